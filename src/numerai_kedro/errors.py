@@ -1,0 +1,130 @@
+"""The tree of our exceptions, below every room; and the outcome that is not a crash.
+
+    NumeraiKedroError                 one clear sentence: where, found, expected, mend
+    ├── ConfigurationError            a parameter, an entry of the catalog, a setting
+    ├── SchemaError                   a file of the tournament is not what it must be
+    │   └── LabelFrontierError        targets that were known are gone
+    ├── PanelError                    the SSD cache is torn, foreign or flipped
+    ├── LeakError                     a fold would learn from what it is judged on
+    ├── PredictionError               predictions that nobody can score or submit
+    ├── BlendError                    nothing to blend, or members that do not fit together
+    ├── ResourceError                 it does not fit on this machine
+    ├── CredentialsError              a key is missing or refused
+    ├── TournamentError               the tournament said no, or nothing
+    │   ├── TournamentUnreachable     no answer: try again later
+    │   ├── TournamentRefused         an answer, and it is no: final
+    │   └── RoundClosed               there is nothing to submit to
+    ├── DownloadError                 a file did not arrive whole
+    └── SubmissionError               a submission that would be refused
+
+A traceback is for bugs: whatever derives from `NumeraiKedroError` reaches the user as its sentence
+and an exit code of 1, because click shows a `ClickException` so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import click
+
+
+class NumeraiKedroError(click.ClickException):
+    """An error that the user can mend; its text is one sentence that says how."""
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class ConfigurationError(NumeraiKedroError):
+    """A parameter, catalog entry or setting is not what it must be."""
+
+
+class SchemaError(NumeraiKedroError):
+    """A file of the tournament is not what it must be; names file, column and value."""
+
+
+class LabelFrontierError(SchemaError):
+    """Targets that were resolved in an earlier file are missing from a later one."""
+
+
+class PanelError(NumeraiKedroError):
+    """The era panel on disk is torn, flipped or of another make."""
+
+
+class LeakError(NumeraiKedroError):
+    """A fold would learn from eras that overlap those it is judged on."""
+
+
+class PredictionError(NumeraiKedroError):
+    """Predictions that cannot be scored; names model, era and count."""
+
+
+class BlendError(NumeraiKedroError):
+    """There is nothing to blend, or the members do not fit together."""
+
+
+class ResourceError(NumeraiKedroError):
+    """What was asked for does not fit on this machine; says what is needed and what is there."""
+
+
+class CredentialsError(NumeraiKedroError):
+    """A key is missing or was refused; never holds the key itself."""
+
+
+class TournamentError(NumeraiKedroError):
+    """The tournament said no, or nothing."""
+
+
+class TournamentUnreachable(TournamentError):
+    """No usable answer within the time allowed; trying again later may help."""
+
+
+class TournamentRefused(TournamentError):
+    """The tournament answered, and the answer is no; trying again unchanged is useless."""
+
+
+class RoundClosed(TournamentError):
+    """No round is open for submissions."""
+
+
+class DownloadError(NumeraiKedroError):
+    """A file did not arrive whole; what was there before is untouched."""
+
+
+class SubmissionError(NumeraiKedroError):
+    """A submission that the tournament would refuse; nothing was uploaded."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The outcome of a stage that has no value: what happened, and what was tried.
+
+    A node of the model template returns this instead of raising, later nodes pass it on, and the
+    ensemble takes the models that are values.
+
+    Parameters
+    ----------
+    stage
+        The node that failed, such as ``"walk_forward"``.
+    symptom
+        One sentence for the user.
+    kind
+        ``"not run"`` where the entry was never made.
+    remedies
+        What was tried before giving up, in order.
+    """
+
+    stage: str
+    symptom: str
+    kind: Literal["error", "not run", "postponed", "resource"] = "error"
+    remedies: tuple[str, ...] = field(default=())
+
+    def as_json(self) -> dict[str, object]:
+        """A form that JSON and MLflow can hold."""
+        return {
+            "stage": self.stage,
+            "symptom": self.symptom,
+            "kind": self.kind,
+            "remedies": list(self.remedies),
+        }

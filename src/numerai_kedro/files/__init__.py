@@ -1,0 +1,21 @@
+"""Files that last: the atomic writer, digests, the lock of a data folder, downloads.
+
+Imports `errors` only. Nothing else in the project opens a lasting file for writing.
+"""
+
+from numerai_kedro.files.atomic import atomic_folder, atomic_path, atomic_write
+from numerai_kedro.files.digests import digest_bytes, digest_file, digest_json
+from numerai_kedro.files.download import RemoteFile, fetch
+from numerai_kedro.files.locks import folder_lock
+
+__all__ = [
+    "RemoteFile",
+    "atomic_folder",
+    "atomic_path",
+    "atomic_write",
+    "digest_bytes",
+    "digest_file",
+    "digest_json",
+    "fetch",
+    "folder_lock",
+]

@@ -1,0 +1,80 @@
+"""Write to a temporary name, flush, rename: a reader sees the old file or the new one.
+
+A kill at any moment leaves at most a file whose name ends in ``.partial``, which the next write of
+the same target replaces.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+PARTIAL_SUFFIX = ".partial"
+
+
+@contextmanager
+def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a path to write to; it becomes `target` when the block ends without an error.
+
+    For libraries that insist on opening the file themselves.
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f"{target.name}.{os.getpid()}{PARTIAL_SUFFIX}")
+    try:
+        yield partial
+        with open(partial, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(partial, target)
+        _sync_folder(target.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_write(target: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """Yield a binary file; its content becomes `target` when the block ends without an error."""
+    with atomic_path(target) as partial, open(partial, "wb") as handle:
+        yield handle
+        handle.flush()
+
+
+@contextmanager
+def atomic_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield an empty folder; it replaces `target` when the block ends without an error.
+
+    Two renames are needed where `target` exists: a kill between them leaves the old content beside
+    it, under ``.partial``, and `target` absent, which every reader takes as "not made yet".
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f"{target.name}.{os.getpid()}{PARTIAL_SUFFIX}")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        yield partial
+        for path in partial.rglob("*"):
+            if path.is_file():
+                with open(path, "rb") as written:
+                    os.fsync(written.fileno())
+        retired = target.with_name(f"{target.name}.{os.getpid()}.retired{PARTIAL_SUFFIX}")
+        if target.exists():
+            os.replace(target, retired)
+        os.replace(partial, target)
+        _sync_folder(target.parent)
+        shutil.rmtree(retired, ignore_errors=True)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last through a power cut: the directory entry must reach the disk too."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
