@@ -1,4 +1,4 @@
-"""All that knows Numerai: the client, the calendar, the schema of its files, its rules of submission.
+"""All that knows Numerai: client, calendar, schema of its files, rules of submission.
 
 May import `errors`, `files`, `panel` and `statistics`.
 """
