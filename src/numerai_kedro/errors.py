@@ -5,6 +5,7 @@
     ├── SchemaError                   a file of the tournament is not what it must be
     │   └── LabelFrontierError        targets that were known are gone
     ├── PanelError                    the SSD cache is torn, foreign or flipped
+    ├── StoreError                    a saved model or fold is damaged, or not ours
     ├── LeakError                     a fold would learn from what it is judged on
     ├── PredictionError               predictions that nobody can score or submit
     ├── BlendError                    nothing to blend, or members that do not fit together
@@ -50,6 +51,10 @@ class LabelFrontierError(SchemaError):
 
 class PanelError(NumeraiKedroError):
     """The era panel on disk is torn, flipped or of another make."""
+
+
+class StoreError(NumeraiKedroError):
+    """A saved model or fold is damaged, or was not written by this project."""
 
 
 class LeakError(NumeraiKedroError):

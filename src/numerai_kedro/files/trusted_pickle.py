@@ -1,0 +1,80 @@
+"""Pickles that only this project wrote, and only of classes that are expected.
+
+A pickle can run any code when it is read. So a file is read only if the manifest beside it holds
+its SHA-256, and the reader refuses every class outside a short list: a foreign file that comes with
+a manifest of its own still runs nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+from numerai_kedro.errors import StoreError
+from numerai_kedro.files.atomic import atomic_folder
+
+CONTENT, MANIFEST = "content.pkl", "manifest.json"
+TRUSTED_PACKAGES = ("numerai_kedro.models.",)
+TRUSTED_NAMES = {
+    ("collections", "OrderedDict"),
+    ("numpy", "dtype"),
+    ("numpy", "ndarray"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "scalar"),
+    ("numpy._core.numeric", "_frombuffer"),
+}
+
+
+class _TrustedUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        # A dotted name walks attributes, which would lead from our modules to whatever they import.
+        ours = module.startswith(TRUSTED_PACKAGES) and "." not in name
+        if ours or (module, name) in TRUSTED_NAMES:
+            found = super().find_class(module, name)
+            if (module, name) in TRUSTED_NAMES or getattr(found, "__module__", None) == module:
+                return found
+        raise StoreError(
+            f"a saved model names {module}.{name}, which this project does not write; "
+            "delete the file and run the command again to make it anew."
+        )
+
+
+def write_trusted(folder: str | os.PathLike[str], value: object) -> None:
+    """Replace `folder` by the value's pickle and the manifest that vouches for it."""
+    content = pickle.dumps(value, protocol=5)
+    manifest = {
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": len(content),
+        "class": f"{type(value).__module__}.{type(value).__qualname__}",
+    }
+    with atomic_folder(folder) as partial:
+        (partial / CONTENT).write_bytes(content)
+        (partial / MANIFEST).write_text(json.dumps(manifest, indent=1))
+
+
+def read_trusted(folder: str | os.PathLike[str]) -> Any:
+    """Read back what `write_trusted` wrote.
+
+    Raises
+    ------
+    StoreError
+        The content is not what the manifest vouches for, or names a class that is not trusted.
+    """
+    folder = Path(folder)
+    try:
+        content = (folder / CONTENT).read_bytes()
+        vouched = json.loads((folder / MANIFEST).read_text())["sha256"]
+    except (OSError, ValueError, KeyError):
+        raise StoreError(
+            f"{folder}: the saved model is incomplete; delete the folder and run again."
+        ) from None
+    if hashlib.sha256(content).hexdigest() != vouched:
+        raise StoreError(
+            f"{folder}: the saved model was changed or damaged; delete the folder and run again."
+        )
+    return _TrustedUnpickler(io.BytesIO(content)).load()

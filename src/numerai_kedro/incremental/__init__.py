@@ -1,0 +1,8 @@
+"""What is finished is not done twice: the content-addressed store of folds and fits.
+
+May import `errors`, `files`, `panel` and `statistics`.
+"""
+
+from numerai_kedro.incremental.fold_store import FoldStore
+
+__all__ = ["FoldStore"]

@@ -1,0 +1,81 @@
+"""Finished folds and fits, found again by what they were made of.
+
+A key is made of the data's digests, the parameters and the model's explicit `version`: after a
+crash, or in the next week, the same key brings the finished piece back from disk. A node that uses
+the store stays pure: its output is the same with a full, an empty or an absent store.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from numerai_kedro.errors import StoreError
+from numerai_kedro.files import atomic_write, digest_bytes, digest_json
+from numerai_kedro.files.trusted_pickle import read_trusted, write_trusted
+
+logger = logging.getLogger(__name__)
+
+Made = TypeVar("Made")
+Key = Mapping[str, Any]
+DIGEST_DIGITS = 32
+
+
+class FoldStore:
+    """A folder of finished pieces, each under the digest of its key.
+
+    Parameters
+    ----------
+    folder
+        Created when the first piece is kept.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+
+    @property
+    def content_token(self) -> str:
+        """Constant: filling the store makes nothing stale."""
+        return "fold store"
+
+    def model(self, key: Key, fit: Callable[[], Made]) -> Made:
+        """Return the model kept under `key`, or fit it and keep it."""
+        folder = self.folder / "models" / digest_json(key)
+        if folder.exists():
+            try:
+                kept: Made = read_trusted(folder)
+                return kept
+            except StoreError as error:
+                logger.warning("%s It is fitted again.", error)
+        made = fit()
+        write_trusted(folder, made)
+        return made
+
+    def has_model(self, key: Key) -> bool:
+        """Whether a fit is there already, for the line that says what a run will do."""
+        return (self.folder / "models" / digest_json(key)).exists()
+
+    def predictions(
+        self, key: Key, predict: Callable[[], npt.NDArray[np.float32]]
+    ) -> npt.NDArray[np.float32]:
+        """Return the predictions kept under `key`, or compute and keep them."""
+        path = self.folder / "predictions" / f"{digest_json(key)}.f32"
+        if path.exists():
+            # The digest leads the file: neither a torn nor a flipped one is taken for finished.
+            content = path.read_bytes()
+            if content[:DIGEST_DIGITS].decode("ascii", "replace") == digest_bytes(
+                memoryview(content)[DIGEST_DIGITS:]
+            ):
+                return np.frombuffer(content, np.float32, offset=DIGEST_DIGITS)
+            logger.warning("%s: damaged, computed again.", path)
+        made = np.ascontiguousarray(predict(), dtype=np.float32)
+        with atomic_write(path) as handle:
+            handle.write(digest_bytes(made.tobytes()).encode())
+            handle.write(made.tobytes())
+        return made

@@ -1,0 +1,25 @@
+"""One file per model family, one protocol (`training.protocol.Model`).
+
+A new family: a file here, its line in `family`, a line in a pipeline, a block of parameters.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from numerai_kedro.training import Model
+
+# Name of the namespace -> module and class; imported when used, so that the command line stays
+# quick and a missing library fails one model, not all.
+FAMILIES = {
+    "lightgbm": ("numerai_kedro.models.lightgbm", "LightGBM"),
+}
+
+
+def family(name: str) -> type[Model]:
+    """Return the model class of a namespace, importing its library now."""
+    module, class_name = FAMILIES[name]
+    found: type[Model] = getattr(import_module(module), class_name)
+    return found

@@ -1,0 +1,77 @@
+"""What this machine has: totals decide, what happens to be free may only delay or refuse."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+GIB = 2**30
+# Containers: the limit of the group counts, not the host's memory. Version 2, then version 1.
+CGROUP_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+CGROUP_CPU = Path("/sys/fs/cgroup/cpu.max")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Totals (decisions hang on these) and what was free when the run began (readings).
+
+    Parameters
+    ----------
+    memory_gb, cores
+        By control group or machine, whichever is less.
+    free_memory_gb, free_disk_gb
+        In GiB, at this moment; the disk is the one that holds the data folder.
+    """
+
+    memory_gb: float
+    cores: int
+    free_memory_gb: float
+    free_disk_gb: float
+
+    def readings(self) -> dict[str, Any]:
+        """As they are kept beside the run; outside every fingerprint."""
+        return {name: round(value, 2) for name, value in asdict(self).items()}
+
+
+def read_machine(data_folder: str | os.PathLike[str]) -> Machine:
+    """Read this machine's totals and what is free now."""
+    memory = psutil.virtual_memory()
+    total = min([memory.total, *_cgroup_memory()])
+    folder = Path(data_folder)
+    while not folder.exists():
+        folder = folder.parent
+    return Machine(
+        memory_gb=total / GIB,
+        cores=_cores(),
+        free_memory_gb=min(memory.available, total) / GIB,
+        free_disk_gb=shutil.disk_usage(folder).free / GIB,
+    )
+
+
+def _cgroup_memory() -> list[int]:
+    limits = []
+    for path in CGROUP_LIMITS:
+        try:
+            text = path.read_text().strip()
+        except OSError:
+            continue
+        if text.isdigit():  # "max" is no limit
+            limits.append(int(text))
+    return limits
+
+
+def _cores() -> int:
+    allowed = len(os.sched_getaffinity(0))
+    try:
+        quota, period = CGROUP_CPU.read_text().split()
+    except (OSError, ValueError):
+        return allowed
+    return allowed if quota == "max" else max(1, min(allowed, int(quota) // int(period)))

@@ -1,0 +1,79 @@
+"""The checks of the gate: numbers beside thresholds, and by how much one was missed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from numerai_kedro.statistics.intervals import short
+
+
+@dataclass(frozen=True)
+class Check:
+    """One number beside its threshold.
+
+    Parameters
+    ----------
+    name
+        The block reason that the check guards, such as ``"corr_not_above_zero"``.
+    label
+        What is measured, in the field's words.
+    value, threshold
+        In the same unit.
+    side
+        ``"at least"``, ``"at most"`` or ``"above"`` the threshold.
+    """
+
+    name: str
+    label: str
+    value: float
+    side: Literal["at least", "at most", "above"]
+    threshold: float
+
+    @property
+    def passed(self) -> bool:
+        """NaN passes nothing: what could not be computed is not good enough."""
+        if self.side == "at most":
+            return self.value <= self.threshold
+        return self.value > self.threshold if self.side == "above" else self.value >= self.threshold
+
+    @property
+    def missed_by(self) -> float:
+        """Distance to the threshold where the check failed, else 0."""
+        return 0.0 if self.passed else abs(self.value - self.threshold)
+
+    def __str__(self) -> str:
+        """One sentence with value, threshold and distance."""
+        verdict = "passed" if self.passed else f"missed by {short(self.missed_by)}"
+        wanted = f"{self.side} {short(self.threshold)}"
+        return f"{self.label} is {short(self.value)}, wanted {wanted}: {verdict}"
+
+    def as_json(self) -> dict[str, Any]:
+        """A row of the gate's table."""
+        return asdict(self) | {"passed": self.passed, "missed_by": self.missed_by}
+
+
+@dataclass(frozen=True)
+class GateDecision:
+    """Whether predictions may be submitted, and every check that says so."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """All checks, and at least one."""
+        return bool(self.checks) and all(check.passed for check in self.checks)
+
+    @property
+    def failures(self) -> Sequence[Check]:
+        """The checks that were missed, in the order of the table."""
+        return [check for check in self.checks if not check.passed]
+
+    def as_json(self) -> dict[str, Any]:
+        """The decision as it is kept."""
+        return {
+            "passed": self.passed,
+            "reasons": [str(check) for check in self.failures],
+            "checks": [check.as_json() for check in self.checks],
+        }

