@@ -29,12 +29,15 @@ class Machine:
         By control group or machine, whichever is less.
     free_memory_gb, free_disk_gb
         In GiB, at this moment; the disk is the one that holds the data folder.
+    used_disk_gb
+        What the data folder holds already, which a run replaces rather than adds to.
     """
 
     memory_gb: float
     cores: int
     free_memory_gb: float
     free_disk_gb: float
+    used_disk_gb: float
 
     def readings(self) -> dict[str, Any]:
         """As they are kept beside the run; outside every fingerprint."""
@@ -46,6 +49,7 @@ def read_machine(data_folder: str | os.PathLike[str]) -> Machine:
     memory = psutil.virtual_memory()
     total = min([memory.total, *_cgroup_memory()])
     folder = Path(data_folder)
+    used = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     while not folder.exists():
         folder = folder.parent
     return Machine(
@@ -53,6 +57,7 @@ def read_machine(data_folder: str | os.PathLike[str]) -> Machine:
         cores=_cores(),
         free_memory_gb=min(memory.available, total) / GIB,
         free_disk_gb=shutil.disk_usage(folder).free / GIB,
+        used_disk_gb=used / GIB,
     )
 
 

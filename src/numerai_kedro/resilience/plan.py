@@ -121,7 +121,7 @@ def plan_resources(work: Work, machine: Machine, work_per_second: float) -> Reso
 
 
 def _refuse_disk(download_gb: float, panel_gb: float, machine: Machine) -> None:
-    need = download_gb + panel_gb + RESERVE_DISK_GB
+    need = max(0.0, download_gb + panel_gb - machine.used_disk_gb) + RESERVE_DISK_GB
     if need > machine.free_disk_gb:
         raise ResourceError(
             f"not enough disk: {download_gb:.1f} GB of downloads and {panel_gb:.1f} GB of panel "

@@ -1,0 +1,123 @@
+"""JSON, parquet, text and figures, each written to a temporary name and renamed."""
+
+from __future__ import annotations
+
+import json
+import math
+from abc import abstractmethod
+from pathlib import Path
+from typing import IO, Any, Generic, TypeVar
+
+import pandas as pd
+import plotly.graph_objects as go
+import plotly.io
+from kedro.io import AbstractDataset, DatasetError
+from kedro_datasets._typing import JSONPreview, PlotlyPreview, TablePreview
+
+from numerai_kedro.files import atomic_write
+
+Value = TypeVar("Value")
+PREVIEW_ROWS = 8
+
+
+class AtomicFileDataset(AbstractDataset[Value, Value], Generic[Value]):
+    """One file, replaced as a whole.
+
+    Parameters
+    ----------
+    filepath
+        Relative paths are the project's.
+    metadata
+        For Kedro-Viz: the layer.
+    """
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._path = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> Value:
+        """Read the file."""
+        if not self._path.exists():
+            raise DatasetError(f"{self._path} does not exist yet")
+        return self._read(self._path)
+
+    def save(self, data: Value) -> None:
+        """Replace the file."""
+        with atomic_write(self._path) as handle:
+            self._write(data, handle)
+
+    def _exists(self) -> bool:
+        return self._path.exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._path)}
+
+    @abstractmethod
+    def _read(self, path: Path) -> Value: ...
+
+    @abstractmethod
+    def _write(self, data: Value, handle: IO[bytes]) -> None: ...
+
+
+class JSONDataset(AtomicFileDataset[Any]):
+    """JSON with sorted keys: the same value, the same bytes; NaN becomes null."""
+
+    def _read(self, path: Path) -> Any:
+        return json.loads(path.read_text(encoding="utf-8"))
+
+    def _write(self, data: Any, handle: IO[bytes]) -> None:
+        text = json.dumps(_without_nan(data), indent=1, sort_keys=True, allow_nan=False)
+        handle.write(text.encode())
+
+    def preview(self) -> JSONPreview:
+        """The text, for Kedro-Viz."""
+        return JSONPreview(json.dumps(self.load()))
+
+
+class ParquetDataset(AtomicFileDataset[pd.DataFrame]):
+    """A pandas frame; pages carry checksums, which find every flipped bit."""
+
+    def _read(self, path: Path) -> pd.DataFrame:
+        return pd.read_parquet(path, page_checksum_verification=True)
+
+    def _write(self, data: pd.DataFrame, handle: IO[bytes]) -> None:
+        data.to_parquet(handle, write_page_checksum=True, compression="zstd")
+
+    def preview(self) -> TablePreview:
+        """The first rows, for Kedro-Viz."""
+        rows = self.load().head(PREVIEW_ROWS).reset_index()
+        return TablePreview(json.loads(rows.to_json(orient="split")))
+
+
+class TextDataset(AtomicFileDataset[str]):
+    """UTF-8 text: the dashboard, the csv of a submission."""
+
+    def _read(self, path: Path) -> str:
+        return path.read_text(encoding="utf-8")
+
+    def _write(self, data: str, handle: IO[bytes]) -> None:
+        handle.write(data.encode())
+
+
+class FigureDataset(AtomicFileDataset[go.Figure]):
+    """A Plotly figure as JSON."""
+
+    def _read(self, path: Path) -> go.Figure:
+        return plotly.io.from_json(path.read_text(encoding="utf-8"))
+
+    def _write(self, data: go.Figure, handle: IO[bytes]) -> None:
+        handle.write(plotly.io.to_json(data).encode())
+
+    def preview(self) -> PlotlyPreview:
+        """The figure, for Kedro-Viz."""
+        return PlotlyPreview(json.loads(self._path.read_text(encoding="utf-8")))
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(name): _without_nan(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return value

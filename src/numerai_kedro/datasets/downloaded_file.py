@@ -1,0 +1,98 @@
+"""A file of the tournament: saved by downloading it, loaded as what it holds."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from kedro.io import AbstractDataset, DatasetError
+from kedro_datasets._typing import TablePreview
+
+from numerai_kedro.errors import DownloadError
+from numerai_kedro.files import RemoteFile, fetch
+from numerai_kedro.progress import bytes_bar
+
+logger = logging.getLogger(__name__)
+PREVIEW_ROWS, PREVIEW_COLUMNS = 5, 12
+
+
+class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
+    """Kept exactly as downloaded.
+
+    Parameters
+    ----------
+    filepath
+        Where it is kept.
+    loads
+        ``"path"`` for files that are read era by era, ``"frame"`` or ``"json"`` for small ones.
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        loads: Literal["path", "frame", "json"],
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._path = Path(filepath)
+        self._loads = loads
+        self.metadata = metadata
+
+    def save(self, data: RemoteFile) -> None:
+        """Fetch what is not here yet; what is here stays until the new file is whole."""
+        verify = self._verify_json if self._loads == "json" else self._verify_parquet
+        with bytes_bar(data.name) as progress:
+            fresh = fetch(data, self._path, verify=verify, progress=progress)
+        size = self._path.stat().st_size
+        logger.info("%s: %s, %s bytes", data.name, "fetched" if fresh else "current", f"{size:,}")
+
+    def load(self) -> Any:
+        """Read it in the form that `loads` names."""
+        if not self._path.exists():
+            raise DatasetError(f"{self._path} does not exist yet")
+        if self._loads == "path":
+            return self._path
+        if self._loads == "json":
+            return json.loads(self._path.read_text(encoding="utf-8"))
+        return pd.read_parquet(self._path)
+
+    def _exists(self) -> bool:
+        return self._path.exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._path), "loads": self._loads}
+
+    def preview(self) -> TablePreview:
+        """A corner of the table, for Kedro-Viz."""
+        if self._loads == "json":
+            names = self.load()["feature_sets"]
+            rows = pd.DataFrame({"set": list(names), "features": [len(v) for v in names.values()]})
+            return TablePreview(json.loads(rows.to_json(orient="split")))
+        batch = next(pq.ParquetFile(self._path).iter_batches(PREVIEW_ROWS))
+        corner = batch.to_pandas().iloc[:, :PREVIEW_COLUMNS].reset_index()
+        return TablePreview(json.loads(corner.to_json(orient="split")))
+
+    def _verify_parquet(self, path: Path) -> None:
+        try:
+            rows = pq.read_metadata(path).num_rows
+        except (pa.ArrowInvalid, OSError):
+            rows = 0
+        if rows == 0:
+            raise DownloadError(
+                f"{self._path}: what arrived is no parquet file with rows; the file that was here "
+                "before is untouched; run the command again."
+            )
+
+    def _verify_json(self, path: Path) -> None:
+        try:
+            json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            raise DownloadError(
+                f"{self._path}: what arrived is no JSON; the file that was here before is "
+                "untouched; run the command again."
+            ) from None

@@ -1,0 +1,58 @@
+"""The SSD cache of rows by era."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from kedro.io import AbstractDataset, DatasetError
+from kedro_datasets._typing import TablePreview
+
+from numerai_kedro.panel import EraPanel, open_panel, write_panel
+from numerai_kedro.panel.convert import ParquetEras
+from numerai_kedro.progress import steps_bar
+
+logger = logging.getLogger(__name__)
+
+
+class EraPanelDataset(AbstractDataset[ParquetEras, EraPanel]):
+    """Saved from a stream of eras, loaded memory-mapped.
+
+    Parameters
+    ----------
+    filepath
+        A folder; only eras whose content changed are written again.
+    """
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._path = Path(filepath)
+        self.metadata = metadata
+
+    def save(self, data: ParquetEras) -> None:
+        """Stream the eras in; the panel that is here stays readable until the new one is whole."""
+        with steps_bar(f"{self._path.name}: eras") as progress:
+            change = write_panel(self._path, data, progress=progress)
+        logger.info("%s: %s", self._path.name, change)
+
+    def load(self) -> EraPanel:
+        """Open the panel; nothing is read yet."""
+        if not self._exists():
+            raise DatasetError(f"{self._path} does not exist yet")
+        return open_panel(self._path)
+
+    def _exists(self) -> bool:
+        return (self._path / "index.json").exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._path)}
+
+    def preview(self) -> TablePreview:
+        """One row an era, the newest ones, for Kedro-Viz."""
+        panel = self.load()
+        sizes = panel.era_starts[1:] - panel.era_starts[:-1]
+        table = pd.DataFrame({"era": panel.eras, "rows": sizes}).tail(8)
+        table["features"] = len(panel.feature_names)
+        return TablePreview(json.loads(table.to_json(orient="split")))

@@ -1,0 +1,59 @@
+"""A value, or the reason why there is none, kept in the same place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from kedro.io import AbstractDataset
+from kedro.io.core import parse_dataset_definition
+
+from numerai_kedro.errors import Failed
+from numerai_kedro.files import atomic_write
+
+
+class OutcomeDataset(AbstractDataset[Any, Any]):
+    """Wraps another dataset so that a `Failed` can stand in the place of its value.
+
+    An entry that was never made loads as ``Failed(kind="not run")``: the ensemble runs alone
+    before any model ever did.
+
+    Parameters
+    ----------
+    dataset
+        The definition of the wrapped dataset, with a `filepath`.
+    """
+
+    def __init__(self, *, dataset: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
+        kind, settings = parse_dataset_definition(dict(dataset))
+        self._dataset = kind(**settings)
+        self._path = Path(settings["filepath"])
+        self._reason_path = self._path.with_name(self._path.name + ".failed.json")
+        self.metadata = metadata
+        if hasattr(self._dataset, "preview"):
+            self.preview = self._dataset.preview
+
+    def save(self, data: Any) -> None:
+        """Keep the value, or the reason; the last one saved counts."""
+        if isinstance(data, Failed):
+            with atomic_write(self._reason_path) as handle:
+                handle.write(json.dumps(data.as_json(), indent=1).encode())
+            return
+        self._dataset.save(data)
+        self._reason_path.unlink(missing_ok=True)
+
+    def load(self) -> Any:
+        """Return the value, or a `Failed`."""
+        if self._reason_path.exists():
+            reason = json.loads(self._reason_path.read_text(encoding="utf-8"))
+            return Failed(**{**reason, "remedies": tuple(reason["remedies"])})
+        if not self._dataset.exists():
+            return Failed(self._path.stem, f"{self._path.name} was never made", kind="not run")
+        return self._dataset.load()
+
+    def _exists(self) -> bool:
+        return self._reason_path.exists() or self._dataset.exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._path), "dataset": type(self._dataset).__name__}

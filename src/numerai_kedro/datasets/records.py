@@ -1,0 +1,67 @@
+"""Named records of one kind, a file each: by round and slot."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from kedro.io import AbstractDataset
+from kedro.io.core import parse_dataset_definition
+
+from numerai_kedro.errors import ConfigurationError
+
+# A key becomes a file name: nothing that could leave the folder.
+KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+
+
+class RecordsDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
+    """A folder; saving adds or replaces the records given, and keeps all others.
+
+    Parameters
+    ----------
+    filepath
+        The folder.
+    suffix
+        Of every file, such as ``".json"``.
+    dataset
+        Type of one record, without its `filepath`.
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        suffix: str,
+        dataset: dict[str, Any],
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._folder, self._suffix = Path(filepath), suffix
+        self._type, self._settings = parse_dataset_definition(dict(dataset))
+        self.metadata = metadata
+
+    def load(self) -> dict[str, Any]:
+        """Every record, by its key."""
+        paths = sorted(self._folder.glob(f"*{self._suffix}"))
+        return {path.name.removesuffix(self._suffix): self._at(path).load() for path in paths}
+
+    def save(self, data: dict[str, Any]) -> None:
+        """Add or replace records."""
+        for key in data:
+            if not KEY.fullmatch(key):
+                raise ConfigurationError(
+                    f'"{key}" cannot name a file: letters, digits, "_" and "-" only; choose '
+                    "another name for the slot (submission.slots)."
+                )
+        for key, record in data.items():
+            self._at(self._folder / f"{key}{self._suffix}").save(record)
+
+    def _at(self, path: Path) -> AbstractDataset[Any, Any]:
+        made: AbstractDataset[Any, Any] = self._type(filepath=str(path), **self._settings)
+        return made
+
+    def _exists(self) -> bool:
+        return any(self._folder.glob(f"*{self._suffix}"))
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._folder), "suffix": self._suffix}

@@ -1,0 +1,1 @@
+"""Kedro pipelines: thin, they wire; the rooms do the work."""

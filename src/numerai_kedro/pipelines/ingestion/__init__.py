@@ -1,0 +1,5 @@
+"""Pipeline `ingestion`."""
+
+from numerai_kedro.pipelines.ingestion.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]

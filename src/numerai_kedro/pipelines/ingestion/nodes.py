@@ -1,0 +1,214 @@
+"""Bring the week's data in: round, files, panel, folds, and what of the work fits."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from numerai_kedro.errors import LeakError, SchemaError
+from numerai_kedro.files import RemoteFile
+from numerai_kedro.files.remote_reader import RemoteReader
+from numerai_kedro.models import family
+from numerai_kedro.panel import EraPanel
+from numerai_kedro.panel.convert import ParquetEras
+from numerai_kedro.panel.walk_forward import Fold, live_fit_eras, walk_forward_folds
+from numerai_kedro.pipelines.parameters import IngestionParams, ModelParams
+from numerai_kedro.resilience.machine import Machine
+from numerai_kedro.resilience.plan import Work, plan_resources
+from numerai_kedro.tournament.client import Client
+from numerai_kedro.tournament.schema import ALIAS, FeatureMetadata, overlap_eras, parse_era
+from numerai_kedro.training.probe import lightgbm_work_per_second
+
+logger = logging.getLogger(__name__)
+
+
+def find_round(tournament: Client) -> dict[str, Any]:
+    """Ask which round it is, until when it is open, and how it is scored."""
+    info = tournament.round_info()
+    state = f"open until {info['close_time']}" if info["is_open"] else "closed"
+    logger.info("round %s, %s", info["number"] or "unknown", state)
+    return info
+
+
+def offer(name: str) -> Callable[..., RemoteFile]:
+    """Make a node that offers one file of the data version; its dataset downloads it."""
+
+    def offer_file(tournament: Client, *after: Any) -> RemoteFile:
+        """Name the file to download; `after` is what must be said or known before."""
+        return tournament.remote_file(name)
+
+    return offer_file
+
+
+def plan(
+    tournament: Client,
+    feature_metadata: dict[str, Any],
+    machine: Machine,
+    params: IngestionParams,
+    **models: Any,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Fit the work to the machine from the files' footers, before anything is downloaded."""
+    metadata = FeatureMetadata.read(feature_metadata)
+    footers = [_footer(tournament, name) for name in ("train.parquet", "validation.parquet")]
+    n_rows = sum(rows for rows, _, _ in footers)
+    last_era = max(era for _, era, _ in footers)
+    n_features = len(_features(metadata, params))
+    stretch = params.stretches[params.size]
+    n_folds = max(1, -(-(last_era - stretch.judged_begin) // stretch.judged_fold_eras))
+    costs = []
+    for name, raw in models.items():
+        model = ModelParams.model_validate(raw)
+        model_class = family(name)
+        chosen = model_class.params_type.model_validate(model.presets[model.preset])
+        costs.append(model_class.cost(chosen, n_rows, n_features))
+    work = Work(
+        download_bytes=sum(size for _, _, size in footers),
+        n_rows=n_rows,
+        n_features=n_features + len(_neutral_features(metadata, params)),
+        n_fits=(n_folds + 1) * len(costs),
+        fit_work=max(cost.work for cost in costs),
+        fit_memory_gb=max(cost.memory_gb for cost in costs),
+    )
+    made = plan_resources(work, machine, lightgbm_work_per_second(machine.cores))
+    for step in made.steps:
+        logger.info(
+            "plan: %-8s  memory %5.1f GB  disk %5.1f GB  download %5.1f GB  about %s",
+            step.name,
+            step.memory_gb,
+            step.disk_gb,
+            step.download_gb,
+            _minutes(step.seconds),
+        )
+    for cut in made.cuts:
+        logger.warning("plan: cut: %s", cut)
+    return made.decisions(), {"machine": machine.readings(), "steps": made.predictions()}
+
+
+def read_history(
+    train: Path, validation: Path, feature_metadata: dict[str, Any], params: IngestionParams
+) -> ParquetEras:
+    """Stream every era that has features, checked row by row, into the panel."""
+    metadata = FeatureMetadata.read(feature_metadata)
+    metadata.check_target(params.target)
+    metadata.check_target(params.paid_target)
+    return ParquetEras(
+        [train, validation],
+        features=_panel_features(metadata, params),
+        targets=[name for name in metadata.targets if name != ALIAS],
+        parse_era=parse_era,
+    )
+
+
+def read_live(
+    live: Path, feature_metadata: dict[str, Any], history: EraPanel, params: IngestionParams
+) -> ParquetEras:
+    """Stream the live stocks into a panel of one era, the one after history."""
+    metadata = FeatureMetadata.read(feature_metadata)
+    era = int(history.eras[-1]) + 1
+    return ParquetEras(
+        [live],
+        features=_panel_features(metadata, params),
+        targets=[],
+        parse_era=functools.partial(_live_era, era),
+    )
+
+
+def join_benchmarks(train: pd.DataFrame, validation: pd.DataFrame) -> pd.DataFrame:
+    """Put the benchmark models' predictions of all eras into one table, indexed by id."""
+    joined = pd.concat([train, validation])
+    if joined.index.has_duplicates:
+        raise SchemaError(
+            "validation_benchmark_models.parquet: repeats ids of train_benchmark_models.parquet; "
+            "delete both files and run ingestion again."
+        )
+    return joined.assign(era=joined["era"].map(parse_era).astype("int32"))
+
+
+def cut_folds(
+    history: EraPanel, live: EraPanel, feature_metadata: dict[str, Any], params: IngestionParams
+) -> dict[str, Any]:
+    """Cut history into stretches and folds; only the judged end follows the label frontier."""
+    if params.purge_eras <= overlap_eras(params.target):
+        raise LeakError(
+            f"purge_eras: {params.purge_eras}: {params.target} overlaps {overlap_eras(params.target)} "
+            "eras; purge more (parameters_ingestion.yml)."
+        )
+    metadata = FeatureMetadata.read(feature_metadata)
+    stretch = params.stretches[params.size]
+    frontier = int(history.resolved_eras(params.paid_target)[-1])
+    judged = (stretch.judged_begin, frontier)
+    cut = functools.partial(walk_forward_folds, purge_eras=params.purge_eras)
+    return {
+        "target": params.target,
+        "paid_target": params.paid_target,
+        "purge_eras": params.purge_eras,
+        "features": _features(metadata, params),
+        "neutral_features": _neutral_features(metadata, params),
+        "stretches": {
+            "warm_up": [int(history.eras[0]), stretch.warm_up_end],
+            "tuning": list(stretch.tuning),
+            "judged": list(judged),
+        },
+        "resolved_to": {
+            name: int(history.resolved_eras(name)[-1]) for name in history.target_names
+        },
+        "tuning": _as_json(cut(stretch.tuning, stretch.tuning_fold_eras, name="tuning")),
+        "judged": _as_json(cut(judged, stretch.judged_fold_eras, name="judged")),
+        "live_fit": list(
+            live_fit_eras(
+                stretch.judged_begin, int(live.eras[0]), params.refit_eras, params.purge_eras
+            )
+        ),
+    }
+
+
+def _as_json(folds: list[Fold]) -> list[dict[str, Any]]:
+    return [{"name": f.name, "train": list(f.train), "test": list(f.test)} for f in folds]
+
+
+def _features(metadata: FeatureMetadata, params: IngestionParams) -> list[str]:
+    """Names of the set that models learn from; `auto` is what a 16 GB machine holds easily."""
+    name = params.feature_set
+    if name == "auto":
+        name = "all" if params.tournament == "demo" else "medium"
+    return metadata.features(name)
+
+
+def _neutral_features(metadata: FeatureMetadata, params: IngestionParams) -> list[str]:
+    return metadata.features(params.neutral_feature_set)
+
+
+def _panel_features(metadata: FeatureMetadata, params: IngestionParams) -> list[str]:
+    """Both sets, in the order of the set `all`, each feature once."""
+    wanted = {*_features(metadata, params), *_neutral_features(metadata, params)}
+    return [name for name in metadata.features("all") if name in wanted]
+
+
+def _live_era(era: int, text: str) -> int:
+    if text != "X":
+        raise SchemaError(f'live.parquet: era is "{text}", expected "X"; download it again.')
+    return era
+
+
+def _footer(tournament: Client, name: str) -> tuple[int, int, int]:
+    """Rows, newest era and bytes of a remote parquet file, from its footer alone."""
+    with RemoteReader(tournament.remote_file(name)) as reader:
+        metadata = pq.read_metadata(reader)
+        size = reader.size
+    column = metadata.schema.names.index("era")
+    newest = [
+        group.column(column).statistics
+        for group in (metadata.row_group(number) for number in range(metadata.num_row_groups))
+    ]
+    eras = [parse_era(stats.max) for stats in newest if stats is not None and stats.has_min_max]
+    return metadata.num_rows, max(eras, default=0), size
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

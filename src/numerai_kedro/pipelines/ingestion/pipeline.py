@@ -1,0 +1,87 @@
+"""From the tournament to panel, folds and plan.
+
+tournament ─► find_round ─► round_info
+tournament ─► features.json ─► plan (said before the first large byte) ─► downloads
+train, validation ─► history_panel ─┬─► folds
+live ─────────────► live_panel ─────┘
+"""
+
+from __future__ import annotations
+
+from kedro.pipeline import Node, Pipeline
+
+from numerai_kedro.pipelines.gbm.pipeline import MODELS
+from numerai_kedro.pipelines.ingestion import nodes
+
+FILES = {
+    "raw_train": "train.parquet",
+    "raw_validation": "validation.parquet",
+    "raw_live": "live.parquet",
+    "meta_model": "meta_model.parquet",
+    "raw_train_benchmarks": "train_benchmark_models.parquet",
+    "raw_validation_benchmarks": "validation_benchmark_models.parquet",
+}
+
+
+def create_pipeline() -> Pipeline:
+    """Wire the ingestion."""
+    downloads = [
+        Node(
+            nodes.offer(file),
+            ["tournament", "round_info", "resource_plan"],
+            entry,
+            name=f"download_{entry.removeprefix('raw_')}",
+            tags=["always"],
+        )
+        for entry, file in FILES.items()
+    ]
+    return Pipeline(
+        [
+            Node(nodes.find_round, "tournament", "round_info", name="find_round", tags=["always"]),
+            Node(
+                nodes.offer("features.json"),
+                ["tournament", "round_info"],
+                "feature_metadata",
+                name="download_feature_metadata",
+                tags=["always"],
+            ),
+            Node(
+                nodes.plan,
+                {
+                    "tournament": "tournament",
+                    "feature_metadata": "feature_metadata",
+                    "machine": "machine",
+                    "params": "params:ingestion",
+                    **{model: f"params:{model}" for model in MODELS},
+                },
+                ["resource_plan", "resource_readings"],
+                name="plan_resources",
+                tags=["always"],
+            ),
+            *downloads,
+            Node(
+                nodes.read_history,
+                ["raw_train", "raw_validation", "feature_metadata", "params:ingestion"],
+                "history_panel",
+                name="build_history_panel",
+            ),
+            Node(
+                nodes.read_live,
+                ["raw_live", "feature_metadata", "history_panel", "params:ingestion"],
+                "live_panel",
+                name="build_live_panel",
+            ),
+            Node(
+                nodes.join_benchmarks,
+                ["raw_train_benchmarks", "raw_validation_benchmarks"],
+                "benchmark_predictions",
+                name="join_benchmarks",
+            ),
+            Node(
+                nodes.cut_folds,
+                ["history_panel", "live_panel", "feature_metadata", "params:ingestion"],
+                "folds",
+                name="cut_folds",
+            ),
+        ]
+    )

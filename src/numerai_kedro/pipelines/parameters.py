@@ -1,0 +1,50 @@
+"""The types of what stands in ``conf/base/parameters_*.yml``; what each does is said there."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+
+class Strict(BaseModel, extra="forbid", frozen=True):
+    """A parameter that nothing reads is refused."""
+
+
+class Stretches(Strict):
+    """Borders of one size, in eras; they never move."""
+
+    warm_up_end: int = Field(gt=0)
+    tuning: tuple[int, int]
+    tuning_fold_eras: int = Field(gt=0)
+    judged_begin: int = Field(gt=0)
+    judged_fold_eras: int = Field(gt=0)
+
+
+class IngestionParams(Strict):
+    """Which data, and who may look at which of it."""
+
+    tournament: Literal["demo", "numerai"]
+    size: str
+    feature_set: str
+    neutral_feature_set: str
+    target: str
+    paid_target: str
+    purge_eras: int = Field(ge=0)
+    refit_eras: int = Field(gt=0)
+    stretches: dict[str, Stretches]
+
+
+class ModelParams(Strict):
+    """One model: where its parameters come from, and its seed."""
+
+    preset: str
+    seed: int = Field(ge=0)
+    presets: dict[str, dict[str, float | int | str]]
+
+
+class SubmissionParams(Strict):
+    """Where predictions go, and whether they go at all."""
+
+    slots: dict[str, str]
+    upload: Literal["auto"] | bool

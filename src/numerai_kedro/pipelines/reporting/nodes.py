@@ -1,0 +1,93 @@
+"""Scores of finished rounds, figures, the page, and the summary that ends a run."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from numerai_kedro.dashboard.figures import cumulative_corr, drawdown, live_scores_figure
+from numerai_kedro.dashboard.page import render_page
+from numerai_kedro.errors import NumeraiKedroError
+from numerai_kedro.tournament.client import Client
+
+logger = logging.getLogger(__name__)
+
+SCORE_COLUMNS = ("roundNumber", "displayName", "day", "value", "percentile", "resolved")
+
+
+def fetch_live_scores(tournament: Client, slots: dict[str, str]) -> pd.DataFrame:
+    """Every score that the tournament has given this account's slots, day by day.
+
+    A slot without a model, or a tournament that does not answer now, has no scores yet: the report
+    must not hang on them.
+    """
+    frames = []
+    try:
+        models = tournament.models()
+        for slot in slots.keys() & models.keys():
+            frames.append(tournament.scores(models[slot]).assign(slot=slot))
+    except NumeraiKedroError as error:
+        logger.warning("live scores: %s", error)
+    known = [frame for frame in frames if len(frame)]
+    if not known:
+        return pd.DataFrame(columns=["slot", *SCORE_COLUMNS])
+    scores = pd.concat(known, ignore_index=True)[["slot", *SCORE_COLUMNS]]
+    return scores.sort_values(["slot", "roundNumber", "displayName", "day"], ignore_index=True)
+
+
+def draw_cumulative_corr(era_scores: pd.DataFrame) -> go.Figure:
+    """Cumulative CORR of ensemble, members and benchmark."""
+    return cumulative_corr(era_scores)
+
+
+def draw_drawdown(era_scores: pd.DataFrame) -> go.Figure:
+    """Drawdown of cumulative CORR."""
+    return drawdown(era_scores)
+
+
+def draw_live_scores(live_scores: pd.DataFrame) -> go.Figure:
+    """Newest live score of each round."""
+    return live_scores_figure(live_scores)
+
+
+def build_summary(
+    round_info: dict[str, Any],
+    folds: dict[str, Any],
+    report: dict[str, Any],
+    gate_decision: dict[str, Any],
+    receipts: dict[str, Any],
+    resource_plan: dict[str, Any],
+    **outcomes: dict[str, Any],
+) -> dict[str, Any]:
+    """Gather what the run came to, for the lines that end it and for the page."""
+    prefix = f"{round_info['number']}-"
+    return {
+        "round": round_info,
+        "data": {
+            "target": folds["paid_target"],
+            "trained_on": folds["target"],
+            "first_era": folds["stretches"]["warm_up"][0],
+            "last_era": max(folds["resolved_to"].values()),
+            "resolved_to": folds["resolved_to"][folds["paid_target"]],
+            "n_features": len(folds["features"]),
+        },
+        "scores": report["models"],
+        "eras": report["eras"],
+        "outcomes": outcomes,
+        "gate": {key: value for key, value in gate_decision.items() if key.startswith(prefix)},
+        "receipts": {key: value for key, value in receipts.items() if key.startswith(prefix)},
+        "cuts": resource_plan["cuts"],
+    }
+
+
+def build_dashboard(
+    summary: dict[str, Any], cumulative: go.Figure, falls: go.Figure, live: go.Figure
+) -> str:
+    """Put verdict, tables and plots on one page that opens offline."""
+    return render_page(
+        summary,
+        {"Cumulative CORR": cumulative, "Drawdown": falls, "Live scores": live},
+    )

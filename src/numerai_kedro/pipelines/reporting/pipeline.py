@@ -1,0 +1,50 @@
+"""What people look at.
+
+era_scores ─► cumulative_corr_plot, drawdown_plot ─┐
+tournament ─► live_scores ─► live_scores_plot ─────┼─► dashboard
+round, folds, report, gate, receipts ─► run_summary ┘
+"""
+
+from __future__ import annotations
+
+from kedro.pipeline import Node, Pipeline
+
+from numerai_kedro.pipelines.gbm.pipeline import MODELS
+from numerai_kedro.pipelines.reporting import nodes
+
+PLOTS = ["cumulative_corr_plot", "drawdown_plot", "live_scores_plot"]
+
+
+def create_pipeline() -> Pipeline:
+    """Wire the report."""
+    return Pipeline(
+        [
+            Node(
+                nodes.fetch_live_scores,
+                ["tournament", "slots"],
+                "live_scores",
+                name="fetch_live_scores",
+                tags=["always"],
+            ),
+            Node(nodes.draw_cumulative_corr, "era_scores", PLOTS[0], name="draw_cumulative_corr"),
+            Node(nodes.draw_drawdown, "era_scores", PLOTS[1], name="draw_drawdown"),
+            Node(nodes.draw_live_scores, "live_scores", PLOTS[2], name="draw_live_scores"),
+            Node(
+                nodes.build_summary,
+                {
+                    "round_info": "round_info",
+                    "folds": "folds",
+                    "report": "backtest_report",
+                    "gate_decision": "gate_decision",
+                    "receipts": "submission_receipt",
+                    "resource_plan": "resource_plan",
+                    **{model: f"{model}.outcome" for model in MODELS},
+                },
+                "run_summary",
+                name="summarise_run",
+            ),
+            Node(
+                nodes.build_dashboard, ["run_summary", *PLOTS], "dashboard", name="build_dashboard"
+            ),
+        ]
+    )

@@ -1,0 +1,99 @@
+"""Write the submission of every slot, and upload those that may be uploaded."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pandas as pd
+
+from numerai_kedro.errors import NumeraiKedroError
+from numerai_kedro.panel import EraPanel
+from numerai_kedro.pipelines.parameters import IngestionParams, SubmissionParams
+from numerai_kedro.statistics.scoring import percentile_rank
+from numerai_kedro.tournament.client import Client
+from numerai_kedro.tournament.submission import to_csv, validate_submission
+
+logger = logging.getLogger(__name__)
+
+
+def write(
+    live_panel: EraPanel, slots: dict[str, str], round_info: dict[str, Any], **live: Any
+) -> dict[str, str]:
+    """Write each slot's csv, checked against the live ids by Numerai's rules and ours."""
+    live_ids = pd.Series(live_panel.ids())
+    written = {}
+    for slot, entry in slots.items():
+        frame = live[entry][["id", "prediction"]].copy()
+        frame["prediction"] = percentile_rank(frame[["prediction"]].to_numpy())[:, 0]
+        validate_submission(live_ids, frame)
+        written[f"{round_info['number']}-{slot}"] = to_csv(frame).decode()
+    return written
+
+
+def submit(
+    tournament: Client,
+    submission: dict[str, str],
+    gate_decision: dict[str, dict[str, Any]],
+    slots: dict[str, str],
+    round_info: dict[str, Any],
+    params: SubmissionParams,
+    ingestion: IngestionParams,
+) -> dict[str, dict[str, Any]]:
+    """Upload what the gate lets through; one slot's refusal does not stop the others."""
+    switched_on = params.upload is True or (
+        params.upload == "auto" and ingestion.tournament == "demo"
+    )
+    receipts = {}
+    for slot, entry in slots.items():
+        key = f"{round_info['number']}-{slot}"
+        receipt = {"slot": slot, "entry": entry, "round": round_info["number"]}
+        receipt |= {"n_stocks": submission[key].count("\n") - 1}
+        receipt |= _submit_slot(
+            tournament, slot, submission[key], gate_decision[key], switched_on, round_info
+        )
+        logger.info("submission, %s: %s: %s", slot, receipt["status"], receipt["detail"])
+        receipts[key] = receipt
+    return receipts
+
+
+def _submit_slot(
+    tournament: Client,
+    slot: str,
+    csv: str,
+    decision: dict[str, Any],
+    switched_on: bool,
+    round_info: dict[str, Any],
+) -> dict[str, Any]:
+    if not decision["passed"]:
+        detail = "; ".join(decision["reasons"]) + ". Nothing was uploaded."
+        return {"status": "blocked", "detail": f"Not submitted: {detail}"}
+    if not switched_on:
+        return {
+            "status": "written",
+            "detail": (
+                "the csv is written, nothing was uploaded; to upload, name your model in "
+                "submission.slots and set submission.upload: true (parameters_submission.yml)."
+            ),
+        }
+    if not round_info["is_open"]:
+        return {
+            "status": "closed",
+            "detail": (
+                "no round is open, so nothing was uploaded; rounds open Tuesday to Saturday, not "
+                "before 12:00 UTC: run the same command then."
+            ),
+        }
+    models = tournament.models()
+    if slot not in models:
+        return {
+            "status": "refused",
+            "detail": (
+                f'the account has no model "{slot}"; it has: {", ".join(sorted(models))} '
+                "(submission.slots in parameters_submission.yml)."
+            ),
+        }
+    try:
+        return dict(tournament.submit(csv.encode(), models[slot], round_info["number"]))
+    except NumeraiKedroError as error:
+        return {"status": "refused", "detail": str(error)}

@@ -1,0 +1,47 @@
+"""Live predictions to receipts, by round and slot.
+
+live predictions ─► write ─► submission (csv)
+submission, gate_decision, tournament ─► submit ─► submission_receipt
+"""
+
+from __future__ import annotations
+
+from kedro.pipeline import Node, Pipeline
+
+from numerai_kedro.pipelines.gbm.pipeline import MODELS
+from numerai_kedro.pipelines.submission import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """Wire every entry that can feed a slot."""
+    return Pipeline(
+        [
+            Node(
+                nodes.write,
+                {
+                    "live_panel": "live_panel",
+                    "slots": "slots",
+                    "round_info": "round_info",
+                    "ensemble": "ensemble.live_predictions",
+                    **{model: f"{model}.live_predictions" for model in MODELS},
+                },
+                "submission",
+                name="write_submission",
+            ),
+            Node(
+                nodes.submit,
+                [
+                    "tournament",
+                    "submission",
+                    "gate_decision",
+                    "slots",
+                    "round_info",
+                    "params:submission",
+                    "params:ingestion",
+                ],
+                "submission_receipt",
+                name="submit",
+                tags=["always"],
+            ),
+        ]
+    )

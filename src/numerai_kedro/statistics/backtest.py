@@ -1,0 +1,128 @@
+"""Score out-of-fold predictions era by era, and say what the scores amount to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from numerai_kedro.errors import PredictionError
+from numerai_kedro.panel import EraPanel
+from numerai_kedro.statistics.intervals import Interval, mean_interval
+from numerai_kedro.statistics.performance import max_drawdown, sharpe
+from numerai_kedro.statistics.scoring import (
+    contribution_of_era,
+    corr_of_era,
+    max_exposure_of_era,
+    neutral_corr_of_era,
+    score_by_era,
+)
+
+MEAN_SCORES = ("corr", "mmc", "bmc", "fnc", "max_exposure")
+
+
+def align(values: pd.Series, ids: npt.NDArray[np.object_]) -> npt.NDArray[np.float64]:
+    """Values of the given ids, NaN where there is none."""
+    return values.reindex(ids).to_numpy(dtype=np.float64)
+
+
+def score_columns(
+    panel: EraPanel,
+    predictions: pd.DataFrame,
+    meta_model: pd.Series,
+    benchmark: pd.Series,
+    paid_target: str,
+    neutral_features: list[str],
+) -> pd.DataFrame:
+    """Score every column in every era of the panel.
+
+    Parameters
+    ----------
+    panel : EraPanel
+        The judged eras.
+    predictions : DataFrame[n_rows, n_models]
+        Indexed by id, rows as in the panel.
+    meta_model, benchmark : Series
+        Indexed by id; ids that are missing make MMC or BMC of their era NaN.
+    paid_target
+        The target that is scored, whatever models learned.
+    neutral_features
+        What FNC neutralises to, and where the largest exposure is looked for.
+
+    Returns
+    -------
+    DataFrame
+        One row an era and model: ``era``, ``model``, ``corr``, ``mmc``, ``bmc``, ``fnc``,
+        ``max_exposure``.
+
+    Raises
+    ------
+    PredictionError
+        The predictions' rows are not the panel's.
+    """
+    ids = np.asarray(panel.ids(), dtype=object)
+    if not np.array_equal(predictions.index.to_numpy(dtype=object), ids):
+        raise PredictionError(
+            "out-of-fold predictions and panel hold different rows in the judged eras; run the "
+            "models again (kedro run --pipeline=gbm)."
+        )
+    columns = predictions.to_numpy(dtype=np.float64)
+    target = panel.target(paid_target).astype(np.float64)
+    starts = panel.era_starts
+    scores = {
+        "corr": score_by_era(corr_of_era, starts, columns, target),
+        "mmc": score_by_era(contribution_of_era, starts, columns, align(meta_model, ids), target),
+        "bmc": score_by_era(contribution_of_era, starts, columns, align(benchmark, ids), target),
+    }
+    scores |= _feature_scores(panel.select(features=neutral_features), columns, target)
+    return pd.DataFrame(
+        {
+            "era": np.repeat(panel.eras, columns.shape[1]),
+            "model": np.tile(predictions.columns.to_numpy(dtype=object), len(panel.eras)),
+            **{name: values.ravel() for name, values in scores.items()},
+        }
+    )
+
+
+def summarise(scores: pd.DataFrame, overlap_eras: int) -> dict[str, Any]:
+    """Per model: each mean with its interval, Sharpe and drawdown of CORR."""
+    return {
+        str(model): {
+            **{
+                name: interval_json(mean_interval(rows[name].to_numpy(), overlap_eras))
+                for name in MEAN_SCORES
+            },
+            "sharpe": sharpe(rows["corr"].to_numpy()),
+            "max_drawdown": max_drawdown(rows["corr"].to_numpy()),
+        }
+        for model, rows in scores.groupby("model", sort=True)
+    }
+
+
+def interval_json(interval: Interval) -> dict[str, Any]:
+    """A mean with its interval, and its text."""
+    return {
+        "mean": interval.mean,
+        "low": interval.low,
+        "high": interval.high,
+        "n_eras": interval.n_eras,
+        "degrees_of_freedom": interval.degrees_of_freedom,
+        "text": str(interval),
+    }
+
+
+def _feature_scores(
+    panel: EraPanel, columns: npt.NDArray[np.float64], target: npt.NDArray[np.float64]
+) -> dict[str, npt.NDArray[np.float64]]:
+    """FNC and exposure, one era's features in memory at a time."""
+    fnc = np.full((len(panel.eras), columns.shape[1]), np.nan)
+    exposure = np.full_like(fnc, np.nan)
+    for position, era in enumerate(panel.eras):
+        rows = slice(*panel.era_starts[position : position + 2])
+        features = panel.features(int(era))
+        exposure[position] = max_exposure_of_era(columns[rows], features)
+        if not np.isnan(target[rows]).any():
+            fnc[position] = neutral_corr_of_era(columns[rows], features, target[rows])
+    return {"fnc": fnc, "max_exposure": exposure}

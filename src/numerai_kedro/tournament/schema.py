@@ -1,0 +1,110 @@
+"""What the tournament's files must be; the only place that knows eras as strings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError
+
+from numerai_kedro.errors import ConfigurationError, SchemaError
+
+# `target` has moved from the 20-day to the 60-day target inside one data version.
+ALIAS = "target"
+LIVE_ERA = "X"
+
+
+def parse_era(text: str) -> int:
+    """Era "0573" as the int 573.
+
+    Raises
+    ------
+    SchemaError
+        It is no zero-padded number.
+    """
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise SchemaError(f'era "{text}" is no positive number such as "0573"; download it again.')
+    return int(text)
+
+
+def format_era(era: int) -> str:
+    """Era 573 as the string "0573"."""
+    return f"{era:04d}"
+
+
+def horizon_days(target: str) -> int:
+    """Business days that a target looks ahead, from its name: ``target_ender_60`` is 60.
+
+    Raises
+    ------
+    ConfigurationError
+        The alias ``target`` or a name without horizon.
+    """
+    days = target.rpartition("_")[2]
+    if target == ALIAS or days not in {"20", "60"}:
+        raise ConfigurationError(
+            f'target "{target}": name the target with its horizon, such as target_ender_60; the '
+            'alias "target" has changed its meaning inside a data version.'
+        )
+    return int(days)
+
+
+def overlap_eras(target: str) -> int:
+    """Weekly eras that one target spans: 4 for 20 days, 12 for 60."""
+    return horizon_days(target) // 5
+
+
+class FeatureMetadata(BaseModel):
+    """features.json: which features and targets there are."""
+
+    feature_sets: dict[str, list[str]] = Field(min_length=1)
+    targets: list[str] = Field(min_length=1)
+
+    @classmethod
+    def read(cls, content: dict[str, Any]) -> FeatureMetadata:
+        """Check the file's content.
+
+        Raises
+        ------
+        SchemaError
+            It lacks a part, or a part is of another kind.
+        """
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise SchemaError(
+                f"features.json: {where}: {first['msg']}; delete the file and run ingestion again."
+            ) from None
+
+    def features(self, name: str) -> list[str]:
+        """Names of a feature set, in the file's order.
+
+        Raises
+        ------
+        ConfigurationError
+            There is no such set; lists those there are.
+        """
+        if name not in self.feature_sets:
+            raise ConfigurationError(
+                f'feature set "{name}" is not in features.json; there are: '
+                f"{', '.join(sorted(self.feature_sets))} (parameters_ingestion.yml)."
+            )
+        return self.feature_sets[name]
+
+    def check_target(self, name: str) -> None:
+        """Refuse a target that the data does not have.
+
+        Raises
+        ------
+        ConfigurationError
+            Unknown, or the alias; lists those there are.
+        """
+        horizon_days(name)
+        if name not in self.targets:
+            raise ConfigurationError(
+                f'target "{name}" is not in features.json; there are: '
+                f"{', '.join(sorted(self.targets))} (parameters_ingestion.yml)."
+            )
+
+
