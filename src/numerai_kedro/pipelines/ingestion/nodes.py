@@ -136,8 +136,9 @@ def cut_folds(
     """Cut history into stretches and folds; only the judged end follows the label frontier."""
     if params.purge_eras <= overlap_eras(params.target):
         raise LeakError(
-            f"purge_eras: {params.purge_eras}: {params.target} overlaps {overlap_eras(params.target)} "
-            "eras; purge more (parameters_ingestion.yml)."
+            f"purge_eras: {params.purge_eras}: one {params.target} spans "
+            f"{overlap_eras(params.target)} eras; purge more than that "
+            "(parameters_ingestion.yml)."
         )
     metadata = FeatureMetadata.read(feature_metadata)
     stretch = params.stretches[params.size]

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from numerai_kedro.dashboard.figures import cumulative_corr, drawdown, live_scores_figure
 from numerai_kedro.dashboard.page import render_page
 from numerai_kedro.errors import NumeraiKedroError
+from numerai_kedro.pipelines.parameters import IngestionParams
 from numerai_kedro.tournament.client import Client
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ def build_summary(
     gate_decision: dict[str, Any],
     receipts: dict[str, Any],
     resource_plan: dict[str, Any],
+    params: IngestionParams,
     **outcomes: dict[str, Any],
 ) -> dict[str, Any]:
     """Gather what the run came to, for the lines that end it and for the page."""
@@ -67,6 +69,8 @@ def build_summary(
     return {
         "round": round_info,
         "data": {
+            "tournament": params.tournament,
+            "version": round_info["data_version"],
             "target": folds["paid_target"],
             "trained_on": folds["target"],
             "first_era": folds["stretches"]["warm_up"][0],

@@ -38,6 +38,7 @@ def create_pipeline() -> Pipeline:
                     "gate_decision": "gate_decision",
                     "receipts": "submission_receipt",
                     "resource_plan": "resource_plan",
+                    "params": "params:ingestion",
                     **{model: f"{model}.outcome" for model in MODELS},
                 },
                 "run_summary",

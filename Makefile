@@ -1,0 +1,47 @@
+# The two commands: make weekly, make test. Everything else is for developing.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p && break; done)
+BIN := .venv/bin
+# No telemetry, from any of the packages.
+export DO_NOT_TRACK := 1
+export KEDRO_DISABLE_TELEMETRY := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+
+help:  ## show this
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
+
+setup:  ## make or renew .venv (done by all others)
+	@test -n "$(PYTHON)" || { echo "setup: no Python found, 3.11 or newer is needed: 'apt-get install python3 python3-venv'."; exit 1; }
+	@$(PYTHON) tools/setup_environment.py
+
+weekly: setup  ## the whole week; SIZE=tiny|demo|evidence|full and SEED=N choose another demo
+ifneq ($(SIZE)$(SEED),)
+	@$(BIN)/kedro tournament use demo --size $(or $(SIZE),demo) --seed $(or $(SEED),0)
+endif
+	$(BIN)/kedro run --pipeline=weekly
+
+test: setup  ## every test, as CI runs them
+	$(BIN)/pytest -n 2 --dist worksteal
+
+quick: setup  ## the tests that take seconds
+	$(BIN)/pytest -n 2 -m "not slow" -q
+
+lint: setup  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup  ## every benchmark; each prints a table and one line of JSON
+	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+evidence: setup  ## claims over the claim seeds: make evidence NAME=weekly (resumable, hours)
+	$(BIN)/python -m evidence.$(NAME)
+
+viz: setup  ## the graph, in a browser
+	$(BIN)/kedro viz run
+
+clean:  ## remove what can be made again; data and conf/local stay
+	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis .viz
+
+.PHONY: help setup weekly test quick lint bench evidence viz clean

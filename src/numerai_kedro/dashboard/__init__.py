@@ -1,0 +1,1 @@
+"""Figures, the page and the summary: what people look at. Below `pipelines`."""

@@ -1,0 +1,106 @@
+"""One self-contained page: verdict first, then scores, the gate's table and the plots.
+
+It opens offline: plotly.js is inside. Every text from outside (models, slots, reasons) is escaped.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from importlib.resources import files
+from string import Template
+from typing import Any
+
+import plotly.graph_objects as go
+import plotly.io
+from plotly.offline import get_plotlyjs
+
+from numerai_kedro.dashboard.summary import headline, summary_lines
+
+SCORES = (
+    ("corr", "CORR"),
+    ("mmc", "MMC"),
+    ("bmc", "BMC"),
+    ("fnc", "FNC"),
+    ("max_exposure", "max. exposure"),
+)
+
+
+def render_page(summary: dict[str, Any], figures: dict[str, go.Figure]) -> str:
+    """Render the dashboard.
+
+    Parameters
+    ----------
+    summary : dict
+        As the reporting pipeline gathers it.
+    figures : dict
+        Title to figure, drawn in this order.
+    """
+    template = Template(files("numerai_kedro.dashboard").joinpath("page.html").read_text("utf-8"))
+    return template.substitute(
+        title=escape(headline(summary)),
+        verdict=_verdict(summary),
+        lines=_rows(summary_lines(summary), header="th"),
+        scores=_scores_table(summary),
+        gate="".join(_gate_table(decision) for decision in summary["gate"].values()),
+        figures="".join(_section(title, figure) for title, figure in figures.items()),
+        plotly=get_plotlyjs(),
+    )
+
+
+def _verdict(summary: dict[str, Any]) -> str:
+    verdicts = []
+    for receipt in summary["receipts"].values():
+        mark = {"accepted": "✓ submitted", "blocked": "✗ blocked"}.get(receipt["status"], "–")
+        css = {"accepted": "good", "blocked": "bad"}.get(receipt["status"], "open")
+        text = escape(f"{mark} · slot {receipt['slot']} · {receipt['detail']}")
+        verdicts.append(f'<p class="verdict {css}">{text}</p>')
+    return "".join(verdicts)
+
+
+def _rows(lines: list[tuple[str, str]], header: str) -> str:
+    return "".join(
+        f"<tr><{header}>{escape(label)}</{header}><td>{escape(text)}</td></tr>"
+        for label, text in lines
+    )
+
+
+def _scores_table(summary: dict[str, Any]) -> str:
+    titles = "".join(f"<th>{title}</th>" for _, title in SCORES)
+    head = f"<tr><th>model</th>{titles}<th>Sharpe</th><th>drawdown</th></tr>"
+    body = ""
+    for model, scores in sorted(summary["scores"].items()):
+        cells = "".join(f"<td>{escape(scores[name]['text'])}</td>" for name, _ in SCORES)
+        sharpe = "–" if scores["sharpe"] is None else f"{scores['sharpe']:.2f}"
+        body += (
+            f"<tr><th>{escape(model)}</th>{cells}<td>{sharpe}</td>"
+            f"<td>{scores['max_drawdown']:.3f}</td></tr>"
+        )
+    return head + body
+
+
+def _gate_table(decision: dict[str, Any]) -> str:
+    head = "<tr><th>check</th><th>value</th><th>wanted</th><th>result</th></tr>"
+    body = ""
+    for check in decision["checks"]:
+        passed = check["passed"]
+        value = "–" if check["value"] is None else f"{check['value']:.4f}"
+        body += (
+            f"<tr><th>{escape(check['label'])}</th><td>{value}</td>"
+            f"<td>{escape(check['side'])} {check['threshold']:.4f}</td>"
+            f'<td class="{"good" if passed else "bad"}">{"✓ passed" if passed else "✗ missed"}</td>'
+            "</tr>"
+        )
+    title = escape(f"Gate · slot {decision['slot']}, fed by {decision['entry']}")
+    return f'<h2>{title}</h2><div class="wide"><table>{head}{body}</table></div>'
+
+
+def _section(title: str, figure: go.Figure) -> str:
+    # An id of our own making: plotly does not escape it.
+    plot = plotly.io.to_html(
+        figure,
+        include_plotlyjs=False,
+        full_html=False,
+        config={"responsive": True, "displaylogo": False},
+        div_id="plot-" + "".join(c if c.isalnum() else "-" for c in title.lower()),
+    )
+    return f"<h2>{escape(title)}</h2>{plot}"

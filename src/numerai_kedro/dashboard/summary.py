@@ -1,0 +1,68 @@
+"""The lines that end a run: rich on a terminal, plain when piped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+LABEL_WIDTH = 12
+
+
+def summary_lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """Label and text of each line: data, models, ensemble, gate, submission."""
+    data = summary["data"]
+    lines = [
+        (
+            "data",
+            f"{data['version']}, eras {data['first_era']:04d}-{data['last_era']:04d}, "
+            f"{data['target']} resolved to {data['resolved_to']:04d}",
+        )
+    ]
+    lines += [("cut", cut) for cut in summary["cuts"]]
+    for model, outcome in sorted(summary["outcomes"].items()):
+        if outcome["status"] == "finished":
+            lines.append((model, scores_text(summary["scores"][model])))
+        else:
+            lines.append((model, f"{outcome['stage']}: {outcome['symptom']}"))
+    lines.append(("ensemble", scores_text(summary["scores"]["ensemble"], with_sharpe=True)))
+    for decision in summary["gate"].values():
+        lines.append(("gate", gate_text(decision)))
+    for receipt in summary["receipts"].values():
+        lines.append(("submission", receipt["detail"]))
+    return lines
+
+
+def scores_text(scores: dict[str, Any], with_sharpe: bool = False) -> str:
+    """CORR and MMC with their intervals."""
+    text = f"CORR {scores['corr']['text']}   MMC {scores['mmc']['text']}"
+    return f"{text}   Sharpe {scores['sharpe']:.2f}" if with_sharpe else text
+
+
+def gate_text(decision: dict[str, Any]) -> str:
+    """How many checks passed, and which did not."""
+    checks = decision["checks"]
+    passed = sum(check["passed"] for check in checks)
+    if decision["passed"]:
+        return f"passed, {passed} of {len(checks)} checks"
+    return f"blocked, {passed} of {len(checks)} checks passed: {'; '.join(decision['reasons'])}"
+
+
+def headline(summary: dict[str, Any]) -> str:
+    """Which tournament, which round, and until when it is open."""
+    info = summary["round"]
+    name = summary["data"]["tournament"]
+    return f"numerai_kedro · {name} tournament · {info['text']}"
+
+
+def print_summary(summary: dict[str, Any], catalog: Any, seconds: float) -> None:
+    """Print headline, lines, where to look, and how long it took."""
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"[bold]{headline(summary)}[/bold]")
+    page = Path(catalog.get("dashboard")._describe()["filepath"])
+    shown = page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page
+    look = f"{shown} · kedro viz run · mlflow ui --backend-store-uri sqlite:///mlflow.db"
+    took = f"{seconds // 60:.0f} min {seconds % 60:.0f} s" if seconds >= 60 else f"{seconds:.0f} s"
+    for label, text in [*summary_lines(summary), ("look", look), ("took", took)]:
+        console.print(f"  {label:<{LABEL_WIDTH}}{text}", markup=False)

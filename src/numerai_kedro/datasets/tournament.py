@@ -1,0 +1,72 @@
+"""The tournament as a catalog entry: loading it connects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kedro.io import AbstractDataset, DatasetError
+
+from numerai_kedro.tournament.client import Client
+from numerai_kedro.tournament.connection import connect
+from numerai_kedro.tournament.settings import TournamentSettings
+
+
+class TournamentDataset(AbstractDataset[None, Client]):
+    """Demo or real tournament; one connection a run.
+
+    Parameters
+    ----------
+    filepath
+        The data folder; the demo keeps its server's state in it.
+    credentials
+        ``{public_id, secret_key}``; empty strings where there are none, which is enough for data.
+    """
+
+    def __init__(
+        self,
+        *,
+        tournament: str,
+        size: str,
+        seed: int,
+        data_version: str,
+        api_url: str | None,
+        filepath: str,
+        credentials: dict[str, str] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._settings = TournamentSettings(
+            name=tournament,
+            size=size,
+            seed=seed,
+            data_version=data_version,
+            api_url=api_url,
+            data_folder=Path(filepath),
+        )
+        self._keys = credentials or {}
+        self._client: Client | None = None
+        self.metadata = metadata
+
+    def load(self) -> Client:
+        """Connect once; the demo's server is started when nothing serves yet."""
+        if self._client is None:
+            self._client = connect(
+                self._settings,
+                public_id=self._keys.get("public_id") or None,
+                secret_key=self._keys.get("secret_key") or None,
+            )
+        return self._client
+
+    def save(self, data: None) -> None:
+        """Refuse: nobody saves a tournament."""
+        raise DatasetError("the tournament is only read")
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        # Never the keys.
+        return {"tournament": self._settings.name}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_client": None}

@@ -1,0 +1,127 @@
+"""What happens around a run: names are checked before it, MLflow and the summary come after."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import time
+from typing import Any
+
+from kedro.framework.hooks import hook_impl
+from kedro.pipeline import Pipeline
+
+from numerai_kedro.errors import ConfigurationError
+
+logger = logging.getLogger(__name__)
+
+# Namespaces that the factory patterns of the catalog may stand for, beside the models.
+BLENDS = ("ensemble",)
+
+
+class CatalogHooks:
+    """No mistyped data-set name becomes a memory data set in silence."""
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: Any) -> None:
+        """Refuse a run that would read or write an entry that the catalog does not have."""
+        for name in sorted(pipeline.datasets()):
+            if not name.startswith(("params:", "parameters")):
+                check_entry(name, catalog)
+
+
+def check_entry(name: str, catalog: Any) -> None:
+    """Refuse an entry that is in no catalog file.
+
+    Raises
+    ------
+    ConfigurationError
+        Names the entry, and the closest ones there are.
+    """
+    from numerai_kedro.pipelines.gbm.pipeline import MODELS
+
+    known = [entry for entry in catalog.config_resolver.config if "{" not in entry]
+    pattern = catalog.config_resolver.match_dataset_pattern(name)
+    namespace = name.partition(".")[0]
+    if name in known or (pattern and namespace in (*MODELS, *BLENDS)):
+        return
+    close = difflib.get_close_matches(name, known, n=2)
+    hint = f"did you mean {' or '.join(close)}?" if close else "add it to conf/base/catalog_*.yml."
+    raise ConfigurationError(
+        f'the catalog has no entry "{name}": its value would be lost when the run ends; {hint}'
+    )
+
+
+class TrackingHooks:
+    """Every run in MLflow, after it ended; a server that is away loses no run."""
+
+    def __init__(self) -> None:
+        self._began = 0.0
+        self._parameters: dict[str, Any] = {}
+
+    @hook_impl
+    def after_context_created(self, context: Any) -> None:
+        """Keep the parameters of the run."""
+        self._parameters = context.params
+
+    @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
+        """Start the clock."""
+        self._began = time.time()
+
+    @hook_impl
+    def after_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: Any
+    ) -> None:
+        """Send the run as it ended."""
+        self._track(run_params, pipeline, catalog, error=None)
+
+    @hook_impl
+    def on_pipeline_error(
+        self, error: Exception, run_params: dict[str, Any], pipeline: Pipeline, catalog: Any
+    ) -> None:
+        """Send the run that failed, too, with the sentence of its error."""
+        self._track(run_params, pipeline, catalog, error=error)
+
+    def _track(
+        self,
+        run_params: dict[str, Any],
+        pipeline: Pipeline,
+        catalog: Any,
+        error: Exception | None,
+    ) -> None:
+        from numerai_kedro.tracking.mlflow_run import TrackingParams, track_run
+
+        params = TrackingParams.model_validate(self._parameters.get("tracking", {}))
+        if params.enabled:
+            track_run(params, run_params, self._parameters, pipeline, catalog, self._began, error)
+
+
+class SummaryHooks:
+    """The lines that end a run."""
+
+    def __init__(self) -> None:
+        self._began = 0.0
+
+    @hook_impl
+    def before_pipeline_run(self) -> None:
+        """Start the clock."""
+        self._began = time.time()
+
+    @hook_impl
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: Any) -> None:
+        """Print the summary, where the run made one."""
+        if "run_summary" not in pipeline.all_outputs():
+            return
+        from numerai_kedro.dashboard.summary import print_summary
+
+        summary = catalog.load("run_summary")
+        print_summary(summary, catalog, time.time() - self._began)
+        closed = [
+            receipt["detail"]
+            for receipt in summary["receipts"].values()
+            if receipt["status"] in {"closed", "refused"}
+        ]
+        if closed:
+            from numerai_kedro.errors import SubmissionError
+
+            raise SubmissionError(" ".join(closed))

@@ -1,0 +1,16 @@
+"""Kedro reads this: which session, which hooks, how configuration is merged."""
+
+from kedro.config import OmegaConfigLoader
+
+from numerai_kedro.hooks import CatalogHooks, SummaryHooks, TrackingHooks
+from numerai_kedro.session import WeeklySession
+
+SESSION_CLASS = WeeklySession
+HOOKS = (CatalogHooks(), TrackingHooks(), SummaryHooks())
+CONFIG_LOADER_CLASS = OmegaConfigLoader
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    # Otherwise one parameter in conf/local would delete its neighbours of conf/base.
+    "merge_strategy": {"parameters": "soft", "globals": "soft"},
+}

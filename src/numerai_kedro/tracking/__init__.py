@@ -1,0 +1,1 @@
+"""Every run in MLflow. May import everything below `pipelines`."""

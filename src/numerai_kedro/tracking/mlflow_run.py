@@ -1,0 +1,163 @@
+"""One MLflow run for each Kedro run: what went in, what came out, which code and data made it."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pydantic import BaseModel
+
+logger = logging.getLogger(__name__)
+
+LIBRARIES = ("kedro", "lightgbm", "numerai-tools", "numerapi", "numpy", "pandas", "pyarrow")
+MAX_PARAM_CHARACTERS = 500
+BATCH = 1000  # MLflow's limit of metrics in one call
+
+
+class TrackingParams(BaseModel, extra="forbid", frozen=True):
+    """What stands in parameters_tracking.yml."""
+
+    enabled: bool = True
+    uri: str
+    experiment: str
+
+
+def track_run(
+    params: TrackingParams,
+    run_params: dict[str, Any],
+    parameters: dict[str, Any],
+    pipeline: Any,
+    catalog: Any,
+    began: float,
+    error: Exception | None,
+) -> None:
+    """Write the run; tracking that fails is a warning, never the end of a week's work."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    try:
+        client = mlflow.MlflowClient(tracking_uri=params.uri)
+        _write(client, params, run_params, parameters, pipeline, catalog, began, error)
+    except (MlflowException, OSError) as failure:
+        logger.warning("MLflow at %s took no run: %s", params.uri, str(failure).splitlines()[0])
+
+
+def flatten(value: Any, prefix: str = "") -> dict[str, str]:
+    """Nested parameters as dotted names; typed ones by their fields."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json")
+    if not isinstance(value, dict):
+        return {prefix: str(value)[:MAX_PARAM_CHARACTERS]}
+    flat: dict[str, str] = {}
+    for name, item in value.items():
+        flat |= flatten(item, f"{prefix}.{name}" if prefix else str(name))
+    return flat
+
+
+def _write(
+    client: Any,
+    params: TrackingParams,
+    run_params: dict[str, Any],
+    parameters: dict[str, Any],
+    pipeline: Any,
+    catalog: Any,
+    began: float,
+    error: Exception | None,
+) -> None:
+    from mlflow.entities import Param, RunTag
+
+    experiment = client.get_experiment_by_name(params.experiment)
+    experiment_id = (
+        experiment.experiment_id if experiment else client.create_experiment(params.experiment)
+    )
+    name = ",".join(run_params.get("pipeline_names") or []) or "__default__"
+    run = client.create_run(experiment_id, start_time=int(began * 1000), run_name=name)
+    run_id = run.info.run_id
+    read = {part.removeprefix("params:") for part in pipeline.inputs() if "params:" in part}
+    used = {key: value for key, value in parameters.items() if key in read or not read}
+    client.log_batch(
+        run_id,
+        params=[Param(key, text) for key, text in flatten(used).items()],
+        tags=[RunTag(key, text) for key, text in _tags(run_params, error).items()],
+    )
+    if error is None:
+        _log_results(client, run_id, pipeline.all_outputs(), catalog)
+    client.set_terminated(run_id, status="FAILED" if error else "FINISHED")
+
+
+def _tags(run_params: dict[str, Any], error: Exception | None) -> dict[str, str]:
+    tags = {f"version.{library}": version(library) for library in LIBRARIES}
+    tags["version.code"] = _git_revision()
+    tags["kedro.run_id"] = str(run_params.get("run_id", ""))
+    if error is not None:
+        tags["error"] = str(error).splitlines()[0][:MAX_PARAM_CHARACTERS] if str(error) else ""
+    return tags
+
+
+def _log_results(client: Any, run_id: str, outputs: set[str], catalog: Any) -> None:
+    """Per-era metrics, means, the gate's decision, models and reports of what this run made."""
+    if "era_scores" in outputs:
+        _log_era_scores(client, run_id, catalog.load("era_scores"))
+    if "backtest_report" in outputs:
+        client.log_dict(run_id, catalog.load("backtest_report"), "backtest_report.json")
+    if "gate_decision" in outputs:
+        decisions = catalog.load("gate_decision")
+        client.log_dict(run_id, decisions, "gate_decision.json")
+        newest = max(decisions, default=None)
+        client.set_tag(run_id, "gate", str(newest and decisions[newest]["passed"]))
+    if "submission_receipt" in outputs:
+        client.log_dict(run_id, catalog.load("submission_receipt"), "submission_receipt.json")
+    if "history_panel" in outputs:
+        panel = catalog.load("history_panel")
+        client.set_tag(run_id, "version.data", panel.digest())
+    if "dashboard" in outputs:
+        client.log_text(run_id, catalog.load("dashboard"), "dashboard.html")
+    for name in sorted(outputs):
+        if name.endswith(".model"):
+            _log_model(client, run_id, name, catalog)
+
+
+def _log_model(client: Any, run_id: str, name: str, catalog: Any) -> None:
+    """The manifest's folder as an artifact: MLflow's own loader would unpickle it unasked."""
+    folder = Path(str(catalog.get(name)._describe()["filepath"]))
+    if folder.exists():
+        client.log_artifacts(run_id, str(folder), f"models/{name}")
+
+
+def _log_era_scores(client: Any, run_id: str, scores: pd.DataFrame) -> None:
+    from mlflow.entities import Metric
+
+    metrics = []
+    for model, rows in scores.groupby("model"):
+        for name in ("corr", "mmc", "bmc", "fnc", "max_exposure"):
+            known = rows[["era", name]].dropna()
+            metrics += [
+                Metric(f"{model}.{name}", float(value), 0, int(era))
+                for era, value in zip(known["era"], known[name], strict=True)
+            ]
+            if len(known):
+                metrics.append(Metric(f"{model}.{name}.mean", float(known[name].mean()), 0, 0))
+    for begin in range(0, len(metrics), BATCH):
+        client.log_batch(run_id, metrics=metrics[begin : begin + BATCH])
+
+
+def _git_revision() -> str:
+    """Revision of the checkout, with a mark where files differ; "unknown" without git."""
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return found.stdout.strip()
