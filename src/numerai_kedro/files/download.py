@@ -26,7 +26,7 @@ from numerai_kedro.files.atomic import PARTIAL_SUFFIX, atomic_write
 
 logger = logging.getLogger(__name__)
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 16  # a broken transfer loses less than one block
 TIMEOUT_S = (10, 60)  # connect, and between two blocks: a trickle is not a time-out, silence is
 ATTEMPTS = 5
 # Waits 1, 2, 4, 8 s between attempts; tests replace it by no wait at all.

@@ -1,0 +1,76 @@
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from numerai_kedro.files import atomic_folder, atomic_path, atomic_write
+
+KILLED_WRITER = """
+import os, signal, sys
+from numerai_kedro.files import atomic_folder, atomic_write
+target, kind, point = sys.argv[1:]
+if point == "rename":
+    real = os.replace
+    os.replace = lambda *a: os.kill(os.getpid(), signal.SIGKILL)
+if kind == "file":
+    with atomic_write(target) as handle:
+        handle.write(b"new" * 1000)
+        if point == "write":
+            os.kill(os.getpid(), signal.SIGKILL)
+else:
+    with atomic_folder(target) as partial:
+        (partial / "a").write_bytes(b"new")
+        if point == "write":
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def killed(target, kind: str, point: str) -> int:
+    command = [sys.executable, "-c", KILLED_WRITER, str(target), kind, point]
+    return subprocess.run(command, check=False).returncode
+
+
+@pytest.mark.parametrize("point", ["write", "rename"])
+def test_a_killed_write_leaves_the_old_file(tmp_path, point):
+    target = tmp_path / "file"
+    target.write_bytes(b"old")
+    assert killed(target, "file", point) == -signal.SIGKILL
+    assert target.read_bytes() == b"old"
+    with atomic_write(target) as handle:
+        handle.write(b"new")
+    assert target.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("point", ["write", "rename"])
+def test_a_killed_write_leaves_the_old_folder(tmp_path, point):
+    target = tmp_path / "folder"
+    target.mkdir()
+    (target / "a").write_bytes(b"old")
+    assert killed(target, "folder", point) == -signal.SIGKILL
+    assert (target / "a").read_bytes() == b"old"
+
+
+def test_an_error_leaves_the_old_file_and_no_partial(tmp_path):
+    target = tmp_path / "file"
+    target.write_bytes(b"old")
+    with pytest.raises(RuntimeError), atomic_write(target) as handle:
+        handle.write(b"half")
+        raise RuntimeError
+    assert target.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_libraries_that_open_files_themselves_get_a_path(tmp_path):
+    with atomic_path(tmp_path / "deep" / "file") as partial:
+        partial.write_text("x")
+    assert (tmp_path / "deep" / "file").read_text() == "x"
+
+
+def test_a_folder_is_replaced_whole(tmp_path):
+    for name in ("a", "b"):
+        with atomic_folder(tmp_path / "folder") as partial:
+            (partial / name).write_text(name)
+    assert os.listdir(tmp_path / "folder") == ["b"]
+    assert os.listdir(tmp_path) == ["folder"]

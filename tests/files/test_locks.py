@@ -1,0 +1,35 @@
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from numerai_kedro.errors import ConfigurationError
+from numerai_kedro.files import folder_lock
+
+HOLDER = """
+import sys
+from numerai_kedro.files import folder_lock
+with folder_lock(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_the_second_run_names_the_first_and_a_kill_frees_the_folder(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with (
+            pytest.raises(ConfigurationError, match=f"process {holder.pid}"),
+            folder_lock(tmp_path),
+        ):
+            pass
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+    with folder_lock(tmp_path):
+        pass

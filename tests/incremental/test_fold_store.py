@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from numerai_kedro.incremental import FoldStore
+
+
+@pytest.fixture
+def counted():
+    calls = []
+
+    def compute():
+        calls.append(1)
+        return np.arange(6, dtype=np.float32)
+
+    return compute, calls
+
+
+def test_the_same_key_is_computed_once_also_by_a_later_process(tmp_path, counted):
+    compute, calls = counted
+    for _ in range(3):
+        kept = FoldStore(tmp_path).predictions({"fit": "a", "era": 3}, compute)
+        np.testing.assert_array_equal(kept, np.arange(6))
+    assert len(calls) == 1
+
+
+def test_any_part_of_the_key_makes_another_piece(tmp_path, counted):
+    compute, calls = counted
+    store = FoldStore(tmp_path)
+    store.predictions({"fit": "a", "era": 3}, compute)
+    store.predictions({"fit": "a", "era": 4}, compute)
+    store.predictions({"fit": "b", "era": 3}, compute)
+    assert len(calls) == 3
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "empty"])
+def test_damaged_predictions_are_computed_again(tmp_path, counted, damage):
+    compute, calls = counted
+    FoldStore(tmp_path).predictions({"era": 3}, compute)
+    (path,) = (tmp_path / "predictions").iterdir()
+    content = bytearray(path.read_bytes())
+    if damage == "flip":
+        content[-3] ^= 4
+    path.write_bytes({"flip": content, "cut": content[:-5], "empty": b""}[damage])
+    kept = FoldStore(tmp_path).predictions({"era": 3}, compute)
+    np.testing.assert_array_equal(kept, np.arange(6))
+    assert len(calls) == 2
+
+
+def test_a_damaged_model_is_fitted_again(tmp_path):
+    store, calls = FoldStore(tmp_path), []
+
+    def fit():
+        calls.append(1)
+        return {"slope": 2.0}
+
+    assert store.model({"k": 1}, fit) == {"slope": 2.0}
+    assert store.has_model({"k": 1})
+    (folder,) = (tmp_path / "models").iterdir()
+    (folder / "content.pkl").write_bytes(b"x")
+    assert store.model({"k": 1}, fit) == {"slope": 2.0}
+    assert len(calls) == 2

@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from numerai_kedro.statistics.intervals import degrees_of_freedom, mean_interval
+
+
+def overlapping_scores(rng: np.random.Generator, n_eras: int, overlap: int) -> np.ndarray:
+    shocks = rng.normal(size=n_eras + overlap - 1)
+    return np.convolve(shocks, np.ones(overlap) / np.sqrt(overlap), mode="valid")
+
+
+@pytest.mark.parametrize("n_eras", [120, 400])
+def test_intervals_of_overlapping_scores_cover_as_they_promise(n_eras):
+    rng = np.random.default_rng(4)
+    n_histories = 1500
+    covered = 0
+    for _ in range(n_histories):
+        interval = mean_interval(overlapping_scores(rng, n_eras, 12), overlap_eras=12)
+        covered += interval.low <= 0 <= interval.high
+    assert 0.92 <= covered / n_histories <= 0.97
+
+
+def test_treating_eras_as_independent_would_cover_far_less():
+    """What the interval is for: the naive one fails on the same histories."""
+    rng = np.random.default_rng(4)
+    covered = 0
+    for _ in range(1000):
+        scores = overlapping_scores(rng, 120, 12)
+        reach = 1.98 * scores.std(ddof=1) / np.sqrt(120)
+        covered += abs(scores.mean()) <= reach
+    assert covered / 1000 < 0.6
+
+
+def test_too_few_eras_have_no_interval():
+    interval = mean_interval(np.full(59, 0.02), overlap_eras=12)
+    assert interval.low is None
+    assert str(interval) == ".0200 [too few eras]"
+
+
+def test_unresolved_eras_do_not_count():
+    scores = np.r_[np.nan, np.linspace(0, 1, 60), np.nan]
+    assert mean_interval(scores, overlap_eras=12).n_eras == 60
+
+
+def test_degrees_of_freedom_follow_the_design():
+    assert degrees_of_freedom(120, 12) == 3
+    assert degrees_of_freedom(60, 12) == 2
+    assert degrees_of_freedom(353, 12) == 10
+    assert degrees_of_freedom(120, 4) == 10
+
+
+def test_text_keeps_sign_and_four_decimals():
+    rng = np.random.default_rng(0)
+    text = str(mean_interval(np.full(100, -0.0123) + rng.normal(scale=1e-6, size=100), 4))
+    assert text == "-.0123 [-.0123, -.0123]"
