@@ -48,7 +48,9 @@ def wants_gpu():
     """GPU=0|1, else whether an NVIDIA driver is loaded."""
     chosen = os.environ.get("GPU", "")
     if chosen not in ("", "0", "1"):
-        fail("GPU=%s is not understood: GPU=1 installs for an NVIDIA card, GPU=0 does not." % chosen)
+        fail(
+            "GPU=%s is not understood: GPU=1 installs for an NVIDIA card, GPU=0 does not." % chosen
+        )
     if chosen:
         return chosen == "1"
     return os.path.exists("/proc/driver/nvidia/version") or shutil.which("nvidia-smi") is not None

@@ -18,7 +18,11 @@ class Poison:
 
 
 def test_values_come_back(tmp_path):
-    value = {"weights": np.arange(5, dtype=np.float32), "names": ["a", "b"], "scalar": np.float64(2)}
+    value = {
+        "weights": np.arange(5, dtype=np.float32),
+        "names": ["a", "b"],
+        "scalar": np.float64(2),
+    }
     write_trusted(tmp_path / "model", value)
     back = read_trusted(tmp_path / "model")
     np.testing.assert_array_equal(back["weights"], value["weights"])

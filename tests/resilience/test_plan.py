@@ -44,9 +44,10 @@ def test_the_plan_never_promises_more_than_the_machine_has(memory_gb, fit_memory
 
 def test_decisions_hang_on_totals_not_on_what_is_free():
     busy, idle = machine(free_memory_gb=0.5), machine(free_memory_gb=15)
-    assert plan_resources(work(), busy, 1e9).decisions() == plan_resources(
-        work(), idle, 1e12
-    ).decisions()
+    assert (
+        plan_resources(work(), busy, 1e9).decisions()
+        == plan_resources(work(), idle, 1e12).decisions()
+    )
 
 
 def test_a_disk_too_small_is_refused_with_need_and_have():

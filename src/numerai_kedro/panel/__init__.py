@@ -1,0 +1,9 @@
+"""Rows by era: int8 features memory-mapped from SSD, targets beside them, and walk-forward folds.
+
+Imports `errors` and `files` only.
+"""
+
+from numerai_kedro.panel.era_panel import EraPanel, open_panel
+from numerai_kedro.panel.store import EraRows, PanelChange, write_panel
+
+__all__ = ["EraPanel", "EraRows", "PanelChange", "open_panel", "write_panel"]
