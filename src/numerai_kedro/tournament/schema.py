@@ -106,5 +106,3 @@ class FeatureMetadata(BaseModel):
                 f'target "{name}" is not in features.json; there are: '
                 f"{', '.join(sorted(self.targets))} (parameters_ingestion.yml)."
             )
-
-
