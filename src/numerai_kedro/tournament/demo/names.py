@@ -17,7 +17,7 @@ ADJECTIVES = (
     "quick quiet rapid rare ready regal rich rigid ripe round royal rural rustic sandy secret "
     "serene sharp shy silent simple sincere sleek slow smart smooth sober solar solid sound spare "
     "stable steady"
-).split()  # noqa: SIM905 - a hundred quotes would hide the words
+).split()
 NOUNS = (
     "acorn anchor arbor aspen badger basin beacon birch bison brook canyon cedar cliff cloud "
     "comet coral cove crane creek delta dune eagle ember falcon fern field finch fjord forest fox "
@@ -25,11 +25,11 @@ NOUNS = (
     "lake lark laurel lichen lynx maple marsh meadow mesa moss oak orchid osprey otter owl peak "
     "pebble pine plover pond poplar quartz rapids raven reef ridge river robin rowan sage shore "
     "sparrow spring"
-).split()  # noqa: SIM905 - a hundred quotes would hide the words
+).split()
 TARGET_NAMES = (
     "agnes alpha bravo caroline charlie claudia cyrusd delta echo ender jasper jeremy ralph rowan "
     "sam teager2b tyler victor waldo xerxes"
-).split()  # noqa: SIM905 - a hundred quotes would hide the words
+).split()
 HORIZONS = (20, 60)
 PAID_TARGET = "target_ender_60"
 ALIAS = "target"
