@@ -39,8 +39,7 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
 def atomic_write(target: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Yield a binary file; its content becomes `target` when the block ends without an error."""
     with atomic_path(target) as partial, open(partial, "wb") as handle:
-        yield handle
-        handle.flush()
+        yield handle  # a writer that closes it has flushed it
 
 
 @contextmanager

@@ -1,0 +1,96 @@
+"""Scores of a submission, day by day, on the demo's truth.
+
+The submission itself is scored by numerai-tools, which is Numerai's own definition. Percentiles are
+its places in a synthetic field: `FIELD` participants who all know something of what the meta model
+knows, each a little.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import ndtri
+
+from numerai_kedro.statistics.scoring import (
+    contribution_of_era,
+    corr_of_era,
+    percentile_rank,
+)
+
+if TYPE_CHECKING:
+    from numerai_kedro.tournament.demo.world import World
+
+CORR, MMC = "corr60", "mmc60"
+SCORE_NAMES = (CORR, MMC)
+FIELD = 100
+# Correlation of the field's predictions with the meta model: official benchmarks have .63 to .69.
+FIELD_LIKENESS = (0.2, 0.8)
+
+Scores = dict[tuple[int, str], tuple[float, float]]
+
+
+def score_submission(
+    content: bytes,
+    world: World,
+    era: int,
+    round_number: int,
+    days: list[int],
+) -> Scores:
+    """Score one submission for some score days.
+
+    Parameters
+    ----------
+    content
+        The csv; ids of the round's live rows.
+    world
+        Reaches `era`.
+    era, round_number
+        The round's live era; together they name the ids.
+    days
+        Score days, 1 to 60: business days that the target has run.
+
+    Returns
+    -------
+    dict
+        (day, display name) to (value, percentile in [0, 1]).
+    """
+    from numerai_tools.scoring import correlation_contribution, numerai_corr
+
+    ids = world.ids(era, salt=str(round_number))
+    frame = pd.read_csv(io.BytesIO(content))
+    submitted = frame.set_index(frame.columns[0]).iloc[:, 0].reindex(ids)
+    predictions = submitted.to_frame("prediction").sort_index()
+    meta = world.meta_model(era)
+    meta_model = pd.Series(meta, index=ids, name="meta_model")
+    field = _field(meta, np.random.default_rng([world.seed, 13, round_number]))
+    scores: Scores = {}
+    for day in days:
+        target = world.target_after(era, day)
+        # Unnamed, numerai-tools fails with `KeyError: None`.
+        targets = pd.Series(target, index=ids, name="target")
+        corr = float(numerai_corr(predictions, targets)["prediction"])
+        mmc = float(correlation_contribution(predictions, meta_model, targets)["prediction"])
+        others = target.astype(np.float64)
+        scores[day, CORR] = (corr, _share_below(corr, corr_of_era(field, others)))
+        reference = meta.astype(np.float64)
+        scores[day, MMC] = (mmc, _share_below(mmc, contribution_of_era(field, reference, others)))
+    return scores
+
+
+def _field(
+    meta_model: npt.NDArray[np.float32], rng: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """Predictions of the field, float64[n, FIELD]; the same for every submission of a round."""
+    known = ndtri(percentile_rank(meta_model.astype(np.float64)[:, None]))
+    likeness = rng.uniform(*FIELD_LIKENESS, size=FIELD)
+    noise = rng.standard_normal((len(meta_model), FIELD))
+    mixed: npt.NDArray[np.float64] = likeness * known + np.sqrt(1 - likeness**2) * noise
+    return mixed
+
+
+def _share_below(value: float, others: npt.NDArray[np.float64]) -> float:
+    return float((others < value).mean())

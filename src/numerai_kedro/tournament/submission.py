@@ -1,0 +1,144 @@
+"""The rules of submission: what is refused before it is uploaded, and every reason why not."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from numerai_kedro.errors import SubmissionError
+
+COLUMNS = ["id", "prediction"]
+MIN_STD = 1e-3
+MAX_TIED_SHARE = 0.10
+# 17 digits come back as the same float64: the same predictions, the same bytes.
+FLOAT_FORMAT = "%.17g"
+
+
+class BlockReason(StrEnum):
+    """Why nothing was submitted; each value is the text that the user reads."""
+
+    GATE = "the gate said no"
+    SWITCHED_OFF = "uploading is switched off (submission.upload)"
+    NO_SLOT = "no model slot is named (submission.slots)"
+    NO_PREDICTIONS = "there are no predictions for the slot"
+    ROUND_CLOSED = "no round is open for submissions"
+    ROUND_TURNED = "the round changed while the run went on; its predictions are for the old ids"
+    UNKNOWN_MODEL = "the account has no such model"
+    HOLDS_PICKLE = "the model holds an uploaded pickle, which submits by itself"
+    COLUMNS_WRONG = "the columns are not id, prediction"
+    IDS_MISSING = "live ids are missing"
+    IDS_EXTRA = "ids that are not live in this round"
+    IDS_REPEATED = "ids are repeated"
+    NOT_FINITE = "predictions are not all finite numbers"
+    OUT_OF_RANGE = "predictions are not strictly between 0 and 1"
+    CONSTANT = "predictions hardly differ"
+    TIED = "too many predictions are equal"
+    REFUSED_BY_RULES = "numerai-tools refuses it"
+    NO_KEYS = "there are no keys, or they were refused"
+    REFUSED = "the tournament refused it"
+    UNREACHABLE = "the tournament did not answer"
+
+
+class RuleBroken(SubmissionError):
+    """A `SubmissionError` that also carries which rule it is."""
+
+    def __init__(self, reason: BlockReason, found: str) -> None:
+        super().__init__(
+            f"submission: {reason.value}: {found}. Nothing was uploaded; run the ensemble pipeline "
+            "again on this round's live data."
+        )
+        self.reason = reason
+
+
+def validate_submission(live_ids: pd.Series, frame: pd.DataFrame) -> None:
+    """Hold a submission to Numerai's own rules and to our stricter ones.
+
+    Parameters
+    ----------
+    live_ids : Series of str
+        Ids of this round's live.parquet, in any order.
+    frame : DataFrame
+        Columns ``id`` and ``prediction``.
+
+    Raises
+    ------
+    SubmissionError
+        As `RuleBroken`: which rule, what was found, and how often.
+
+    References
+    ----------
+    numerai-tools, `submissions.validate_submission_numerai`. Ours go further: it lets 0, 1 and
+    1.000009 pass, ids of another round, and a spread of 1e-6.
+    """
+    _check_columns(frame)
+    _check_ids(live_ids.astype(str), frame["id"])
+    _check_values(frame["prediction"])
+    _check_by_numerai_tools(live_ids, frame)
+
+
+def to_csv(frame: pd.DataFrame) -> bytes:
+    """The submission as the bytes that are uploaded: sorted by id, every digit, LF.
+
+    The order of rows does not count to Numerai; ours makes equal predictions equal bytes.
+    """
+    ordered = frame[COLUMNS].sort_values("id", ignore_index=True)
+    text: str = ordered.to_csv(index=False, float_format=FLOAT_FORMAT, lineterminator="\n")
+    return text.encode()
+
+
+def _check_columns(frame: pd.DataFrame) -> None:
+    if list(frame.columns) != COLUMNS:
+        raise RuleBroken(
+            BlockReason.COLUMNS_WRONG, f"found {', '.join(map(str, frame.columns)) or 'none'}"
+        )
+
+
+def _check_ids(live: pd.Series, ids: pd.Series) -> None:
+    if ids.isna().any():
+        raise RuleBroken(BlockReason.IDS_MISSING, f"{ids.isna().sum()} rows have no id")
+    ids = ids.astype(str)
+    if ids.duplicated().any():
+        first = ids[ids.duplicated()].iloc[0]
+        raise RuleBroken(
+            BlockReason.IDS_REPEATED, f'"{first}" and {ids.duplicated().sum() - 1} more'
+        )
+    missing, extra = live[~live.isin(ids)], ids[~ids.isin(live)]
+    if len(missing):
+        raise RuleBroken(
+            BlockReason.IDS_MISSING, f'"{missing.iloc[0]}" and {len(missing) - 1} more'
+        )
+    if len(extra):
+        raise RuleBroken(BlockReason.IDS_EXTRA, f'"{extra.iloc[0]}" and {len(extra) - 1} more')
+
+
+def _check_values(predictions: pd.Series) -> None:
+    if not pd.api.types.is_float_dtype(predictions.dtype):
+        raise RuleBroken(BlockReason.NOT_FINITE, f"their type is {predictions.dtype}, not float")
+    values: np.ndarray[Any, np.dtype[np.float64]] = predictions.to_numpy(np.float64)
+    wrong = ~np.isfinite(values)
+    if wrong.any():
+        raise RuleBroken(
+            BlockReason.NOT_FINITE, f"{wrong.sum()} rows, the first is {values[wrong][0]}"
+        )
+    outside = (values <= 0) | (values >= 1)
+    if outside.any():
+        raise RuleBroken(
+            BlockReason.OUT_OF_RANGE, f"{outside.sum()} rows, the first is {values[outside][0]}"
+        )
+    if len(values) < 2 or values.std(ddof=1) <= MIN_STD:
+        raise RuleBroken(BlockReason.CONSTANT, f"standard deviation at most {MIN_STD}")
+    tied = 1 - len(np.unique(values)) / len(values)
+    if tied > MAX_TIED_SHARE:
+        raise RuleBroken(BlockReason.TIED, f"{tied:.0%}, at most {MAX_TIED_SHARE:.0%} may be")
+
+
+def _check_by_numerai_tools(live_ids: pd.Series, frame: pd.DataFrame) -> None:
+    from numerai_tools.submissions import validate_submission_numerai
+
+    try:
+        validate_submission_numerai(live_ids, frame.reset_index(drop=True))
+    except AssertionError as refused:
+        raise RuleBroken(BlockReason.REFUSED_BY_RULES, str(refused)) from None

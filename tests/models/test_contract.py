@@ -1,0 +1,114 @@
+"""What every family must do; a new one is added to FAMILIES and passes, or is not merged."""
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from numerai_kedro.files.trusted_pickle import read_trusted, write_trusted
+from numerai_kedro.models import FAMILIES, family
+from numerai_kedro.panel import EraRows, open_panel, write_panel
+from numerai_kedro.statistics.scoring import corr_of_era, score_by_era
+from tests.panels import era_rows, small_panel
+
+TARGET = "target_ender_60"
+SMALL = {
+    "lightgbm": {
+        "n_estimators": 40,
+        "learning_rate": 0.1,
+        "max_depth": 4,
+        "num_leaves": 15,
+        "colsample_bytree": 0.5,
+        "min_data_in_leaf": 10,
+    }
+}
+pytestmark = pytest.mark.parametrize("name", sorted(FAMILIES))
+
+
+def fitted(name, panel, seed=0, threads=1):
+    model_class = family(name)
+    params = model_class.params_type.model_validate(SMALL[name])
+    return model_class(params, seed=seed, threads=threads).fit(panel, None, TARGET)
+
+
+@pytest.fixture
+def panel(tmp_path):
+    return small_panel(tmp_path / "panel")
+
+
+def test_same_seed_same_predictions(name, panel):
+    first, second = (fitted(name, panel).predict(panel) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_predictions_are_one_float32_for_each_row(name, panel):
+    predictions = fitted(name, panel).predict(panel)
+    assert predictions.dtype == np.float32
+    assert predictions.shape == (panel.n_rows,)
+
+
+def test_it_learns_what_is_there(name, panel, tmp_path):
+    later = small_panel(tmp_path / "later", n_eras=20, seed=9)
+    predictions = fitted(name, panel).predict(later)[:, None].astype(float)
+    target = later.target(TARGET).astype(float)
+    scores = score_by_era(corr_of_era, later.era_starts, predictions, target)
+    assert scores.mean() > 0.2
+
+
+def test_a_saved_model_predicts_the_same_in_a_new_process(name, panel, tmp_path):
+    model = fitted(name, panel)
+    write_trusted(tmp_path / "model", model)
+    code = (
+        "import sys, numpy as np\n"
+        "from numerai_kedro.files.trusted_pickle import read_trusted\n"
+        "from numerai_kedro.panel import open_panel\n"
+        "p = read_trusted(sys.argv[1]).predict(open_panel(sys.argv[2]))\n"
+        "np.save(sys.argv[3], p)\n"
+    )
+    out = tmp_path / "out.npy"
+    args = [str(tmp_path / "model"), str(panel.folder), str(out)]
+    subprocess.run([sys.executable, "-c", code, *args], check=True)
+    np.testing.assert_array_equal(np.load(out), model.predict(panel))
+    again = read_trusted(tmp_path / "model")
+    assert again.n_iterations == model.n_iterations > 0
+
+
+def test_it_finds_its_features_by_name_not_by_place(name, panel):
+    model = fitted(name, panel)
+    turned = panel.select(features=panel.feature_names[::-1])
+    np.testing.assert_array_equal(model.predict(turned), model.predict(panel))
+
+
+def test_rows_without_a_target_teach_nothing(name, tmp_path):
+    full = [era_rows(era) for era in range(1, 21)]
+    garbage = np.random.default_rng(0)
+    holed = []
+    for rows in full:
+        target = rows.targets.column(TARGET).to_numpy().copy()
+        target[garbage.random(len(target)) < 0.3] = np.nan
+        columns = [target, target]
+        import pyarrow as pa
+
+        targets = pa.record_batch([pa.array(c) for c in columns], names=rows.targets.schema.names)
+        holed.append(EraRows(rows.era, rows.data_type, rows.ids, rows.features, targets))
+    write_panel(tmp_path / "holed", holed)
+    predictions = fitted(name, open_panel(tmp_path / "holed")).predict(
+        open_panel(tmp_path / "holed")
+    )
+    assert np.isfinite(predictions).all()
+    assert predictions.std() > 0.01
+
+
+def test_the_cost_grows_with_rows_and_features(name, panel):
+    model_class = family(name)
+    params = model_class.params_type.model_validate(SMALL[name])
+    small, large = model_class.cost(params, 10_000, 100), model_class.cost(params, 10**6, 1_000)
+    assert large.memory_gb > small.memory_gb > 0
+    assert large.work > small.work > 0
+
+
+def test_the_version_is_explicit_and_the_model_pickles(name, panel):
+    assert isinstance(family(name).version, int)
+    assert pickle.dumps(fitted(name, panel))

@@ -1,0 +1,171 @@
+"""No peeking, shown by changing what must not matter; and nothing finished is done twice."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from numerai_kedro.errors import LeakError
+from numerai_kedro.incremental import FoldStore
+from numerai_kedro.models import family
+from numerai_kedro.panel import EraRows, open_panel, write_panel
+from numerai_kedro.panel.walk_forward import Fold, walk_forward_folds
+from numerai_kedro.training.walk_forward import Recipe, fit_live, walk_forward
+from tests.panels import era_rows, small_panel
+
+TARGET = "target_ender_60"
+PURGE = 4
+FOLDS = walk_forward_folds((21, 32), 6, PURGE, "judged")
+PARAMS = {
+    "n_estimators": 20,
+    "learning_rate": 0.1,
+    "max_depth": 3,
+    "num_leaves": 7,
+    "colsample_bytree": 0.5,
+    "min_data_in_leaf": 10,
+}
+
+
+def recipe(era_stride=1, seed=0, **changes):
+    model_class = family("lightgbm")
+    params = model_class.params_type.model_validate(PARAMS | changes)
+    return Recipe("lightgbm", model_class, params, TARGET, era_stride, seed, threads=1)
+
+
+def permuted_after(folder, last_era, n_eras=36):
+    """The same history with the targets of all later eras in another order."""
+    rng = np.random.default_rng(1)
+    blocks = []
+    for era in range(1, n_eras + 1):
+        rows = era_rows(era)
+        if era > last_era:
+            order = pa.array(rng.permutation(len(rows.ids)))
+            targets = rows.targets.take(order)
+            rows = EraRows(era, rows.data_type, rows.ids, rows.features, targets)
+        blocks.append(rows)
+    write_panel(folder, blocks)
+    return open_panel(folder)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_targets_after_a_folds_training_window_change_nothing_of_it(tmp_path, number):
+    fold = FOLDS[number]
+    honest = small_panel(tmp_path / "a", n_eras=36)
+    changed = permuted_after(tmp_path / "b", last_era=fold.train[1])
+    frames = [
+        walk_forward(panel, [fold], recipe(), FoldStore(tmp_path / f"store-{k}"), PURGE)[0]
+        for k, panel in enumerate((honest, changed))
+    ]
+    np.testing.assert_array_equal(frames[0]["prediction"], frames[1]["prediction"])
+
+
+def test_the_check_above_can_fail(tmp_path):
+    """A target inside the training window does change the fold."""
+    fold = FOLDS[0]
+    honest = small_panel(tmp_path / "a", n_eras=36)
+    changed = permuted_after(tmp_path / "b", last_era=fold.train[1] - 1)
+    frames = [
+        walk_forward(panel, [fold], recipe(), FoldStore(tmp_path / f"store-{k}"), PURGE)[0]
+        for k, panel in enumerate((honest, changed))
+    ]
+    assert (frames[0]["prediction"] != frames[1]["prediction"]).any()
+
+
+def test_the_live_fit_is_blind_to_later_targets_too(tmp_path):
+    honest = small_panel(tmp_path / "a", n_eras=36)
+    changed = permuted_after(tmp_path / "b", last_era=25)
+    predictions = [
+        fit_live(panel, (1, 25), recipe(), FoldStore(tmp_path / f"store-{k}")).predict(honest)
+        for k, panel in enumerate((honest, changed))
+    ]
+    np.testing.assert_array_equal(*predictions)
+
+
+def test_a_planted_leak_is_refused(tmp_path):
+    panel = small_panel(tmp_path / "a", n_eras=36)
+    leaking = Fold("judged-1", (1, 19), (21, 26))
+    with pytest.raises(LeakError, match="trains on era 0019, 2 before test era 0021"):
+        walk_forward(panel, [leaking], recipe(), FoldStore(tmp_path / "store"), PURGE)
+
+
+def counted_fits(monkeypatch):
+    model_class = family("lightgbm")
+    calls, real = [], model_class.fit
+
+    def fit(self, train, valid, target):
+        calls.append(int(train.eras[-1]))
+        return real(self, train, valid, target)
+
+    monkeypatch.setattr(model_class, "fit", fit)
+    return calls
+
+
+def test_a_new_era_adds_a_prediction_and_no_refit(tmp_path, monkeypatch):
+    calls = counted_fits(monkeypatch)
+    store = FoldStore(tmp_path / "store")
+    panel = small_panel(tmp_path / "panel", n_eras=34)
+    before, _ = walk_forward(panel, FOLDS, recipe(), store, PURGE)
+    assert len(calls) == 2
+    panel = small_panel(tmp_path / "panel", n_eras=35)
+    later = walk_forward_folds((21, 33), 6, PURGE, "judged")
+    after, _ = walk_forward(panel, later[:2], recipe(), store, PURGE)
+    assert len(calls) == 2
+    np.testing.assert_array_equal(before["prediction"], after["prediction"])
+    walk_forward(panel, later, recipe(), store, PURGE)
+    assert len(calls) == 3
+
+
+@pytest.mark.parametrize("changed", [{"seed": 1}, {"era_stride": 2}, {"num_leaves": 6}])
+def test_whatever_decides_a_fit_is_part_of_its_key(tmp_path, monkeypatch, changed):
+    calls = counted_fits(monkeypatch)
+    store = FoldStore(tmp_path / "store")
+    panel = small_panel(tmp_path / "panel", n_eras=34)
+    walk_forward(panel, FOLDS, recipe(), store, PURGE)
+    walk_forward(panel, FOLDS, recipe(**changed), store, PURGE)
+    assert len(calls) == 4
+
+
+def test_the_stride_thins_from_the_newest_era_back(tmp_path):
+    panel = small_panel(tmp_path / "panel", n_eras=20)
+    thinned = recipe(era_stride=3).training_panel(panel, (1, 20))
+    assert thinned.eras.tolist() == [2, 5, 8, 11, 14, 17, 20]
+
+
+def test_unresolved_eras_are_not_learned_from(tmp_path):
+    blocks = [era_rows(era, resolved=era <= 15) for era in range(1, 21)]
+    write_panel(tmp_path / "panel", blocks)
+    train = recipe().training_panel(open_panel(tmp_path / "panel"), (1, 20))
+    assert train.eras[-1] == 15
+
+
+KILLED = """
+import os, signal, sys
+from tests.training.test_walk_forward import FOLDS, PURGE, recipe
+from numerai_kedro.incremental import FoldStore
+from numerai_kedro.panel import open_panel
+from numerai_kedro.training.walk_forward import walk_forward
+def kill_in_the_second_fold(done, total, name):
+    if done == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+walk_forward(open_panel(sys.argv[1]), FOLDS, recipe(), FoldStore(sys.argv[2]), PURGE,
+             progress=kill_in_the_second_fold)
+"""
+
+
+def test_a_killed_walk_forward_goes_on_after_the_last_finished_fold(tmp_path, monkeypatch):
+    panel = small_panel(tmp_path / "panel", n_eras=34)
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(panel.folder), str(tmp_path / "store")],
+        check=False,
+        cwd=os.getcwd(),
+    )
+    assert killed.returncode == -signal.SIGKILL
+    calls = counted_fits(monkeypatch)
+    resumed, _ = walk_forward(panel, FOLDS, recipe(), FoldStore(tmp_path / "store"), PURGE)
+    assert calls == [FOLDS[1].train[1]]
+    unbroken, _ = walk_forward(panel, FOLDS, recipe(), FoldStore(tmp_path / "other"), PURGE)
+    np.testing.assert_array_equal(resumed["prediction"], unbroken["prediction"])
