@@ -62,4 +62,6 @@ def data_folder_of(name: str, size: str, seed: int) -> str:
     """Folder that belongs to a choice: the two tournaments, and two demos, never mix."""
     if name != "demo":
         return f"data/{name}"
-    return "data/demo" if (size, seed) == (DEFAULT_SIZE, DEFAULT_SEED) else f"data/demo-{size}-{seed}"
+    return (
+        "data/demo" if (size, seed) == (DEFAULT_SIZE, DEFAULT_SEED) else f"data/demo-{size}-{seed}"
+    )

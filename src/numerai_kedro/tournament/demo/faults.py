@@ -1,11 +1,11 @@
 """Faults that a test switches on in the demo's server; nothing else can.
 
-    point     kinds
-    post      status (value: HTTP status), html, bad_json, hang, drop
-    answer    drop (the operation was carried out, its answer is lost), trickle
-    get       status, cut (value: bytes sent), ignore_range, no_length, flip (value: which byte),
-              changed (another content and version from now on)
-    put       status, drop
+point     kinds
+post      status (value: HTTP status), html, bad_json, hang, drop
+answer    drop (the operation was carried out, its answer is lost), trickle
+get       status, cut (value: bytes sent), ignore_range, no_length, flip (value: which byte),
+changed (another content and version from now on)
+put       status, drop
 """
 
 from __future__ import annotations

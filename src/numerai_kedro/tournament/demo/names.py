@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 import numpy.typing as npt
+
+from numerai_kedro.files import digest_bytes
 
 ADJECTIVES = (
     "agile ample amber ancient avid azure bold brave brisk bright calm candid chief civil clear "
@@ -34,7 +34,7 @@ HORIZONS = (20, 60)
 PAID_TARGET = "target_ender_60"
 ALIAS = "target"
 
-# Named groups of v5.2 with their sizes; together they hold most features.
+# Named groups with their sizes in v5.2, which give their proportions here.
 GROUPS = {
     "constitution": 335,
     "charisma": 290,
@@ -45,21 +45,22 @@ GROUPS = {
     "dexterity": 51,
     "intelligence": 35,
 }
-# Sets that cut across the groups, with their sizes in v5.3 (of 3,555 features).
-SETS = {
-    "small": 42,
-    "medium": 780,
-    "quantum": 807,
-    "faith": 372,
-    "midnight": 244,
-    "rain": 666,
-    "sunshine": 325,
+# Releases of new features, with their sizes in v5.3; what is left is the oldest. They cut across
+# the groups, and each feature came with one of them; quantum is the newest.
+RELEASES = {"sunshine": 325, "rain": 666, "midnight": 244, "faith": 372, "quantum": 807}
+# Subsets of the oldest release, and two drawn from all: in v5.3 small is no part of medium.
+OLDEST_SETS = {
     "v2_equivalent_features": 304,
-    "v3_equivalent_features": 1000,
+    "v3_equivalent_features": 1_000,
     "fncv3_features": 400,
 }
+DRAWN_SETS = {"small": 42, "medium": 780}
 ALL_FEATURES = 3_555
 SMALLEST_SET = 4
+
+# Odd multipliers of the splitmix64 finaliser; ids have 60 bits, and both steps are one to one there.
+MULTIPLIERS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+ID_BITS = 60
 
 
 def feature_names(n_features: int, rng: np.random.Generator) -> list[str]:
@@ -86,28 +87,56 @@ def feature_sets(
     Parameters
     ----------
     names
-        All features.
+        All features, in alphabetical order.
     groups : int[n_features]
         Number of each feature's group; -1 for none.
     """
     array = np.array(names)
-    sets = {"all": list(names)}
-    for name, size in SETS.items():
-        scaled = max(SMALLEST_SET, round(size * len(names) / ALL_FEATURES))
-        sets[name] = sorted(rng.choice(array, size=scaled, replace=False).tolist())
+    n = len(names)
+    shuffled = rng.permutation(n)
+    sets = {"all": np.arange(n)}
+    begin = 0
+    for name, size in RELEASES.items():
+        sets[name] = shuffled[begin : begin + _scaled(size, n)]
+        begin += len(sets[name])
+    for name, size in OLDEST_SETS.items():
+        sets[name] = rng.permutation(shuffled[begin:])[: _scaled(size, n)]
+    for name, size in DRAWN_SETS.items():
+        sets[name] = rng.permutation(n)[: _scaled(size, n)]
     for number, name in enumerate(GROUPS):
-        sets[name] = array[groups == number].tolist()
-    return sets
+        sets[name] = np.flatnonzero(groups == number)
+    return {name: array[np.sort(members)].tolist() for name, members in sets.items()}
+
+
+def _scaled(size: int, n_features: int) -> int:
+    return max(SMALLEST_SET, round(size * n_features / ALL_FEATURES))
 
 
 def stock_ids(
     seed: int, era: int, salt: str, identities: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.str_]:
-    """Each stock's "n" and 15 hexadecimal digits: unique in an era, no history across eras."""
-    prefix = f"{seed}/{era}/{salt}/"
-    return np.array(
-        [
-            "n" + hashlib.blake2b(f"{prefix}{stock}".encode(), digest_size=8).hexdigest()[:15]
-            for stock in identities
-        ]
-    )
+    """Each stock's "n" and 15 hexadecimal digits: unique in an era, no history across eras.
+
+    Parameters
+    ----------
+    salt
+        The round for live rows, whose ids change every round.
+    identities : int64[n]
+        Distinct, below 2**60.
+
+    Returns
+    -------
+    str[n]
+        A keyed permutation of the 60-bit numbers, so that two stocks never share an id in an era.
+    """
+    mask = np.uint64(2**ID_BITS - 1)
+    key = int(digest_bytes(f"{seed}/{era}/{salt}".encode()), 16)
+    mixed = (identities.astype(np.uint64) + np.uint64(key % 2**ID_BITS)) & mask
+    for multiplier in MULTIPLIERS:
+        mixed ^= mixed >> np.uint64(31)
+        mixed = (mixed * multiplier) & mask
+        mixed ^= np.uint64(key >> 64) & mask
+    mixed ^= mixed >> np.uint64(29)
+    digits = np.frombuffer(mixed.astype(">u8").tobytes().hex().encode(), dtype="S1").copy()
+    digits[:: digits.size // len(mixed)] = b"n"  # the first of 16 digits is 0: 60 bits need 15
+    return digits.view("S16").astype(np.str_)

@@ -1,10 +1,10 @@
 """The demo's rounds: when they open, close, are scored and resolve.
 
-    Tuesday                Wednesday … Saturday
-    opens 12:00-12:30      likewise; Saturday's closes on Sunday 14:00
-    closes 13:00
-      └─ late window of a day ─┘
-    first score on the 4th business day after the close, one a business day, 60 in all
+Tuesday                Wednesday … Saturday
+opens 12:00-12:30      likewise; Saturday's closes on Sunday 14:00
+closes 13:00
+└─ late window of a day ─┘
+first score on the 4th business day after the close, one a business day, 60 in all
 """
 
 from __future__ import annotations

@@ -5,73 +5,117 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from numerai_kedro.tournament.demo.binning import share_bins
 from numerai_kedro.tournament.demo.names import HORIZONS, PAID_TARGET, TARGET_NAMES, target_names
 
 FloatMatrix = npt.NDArray[np.float32]
 
-BIN_SHARES = (0.05, 0.20, 0.50, 0.20, 0.05)
-BIN_VALUES = np.array([0.0, 0.25, 0.5, 0.75, 1.0], dtype=np.float32)
-WEEKS = {20: 4, 60: 12}
-MAX_WEEKS = 12
-SHARED = 0.7  # of an auxiliary target's variance; the rest is its own
-AUXILIARY_NAN_SHARE = 0.03
+PAID_NAME = "ender"
+FIVE_BINS = (0.05, 0.20, 0.50, 0.20, 0.05)
+SEVEN_BINS = (0.025, 0.075, 0.15, 0.50, 0.15, 0.075, 0.025)
+SEVEN_BINNED = ("caroline", "sam", "xerxes")
 DAYS_A_WEEK = 5
+WEEKS = {days: days // DAYS_A_WEEK for days in HORIZONS}
+MAX_WEEKS = max(WEEKS.values())
+# An auxiliary target is neutral to the first of the styles only, and the rest of its variance is
+# its own: both differ by name, so that pairs correlate by .6 to .9, as real ones do.
+STYLE_SHARES = (1.0, 0.9, 0.75)
+SHARED_VARIANCE = (0.85, 0.7, 0.6)
+GAP_NAMES = 8  # so many auxiliary targets have missing values in early eras
+MOST_MISSING = 0.05
 
 
-def neutral_returns(returns: FloatMatrix, styles: FloatMatrix) -> FloatMatrix:
-    """Residuals of weekly returns on a constant and the styles, [n, n_weeks].
+def style_basis(styles: FloatMatrix) -> npt.NDArray[np.float64]:
+    """Orthonormal columns of which the first k + 1 span a constant and the first k styles."""
+    design = np.column_stack([np.ones(len(styles)), styles.astype(np.float64)])
+    return np.linalg.qr(design).Q
+
+
+def neutral_returns(returns: FloatMatrix, basis: npt.NDArray[np.float64]) -> FloatMatrix:
+    """Residuals of weekly returns on a constant and all styles, [n, n_weeks].
 
     Neutralising is linear, so a sum of residuals is the residual of the sum: every horizon and
     every day in between comes from these.
     """
-    design = np.column_stack([np.ones(len(styles), dtype=np.float64), styles])
-    q, _ = np.linalg.qr(design)
     values = returns.astype(np.float64)
-    return (values - q @ (q.T @ values)).astype(np.float32)
-
-
-def bin_target(values: npt.NDArray[np.floating]) -> FloatMatrix:
-    """Rank and bin to 0, .25, .5, .75, 1 with shares 5/20/50/20/5 %, exact up to rounding."""
-    n = len(values)
-    borders = np.rint(np.cumsum(BIN_SHARES)[:-1] * n).astype(int)
-    order = np.argsort(values, kind="stable")
-    codes = np.empty(n, dtype=np.intp)
-    codes[order] = np.searchsorted(borders, np.arange(n), side="right")
-    return BIN_VALUES[codes]
+    return (values - basis @ (basis.T @ values)).astype(np.float32)
 
 
 def target_after(weekly: FloatMatrix, days: int) -> FloatMatrix:
-    """The paid target as it stands after some business days; inside a week returns are linear."""
+    """The Ender target as it stands after some business days; inside a week returns are linear.
+
+    Parameters
+    ----------
+    weekly : float32[n, 12]
+        Neutral returns of the weeks that follow the era.
+    days
+        1 to 60; 20 gives `target_ender_20`, 60 the paid target.
+
+    Raises
+    ------
+    ValueError
+        No day of the target.
+    """
+    if not 1 <= days <= MAX_WEEKS * DAYS_A_WEEK:
+        raise ValueError(f"day {days} is outside 1 to {MAX_WEEKS * DAYS_A_WEEK}")
     whole, part = divmod(days, DAYS_A_WEEK)
     total = weekly[:, :whole].sum(axis=1, dtype=np.float64)
     if part:
         total = total + weekly[:, whole].astype(np.float64) * (part / DAYS_A_WEEK)
-    return bin_target(total)
+    return share_bins(total, FIVE_BINS)
 
 
 def all_targets(
-    weekly: FloatMatrix, era: int, seed: int, first_eras: int
-) -> npt.NDArray[np.float32]:
-    """Every target column, float32[n, 41].
+    returns: FloatMatrix,
+    own_parts: npt.NDArray[np.float32],
+    basis: npt.NDArray[np.float64],
+    gaps: npt.NDArray[np.bool_] | None,
+) -> FloatMatrix:
+    """Every target column of an era, float32[n, 41].
 
-    Auxiliary targets share 70 % of their variance with the paid ones and lack a few values in the
-    `first_eras`, as the real ones do.
+    Parameters
+    ----------
+    returns : float32[n, 12]
+        Raw returns of the weeks that follow the era.
+    own_parts : float32[20, n, 12]
+        Weekly own part of each auxiliary target: like returns, it overlaps from era to era.
+    basis : float64[n, 1 + n_styles]
+        From `style_basis`.
+    gaps : bool[20, n] or None
+        Where auxiliary targets are missing.
     """
-    rng = np.random.default_rng([seed, 3, era])
     columns: dict[str, FloatMatrix] = {}
-    for name in TARGET_NAMES:
-        own = rng.standard_normal((len(weekly), MAX_WEEKS), dtype=np.float32)
-        missing = rng.random(len(weekly)) < AUXILIARY_NAN_SHARE
-        for days in HORIZONS:
-            weeks = WEEKS[days]
-            total = weekly[:, :weeks].sum(axis=1, dtype=np.float64)
-            if name == "ender":
-                columns[f"target_{name}_{days}"] = bin_target(total)
+    weekly = neutral_returns(returns, basis)
+    n_styles = basis.shape[1] - 1
+    for days, weeks in WEEKS.items():
+        total = returns[:, :weeks].sum(axis=1, dtype=np.float64)
+        loadings = basis.T @ total
+        for number, name in enumerate(TARGET_NAMES):
+            column = f"target_{name}_{days}"
+            if name == PAID_NAME:
+                columns[column] = target_after(weekly, days)
                 continue
-            spread = total.std() / np.sqrt(weeks)
-            other = own[:, :weeks].sum(axis=1, dtype=np.float64) * spread
-            mixed = bin_target(np.sqrt(SHARED) * total + np.sqrt(1 - SHARED) * other)
-            if era <= first_eras:
-                mixed = np.where(missing, np.float32(np.nan), mixed)
-            columns[f"target_{name}_{days}"] = mixed
+            kept = 1 + round(STYLE_SHARES[number % len(STYLE_SHARES)] * n_styles)
+            neutral = total - basis[:, :kept] @ loadings[:kept]
+            own = own_parts[number, :, :weeks].sum(axis=1, dtype=np.float64)
+            values = _mix(neutral, own, SHARED_VARIANCE[number // len(STYLE_SHARES) % 3])
+            binned = share_bins(values, SEVEN_BINS if name in SEVEN_BINNED else FIVE_BINS)
+            if gaps is not None:
+                binned[gaps[number]] = np.nan
+            columns[column] = binned
     return np.column_stack([columns.get(name, columns[PAID_TARGET]) for name in target_names()])
+
+
+def draw_gaps(n: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """Missing values of auxiliary targets in an early era, bool[20, n]; the paid one has none."""
+    share = np.zeros(len(TARGET_NAMES))
+    auxiliary = [k for k, name in enumerate(TARGET_NAMES) if name != PAID_NAME]
+    share[auxiliary[:GAP_NAMES]] = np.linspace(0.01, MOST_MISSING, GAP_NAMES)
+    return rng.random((len(TARGET_NAMES), n)) < share[:, None]
+
+
+def _mix(
+    shared: npt.NDArray[np.float64], own: npt.NDArray[np.float64], share: float
+) -> npt.NDArray[np.float64]:
+    """Sum of two parts that hold these shares of the variance."""
+    return np.sqrt(share) * shared / shared.std() + np.sqrt(1 - share) * own / own.std()

@@ -13,7 +13,7 @@ from numerai_kedro.tournament.demo.sizes import DemoSize
 
 ROLES = ("causal", "drifting", "interaction", "collapsed", "null")
 # Shares of all features; what is left is null, yet correlated with the others by shared factors.
-CAUSAL, DRIFTING, INTERACTION, COLLAPSED = 0.09, 0.15, 0.05, 0.02
+CAUSAL, DRIFTING, INTERACTION, COLLAPSED = 0.09, 0.15, 0.033, 0.02
 VARIANTS = 0.6
 VARIANT_CORRELATIONS = (0.8, 0.9, 0.97)
 GROUPED = 0.86
@@ -37,6 +37,8 @@ class Truth:
     loading : float32[n_features]
     base : int[n_features]
         The feature that a variant varies; itself for a base.
+    bases, variants : int
+        Numbers of the features of either kind; together all.
     variant_correlation : float32[n_features]
         1 for a base.
     role : str[n_features]
@@ -56,6 +58,8 @@ class Truth:
     factor: npt.NDArray[np.intp]
     loading: npt.NDArray[np.float32]
     base: npt.NDArray[np.intp]
+    bases: npt.NDArray[np.intp]
+    variants: npt.NDArray[np.intp]
     variant_correlation: npt.NDArray[np.float32]
     role: npt.NDArray[np.str_]
     effect: npt.NDArray[np.float32]
@@ -80,6 +84,18 @@ class Truth:
             },
             "interactions": [[self.names[a], self.names[b]] for a, b in self.pairs],
             "collapse_era": self.collapse_era,
+            "regime_starts": {
+                self.names[k]: _regime_starts(regime)
+                for k, regime in zip(self.with_role("drifting"), self.regimes, strict=True)
+            },
+            "loading": {
+                name: round(float(x), 4) for name, x in zip(self.names, self.loading, strict=True)
+            },
+            "factor": dict(zip(self.names, self.factor.tolist(), strict=True)),
+            "missing_until": {
+                self.names[k]: int(self.missing_until[k])
+                for k in np.flatnonzero(self.missing_until)
+            },
             "variant_of": {
                 name: self.names[self.base[k]]
                 for k, name in enumerate(self.names)
@@ -126,6 +142,8 @@ def draw_truth(size: DemoSize, seed: int) -> Truth:
         factor=factor[base],
         loading=rng.uniform(0.5, 0.95, n).astype(np.float32),
         base=base,
+        bases=np.flatnonzero(base == np.arange(n)),
+        variants=np.flatnonzero(base != np.arange(n)),
         variant_correlation=correlation,
         role=role,
         effect=effect,
@@ -179,6 +197,12 @@ def _draw_roles(
         role[order[begin : begin + count]] = name
         begin += count
     return role
+
+
+def _regime_starts(regime: npt.NDArray[np.float32]) -> dict[str, float]:
+    """Effect from an era on, where it changes."""
+    starts = [0, *(np.flatnonzero(np.diff(regime)) + 1).tolist()]
+    return {str(era): round(float(regime[era]), 4) for era in starts}
 
 
 def _draw_regime(rng: np.random.Generator) -> npt.NDArray[np.float32]:

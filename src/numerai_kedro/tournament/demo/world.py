@@ -1,15 +1,22 @@
 """All eras of one demo tournament, past and future, with the complete truth.
 
-Built once into a folder of its own, an era a file, and read lazily. No pipeline reads it: the
-server publishes from it what a participant may see, and scores with the rest.
+    <folder>/<size>-<seed>-<key>/
+      eras/0001.npys         identities, signal, weekly returns, targets, features
+      predictions/0105.npys  the benchmarks and the meta model
+      benchmarks/0105_60.txt the benchmark models, a chunk of eras each
+      checkpoint.npys        the market's state, to go on from
+      truth.json             roles and loadings; no pipeline reads it
+
+Built as far as was asked for, an era a file, and read lazily: only the twelve weeks that a 60-day
+target spans are ever in memory. The server publishes from it what a participant may see, and scores
+with the rest.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,45 +24,67 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from numerai_kedro.files import atomic_write
-from numerai_kedro.tournament.demo.benchmarks import BenchmarkModels, MetaModel
-from numerai_kedro.tournament.demo.market import Market, MarketEra
+from numerai_kedro.files import atomic_write, digest_json, folder_lock
+from numerai_kedro.tournament.demo.benchmarks import Benchmarks, meta_model
+from numerai_kedro.tournament.demo.era_file import read_block, write_blocks
+from numerai_kedro.tournament.demo.market import Market, MarketState, MarketWeek
 from numerai_kedro.tournament.demo.names import stock_ids, target_names
 from numerai_kedro.tournament.demo.sizes import DemoSize
 from numerai_kedro.tournament.demo.targets import (
     MAX_WEEKS,
     all_targets,
+    draw_gaps,
     neutral_returns,
+    style_basis,
     target_after,
 )
-from numerai_kedro.tournament.demo.truth import Truth, draw_truth
+from numerai_kedro.tournament.demo.truth import draw_truth
 
-VERSION = 1  # raise it when the same seed would give other data
-AUXILIARY_GAPS_UNTIL = 0.1  # of the eras of history
-# How predictable each size is: fewer stocks say less, and the demo is to pass its own gate.
+VERSION = 2  # raise it when the same seed would give other data
+BLOCKS = ("identities", "signal", "weekly", "targets", "features")
+STREAM_GAPS = 9
+EARLY_GAPS = 0.1  # auxiliary targets have gaps in the first tenth of the history
+CHECKPOINT_ERAS = 13
+# How predictable each size is: fewer stocks say less, and the demo is to pass its own gate. The
+# realism checks of tests/tournament/demo/test_realism.py hold at 1.
 SIGNAL_SCALE = {"tiny": 3.0, "demo": 1.4, "evidence": 1.0, "full": 1.0}
 
 Progress = Callable[[int, int], None]
 
 
 class World:
-    """Eras 1 to `n_eras` of a tournament.
+    """Eras 1 to `n_eras` of a tournament; open it with `World.open`.
 
     Attributes
     ----------
+    size, seed
+        What was asked for.
     n_eras : int
         Eras on disk, future ones included.
     feature_names, target_names : list of str
     feature_sets : dict
         As in features.json.
+    folder : Path
+        Its own, named by size, seed and the generator's version.
     """
 
-    def __init__(self, folder: Path, size: DemoSize, seed: int, truth: Truth, n_eras: int) -> None:
-        self.folder, self.size, self.seed, self.truth = folder, size, seed, truth
-        self.n_eras = n_eras
-        self.feature_names = truth.names
+    def __init__(self, folder: Path, size: DemoSize, seed: int) -> None:
+        self.size, self.seed = size, seed
+        self.signal_scale = SIGNAL_SCALE.get(size.name, 1.0)
+        self.truth = draw_truth(size, seed)
+        self.feature_names = self.truth.names
+        self.feature_sets = self.truth.sets
         self.target_names = target_names()
-        self.feature_sets = truth.sets
+        identity = {
+            "size": asdict(size),
+            "seed": seed,
+            "signal": self.signal_scale,
+            "version": VERSION,
+        }
+        self.key = f"{size.name}-{seed}-{digest_json(identity)[:8]}"
+        self.folder = Path(folder) / self.key
+        self._benchmarks = Benchmarks(size, seed, self.folder / "benchmarks")
+        self.n_eras = self._count()
 
     @classmethod
     def open(
@@ -68,90 +97,161 @@ class World:
     ) -> World:
         """Open the world, building what is missing up to `last_era`.
 
-        What was built for another size, seed or version is replaced; a build that was killed goes
-        on where files are missing. The bytes of an era do not depend on `last_era`.
+        The bytes of an era depend on size, seed and the generator only, not on `last_era`: a build
+        that was killed goes on, and a world that was built further is taken as it is.
+
+        Parameters
+        ----------
+        folder : path
+            May hold several worlds, each in a folder of its own.
+        progress : callable
+            Gets eras done and `last_era`.
+
+        Raises
+        ------
+        ConfigurationError
+            Another process is building there.
         """
-        folder = Path(folder)
-        wanted = {"version": VERSION, "size": asdict(size), "seed": seed}
-        marker = folder / "world.json"
-        if marker.exists() and json.loads(marker.read_text()) != wanted:
-            shutil.rmtree(folder)
-        with atomic_write(marker) as handle:
-            handle.write(json.dumps(wanted).encode())
-        truth = draw_truth(size, seed)
-        world = cls(folder, size, seed, truth, last_era)
-        if not all(world._path(era).exists() for era in range(1, last_era + 1)):
-            world._build(last_era, progress)
+        world = cls(folder, size, seed)
+        if world.n_eras < last_era:
+            with folder_lock(world.folder):
+                world._build(last_era, progress)
+                world.n_eras = world._count()
         return world
 
     def ids(self, era: int, salt: str = "") -> npt.NDArray[np.str_]:
-        """Ids of an era's stocks; live rows take their round as salt."""
-        return stock_ids(self.seed, era, salt, self._load(era)["identities"])
+        """Ids of an era's rows, str[n]; live rows take their round as salt."""
+        return stock_ids(self.seed, era, salt, self._block(era, "identities"))
 
     def features(self, era: int) -> npt.NDArray[np.int8]:
-        """int8[n, n_features], 0..4."""
-        return self._load(era)["features"]
+        """Features of an era, int8[n, n_features] in 0..4, memory-mapped."""
+        return self._block(era, "features")
 
     def targets(self, era: int) -> npt.NDArray[np.float32]:
-        """float32[n, 41], complete: no label frontier here."""
-        weekly = self._load(era)["weekly"]
-        gaps_until = int(AUXILIARY_GAPS_UNTIL * self.size.n_eras)
-        return all_targets(weekly, era, self.seed, gaps_until)
+        """Targets of an era, float32[n, 41], complete: the label frontier is the publisher's."""
+        return self._block(era, "targets")
 
     def target_after(self, era: int, days: int) -> npt.NDArray[np.float32]:
-        """The paid target after `days` business days; 60 is the final one."""
-        return target_after(self._load(era)["weekly"], days)
+        """The Ender target after 1 to 60 business days, float32[n]; 60 is the paid one."""
+        return target_after(self._block(era, "weekly"), days)
 
-    def meta_model(self, era: int) -> npt.NDArray[np.float32]:
-        """float32[n] in (0, 1): what everybody else predicted."""
-        return self._load(era)["meta_model"]
+    def signal(self, era: int) -> npt.NDArray[np.float32]:
+        """Next week's expected returns, float32[n, 2]: the stable part and the drifting one."""
+        return self._block(era, "signal")
 
     def benchmark(self, era: int) -> npt.NDArray[np.float32]:
-        """float32[n, 2] in (0, 1): `v53_lgbm_ender20` and `v53_lgbm_ender60`."""
-        return self._load(era)["benchmark"]
+        """`v53_lgbm_ender20` and `v53_lgbm_ender60`, float32[n, 2] in (0, 1), no ties."""
+        return self._predictions(era)[:, :2]
 
-    def _path(self, era: int) -> Path:
-        return self.folder / "eras" / f"{era:04d}.npz"
+    def meta_model(self, era: int) -> npt.NDArray[np.float32]:
+        """What everybody else predicted, float32[n] in (0, 1), no ties."""
+        return self._predictions(era)[:, 2]
 
-    def _load(self, era: int) -> Any:
-        return np.load(self._path(era), allow_pickle=False)
+    def _block(self, era: int, name: str) -> npt.NDArray[Any]:
+        return read_block(self._era_path(era), BLOCKS.index(name))
+
+    def _predictions(self, era: int) -> npt.NDArray[np.float32]:
+        if era < self.size.first_benchmark_era:
+            raise ValueError(
+                f"era {era}: benchmark predictions begin in era {self.size.first_benchmark_era}"
+            )
+        return read_block(self._predictions_path(era), 0)
+
+    def _era_path(self, era: int) -> Path:
+        return self.folder / "eras" / f"{era:04d}.npys"
+
+    def _predictions_path(self, era: int) -> Path:
+        return self.folder / "predictions" / f"{era:04d}.npys"
+
+    @property
+    def _checkpoint_path(self) -> Path:
+        return self.folder / "checkpoint.npys"
+
+    def _count(self) -> int:
+        """Eras that are whole: with features and targets, and predictions where there are any."""
+        era = 0
+        while self._era_path(era + 1).exists() and (
+            era + 1 < self.size.first_benchmark_era or self._predictions_path(era + 1).exists()
+        ):
+            era += 1
+        return era
 
     def _build(self, last_era: int, progress: Progress) -> None:
-        """Simulate from the first era; a 60-day target is known twelve weeks later."""
-        market = Market(self.size, self.seed, self.truth, SIGNAL_SCALE[self.size.name])
-        benchmarks = BenchmarkModels(self.size, self.seed)
-        meta_model = MetaModel(self.seed)
-        waiting: deque[tuple[MarketEra, list[npt.NDArray[np.float32]]]] = deque()
-        for week in market.eras():
-            waiting.append((week, []))
-            for earlier, returns in waiting:
-                returns.append(week.returns[earlier.slots])
-            if len(waiting[0][1]) == MAX_WEEKS:
-                done, returns = waiting.popleft()
-                weekly = neutral_returns(np.column_stack(returns), done.styles)
-                self._keep(done, weekly, benchmarks, meta_model)
-                progress(done.era, last_era)
-                if done.era == last_era:
-                    break
-        with atomic_write(self.folder / "truth.json") as handle:
-            handle.write(json.dumps(self.truth.as_json(), indent=1).encode())
+        if not (self.folder / "truth.json").exists():
+            content = {"size": asdict(self.size), "seed": self.seed, **self.truth.as_json()}
+            with atomic_write(self.folder / "truth.json") as handle:
+                handle.write(json.dumps(content, indent=1).encode())
+        if not all(self._era_path(era).exists() for era in range(1, last_era + 1)):
+            self._simulate(last_era, progress)
+        for era in range(self.size.first_benchmark_era, last_era + 1):
+            if not self._predictions_path(era).exists():
+                self._predict(era)
+            progress(era, last_era)
 
-    def _keep(
-        self,
-        week: MarketEra,
-        weekly: npt.NDArray[np.float32],
-        benchmarks: BenchmarkModels,
-        meta_model: MetaModel,
-    ) -> None:
-        benchmark = benchmarks.predict_and_learn(week, weekly)
-        if self._path(week.era).exists():
+    def _simulate(self, last_era: int, progress: Progress) -> None:
+        """Write eras as their twelve weeks are over; earlier ones, from a checkpoint on."""
+        market = Market(self.size, self.seed, self.truth, self.signal_scale)
+        state = self._checkpoint() or market.first_state()
+        saved: MarketState | None = None
+        waiting: deque[MarketWeek] = deque()
+        for week in _weeks(market, state):
+            if week.era % CHECKPOINT_ERAS == 0:
+                saved = MarketState(
+                    state.era, state.factors.copy(), state.static.copy(), state.own.copy()
+                )
+            waiting.append(week)
+            if len(waiting) < MAX_WEEKS:
+                continue
+            self._write_era(list(waiting))
+            done = waiting.popleft().era
+            if saved is not None and done == saved.era:
+                self._save(saved)
+            progress(done, last_era)
+            if done == last_era:
+                return
+
+    def _write_era(self, weeks: list[MarketWeek]) -> None:
+        """Write the first of twelve weeks: returns of a week are earned after it."""
+        first = weeks[0]
+        if self._era_path(first.era).exists():
             return
-        with atomic_write(self._path(week.era)) as handle:
-            np.savez(
-                handle,
-                identities=week.identities,
-                features=week.features,
-                weekly=weekly,
-                benchmark=benchmark,
-                meta_model=meta_model.predict(week, benchmark),
-            )
+        returns = np.column_stack([week.returns[first.slots] for week in weeks])
+        own = np.stack([week.target_noise[:, first.slots] for week in weeks], axis=2)
+        basis = style_basis(first.styles)
+        gaps = None
+        if first.era <= EARLY_GAPS * self.size.n_eras:
+            rng = np.random.default_rng([self.seed, STREAM_GAPS, first.era])
+            gaps = draw_gaps(len(first.slots), rng)
+        blocks = {
+            "identities": first.identities,
+            "signal": first.signal,
+            "weekly": neutral_returns(returns, basis),
+            "targets": all_targets(returns, own, basis, gaps),
+            "features": first.features,
+        }
+        write_blocks(self._era_path(first.era), {name: blocks[name] for name in BLOCKS})
+
+    def _predict(self, era: int) -> None:
+        benchmark = self._benchmarks.predict(era, self.features, self.targets)
+        crowd = meta_model(era, self.seed, benchmark, self.signal(era))
+        write_blocks(
+            self._predictions_path(era), {"predictions": np.column_stack([benchmark, crowd])}
+        )
+
+    def _save(self, state: MarketState) -> None:
+        parts = {"era": np.array([state.era]), "factors": state.factors}
+        write_blocks(self._checkpoint_path, {**parts, "static": state.static, "own": state.own})
+
+    def _checkpoint(self) -> MarketState | None:
+        """Where to go on: a week up to which every era is on disk."""
+        if not self._checkpoint_path.exists():
+            return None
+        era, *parts = (np.array(read_block(self._checkpoint_path, k)) for k in range(4))
+        return MarketState(int(era[0]), *parts)
+
+
+def _weeks(market: Market, state: MarketState) -> Iterator[MarketWeek]:
+    """Weeks from the state on, without end; `state` is that of the week last yielded."""
+    while True:
+        yield market.week(state)
+        market.step_(state)

@@ -1,0 +1,329 @@
+"""The demo's HTTP server: GraphQL by POST, files by GET and HEAD, uploads by PUT.
+
+On the loopback interface only. What a request means is decided in `resolvers` and `tournament`;
+here are bytes, headers, and the faults that tests switch on.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import threading
+from collections.abc import Mapping
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from numerai_kedro.files import atomic_write
+from numerai_kedro.tournament.demo.faults import Fault, Faults
+from numerai_kedro.tournament.demo.limits import RATE_LIMITS, RateLimiter
+from numerai_kedro.tournament.demo.resolvers import Request, answer, root_fields
+from numerai_kedro.tournament.demo.tournament import DemoTournament, Refusal
+
+logger = logging.getLogger(__name__)
+
+LOOPBACK = "127.0.0.1"
+PING = "/ping"
+MAX_BODY = 256 << 20
+BLOCK_BYTES = 1 << 16
+IDLE_S = 120  # a connection that says nothing is closed
+
+
+class DemoServer:
+    """Serves a demo tournament from threads of this process.
+
+    Parameters
+    ----------
+    tournament : DemoTournament
+    port
+        0 takes any free one.
+    rate_limits
+        Calls a minute, by operation.
+
+    Attributes
+    ----------
+    url : str
+        What clients use as the API's address.
+    faults : Faults
+        For tests.
+    """
+
+    def __init__(
+        self,
+        tournament: DemoTournament,
+        port: int = 0,
+        rate_limits: Mapping[str, int] = RATE_LIMITS,
+    ) -> None:
+        self.tournament, self.faults = tournament, Faults()
+        self.limiter = RateLimiter(rate_limits)
+        self._http = _Threads((LOOPBACK, port), _Handler, self)
+        self._thread: threading.Thread | None = None
+        self.port: int = self._http.server_address[1]
+        self.url = f"http://{LOOPBACK}:{self.port}"
+
+    def start(self) -> DemoServer:
+        """Serve from a daemon thread, and tell other processes where."""
+        self._thread = threading.Thread(target=self._http.serve_forever, daemon=True, name="demo")
+        self._thread.start()
+        with atomic_write(self.tournament.folder / "server.json") as handle:
+            handle.write(json.dumps({"port": self.port, "pid": os.getpid()}).encode())
+        return self
+
+    def close(self) -> None:
+        """Stop serving; handlers that hang are let go."""
+        self.faults.released.set()
+        if self._thread is not None:
+            self._http.shutdown()
+            self._thread.join()
+            (self.tournament.folder / "server.json").unlink(missing_ok=True)
+        self._http.server_close()
+
+    def __enter__(self) -> DemoServer:
+        return self.start()
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+class _Threads(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(
+        self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler], demo: DemoServer
+    ) -> None:
+        self.demo = demo
+        super().__init__(address, handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that go away in the middle are no errors; numerapi does it at each download."""
+        logger.debug("a client went away", exc_info=True)
+
+
+class _Dropped(Exception):
+    """The connection is to be closed without an answer."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = IDLE_S
+    server: _Threads
+
+    def do_POST(self) -> None:
+        body = self._body()
+        try:
+            asked = json.loads(body)
+            query, variables = str(asked["query"]), asked.get("variables")
+        except (ValueError, KeyError, TypeError):
+            self._send(400, b'{"errors": [{"message": "no query"}]}')
+            return
+        operations = root_fields(query)
+        for operation in operations:
+            self._demo.tournament.note(operation)
+        where = operations[0] if operations else ""
+        fault = self._demo.faults.take("post", where)
+        if fault is not None and self._strike(fault):
+            return
+        if self._limited(operations):
+            return
+        try:
+            content = answer(self._request(), query, variables)
+            status = 200
+        except Exception:
+            # The client gets what a broken server gives; the cause is for the server's log.
+            logger.exception("the demo's server failed at %s", where)
+            content, status = {"errors": [{"message": "Internal server error"}]}, 500
+        self._send_answer(status, json.dumps(content).encode(), where)
+
+    def do_GET(self) -> None:
+        if self.path == PING:
+            identity = {"instance": self._demo.tournament.store.fact("instance")}
+            self._send(200, json.dumps(identity).encode())
+            return
+        kind, _, rest = self.path.lstrip("/").partition("/")
+        token, _, path = unquote(rest).partition("/")
+        fault = self._demo.faults.take("get", path)
+        if fault is not None and fault.kind == "status":
+            self._send(fault.value, fault.body.encode(), headers=dict(fault.headers))
+        elif not self._demo.tournament.signer.accepts(token, "GET", path):
+            self._send(403, b"<Error><Code>AccessDenied</Code></Error>", "application/xml")
+        elif kind == "files":
+            self._send_file(path, fault)
+        else:
+            content = self._demo.tournament.store.content_of(path)
+            self._send(404 if content is None else 200, content or b"", "text/csv")
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_PUT(self) -> None:
+        body = self._body()
+        token, _, filename = unquote(self.path).removeprefix("/uploads/").partition("/")
+        fault = self._demo.faults.take("put", filename)
+        if fault is not None and self._strike(fault):
+            return
+        if not self._demo.tournament.signer.accepts(token, "PUT", filename):
+            self._send(403, b"<Error><Code>AccessDenied</Code></Error>", "application/xml")
+            return
+        self._demo.tournament.store.keep_upload(filename, body)
+        self._send(200, b"")
+
+    @property
+    def _demo(self) -> DemoServer:
+        return self.server.demo
+
+    def _request(self) -> Request:
+        tournament = self._demo.tournament
+        token = self.headers.get("Authorization", "")
+        return Request(
+            tournament=tournament,
+            authorised=token == f"Token {tournament.keys[0]}${tournament.keys[1]}",
+            base_url=self._demo.url,
+            now=tournament.clock.now(),
+        )
+
+    def _limited(self, operations: list[str]) -> bool:
+        for operation in operations:
+            name = re.sub("([A-Z])", lambda found: f"_{found[1].lower()}", operation)
+            wait = self._demo.limiter.seconds_to_wait(name)
+            if wait:
+                message = {"errors": [{"message": f"Rate limit of {operation} exceeded"}]}
+                after = {"Retry-After": str(int(wait) + 1)}
+                self._send(429, json.dumps(message).encode(), headers=after)
+                return True
+        return False
+
+    def _strike(self, fault: Fault) -> bool:
+        """Do what the fault says instead of an answer; True when the request is done with."""
+        if fault.kind == "status":
+            self._send(fault.value, fault.body.encode(), headers=dict(fault.headers))
+        elif fault.kind == "html":
+            self._send(200, b"<html><body>Down for maintenance</body></html>", "text/html")
+        elif fault.kind == "bad_json":
+            self._send(200, b'{"data": {"rounds": [')
+        elif fault.kind == "hang":
+            self._demo.faults.released.wait()
+            self.close_connection = True
+        elif fault.kind == "drop":
+            self.close_connection = True
+        else:
+            return False
+        return True
+
+    def _send_answer(self, status: int, body: bytes, where: str) -> None:
+        fault = self._demo.faults.take("answer", where)
+        if fault is not None and fault.kind == "drop":
+            self.close_connection = True
+            return
+        if fault is not None and fault.kind == "trickle":
+            self._headers(status, {"Content-Length": str(len(body))}, "application/json")
+            for at in range(len(body)):
+                self.wfile.write(body[at : at + 1])
+                self.wfile.flush()
+                if self._demo.faults.released.wait(fault.value / 1000):
+                    break
+            self.close_connection = True
+            return
+        self._send(status, body)
+
+    def _send_file(self, path: str, fault: Fault | None) -> None:
+        number, _, name = path.partition("/")
+        try:
+            demo, bare = self._demo.tournament.file(name, int(number))
+        except (Refusal, ValueError):
+            self._send(404, b"")
+            return
+        source = self._demo.tournament.archive.files(demo)[bare]
+        kind = fault.kind if fault is not None else ""
+        etag = (
+            f'"{self._demo.tournament.archive.version(source)}{"-" if kind == "changed" else ""}"'
+        )
+        size = source.stat().st_size
+        headers = {"Accept-Ranges": "bytes", "ETag": etag}
+        span = None if kind == "ignore_range" else self._span(size, etag)
+        if span is not None and span[0] >= size:
+            self._send(416, b"", headers={"Content-Range": f"bytes */{size}"})
+            return
+        start, stop = span or (0, size)
+        if kind != "no_length":
+            headers["Content-Length"] = str(stop - start)
+        else:
+            self.close_connection = True  # without a length, the end of the connection is the end
+            headers["Connection"] = "close"
+        if span is not None:
+            headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+        self._headers(206 if span else 200, headers, "application/octet-stream")
+        if self.command != "HEAD":
+            self._copy(source, start, stop, fault)
+
+    def _span(self, size: int, etag: str) -> tuple[int, int] | None:
+        """First byte and end of the one range asked for; None for the whole file."""
+        if self.headers.get("If-Range", etag) != etag:
+            return None
+        found = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", ""))
+        if found is None or not any(found.groups()):
+            return None
+        first, last = found.groups()
+        if not first:
+            return max(0, size - int(last)), size
+        return int(first), min(size, int(last) + 1 if last else size)
+
+    def _copy(self, source: Path, start: int, stop: int, fault: Fault | None) -> None:
+        cut = stop
+        if fault is not None and fault.kind == "cut":
+            cut = min(stop, start + fault.value)
+            self.close_connection = True
+        flipped = fault.value if fault is not None and fault.kind == "flip" else -1
+        with source.open("rb") as handle:
+            if flipped < 0 and not (fault is not None and fault.kind == "changed"):
+                handle.seek(start)
+                while start < cut and (block := handle.read(min(BLOCK_BYTES, cut - start))):
+                    self.wfile.write(block)
+                    start += len(block)
+                return
+            content = bytearray(handle.read())
+        if flipped >= 0:
+            content[flipped] ^= 1
+        else:
+            content.reverse()
+        self.wfile.write(content[start:cut])
+
+    def _body(self) -> bytes:
+        length = int(self.headers.get("Content-Length") or 0)
+        if length > MAX_BODY:
+            self.close_connection = True
+            raise _Dropped
+        return self.rfile.read(length)
+
+    def _send(
+        self,
+        status: int,
+        body: bytes,
+        content_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self._headers(status, {"Content-Length": str(len(body)), **(headers or {})}, content_type)
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def _headers(self, status: int, headers: Mapping[str, str], content_type: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The Date header: the demo's time, as a client trusts the server's clock."""
+        return format_datetime(self._demo.tournament.clock.now(), usegmt=True)
+
+    def version_string(self) -> str:
+        """The Server header."""
+        return "numerai-kedro-demo"
+
+    def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002
+        """Say nothing: what was asked is in the operations' log."""

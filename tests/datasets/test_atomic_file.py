@@ -1,0 +1,47 @@
+import json
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+from kedro.io import DatasetError
+
+from numerai_kedro.datasets.atomic_file import FigureDataset, JSONDataset, ParquetDataset
+
+
+def test_the_same_value_gives_the_same_bytes(tmp_path):
+    first, second = (JSONDataset(filepath=str(tmp_path / name)) for name in "ab")
+    first.save({"b": 1, "a": [1.5, float("nan")]})
+    second.save({"a": [1.5, float("inf")], "b": 1})
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert first.load() == {"a": [1.5, None], "b": 1}
+
+
+def test_a_flipped_bit_in_a_table_is_never_read(tmp_path):
+    path = tmp_path / "x.parquet"
+    dataset = ParquetDataset(filepath=str(path))
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"prediction": rng.normal(size=5_000)})
+    dataset.save(frame)
+    content = path.read_bytes()
+    for offset in rng.integers(4, len(content) - 4, size=60):
+        flipped = bytearray(content)
+        flipped[offset] ^= 1 << int(rng.integers(8))
+        path.write_bytes(flipped)
+        try:
+            loaded = dataset.load()
+        except DatasetError:
+            continue
+        pd.testing.assert_frame_equal(loaded, frame)
+
+
+def test_figures_come_back_and_preview(tmp_path):
+    dataset = FigureDataset(filepath=str(tmp_path / "plot.json"))
+    dataset.save(go.Figure(go.Scatter(x=[1, 2], y=[3, 4])))
+    assert list(dataset.load().data[0].y) == [3, 4]
+    assert json.loads(json.dumps(dataset.preview()))["data"][0]["x"] == [1, 2]
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(DatasetError, match=r"absent\.json does not exist yet"):
+        JSONDataset(filepath=str(tmp_path / "absent.json")).load()

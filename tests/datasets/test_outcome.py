@@ -1,0 +1,42 @@
+import pandas as pd
+import pytest
+
+from numerai_kedro.datasets.outcome import OutcomeDataset
+from numerai_kedro.errors import Failed
+
+JSON = "numerai_kedro.datasets.atomic_file.JSONDataset"
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    return OutcomeDataset(dataset={"type": JSON, "filepath": str(tmp_path / "value.json")})
+
+
+def test_a_value_and_a_reason_take_the_same_place(dataset):
+    dataset.save({"a": 1})
+    assert dataset.load() == {"a": 1}
+    failed = Failed("fit", "out of memory", kind="resource", remedies=("half the rows",))
+    dataset.save(failed)
+    assert dataset.load() == failed
+    dataset.save({"a": 2})
+    assert dataset.load() == {"a": 2}
+
+
+def test_what_was_never_made_is_a_reason_not_a_crash(dataset):
+    assert not dataset.exists()
+    loaded = dataset.load()
+    assert loaded.kind == "not run"
+    assert "value.json was never made" in loaded.symptom
+
+
+def test_a_reason_alone_counts_as_there(dataset):
+    dataset.save(Failed("fit", "x"))
+    assert dataset.exists()
+
+
+def test_frames_pass_through(tmp_path):
+    kind = "numerai_kedro.datasets.atomic_file.ParquetDataset"
+    dataset = OutcomeDataset(dataset={"type": kind, "filepath": str(tmp_path / "x.parquet")})
+    frame = pd.DataFrame({"id": ["a"], "prediction": [0.5]})
+    dataset.save(frame)
+    pd.testing.assert_frame_equal(dataset.load(), frame)

@@ -1,0 +1,34 @@
+import pytest
+from kedro.io import DatasetError
+
+from numerai_kedro.datasets.records import RecordsDataset
+
+JSON = {"type": "numerai_kedro.datasets.atomic_file.JSONDataset"}
+
+
+@pytest.fixture
+def records(tmp_path):
+    return RecordsDataset(filepath=str(tmp_path / "receipts"), suffix=".json", dataset=JSON)
+
+
+def test_saving_keeps_earlier_rounds(records):
+    records.save({"1412-demo": {"status": "accepted"}})
+    records.save({"1413-demo": {"status": "blocked"}})
+    records.save({"1412-demo": {"status": "written"}})
+    loaded = records.load()
+    assert {key: value["status"] for key, value in loaded.items()} == {
+        "1412-demo": "written",
+        "1413-demo": "blocked",
+    }
+
+
+@pytest.mark.parametrize("key", ["../evil", "/etc/x", "a\nb", "", "x" * 300, "a\0", "..", "-x"])
+def test_no_key_leaves_the_folder(records, tmp_path, key):
+    with pytest.raises(DatasetError, match="cannot name a file"):
+        records.save({key: {}})
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_nothing_saved_is_nothing_loaded(records):
+    assert records.load() == {}
+    assert not records.exists()
