@@ -1,5 +1,7 @@
 """Shared by all tests: no waits between attempts, no keys from the developer's own environment."""
 
+import shutil
+
 import pytest
 import tenacity
 
@@ -9,3 +11,23 @@ def _hermetic(monkeypatch):
     monkeypatch.setattr("numerai_kedro.files.download.WAIT", tenacity.wait_none())
     for name in ("NUMERAI_PUBLIC_ID", "NUMERAI_SECRET_KEY", "HTTP_PROXY", "http_proxy"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def tiny_demo(tmp_path_factory):
+    """A prepared demo of size tiny: its data folder; do not write to it."""
+    from numerai_kedro.tournament.demo.tournament import DemoTournament
+
+    folder = tmp_path_factory.mktemp("tiny_demo")
+    DemoTournament(folder, "tiny", 0).prepare()
+    return folder
+
+
+@pytest.fixture
+def demo_folder(tiny_demo, tmp_path):
+    """A data folder of a tiny demo for one test: the world is shared, all else is its own."""
+    folder = tmp_path / "demo"
+    (folder / "tournament").mkdir(parents=True)
+    (folder / "tournament" / "world").symlink_to(tiny_demo / "tournament" / "world")
+    shutil.copytree(tiny_demo / "tournament" / "published", folder / "tournament" / "published")
+    return folder

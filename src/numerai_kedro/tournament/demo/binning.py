@@ -45,7 +45,18 @@ def rank_bins(
 def share_bins(
     values: npt.NDArray[np.floating], shares: tuple[float, ...]
 ) -> npt.NDArray[np.float32]:
-    """Rank and bin to equidistant values in [0, 1] with these shares, exact up to rounding."""
-    borders = np.rint(np.cumsum(shares)[:-1] * len(values)).astype(np.intp)
+    """Rank and bin to equidistant values in [0, 1] with these shares, exact up to rounding.
+
+    Parameters
+    ----------
+    values : float[..., n]
+        Binned along the last axis.
+    """
+    n = values.shape[-1]
+    borders = np.rint(np.cumsum(shares)[:-1] * n).astype(np.intp)
     levels = np.linspace(0, 1, len(shares), dtype=np.float32)
-    return levels[rank_bins(values, borders)]
+    of_rank = levels[np.searchsorted(borders, np.arange(n), side="right")]
+    binned = np.empty(values.shape, dtype=np.float32)
+    order = np.argsort(values, axis=-1, kind="stable")
+    np.put_along_axis(binned, order, np.broadcast_to(of_rank, values.shape), axis=-1)
+    return binned

@@ -141,7 +141,7 @@ def _main_frame(
 
 def _published_targets(world: World, era: int, history_eras: int) -> npt.NDArray[np.float32]:
     """Whole columns are NaN until their horizon is behind them."""
-    targets = world.targets(era)
+    targets = world.targets(era).copy()
     for column, name in enumerate(world.target_names):
         days = 20 if name.endswith("_20") else 60
         if era > history_eras - ERAS_BEHIND[days]:

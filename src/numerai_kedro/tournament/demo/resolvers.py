@@ -39,14 +39,27 @@ from numerai_kedro.tournament.demo.tournament import DemoTournament, Refusal
 SESSION_INVALID = "Your session is invalid or has expired."
 # Parts of a name in graphql-core's messages; Numerai's server quotes them with ".
 _QUOTED = re.compile(r"'([^'\s]+)'")
+# Arguments that would hide a builtin, a module, or graphql-core's own `source`.
+_TAKEN = {"id", "round", "source", "date"}
 SCOPES = ["upload_submission", "download_submission", "read_submission_info", "read_user_info"]
 
 
 @functools.cache
 def schema() -> GraphQLSchema:
-    """The typed schema, read once."""
+    """The typed schema, read once; resolvers get its arguments in Python's spelling."""
     text = resources.files(__package__).joinpath("schema.graphql").read_text(encoding="utf-8")
-    return build_schema(text)
+    made = build_schema(text)
+    for root in (made.query_type, made.mutation_type):
+        assert root is not None, "schema.graphql has both roots"
+        for field in root.fields.values():
+            for name, argument in field.args.items():
+                argument.out_name = snake_case(name) + ("_" if name in _TAKEN else "")
+    return made
+
+
+def snake_case(name: str) -> str:
+    """``modelId`` as ``model_id``."""
+    return re.sub("(?<!^)([A-Z])", lambda found: f"_{found[1].lower()}", name)
 
 
 @dataclass(frozen=True)
@@ -85,9 +98,9 @@ def answer(request: Request, query: str, variables: dict[str, Any] | None) -> An
         return _refused(errors)
     result = execute(schema(), document, _root(request), variable_values=variables or {})
     assert isinstance(result, ExecutionResult), "no resolver is asynchronous"
-    for error in result.errors or []:
-        if error.original_error is not None and not isinstance(error.original_error, Refusal):
-            raise error.original_error  # a bug of ours, not an answer
+    for failed in result.errors or []:
+        if failed.original_error is not None and not isinstance(failed.original_error, Refusal):
+            raise failed.original_error  # a bug of ours, not an answer
     if result.errors:
         return {"data": result.data} | {"errors": [_message(error) for error in result.errors]}
     return {"data": result.data}  # numerapi takes even an empty `errors` for a failure
@@ -103,14 +116,17 @@ def _message(error: GraphQLError) -> Answer:
     return formatted
 
 
-def _private(resolver: Callable[..., Any], request: Request, info: Any, **arguments: Any) -> Any:
+Resolver = Callable[..., Any]
+
+
+def _private(resolver: Resolver, request: Request, info: Any, **arguments: Any) -> Any:
     if not request.authorised:
         raise Refusal(SESSION_INVALID)
     return resolver(request, info, **arguments)
 
 
-def _root(request: Request) -> dict[str, Callable[..., Any]]:
-    public = {
+def _root(request: Request) -> dict[str, Resolver]:
+    public: dict[str, Resolver] = {
         "rounds": _rounds,
         "listDatasets": _list_datasets,
         "dataset": _dataset,
@@ -118,7 +134,7 @@ def _root(request: Request) -> dict[str, Callable[..., Any]]:
         "v2RoundModelPerformances": _performances,
         "pipelineStatus": _pipeline_status,
     }
-    private = {
+    private: dict[str, Resolver] = {
         "account": _account,
         "model": _model,
         "submissions": _submissions,
@@ -128,9 +144,12 @@ def _root(request: Request) -> dict[str, Callable[..., Any]]:
         "create_submission": _create_submission,
         "createSubmission": _create_submission,
     }
-    return {name: functools.partial(resolver, request) for name, resolver in public.items()} | {
-        name: functools.partial(_private, resolver, request) for name, resolver in private.items()
-    }
+    root: dict[str, Resolver] = {}
+    for name, resolver in public.items():
+        root[name] = functools.partial(resolver, request)
+    for name, resolver in private.items():
+        root[name] = functools.partial(_private, resolver, request)
+    return root
 
 
 def _rounds(
@@ -162,10 +181,10 @@ def _dataset(
     request: Request,
     info: Any,
     filename: str,
-    round: int | None = None,  # noqa: A002
+    round_: int | None = None,
     tournament: int | None = TOURNAMENT,
 ) -> str:
-    demo, name = request.tournament.file(filename, round)
+    demo, name = request.tournament.file(filename, round_)
     path = f"{demo.number}/{DATA_VERSION}/{name}"
     token = request.tournament.signer.sign("GET", path)
     return f"{request.base_url}/files/{token}/{path}"
@@ -188,9 +207,9 @@ def _account(request: Request, info: Any) -> Answer:
 
 
 def _model(
-    request: Request, info: Any, modelId: str | None = None, modelid: str | None = None
+    request: Request, info: Any, model_id: str | None = None, modelid: str | None = None
 ) -> Answer:
-    return _model_answer(request, request.tournament.model(modelId or modelid))
+    return _model_answer(request, request.tournament.model(model_id or modelid))
 
 
 def _model_answer(request: Request, model: Model) -> Answer:
@@ -219,8 +238,8 @@ def _model_answer(request: Request, model: Model) -> Answer:
     }
 
 
-def _submissions(request: Request, info: Any, modelId: str | None = None) -> list[Answer]:
-    model = request.tournament.model(modelId)
+def _submissions(request: Request, info: Any, model_id: str | None = None) -> list[Answer]:
+    model = request.tournament.model(model_id)
     return _submission_answers(request, request.tournament.store.submissions(model.id))
 
 
@@ -243,16 +262,16 @@ def _submission_answers(request: Request, submissions: list[Submission]) -> list
 
 
 def _upload_auth(
-    request: Request, info: Any, filename: str, tournament: int, modelId: str | None = None
+    request: Request, info: Any, filename: str, tournament: int, model_id: str | None = None
 ) -> Answer:
-    unique = request.tournament.open_upload(filename, modelId)
+    unique = request.tournament.open_upload(filename, model_id)
     token = request.tournament.signer.sign("PUT", unique)
     return {"filename": unique, "url": f"{request.base_url}/uploads/{token}/{unique}"}
 
 
-def _download_auth(request: Request, info: Any, id: str | None = None) -> Answer:  # noqa: A002
+def _download_auth(request: Request, info: Any, id_: str | None = None) -> Answer:
     for one in request.tournament.store.submissions():
-        if one.id == id:
+        if one.id == id_:
             token = request.tournament.signer.sign("GET", one.id)
             url = f"{request.base_url}/submissions/{token}/{one.id}"
             return {"filename": one.filename, "url": url}
@@ -264,15 +283,15 @@ def _create_submission(
     info: Any,
     filename: str,
     tournament: int,
-    modelId: str | None = None,
-    triggerId: str | None = None,
-    source: str | None = None,
-    dataDatestamp: int | None = None,
+    model_id: str | None = None,
+    trigger_id: str | None = None,
+    source_: str | None = None,
+    data_datestamp: int | None = None,
 ) -> Answer:
     made = request.tournament.create_submission(
         filename,
-        modelId,
-        {"trigger_id": triggerId, "source": source, "data_datestamp": dataDatestamp},
+        model_id,
+        {"trigger_id": trigger_id, "source": source_, "data_datestamp": data_datestamp},
     )
     every = request.tournament.store.submissions()
     return next(one for one in _submission_answers(request, every) if one["id"] == made)
@@ -293,36 +312,36 @@ def _score_rows(request: Request, model_id: str) -> list[list[Answer]]:
 def _submission_scores(
     request: Request,
     info: Any,
-    modelId: str,
-    displayName: str | None = None,
+    model_id: str,
+    display_name: str | None = None,
     version: str | None = None,
     day: int | None = None,
     resolved: bool | None = None,
     tournament: int | None = None,
-    lastNRounds: int | None = None,
-    distinctOnRound: bool | None = None,
+    last_n_rounds: int | None = None,
+    distinct_on_round: bool | None = None,
 ) -> list[Answer]:
     if tournament not in {None, TOURNAMENT}:
         return []
-    wanted = {"displayName": displayName, "version": version, "day": day, "resolved": resolved}
+    wanted = {"displayName": display_name, "version": version, "day": day, "resolved": resolved}
     found = []
-    for rows in _score_rows(request, modelId)[:lastNRounds]:
+    for rows in _score_rows(request, model_id)[:last_n_rounds]:
         kept = [
             row
             for row in rows
             if all(value is None or row[key] == value for key, value in wanted.items())
         ]
-        found += kept[:1] if distinctOnRound else kept
+        found += kept[:1] if distinct_on_round else kept
     return found
 
 
-def _performances(request: Request, info: Any, modelId: str, tournament: int) -> list[Answer]:
+def _performances(request: Request, info: Any, model_id: str, tournament: int) -> list[Answer]:
     if tournament != TOURNAMENT:
         return []
-    made = request.tournament.scored_submissions(request.tournament.model(modelId).id)
+    made = request.tournament.scored_submissions(request.tournament.model(model_id).id)
     return [
         performance_answer(demo_round(one.round_number, request.tournament.seed), request.now, rows)
-        for one, rows in zip(made, _score_rows(request, modelId), strict=True)
+        for one, rows in zip(made, _score_rows(request, model_id), strict=True)
     ]
 
 
@@ -330,9 +349,9 @@ def _pipeline_status(
     request: Request,
     info: Any,
     tournament: str,
-    date: str | None = None,
+    date_: str | None = None,
 ) -> Answer:
-    day = _parse_day(date) if date else request.now.date()
+    day = _parse_day(date_) if date_ else request.now.date()
     # Scores come Tuesday to Saturday on real data vendors' days; here on business days.
     scoring_day = day.weekday() < 5
     scored = datetime.combine(day, SCORING_TIME)

@@ -8,7 +8,7 @@ knows, each a little.
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -92,5 +92,5 @@ def _field(
     return mixed
 
 
-def _share_below(value: float, others: npt.NDArray[np.float64]) -> float:
+def _share_below(value: float, others: npt.NDArray[np.floating[Any]]) -> float:
     return float((others < value).mean())

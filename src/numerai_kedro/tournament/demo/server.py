@@ -21,7 +21,7 @@ from urllib.parse import unquote
 from numerai_kedro.files import atomic_write
 from numerai_kedro.tournament.demo.faults import Fault, Faults
 from numerai_kedro.tournament.demo.limits import RATE_LIMITS, RateLimiter
-from numerai_kedro.tournament.demo.resolvers import Request, answer, root_fields
+from numerai_kedro.tournament.demo.resolvers import Request, answer, root_fields, snake_case
 from numerai_kedro.tournament.demo.tournament import DemoTournament, Refusal
 
 logger = logging.getLogger(__name__)
@@ -188,8 +188,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _limited(self, operations: list[str]) -> bool:
         for operation in operations:
-            name = re.sub("([A-Z])", lambda found: f"_{found[1].lower()}", operation)
-            wait = self._demo.limiter.seconds_to_wait(name)
+            wait = self._demo.limiter.seconds_to_wait(snake_case(operation))
             if wait:
                 message = {"errors": [{"message": f"Rate limit of {operation} exceeded"}]}
                 after = {"Retry-After": str(int(wait) + 1)}

@@ -6,7 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from numerai_kedro.tournament.demo.binning import share_bins
-from numerai_kedro.tournament.demo.names import HORIZONS, PAID_TARGET, TARGET_NAMES, target_names
+from numerai_kedro.tournament.demo.names import (
+    ALIAS,
+    HORIZONS,
+    PAID_TARGET,
+    TARGET_NAMES,
+    target_names,
+)
 
 FloatMatrix = npt.NDArray[np.float32]
 
@@ -84,26 +90,37 @@ def all_targets(
     gaps : bool[20, n] or None
         Where auxiliary targets are missing.
     """
-    columns: dict[str, FloatMatrix] = {}
     weekly = neutral_returns(returns, basis)
-    n_styles = basis.shape[1] - 1
+    columns = {}
     for days, weeks in WEEKS.items():
-        total = returns[:, :weeks].sum(axis=1, dtype=np.float64)
-        loadings = basis.T @ total
-        for number, name in enumerate(TARGET_NAMES):
-            column = f"target_{name}_{days}"
-            if name == PAID_NAME:
-                columns[column] = target_after(weekly, days)
-                continue
-            kept = 1 + round(STYLE_SHARES[number % len(STYLE_SHARES)] * n_styles)
-            neutral = total - basis[:, :kept] @ loadings[:kept]
-            own = own_parts[number, :, :weeks].sum(axis=1, dtype=np.float64)
-            values = _mix(neutral, own, SHARED_VARIANCE[number // len(STYLE_SHARES) % 3])
-            binned = share_bins(values, SEVEN_BINS if name in SEVEN_BINNED else FIVE_BINS)
-            if gaps is not None:
-                binned[gaps[number]] = np.nan
-            columns[column] = binned
-    return np.column_stack([columns.get(name, columns[PAID_TARGET]) for name in target_names()])
+        binned = _auxiliary(returns[:, :weeks], own_parts[:, :, :weeks], basis)
+        if gaps is not None:
+            binned[gaps] = np.nan
+        binned[TARGET_NAMES.index(PAID_NAME)] = target_after(weekly, days)
+        for name, column in zip(TARGET_NAMES, binned, strict=True):
+            columns[f"target_{name}_{days}"] = column
+    columns[ALIAS] = columns[PAID_TARGET]
+    return np.column_stack([columns[name] for name in target_names()])
+
+
+def _auxiliary(
+    returns: FloatMatrix, own_parts: FloatMatrix, basis: npt.NDArray[np.float64]
+) -> FloatMatrix:
+    """Binned targets of one horizon by name, float32[20, n]."""
+    total = returns.sum(axis=1, dtype=np.float64)
+    loadings = basis.T @ total
+    kept = [1 + round(share * (basis.shape[1] - 1)) for share in STYLE_SHARES]
+    neutral = np.stack([total - basis[:, :k] @ loadings[:k] for k in kept])
+    neutral /= neutral.std(axis=1, keepdims=True)
+    own = own_parts.sum(axis=2, dtype=np.float64)
+    own /= own.std(axis=1, keepdims=True)
+    number = np.arange(len(TARGET_NAMES))
+    shared = np.array(SHARED_VARIANCE)[number // len(kept) % len(SHARED_VARIANCE), None]
+    values = np.sqrt(shared) * neutral[number % len(kept)] + np.sqrt(1 - shared) * own
+    seven = np.isin(TARGET_NAMES, SEVEN_BINNED)
+    binned = share_bins(values, FIVE_BINS)
+    binned[seven] = share_bins(values[seven], SEVEN_BINS)
+    return binned
 
 
 def draw_gaps(n: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
@@ -112,10 +129,3 @@ def draw_gaps(n: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
     auxiliary = [k for k, name in enumerate(TARGET_NAMES) if name != PAID_NAME]
     share[auxiliary[:GAP_NAMES]] = np.linspace(0.01, MOST_MISSING, GAP_NAMES)
     return rng.random((len(TARGET_NAMES), n)) < share[:, None]
-
-
-def _mix(
-    shared: npt.NDArray[np.float64], own: npt.NDArray[np.float64], share: float
-) -> npt.NDArray[np.float64]:
-    """Sum of two parts that hold these shares of the variance."""
-    return np.sqrt(share) * shared / shared.std() + np.sqrt(1 - share) * own / own.std()

@@ -14,6 +14,9 @@ from numerai_kedro.tournament.demo.sizes import DemoSize
 ROLES = ("causal", "drifting", "interaction", "collapsed", "null")
 # Shares of all features; what is left is null, yet correlated with the others by shared factors.
 CAUSAL, DRIFTING, INTERACTION, COLLAPSED = 0.09, 0.15, 0.033, 0.02
+# Targets are neutral to the factors, so only a feature's own part earns. Effects are divided by its
+# size: no single feature stands out because it loads little on its factor.
+EFFECTS, LOADINGS, OWN_SHARE = (0.7, 1.2), (0.6, 0.95), 0.6
 VARIANTS = 0.6
 VARIANT_CORRELATIONS = (0.8, 0.9, 0.97)
 GROUPED = 0.86
@@ -125,11 +128,13 @@ def draw_truth(size: DemoSize, seed: int) -> Truth:
         if len(same):
             base[feature] = rng.choice(same)
             correlation[feature] = rng.choice(VARIANT_CORRELATIONS)
+    loading = rng.uniform(*LOADINGS, n).astype(np.float32)
     role = _draw_roles(bases, n, rng)
     effect = np.zeros(n, dtype=np.float32)
     for name in ("causal", "collapsed"):
         acting = np.flatnonzero(role == name)
-        effect[acting] = rng.uniform(0.6, 1.4, len(acting)) * rng.choice([-1, 1], len(acting))
+        size_of = rng.uniform(*EFFECTS, len(acting)) / np.sqrt(1 - loading[acting] ** 2)
+        effect[acting] = OWN_SHARE * size_of * rng.choice([-1, 1], len(acting))
     drifting = np.flatnonzero(role == "drifting")
     pairs = np.flatnonzero(role == "interaction").reshape(-1, 2)
     early = rng.permutation(n)[: max(1, int(EARLY_MISSING * n))]
@@ -140,7 +145,7 @@ def draw_truth(size: DemoSize, seed: int) -> Truth:
         sets=feature_sets(names, group, rng),
         group=group,
         factor=factor[base],
-        loading=rng.uniform(0.5, 0.95, n).astype(np.float32),
+        loading=loading,
         base=base,
         bases=np.flatnonzero(base == np.arange(n)),
         variants=np.flatnonzero(base != np.arange(n)),

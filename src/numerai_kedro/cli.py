@@ -1,0 +1,240 @@
+"""Commands beside Kedro's own; Kedro finds `cli` by its name.
+
+kedro tournament status | use | advance | serve
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from kedro.framework.startup import ProjectMetadata
+
+    from numerai_kedro.tournament.client import Client
+    from numerai_kedro.tournament.settings import TournamentSettings
+
+LOCAL_GLOBALS = Path("conf/local/globals.yml")
+SETTINGS = ("data_version", "data_folder", "size", "seed", "api_url")
+
+
+@click.group(name="numerai_kedro")
+def cli() -> None:
+    """Commands of this project."""
+
+
+@cli.group()
+def tournament() -> None:
+    """The tournament: which one, what round, what was submitted."""
+
+
+@tournament.command()
+@click.pass_obj
+def status(metadata: ProjectMetadata) -> None:
+    """Which tournament and round, what was submitted, and what it scored."""
+    from numerai_kedro.tournament.connection import connect
+
+    settings, keys = load_settings(metadata.project_path)
+    demo = f", size {settings.size}, seed {settings.seed}" if settings.name == "demo" else ""
+    click.echo(f"tournament  {settings.name}{demo}, data {settings.data_version}")
+    client = connect(settings, **keys, prepare=False)
+    newest = client.newest_round()
+    click.echo(f"round       {newest.number}, {newest.describe().partition(', ')[2]}")
+    if client.token is None:
+        from numerai_kedro.tournament.transport import NO_KEYS
+
+        click.echo(f"submitted   {NO_KEYS}")
+        return
+    for name, model_id in client.models().items():
+        for line in _model_lines(client, name, model_id, newest.number):
+            click.echo(line)
+
+
+@tournament.command()
+@click.argument("name", type=click.Choice(["demo", "numerai"]))
+@click.option("--size", help="Of the demo: tiny, demo, evidence or full.")
+@click.option("--seed", type=click.IntRange(min=0), help="Of the demo's world.")
+@click.pass_obj
+def use(metadata: ProjectMetadata, name: str, size: str | None, seed: int | None) -> None:
+    """Choose the tournament that every other command talks to."""
+    from numerai_kedro.errors import ConfigurationError
+    from numerai_kedro.tournament import settings as known
+
+    if name == "numerai" and (size is not None or seed is not None):
+        raise ConfigurationError("kedro tournament use: --size and --seed belong to the demo.")
+    size = size or (known.NUMERAI_SIZE if name == "numerai" else known.DEFAULT_SIZE)
+    seed = known.DEFAULT_SEED if seed is None else seed
+    folder = known.data_folder_of(name, size, seed)
+    chosen = {"tournament": name, "size": size, "seed": seed, "data_folder": folder}
+    current, _ = _read_configuration(metadata.project_path)
+    _typed(current | chosen, metadata.project_path)
+    write_local_globals(metadata.project_path / LOCAL_GLOBALS, chosen)
+    click.echo(f"From now on: {name}, size {size}, seed {seed}; its files are in {folder}.")
+
+
+@tournament.command()
+@click.option("--rounds", type=click.IntRange(min=0), default=0, help="Five a week.")
+@click.option("--weeks", type=click.IntRange(min=0), default=0, help="One new era each.")
+@click.pass_obj
+def advance(metadata: ProjectMetadata, rounds: int, weeks: int) -> None:
+    """Move the demo's clock into a later round; what is submitted there stays."""
+    from numerai_kedro.tournament.connection import open_demo, prepare_with_bar
+
+    demo = open_demo(_demo_settings(metadata, "advance"))
+    reached = demo.clock.advance(rounds, weeks)
+    prepare_with_bar(demo)
+    click.echo(
+        f"The demo is in round {reached.number}, {demo.clock.now():%a %d %b %Y %H:%M} UTC, open "
+        f"until {reached.close_staking_time:%a %H:%M}."
+    )
+
+
+@tournament.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="0 takes a free one.")
+@click.option("--speed", type=click.FloatRange(min=0), default=0.0, help="Demo s a real second.")
+@click.pass_obj
+def serve(metadata: ProjectMetadata, port: int, speed: float) -> None:
+    """Serve the demo in the foreground, for any client of Numerai's API; Ctrl-C ends it."""
+    from numerai_kedro.errors import ConfigurationError
+    from numerai_kedro.tournament import connection
+    from numerai_kedro.tournament.demo.server import DemoServer
+
+    settings = _demo_settings(metadata, "serve")
+    running = connection.serving_url(settings)
+    if running is not None:
+        raise ConfigurationError(f"The demo is served already, at {running}; stop that one first.")
+    demo = connection.open_demo(settings, speed)
+    connection.prepare_with_bar(demo)
+    try:
+        server = DemoServer(demo, port)
+    except OSError as error:
+        raise ConfigurationError(
+            f"Port {port} cannot be had ({error.strerror}); choose another, or 0 for any."
+        ) from None
+    with server:
+        click.echo(_instructions(server.url, demo.keys))
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            click.echo("Stopped.")
+
+
+def load_settings(project_path: Path) -> tuple[TournamentSettings, dict[str, str | None]]:
+    """Read which tournament it is, and the keys, as `kedro run` reads them.
+
+    Raises
+    ------
+    ConfigurationError
+        A setting is missing or of another kind; names it.
+    """
+    globals_, credentials = _read_configuration(project_path)
+    keys = credentials.get("numerai") or {}
+    return _typed(globals_, project_path), {
+        "public_id": keys.get("public_id") or None,
+        "secret_key": keys.get("secret_key") or None,
+    }
+
+
+def write_local_globals(path: Path, chosen: dict[str, Any]) -> None:
+    """Put the choice into conf/local/globals.yml, which keeps its other keys.
+
+    Raises
+    ------
+    ConfigurationError
+        The file is there and is no mapping; it is left as it is.
+    """
+    import yaml
+
+    from numerai_kedro.errors import ConfigurationError
+    from numerai_kedro.files import atomic_write
+
+    try:
+        present = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except yaml.YAMLError:
+        present = "no YAML"
+    if not isinstance(present or {}, dict):
+        raise ConfigurationError(f"{path}: holds no mapping of names to values; mend or delete it.")
+    text = yaml.safe_dump((present or {}) | chosen, sort_keys=False)
+    with atomic_write(path) as handle:
+        handle.write(text.encode())
+
+
+def _read_configuration(project_path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    import warnings
+
+    from kedro.config import MissingConfigException, OmegaConfigLoader
+
+    from numerai_kedro.errors import ConfigurationError
+    from numerai_kedro.settings import CONFIG_LOADER_ARGS
+
+    try:
+        with warnings.catch_warnings():
+            # Kedro 1.7 registers resolvers by a name that newer OmegaConf calls deprecated.
+            warnings.filterwarnings("ignore", "register_new_resolver", UserWarning)
+            loader = OmegaConfigLoader(str(project_path / "conf"), **CONFIG_LOADER_ARGS)
+            return dict(loader["globals"]), dict(loader["credentials"])
+    except MissingConfigException as missing:
+        raise ConfigurationError(" ".join(str(missing).split())) from None
+
+
+def _typed(globals_: dict[str, Any], project_path: Path) -> TournamentSettings:
+    from pydantic import ValidationError
+
+    from numerai_kedro.errors import ConfigurationError
+    from numerai_kedro.tournament.settings import TournamentSettings
+
+    values = {key: globals_[key] for key in SETTINGS if key in globals_}
+    try:
+        settings = TournamentSettings(name=globals_.get("tournament"), **values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = {"name": "tournament"}.get(str(first["loc"][0]), first["loc"][0])
+        raise ConfigurationError(
+            f"globals.yml: {where}: {first['msg']} (conf/base or conf/local)."
+        ) from None
+    return settings.model_copy(update={"data_folder": project_path / settings.data_folder})
+
+
+def _demo_settings(metadata: ProjectMetadata, command: str) -> TournamentSettings:
+    from numerai_kedro.errors import ConfigurationError
+
+    settings, _ = load_settings(metadata.project_path)
+    if settings.name != "demo":
+        raise ConfigurationError(
+            f"kedro tournament {command}: only the demo can; choose it with kedro tournament use "
+            "demo."
+        )
+    return settings
+
+
+def _model_lines(client: Client, name: str, model_id: str, round_number: int) -> list[str]:
+    lines = []
+    for one in client.submissions(model_id):
+        if one["selected"] and one["round"]["number"] == round_number:
+            lines.append(f"submitted   {name}: {one['filename']}, {one['insertedAt']}")
+    scores = client.scores(model_id)
+    newest = (
+        scores.sort_values("day").groupby(["roundNumber", "displayName"], as_index=False).last()
+    )
+    for number, rows in newest.groupby("roundNumber"):
+        values = ", ".join(f"{row.displayName} {row.value:+.4f}" for row in rows.itertuples())
+        day = rows["day"].max()
+        state = "resolved" if rows["resolved"].all() else f"day {day} of 60"
+        lines.append(f"scored      {name}, round {number}: {values} ({state})")
+    return lines
+
+
+def _instructions(url: str, keys: tuple[str, str]) -> str:
+    return f"""The demo tournament is served at {url}; Ctrl-C ends it.
+
+Any numerapi client is pointed at it so (there is no argument and no variable for it):
+
+    import numerapi
+    from numerapi import base_api
+    base_api.API_TOURNAMENT_URL = "{url}"
+    api = numerapi.NumerAPI("{keys[0]}", "{keys[1]}")
+
+Runs of this project find it by themselves. With a proxy set, add 127.0.0.1 to NO_PROXY."""

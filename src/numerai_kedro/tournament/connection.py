@@ -1,0 +1,122 @@
+"""Connect to a tournament; for the demo, find a server or become one."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import requests
+
+from numerai_kedro.files.download import http_session
+from numerai_kedro.progress import steps_bar
+from numerai_kedro.tournament.client import Client
+from numerai_kedro.tournament.settings import TournamentSettings
+from numerai_kedro.tournament.transport import DEADLINE_S, TIMEOUT_S, Wait
+
+if TYPE_CHECKING:
+    from numerai_kedro.tournament.demo.server import DemoServer
+    from numerai_kedro.tournament.demo.tournament import DemoTournament
+
+PING_TIMEOUT_S = (0.5, 2.0)
+# One server a data folder and process; it ends with the process, being a daemon's thread.
+_serving: dict[str, DemoServer] = {}
+_lock = threading.Lock()
+
+
+def connect(
+    settings: TournamentSettings,
+    public_id: str | None = None,
+    secret_key: str | None = None,
+    *,
+    prepare: bool = True,
+    timeout_s: tuple[float, float] = TIMEOUT_S,
+    deadline_s: float = DEADLINE_S,
+    wait: Wait = time.sleep,
+) -> Client:
+    """Connect as the settings say; the one place where demo and real differ.
+
+    Parameters
+    ----------
+    settings : TournamentSettings
+    public_id, secret_key
+        Of the real tournament; the demo has its own.
+    prepare
+        Build the demo's world and files now, with a bar, rather than at the first download.
+    timeout_s, deadline_s, wait
+        See `Transport`.
+
+    Raises
+    ------
+    CredentialsError
+        Only one of the two keys is there.
+    ConfigurationError
+        The data folder holds another demo.
+    """
+    url = settings.api_url
+    if settings.name == "demo":
+        from numerai_kedro.tournament.demo.tournament import DEMO_PUBLIC_ID, DEMO_SECRET_KEY
+
+        public_id, secret_key = DEMO_PUBLIC_ID, DEMO_SECRET_KEY
+        url = url or serving_url(settings) or _serve_here(settings, prepare=prepare)
+    elif url is None:
+        from numerapi import base_api
+
+        url = base_api.API_TOURNAMENT_URL
+    return Client(
+        url,
+        settings.data_version,
+        public_id,
+        secret_key,
+        timeout_s=timeout_s,
+        deadline_s=deadline_s,
+        wait=wait,
+    )
+
+
+def open_demo(settings: TournamentSettings, speed: float = 0.0) -> DemoTournament:
+    """State of the demo that the settings name, without a server."""
+    from numerai_kedro.tournament.demo.tournament import DemoTournament
+
+    return DemoTournament(settings.data_folder, settings.size, settings.seed, speed=speed)
+
+
+def serving_url(settings: TournamentSettings) -> str | None:
+    """Address at which the demo is served by now; None where nobody answers for it.
+
+    The file that a server leaves may outlive it, and its port may be another program's by now: only
+    an answer with this demo's own identity counts.
+    """
+    demo = open_demo(settings)
+    try:
+        port = int(json.loads((demo.folder / "server.json").read_text())["port"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    url = f"http://127.0.0.1:{port}"
+    try:
+        with http_session(url) as session:
+            answer = session.get(f"{url}/ping", timeout=PING_TIMEOUT_S)
+        ours = answer.json().get("instance") == demo.store.fact("instance")
+    except (requests.RequestException, ValueError, AttributeError):
+        return None
+    return url if ours else None
+
+
+def prepare_with_bar(demo: DemoTournament) -> None:
+    """Build world and files of the newest round, with a bar on a terminal."""
+    with steps_bar(f"demo tournament ({demo.size}, seed {demo.seed})") as progress:
+        demo.prepare(progress)
+
+
+def _serve_here(settings: TournamentSettings, *, prepare: bool) -> str:
+    from numerai_kedro.tournament.demo.server import DemoServer
+
+    key = str(settings.data_folder.absolute())
+    with _lock:
+        if key not in _serving:
+            demo = open_demo(settings)
+            if prepare:
+                prepare_with_bar(demo)
+            _serving[key] = DemoServer(demo).start()
+        return _serving[key].url

@@ -1,0 +1,91 @@
+"""What the tournament says about a round, typed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+ROUND_FIELDS = """number openTime closeStakingTime closeTime target
+    roundScoreConfigs { displayName name defaultMultiplier isPayout }"""
+
+
+@dataclass(frozen=True)
+class RoundInfo:
+    """A round as the tournament describes it.
+
+    Parameters
+    ----------
+    close_staking_time
+        Until when a submission counts; what comes later is late.
+    target
+        What it is scored on, such as ``"target_ender_60"``; None where the tournament does not say.
+    multipliers
+        Payout multiplier by display name of the score, such as ``{"corr60": 3.0, "mmc60": 15.0}``;
+        empty where the tournament has not set them.
+    server_time
+        What the tournament's clock showed; it decides, not this machine's.
+    """
+
+    number: int
+    open_time: datetime
+    close_staking_time: datetime
+    target: str | None
+    multipliers: dict[str, float]
+    server_time: datetime
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a submission counts now."""
+        return self.open_time <= self.server_time < self.close_staking_time
+
+    def as_json(self) -> dict[str, Any]:
+        """A form for the catalog; ``close_time`` is the deadline that counts."""
+        return {
+            "number": self.number,
+            "open_time": self.open_time.isoformat(),
+            "close_time": self.close_staking_time.isoformat(),
+            "target": self.target,
+            "multipliers": self.multipliers,
+            "is_open": self.is_open,
+            "text": self.describe(),
+        }
+
+    def describe(self) -> str:
+        """Half a sentence for people: ``round 1412, open for another 47 min``."""
+        if self.is_open:
+            left = int((self.close_staking_time - self.server_time).total_seconds())
+            hours, minutes = divmod(left // 60, 60)
+            span = f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
+            return f"round {self.number}, open for another {span}"
+        if self.server_time < self.open_time:
+            return f"round {self.number}, opens {self.open_time:%a %d %b %H:%M} UTC"
+        return f"round {self.number}, closed since {self.close_staking_time:%a %d %b %H:%M} UTC"
+
+
+def read_round(raw: dict[str, Any], server_time: datetime) -> RoundInfo | None:
+    """Type one round of the API's answer; None where it lacks number or times.
+
+    Parameters
+    ----------
+    raw
+        With the fields `ROUND_FIELDS`; what is missing beyond number and times is tolerated.
+    server_time
+        When it was said.
+    """
+    try:
+        number, opens = int(raw["number"]), _utc(raw["openTime"])
+        closes = _utc(raw.get("closeStakingTime") or raw["closeTime"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    multipliers = {
+        str(config.get("displayName") or config.get("name")): float(config["defaultMultiplier"])
+        for config in raw.get("roundScoreConfigs") or []
+        if config.get("defaultMultiplier")
+    }
+    return RoundInfo(number, opens, closes, raw.get("target"), multipliers, server_time)
+
+
+def _utc(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -1,0 +1,321 @@
+"""One GraphQL call over HTTP that ends: with an answer, or with an error that says what to do.
+
+numerapi's own has no time-out, loses the body of an error, and turns everything that goes wrong
+into ``KeyError: 'data'``.
+
+    what comes back                       what it becomes
+    no connection, time-out, 5xx, HTML    TournamentUnreachable; queries are tried again
+    429                                   waits as Retry-After says, within bounds
+    401, "session is invalid"             CredentialsError, at once
+    other 4xx, GraphQL errors             TournamentRefused with the server's text, at once
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Protocol
+
+import requests
+from pydantic import SecretStr
+
+from numerai_kedro.errors import (
+    ConfigurationError,
+    CredentialsError,
+    NumeraiKedroError,
+    TournamentRefused,
+    TournamentUnreachable,
+)
+from numerai_kedro.files.download import http_session
+
+logger = logging.getLogger(__name__)
+
+# All that is ever sent. None of it touches a stake; the mutation is the submission itself.
+ALLOWED_QUERIES = frozenset(
+    {
+        "rounds",
+        "listDatasets",
+        "dataset",
+        "account",
+        "model",
+        "submissions",
+        "submission_upload_auth",
+        "submissionDownloadAuth",
+        "submissionScores",
+        "v2RoundModelPerformances",
+        "pipelineStatus",
+    }
+)
+ALLOWED_MUTATIONS = frozenset({"create_submission"})
+ALLOWED_OPERATIONS = ALLOWED_QUERIES | ALLOWED_MUTATIONS
+
+TIMEOUT_S = (10.0, 60.0)  # connect, and between two pieces of an answer
+DEADLINE_S = 120.0  # for a whole answer: a byte a second never times out by itself
+MAX_ANSWER_BYTES = 64 << 20
+ATTEMPTS = 4
+FIRST_WAIT_S, MAX_WAIT_S = 2.0, 60.0
+MAX_QUOTED = 300
+
+NO_KEYS = (
+    "No NUMERAI_PUBLIC_ID and NUMERAI_SECRET_KEY in the environment or conf/local/credentials.yml. "
+    "Downloads work without; for submission create a key at numer.ai."
+)
+KEYS_REFUSED = (
+    "The tournament does not accept the key: {text}. Check NUMERAI_PUBLIC_ID and "
+    "NUMERAI_SECRET_KEY, or conf/local/credentials.yml; keys are made at numer.ai."
+)
+SESSION_WORDS = ("session is invalid", "not authenticated", "must be authenticated")
+
+
+class Wait(Protocol):
+    """How to wait; tests do not."""
+
+    def __call__(self, seconds: float, /) -> None:
+        """Let the seconds pass."""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The account's API key; `repr` shows no part of it."""
+
+    public_id: SecretStr
+    secret_key: SecretStr
+
+    def header(self) -> str:
+        """Value of the Authorization header."""
+        return f"Token {self.public_id.get_secret_value()}${self.secret_key.get_secret_value()}"
+
+    def redact(self, text: str) -> str:
+        """Take both parts out of a text that a server sent back."""
+        for part in (self.public_id, self.secret_key):
+            text = text.replace(part.get_secret_value(), "***")
+        return text
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer without errors, and what the server's clock showed."""
+
+    data: dict[str, Any]
+    server_time: datetime
+
+
+class _TryAgain(Exception):
+    """No answer this time; `wait_s` where the server said how long."""
+
+    def __init__(self, why: str, wait_s: float | None = None, *, not_executed: bool) -> None:
+        super().__init__(why)
+        self.wait_s, self.not_executed = wait_s, not_executed
+
+
+class Transport:
+    """Sends allow-listed operations to one address.
+
+    Parameters
+    ----------
+    url
+        Of the API.
+    timeout_s
+        (connect, between two pieces).
+    deadline_s
+        For a whole answer.
+    wait
+        Called with seconds between attempts.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        timeout_s: tuple[float, float] = TIMEOUT_S,
+        deadline_s: float = DEADLINE_S,
+        wait: Wait = time.sleep,
+    ) -> None:
+        self.url, self.timeout_s, self._deadline_s, self._wait = url, timeout_s, deadline_s, wait
+
+    def send(
+        self,
+        query: str,
+        variables: dict[str, Any] | None,
+        keys: Keys | None,
+        attempts: int = ATTEMPTS,
+    ) -> Reply:
+        """Carry out one query or mutation.
+
+        A mutation is sent again only when the server surely did not carry it out; whether it did
+        otherwise is for the caller to look up.
+
+        Raises
+        ------
+        ConfigurationError
+            The operation is not allow-listed; nothing was sent.
+        CredentialsError, TournamentRefused
+            The answer is no.
+        TournamentUnreachable
+            No usable answer after all attempts.
+        """
+        is_mutation = check_allowed(query)
+        body = {"query": query, "variables": variables}
+        wait_s = FIRST_WAIT_S
+        for left in reversed(range(attempts)):
+            try:
+                return self._send_once(body, keys)
+            except _TryAgain as missed:
+                pause = wait_s if missed.wait_s is None else missed.wait_s
+                may_repeat = missed.not_executed or not is_mutation
+                if not left or not may_repeat or pause > MAX_WAIT_S:
+                    raise self._unreachable(missed) from None
+                logger.warning("%s: %s; trying again in %.0f s", self.url, missed, pause)
+                self._wait(pause)
+                wait_s = min(2 * wait_s, MAX_WAIT_S)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _send_once(self, body: dict[str, Any], keys: Keys | None) -> Reply:
+        headers = {"Accept": "application/json"}
+        if keys is not None:
+            headers["Authorization"] = keys.header()
+        try:
+            # A session a call: threads share a client, and requests' sessions are not for that.
+            with (
+                http_session(self.url) as session,
+                session.post(
+                    self.url,
+                    json=body,
+                    headers=headers,
+                    timeout=self.timeout_s,
+                    stream=True,
+                    allow_redirects=False,
+                ) as answer,
+            ):
+                content = self._read(answer)
+        except requests.exceptions.ConnectTimeout:
+            raise _TryAgain("no connection", not_executed=True) from None
+        except requests.RequestException as error:
+            refused = "NewConnectionError" in repr(error)
+            why = "nothing answers there" if refused else f"{type(error).__name__}"
+            raise _TryAgain(why, not_executed=refused) from None
+        redact = keys.redact if keys is not None else str
+        return _judge(answer, content, redact)
+
+    def _read(self, answer: requests.Response) -> bytes:
+        """Read the whole body within the deadline; each piece has the time-out of the socket."""
+        deadline = time.monotonic() + self._deadline_s
+        content = bytearray()
+        # read1 returns what is there; `content` would wait for all of it, however slow.
+        while piece := answer.raw.read1(1 << 16, decode_content=True):
+            content += piece
+            if time.monotonic() > deadline:
+                raise _TryAgain(
+                    f"the answer took longer than {self._deadline_s:.0f} s", not_executed=False
+                )
+            if len(content) > MAX_ANSWER_BYTES:
+                raise _TryAgain("the answer does not end", not_executed=False)
+        expected = answer.headers.get("Content-Length", "")
+        encoded = "Content-Encoding" in answer.headers
+        if expected.isdigit() and not encoded and len(content) != int(expected):
+            raise _TryAgain("the answer broke off", not_executed=False)
+        return bytes(content)
+
+    def _unreachable(self, missed: _TryAgain) -> TournamentUnreachable:
+        return TournamentUnreachable(
+            f"The tournament at {self.url} did not answer ({missed}); try again later."
+        )
+
+
+def check_allowed(query: str) -> bool:
+    """Refuse what is not allow-listed; returns whether it is a mutation.
+
+    Raises
+    ------
+    ConfigurationError
+        Names the operation; nothing was sent.
+    """
+    from graphql import FieldNode, GraphQLError, OperationDefinitionNode, OperationType, parse
+
+    try:
+        definitions = parse(query, no_location=True).definitions
+    except GraphQLError as error:
+        raise ConfigurationError(f"not sent: no GraphQL query: {error.message}") from None
+    is_mutation = False
+    for definition in definitions:
+        if not isinstance(definition, OperationDefinitionNode):
+            continue  # a fragment is harmless: at the root it is refused where it is spread
+        mutates = definition.operation is not OperationType.QUERY
+        is_mutation |= mutates
+        allowed = ALLOWED_MUTATIONS if mutates else ALLOWED_QUERIES
+        for field in definition.selection_set.selections:
+            name = field.name.value if isinstance(field, FieldNode) else "a fragment"
+            if name not in allowed:
+                raise ConfigurationError(
+                    f"not sent: {definition.operation.value} {name} is not among the operations "
+                    f"that this project sends: {', '.join(sorted(allowed))}."
+                )
+    return is_mutation
+
+
+def _judge(answer: requests.Response, content: bytes, redact: Any) -> Reply:
+    """Turn status and body into data, or into the error that they mean."""
+    parsed = _parse(content)
+    text = redact(_error_text(parsed, content))
+    status = answer.status_code
+    if status == 401:
+        raise CredentialsError(KEYS_REFUSED.format(text=text.rstrip(".") or "401"))
+    if status == 429:
+        wait_s = _retry_after(answer)
+        asked = f", and asks to wait {wait_s:.0f} s" if wait_s is not None else ""
+        raise _TryAgain(f"too many requests{asked}", wait_s, not_executed=True)
+    if status >= 500 or status in {408} or 300 <= status < 400:
+        raise _TryAgain(
+            f"answer {status}: {text}" if text else f"answer {status}", not_executed=False
+        )
+    if status >= 400 or (parsed is not None and "errors" in parsed):
+        raise _refusal(text, status)
+    if parsed is None or not isinstance(parsed.get("data"), dict):
+        raise _TryAgain(f"the answer is not JSON with data: {text}", not_executed=False)
+    return Reply(parsed["data"], _server_time(answer))
+
+
+def _refusal(text: str, status: int) -> NumeraiKedroError:
+    if any(word in text.lower() for word in SESSION_WORDS):
+        return CredentialsError(KEYS_REFUSED.format(text=text.rstrip(".")))
+    return TournamentRefused(f"The tournament refused: {text or f'answer {status}'}")
+
+
+def _parse(content: bytes) -> dict[str, Any] | None:
+    try:
+        parsed = json.loads(content)
+    except ValueError:
+        return None
+    return parsed if isinstance(parsed, dict) else None
+
+
+def _error_text(parsed: dict[str, Any] | None, content: bytes) -> str:
+    """What the server says, in one line: each message of its errors, or the body's beginning."""
+    errors = (parsed or {}).get("errors")
+    if isinstance(errors, dict):
+        errors = [{"message": errors.get("detail", "")}]
+    messages = [
+        str(error.get("message", "")) if isinstance(error, dict) else str(error)
+        for error in errors or []
+    ]
+    text = "; ".join(message for message in messages if message)
+    if not text and (parsed is None or errors is None):
+        text = content[: 4 * MAX_QUOTED].decode(errors="replace")
+    text = "".join(letter if letter.isprintable() else " " for letter in text)
+    return " ".join(text.split())[:MAX_QUOTED]
+
+
+def _retry_after(answer: requests.Response) -> float | None:
+    value = answer.headers.get("Retry-After", "").strip()
+    return float(value) if value.isascii() and value.isdigit() else None
+
+
+def _server_time(answer: requests.Response) -> datetime:
+    """The server decides whether a round is open, not the clock of this machine."""
+    try:
+        return parsedate_to_datetime(answer.headers["Date"]).astimezone(UTC)
+    except (KeyError, ValueError, TypeError):
+        return datetime.now(UTC)
