@@ -56,7 +56,7 @@ def create_model_pipeline(name: str) -> Pipeline:
     )
 
 
-def tune(name: str, folds: dict[str, Any], params: ModelParams) -> list[dict[str, Any]]:
+def tune(folds: dict[str, Any], params: ModelParams, name: str) -> list[dict[str, Any]]:
     """Return the preset, in force from the first fold on."""
     if params.preset not in params.presets:
         raise ConfigurationError(
@@ -68,13 +68,13 @@ def tune(name: str, folds: dict[str, Any], params: ModelParams) -> list[dict[str
 
 
 def predict_out_of_fold(
-    name: str,
     history: EraPanel,
     folds: dict[str, Any],
     plan: dict[str, Any],
     store: FoldStore,
     params: ModelParams,
     best_params: list[dict[str, Any]],
+    name: str,
 ) -> tuple[pd.DataFrame | Failed, dict[str, int] | Failed]:
     """Predict every judged era by a fit that ends `purge` eras before it."""
     try:
@@ -96,13 +96,13 @@ def predict_out_of_fold(
 
 
 def fit(
-    name: str,
     history: EraPanel,
     folds: dict[str, Any],
     plan: dict[str, Any],
     store: FoldStore,
     params: ModelParams,
     best_params: list[dict[str, Any]],
+    name: str,
 ) -> Any:
     """Fit the model that predicts live, on all eras up to the newest point of the refit grid."""
     try:
@@ -165,5 +165,8 @@ def _recipe(
 
 
 def _named(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """Bind the namespace, keeping what Kedro reads: name, docstring and annotations."""
-    return functools.update_wrapper(functools.partial(function, name), function)
+    """Bind the namespace, keeping what Kedro reads: name, docstring and annotations.
+
+    By keyword, and last: Kedro types parameters by their place in the wrapped signature.
+    """
+    return functools.update_wrapper(functools.partial(function, name=name), function)

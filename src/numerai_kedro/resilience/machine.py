@@ -49,7 +49,7 @@ def read_machine(data_folder: str | os.PathLike[str]) -> Machine:
     memory = psutil.virtual_memory()
     total = min([memory.total, *_cgroup_memory()])
     folder = Path(data_folder)
-    used = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    used = sum(f.stat().st_size for f in folder.glob("0[12]_*/**/*") if f.is_file())
     while not folder.exists():
         folder = folder.parent
     return Machine(

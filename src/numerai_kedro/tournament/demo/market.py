@@ -23,10 +23,12 @@ from numerai_kedro.tournament.demo.truth import Truth
 FloatMatrix = npt.NDArray[np.float32]
 
 STREAM_STATE, STREAM_RETURNS, STREAM_TARGETS, STREAM_ORDER = 1, 2, 3, 8
-FACTOR_PERSISTENCE, OWN_PERSISTENCE = np.float32(0.97), np.float32(0.85)
+# Own parts at .7: at .85, as the recipe has them, 60-day scores of one feature overlap so much that
+# the best of 240 reaches a Sharpe ratio of .8 over 260 eras.
+FACTOR_PERSISTENCE, OWN_PERSISTENCE = np.float32(0.97), np.float32(0.7)
 CROSS_GROUP = np.float32(0.1)  # correlation of any two factors
 # Weekly returns: standard deviations beside an idiosyncratic part of 1.
-CAUSAL_SCALE, DRIFTING_SCALE, INTERACTION_SCALE, STYLE_SCALE = 0.0075, 0.010, 0.012, 0.02
+CAUSAL_SCALE, DRIFTING_SCALE, INTERACTION_SCALE, STYLE_SCALE = 0.0120, 0.0075, 0.018, 0.02
 # Counts at which those scales were measured to look like the real data.
 CAUSAL_COUNT, DRIFTING_COUNT, PAIR_COUNT = 24, 36, 4
 TURNOVER = 0.002  # share of stocks that leave, and of those that come, each week

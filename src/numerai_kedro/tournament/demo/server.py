@@ -30,6 +30,7 @@ LOOPBACK = "127.0.0.1"
 PING = "/ping"
 MAX_BODY = 256 << 20
 BLOCK_BYTES = 1 << 16
+POLL_S = 0.05  # how soon `close` is noticed
 IDLE_S = 120  # a connection that says nothing is closed
 
 
@@ -67,7 +68,9 @@ class DemoServer:
 
     def start(self) -> DemoServer:
         """Serve from a daemon thread, and tell other processes where."""
-        self._thread = threading.Thread(target=self._http.serve_forever, daemon=True, name="demo")
+        self._thread = threading.Thread(
+            target=self._http.serve_forever, args=(POLL_S,), daemon=True, name="demo"
+        )
         self._thread.start()
         with atomic_write(self.tournament.folder / "server.json") as handle:
             handle.write(json.dumps({"port": self.port, "pid": os.getpid()}).encode())

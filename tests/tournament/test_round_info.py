@@ -1,0 +1,68 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from numerai_kedro.tournament.round_info import read_round
+
+NOW = datetime(2026, 12, 3, 12, 16, 43, tzinfo=UTC)
+RAW = {
+    "number": 1412,
+    "openTime": "2026-12-03T12:15:43Z",
+    "closeStakingTime": "2026-12-03T13:00:00Z",
+    "closeTime": "2026-12-04T13:00:00Z",
+    "target": "target_ender_60",
+    "roundScoreConfigs": [
+        {"displayName": "corr60", "defaultMultiplier": 3.0},
+        {"displayName": None, "name": "mmc_60", "defaultMultiplier": 15},
+        {"displayName": "bmc", "defaultMultiplier": 0},
+        {"displayName": "fnc_v3"},
+    ],
+}
+
+
+def test_multipliers_are_those_that_pay():
+    assert read_round(RAW, NOW).multipliers == {"corr60": 3.0, "mmc_60": 15.0}
+
+
+@pytest.mark.parametrize("missing", ["target", "roundScoreConfigs", "closeStakingTime"])
+def test_what_an_older_or_newer_server_lacks_is_tolerated(missing):
+    for raw in (RAW | {missing: None}, {k: v for k, v in RAW.items() if k != missing}):
+        assert read_round(raw, NOW).number == 1412
+
+
+@pytest.mark.parametrize("missing", ["number", "openTime"])
+def test_without_number_or_opening_it_is_no_round(missing):
+    assert read_round(RAW | {missing: None}, NOW) is None
+
+
+def test_the_servers_clock_decides_to_the_second():
+    one = read_round(RAW, NOW)
+    for moment, is_open in [
+        (one.open_time - timedelta(seconds=1), False),
+        (one.open_time, True),
+        (one.close_staking_time - timedelta(seconds=1), True),
+        (one.close_staking_time, False),
+    ]:
+        assert read_round(RAW, moment).is_open is is_open
+
+
+@pytest.mark.parametrize(
+    ("moment", "text"),
+    [
+        (NOW, "round 1412, open for another 43 min"),
+        (NOW - timedelta(minutes=30), "round 1412, opens Thu 03 Dec 12:15 UTC"),
+        (NOW + timedelta(hours=3), "round 1412, closed since Thu 03 Dec 13:00 UTC"),
+    ],
+)
+def test_the_state_in_words(moment, text):
+    assert read_round(RAW, moment).describe() == text
+
+
+def test_hours_are_said_too():
+    saturday = RAW | {"closeStakingTime": "2026-12-04T14:00:00Z"}
+    assert read_round(saturday, NOW).describe().endswith("open for another 25 h 43 min")
+
+
+def test_times_without_zone_are_utc():
+    naive = RAW | {"openTime": "2026-12-03T12:15:43"}
+    assert read_round(naive, NOW).open_time == read_round(RAW, NOW).open_time
