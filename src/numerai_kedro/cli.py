@@ -6,6 +6,7 @@ kedro tournament status | use | advance | serve
 from __future__ import annotations
 
 import threading
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 
     from numerai_kedro.tournament.client import Client
     from numerai_kedro.tournament.settings import TournamentSettings
+
+# Kedro's own: it registers resolvers by a name that newer OmegaConf calls deprecated, and announces
+# a new spelling of --pipeline. Neither is the user's to mend.
+warnings.filterwarnings("ignore", r"register_new_resolver\(\) is deprecated", UserWarning)
+warnings.filterwarnings("ignore", "Option '--pipeline' is deprecated")
 
 LOCAL_GLOBALS = Path("conf/local/globals.yml")
 SETTINGS = ("data_version", "data_folder", "size", "seed", "api_url")
@@ -117,9 +123,13 @@ def serve(metadata: ProjectMetadata, port: int, speed: float) -> None:
     with server:
         click.echo(_instructions(server.url, demo.keys))
         try:
-            threading.Event().wait()
+            _forever()
         except KeyboardInterrupt:
             click.echo("Stopped.")
+
+
+def _forever() -> None:
+    threading.Event().wait()
 
 
 def load_settings(project_path: Path) -> tuple[TournamentSettings, dict[str, str | None]]:
@@ -163,19 +173,14 @@ def write_local_globals(path: Path, chosen: dict[str, Any]) -> None:
 
 
 def _read_configuration(project_path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    import warnings
-
     from kedro.config import MissingConfigException, OmegaConfigLoader
 
     from numerai_kedro.errors import ConfigurationError
     from numerai_kedro.settings import CONFIG_LOADER_ARGS
 
     try:
-        with warnings.catch_warnings():
-            # Kedro 1.7 registers resolvers by a name that newer OmegaConf calls deprecated.
-            warnings.filterwarnings("ignore", "register_new_resolver", UserWarning)
-            loader = OmegaConfigLoader(str(project_path / "conf"), **CONFIG_LOADER_ARGS)
-            return dict(loader["globals"]), dict(loader["credentials"])
+        loader = OmegaConfigLoader(str(project_path / "conf"), **CONFIG_LOADER_ARGS)
+        return dict(loader["globals"]), dict(loader["credentials"])
     except MissingConfigException as missing:
         raise ConfigurationError(" ".join(str(missing).split())) from None
 

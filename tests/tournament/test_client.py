@@ -101,7 +101,7 @@ def test_a_file_that_is_not_offered_is_refused(client, tmp_path):
 
 def test_a_download_that_never_succeeds_says_what_to_do(client, server, tmp_path):
     server.faults.add(Fault("get", "status", 503, times=99))
-    with pytest.raises(DownloadError, match="503, 5 times .* run the same command again"):
+    with pytest.raises(DownloadError, match=r"503, 5 times .* run the same command again"):
         fetch(client.remote_file("live.parquet"), tmp_path / "x")
 
 
@@ -155,7 +155,7 @@ def test_a_new_round_is_a_new_submission(client, demo, slot, live_frame):
 def test_a_lost_answer_is_looked_up_and_never_repeated(
     client, server, demo, slot, csv, operations, point
 ):
-    """Dropped after it was carried out: found. Dropped before: said so, and the next run submits."""
+    """Lost after it was carried out: found. Before: said so, and the next run submits."""
     server.faults.add(Fault(point, "drop", on="create_submission"))
     if point == "answer":
         assert client.submit(csv, slot)["status"] == "accepted"

@@ -78,7 +78,7 @@ def test_nobody_there_is_unreachable(waits):
 
 def test_401_is_final_and_names_the_variables(client, server, operations):
     server.faults.add(Fault("post", "status", 401, times=99, body=HTML))
-    with pytest.raises(CredentialsError, match="NUMERAI_PUBLIC_ID.*conf/local/credentials.yml"):
+    with pytest.raises(CredentialsError, match=r"NUMERAI_PUBLIC_ID.*conf/local/credentials.yml"):
         client.models()
     assert len(operations()) == 1
 
@@ -93,7 +93,7 @@ def test_an_invalid_session_inside_200_names_the_variables(server, waits, operat
 
 def test_without_a_key_private_calls_are_not_sent(server, operations):
     client = Client(server.url, "v5.3")
-    with pytest.raises(CredentialsError, match="No NUMERAI_PUBLIC_ID .* create a key at numer.ai"):
+    with pytest.raises(CredentialsError, match=r"No NUMERAI_PUBLIC_ID .* create a key at numer.ai"):
         client.models()
     assert operations() == []
     assert client.data_files()  # data needs none
@@ -157,8 +157,7 @@ def test_a_mutation_is_not_sent_twice_unless_the_server_surely_did_nothing(
     with pytest.raises(TournamentUnreachable):
         client.raw_query(create, authorization=True)
     assert operations() == ["create_submission"]
-    server.faults.take("post", "create_submission").times = 0
-    server.faults._waiting.clear()
+    server.faults.clear()
     server.faults.add(Fault("post", "status", 429, headers=(("Retry-After", "1"),)))
     with pytest.raises(TournamentRefused, match="file not uploaded"):
         client.raw_query(create, authorization=True)
@@ -202,7 +201,7 @@ def test_the_only_mutation_is_the_submission():
         lambda c: c.set_bio("m", "x"),
         lambda c: c.set_submission_webhook("m", "x"),
         lambda c: c.v3_stake_config(),
-        lambda c: c.wallet_transactions.__func__ and c.model_upload_data_versions(),
+        lambda c: c.model_upload_data_versions(),
     ],
 )
 def test_numerapis_own_methods_cannot_get_round_the_list(client, operations, call):

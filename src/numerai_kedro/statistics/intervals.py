@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student_t
+from scipy.special import stdtrit  # Student's t quantile
 
 from numerai_kedro.statistics.scoring import Vector
 
@@ -82,5 +82,5 @@ def mean_interval(scores: Vector, overlap_eras: int, level: float = LEVEL) -> In
         return Interval(mean, None, None, n, None)
     n_cosines = degrees_of_freedom(n, overlap_eras)
     error = np.sqrt(long_run_variance(known, n_cosines) / n)
-    reach = float(student_t.ppf(0.5 + level / 2, n_cosines) * error)
+    reach = float(stdtrit(n_cosines, 0.5 + level / 2) * error)
     return Interval(mean, mean - reach, mean + reach, n, n_cosines)

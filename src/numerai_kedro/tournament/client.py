@@ -25,7 +25,6 @@ from numerai_kedro.tournament.round_info import ROUND_FIELDS, RoundInfo, read_ro
 from numerai_kedro.tournament.transport import (
     ATTEMPTS,
     DEADLINE_S,
-    NO_KEYS,
     TIMEOUT_S,
     Keys,
     Reply,
@@ -90,9 +89,9 @@ class Client(numerapi.NumerAPI):
         deadline_s: float = DEADLINE_S,
         wait: Wait = time.sleep,
     ) -> None:
-        self.transport = Transport(api_url, timeout_s, deadline_s, wait)
         self.data_version = data_version
         super().__init__(public_id, secret_key, show_progress_bars=False)  # type: ignore[no-untyped-call]
+        self.transport = Transport(api_url, self.token, timeout_s, deadline_s, wait)
         self._model_names: dict[str, str] = {}
 
     def _login(self, public_id: str | None = None, secret_key: str | None = None) -> None:
@@ -131,11 +130,7 @@ class Client(numerapi.NumerAPI):
         authorization: bool = False,
         attempts: int = ATTEMPTS,
     ) -> Reply:
-        if authorization and self.token is None:
-            raise CredentialsError(NO_KEYS)
-        return self.transport.send(
-            query, variables, self.token if authorization else None, attempts
-        )
+        return self.transport.send(query, variables, private=authorization, attempts=attempts)
 
     def current_round(self) -> RoundInfo | None:
         """Round that takes submissions now; None between rounds."""

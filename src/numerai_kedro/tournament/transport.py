@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -119,6 +120,8 @@ class Transport:
     ----------
     url
         Of the API.
+    keys
+        Sent with private operations only, and taken out of whatever the server says.
     timeout_s
         (connect, between two pieces).
     deadline_s
@@ -130,17 +133,20 @@ class Transport:
     def __init__(
         self,
         url: str,
+        keys: Keys | None = None,
         timeout_s: tuple[float, float] = TIMEOUT_S,
         deadline_s: float = DEADLINE_S,
         wait: Wait = time.sleep,
     ) -> None:
-        self.url, self.timeout_s, self._deadline_s, self._wait = url, timeout_s, deadline_s, wait
+        self.url, self._keys, self.timeout_s = url, keys, timeout_s
+        self._deadline_s, self._wait = deadline_s, wait
 
     def send(
         self,
         query: str,
         variables: dict[str, Any] | None,
-        keys: Keys | None,
+        *,
+        private: bool = False,
         attempts: int = ATTEMPTS,
     ) -> Reply:
         """Carry out one query or mutation.
@@ -153,16 +159,18 @@ class Transport:
         ConfigurationError
             The operation is not allow-listed; nothing was sent.
         CredentialsError, TournamentRefused
-            The answer is no.
+            The answer is no; or there is no key for a private operation.
         TournamentUnreachable
             No usable answer after all attempts.
         """
         is_mutation = check_allowed(query)
+        if private and self._keys is None:
+            raise CredentialsError(NO_KEYS)
         body = {"query": query, "variables": variables}
         wait_s = FIRST_WAIT_S
         for left in reversed(range(attempts)):
             try:
-                return self._send_once(body, keys)
+                return self._send_once(body, private)
             except _TryAgain as missed:
                 pause = wait_s if missed.wait_s is None else missed.wait_s
                 may_repeat = missed.not_executed or not is_mutation
@@ -173,10 +181,10 @@ class Transport:
                 wait_s = min(2 * wait_s, MAX_WAIT_S)
         raise AssertionError("the last attempt returns or raises")
 
-    def _send_once(self, body: dict[str, Any], keys: Keys | None) -> Reply:
+    def _send_once(self, body: dict[str, Any], private: bool) -> Reply:
         headers = {"Accept": "application/json"}
-        if keys is not None:
-            headers["Authorization"] = keys.header()
+        if private and self._keys is not None:
+            headers["Authorization"] = self._keys.header()
         try:
             # A session a call: threads share a client, and requests' sessions are not for that.
             with (
@@ -197,7 +205,7 @@ class Transport:
             refused = "NewConnectionError" in repr(error)
             why = "nothing answers there" if refused else f"{type(error).__name__}"
             raise _TryAgain(why, not_executed=refused) from None
-        redact = keys.redact if keys is not None else str
+        redact = str if self._keys is None else self._keys.redact
         return _judge(answer, content, redact)
 
     def _read(self, answer: requests.Response) -> bytes:
@@ -256,7 +264,7 @@ def check_allowed(query: str) -> bool:
     return is_mutation
 
 
-def _judge(answer: requests.Response, content: bytes, redact: Any) -> Reply:
+def _judge(answer: requests.Response, content: bytes, redact: Callable[[str], str]) -> Reply:
     """Turn status and body into data, or into the error that they mean."""
     parsed = _parse(content)
     text = redact(_error_text(parsed, content))
@@ -267,7 +275,7 @@ def _judge(answer: requests.Response, content: bytes, redact: Any) -> Reply:
         wait_s = _retry_after(answer)
         asked = f", and asks to wait {wait_s:.0f} s" if wait_s is not None else ""
         raise _TryAgain(f"too many requests{asked}", wait_s, not_executed=True)
-    if status >= 500 or status in {408} or 300 <= status < 400:
+    if status >= 500 or status == 408 or 300 <= status < 400:
         raise _TryAgain(
             f"answer {status}: {text}" if text else f"answer {status}", not_executed=False
         )

@@ -151,6 +151,7 @@ def cut_folds(
         "purge_eras": params.purge_eras,
         "features": _features(metadata, params),
         "neutral_features": _neutral_features(metadata, params),
+        "history": [int(history.eras[0]), int(history.eras[-1])],
         "stretches": {
             "warm_up": [int(history.eras[0]), stretch.warm_up_end],
             "tuning": list(stretch.tuning),

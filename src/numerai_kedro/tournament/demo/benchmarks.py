@@ -60,9 +60,7 @@ class Benchmarks:
         self._features = np.sort(rng.permutation(size.n_features)[:MAX_FEATURES])
         self._loaded: tuple[int, list[lightgbm.Booster]] = (0, [])
 
-    def predict(
-        self, era: int, features: ReadEra, targets: ReadEra
-    ) -> npt.NDArray[np.float32]:
+    def predict(self, era: int, features: ReadEra, targets: ReadEra) -> npt.NDArray[np.float32]:
         """Predict one era, float32[n, 2] in (0, 1); fits its chunk's models where they are missing.
 
         Parameters
@@ -78,9 +76,7 @@ class Benchmarks:
         raw = [model.predict(columns, num_threads=2) for model in self._loaded[1]]
         return np.column_stack([unit_ranks(column) for column in raw])
 
-    def _models(
-        self, chunk: int, features: ReadEra, targets: ReadEra
-    ) -> list[lightgbm.Booster]:
+    def _models(self, chunk: int, features: ReadEra, targets: ReadEra) -> list[lightgbm.Booster]:
         import lightgbm as lgb
 
         paths = [self.folder / f"{chunk:04d}_{name}.txt" for name in BENCHMARKS]

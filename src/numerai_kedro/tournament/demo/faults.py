@@ -70,6 +70,11 @@ class Faults:
         with self._lock:
             self._waiting.append(fault)
 
+    def clear(self) -> None:
+        """Switch all off."""
+        with self._lock:
+            self._waiting.clear()
+
     def take(self, point: Point, where: str) -> Fault | None:
         """Fault that hits this request, if any; it is used up once."""
         with self._lock:

@@ -1,0 +1,235 @@
+"""`kedro tournament …` in a project folder of its own."""
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from numerai_kedro import cli as commands
+from numerai_kedro.tournament import connection
+from numerai_kedro.tournament.connection import connect, open_demo
+from numerai_kedro.tournament.demo.server import DemoServer
+from numerai_kedro.tournament.demo.tournament import DEMO_PUBLIC_ID, DEMO_SECRET_KEY
+from numerai_kedro.tournament.submission import to_csv
+
+CONF = Path(__file__).parents[1] / "conf"
+
+
+@pytest.fixture
+def project(tmp_path, tiny_demo):
+    """A project that uses a tiny demo, its world built already."""
+    root = tmp_path / "project"
+    shutil.copytree(CONF / "base", root / "conf" / "base")
+    (root / "conf" / "local").mkdir()
+    served = root / "data" / "demo-tiny-0" / "tournament"
+    served.mkdir(parents=True)
+    (served / "world").symlink_to(tiny_demo / "tournament" / "world")
+    shutil.copytree(tiny_demo / "tournament" / "published", served / "published")
+    yield root
+    while connection._serving:
+        connection._serving.popitem()[1].close()
+
+
+@pytest.fixture
+def kedro(project):
+    def call(*arguments):
+        metadata = SimpleNamespace(project_path=project)
+        return CliRunner().invoke(commands.cli, ["tournament", *arguments], obj=metadata)
+
+    return call
+
+
+@pytest.fixture
+def tiny(kedro):
+    assert kedro("use", "demo", "--size", "tiny").exit_code == 0
+
+
+def local_globals(project):
+    return yaml.safe_load((project / "conf/local/globals.yml").read_text())
+
+
+def submit(project):
+    settings, _ = commands.load_settings(project)
+    client = connect(settings)
+    demo = open_demo(settings)
+    files = demo.archive.files(demo.latest(demo.clock.now()))
+    ids = pd.read_parquet(files["live.parquet"], columns=["era"]).index
+    ranks = (np.arange(len(ids)) + 0.5) / len(ids)
+    return client.submit(
+        to_csv(pd.DataFrame({"id": ids, "prediction": ranks})), client.models()["demo"]
+    )
+
+
+def test_use_writes_plain_leaves_and_keeps_the_users_own(kedro, project):
+    path = project / "conf/local/globals.yml"
+    path.write_text("api_url: http://127.0.0.1:1\nmine: 7\n")
+    answer = kedro("use", "demo", "--size", "tiny", "--seed", "5")
+    assert answer.exit_code == 0, answer.output
+    assert local_globals(project) == {
+        "api_url": "http://127.0.0.1:1",
+        "mine": 7,
+        "tournament": "demo",
+        "size": "tiny",
+        "seed": 5,
+        "data_folder": "data/demo-tiny-5",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "size", "folder"),
+    [(["demo"], "demo", "data/demo"), (["numerai"], "numerai", "data/numerai")],
+)
+def test_use_without_options_is_the_default(kedro, project, arguments, size, folder):
+    assert kedro("use", *arguments).exit_code == 0
+    chosen = local_globals(project)
+    assert (chosen["size"], chosen["seed"], chosen["data_folder"]) == (size, 0, folder)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["demo", "--size", "huge"], '"huge" is none of the demo tournament'),
+        (["numerai", "--seed", "1"], "--size and --seed belong to the demo"),
+    ],
+)
+def test_a_wrong_choice_changes_nothing(kedro, project, tiny, arguments, sentence):
+    before = local_globals(project)
+    answer = kedro("use", *arguments)
+    assert answer.exit_code == 1
+    assert sentence in answer.output
+    assert local_globals(project) == before
+
+
+@pytest.mark.parametrize("content", ["- a\n", "text", "a: [", "a: b: c"])
+def test_a_broken_local_file_is_left_as_it_is(kedro, project, content):
+    path = project / "conf/local/globals.yml"
+    path.write_text(content)
+    answer = kedro("use", "demo")
+    assert answer.exit_code == 1
+    assert isinstance(answer.exception, SystemExit), answer.exception
+    assert path.read_text() == content
+
+
+def test_status_tells_tournament_and_round_before_anything_was_run(kedro, tiny):
+    answer = kedro("status")
+    assert answer.exit_code == 0, answer.output
+    assert answer.output.splitlines() == [
+        "tournament  demo, size tiny, seed 0, data v5.3",
+        "round       1412, open for another 43 min",
+    ]
+
+
+def test_status_tells_what_was_submitted_and_what_it_scored(kedro, project, tiny):
+    receipt = submit(project)
+    assert f"submitted   demo: {receipt['filename']}" in kedro("status").output
+    assert kedro("advance", "--weeks", "3").exit_code == 0
+    later = kedro("status").output
+    assert "submitted" not in later
+    assert "scored      demo, round 1412: corr60 " in later
+    assert ", mmc60 " in later
+    assert "of 60)" in later
+    kedro("advance", "--weeks", "12")
+    assert "(resolved)" in kedro("status").output
+
+
+def test_advance_moves_into_the_round_that_many_later(kedro, project, tiny):
+    answer = kedro("advance", "--rounds", "3")
+    assert answer.exit_code == 0, answer.output
+    assert "The demo is in round 1415, Tue 08 Dec 2026" in answer.output
+    settings, _ = commands.load_settings(project)
+    demo = open_demo(settings)
+    folders = sorted(path.name for path in (demo.folder / "published").iterdir())
+    assert "round-1415" in folders  # made now, with a bar, not while a client waits
+    assert "week-0161" in folders
+
+
+@pytest.mark.parametrize("arguments", [[], ["--rounds", "0"], ["--rounds", "-1"]])
+def test_advance_by_nothing_is_refused(kedro, tiny, arguments):
+    answer = kedro("advance", *arguments)
+    assert answer.exit_code != 0
+    assert isinstance(answer.exception, SystemExit)
+
+
+@pytest.mark.parametrize("command", [["advance", "--rounds", "1"], ["serve"]])
+def test_what_only_the_demo_can_is_refused_on_the_real_tournament(kedro, command):
+    kedro("use", "numerai")
+    answer = kedro(*command)
+    assert answer.exit_code == 1
+    assert "only the demo can" in answer.output
+
+
+def test_serve_tells_how_any_client_is_pointed_at_it(kedro, project, tiny, monkeypatch):
+    """What it prints is code that works, while it serves; Ctrl-C ends it."""
+    seen = {}
+
+    class Interrupted:
+        def wait(self):
+            settings, _ = commands.load_settings(project)
+            seen["url"] = connection.serving_url(settings)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "_forever", Interrupted().wait)
+    answer = kedro("serve")
+    assert answer.exit_code == 0, answer.output
+    assert seen["url"] in answer.output
+    code = answer.output[answer.output.index("    import") : answer.output.index("Runs of")]
+    assert f'base_api.API_TOURNAMENT_URL = "{seen["url"]}"' in code
+    assert DEMO_PUBLIC_ID in code
+    assert "Stopped." in answer.output
+
+
+def test_a_port_in_use_and_a_second_server_are_refused(kedro, project, tiny):
+    settings, _ = commands.load_settings(project)
+    with DemoServer(open_demo(settings)) as server:
+        answer = kedro("serve")
+        assert answer.exit_code == 1
+        assert f"served already, at {server.url}" in answer.output
+        (server.tournament.folder / "server.json").unlink()
+        answer = kedro("serve", "--port", str(server.port))
+        assert answer.exit_code == 1
+        assert f"Port {server.port} cannot be had" in answer.output
+
+
+@pytest.mark.parametrize("where", ["environment", "conf/local"])
+def test_the_real_tournaments_keys_are_found(kedro, project, tiny, monkeypatch, where):
+    settings, _ = commands.load_settings(project)
+    with DemoServer(open_demo(settings)) as server:
+        kedro("use", "numerai")
+        commands.write_local_globals(project / "conf/local/globals.yml", {"api_url": server.url})
+        without = kedro("status")
+        assert without.exit_code == 0, without.output
+        assert "create a key at numer.ai" in without.output
+        if where == "environment":
+            monkeypatch.setenv("NUMERAI_PUBLIC_ID", DEMO_PUBLIC_ID)
+            monkeypatch.setenv("NUMERAI_SECRET_KEY", DEMO_SECRET_KEY)
+        else:
+            entry = {"numerai": {"public_id": DEMO_PUBLIC_ID, "secret_key": DEMO_SECRET_KEY}}
+            (project / "conf/local/credentials.yml").write_text(yaml.safe_dump(entry))
+            monkeypatch.setenv("NUMERAI_PUBLIC_ID", "not these: conf/local wins")
+            monkeypatch.setenv("NUMERAI_SECRET_KEY", "not these: conf/local wins")
+        found = kedro("status")
+        assert found.exit_code == 0, found.output
+        assert "create a key" not in found.output
+        assert DEMO_SECRET_KEY not in found.output
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("seed: many\n", "seed"),
+        ("tournament: nasdaq\n", "tournament"),
+        ("size: big\n", '"big"'),
+        ("data_version: [1]\n", "data_version"),
+    ],
+)
+def test_a_wrong_setting_is_named(kedro, project, text, named):
+    (project / "conf/local/globals.yml").write_text(text)
+    answer = kedro("status")
+    assert answer.exit_code == 1
+    assert "globals.yml" in answer.output
+    assert named in answer.output
