@@ -174,6 +174,8 @@ def write_local_globals(path: Path, chosen: dict[str, Any]) -> None:
 
 def _read_configuration(project_path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     from kedro.config import MissingConfigException, OmegaConfigLoader
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     from numerai_kedro.errors import ConfigurationError
     from numerai_kedro.settings import CONFIG_LOADER_ARGS
@@ -181,8 +183,11 @@ def _read_configuration(project_path: Path) -> tuple[dict[str, Any], dict[str, A
     try:
         loader = OmegaConfigLoader(str(project_path / "conf"), **CONFIG_LOADER_ARGS)
         return dict(loader["globals"]), dict(loader["credentials"])
-    except MissingConfigException as missing:
-        raise ConfigurationError(" ".join(str(missing).split())) from None
+    except (MissingConfigException, OmegaConfBaseException, YAMLError, ValueError) as broken:
+        raise ConfigurationError(
+            f"globals.yml or credentials.yml in conf/base or conf/local cannot be read: "
+            f"{' '.join(str(broken).split())}"
+        ) from None
 
 
 def _typed(globals_: dict[str, Any], project_path: Path) -> TournamentSettings:

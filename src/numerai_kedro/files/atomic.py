@@ -1,7 +1,7 @@
 """Write to a temporary name, flush, rename: a reader sees the old file or the new one.
 
 A kill at any moment leaves at most a file whose name ends in ``.partial``, which the next write of
-the same target replaces.
+the same target removes.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
+    _clear_stale(target)
     partial = target.with_name(f"{target.name}.{os.getpid()}{PARTIAL_SUFFIX}")
     try:
         yield partial
@@ -51,8 +52,8 @@ def atomic_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
+    _clear_stale(target)
     partial = target.with_name(f"{target.name}.{os.getpid()}{PARTIAL_SUFFIX}")
-    shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     try:
         yield partial
@@ -68,6 +69,28 @@ def atomic_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
         shutil.rmtree(retired, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _clear_stale(target: Path) -> None:
+    """Remove what writers of the same target left when they were killed."""
+    for stale in target.parent.glob(f"{target.name}.*{PARTIAL_SUFFIX}"):
+        writer = stale.name.removeprefix(f"{target.name}.").partition(".")[0]
+        if not writer.isdigit() or (int(writer) != os.getpid() and _alive(int(writer))):
+            continue
+        if stale.is_dir():
+            shutil.rmtree(stale, ignore_errors=True)
+        else:
+            stale.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _sync_folder(folder: Path) -> None:

@@ -73,7 +73,7 @@ class ParquetEras:
         file = pq.ParquetFile(path, memory_map=True, pre_buffer=False)
         columns = ["era", "id", *self._data_type(file), *self.features, *self.targets]
         pending: list[pa.RecordBatch] = []
-        for batch in file.iter_batches(BATCH_ROWS, columns=columns):
+        for batch in _decoded(path, file.iter_batches(BATCH_ROWS, columns=columns)):
             eras = batch.column("era").to_numpy(zero_copy_only=False)
             borders = np.flatnonzero(eras[1:] != eras[:-1]) + 1
             for begin, end in zip([0, *borders], [*borders, len(eras)], strict=True):
@@ -150,6 +150,15 @@ class ParquetEras:
     @staticmethod
     def _data_type(file: pq.ParquetFile) -> list[str]:
         return ["data_type"] if "data_type" in file.schema_arrow.names else []
+
+
+def _decoded(path: Path, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Pass batches on; a page that cannot be decoded becomes a sentence."""
+    try:
+        yield from batches
+    except (pa.ArrowInvalid, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise SchemaError(f"{path}: cannot be decoded ({first}); {MEND}.") from None
 
 
 def check_columns(path: Path, features: Sequence[str], targets: Sequence[str]) -> None:

@@ -146,9 +146,7 @@ class EraPanel:
         pieces = []
         for era in self.eras:
             entry = self._entries[int(era)]
-            column = self._row_batch(int(era)).column("id").to_pylist()
-            self._verify(entry, "ids", "\0".join(column).encode(), entry["ids_digest"])
-            pieces.append(np.array(column, dtype=object))
+            pieces.append(np.array(self._ids_of(entry), dtype=object))
         return np.concatenate(pieces) if pieces else np.empty(0, object)
 
     def era_of_rows(self) -> npt.NDArray[np.int64]:
@@ -186,6 +184,16 @@ class EraPanel:
         name, number = self._entry(era)["rows_at"]
         return open_segment(self.folder / name).batch(number)
 
+    def _ids_of(self, entry: dict[str, Any]) -> list[str]:
+        column = self._row_batch(entry["era"]).column("id")
+        try:
+            column.validate(full=True)  # a flipped offset would be read outside the buffer
+        except (pa.ArrowInvalid, ValueError):
+            raise PanelError(self._flipped(entry, "ids")) from None
+        ids: list[str] = column.to_pylist()
+        self._verify(entry, "ids", "\0".join(ids).encode(), entry["ids_digest"])
+        return ids
+
     def _target_of(self, era: int, name: str) -> npt.NDArray[np.float32]:
         entry = self._entry(era)
         values = self._row_batch(era).column(name).to_numpy(zero_copy_only=False)
@@ -202,11 +210,14 @@ class EraPanel:
         self, entry: dict[str, Any], what: str, content: bytes | memoryview, digest: str
     ) -> None:
         if digest_bytes(content) != digest:
-            raise PanelError(
-                f"{self.folder}: {what} of era {entry['era']:04d} are not what was written (a "
-                "flipped bit, or a file changed by hand); delete the folder and run "
-                "kedro run --pipeline=ingestion to build it again."
-            )
+            raise PanelError(self._flipped(entry, what))
+
+    def _flipped(self, entry: dict[str, Any], what: str) -> str:
+        return (
+            f"{self.folder}: {what} of era {entry['era']:04d} are not what was written (a flipped "
+            "bit, or a file changed by hand); delete the folder and run "
+            "kedro run --pipeline=ingestion to build it again."
+        )
 
     def _unknown(self, kind: str, name: str, known: Sequence[str]) -> str:
         close = difflib.get_close_matches(name, known, n=3)

@@ -22,7 +22,10 @@ def parse_era(text: str) -> int:
         It is no zero-padded number.
     """
     if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise SchemaError(f'era "{text}" is no positive number such as "0573"; download it again.')
+        raise SchemaError(
+            f'era "{text}" is no positive number such as "0573"; delete the file and run kedro run '
+            "--pipeline=ingestion to download it again."
+        )
     return int(text)
 
 

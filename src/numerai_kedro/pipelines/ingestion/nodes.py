@@ -194,7 +194,10 @@ def _panel_features(metadata: FeatureMetadata, params: IngestionParams) -> list[
 
 def _live_era(era: int, text: str) -> int:
     if text != "X":
-        raise SchemaError(f'live.parquet: era is "{text}", expected "X"; download it again.')
+        raise SchemaError(
+            f'live.parquet: era is "{text}", expected "X"; delete the file and run kedro run '
+            "--pipeline=ingestion to download it again."
+        )
     return era
 
 

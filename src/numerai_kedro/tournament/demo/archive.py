@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -30,9 +29,8 @@ FILES = (
     "live_example_preds.csv",
     "meta_model.parquet",
 )
-# The world is simulated from its first era each time it grows, so it grows by a quarter at once.
-WEEKS_AHEAD = 13
-WEEKS_KEPT = 2
+# The world is simulated from its first era each time it grows, so it grows by half a year at once.
+WEEKS_AHEAD = 26
 
 Progress = Callable[[int, int], None]
 
@@ -80,14 +78,6 @@ class Archive:
             world = self.world(demo, progress)
             era = self.live_era(demo)
             return publish(world, self._folder / "published", era - 1, era, demo.number)
-
-    def forget_weeks_before(self, demo: DemoRound) -> None:
-        """Drop history files older than last week's; they can be made again."""
-        keep = {f"week-{self.live_era(demo) - 1 - back:04d}" for back in range(WEEKS_KEPT)}
-        with self._lock:
-            for folder in (self._folder / "published").glob("week-*"):
-                if folder.name not in keep:
-                    shutil.rmtree(folder, ignore_errors=True)
 
     def version(self, path: Path) -> str:
         """Digest of a file's content, for its ETag."""

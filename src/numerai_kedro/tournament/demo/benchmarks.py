@@ -73,7 +73,7 @@ class Benchmarks:
         if self._loaded[0] != chunk:
             self._loaded = (chunk, self._models(chunk, features, targets))
         columns = np.asarray(features(era)[:, self._features], dtype=np.float32)
-        raw = [model.predict(columns, num_threads=2) for model in self._loaded[1]]
+        raw = [np.asarray(model.predict(columns, num_threads=2)) for model in self._loaded[1]]
         return np.column_stack([unit_ranks(column) for column in raw])
 
     def _models(self, chunk: int, features: ReadEra, targets: ReadEra) -> list[lightgbm.Booster]:

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from numerai_kedro.tournament.demo.binning import quintiles
+from numerai_kedro.tournament.demo.names import TARGET_NAMES
 from numerai_kedro.tournament.demo.sizes import DemoSize
-from numerai_kedro.tournament.demo.targets import TARGET_NAMES
 from numerai_kedro.tournament.demo.truth import Truth
 
 FloatMatrix = npt.NDArray[np.float32]
@@ -166,7 +166,8 @@ class Market:
     def _exposures(self, state: MarketState) -> FloatMatrix:
         """Factors of unit variance that share a common part, [n_factors, n_slots]."""
         common, special = state.factors[:1], state.factors[1:]
-        return np.sqrt(1 - CROSS_GROUP) * special + np.sqrt(CROSS_GROUP) * common
+        exposures: FloatMatrix = np.sqrt(1 - CROSS_GROUP) * special + np.sqrt(CROSS_GROUP) * common
+        return exposures
 
     def _bins(
         self, exposures: FloatMatrix, own: FloatMatrix, slots: npt.NDArray[np.intp]
@@ -239,4 +240,5 @@ def _unit(scale: float, count: int, measured_count: int) -> np.float32:
 
 
 def _weighted(weights: FloatMatrix, columns: FloatMatrix) -> FloatMatrix:
-    return np.einsum("k,kn->n", weights, columns)
+    total: FloatMatrix = np.einsum("k,kn->n", weights, columns)
+    return total

@@ -58,7 +58,7 @@ DRAWN_SETS = {"small": 42, "medium": 780}
 ALL_FEATURES = 3_555
 SMALLEST_SET = 4
 
-# Odd multipliers of the splitmix64 finaliser; ids have 60 bits, and both steps are one to one there.
+# Odd multipliers of the splitmix64 finaliser; ids have 60 bits, where all steps are one to one.
 MULTIPLIERS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 ID_BITS = 60
 

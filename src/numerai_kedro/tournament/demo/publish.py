@@ -87,13 +87,8 @@ def publish(
     return paths
 
 
-def live_ids(world: World, live_era: int, round_number: int) -> list[str]:
-    """Ids of a round's live rows in the order of live.parquet."""
-    return live(world, live_era, round_number).ids.tolist()
-
-
 def _fixed_files(world: World) -> dict[str, Write]:
-    # Era numbers of train never see the frontier: all of them are resolved long before history ends.
+    # Train is listed only when all of it is resolved.
     last = world.size.last_train_era
     eras = range(1, last + 1)
     predicted = range(world.size.first_benchmark_era, last + 1)

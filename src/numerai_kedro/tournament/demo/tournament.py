@@ -77,9 +77,7 @@ class DemoTournament:
 
     def prepare(self, progress: Callable[[int, int], None] = lambda done, total: None) -> None:
         """Build world and files of the newest round, which may take a while."""
-        demo = self.latest(self.clock.now())
-        self.archive.files(demo, progress)
-        self.archive.forget_weeks_before(demo)
+        self.archive.files(self.latest(self.clock.now()), progress)
 
     def note(self, operation: str) -> None:
         """Append an operation's name to the log; names only, so it holds no secret."""

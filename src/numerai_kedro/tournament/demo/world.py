@@ -47,7 +47,7 @@ EARLY_GAPS = 0.1  # auxiliary targets have gaps in the first tenth of the histor
 CHECKPOINT_ERAS = 13
 # How predictable each size is: fewer stocks say less, and the demo is to pass its own gate. The
 # realism checks of tests/tournament/demo/test_realism.py hold at 1.
-SIGNAL_SCALE = {"tiny": 3.0, "demo": 1.4, "evidence": 1.0, "full": 1.0}
+SIGNAL_SCALE = {"tiny": 3.0, "demo": 1.6, "evidence": 1.0, "full": 1.0}
 
 Progress = Callable[[int, int], None]
 
@@ -222,7 +222,7 @@ class World:
         if first.era <= EARLY_GAPS * self.size.n_eras:
             rng = np.random.default_rng([self.seed, STREAM_GAPS, first.era])
             gaps = draw_gaps(len(first.slots), rng)
-        blocks = {
+        blocks: dict[str, npt.NDArray[Any]] = {
             "identities": first.identities,
             "signal": first.signal,
             "weekly": neutral_returns(returns, basis),
