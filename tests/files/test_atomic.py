@@ -55,9 +55,14 @@ def test_a_killed_write_leaves_the_old_folder(tmp_path, point):
 def test_an_error_leaves_the_old_file_and_no_partial(tmp_path):
     target = tmp_path / "file"
     target.write_bytes(b"old")
-    with pytest.raises(RuntimeError), atomic_write(target) as handle:
-        handle.write(b"half")
-        raise RuntimeError
+
+    def fail_half_way():
+        with atomic_write(target) as handle:
+            handle.write(b"half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
     assert target.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["file"]
 

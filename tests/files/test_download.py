@@ -103,10 +103,9 @@ def test_a_server_that_ignores_ranges_does_not_double_the_file(server, remote, t
 
 def test_an_error_body_is_not_appended(server, remote, tmp_path):
     server.cut_after = 300_000
-    server.status = []
     target = tmp_path / "file"
+    server.status = [500] * 5
     with pytest.raises(DownloadError):
-        server.status = [500] * 5
         fetch(remote, target)
     server.status = [416]
     fetch(remote, target)

@@ -6,12 +6,12 @@ import sys
 
 import numpy as np
 import pytest
+from tests.panels import era_rows, small_panel
 
 from numerai_kedro.files.trusted_pickle import read_trusted, write_trusted
 from numerai_kedro.models import FAMILIES, family
 from numerai_kedro.panel import EraRows, open_panel, write_panel
 from numerai_kedro.statistics.scoring import corr_of_era, score_by_era
-from tests.panels import era_rows, small_panel
 
 TARGET = "target_ender_60"
 SMALL = {

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.panels import era_rows, small_panel
 
 from numerai_kedro.errors import LeakError
 from numerai_kedro.incremental import FoldStore
@@ -15,7 +16,6 @@ from numerai_kedro.models import family
 from numerai_kedro.panel import EraRows, open_panel, write_panel
 from numerai_kedro.panel.walk_forward import Fold, walk_forward_folds
 from numerai_kedro.training.walk_forward import Recipe, fit_live, walk_forward
-from tests.panels import era_rows, small_panel
 
 TARGET = "target_ender_60"
 PURGE = 4

@@ -1,0 +1,87 @@
+"""A project folder of its own for tests that type commands: same configuration, own data."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+TINY = {"tournament": "demo", "size": "tiny", "seed": 0, "data_folder": "data/demo-tiny-0"}
+
+
+class Project:
+    """Commands run as a user types them, each in a fresh process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def make(cls, folder: Path, **globals_: Any) -> Project:
+        """The committed configuration, without anything of the developer's own."""
+        folder.mkdir(parents=True)
+        (folder / "src").symlink_to(ROOT / "src")
+        shutil.copy(ROOT / "pyproject.toml", folder)
+        (folder / "conf").mkdir()
+        shutil.copytree(ROOT / "conf" / "base", folder / "conf" / "base")
+        shutil.copy(ROOT / "conf" / "logging.yml", folder / "conf")
+        (folder / "conf" / "local").mkdir()
+        project = cls(folder)
+        project.local("globals", TINY | globals_)
+        return project
+
+    def copy(self, folder: Path) -> Project:
+        """The same project with the same data, to be spoilt."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Project(folder)
+
+    def local(self, name: str, content: dict[str, Any]) -> None:
+        """Write conf/local/<name>.yml."""
+        (self.folder / "conf" / "local" / f"{name}.yml").write_text(yaml.safe_dump(content))
+
+    def kedro(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Type a kedro command."""
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("NUMERAI_")}
+        return subprocess.run(
+            [str(Path(sys.executable).parent / "kedro"), *arguments],
+            cwd=self.folder,
+            env=clean | {"DO_NOT_TRACK": "1", "COLUMNS": "200"} | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )
+
+    @property
+    def data(self) -> Path:
+        """Where the runs' files are."""
+        chosen = yaml.safe_load((self.folder / "conf" / "local" / "globals.yml").read_text())
+        return self.folder / chosen["data_folder"]
+
+    def json(self, path: str) -> Any:
+        """A JSON file of the data folder."""
+        return json.loads((self.data / path).read_text())
+
+    def receipts(self) -> dict[str, Any]:
+        """Receipts by round and slot."""
+        folder = self.data / "07_model_output" / "receipts"
+        return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+
+    def operations(self) -> list[str]:
+        """What the demo's server was asked."""
+        log = self.data / "tournament" / "operations.log"
+        return [line.split()[-1] for line in log.read_text().splitlines()]
+
+    def contents(self) -> dict[str, bytes]:
+        """Every file that pipelines made, to see that nothing was overwritten."""
+        return {
+            str(path.relative_to(self.data)): path.read_bytes()
+            for path in sorted(self.data.glob("0*_*/**/*"))
+            if path.is_file()
+        }
