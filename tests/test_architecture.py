@@ -22,7 +22,7 @@ STEPS = [
     {"models"},
     {"tracking", "dashboard", "datasets"},
     {"pipelines"},
-    {"session"},
+    {"session", "replay"},
     {"hooks"},
     {"pipeline_registry", "settings", "cli", "__main__"},
 ]

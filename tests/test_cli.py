@@ -1,6 +1,10 @@
 """`kedro tournament …` in a project folder of its own."""
 
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -128,6 +132,7 @@ def test_status_tells_tournament_and_round_before_anything_was_run(kedro, tiny):
     ]
 
 
+@pytest.mark.slow
 def test_status_tells_what_was_submitted_and_what_it_scored(kedro, project, tiny):
     receipt = submit(project)
     assert f"submitted   demo: {receipt['filename']}" in kedro("status").output
@@ -141,6 +146,7 @@ def test_status_tells_what_was_submitted_and_what_it_scored(kedro, project, tiny
     assert "(resolved)" in kedro("status").output
 
 
+@pytest.mark.slow
 def test_advance_moves_into_the_round_that_many_later(kedro, project, tiny):
     answer = kedro("advance", "--rounds", "3")
     assert answer.exit_code == 0, answer.output
@@ -167,24 +173,37 @@ def test_what_only_the_demo_can_is_refused_on_the_real_tournament(kedro, command
     assert "only the demo can" in answer.output
 
 
-def test_serve_tells_how_any_client_is_pointed_at_it(kedro, project, tiny, monkeypatch):
-    """What it prints is code that works, while it serves; Ctrl-C ends it."""
-    seen = {}
-
-    class Interrupted:
-        def wait(self):
-            settings, _ = commands.load_settings(project)
-            seen["url"] = connection.serving_url(settings)
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(commands, "_forever", Interrupted().wait)
-    answer = kedro("serve")
-    assert answer.exit_code == 0, answer.output
-    assert seen["url"] in answer.output
-    code = answer.output[answer.output.index("    import") : answer.output.index("Runs of")]
-    assert f'base_api.API_TOURNAMENT_URL = "{seen["url"]}"' in code
-    assert DEMO_PUBLIC_ID in code
-    assert "Stopped." in answer.output
+@pytest.mark.slow
+def test_what_serve_prints_points_an_unmodified_numerapi_at_it(project, tiny):
+    """A process of its own, a script of its own; Ctrl-C ends it."""
+    shutil.copy(CONF.parent / "pyproject.toml", project)
+    (project / "src").symlink_to(CONF.parent / "src")
+    served = subprocess.Popen(
+        [sys.executable, "-m", "kedro", "tournament", "serve"],
+        cwd=project,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1", "KEDRO_DISABLE_TELEMETRY": "1"},
+    )
+    try:
+        printed = ""
+        while "NO_PROXY" not in printed:
+            line = served.stdout.readline()
+            assert line, f"it ended after: {printed}"
+            printed += line
+        code = "\n".join(line[4:] for line in printed.splitlines() if line.startswith("    "))
+        script = f"{code}\nprint(api.get_current_round(), *api.get_models())"
+        ran = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+        )
+        assert ran.stdout.split() == ["1412", "demo", "demo_second", "demo_pickle"]
+        served.send_signal(signal.SIGINT)
+        assert "Stopped." in served.communicate(timeout=30)[0]
+        assert served.returncode == 0
+    finally:
+        served.kill()
+        served.wait()
+    assert not (project / "data/demo-tiny-0/tournament/server.json").exists()
 
 
 def test_a_port_in_use_and_a_second_server_are_refused(kedro, project, tiny):

@@ -2,8 +2,8 @@
 
     python3 tools/setup_environment.py      GPU=0|1 overrides what is found
 
-Nothing to do takes a fraction of a second: a stamp holds the digest of pyproject.toml, of this file,
-and the choice of cpu or gpu.
+Nothing to do takes a fraction of a second: a stamp holds the digest of pyproject.toml, of this
+file, and the choice of cpu or gpu.
 """
 
 import hashlib

@@ -1,6 +1,7 @@
 """Commands beside Kedro's own; Kedro finds `cli` by its name.
 
 kedro tournament status | use | advance | serve
+    kedro replay
 """
 
 from __future__ import annotations
@@ -132,6 +133,16 @@ def _forever() -> None:
     threading.Event().wait()
 
 
+@cli.command()
+@click.option("--weeks", type=click.IntRange(min=1), required=True, help="Runs; a week apart.")
+@click.pass_obj
+def replay(metadata: ProjectMetadata, weeks: int) -> None:
+    """Run weekly for successive weeks of the demo, and print the table of what happened."""
+    from numerai_kedro.replay import replay as run_replay
+
+    run_replay(metadata.project_path, _demo_settings(metadata, "replay"), weeks)
+
+
 def load_settings(project_path: Path) -> tuple[TournamentSettings, dict[str, str | None]]:
     """Read which tournament it is, and the keys, as `kedro run` reads them.
 
@@ -214,8 +225,7 @@ def _demo_settings(metadata: ProjectMetadata, command: str) -> TournamentSetting
     settings, _ = load_settings(metadata.project_path)
     if settings.name != "demo":
         raise ConfigurationError(
-            f"kedro tournament {command}: only the demo can; choose it with kedro tournament use "
-            "demo."
+            f"{command}: only the demo can; choose it with kedro tournament use demo."
         )
     return settings
 

@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
-    MofNCompleteColumn,
     Progress,
+    TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
 
-Advance = Callable[[int, int], None]
+Advance = Callable[[float, float], None]
 
 
 @contextmanager
@@ -29,8 +29,8 @@ def bytes_bar(label: str) -> Iterator[Advance]:
 
 @contextmanager
 def steps_bar(label: str) -> Iterator[Advance]:
-    """A bar of steps with the time left."""
-    with _bar(label, MofNCompleteColumn()) as advance:
+    """A bar of steps with their share done and the time left."""
+    with _bar(label, TaskProgressColumn()) as advance:
         yield advance
 
 

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from numerai_kedro.tournament.round_info import read_round
+from numerai_kedro.tournament.round_info import clock_skew, read_round
 
 NOW = datetime(2026, 12, 3, 12, 16, 43, tzinfo=UTC)
 RAW = {
@@ -66,3 +66,19 @@ def test_hours_are_said_too():
 def test_times_without_zone_are_utc():
     naive = RAW | {"openTime": "2026-12-03T12:15:43"}
     assert read_round(naive, NOW).open_time == read_round(RAW, NOW).open_time
+
+
+@pytest.mark.parametrize(
+    ("minutes", "said"),
+    [
+        (0, None),
+        (4, None),
+        (-4, None),
+        (15, "15 min ahead"),
+        (-15, "15 min behind"),
+        (1440, "1,440 min ahead"),
+    ],
+)
+def test_a_clock_that_is_off_is_reported(minutes, said):
+    sentence = clock_skew(NOW, NOW + timedelta(minutes=minutes))
+    assert (sentence is None) if said is None else (said in sentence)

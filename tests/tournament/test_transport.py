@@ -69,6 +69,13 @@ def test_a_byte_at_a_time_meets_the_total_deadline(server, waits):
         client.list_datasets()
 
 
+def test_an_answer_that_stops_half_way_is_given_up(server, waits):
+    client = Client(server.url, "v5.3", timeout_s=(1, 0.05), deadline_s=60, wait=waits.append)
+    server.faults.add(Fault("answer", "trickle", value=60_000, times=99))
+    with pytest.raises(TournamentUnreachable, match="ReadTimeout"):
+        client.list_datasets()
+
+
 def test_nobody_there_is_unreachable(waits):
     client = Client("http://127.0.0.1:9", "v5.3", wait=waits.append)
     with pytest.raises(TournamentUnreachable, match="nothing answers there"):

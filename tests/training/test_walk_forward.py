@@ -96,9 +96,9 @@ def counted_fits(monkeypatch):
     model_class = family("lightgbm")
     calls, real = [], model_class.fit
 
-    def fit(self, train, valid, target):
+    def fit(self, train, *others):
         calls.append(int(train.eras[-1]))
-        return real(self, train, valid, target)
+        return real(self, train, *others)
 
     monkeypatch.setattr(model_class, "fit", fit)
     return calls
@@ -148,7 +148,7 @@ from tests.training.test_walk_forward import FOLDS, PURGE, recipe
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.panel import open_panel
 from numerai_kedro.training.walk_forward import walk_forward
-def kill_in_the_second_fold(done, total, name):
+def kill_in_the_second_fold(done, total):
     if done == 1:
         os.kill(os.getpid(), signal.SIGKILL)
 walk_forward(open_panel(sys.argv[1]), FOLDS, recipe(), FoldStore(sys.argv[2]), PURGE,

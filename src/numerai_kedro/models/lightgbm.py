@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, Field
 
-from numerai_kedro.training.protocol import Cost
+from numerai_kedro.training.protocol import Cost, FitProgress, no_progress
 
 if TYPE_CHECKING:
     import lightgbm
@@ -26,6 +26,7 @@ DATASET_PARAMS = {
     "feature_pre_filter": False,
 }
 PREDICT_ROWS = 100_000  # rows predicted at a time: 8 bytes a cell inside LightGBM
+TREES_A_REPORT = 20
 GIB = 2**30
 
 
@@ -53,7 +54,13 @@ class LightGBM:
         self.feature_names: list[str] = []
         self._booster: lightgbm.Booster | None = None
 
-    def fit(self, train: EraPanel, valid: EraPanel | None, target: str) -> Self:
+    def fit(
+        self,
+        train: EraPanel,
+        valid: EraPanel | None,
+        target: str,
+        progress: FitProgress = no_progress,
+    ) -> Self:
         """Fit a fixed number of trees; rows without a target get weight 0, which copies nothing."""
         import lightgbm as lgb
 
@@ -67,7 +74,13 @@ class LightGBM:
             params=params,
         )
         self.feature_names = list(train.feature_names)
-        self._booster = lgb.train(params, data, num_boost_round=self.params.n_estimators)
+        n_trees = self.params.n_estimators
+
+        def report(step: Any) -> None:
+            if step.iteration % TREES_A_REPORT == 0:
+                progress(step.iteration, n_trees)
+
+        self._booster = lgb.train(params, data, num_boost_round=n_trees, callbacks=[report])
         self._booster.free_dataset()
         return self
 

@@ -82,14 +82,7 @@ def predict_out_of_fold(
         panel = history.select(features=folds["features"])
         windows = [Fold(f["name"], tuple(f["train"]), tuple(f["test"])) for f in folds["judged"]]
         with steps_bar(f"{name}: folds") as bar:
-            return walk_forward(
-                panel,
-                windows,
-                recipe,
-                store,
-                folds["purge_eras"],
-                progress=lambda done, total, _: bar(done, total),
-            )
+            return walk_forward(panel, windows, recipe, store, folds["purge_eras"], progress=bar)
     except _FIT_ERRORS as error:
         failed = Failed("walk_forward", _symptom(error))
         return failed, failed
@@ -108,7 +101,8 @@ def fit(
     try:
         recipe = _recipe(name, folds, plan, params, best_params)
         panel = history.select(features=folds["features"])
-        return fit_live(panel, tuple(folds["live_fit"]), recipe, store)
+        with steps_bar(f"{name}: live fit") as bar:
+            return fit_live(panel, tuple(folds["live_fit"]), recipe, store, progress=bar)
     except _FIT_ERRORS as error:
         return Failed("fit", _symptom(error))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import numerapi
@@ -21,7 +22,7 @@ from numerai_kedro.errors import (
 from numerai_kedro.files import RemoteFile
 from numerai_kedro.tournament import upload
 from numerai_kedro.tournament.calendar import round_of_day
-from numerai_kedro.tournament.round_info import ROUND_FIELDS, RoundInfo, read_round
+from numerai_kedro.tournament.round_info import ROUND_FIELDS, RoundInfo, clock_skew, read_round
 from numerai_kedro.tournament.transport import (
     ATTEMPTS,
     DEADLINE_S,
@@ -30,6 +31,7 @@ from numerai_kedro.tournament.transport import (
     Reply,
     Transport,
     Wait,
+    is_loopback,
 )
 
 logger = logging.getLogger(__name__)
@@ -173,7 +175,11 @@ class Client(numerapi.NumerAPI):
 
     def round_info(self) -> dict[str, Any]:
         """The newest round as JSON, with the data version."""
-        return self.newest_round().as_json() | {"data_version": self.data_version}
+        newest = self.newest_round()
+        skew = clock_skew(newest.server_time, datetime.now(UTC))
+        if skew is not None and not is_loopback(self.transport.url):  # the demo has its own time
+            logger.warning("%s", skew)
+        return newest.as_json() | {"data_version": self.data_version}
 
     def data_files(self) -> list[str]:
         """Names of the files of our data version, without it.

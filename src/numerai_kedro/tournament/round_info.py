@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 ROUND_FIELDS = """number openTime closeStakingTime closeTime target
     roundScoreConfigs { displayName name defaultMultiplier isPayout }"""
+
+
+NO_SKEW, TOLERATED_SKEW = timedelta(0), timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,18 @@ class RoundInfo:
         if self.server_time < self.open_time:
             return f"round {self.number}, opens {self.open_time:%a %d %b %H:%M} UTC"
         return f"round {self.number}, closed since {self.close_staking_time:%a %d %b %H:%M} UTC"
+
+
+def clock_skew(server_time: datetime, here: datetime) -> str | None:
+    """One sentence where this machine's clock is off by more than `TOLERATED_SKEW`."""
+    off = here - server_time
+    if abs(off) <= TOLERATED_SKEW:
+        return None
+    minutes = abs(off).total_seconds() / 60
+    return (
+        f"this machine's clock is {minutes:,.0f} min {'ahead of' if off > NO_SKEW else 'behind'} the "
+        "tournament's; the tournament's decides whether a round is open"
+    )
 
 
 def read_round(raw: dict[str, Any], server_time: datetime) -> RoundInfo | None:

@@ -20,8 +20,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import requests
+import urllib3
 from pydantic import SecretStr
 
 from numerai_kedro.errors import (
@@ -201,7 +203,8 @@ class Transport:
                 content = self._read(answer)
         except requests.exceptions.ConnectTimeout:
             raise _TryAgain("no connection", not_executed=True) from None
-        except requests.RequestException as error:
+        # Reading from `raw` lets urllib3's own errors through.
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             refused = "NewConnectionError" in repr(error)
             why = "nothing answers there" if refused else f"{type(error).__name__}"
             raise _TryAgain(why, not_executed=refused) from None
@@ -231,6 +234,11 @@ class Transport:
         return TournamentUnreachable(
             f"The tournament at {self.url} did not answer ({missed}); try again later."
         )
+
+
+def is_loopback(url: str) -> bool:
+    """Whether an address is on this machine."""
+    return urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}
 
 
 def check_allowed(query: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
@@ -10,6 +11,14 @@ import numpy.typing as npt
 from pydantic import BaseModel
 
 from numerai_kedro.panel import EraPanel
+
+
+# Gets steps done and steps in all, of one fit; a step is a tree or an epoch.
+FitProgress = Callable[[int, int], None]
+
+
+def no_progress(done: int, total: int) -> None:
+    """Say nothing."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,13 @@ class Model(Protocol):
 
     def __init__(self, params: Any, *, seed: int, threads: int) -> None: ...
 
-    def fit(self, train: EraPanel, valid: EraPanel | None, target: str) -> Self:
+    def fit(
+        self,
+        train: EraPanel,
+        valid: EraPanel | None,
+        target: str,
+        progress: FitProgress = no_progress,
+    ) -> Self:
         """Learn `target` from the panel; `valid`, where given, decides when to stop."""
 
     def predict(self, panel: EraPanel) -> npt.NDArray[np.float32]:

@@ -19,11 +19,12 @@ from pydantic import BaseModel
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.walk_forward import Fold
-from numerai_kedro.training.protocol import Model
+from numerai_kedro.training.protocol import FitProgress, Model
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[int, int, str], None]
+# Gets folds done, with the part of the one that is being fitted, and folds in all.
+Progress = Callable[[float, int], None]
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def walk_forward(
     recipe: Recipe,
     store: FoldStore,
     purge_eras: int,
-    progress: Progress = lambda done, total, name: None,
+    progress: Progress = lambda done, total: None,
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Predict every fold's test eras by a model that knows nothing of them.
 
@@ -105,11 +106,12 @@ def walk_forward(
     pieces, iterations = [], {}
     for number, fold in enumerate(folds):
         fold.check_purge(purge_eras)
-        progress(number, len(folds), fold.name)
+        progress(number, len(folds))
         train = recipe.training_panel(history, fold.train)
         key = recipe.key(train)
         fresh = not store.has_model(key)
-        model = store.model(key, lambda train=train: _fit(recipe, train))
+        within = _within(progress, number, len(folds))
+        model = store.model(key, lambda train=train, say=within: _fit(recipe, train, say))
         iterations[fold.name] = model.n_iterations
         test = history.select(eras=np.arange(fold.test[0], fold.test[1] + 1))
         pieces.append(_predict_eras(model, key, test, store))
@@ -122,14 +124,30 @@ def walk_forward(
             fold.train[1],
             "fitted" if fresh else "from the fold store",
         )
-    progress(len(folds), len(folds), "done")
+    progress(len(folds), len(folds))
     return pd.concat(pieces, ignore_index=True), iterations
 
 
-def fit_live(history: EraPanel, eras: tuple[int, int], recipe: Recipe, store: FoldStore) -> Model:
+def fit_live(
+    history: EraPanel,
+    eras: tuple[int, int],
+    recipe: Recipe,
+    store: FoldStore,
+    progress: Progress = lambda done, total: None,
+) -> Model:
     """Fit the model that predicts live, exactly as a fold that begins at the same grid era."""
     train = recipe.training_panel(history, eras)
-    return store.model(recipe.key(train), lambda: _fit(recipe, train))
+    key = recipe.key(train)
+    fresh = not store.has_model(key)
+    model = store.model(key, lambda: _fit(recipe, train, _within(progress, 0, 1)))
+    logger.info(
+        "%s, live fit: %d eras up to %04d, %s",
+        recipe.name,
+        len(train.eras),
+        eras[1],
+        "fitted" if fresh else "from the fold store",
+    )
+    return model
 
 
 def predictions_frame(model: Model, panel: EraPanel) -> pd.DataFrame:
@@ -137,9 +155,14 @@ def predictions_frame(model: Model, panel: EraPanel) -> pd.DataFrame:
     return _frame(panel, model.predict(panel))
 
 
-def _fit(recipe: Recipe, train: EraPanel) -> Model:
+def _fit(recipe: Recipe, train: EraPanel, progress: FitProgress) -> Model:
     model = recipe.family(recipe.params, seed=recipe.seed, threads=recipe.threads)
-    return model.fit(train, None, recipe.target)
+    return model.fit(train, None, recipe.target, progress)
+
+
+def _within(progress: Progress, folds_done: int, n_folds: int) -> FitProgress:
+    """Turn the steps of one fit into parts of a fold."""
+    return lambda done, total: progress(folds_done + done / total, n_folds)
 
 
 def _predict_eras(

@@ -327,3 +327,25 @@ def test_the_log_holds_names_of_operations_only(api, demo, live_frame):
     api.upload_predictions("p.csv", model_id=api.get_models()["demo"], df=live_frame())
     text = (demo.folder / "operations.log").read_text()
     assert text == "account\nsubmission_upload_auth\ncreate_submission\n"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../../etc/x.csv", "/abs.csv", "a b#?%2F.csv", "n\n\x00.csv", "é" * 300, "", "..\\x"],
+)
+def test_no_name_of_an_upload_leads_out_of_the_store(server, api, live_frame, demo, name):
+    """Whatever a client calls its file, it arrives, and no file of that name appears."""
+    before = {path for path in demo.folder.rglob("*")}
+    auth = api.raw_query(
+        """query($f: String!) { submission_upload_auth(filename: $f, tournament: 8) {
+            filename url } }""",
+        {"f": name},
+        authorization=True,
+    )["data"]["submission_upload_auth"]
+    assert "/" not in auth["filename"]
+    content = live_frame().to_csv(index=False).encode()
+    assert requests.put(auth["url"], data=content, timeout=10).status_code == 200
+    kept = demo.store.upload(auth["filename"], api.get_models()["demo"])
+    assert kept == content
+    after = {path for path in demo.folder.rglob("*") if not path.name.endswith(("-wal", "-shm"))}
+    assert after - before <= {demo.folder / "operations.log"}

@@ -49,3 +49,12 @@ def test_the_latest_in_time_is_selected_else_the_latest_late_one(made):
         in_time = [one for one in rivals if not one.late]
         assert submission_id == (in_time or rivals)[-1].id
     assert chosen.keys() == {(one.model_id, one.round_number) for one in submissions}
+
+
+def test_a_damaged_or_unwritable_store_is_one_sentence(tmp_path):
+    (tmp_path / "tournament.sqlite").write_bytes(b"no database" * 100)
+    with pytest.raises(ConfigurationError, match=r"cannot be used .* begin this demo again"):
+        Store(tmp_path, "tiny", 0, START)
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match="cannot be used"):
+        Store(tmp_path / "file" / "folder", "tiny", 0, START)

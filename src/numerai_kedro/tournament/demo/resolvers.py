@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from importlib import resources
 from typing import Any
+from urllib.parse import quote
 
 from graphql import (
     DocumentNode,
@@ -200,7 +201,7 @@ def _account(request: Request, info: Any) -> Answer:
         "availableUsd": "0",
         "mfaEnabled": False,
         "status": "VERIFIED",
-        "insertedAt": utc(demo_round(tournament.rounds(request.now)[-1].number, 0).open_time),
+        "insertedAt": utc(tournament.rounds(request.now)[-1].open_time),
         "models": [_model_answer(request, model) for model in tournament.store.models()],
         "apiTokens": [{"name": "demo", "public_id": tournament.keys[0], "scopes": SCOPES}],
     }
@@ -266,7 +267,7 @@ def _upload_auth(
 ) -> Answer:
     unique = request.tournament.open_upload(filename, model_id)
     token = request.tournament.signer.sign("PUT", unique)
-    return {"filename": unique, "url": f"{request.base_url}/uploads/{token}/{unique}"}
+    return {"filename": unique, "url": f"{request.base_url}/uploads/{token}/{quote(unique)}"}
 
 
 def _download_auth(request: Request, info: Any, id_: str | None = None) -> Answer:

@@ -66,12 +66,28 @@ class Store:
     Raises
     ------
     ConfigurationError
-        The file belongs to a demo of another size or seed.
+        The file belongs to a demo of another size or seed, cannot be written, or is damaged.
     """
 
     def __init__(self, folder: Path, size: str, seed: int, start: datetime) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / "tournament.sqlite"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._create(size, seed, start)
+        except (OSError, sqlite3.DatabaseError) as error:
+            raise ConfigurationError(
+                f"{self._path}: cannot be used ({error}); make the folder writable, or delete it "
+                "to begin this demo again."
+            ) from None
+        held = (self.fact("size"), self.fact("seed"))
+        if held != (size, str(seed)):
+            raise ConfigurationError(
+                f"{folder}: holds the demo tournament of size {held[0]} and seed {held[1]}, not of "
+                f"{size} and {seed}; choose with kedro tournament use demo, which gives each its "
+                "own data_folder."
+            )
+
+    def _create(self, size: str, seed: int, start: datetime) -> None:
         with self._open() as db:
             db.execute("PRAGMA journal_mode=WAL")
             db.executescript(SCHEMA)
@@ -86,13 +102,6 @@ class Store:
             db.executemany(
                 "INSERT OR IGNORE INTO models VALUES (?, ?, ?)",
                 [(_model_id(seed, name), name, pickled) for name, pickled in MODELS],
-            )
-        held = (self.fact("size"), self.fact("seed"))
-        if held != (size, str(seed)):
-            raise ConfigurationError(
-                f"{folder}: holds the demo tournament of size {held[0]} and seed {held[1]}, not of "
-                f"{size} and {seed}; choose with kedro tournament use demo, which gives each its "
-                "own data_folder."
             )
 
     @contextlib.contextmanager

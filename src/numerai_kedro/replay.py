@@ -1,0 +1,109 @@
+"""Run the weekly pipeline for successive weeks of the demo, and show what happened.
+
+Each week is a `kedro run` of its own in a process of its own, as a user would type it: what one
+week leaves on disk is all that the next one gets.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from numerai_kedro.dashboard.summary import gate_text
+from numerai_kedro.errors import NumeraiKedroError
+from numerai_kedro.tournament.connection import open_demo, prepare_with_bar
+from numerai_kedro.tournament.settings import TournamentSettings
+
+COMMAND = [sys.executable, "-m", "kedro", "run", "--pipeline=weekly"]
+
+
+class ReplayError(NumeraiKedroError):
+    """A week of the replay failed; the weeks before it are in the table."""
+
+
+@dataclass(frozen=True)
+class Week:
+    """What one week came to."""
+
+    round_number: int
+    last_era: int
+    fits: int
+    seconds: float
+    corr: str
+    gate: str
+    submission: str
+
+
+def replay(project_path: Path, settings: TournamentSettings, n_weeks: int) -> list[Week]:
+    """Run `weekly` now, and again after each week that the demo's clock is moved on.
+
+    Raises
+    ------
+    ReplayError
+        A run ended with another exit code than 0.
+    """
+    weeks: list[Week] = []
+    for number in range(n_weeks):
+        if number:
+            demo = open_demo(settings)
+            demo.clock.advance(weeks=1)
+            prepare_with_bar(demo)
+        fits_before = _count_fits(settings.data_folder)
+        begin = time.monotonic()
+        finished = subprocess.run(COMMAND, cwd=project_path, check=False)
+        if finished.returncode:
+            print_table(weeks)
+            raise ReplayError(
+                f"week {number + 1} of {n_weeks}: the run ended with exit code "
+                f"{finished.returncode}; its reason is above."
+            )
+        seconds = time.monotonic() - begin
+        fits = _count_fits(settings.data_folder) - fits_before
+        weeks.append(_read_week(settings.data_folder, fits, seconds))
+    print_table(weeks)
+    return weeks
+
+
+def print_table(weeks: list[Week]) -> None:
+    """One row a week."""
+    table = Table(title="replay", title_justify="left")
+    for heading in ("round", "eras", "fits", "s", "CORR", "gate", "submission"):
+        table.add_column(heading, overflow="fold")
+    for week in weeks:
+        table.add_row(
+            str(week.round_number),
+            str(week.last_era),
+            str(week.fits),
+            f"{week.seconds:.0f}",
+            week.corr,
+            week.gate,
+            week.submission,
+        )
+    Console().print(table)
+
+
+def _read_week(data_folder: Path, fits: int, seconds: float) -> Week:
+    path = data_folder / "08_reporting" / "run_summary.json"
+    summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return Week(
+        round_number=summary["round"]["number"],
+        last_era=summary["data"]["last_era"],
+        fits=fits,
+        seconds=seconds,
+        corr=summary["scores"]["ensemble"]["corr"]["text"],
+        gate="; ".join(gate_text(decision) for decision in summary["gate"].values()),
+        submission="; ".join(receipt["status"] for receipt in summary["receipts"].values()),
+    )
+
+
+def _count_fits(data_folder: Path) -> int:
+    """Models in the fold store: each is one fit that was really made."""
+    return sum(1 for _ in (data_folder / "06_models" / "fold_store" / "models").glob("*"))
