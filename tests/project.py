@@ -26,7 +26,7 @@ class Project:
     def make(cls, folder: Path, **globals_: Any) -> Project:
         """The committed configuration, without anything of the developer's own."""
         folder.mkdir(parents=True)
-        (folder / "src").symlink_to(ROOT / "src")
+        (folder / "src").mkdir()  # the package itself is installed
         shutil.copy(ROOT / "pyproject.toml", folder)
         (folder / "conf").mkdir()
         shutil.copytree(ROOT / "conf" / "base", folder / "conf" / "base")

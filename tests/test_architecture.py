@@ -24,7 +24,8 @@ STEPS = [
     {"pipelines"},
     {"session", "replay"},
     {"hooks"},
-    {"pipeline_registry", "settings", "cli", "__main__"},
+    {"settings"},
+    {"pipeline_registry", "cli", "__main__"},
 ]
 ORDER = {room: step for step, rooms in enumerate(STEPS) for room in rooms}
 # Entry points of the command line and of hooks may import any room, inside functions.

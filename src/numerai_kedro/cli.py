@@ -1,6 +1,6 @@
 """Commands beside Kedro's own; Kedro finds `cli` by its name.
 
-kedro tournament status | use | advance | serve
+    kedro tournament status | use | advance | serve
     kedro replay
 """
 

@@ -72,9 +72,10 @@ def clock_skew(server_time: datetime, here: datetime) -> str | None:
     if abs(off) <= TOLERATED_SKEW:
         return None
     minutes = abs(off).total_seconds() / 60
+    side = "ahead of" if off > NO_SKEW else "behind"
     return (
-        f"this machine's clock is {minutes:,.0f} min {'ahead of' if off > NO_SKEW else 'behind'} the "
-        "tournament's; the tournament's decides whether a round is open"
+        f"this machine's clock is {minutes:,.0f} min {side} the tournament's; the tournament's "
+        "decides whether a round is open"
     )
 
 

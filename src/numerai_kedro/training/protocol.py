@@ -12,7 +12,6 @@ from pydantic import BaseModel
 
 from numerai_kedro.panel import EraPanel
 
-
 # Gets steps done and steps in all, of one fit; a step is a tree or an epoch.
 FitProgress = Callable[[int, int], None]
 

@@ -1,0 +1,338 @@
+"""The commands as a user types them, each in a fresh process, on the tiny demo."""
+
+import json
+import sqlite3
+from datetime import timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from numerai_kedro.tournament.client import Client
+from numerai_kedro.tournament.demo.tournament import DemoTournament
+from tests.project import Project
+
+pytestmark = pytest.mark.slow
+PIPELINES = ("ingestion", "gbm", "ensemble", "backtest", "submission", "reporting")
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory) -> Project:
+    """A project after its first week; read only."""
+    project = Project.make(tmp_path_factory.mktemp("weekly") / "project")
+    run = project.kedro("run", "--pipeline=weekly")
+    assert run.returncode == 0, run.stderr[-3000:]
+    (project.folder / "stdout.txt").write_text(run.stdout)
+    return project
+
+
+@pytest.fixture
+def project(done, tmp_path) -> Project:
+    """The same project, to be changed."""
+    return done.copy(tmp_path / "project")
+
+
+def sentence(run) -> str:
+    """The error as the user reads it: one line, no traceback, exit code not 0."""
+    assert run.returncode not in {0, None}
+    assert "Traceback" not in run.stderr + run.stdout
+    lines = [line for line in run.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(lines) == 1, run.stderr[-2000:]
+    return lines[0]
+
+
+def test_the_week_ends_with_an_accepted_submission_and_a_page(done):
+    (receipt,) = done.receipts().values()
+    assert receipt["status"] == "accepted"
+    assert receipt["n_stocks"] == 100
+    page = (done.data / "08_reporting" / "dashboard.html").read_text()
+    assert "submitted" in page
+    printed = (done.folder / "stdout.txt").read_text()
+    for part in ("numerai_kedro · demo tournament · round 1412", "lightgbm    CORR ", "9 of 9"):
+        assert part in printed
+    assert "[1m" not in printed  # plain when piped
+
+
+def test_the_server_was_asked_nothing_outside_the_allow_list(done):
+    asked = set(done.operations())
+    assert "create_submission" in asked
+    allowed = {"rounds", "listDatasets", "dataset", "account", "submissions", "submissionScores"}
+    allowed |= {"submission_upload_auth", "create_submission", "submissionDownloadAuth"}
+    assert asked <= allowed
+
+
+def test_the_run_is_in_mlflow_with_parameters_eras_gate_and_versions(done):
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{done.folder / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("numerai_kedro-demo")
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FINISHED"
+    assert run.data.params["lightgbm.preset"] == "example"
+    assert run.data.params["lightgbm.presets.example.n_estimators"] == "2000"
+    assert run.data.tags["gate"] == "True"
+    assert run.data.tags["version.lightgbm"]
+    assert run.data.tags["version.data"]
+    history = client.get_metric_history(run.info.run_id, "ensemble.corr")
+    assert [metric.step for metric in history] == list(range(88, 148))
+    assert {a.path for a in client.list_artifacts(run.info.run_id)} >= {"dashboard.html", "models"}
+
+
+def test_again_in_the_same_round_nothing_is_fitted_or_submitted_twice(project):
+    creations = project.operations().count("create_submission")
+    models = list((project.data / "06_models" / "fold_store" / "models").iterdir())
+    run = project.kedro("run", "--pipeline=weekly")
+    assert run.returncode == 0
+    assert "already submitted" in run.stdout
+    assert project.operations().count("create_submission") == creations
+    assert list((project.data / "06_models" / "fold_store" / "models").iterdir()) == models
+    assert "fitted" not in run.stderr
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_each_pipeline_runs_alone_after_a_week(done, name):
+    run = done.kedro("run", f"--pipeline={name}")
+    assert run.returncode == 0, run.stderr[-2000:]
+
+
+def test_one_models_namespace_runs_alone(done):
+    run = done.kedro("run", "--pipeline=gbm", "--namespaces=lightgbm")
+    assert run.returncode == 0
+    assert "from the fold store" in run.stderr
+
+
+def test_the_rest_runs_from_a_node_on(done):
+    run = done.kedro("run", "--pipeline=weekly", "--from-nodes=weigh_members")
+    assert run.returncode == 0
+    assert "fold judged" not in run.stderr
+    assert "gate        passed" in run.stdout
+
+
+def test_the_ensemble_says_what_is_missing_when_no_model_ever_ran(project):
+    for name in ("06_models/lightgbm", "07_model_output/lightgbm"):
+        for path in (project.data / name).rglob("*"):
+            if path.is_file():
+                path.unlink()
+    before = project.contents()
+    text = sentence(project.kedro("run", "--pipeline=ensemble"))
+    assert "oof_predictions.parquet was never made" in text
+    assert "kedro run --pipeline=gbm" in text
+    assert project.contents() == before
+
+
+def test_a_mistyped_dataset_is_no_memory_dataset(project):
+    catalog = project.folder / "conf" / "base" / "catalog_08_reporting.yml"
+    catalog.write_text(catalog.read_text().replace("\nera_scores:", "\nera_score:"))
+    catalog.write_text(catalog.read_text().replace("era_scores:", "era_score:", 1))
+    before = project.contents()
+    text = sentence(project.kedro("run", "--pipeline=backtest"))
+    assert 'the catalog has no entry "era_scores"' in text
+    assert "did you mean era_score" in text
+    assert project.contents() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("parameters_gbm", {"lightgbm": {"seed": "seven"}}, ["seed", "integer"]),
+        ("parameters_gbm", {"lightgbm": {"sed": 7}}, ["sed", "Extra inputs are not permitted"]),
+        (
+            "parameters_gbm",
+            {"lightgbm": {"preset": "deeep"}},
+            ['preset "deeep" is not among deep, example, standard'],
+        ),
+        (
+            "parameters_gbm",
+            {"lightgbm": {"presets": {"example": {"n_trees": 5}}}},
+            ["n_trees", "Extra inputs are not permitted"],
+        ),
+        ("parameters_submission", {"submission": {"upload": "maybe"}}, ["upload"]),
+        (
+            "parameters_ingestion",
+            {"ingestion": {"feature_set": "smal"}},
+            ['feature set "smal" is not in features.json', "small"],
+        ),
+        (
+            "parameters_ingestion",
+            {"ingestion": {"target": "target"}},
+            ['target "target"', "target_ender_60"],
+        ),
+        ("parameters_ingestion", {"ingestion": {"purge_eras": 4}}, ["purge_eras: 4"]),
+    ],
+)
+def test_a_wrong_parameter_is_one_sentence_and_overwrites_nothing(project, name, content, words):
+    project.local(name, content)
+    before = project.contents()
+    text = sentence(project.kedro("run", "--pipeline=weekly"))
+    for word in words:
+        assert word in text
+    changed = {k for k, v in project.contents().items() if before.get(k) != v}
+    assert all(key.startswith(("01_raw", "02_intermediate/resource")) for key in changed)
+
+
+def test_a_missing_file_is_one_sentence(project):
+    (project.data / "02_intermediate" / "folds.json").unlink()
+    text = sentence(project.kedro("run", "--pipeline=gbm"))
+    assert "folds.json does not exist yet" in text
+    assert "kedro run --pipeline=weekly" in text
+
+
+def test_a_damaged_download_is_one_sentence_and_the_panel_stays(project):
+    path = project.data / "01_raw" / "validation.parquet"
+    frame = pd.read_parquet(path)
+    name = next(name for name in frame if name.startswith("feature"))
+    frame.iloc[10, frame.columns.get_loc(name)] = 9
+    frame.to_parquet(path)
+    before = project.contents()
+    nodes = "--nodes=build_history_panel"
+    text = sentence(project.kedro("run", "--pipeline=ingestion", nodes))
+    assert f'validation.parquet: column "{name}" holds 9 in era "0038"' in text
+    assert project.contents() == before
+
+
+def test_a_blocked_submission_uploads_nothing_and_still_reports(project):
+    project.local("parameters_backtest", {"gate": {"min_corr_bound": 0.5}})
+    creations = project.operations().count("create_submission")
+    run = project.kedro("run", "--pipeline=weekly")
+    assert run.returncode == 0
+    assert project.operations().count("create_submission") == creations
+    (receipt,) = project.receipts().values()
+    assert receipt["status"] == "blocked"
+    assert "wanted above .5000: missed by" in receipt["detail"]
+    assert "blocked" in (project.data / "08_reporting" / "dashboard.html").read_text()
+    assert "Nothing was uploaded" in run.stdout
+
+
+def test_uploading_can_be_switched_off_for_one_run(project):
+    creations = project.operations().count("create_submission")
+    run = project.kedro("run", "--pipeline=weekly", "--params", "submission.upload=false")
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert project.operations().count("create_submission") == creations
+    (receipt,) = project.receipts().values()
+    assert receipt["status"] == "written"
+    assert "submission.slots" in receipt["detail"]
+
+
+def close_round(project: Project) -> None:
+    demo = DemoTournament(project.data, "tiny", 0)
+    current = demo.current_round(demo.clock.now())
+    demo.store.set_instant(current.close_staking_time + timedelta(minutes=5))
+
+
+def test_a_closed_round_reports_everything_and_ends_with_a_sentence(project):
+    close_round(project)
+    creations = project.operations().count("create_submission")
+    run = project.kedro("run", "--pipeline=weekly")
+    assert "no round is open" in sentence(run)
+    assert "round 1412, closed since" in run.stdout
+    assert project.operations().count("create_submission") == creations
+
+
+def test_two_runs_do_not_share_a_data_folder(project):
+    from numerai_kedro.files import folder_lock
+
+    with folder_lock(project.data):
+        text = sentence(project.kedro("run", "--pipeline=reporting"))
+    assert "another run (process" in text
+
+
+def test_a_week_later_the_new_era_is_there_and_finished_folds_are_not_refitted(project):
+    models = len(list((project.data / "06_models" / "fold_store" / "models").iterdir()))
+    assert project.kedro("tournament", "advance", "--weeks", "1").returncode == 0
+    run = project.kedro("run", "--pipeline=weekly")
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert "1 new (0161)" in run.stderr
+    assert "resolved to 0148" in run.stdout
+    # The frontier reached era 148, where the fourth fold begins: that is the one new fit.
+    folds = project.json("02_intermediate/folds.json")
+    assert folds["judged"][-1]["test"] == [148, 148]
+    now = len(list((project.data / "06_models" / "fold_store" / "models").iterdir()))
+    assert now == models + 1
+    assert set(project.receipts()) == {"1412-demo", "1417-demo"}
+
+
+def test_replay_runs_weeks_and_prints_what_happened(project):
+    run = project.kedro("replay", "--weeks", "2")
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert "1412" in run.stdout
+    assert "1417" in run.stdout
+
+
+def test_live_scores_are_fetched_as_rounds_resolve(project):
+    assert project.kedro("tournament", "advance", "--weeks", "14").returncode == 0
+    run = project.kedro("run", "--pipeline=reporting")
+    assert run.returncode == 0, run.stderr[-2000:]
+    scores = pd.read_parquet(project.data / "08_reporting" / "live_scores.parquet")
+    last = scores[(scores["roundNumber"] == 1412) & scores["resolved"].astype(bool)]
+    assert set(last["displayName"]) >= {"corr60", "mmc60"}
+    assert scores.loc[scores["displayName"] == "corr60", "day"].max() == 60
+    status = project.kedro("tournament", "status")
+    assert "round 1412" in status.stdout
+    assert "resolved" in status.stdout
+
+
+def test_the_server_scores_as_numerai_tools_does(project):
+    """The live CORR of the server equals the score of our csv against the world's own truth."""
+    from numerai_tools.scoring import numerai_corr
+
+    from numerai_kedro.tournament.demo.publish import live_order
+    from numerai_kedro.tournament.demo.sizes import SIZES
+    from numerai_kedro.tournament.demo.world import World
+
+    assert project.kedro("tournament", "advance", "--weeks", "14").returncode == 0
+    world = World.open(project.data / "tournament" / "world", SIZES["tiny"], 0, 161)
+    csv = pd.read_csv(project.data / "07_model_output" / "submissions" / "1412-demo.csv")
+    order = live_order(world, 161, 1412)
+    ids = world.ids(161, salt="1412")[order]
+    column = world.target_names.index("target_ender_60")
+    truth = pd.Series(world.targets(161)[order, column].astype(float), index=ids, name="t")
+    expected = float(numerai_corr(csv.set_index("id"), truth)["prediction"])
+    demo = DemoTournament(project.data, "tiny", 0)
+    from numerai_kedro.tournament.demo.server import DemoServer
+
+    with DemoServer(demo) as server:
+        client = Client(server.url, "v5.3", *demo.keys)
+        scores = client.scores(client.models()["demo"])
+    final = scores[(scores["displayName"] == "corr60") & (scores["day"] == 60)]
+    assert final["value"].iloc[0] == pytest.approx(expected, abs=1e-9)
+
+
+def test_registry_and_catalog_name_every_pipeline_and_entry(done):
+    run = done.kedro("registry", "list")
+    for name in (*PIPELINES, "weekly", "__default__"):
+        assert f"- {name}" in run.stdout
+    assert "warn" not in (run.stdout + run.stderr).lower()
+
+
+def test_the_notebook_runs(done):
+    import nbformat
+    from nbclient import NotebookClient
+
+    source = Path(__file__).parents[1] / "notebooks" / "00_explore.ipynb"
+    notebook = nbformat.read(source, as_version=4)
+    (done.folder / "notebooks").mkdir(exist_ok=True)
+    resources = {"metadata": {"path": str(done.folder / "notebooks")}}
+    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
+    last = notebook.cells[-1].outputs[0]["data"]["text/plain"]
+    assert "ensemble" in last
+
+
+def test_mlflow_away_loses_no_run(project):
+    project.local("parameters_tracking", {"tracking": {"uri": "sqlite:////nowhere/at/all/x.db"}})
+    run = project.kedro("run", "--pipeline=ensemble")
+    assert run.returncode == 0
+    assert "took no run" in run.stderr
+
+
+def test_no_key_of_the_demo_is_written_down(done):
+    """The demo's keys stand for a user's: they appear in no artifact, log or database."""
+    keys = DemoTournament(done.data, "tiny", 0).keys
+    for path in done.folder.rglob("*"):
+        if not path.is_file() or "src" in path.relative_to(done.folder).parts:
+            continue
+        content = path.read_bytes()
+        for key in keys:
+            assert key.encode() not in content, path
+    with sqlite3.connect(done.folder / "mlflow.db") as database:
+        text = json.dumps(database.execute("select * from tags").fetchall())
+    assert not any(key in text for key in keys)
