@@ -29,6 +29,8 @@ STEPS = [
 ]
 ORDER = {room: step for step, rooms in enumerate(STEPS) for room in rooms}
 # Entry points of the command line and of hooks may import any room, inside functions.
+# Modules whose writers get the temporary path of `files.atomic_path`.
+HANDED_A_PARTIAL_PATH = {"publish.py"}
 HEAVY = {"torch", "catboost", "mlflow", "lightgbm", "xgboost", "kedro_viz"}
 
 
@@ -102,7 +104,7 @@ def test_the_rule_would_see_a_wrong_import(tmp_path):
 def test_only_files_opens_for_writing():
     """Everything that lasts goes through the atomic writer."""
     for path in modules():
-        if room_of(path) == "files":
+        if room_of(path) == "files" or path.name in HANDED_A_PARTIAL_PATH:
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call):

@@ -1,7 +1,7 @@
 """Commands beside Kedro's own; Kedro finds `cli` by its name.
 
-    kedro tournament status | use | advance | serve
-    kedro replay
+kedro tournament status | use | advance | serve
+kedro replay
 """
 
 from __future__ import annotations

@@ -175,7 +175,7 @@ class EraPanel:
         batch = open_segment(self.folder / name).batch(number)
         if (name, number) not in self._verified:
             body = body_of(batch)
-            content = matrix_of(batch).tobytes() if body is None else memoryview(body)
+            content = matrix_of(batch).tobytes() if body is None else body.data
             self._verify(entry, "features", content, entry["features_digest"])
             self._verified.add((name, number))
         return batch

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,7 +117,7 @@ def write_panel(
     folder = Path(folder)
     old = read_index(folder)
     number = _next_number(folder)
-    total = len(source) if hasattr(source, "__len__") else 0
+    total = len(source) if isinstance(source, Sized) else 0
     with ExitStack() as stack:
         update = _Update(folder, old, number, stack)
         with _ahead(source) as blocks:
@@ -159,7 +159,7 @@ class _Update:
         """Write what of the era is not in the old panel, and note the era."""
         if not self.index["eras"]:
             self._begin(rows)
-        old = self._old_eras.get(rows.era)
+        old = self._old_eras.get(rows.era, {})
         targets = _plain_targets(rows.targets)
         features = serialised(_plain_features(rows.features))
         entry = {
@@ -167,7 +167,7 @@ class _Update:
             "n_rows": len(rows.ids),
             "data_type": rows.data_type,
             "ids_digest": digest_bytes(_bytes_of(rows.ids)),
-            "features_digest": digest_bytes(memoryview(_body(features))),
+            "features_digest": digest_bytes(_body(features).data),
             "targets_digest": {
                 name: digest_bytes(_bytes_of(targets.column(name))) for name in targets.schema.names
             },
@@ -177,9 +177,9 @@ class _Update:
                 if not np.isnan(targets.column(name).to_numpy()).all()
             ],
         }
-        same_ids = old is not None and old["ids_digest"] == entry["ids_digest"]
-        same_features = same_ids and old["features_digest"] == entry["features_digest"]
-        same_targets = same_ids and old["targets_digest"] == entry["targets_digest"]
+        same_ids = old.get("ids_digest") == entry["ids_digest"]
+        same_features = same_ids and old.get("features_digest") == entry["features_digest"]
+        same_targets = same_ids and old.get("targets_digest") == entry["targets_digest"]
         entry["features_at"] = (
             old["features_at"] if same_features else self._append("features", features)
         )
@@ -187,7 +187,7 @@ class _Update:
             old["rows_at"] if same_targets else self._append("rows", _rows_batch(rows.ids, targets))
         )
         self.index["eras"].append(entry)
-        self._count(rows.era, old, same_features, same_targets)
+        self._count(rows.era, bool(old), same_features, same_targets)
 
     def check_frontier(self) -> None:
         """Refuse to forget targets; their column may have moved to another horizon."""
@@ -206,11 +206,9 @@ class _Update:
     def _begin(self, rows: EraRows) -> None:
         self.index["features"] = list(rows.features.schema.names)
         self.index["targets"] = list(rows.targets.schema.names)
-        same = self._old is not None and all(
-            self._old[part] == self.index[part] for part in ("features", "targets")
-        )
-        if same and self._old is not None:
-            self._old_eras = {entry["era"]: entry for entry in self._old["eras"]}
+        old = self._old
+        if old and all(old[part] == self.index[part] for part in ("features", "targets")):
+            self._old_eras = {entry["era"]: entry for entry in old["eras"]}
 
     def _append(self, kind: str, batch: pa.RecordBatch) -> list[Any]:
         name = f"{kind}-{self.number}.arrow"
@@ -220,14 +218,14 @@ class _Update:
             )
         return [name, self._writers[kind].append(batch)]
 
-    def _count(self, era: int, old: object, same_features: bool, same_targets: bool) -> None:
-        if old is None:
+    def _count(self, era: int, was_there: bool, same_features: bool, same_targets: bool) -> None:
+        if not was_there:
             self.change.new.append(era)
-        elif same_features and same_targets:
-            self.change.unchanged += 1
-        if old is not None and not same_features:
+            return
+        self.change.unchanged += same_features and same_targets
+        if not same_features:
             self.change.features.append(era)
-        if old is not None and not same_targets:
+        if not same_targets:
             self.change.targets.append(era)
 
 
@@ -262,7 +260,7 @@ def _body(batch: pa.RecordBatch) -> np.ndarray:
 def _bytes_of(column: pa.Array) -> bytes:
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return "\0".join(column.to_pylist()).encode()
-    return bytes(memoryview(np.ascontiguousarray(column.to_numpy())))
+    return column.to_numpy().tobytes()
 
 
 def _frontiers(index: dict[str, Any]) -> dict[str, int]:

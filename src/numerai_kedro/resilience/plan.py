@@ -110,7 +110,7 @@ def plan_resources(work: Work, machine: Machine, work_per_second: float) -> Reso
             "fits", BASE_MEMORY_GB + work.fit_memory_gb * share, 0.1, 0.0, fit_seconds * work.n_fits
         ),
     )
-    cuts = ()
+    cuts: tuple[str, ...] = ()
     if stride > 1:
         cuts = (
             f"fits learn from every {_ordinal(stride)} era: all of them need "

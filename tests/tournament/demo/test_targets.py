@@ -62,7 +62,8 @@ def test_inside_a_week_returns_are_linear():
     weekly[:, 0] = np.arange(100)
     weekly[:, 1] = -3 * np.arange(100)
     np.testing.assert_array_equal(target_after(weekly, 6), target_after(weekly, 5))
-    np.testing.assert_array_equal(target_after(weekly, 7)[::-1], target_after(weekly, 10))
+    np.testing.assert_array_equal(target_after(weekly, 7), target_after(weekly, 10))
+    np.testing.assert_array_equal(target_after(weekly, 7)[::-1], target_after(weekly, 5))
 
 
 @pytest.mark.parametrize("days", [0, 61, -5])
@@ -82,7 +83,7 @@ def test_targets_of_a_horizon_correlate_as_real_ones_and_none_is_a_copy(era):
     targets = all_targets(returns, own, style_basis(styles), None)
     of_60 = [k for k, name in enumerate(target_names()) if name.endswith("_60")]
     between = np.corrcoef(targets[:, of_60].T)[np.triu_indices(20, 1)]
-    assert 0.4 < between.min()
+    assert between.min() > 0.4
     assert between.max() < 0.95
     ender = np.corrcoef(column(targets, "target_ender_20"), column(targets, "target_ender_60"))
     assert 0.35 < ender[0, 1] < 0.65  # .46 on real data

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from numerai_kedro.files import atomic_path
+from numerai_kedro.files import atomic_path, atomic_write
 from numerai_kedro.tournament.demo.published_rows import (
     ERAS_BEHIND,
     PublishedEra,
@@ -134,7 +134,8 @@ def _round_files(rows: PublishedEra) -> dict[str, Write]:
 
 def _write_features(path: Path, world: World) -> None:
     content = {"feature_sets": world.feature_sets, "targets": world.target_names}
-    path.write_text(json.dumps(content, indent=1))
+    with atomic_write(path) as handle:
+        handle.write(json.dumps(content, indent=1).encode())
 
 
 def _write(path: Path, eras: Iterable[PublishedEra], to_table: ToTable) -> None:

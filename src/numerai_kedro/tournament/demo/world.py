@@ -247,6 +247,8 @@ class World:
         if not self._checkpoint_path.exists():
             return None
         era, *parts = (np.array(read_block(self._checkpoint_path, k)) for k in range(4))
+        if not all(self._era_path(earlier).exists() for earlier in range(1, int(era[0]))):
+            return None  # an era was lost: only from the first one on can it be made again
         return MarketState(int(era[0]), *parts)
 
 
