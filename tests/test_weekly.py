@@ -275,15 +275,15 @@ def test_the_server_scores_as_numerai_tools_does(project):
     """The live CORR of the server equals the score of our csv against the world's own truth."""
     from numerai_tools.scoring import numerai_corr
 
-    from numerai_kedro.tournament.demo.publish import live_order
+    from numerai_kedro.tournament.demo.published_rows import live
     from numerai_kedro.tournament.demo.sizes import SIZES
     from numerai_kedro.tournament.demo.world import World
 
     assert project.kedro("tournament", "advance", "--weeks", "14").returncode == 0
     world = World.open(project.data / "tournament" / "world", SIZES["tiny"], 0, 161)
     csv = pd.read_csv(project.data / "07_model_output" / "submissions" / "1412-demo.csv")
-    order = live_order(world, 161, 1412)
-    ids = world.ids(161, salt="1412")[order]
+    rows = live(world, 161, 1412)
+    order, ids = rows.order, rows.ids
     column = world.target_names.index("target_ender_60")
     truth = pd.Series(world.targets(161)[order, column].astype(float), index=ids, name="t")
     expected = float(numerai_corr(csv.set_index("id"), truth)["prediction"])
@@ -294,7 +294,7 @@ def test_the_server_scores_as_numerai_tools_does(project):
         client = Client(server.url, "v5.3", *demo.keys)
         scores = client.scores(client.models()["demo"])
     final = scores[(scores["displayName"] == "corr60") & (scores["day"] == 60)]
-    assert final["value"].iloc[0] == pytest.approx(expected, abs=1e-9)
+    assert final["value"].iloc[0] == pytest.approx(expected, abs=1e-7)  # the csv is read twice
 
 
 def test_registry_and_catalog_name_every_pipeline_and_entry(done):
@@ -313,12 +313,12 @@ def test_the_notebook_runs(done):
     (done.folder / "notebooks").mkdir(exist_ok=True)
     resources = {"metadata": {"path": str(done.folder / "notebooks")}}
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
-    last = notebook.cells[-1].outputs[0]["data"]["text/plain"]
-    assert "ensemble" in last
+    (result,) = [out for out in notebook.cells[-1].outputs if out.output_type == "execute_result"]
+    assert "ensemble" in result["data"]["text/plain"]
 
 
 def test_mlflow_away_loses_no_run(project):
-    project.local("parameters_tracking", {"tracking": {"uri": "sqlite:////nowhere/at/all/x.db"}})
+    project.local("parameters_tracking", {"tracking": {"uri": "sqlite:////dev/null/x.db"}})
     run = project.kedro("run", "--pipeline=ensemble")
     assert run.returncode == 0
     assert "took no run" in run.stderr

@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 from kedro.pipeline import Node, Pipeline
 
-from numerai_kedro.errors import ConfigurationError, Failed, NumeraiKedroError
+from numerai_kedro.errors import Failed, NumeraiKedroError
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.models import family
 from numerai_kedro.panel import EraPanel
@@ -58,11 +58,7 @@ def create_model_pipeline(name: str) -> Pipeline:
 
 def tune(folds: dict[str, Any], params: ModelParams, name: str) -> list[dict[str, Any]]:
     """Return the preset, in force from the first fold on."""
-    if params.preset not in params.presets:
-        raise ConfigurationError(
-            f'{name}: preset "{params.preset}" is not among {", ".join(sorted(params.presets))}.'
-        )
-    chosen = family(name).params_type.model_validate(params.presets[params.preset])
+    chosen = family(name).params_type.model_validate(params.chosen)
     first_fold = folds["judged"][0]["name"]
     return [{"first_fold": first_fold, "preset": params.preset, "params": chosen.model_dump()}]
 

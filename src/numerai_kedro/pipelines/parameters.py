@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 
 class Strict(BaseModel, extra="forbid", frozen=True):
@@ -41,6 +41,19 @@ class ModelParams(Strict):
     preset: str
     seed: int = Field(ge=0)
     presets: dict[str, dict[str, float | int | str]]
+
+    @model_validator(mode="after")
+    def _preset_is_there(self) -> ModelParams:
+        if self.preset not in self.presets:
+            raise ValueError(
+                f'preset "{self.preset}" is not among {", ".join(sorted(self.presets))}'
+            )
+        return self
+
+    @property
+    def chosen(self) -> dict[str, float | int | str]:
+        """Parameters of the preset that is in force."""
+        return self.presets[self.preset]
 
 
 class SubmissionParams(Strict):
