@@ -22,10 +22,10 @@ endif
 	$(BIN)/kedro run --pipeline=weekly
 
 test: setup  ## every test, as CI runs them
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 2 --dist loadfile
 
 quick: setup  ## the tests that take seconds
-	$(BIN)/pytest -n 2 -m "not slow" -q
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow" -q
 
 lint: setup  ## style and types
 	$(BIN)/ruff check .

@@ -10,7 +10,7 @@ from typing import Any
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
 
-from numerai_kedro.errors import ConfigurationError
+from numerai_kedro.errors import ConfigurationError, SubmissionError
 
 logger = logging.getLogger(__name__)
 
@@ -116,12 +116,21 @@ class SummaryHooks:
 
         summary = catalog.load("run_summary")
         print_summary(summary, catalog, time.time() - self._began)
-        closed = [
-            receipt["detail"]
-            for receipt in summary["receipts"].values()
-            if receipt["status"] in {"closed", "refused"}
-        ]
-        if closed:
-            from numerai_kedro.errors import SubmissionError
 
-            raise SubmissionError(" ".join(closed))
+
+class ReceiptHooks:
+    """A submission that should have been made and was not is no success."""
+
+    @hook_impl
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: Any) -> None:
+        """End with the sentence of every slot that a closed round or a refusal kept out."""
+        if "submission_receipt" not in pipeline.all_outputs():
+            return
+        number = catalog.load("round_info")["number"]
+        details = {
+            receipt["detail"]: None  # the same sentence for every slot is said once
+            for receipt in catalog.load("submission_receipt").values()
+            if receipt["round"] == number and receipt["status"] in {"closed", "refused"}
+        }
+        if details:
+            raise SubmissionError(" ".join(details))

@@ -2,11 +2,12 @@
 
 from kedro.config import OmegaConfigLoader
 
-from numerai_kedro.hooks import CatalogHooks, SummaryHooks, TrackingHooks
+from numerai_kedro.hooks import CatalogHooks, ReceiptHooks, SummaryHooks, TrackingHooks
 from numerai_kedro.session import WeeklySession
 
 SESSION_CLASS = WeeklySession
-HOOKS = (CatalogHooks(), TrackingHooks(), SummaryHooks())
+# Called from the last to the first: the receipts may end the run, after it was kept and shown.
+HOOKS = (ReceiptHooks(), CatalogHooks(), TrackingHooks(), SummaryHooks())
 CONFIG_LOADER_CLASS = OmegaConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

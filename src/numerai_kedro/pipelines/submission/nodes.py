@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from numerai_kedro.errors import NumeraiKedroError
+from numerai_kedro.errors import NumeraiKedroError, SubmissionError
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.pipelines.parameters import IngestionParams, SubmissionParams
 from numerai_kedro.statistics.scoring import percentile_rank
@@ -84,16 +84,13 @@ def _submit_slot(
                 "before 12:00 UTC: run the same command then."
             ),
         }
-    models = tournament.models()
-    if slot not in models:
-        return {
-            "status": "refused",
-            "detail": (
+    try:
+        models = tournament.models()
+        if slot not in models:
+            raise SubmissionError(
                 f'the account has no model "{slot}"; it has: {", ".join(sorted(models))} '
                 "(submission.slots in parameters_submission.yml)."
-            ),
-        }
-    try:
+            )
         return dict(tournament.submit(csv.encode(), models[slot], round_info["number"]))
     except NumeraiKedroError as error:
         return {"status": "refused", "detail": str(error)}
