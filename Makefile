@@ -1,7 +1,10 @@
 # The two commands: make weekly, make test. Everything else is for developing.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p && break; done)
+# The first that runs and is new enough; failing that python3, which is then told what is missing.
+PYTHON := $(or $(PYTHON),$(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && exit; \
+	done; command -v python3))
 BIN := .venv/bin
 # No telemetry, from any of the packages.
 export DO_NOT_TRACK := 1
