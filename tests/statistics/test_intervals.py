@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from numerai_kedro.statistics.intervals import degrees_of_freedom, mean_interval
+from numerai_kedro.statistics.intervals import degrees_of_freedom, mean_interval, short
 
 
 def overlapping_scores(rng: np.random.Generator, n_eras: int, overlap: int) -> np.ndarray:
@@ -47,6 +47,16 @@ def test_degrees_of_freedom_follow_the_design():
     assert degrees_of_freedom(60, 12) == 2
     assert degrees_of_freedom(353, 12) == 10
     assert degrees_of_freedom(120, 4) == 10
+
+
+def test_counts_and_zeros_are_written_as_they_are():
+    assert [short(120.0), short(-1e-9), short(0.5), short(-0.0123), short(1.3)] == [
+        "120",
+        ".0000",
+        ".5000",
+        "-.0123",
+        "1.3000",
+    ]
 
 
 def test_text_keeps_sign_and_four_decimals():

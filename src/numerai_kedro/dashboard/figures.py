@@ -49,6 +49,9 @@ def live_scores_figure(live_scores: pd.DataFrame) -> go.Figure:
         figure.add_annotation(
             text="no round has been scored yet", showarrow=False, xref="paper", yref="paper"
         )
+        figure.update_xaxes(visible=False)
+        figure.update_yaxes(visible=False)
+        figure.update_layout(height=120)
     return figure
 
 

@@ -15,6 +15,7 @@ import plotly.io
 from plotly.offline import get_plotlyjs
 
 from numerai_kedro.dashboard.summary import headline, summary_lines
+from numerai_kedro.statistics.intervals import short
 
 SCORES = (
     ("corr", "CORR"),
@@ -83,10 +84,11 @@ def _gate_table(decision: dict[str, Any]) -> str:
     body = ""
     for check in decision["checks"]:
         passed = check["passed"]
-        value = "–" if check["value"] is None else f"{check['value']:.4f}"
+        value = "–" if check["value"] is None else short(check["value"])
+        threshold = short(check["threshold"])
         body += (
             f"<tr><th>{escape(check['label'])}</th><td>{value}</td>"
-            f"<td>{escape(check['side'])} {check['threshold']:.4f}</td>"
+            f"<td>{escape(check['side'])} {threshold}</td>"
             f'<td class="{"good" if passed else "bad"}">{"✓ passed" if passed else "✗ missed"}</td>'
             "</tr>"
         )

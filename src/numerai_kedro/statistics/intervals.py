@@ -40,8 +40,11 @@ class Interval:
 
 
 def short(value: float) -> str:
-    """Four decimals without the leading zero, as scores are written."""
-    return f"{value:.4f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.4f}"
+    """Four decimals without the leading zero, as scores are written; counts as they are."""
+    if abs(value) >= 10 and value == int(value):
+        return str(int(value))
+    text = f"{value:.4f}".replace("-0.0000", "0.0000")
+    return text.replace("0.", ".", 1) if abs(value) < 1 else text
 
 
 def degrees_of_freedom(n_eras: int, overlap_eras: int) -> int:
