@@ -25,8 +25,8 @@ from scipy.stats import t as student_t
 from numerai_kedro.files import atomic_write, digest_bytes
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.models import family
-from numerai_kedro.panel import EraPanel, open_panel, write_panel
-from numerai_kedro.panel.convert import EraRows, ParquetEras
+from numerai_kedro.panel import EraPanel, EraRows, FeatureBlock, open_panel, write_panel
+from numerai_kedro.panel.convert import ParquetEras
 from numerai_kedro.panel.walk_forward import live_fit_eras
 from numerai_kedro.tournament.demo.publish import publish
 from numerai_kedro.tournament.demo.sizes import SIZES
@@ -132,12 +132,11 @@ def _permute(source: ParquetEras, seed: int):
 
 def _live_panel(folder: Path, world: World, era: int) -> EraPanel:
     features = world.features(era)
-    columns = [pa.array(np.ascontiguousarray(features[:, k])) for k in range(features.shape[1])]
     rows = EraRows(
         era=era,
         data_type="live",
         ids=pa.array(world.ids(era, salt="live")),
-        features=pa.record_batch(columns, names=list(world.feature_names)),
+        features=FeatureBlock.of(list(world.feature_names), features),
         targets=pa.record_batch([pa.nulls(len(features), pa.float32())], names=[TARGET]),
     )
     write_panel(folder / f"live-{era}", [rows])

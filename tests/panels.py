@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from numerai_kedro.panel import EraPanel, EraRows, open_panel, write_panel
+from numerai_kedro.panel import EraPanel, EraRows, FeatureBlock, open_panel, write_panel
 
 TARGETS = ("target_ender_20", "target_ender_60")
 BINS = np.array([0, 0.25, 0.5, 0.75, 1], dtype=np.float32)
@@ -22,12 +22,12 @@ def era_rows(
     target = BINS[np.searchsorted([0.05, 0.25, 0.75, 0.95], ranks, side="right")]
     if not resolved:
         target = np.full(n_rows, np.nan, dtype=np.float32)
-    columns = [pa.array(features[:, k].copy()) for k in range(n_features)]
+    names = [f"feature_{k}" for k in range(n_features)]
     return EraRows(
         era=era,
         data_type="validation",
         ids=pa.array([f"n{era:04d}{row:011d}" for row in range(n_rows)]),
-        features=pa.record_batch(columns, names=[f"feature_{k}" for k in range(n_features)]),
+        features=FeatureBlock.of(names, features),
         targets=pa.record_batch([pa.array(target)] * len(TARGETS), names=list(TARGETS)),
     )
 

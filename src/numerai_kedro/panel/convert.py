@@ -7,22 +7,32 @@ a memory map.
 from __future__ import annotations
 
 import difflib
+import itertools
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from numerai_kedro.errors import SchemaError
-from numerai_kedro.panel.segment import body_of, serialised
+from numerai_kedro.panel.ahead import ahead
+from numerai_kedro.panel.segment import FeatureBlock, int8_columns
 from numerai_kedro.panel.store import EraRows
 
 logger = logging.getLogger(__name__)
 
 BATCH_ROWS = 8_192
+# Each thread decodes columns of its own and frees what it took: Arrow's own threads hand buffers to
+# each other, and their memory goes back to the system and is asked for again.
+N_DECODERS = min(4, os.cpu_count() or 1)
+LEAST_COLUMNS = 100
 MISSING = 2  # Numerai's own stand-in for a missing feature: the middle bin
 LARGEST = 4
 MEND = "delete the file and run kedro run --pipeline=ingestion to download it again"
@@ -68,31 +78,54 @@ class ParquetEras:
                 previous = rows.era
                 yield rows
 
-    def _eras_of(self, path: Path) -> Iterator[list[pa.RecordBatch]]:
-        """Yield the slices of one era after another."""
-        file = pq.ParquetFile(path, memory_map=True, pre_buffer=False)
-        columns = ["era", "id", *self._data_type(file), *self.features, *self.targets]
-        pending: list[pa.RecordBatch] = []
-        for batch in _decoded(path, file.iter_batches(BATCH_ROWS, columns=columns)):
-            eras = batch.column("era").to_numpy(zero_copy_only=False)
-            borders = np.flatnonzero(eras[1:] != eras[:-1]) + 1
-            for begin, end in zip([0, *borders], [*borders, len(eras)], strict=True):
-                if pending and pending[0].column("era")[0].as_py() != eras[begin]:
-                    yield pending
-                    pending = []
-                pending.append(batch.slice(begin, end - begin))
+    def _eras_of(self, path: Path) -> Iterator[list[_Piece]]:
+        """Yield the pieces of one era after another."""
+        pending: list[_Piece] = []
+        for piece in self._pieces_of(path):
+            if pending and pending[0].era != piece.era:
+                yield pending
+                pending = []
+            pending.append(piece)
         if pending:
             yield pending
 
-    def _rows(self, path: Path, pieces: list[pa.RecordBatch], previous: int) -> EraRows:
-        text = pieces[0].column("era")[0].as_py()
+    def _pieces_of(self, path: Path) -> Iterator[_Piece]:
+        """Cut what was decoded where eras change."""
+        with ExitStack() as stack:
+            rest = stack.enter_context(ahead(self._rest_of(path)))
+            parts = [
+                stack.enter_context(ahead(_features_of(path, names))) for names in self._parts()
+            ]
+            for batch, *columns in zip(rest, *parts, strict=True):
+                eras = batch.column("era").to_numpy(zero_copy_only=False)
+                borders = np.flatnonzero(eras[1:] != eras[:-1]) + 1
+                for begin, end in zip([0, *borders], [*borders, len(eras)], strict=True):
+                    yield _Piece(
+                        eras[begin],
+                        batch.slice(begin, end - begin),
+                        [part[:, begin:end] for part in columns],
+                    )
+
+    def _parts(self) -> list[list[str]]:
+        """Features, shared out over the threads that decode."""
+        n_parts = max(1, min(N_DECODERS, len(self.features) // LEAST_COLUMNS))
+        borders = np.linspace(0, len(self.features), n_parts + 1).astype(int)
+        return [self.features[a:b] for a, b in itertools.pairwise(borders)]
+
+    def _rest_of(self, path: Path) -> Iterator[pa.RecordBatch]:
+        file = pq.ParquetFile(path, memory_map=True, pre_buffer=False)
+        data_type = ["data_type"] if "data_type" in file.schema_arrow.names else []
+        return _batches(path, file, ["era", "id", *data_type, *self.targets])
+
+    def _rows(self, path: Path, pieces: list[_Piece], previous: int) -> EraRows:
+        text = pieces[0].era
         era = self._parse(path, text)
         if era <= previous:
             raise SchemaError(
                 f'{path}: era "{text}" comes after era {previous:04d}; eras must be in order and '
                 f"in one piece each; {MEND}."
             )
-        batch = pieces[0] if len(pieces) == 1 else pa.concat_batches(pieces)
+        batch = pa.concat_batches([piece.rest for piece in pieces])
         ids = batch.column("id")
         distinct = pc.count_distinct(ids, mode="all").as_py()
         if ids.null_count or distinct != len(ids):
@@ -100,7 +133,7 @@ class ParquetEras:
                 f'{path}: column "id" repeats itself in era "{text}" '
                 f"({len(ids) - distinct} rows); {MEND}."
             )
-        features = self._checked_features(path, text, batch)
+        features = self._features(path, text, pieces, len(ids))
         targets = batch.select(self.targets)
         for name in self.targets:
             self._check_target(path, text, name, targets.column(name))
@@ -114,23 +147,23 @@ class ParquetEras:
         except SchemaError as error:
             raise SchemaError(f"{path}: {error.message}") from None
 
-    def _checked_features(self, path: Path, era: str, batch: pa.RecordBatch) -> pa.RecordBatch:
-        features = batch.select(self.features)
-        if any(column.null_count for column in features.columns):
-            n_missing = sum(column.null_count for column in features.columns)
-            logger.warning("%s: era %s: %d missing feature values become 2", path, era, n_missing)
-            filled = [column.fill_null(MISSING) for column in features.columns]
-            features = pa.RecordBatch.from_arrays(filled, names=self.features)
-        plain = serialised(features)
-        body = body_of(plain)
+    def _features(self, path: Path, era: str, pieces: list[_Piece], n_rows: int) -> FeatureBlock:
+        block = FeatureBlock.empty(self.features, n_rows)
+        row = 0
+        for piece in pieces:
+            column = 0
+            for part in piece.features:
+                n_columns, n_more = part.shape
+                block.columns[column : column + n_columns, row : row + n_more] = part
+                column += n_columns
+            row += piece.rest.num_rows
         # As unsigned bytes, a negative value is large: one pass finds both ends.
-        if body is not None and body.view(np.uint8).max(initial=0) > LARGEST:
-            self._name_wrong_feature(path, era, plain)
-        return plain
+        if block.columns.view(np.uint8).max(initial=0) > LARGEST:
+            self._name_wrong_feature(path, era, block)
+        return block
 
-    def _name_wrong_feature(self, path: Path, era: str, batch: pa.RecordBatch) -> None:
-        for name, column in zip(batch.schema.names, batch.columns, strict=True):
-            values = column.to_numpy(zero_copy_only=False)
+    def _name_wrong_feature(self, path: Path, era: str, block: FeatureBlock) -> None:
+        for name, values in zip(block.names, block.columns, strict=True):
             wrong = values[(values < 0) | (values > LARGEST)]
             if len(wrong):
                 raise SchemaError(
@@ -147,15 +180,39 @@ class ParquetEras:
                 f"targets lie in [0, 1]; {MEND}."
             )
 
-    @staticmethod
-    def _data_type(file: pq.ParquetFile) -> list[str]:
-        return ["data_type"] if "data_type" in file.schema_arrow.names else []
+
+@dataclass(frozen=True)
+class _Piece:
+    """Rows of one era out of one batch; features as int8[n_columns, n_rows] by part."""
+
+    era: str
+    rest: pa.RecordBatch
+    features: list[npt.NDArray[np.int8]]
 
 
-def _decoded(path: Path, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Pass batches on; a page that cannot be decoded becomes a sentence."""
+def _features_of(path: Path, names: list[str]) -> Iterator[npt.NDArray[np.int8]]:
+    """Decode some features: int8[n_columns, n_rows] batch by batch, without nulls."""
+    n_missing = 0
+    for batch in _batches(path, pq.ParquetFile(path, memory_map=True, pre_buffer=False), names):
+        columns = _columns(batch)
+        if columns is None:
+            n_missing += sum(column.null_count for column in batch.columns)
+            filled = [column.fill_null(MISSING) for column in batch.columns]
+            columns = np.stack([column.to_numpy() for column in filled])
+        yield columns[:, : batch.num_rows]
+    if n_missing:
+        logger.warning("%s: %d missing feature values became %d", path, n_missing, MISSING)
+
+
+def _columns(batch: pa.RecordBatch) -> npt.NDArray[np.int8] | None:
+    message = pa.ipc.read_message(batch.serialize())
+    return int8_columns(message, batch.num_columns, batch.num_rows)
+
+
+def _batches(path: Path, file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Decode in the calling thread; a page that cannot be decoded becomes a sentence."""
     try:
-        yield from batches
+        yield from file.iter_batches(BATCH_ROWS, columns=columns, use_threads=False)
     except (pa.ArrowInvalid, OSError) as error:
         first = str(error).splitlines()[0]
         raise SchemaError(f"{path}: cannot be decoded ({first}); {MEND}.") from None

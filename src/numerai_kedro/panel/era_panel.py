@@ -13,7 +13,13 @@ import pyarrow as pa
 
 from numerai_kedro.errors import PanelError
 from numerai_kedro.files import digest_bytes, digest_json
-from numerai_kedro.panel.segment import body_of, matrix_of, open_segment
+from numerai_kedro.panel.segment import (
+    FeatureBlock,
+    feature_schema,
+    int8_columns,
+    read_message,
+    rows_schema,
+)
 from numerai_kedro.panel.store import read_index
 
 
@@ -55,7 +61,7 @@ class EraPanel:
         self._index = index
         self._entries = {entry["era"]: entry for entry in index["eras"]}
         self._columns = {name: number for number, name in enumerate(index["features"])}
-        self._verified: set[tuple[str, int]] = set()
+        self._verified: set[tuple[str | int, ...]] = set()
         self.feature_names = list(feature_names)
         self.target_names = list(index["targets"])
         self.eras = np.array(list(self._entries), dtype=np.int64)
@@ -102,7 +108,7 @@ class EraPanel:
 
         A selection of features that is no regular slice of the file's columns is a copy.
         """
-        matrix = matrix_of(self._feature_batch(era))
+        matrix = self._block(era).matrix
         numbers = np.array([self._columns[name] for name in self.feature_names], dtype=np.intp)
         if len(numbers) == matrix.shape[1] and (numbers == np.arange(len(numbers))).all():
             return matrix
@@ -113,12 +119,9 @@ class EraPanel:
 
     def arrow(self) -> pa.Table:
         """Table of the selected features, memory-mapped, one chunk an era."""
-        schema = pa.schema([pa.field(n, pa.int8(), nullable=False) for n in self.feature_names])
-        batches = [
-            self._feature_batch(int(era)).select(self.feature_names).cast(schema)
-            for era in self.eras
-        ]
-        return pa.Table.from_batches(batches, schema=schema)
+        chosen = [self._columns[name] for name in self.feature_names]
+        batches = [self._block(int(era)).batch(chosen) for era in self.eras]
+        return pa.Table.from_batches(batches, schema=feature_schema(tuple(self.feature_names)))
 
     def batches(self, max_rows: int) -> Iterator[tuple[slice, npt.NDArray[np.float64]]]:
         """Yield (rows, float64[rows, n_features]) of at most `max_rows`, never across eras."""
@@ -169,20 +172,27 @@ class EraPanel:
         ]
         return digest_json([self._index["features"], self.feature_names, list(targets), eras])
 
-    def _feature_batch(self, era: int) -> pa.RecordBatch:
-        entry = self._entry(era)
-        name, number = entry["features_at"]
-        batch = open_segment(self.folder / name).batch(number)
-        if (name, number) not in self._verified:
-            body = body_of(batch)
-            content = matrix_of(batch).tobytes() if body is None else body.data
-            self._verify(entry, "features", content, entry["features_digest"])
-            self._verified.add((name, number))
-        return batch
+    def _block(self, era: int) -> FeatureBlock:
+        entry, names = self._entry(era), self._index["features"]
+        message = read_message(self.folder, entry["features_at"])
+        columns = int8_columns(message, len(names), entry["n_rows"])
+        if columns is None:
+            raise PanelError(self._flipped(entry, "features"))
+        block = FeatureBlock(names, entry["n_rows"], columns)
+        place = tuple(entry["features_at"])
+        if place not in self._verified:
+            if block.digest != entry["features_digest"]:
+                raise PanelError(self._flipped(entry, "features"))
+            self._verified.add(place)
+        return block
 
     def _row_batch(self, era: int) -> pa.RecordBatch:
-        name, number = self._entry(era)["rows_at"]
-        return open_segment(self.folder / name).batch(number)
+        entry = self._entry(era)
+        message = read_message(self.folder, entry["rows_at"])
+        try:
+            return pa.ipc.read_record_batch(message, rows_schema(self.target_names))
+        except (OSError, pa.ArrowInvalid):
+            raise PanelError(self._flipped(entry, "ids and targets")) from None
 
     def _ids_of(self, entry: dict[str, Any]) -> list[str]:
         column = self._row_batch(entry["era"]).column("id")
@@ -206,9 +216,7 @@ class EraPanel:
         except KeyError:
             raise PanelError(f"{self.folder}: era {era:04d} is not among those selected.") from None
 
-    def _verify(
-        self, entry: dict[str, Any], what: str, content: bytes | memoryview, digest: str
-    ) -> None:
+    def _verify(self, entry: dict[str, Any], what: str, content: bytes, digest: str) -> None:
         if digest_bytes(content) != digest:
             raise PanelError(self._flipped(entry, what))
 

@@ -1,111 +1,163 @@
 """One segment of a panel: an uncompressed Arrow IPC file with one record batch an era.
 
-Inside a batch of non-nullable int8 columns the buffers lie one after another at a fixed stride, so
-an era's matrix is a strided view of the memory map, and one pass over its body hashes it.
+The panel's index knows where each batch lies. Features lie column after column, each padded to 8
+bytes: an era's matrix is a strided view of the memory map, and one pass over it hashes it.
 """
 
 from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from numerai_kedro.errors import PanelError
-from numerai_kedro.files import atomic_write
+from numerai_kedro.files import atomic_path, digest_bytes
 
 # Segments grow by many small buffers; one system call for each would take longer than the copy.
 WRITE_BUFFER_BYTES = 32 << 20
 
+FILE_HEAD = b"ARROW1\0\0"
+Place: TypeAlias = list[str | int]  # file, offset, length
 
-class Segment:
-    """A segment opened for reading; batches are views of the file."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            with pa.memory_map(str(path)) as mapped:
-                self._bytes = mapped.read_buffer()
-            self._reader = pa.ipc.open_file(self._bytes)
-        except (OSError, pa.ArrowInvalid):
-            raise PanelError(
-                f"{path}: missing or torn; delete {path.parent} and run "
-                "kedro run --pipeline=ingestion to build it again."
-            ) from None
+@dataclass(frozen=True)
+class FeatureBlock:
+    """Features of one era in the layout of a segment.
 
-    def batch(self, number: int) -> pa.RecordBatch:
-        """Return record batch `number`; no copy."""
-        try:
-            return self._reader.get_batch(number)
-        except (pa.ArrowInvalid, pa.ArrowIndexError, OSError):
-            raise PanelError(
-                f"{self.path}: batch {number} cannot be read; delete {self.path.parent} and run "
-                "kedro run --pipeline=ingestion to build it again."
-            ) from None
+    Parameters
+    ----------
+    names : sequence of str
+    n_rows : int
+    columns : int8[n_features, n_rows + padding]
+        Contiguous; the padding is zero.
+    """
+
+    names: Sequence[str]
+    n_rows: int
+    columns: npt.NDArray[np.int8]
+
+    @classmethod
+    def empty(cls, names: Sequence[str], n_rows: int) -> FeatureBlock:
+        """A block to be filled, but for its padding."""
+        columns = np.empty((len(names), padded(n_rows)), dtype=np.int8)
+        columns[:, n_rows:] = 0
+        return cls(names, n_rows, columns)
+
+    @classmethod
+    def of(cls, names: Sequence[str], matrix: npt.NDArray[np.int8]) -> FeatureBlock:
+        """Copy int8[n_rows, n_features]."""
+        block = cls.empty(names, len(matrix))
+        block.columns[:, : len(matrix)] = matrix.T
+        return block
+
+    @property
+    def matrix(self) -> npt.NDArray[np.int8]:
+        """int8[n_rows, n_features], a view that cannot be written to."""
+        view = self.columns[:, : self.n_rows].T
+        view.flags.writeable = False
+        return view
+
+    @property
+    def digest(self) -> str:
+        """Of all columns, padding included."""
+        return digest_bytes(self.columns.data)
+
+    def batch(self, chosen: Sequence[int] | None = None) -> pa.RecordBatch:
+        """All columns, or those at some positions, as Arrow; no copy."""
+        wanted = range(len(self.names)) if chosen is None else chosen
+        body, stride = pa.py_buffer(self.columns), self.columns.shape[1]
+        arrays = [
+            pa.Array.from_buffers(
+                pa.int8(), self.n_rows, [None, body.slice(k * stride, stride)], null_count=0
+            )
+            for k in wanted
+        ]
+        schema = feature_schema(tuple(self.names[k] for k in wanted))
+        return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def padded(n_rows: int) -> int:
+    """Bytes of an int8 column in an Arrow message."""
+    return -(-n_rows // 8) * 8
+
+
+@functools.lru_cache(maxsize=8)
+def feature_schema(names: tuple[str, ...]) -> pa.Schema:
+    """int8 columns without nulls."""
+    return pa.schema([pa.field(name, pa.int8(), nullable=False) for name in names])
+
+
+def rows_schema(targets: Sequence[str]) -> pa.Schema:
+    """Ids and float32 targets."""
+    return pa.schema([("id", pa.string()), *[(name, pa.float32()) for name in targets]])
+
+
+def int8_columns(message: pa.Message, n_columns: int, n_rows: int) -> npt.NDArray[np.int8] | None:
+    """View a message of int8 columns as int8[n_columns, padded rows]; None where it has nulls."""
+    if message.body.size != n_columns * padded(n_rows):
+        return None
+    return np.frombuffer(message.body, dtype=np.int8).reshape(n_columns, padded(n_rows))
+
+
+def read_message(folder: Path, place: Place) -> pa.Message:
+    """The message at `place`, as views of the file.
+
+    Raises
+    ------
+    PanelError
+        The file is missing, or no whole message lies there.
+    """
+    name, offset, length = str(place[0]), int(place[1]), int(place[2])
+    try:
+        return pa.ipc.read_message(_map(folder / name).slice(offset, length))
+    except (OSError, pa.ArrowInvalid, pa.ArrowIndexError, EOFError):
+        raise PanelError(
+            f"{folder / name}: missing or torn; delete {folder} and run "
+            "kedro run --pipeline=ingestion to build it again."
+        ) from None
 
 
 @functools.lru_cache(maxsize=64)
-def open_segment(path: Path) -> Segment:
-    """Open a segment once a process: a segment's file never changes under its name."""
-    return Segment(path)
-
-
-def matrix_of(batch: pa.RecordBatch) -> npt.NDArray[np.int8]:
-    """View a batch of int8 columns as int8[n_rows, n_columns]; a copy where strides differ."""
-    body = body_of(batch)
-    if body is None:
-        return np.column_stack([column.to_numpy() for column in batch.columns])
-    stride = len(body) // batch.num_columns
-    view = body.reshape(batch.num_columns, stride)[:, : batch.num_rows].T
-    view.flags.writeable = False
-    return view
-
-
-def body_of(batch: pa.RecordBatch) -> npt.NDArray[np.int8] | None:
-    """The bytes of all columns, padding included, as one view; None where they are not regular."""
-    buffers = [column.buffers()[1] for column in batch.columns]
-    if not buffers or any(column.offset for column in batch.columns):
-        return None
-    addresses = np.array([buffer.address for buffer in buffers], dtype=np.int64)
-    strides = np.unique(np.diff(addresses))
-    if len(strides) > 1 or (len(strides) == 1 and strides[0] < batch.num_rows):
-        return None
-    stride = int(strides[0]) if len(strides) else batch.num_rows
-    first = buffers[0]
-    whole = pa.foreign_buffer(first.address, stride * len(buffers), base=batch)
-    return np.frombuffer(whole, dtype=np.int8)
-
-
-def serialised(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Lay a batch out in memory exactly as a segment holds it: regular, padding zeroed."""
-    return pa.ipc.read_record_batch(batch.serialize(), batch.schema)
+def _map(path: Path) -> pa.Buffer:
+    """Map a segment once a process: a segment's file never changes under its name."""
+    with pa.memory_map(str(path)) as mapped:
+        return mapped.read_buffer()
 
 
 class SegmentWriter:
     """Appends batches; what it wrote becomes a file when the block of `new_segment` ends."""
 
-    def __init__(self, writer: pa.RecordBatchFileWriter) -> None:
-        self._writer = writer
-        self.n_batches = 0
+    def __init__(self, name: str, schema: pa.Schema, sink: pa.BufferedOutputStream) -> None:
+        self._name, self._sink = name, sink
+        self._writer = pa.ipc.new_file(sink, schema)
+        self._end = len(FILE_HEAD) + schema.serialize().size  # written with the first batch
 
-    def append(self, batch: pa.RecordBatch) -> int:
-        """Write one batch; returns its number."""
+    def append(self, batch: pa.RecordBatch) -> Place:
+        """Write one batch; returns its place."""
         self._writer.write_batch(batch)
-        self.n_batches += 1
-        return self.n_batches - 1
+        offset, self._end = self._end, self._sink.tell()
+        return [self._name, offset, self._end - offset]
+
+    def close(self) -> None:
+        """Write the footer."""
+        self._writer.close()
 
 
 @contextmanager
 def new_segment(path: str | os.PathLike[str], schema: pa.Schema) -> Iterator[SegmentWriter]:
     """Write a segment under a temporary name; a kill leaves no file under `path`."""
     with (
-        atomic_write(path) as handle,
-        pa.BufferedOutputStream(pa.PythonFile(handle, "w"), WRITE_BUFFER_BYTES) as sink,
-        pa.ipc.new_file(sink, schema) as writer,
+        atomic_path(path) as partial,
+        pa.OSFile(str(partial), "w") as file,
+        pa.BufferedOutputStream(file, WRITE_BUFFER_BYTES) as sink,
+        closing(SegmentWriter(Path(path).name, schema, sink)) as writer,
     ):
-        yield SegmentWriter(writer)
+        yield writer

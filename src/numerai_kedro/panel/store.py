@@ -12,24 +12,21 @@ the old panel readable.
 from __future__ import annotations
 
 import json
-import queue
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Sized
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from numerai_kedro.errors import LabelFrontierError, PanelError
+from numerai_kedro.errors import LabelFrontierError
 from numerai_kedro.files import atomic_write, digest_bytes
-from numerai_kedro.panel.segment import SegmentWriter, body_of, new_segment, serialised
+from numerai_kedro.panel.segment import FeatureBlock, Place, SegmentWriter, new_segment, rows_schema
 
-FORMAT = 1
+FORMAT = 2
 INDEX = "index.json"
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class EraRows:
     data_type
         ``train``, ``validation``, ``test`` or ``live``.
     ids : string array, [n_rows]
-    features : RecordBatch of int8 columns, no nulls
+    features : FeatureBlock
     targets : RecordBatch of float32 columns
         NaN or null where not resolved; may have no column.
     """
@@ -51,7 +48,7 @@ class EraRows:
     era: int
     data_type: str
     ids: pa.Array
-    features: pa.RecordBatch
+    features: FeatureBlock
     targets: pa.RecordBatch
 
 
@@ -103,7 +100,7 @@ def write_panel(
     folder : path
         Made if need be; the panel in it stays readable until the new one is whole.
     source : iterable of EraRows
-        Eras increasing; read in a thread of its own, one era ahead.
+        Eras increasing.
     progress : callable
         Gets (eras so far, eras in all or 0).
 
@@ -120,10 +117,9 @@ def write_panel(
     total = len(source) if isinstance(source, Sized) else 0
     with ExitStack() as stack:
         update = _Update(folder, old, number, stack)
-        with _ahead(source) as blocks:
-            for done, rows in enumerate(blocks, start=1):
-                update.add(rows)
-                progress(done, total)
+        for done, rows in enumerate(source, start=1):
+            update.add(rows)
+            progress(done, total)
         update.check_frontier()
     with atomic_write(folder / INDEX) as handle:
         handle.write(json.dumps(update.index).encode())
@@ -161,13 +157,12 @@ class _Update:
             self._begin(rows)
         old = self._old_eras.get(rows.era, {})
         targets = _plain_targets(rows.targets)
-        features = serialised(_plain_features(rows.features))
         entry = {
             "era": rows.era,
             "n_rows": len(rows.ids),
             "data_type": rows.data_type,
             "ids_digest": digest_bytes(_bytes_of(rows.ids)),
-            "features_digest": digest_bytes(_body(features).data),
+            "features_digest": rows.features.digest,
             "targets_digest": {
                 name: digest_bytes(_bytes_of(targets.column(name))) for name in targets.schema.names
             },
@@ -181,7 +176,7 @@ class _Update:
         same_features = same_ids and old.get("features_digest") == entry["features_digest"]
         same_targets = same_ids and old.get("targets_digest") == entry["targets_digest"]
         entry["features_at"] = (
-            old["features_at"] if same_features else self._append("features", features)
+            old["features_at"] if same_features else self._append("features", rows.features.batch())
         )
         entry["rows_at"] = (
             old["rows_at"] if same_targets else self._append("rows", _rows_batch(rows.ids, targets))
@@ -204,19 +199,17 @@ class _Update:
                 )
 
     def _begin(self, rows: EraRows) -> None:
-        self.index["features"] = list(rows.features.schema.names)
+        self.index["features"] = list(rows.features.names)
         self.index["targets"] = list(rows.targets.schema.names)
         old = self._old
         if old and all(old[part] == self.index[part] for part in ("features", "targets")):
             self._old_eras = {entry["era"]: entry for entry in old["eras"]}
 
-    def _append(self, kind: str, batch: pa.RecordBatch) -> list[Any]:
-        name = f"{kind}-{self.number}.arrow"
+    def _append(self, kind: str, batch: pa.RecordBatch) -> Place:
         if kind not in self._writers:
-            self._writers[kind] = self.stack.enter_context(
-                new_segment(self.folder / name, batch.schema)
-            )
-        return [name, self._writers[kind].append(batch)]
+            path = self.folder / f"{kind}-{self.number}.arrow"
+            self._writers[kind] = self.stack.enter_context(new_segment(path, batch.schema))
+        return self._writers[kind].append(batch)
 
     def _count(self, era: int, was_there: bool, same_features: bool, same_targets: bool) -> None:
         if not was_there:
@@ -227,11 +220,6 @@ class _Update:
             self.change.features.append(era)
         if not same_targets:
             self.change.targets.append(era)
-
-
-def _plain_features(batch: pa.RecordBatch) -> pa.RecordBatch:
-    fields = [pa.field(name, pa.int8(), nullable=False) for name in batch.schema.names]
-    return pa.RecordBatch.from_arrays(batch.columns, schema=pa.schema(fields))
 
 
 def _plain_targets(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -246,15 +234,8 @@ def _plain_targets(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 def _rows_batch(ids: pa.Array, targets: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(
-        [ids.cast(pa.string()), *targets.columns], names=["id", *targets.schema.names]
+        [ids.cast(pa.string()), *targets.columns], schema=rows_schema(targets.schema.names)
     )
-
-
-def _body(batch: pa.RecordBatch) -> np.ndarray:
-    body = body_of(batch)
-    if body is None:
-        raise PanelError("a serialised batch is not regular: this version of Arrow is not known.")
-    return body
 
 
 def _bytes_of(column: pa.Array) -> bytes:
@@ -282,46 +263,3 @@ def _delete_orphans(folder: Path, index: dict[str, Any]) -> None:
     for path in folder.glob("*-*.arrow*"):
         if path.name not in used:
             path.unlink()
-
-
-class _ahead:
-    """Read an iterable in a thread, one item ahead: decoding overlaps hashing and writing."""
-
-    def __init__(self, source: Iterable[Item]) -> None:
-        self._source = source
-        self._items: queue.Queue[tuple[str, Any]] = queue.Queue(maxsize=1)
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._read, daemon=True)
-
-    def __enter__(self) -> Iterator[Any]:
-        self._thread.start()
-        return self._iterate()
-
-    def __exit__(self, *error: object) -> None:
-        self._stopped.set()
-        while self._thread.is_alive():
-            try:
-                self._items.get(timeout=0.05)
-            except queue.Empty:
-                continue
-        self._thread.join()
-
-    def _iterate(self) -> Iterator[Any]:
-        while True:
-            kind, value = self._items.get()
-            if kind == "end":
-                return
-            if kind == "error":
-                raise value
-            yield value
-
-    def _read(self) -> None:
-        try:
-            for item in self._source:
-                self._items.put(("item", item))
-                if self._stopped.is_set():
-                    return
-        except BaseException as error:  # noqa: BLE001 - handed to the thread that asked
-            self._items.put(("error", error))
-        else:
-            self._items.put(("end", None))
