@@ -5,10 +5,12 @@ Imports `errors` only. Nothing else in the project opens a lasting file for writ
 
 from numerai_kedro.files.atomic import atomic_folder, atomic_path, atomic_write
 from numerai_kedro.files.digests import digest_bytes, digest_file, digest_json
+from numerai_kedro.files.direct import DirectWriter
 from numerai_kedro.files.download import RemoteFile, fetch
 from numerai_kedro.files.locks import folder_lock
 
 __all__ = [
+    "DirectWriter",
     "RemoteFile",
     "atomic_folder",
     "atomic_path",

@@ -19,10 +19,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from numerai_kedro.errors import PanelError
-from numerai_kedro.files import atomic_path, digest_bytes
+from numerai_kedro.files import DirectWriter, atomic_path, digest_bytes
 
 # Segments grow by many small buffers; one system call for each would take longer than the copy.
-WRITE_BUFFER_BYTES = 32 << 20
+WRITE_BUFFER_BYTES = 4 << 20
 
 FILE_HEAD = b"ARROW1\0\0"
 Place: TypeAlias = list[str | int]  # file, offset, length
@@ -156,8 +156,8 @@ def new_segment(path: str | os.PathLike[str], schema: pa.Schema) -> Iterator[Seg
     """Write a segment under a temporary name; a kill leaves no file under `path`."""
     with (
         atomic_path(path) as partial,
-        pa.OSFile(str(partial), "w") as file,
-        pa.BufferedOutputStream(file, WRITE_BUFFER_BYTES) as sink,
+        closing(DirectWriter(partial)) as file,
+        pa.BufferedOutputStream(pa.PythonFile(file, "w"), WRITE_BUFFER_BYTES) as sink,
         closing(SegmentWriter(Path(path).name, schema, sink)) as writer,
     ):
         yield writer
