@@ -159,7 +159,7 @@ def test_a_slot_with_a_pickle_and_one_that_is_not_there_are_named_and_do_not_sto
     run = project.kedro("run", "--pipeline=weekly", **KEYS)
     text = sentence(run)
     assert "holds an uploaded pickle" in text
-    assert 'the account has no model "nobody"' in text
+    assert 'the account has no such model: "nobody"; it has:' in text
     statuses = {receipt["slot"]: receipt["status"] for receipt in project.receipts().values()}
     assert statuses["demo"] == "accepted"
     assert statuses[pickle] == statuses["nobody"] == "refused"

@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from numerai_kedro.errors import SubmissionError
+from numerai_kedro.errors import (
+    CredentialsError,
+    NumeraiKedroError,
+    RoundClosed,
+    SubmissionError,
+    TournamentRefused,
+    TournamentUnreachable,
+)
 
 COLUMNS = ["id", "prediction"]
 MIN_STD = 1e-3
@@ -22,12 +29,8 @@ class BlockReason(StrEnum):
 
     GATE = "the gate said no"
     SWITCHED_OFF = "uploading is switched off (submission.upload)"
-    NO_SLOT = "no model slot is named (submission.slots)"
-    NO_PREDICTIONS = "there are no predictions for the slot"
     ROUND_CLOSED = "no round is open for submissions"
-    ROUND_TURNED = "the round changed while the run went on; its predictions are for the old ids"
     UNKNOWN_MODEL = "the account has no such model"
-    HOLDS_PICKLE = "the model holds an uploaded pickle, which submits by itself"
     COLUMNS_WRONG = "the columns are not id, prediction"
     IDS_MISSING = "live ids are missing"
     IDS_EXTRA = "ids that are not live in this round"
@@ -42,15 +45,33 @@ class BlockReason(StrEnum):
     UNREACHABLE = "the tournament did not answer"
 
 
+REASON_OF: dict[type[NumeraiKedroError], BlockReason] = {
+    RoundClosed: BlockReason.ROUND_CLOSED,
+    CredentialsError: BlockReason.NO_KEYS,
+    TournamentRefused: BlockReason.REFUSED,
+    TournamentUnreachable: BlockReason.UNREACHABLE,
+}
+
+
 class RuleBroken(SubmissionError):
     """A `SubmissionError` that also carries which rule it is."""
 
-    def __init__(self, reason: BlockReason, found: str) -> None:
-        super().__init__(
-            f"submission: {reason.value}: {found}. Nothing was uploaded; run the ensemble pipeline "
-            "again on this round's live data."
-        )
+    def __init__(
+        self,
+        reason: BlockReason,
+        found: str,
+        mend: str = "run the ensemble pipeline again on this round's live data",
+    ) -> None:
+        super().__init__(f"submission: {reason.value}: {found}. Nothing was uploaded; {mend}.")
         self.reason = reason
+
+
+def reason_of(error: NumeraiKedroError) -> BlockReason:
+    """The reason in an error that came instead of a receipt."""
+    if isinstance(error, RuleBroken):
+        return error.reason
+    kinds = (reason for kind, reason in REASON_OF.items() if isinstance(error, kind))
+    return next(kinds, BlockReason.REFUSED)
 
 
 def validate_submission(live_ids: pd.Series, frame: pd.DataFrame) -> None:

@@ -7,14 +7,29 @@ from typing import Any
 
 import pandas as pd
 
-from numerai_kedro.errors import NumeraiKedroError, SubmissionError
+from numerai_kedro.errors import NumeraiKedroError
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.pipelines.parameters import IngestionParams, SubmissionParams
 from numerai_kedro.statistics.scoring import percentile_rank
 from numerai_kedro.tournament.client import Client
-from numerai_kedro.tournament.submission import to_csv, validate_submission
+from numerai_kedro.tournament.submission import (
+    BlockReason,
+    RuleBroken,
+    reason_of,
+    to_csv,
+    validate_submission,
+)
 
 logger = logging.getLogger(__name__)
+
+HOW_TO_UPLOAD = (
+    "the csv is written, nothing was uploaded; to upload, name your model in submission.slots and "
+    "set submission.upload: true (parameters_submission.yml)."
+)
+WHEN_ROUNDS_OPEN = (
+    "no round is open, so nothing was uploaded; rounds open Tuesday to Saturday, not before 12:00 "
+    "UTC: run the same command then."
+)
 
 
 def write(
@@ -67,30 +82,23 @@ def _submit_slot(
 ) -> dict[str, Any]:
     if not decision["passed"]:
         detail = "; ".join(decision["reasons"]) + ". Nothing was uploaded."
-        return {"status": "blocked", "detail": f"Not submitted: {detail}"}
+        return _not_submitted("blocked", BlockReason.GATE, f"Not submitted: {detail}")
     if not switched_on:
-        return {
-            "status": "written",
-            "detail": (
-                "the csv is written, nothing was uploaded; to upload, name your model in "
-                "submission.slots and set submission.upload: true (parameters_submission.yml)."
-            ),
-        }
+        return _not_submitted("written", BlockReason.SWITCHED_OFF, HOW_TO_UPLOAD)
     if not round_info["is_open"]:
-        return {
-            "status": "closed",
-            "detail": (
-                "no round is open, so nothing was uploaded; rounds open Tuesday to Saturday, not "
-                "before 12:00 UTC: run the same command then."
-            ),
-        }
+        return _not_submitted("closed", BlockReason.ROUND_CLOSED, WHEN_ROUNDS_OPEN)
     try:
         models = tournament.models()
         if slot not in models:
-            raise SubmissionError(
-                f'the account has no model "{slot}"; it has: {", ".join(sorted(models))} '
-                "(submission.slots in parameters_submission.yml)."
+            raise RuleBroken(
+                BlockReason.UNKNOWN_MODEL,
+                f'"{slot}"; it has: {", ".join(sorted(models))}',
+                mend="name one of them in submission.slots (parameters_submission.yml)",
             )
         return dict(tournament.submit(csv.encode(), models[slot], round_info["number"]))
     except NumeraiKedroError as error:
-        return {"status": "refused", "detail": str(error)}
+        return _not_submitted("refused", reason_of(error), str(error))
+
+
+def _not_submitted(status: str, reason: BlockReason, detail: str) -> dict[str, Any]:
+    return {"status": status, "reason": reason.value, "detail": detail}
