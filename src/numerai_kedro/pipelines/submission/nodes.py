@@ -67,7 +67,7 @@ def submit(
         receipt |= _submit_slot(
             tournament, slot, submission[key], gate_decision[key], switched_on, round_info
         )
-        logger.info("submission, %s: %s: %s", slot, receipt["status"], receipt["detail"])
+        logger.info("submission, %s: %s", slot, receipt["detail"])
         receipts[key] = receipt
     return receipts
 
