@@ -53,9 +53,7 @@ def weekly(folder: Path, size: str, seed: int) -> dict[str, Any]:
     type_command(folder, "tournament", "use", "demo", "--size", size, "--seed", str(seed))
     type_command(folder, "run", "--pipeline=weekly")
     (reporting,) = folder.glob("data/*/08_reporting")
-    (decision,) = (
-        json.loads(path.read_text()) for path in reporting.glob("gate_decisions/*.json")
-    )
+    (decision,) = (json.loads(path.read_text()) for path in reporting.glob("gate_decisions/*.json"))
     ensemble = json.loads((reporting / "backtest_report.json").read_text())["models"]["ensemble"]
     return {
         "passed": decision["passed"],

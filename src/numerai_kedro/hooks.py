@@ -11,6 +11,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
 
 from numerai_kedro.errors import ConfigurationError, SubmissionError
+from numerai_kedro.strict import read_block
 
 logger = logging.getLogger(__name__)
 
@@ -57,11 +58,15 @@ class TrackingHooks:
     def __init__(self) -> None:
         self._began = 0.0
         self._parameters: dict[str, Any] = {}
+        self._tracking: Any = None
 
     @hook_impl
     def after_context_created(self, context: Any) -> None:
-        """Keep the parameters of the run."""
+        """Keep the parameters of the run; wrong ones are said before it, not after."""
+        from numerai_kedro.tracking.mlflow_run import TrackingParams
+
         self._parameters = context.params
+        self._tracking = read_block(TrackingParams, "tracking", self._parameters)
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
@@ -89,9 +94,9 @@ class TrackingHooks:
         catalog: Any,
         error: Exception | None,
     ) -> None:
-        from numerai_kedro.tracking.mlflow_run import TrackingParams, track_run
+        from numerai_kedro.tracking.mlflow_run import track_run
 
-        params = TrackingParams.model_validate(self._parameters.get("tracking", {}))
+        params = self._tracking
         if params.enabled:
             track_run(params, run_params, self._parameters, pipeline, catalog, self._began, error)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
+import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from kedro.framework.session import KedroSession
@@ -13,6 +16,10 @@ from numerai_kedro.errors import ConfigurationError, NumeraiKedroError
 from numerai_kedro.files import folder_lock
 
 logger = logging.getLogger(__name__)
+
+PIPELINES = Path(__file__).parent / "pipelines"
+# What Kedro puts before the sentence of a block of parameters.
+BLOCK = re.compile(r"- Parameter '([^']+)': (?:Failed to instantiate \S+ for parameter \S+ )?(.+)")
 
 
 class WeeklySession(KedroSession):
@@ -27,6 +34,7 @@ class WeeklySession(KedroSession):
             Whatever the user can mend, without the wrapping and without a traceback.
         """
         try:
+            check_pipelines(kwargs.get("pipeline_names") or [])
             with folder_lock(self._data_folder()):
                 return super().run(*args, **kwargs)
         except Exception as error:
@@ -41,6 +49,23 @@ class WeeklySession(KedroSession):
         return str(self._project_path / config["globals"]["data_folder"])
 
 
+def check_pipelines(names: Iterable[str]) -> None:
+    """Refuse a name that is no folder of `pipelines/`.
+
+    Raises
+    ------
+    ConfigurationError
+        Names the closest pipelines there are.
+    """
+    known = sorted(path.parent.name for path in PIPELINES.glob("*/pipeline.py"))
+    for name in names:
+        if name not in (*known, "__default__"):
+            close = difflib.get_close_matches(name, known, n=1) or known
+            raise ConfigurationError(
+                f'there is no pipeline "{name}"; did you mean {" or ".join(close)}?'
+            )
+
+
 def sentence_of(error: BaseException) -> NumeraiKedroError | None:
     """Find the sentence for the user in an error and its causes; None where it is a bug."""
     for cause in _causes(error):
@@ -48,8 +73,16 @@ def sentence_of(error: BaseException) -> NumeraiKedroError | None:
             return cause
     for cause in _causes(error):
         named = type(cause).__name__
-        if named in {"ParameterValidationError", "ValidationError"}:
-            return ConfigurationError(f"parameters: {_one_line(cause)}")
+        if named == "ParameterValidationError":
+            blocks = [f"{name}.{problem}" for name, problem in BLOCK.findall(str(cause))]
+            return ConfigurationError(
+                f"parameters: {'; '.join(blocks) or _one_line(cause)} "
+                "(conf/base/parameters_*.yml, conf/local, --params)."
+            )
+        if isinstance(cause, ValueError) and str(cause).startswith("Pipeline does not contain"):
+            return ConfigurationError(
+                f"{_one_line(cause).rstrip('.')}; kedro registry describe names its nodes."
+            )
         if isinstance(cause, DatasetError) and "does not exist yet" in str(cause):
             missing = _one_line(cause).rpartition(". ")[2]
             return ConfigurationError(

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, Field
 
+from numerai_kedro.strict import Block
 from numerai_kedro.training.protocol import Cost, FitProgress, no_progress
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ CELLS_FOR_THREADS = 3_000_000
 GIB = 2**30
 
 
-class LightGBMParams(BaseModel, extra="forbid", frozen=True):
+class LightGBMParams(Block):
     """LightGBM's own names; values and what they do stand in parameters_gbm.yml."""
 
     n_estimators: int = Field(gt=0)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 
-
-class Strict(BaseModel, extra="forbid", frozen=True):
-    """A parameter that nothing reads is refused."""
+from numerai_kedro.errors import ConfigurationError
+from numerai_kedro.strict import Block, Strict
 
 
 class Stretches(Strict):
@@ -21,7 +20,7 @@ class Stretches(Strict):
     judged_fold_eras: int = Field(gt=0)
 
 
-class IngestionParams(Strict):
+class IngestionParams(Block):
     """Which data, and who may look at which of it."""
 
     tournament: Literal["demo", "numerai"]
@@ -35,7 +34,7 @@ class IngestionParams(Strict):
     stretches: dict[str, Stretches]
 
 
-class ModelParams(Strict):
+class ModelParams(Block):
     """One model: where its parameters come from, and its seed."""
 
     preset: str
@@ -45,8 +44,8 @@ class ModelParams(Strict):
     @model_validator(mode="after")
     def _preset_is_there(self) -> ModelParams:
         if self.preset not in self.presets:
-            raise ValueError(
-                f'preset "{self.preset}" is not among {", ".join(sorted(self.presets))}'
+            raise ConfigurationError(
+                f'preset: "{self.preset}" is not among {", ".join(sorted(self.presets))}'
             )
         return self
 
@@ -56,7 +55,7 @@ class ModelParams(Strict):
         return self.presets[self.preset]
 
 
-class SubmissionParams(Strict):
+class SubmissionParams(Block):
     """Where predictions go, and whether they go at all."""
 
     slots: dict[str, str]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from numerai_kedro.statistics.gate import Check
 from numerai_kedro.statistics.intervals import mean_interval
 from numerai_kedro.statistics.performance import max_drawdown, sharpe
 from numerai_kedro.statistics.scoring import Vector, max_exposure_of_era, percentile_rank
+from numerai_kedro.strict import Block
 
 
-class GateParams(BaseModel, extra="forbid", frozen=True):
+class GateParams(Block):
     """Thresholds; what each does stands in parameters_backtest.yml."""
 
     min_judged_eras: int = Field(ge=0)

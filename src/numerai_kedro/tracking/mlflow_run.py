@@ -11,6 +11,8 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel
 
+from numerai_kedro.strict import Block
+
 logger = logging.getLogger(__name__)
 
 LIBRARIES = ("kedro", "lightgbm", "numerai-tools", "numerapi", "numpy", "pandas", "pyarrow")
@@ -18,7 +20,7 @@ MAX_PARAM_CHARACTERS = 500
 BATCH = 1000  # MLflow's limit of metrics in one call
 
 
-class TrackingParams(BaseModel, extra="forbid", frozen=True):
+class TrackingParams(Block):
     """What stands in parameters_tracking.yml."""
 
     enabled: bool = True

@@ -1,0 +1,78 @@
+"""Typed blocks of parameters: what is wrong with one becomes a sentence, not a table of errors."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any, Self, TypeVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
+
+from numerai_kedro.errors import ConfigurationError
+
+# How pydantic marks the branches of a union in the place of an error.
+BRANCHES = ("bool", "int", "float", "str", "literal[")
+
+
+BlockType = TypeVar("BlockType", bound="Block")
+
+
+class Strict(BaseModel):
+    """A part of a block; a name that nothing reads is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Block(Strict):
+    """A whole block, such as what stands under ``submission``."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_one_sentence(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(value)
+        except ValidationError as error:
+            raise ConfigurationError(describe(error, cls.model_fields)) from None
+
+
+def read_block(kind: type[BlockType], name: str, parameters: dict[str, Any]) -> BlockType:
+    """Read one block where Kedro does not do it."""
+    try:
+        return kind.model_validate(parameters.get(name, {}))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"parameters: {name}.{error.message}") from None
+
+
+def describe(error: ValidationError, known: Iterable[str]) -> str:
+    """Say what is wrong, by place: ``upload: 'maybe' should be 'auto' or a valid boolean``."""
+    problems: dict[str, list[str]] = {}
+    for one in error.errors():
+        place = [str(part) for part in one["loc"]]
+        if len(place) > 1 and place[-1].startswith(BRANCHES):
+            place.pop()
+        problems.setdefault(".".join(place), []).append(_problem(one, known))
+    return "; ".join(
+        ": ".join(filter(None, [place, " or ".join([first, *(_shorter(more) for more in others)])]))
+        for place, (first, *others) in problems.items()
+    )
+
+
+def _problem(one: Any, known: Iterable[str]) -> str:
+    if one["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(str(one["loc"][-1]), list(known), n=1)
+        return "there is no such parameter" + (f"; did you mean {close[0]}?" if close else "")
+    if one["type"] == "missing":
+        return "is missing"
+    message = one["msg"].removeprefix("Input ").partition(", unable")[0]
+    return f"{one['input']!r} {message}"
+
+
+def _shorter(problem: str) -> str:
+    """Without the value, which the first branch of the union has said."""
+    return problem.partition(" should be ")[2] or problem

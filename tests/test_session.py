@@ -1,0 +1,53 @@
+"""What the user can mend reaches the terminal as one sentence; a bug keeps its traceback."""
+
+import pytest
+from kedro.io import DatasetError
+from kedro.validation.exceptions import ParameterValidationError
+
+from numerai_kedro.errors import ConfigurationError, PanelError
+from numerai_kedro.session import check_pipelines, sentence_of
+
+
+def test_our_own_error_is_found_under_whatever_wraps_it():
+    wrapped = DatasetError("Failed while loading data\nfrom dataset X")
+    wrapped.__cause__ = PanelError("the panel is torn; build it again.")
+    assert sentence_of(wrapped).message == "the panel is torn; build it again."
+
+
+def test_a_bug_stays_one():
+    assert sentence_of(KeyError("x")) is None
+    assert sentence_of(ValueError("setting an array element with a sequence")) is None
+
+
+def test_a_missing_file_names_the_command_that_makes_it():
+    error = DatasetError("Failed while loading.\nData set x. history_panel does not exist yet")
+    assert "run the pipeline that makes it first" in sentence_of(error).message
+
+
+def test_blocks_lose_kedros_preamble():
+    text = (
+        "Parameter validation failed:\n"
+        "- Parameter 'submission': Failed to instantiate SubmissionParams for parameter "
+        "'submission': upload: 'maybe' should be 'auto'\n"
+        "- Parameter 'gate': value is None but type is not Optional"
+    )
+    message = sentence_of(ParameterValidationError(text)).message
+    assert message.startswith(
+        "parameters: submission.upload: 'maybe' should be 'auto'; gate.value is None"
+    )
+    assert "instantiate" not in message
+
+
+def test_a_misspelt_node_or_namespace_says_where_the_names_are():
+    error = ValueError("Pipeline does not contain nodes named ['nope'].")
+    assert sentence_of(error).message == (
+        "Pipeline does not contain nodes named ['nope']; kedro registry describe names its nodes."
+    )
+
+
+def test_a_misspelt_pipeline_is_named_with_the_closest():
+    check_pipelines(["weekly", "gbm", "__default__"])
+    with pytest.raises(ConfigurationError, match='no pipeline "weeky"; did you mean weekly\\?'):
+        check_pipelines(["weeky"])
+    with pytest.raises(ConfigurationError, match="did you mean backtest or ensemble or gbm"):
+        check_pipelines(["zzz"])
