@@ -1,0 +1,71 @@
+"""A run that came to something, as the page and the summary get it."""
+
+import numpy as np
+import pandas as pd
+
+from numerai_kedro.dashboard.figures import cumulative_corr, drawdown, live_scores_figure
+
+
+def scores(text=".0213 [.0031, .0395]"):
+    mean = {"mean": 0.02, "low": 0.0, "high": 0.04, "text": text}
+    names = ("corr", "mmc", "bmc", "fnc", "max_exposure")
+    return {name: mean for name in names} | {"sharpe": 1.31, "max_drawdown": 0.05}
+
+
+def summary(name="lightgbm", detail="accepted for model demo", status="accepted"):
+    return {
+        "round": {"number": 1412, "text": "round 1412, open for another 47 min"},
+        "data": {
+            "tournament": "demo",
+            "version": "v5.3",
+            "target": "target_ender_60",
+            "trained_on": "target_ender_60",
+            "first_era": 1,
+            "last_era": 400,
+            "resolved_to": 387,
+            "n_features": 160,
+        },
+        "scores": {"ensemble": scores(), name: scores(), "benchmark": scores()},
+        "eras": [268, 387],
+        "outcomes": {name: {"status": "finished"}},
+        "gate": {
+            "1412-demo": {
+                "slot": name,
+                "entry": "ensemble",
+                "passed": True,
+                "reasons": [],
+                "checks": [
+                    {
+                        "label": name,
+                        "value": None,
+                        "side": "above",
+                        "threshold": 0.0,
+                        "passed": False,
+                        "missed_by": None,
+                    }
+                ],
+            }
+        },
+        "receipts": {"1412-demo": {"slot": name, "status": status, "detail": detail}},
+        "cuts": [],
+    }
+
+
+def figures(name="lightgbm"):
+    era_scores = pd.DataFrame(
+        {"era": [1, 2, 1, 2], "model": ["ensemble"] * 2 + [name] * 2, "corr": np.arange(4.0)}
+    )
+    live = pd.DataFrame(
+        {
+            "roundNumber": [1400],
+            "displayName": [name],
+            "day": [3],
+            "value": [0.01],
+            "resolved": [False],
+        }
+    )
+    return {
+        "Cumulative CORR": cumulative_corr(era_scores),
+        "Drawdown": drawdown(era_scores),
+        "Live scores": live_scores_figure(live),
+    }

@@ -1,0 +1,44 @@
+"""The lines that end a run say what it came to, and where to look."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+from tests.dashboard.samples import summary
+
+from numerai_kedro.dashboard.summary import gate_text, headline, print_summary, summary_lines
+
+
+def test_summary_lines_say_what_the_run_came_to():
+    lines = dict(summary_lines(summary()))
+    assert lines["data"] == "v5.3, eras 0001-0400, target_ender_60 resolved to 0387"
+    assert lines["lightgbm"].startswith("CORR .0213 [.0031, .0395]   MMC ")
+    assert lines["ensemble"].endswith("Sharpe 1.31")
+    assert "round 1412" in headline(summary())
+
+
+def test_a_model_that_failed_says_why_in_its_line():
+    failed = summary()
+    failed["outcomes"]["lightgbm"] = {"status": "failed", "stage": "fit", "symptom": "no memory"}
+    assert dict(summary_lines(failed))["lightgbm"] == "fit: no memory"
+
+
+def test_a_cut_and_a_blocked_gate_are_lines_of_their_own():
+    cut = summary(status="blocked", detail="Not submitted: CORR missed by .0040.")
+    cut["cuts"] = ["every 2nd era"]
+    decision = cut["gate"]["1412-demo"]
+    decision |= {"passed": False, "reasons": ["CORR is .0060, wanted at least .0100"]}
+    lines = dict(summary_lines(cut))
+    assert lines["cut"] == "every 2nd era"
+    assert lines["gate"] == "blocked, 0 of 1 checks passed: CORR is .0060, wanted at least .0100"
+    assert lines["submission"] == "Not submitted: CORR missed by .0040."
+    assert gate_text(decision) == lines["gate"]
+
+
+def test_piped_lines_are_plain_and_say_how_long_it_took(capsys):
+    page = SimpleNamespace(_describe=lambda: {"filepath": str(Path.cwd() / "data" / "x.html")})
+    print_summary(summary(), SimpleNamespace(get=lambda name: page), seconds=161)
+    text = capsys.readouterr().out
+    assert "\x1b" not in text
+    assert text.splitlines()[0].startswith("numerai_kedro · demo tournament · round 1412")
+    assert "look        data/x.html · kedro viz run" in text
+    assert text.splitlines()[-1].split() == ["took", "2", "min", "41", "s"]
