@@ -1,0 +1,71 @@
+"""Pipelines meet in files only, and the week is the sum of its parts."""
+
+import importlib
+
+import pytest
+import yaml
+from tests.project import ROOT
+
+from numerai_kedro.pipelines.gbm.pipeline import MODELS
+
+PARTS = ("ingestion", "gbm", "ensemble", "backtest", "submission", "reporting")
+CATALOG = {
+    name: entry
+    for path in (ROOT / "conf" / "base").glob("catalog_*.yml")
+    for name, entry in yaml.safe_load(path.read_text()).items()
+}
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:One or more dataset names contain")
+
+
+def pipeline(name):
+    return importlib.import_module(f"numerai_kedro.pipelines.{name}").create_pipeline()
+
+
+def entry_of(name):
+    namespace, dot, rest = name.partition(".")
+    if name in CATALOG or not dot:
+        return CATALOG.get(name)
+    patterns = [key for key in CATALOG if key.startswith("{") and key.endswith("." + rest)]
+    return CATALOG[patterns[0]] if patterns and namespace in (*MODELS, "ensemble") else None
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_every_output_is_an_entry_that_lasts(name):
+    for output in pipeline(name).all_outputs():
+        entry = entry_of(output)
+        assert entry is not None, f"{output} is in no catalog file"
+        assert entry["type"] != "MemoryDataset"
+        assert "filepath" in entry or "filepath" in entry["dataset"]
+        assert "layer" in entry["metadata"]["kedro-viz"]
+
+
+def test_what_a_part_reads_an_earlier_part_has_written_or_the_outside_provides():
+    provided = {"tournament", "machine", "fold_store"}
+    for name in PARTS:
+        part = pipeline(name)
+        read = {n for n in part.inputs() if not n.startswith(("params:", "parameters"))}
+        assert read <= provided, f"{name} reads {read - provided}"
+        provided |= part.all_outputs()
+
+
+def test_the_week_is_the_sum_of_its_parts_and_no_node_comes_twice():
+    names = sorted(node.name for part in PARTS for node in pipeline(part).nodes)
+    assert sorted(node.name for node in pipeline("weekly").nodes) == names
+    assert len(set(names)) == len(names)
+
+
+def test_every_parameter_block_is_read_by_a_node_or_a_hook():
+    blocks = {
+        block
+        for path in (ROOT / "conf" / "base").glob("parameters_*.yml")
+        for block in yaml.safe_load(path.read_text())
+    }
+    read = {n.removeprefix("params:") for n in pipeline("weekly").inputs() if "params:" in n}
+    assert blocks == read | {"tracking"}
+
+
+def test_nodes_say_what_they_do():
+    for node in pipeline("weekly").nodes:
+        assert (node.func.__doc__ or "").strip(), f"{node.name} has no docstring"

@@ -1,0 +1,120 @@
+"""Every slot ends in a receipt with its reason; one slot's refusal does not stop the others."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.panels import small_panel
+
+from numerai_kedro.errors import (
+    CredentialsError,
+    RoundClosed,
+    TournamentRefused,
+    TournamentUnreachable,
+)
+from numerai_kedro.pipelines.parameters import SubmissionParams
+from numerai_kedro.pipelines.submission.nodes import submit, write
+from numerai_kedro.tournament.submission import BlockReason
+
+OPEN = {"number": 1412, "is_open": True}
+PASSED = {"passed": True, "reasons": []}
+
+
+class Ingestion:
+    tournament = "demo"
+
+
+class Tournament:
+    """Takes what comes, or raises what it was given."""
+
+    def __init__(self, error=None):
+        self.error, self.taken = error, []
+
+    def models(self):
+        return {"first": "id-1", "second": "id-2"}
+
+    def submit(self, content, model_id, round_number):
+        if self.error:
+            raise self.error
+        self.taken.append(model_id)
+        return {"status": "accepted", "detail": f"accepted for {model_id}"}
+
+
+def receipts(tournament, slots, decision=PASSED, upload="auto", round_info=OPEN, who=Ingestion):
+    return submit(
+        tournament,
+        {f"1412-{slot}": "id,prediction\na,0.1\nb,0.9\n" for slot in slots},
+        {f"1412-{slot}": decision for slot in slots},
+        slots,
+        round_info,
+        SubmissionParams(slots={}, upload=upload),
+        who,
+    )
+
+
+def test_an_accepted_slot_keeps_round_entry_and_stocks():
+    (receipt,) = receipts(Tournament(), {"first": "ensemble"}).values()
+    assert receipt["status"] == "accepted"
+    assert (receipt["round"], receipt["entry"], receipt["n_stocks"]) == (1412, "ensemble", 2)
+
+
+class Numerai:
+    tournament = "numerai"
+
+
+KEPT_OUT = {
+    "gate": ({"decision": {"passed": False, "reasons": ["CORR is low"]}}, BlockReason.GATE),
+    "switched off": ({"upload": False}, BlockReason.SWITCHED_OFF),
+    "auto on the real one": ({"who": Numerai}, BlockReason.SWITCHED_OFF),
+    "closed": ({"round_info": {"number": 1412, "is_open": False}}, BlockReason.ROUND_CLOSED),
+}
+
+
+@pytest.mark.parametrize("why", sorted(KEPT_OUT))
+def test_what_is_kept_out_says_why_and_nothing_is_sent(why):
+    options, reason = KEPT_OUT[why]
+    tournament = Tournament()
+    (receipt,) = receipts(tournament, {"first": "ensemble"}, **options).values()
+    assert receipt["reason"] == reason.value
+    assert tournament.taken == []
+
+
+def test_the_gate_speaks_before_the_switch():
+    """A user who has uploading off still sees that the gate would have said no."""
+    blocked = {"passed": False, "reasons": ["CORR is low"]}
+    (receipt,) = receipts(Tournament(), {"first": "x"}, decision=blocked, upload=False).values()
+    assert receipt["detail"] == "Not submitted: CORR is low. Nothing was uploaded."
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (TournamentRefused("no"), BlockReason.REFUSED),
+        (TournamentUnreachable("silence"), BlockReason.UNREACHABLE),
+        (RoundClosed("just now"), BlockReason.ROUND_CLOSED),
+        (CredentialsError("no keys"), BlockReason.NO_KEYS),
+    ],
+)
+def test_a_refusal_is_a_receipt_with_the_tournaments_sentence(error, reason):
+    (receipt,) = receipts(Tournament(error), {"first": "ensemble"}).values()
+    assert (receipt["status"], receipt["reason"]) == ("refused", reason.value)
+    assert receipt["detail"] == error.message
+
+
+def test_an_unknown_slot_names_those_there_are_and_stops_no_other():
+    tournament = Tournament()
+    found = receipts(tournament, {"frist": "ensemble", "second": "ensemble"})
+    assert found["1412-frist"]["reason"] == BlockReason.UNKNOWN_MODEL.value
+    assert "it has: first, second" in found["1412-frist"]["detail"]
+    assert tournament.taken == ["id-2"]
+
+
+def test_what_is_written_is_ranks_of_the_live_ids(tmp_path):
+    live = small_panel(tmp_path / "panel", n_eras=1)
+    raw = np.random.default_rng(0).normal(size=live.n_rows) * 100
+    frame = pd.DataFrame({"id": live.ids(), "era": 1, "prediction": raw})
+    written = write(live, {"first": "ensemble"}, OPEN, ensemble=frame)
+    lines = written["1412-first"].splitlines()
+    values = pd.Series({i: float(v) for i, _, v in (x.partition(",") for x in lines[1:])})
+    assert lines[0] == "id,prediction"
+    assert values.between(0, 1, inclusive="neither").all()
+    assert values.reindex(frame["id"]).rank().tolist() == frame["prediction"].rank().tolist()
