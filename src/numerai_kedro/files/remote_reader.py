@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 
+import requests
+
 from numerai_kedro.errors import DownloadError
 from numerai_kedro.files.download import TIMEOUT_S, RemoteFile, http_session
 
@@ -14,14 +16,14 @@ class RemoteReader(io.RawIOBase):
     Raises
     ------
     DownloadError
-        The server does not say how long the file is, or does not serve ranges.
+        The server is away, does not say how long the file is, or does not serve ranges.
     """
 
     def __init__(self, remote: RemoteFile) -> None:
         super().__init__()
         self._name, self._url = remote.name, remote.url()
         self._session = http_session(self._url)
-        answer = self._session.head(self._url, timeout=TIMEOUT_S, allow_redirects=True)
+        answer = self._ask("HEAD")
         length = answer.headers.get("Content-Length")
         if answer.status_code != 200 or length is None:
             raise DownloadError(
@@ -56,12 +58,21 @@ class RemoteReader(io.RawIOBase):
         if stop <= self._position:
             return 0
         span = f"bytes={self._position}-{stop - 1}"
-        answer = self._session.get(self._url, headers={"Range": span}, timeout=TIMEOUT_S)
+        answer = self._ask("GET", Range=span)
         if answer.status_code != 206:
             raise DownloadError(f"{self._name}: the server does not serve ranges of the file.")
         buffer[: len(answer.content)] = answer.content
         self._position += len(answer.content)
         return len(answer.content)
+
+    def _ask(self, method: str, **headers: str) -> requests.Response:
+        try:
+            return self._session.request(method, self._url, headers=headers, timeout=TIMEOUT_S)
+        except requests.RequestException as error:
+            raise DownloadError(
+                f"{self._name}: no answer from the server ({type(error).__name__}); check the "
+                "network and run the same command again."
+            ) from None
 
     def close(self) -> None:
         """Close the connection too."""

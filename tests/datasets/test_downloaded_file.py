@@ -1,0 +1,88 @@
+"""What arrives takes its place only when it is what it should be."""
+
+import json
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import pandas as pd
+import pytest
+from kedro.io import DatasetError
+
+from numerai_kedro.datasets.downloaded_file import DownloadedFileDataset
+from numerai_kedro.files import RemoteFile
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def served(tmp_path):
+    """A folder, and a way to name its files."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    handler = partial(Quiet, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        yield folder, lambda name: RemoteFile(name, lambda: f"{url}/{name}")
+        server.shutdown()
+        thread.join()
+
+
+FRAME = pd.DataFrame({"x": range(20)}, index=pd.Index([f"n{k}" for k in range(20)], name="id"))
+
+
+def test_a_table_is_loaded_as_path_or_frame(served, tmp_path):
+    folder, remote = served
+    FRAME.to_parquet(folder / "a.parquet")
+    path = tmp_path / "kept" / "a.parquet"
+    DownloadedFileDataset(filepath=str(path), loads="frame").save(remote("a.parquet"))
+    assert DownloadedFileDataset(filepath=str(path), loads="path").load() == path
+    loaded = DownloadedFileDataset(filepath=str(path), loads="frame").load()
+    pd.testing.assert_frame_equal(loaded, FRAME)
+
+
+@pytest.mark.parametrize(
+    ("loads", "good", "bad", "sentence"),
+    [
+        ("json", '{"feature_sets": {"all": ["a"]}}', "<html>", "what arrived is no JSON"),
+        ("path", None, "<html>maintenance</html>", "no parquet file with rows"),
+    ],
+)
+def test_what_is_not_sound_leaves_the_old_file(served, tmp_path, loads, good, bad, sentence):
+    folder, remote = served
+    dataset = DownloadedFileDataset(filepath=str(tmp_path / "kept"), loads=loads)
+    if good is None:
+        FRAME.to_parquet(folder / "file")
+    else:
+        (folder / "file").write_text(good)
+    dataset.save(remote("file"))
+    before = (tmp_path / "kept").read_bytes()
+    (folder / "file").write_text(bad)
+    with pytest.raises(DatasetError, match=f"{sentence}.* untouched"):
+        dataset.save(remote("file"))
+    assert (tmp_path / "kept").read_bytes() == before
+
+
+def test_a_table_without_rows_is_not_sound(served, tmp_path):
+    folder, remote = served
+    FRAME.iloc[:0].to_parquet(folder / "empty")
+    dataset = DownloadedFileDataset(filepath=str(tmp_path / "kept"), loads="path")
+    with pytest.raises(DatasetError, match="no parquet file with rows"):
+        dataset.save(remote("empty"))
+
+
+def test_a_preview_is_a_corner(served, tmp_path):
+    folder, remote = served
+    (folder / "f.json").write_text(
+        json.dumps({"feature_sets": {"all": ["a", "b"], "small": ["a"]}})
+    )
+    dataset = DownloadedFileDataset(filepath=str(tmp_path / "f.json"), loads="json")
+    with pytest.raises(DatasetError, match="does not exist yet"):
+        dataset.load()
+    dataset.save(remote("f.json"))
+    assert dataset.preview()["data"] == [["all", 2], ["small", 1]]

@@ -1,0 +1,70 @@
+"""Before a run every name is known; after it, a submission that was not made is no success."""
+
+from types import SimpleNamespace
+
+import pytest
+from kedro.io import DataCatalog
+
+from numerai_kedro.errors import ConfigurationError, SubmissionError
+from numerai_kedro.hooks import CatalogHooks, ReceiptHooks, TrackingHooks
+
+MEMORY = {"type": "MemoryDataset"}
+
+
+def pipeline(*names, outputs=()):
+    return SimpleNamespace(datasets=lambda: set(names), all_outputs=lambda: set(outputs))
+
+
+@pytest.fixture
+def catalog():
+    return DataCatalog.from_config({"history_panel": MEMORY, "{model}.oof_predictions": MEMORY})
+
+
+def test_known_names_and_parameters_pass(catalog):
+    names = ("history_panel", "lightgbm.oof_predictions", "params:x", "parameters")
+    CatalogHooks().before_pipeline_run(pipeline(*names), catalog)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("histroy_panel", "did you mean history_panel"),
+        ("lihgtgbm.oof_predictions", "would be lost"),
+        ("zzz", "add it to conf/base/catalog"),
+    ],
+)
+def test_a_mistyped_name_is_refused_before_anything_runs(catalog, name, hint):
+    with pytest.raises(ConfigurationError, match=rf'no entry "{name}".*{hint}'):
+        CatalogHooks().before_pipeline_run(pipeline(name), catalog)
+
+
+def loads(receipts):
+    entries = {"round_info": {"number": 1412}, "submission_receipt": receipts}
+    return SimpleNamespace(load=entries.__getitem__)
+
+
+def receipt(status, number=1412):
+    return {"status": status, "round": number, "detail": f"the slot was {status}."}
+
+
+def test_refused_and_closed_end_the_run_with_their_sentences_once_each():
+    receipts = {"a": receipt("refused"), "b": receipt("refused"), "c": receipt("closed")}
+    with pytest.raises(SubmissionError) as ended:
+        ReceiptHooks().after_pipeline_run(pipeline(outputs=["submission_receipt"]), loads(receipts))
+    assert ended.value.message == "the slot was refused. the slot was closed."
+
+
+@pytest.mark.parametrize("status", ["accepted", "late", "blocked", "written"])
+def test_what_the_user_or_the_gate_decided_is_a_success(status):
+    receipts = {"old": receipt("refused", number=1411), "a": receipt(status)}
+    ReceiptHooks().after_pipeline_run(pipeline(outputs=["submission_receipt"]), loads(receipts))
+
+
+def test_a_run_that_submits_nothing_loads_no_receipt():
+    ReceiptHooks().after_pipeline_run(pipeline(outputs=["ensemble_weights"]), None)
+
+
+def test_wrong_tracking_parameters_are_said_before_the_run():
+    context = SimpleNamespace(params={"tracking": {"uri": "x", "experiment": "y", "enabld": True}})
+    with pytest.raises(ConfigurationError, match=r"tracking\.enabld: .* did you mean enabled"):
+        TrackingHooks().after_context_created(context)
