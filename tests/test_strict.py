@@ -43,5 +43,5 @@ def test_what_is_wrong_is_said_in_one_sentence(what):
 
 def test_a_block_that_kedro_does_not_read_names_itself():
     with pytest.raises(ConfigurationError, match=r"^parameters: example\.share: 2 should"):
-        read_block(Example, "example", {"example": {"share": 2}})
+        read_block(Example, "example", {"share": 2})
     assert read_block(Example, "example", {}).upload == "auto"

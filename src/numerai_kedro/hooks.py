@@ -66,7 +66,7 @@ class TrackingHooks:
         from numerai_kedro.tracking.mlflow_run import TrackingParams
 
         self._parameters = context.params
-        self._tracking = read_block(TrackingParams, "tracking", self._parameters)
+        self._tracking = read_block(TrackingParams, "tracking", context.params.get("tracking", {}))
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from kedro.io import DatasetError
 
 from numerai_kedro.errors import ConfigurationError, NumeraiKedroError
 from numerai_kedro.files import folder_lock
+from numerai_kedro.strict import WHERE
 
 logger = logging.getLogger(__name__)
 
@@ -76,8 +77,7 @@ def sentence_of(error: BaseException) -> NumeraiKedroError | None:
         if named == "ParameterValidationError":
             blocks = [f"{name}.{problem}" for name, problem in BLOCK.findall(str(cause))]
             return ConfigurationError(
-                f"parameters: {'; '.join(blocks) or _one_line(cause)} "
-                "(conf/base/parameters_*.yml, conf/local, --params)."
+                f"parameters: {'; '.join(blocks) or _one_line(cause)} {WHERE}"
             )
         if isinstance(cause, ValueError) and str(cause).startswith("Pipeline does not contain"):
             return ConfigurationError(

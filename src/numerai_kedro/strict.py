@@ -16,6 +16,7 @@ from pydantic import (
 
 from numerai_kedro.errors import ConfigurationError
 
+WHERE = "(conf/base/parameters_*.yml, conf/local, --params)."
 # How pydantic marks the branches of a union in the place of an error.
 BRANCHES = ("bool", "int", "float", "str", "literal[")
 
@@ -41,12 +42,18 @@ class Block(Strict):
             raise ConfigurationError(describe(error, cls.model_fields)) from None
 
 
-def read_block(kind: type[BlockType], name: str, parameters: dict[str, Any]) -> BlockType:
-    """Read one block where Kedro does not do it."""
+def read_block(kind: type[BlockType], place: str, values: Any) -> BlockType:
+    """Read what stands at a place such as ``tracking``, where Kedro does not do it.
+
+    Raises
+    ------
+    ConfigurationError
+        Names the place, what is wrong there, and what it should be.
+    """
     try:
-        return kind.model_validate(parameters.get(name, {}))
+        return kind.model_validate(values)
     except ConfigurationError as error:
-        raise ConfigurationError(f"parameters: {name}.{error.message}") from None
+        raise ConfigurationError(f"parameters: {place}.{error.message} {WHERE}") from None
 
 
 def describe(error: ValidationError, known: Iterable[str]) -> str:

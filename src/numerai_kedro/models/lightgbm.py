@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from numerai_kedro.strict import Block
 from numerai_kedro.training.protocol import Cost, FitProgress, no_progress
@@ -49,7 +49,7 @@ class LightGBM:
     """Gradient-boosted trees; see `training.protocol.Model` for the contract."""
 
     version: ClassVar[int] = 1
-    params_type: ClassVar[type[BaseModel]] = LightGBMParams
+    params_type: ClassVar[type[Block]] = LightGBMParams
 
     def __init__(self, params: LightGBMParams, *, seed: int, threads: int) -> None:
         self.params = params

@@ -58,7 +58,7 @@ def create_model_pipeline(name: str) -> Pipeline:
 
 def tune(folds: dict[str, Any], params: ModelParams, name: str) -> list[dict[str, Any]]:
     """Return the preset, in force from the first fold on."""
-    chosen = family(name).params_type.model_validate(params.chosen)
+    chosen = params.chosen(family(name).params_type, name)
     first_fold = folds["judged"][0]["name"]
     return [{"first_fold": first_fold, "preset": params.preset, "params": chosen.model_dump()}]
 

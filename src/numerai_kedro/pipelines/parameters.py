@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from numerai_kedro.errors import ConfigurationError
-from numerai_kedro.strict import Block, Strict
+from numerai_kedro.strict import Block, BlockType, Strict, read_block
 
 
 class Stretches(Strict):
@@ -49,10 +49,9 @@ class ModelParams(Block):
             )
         return self
 
-    @property
-    def chosen(self) -> dict[str, float | int | str]:
-        """Parameters of the preset that is in force."""
-        return self.presets[self.preset]
+    def chosen(self, kind: type[BlockType], name: str) -> BlockType:
+        """Parameters of the preset that is in force, typed as model `name` types them."""
+        return read_block(kind, f"{name}.presets.{self.preset}", self.presets[self.preset])
 
 
 class SubmissionParams(Block):

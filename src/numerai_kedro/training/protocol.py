@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel
 
 from numerai_kedro.panel import EraPanel
+from numerai_kedro.strict import Block
 
 # Gets steps done and steps in all, of one fit; a step is a tree or an epoch.
 FitProgress = Callable[[int, int], None]
@@ -45,7 +45,7 @@ class Model(Protocol):
     """
 
     version: ClassVar[int]
-    params_type: ClassVar[type[BaseModel]]
+    params_type: ClassVar[type[Block]]
 
     def __init__(self, params: Any, *, seed: int, threads: int) -> None: ...
 

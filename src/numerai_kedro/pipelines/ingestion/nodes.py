@@ -65,7 +65,7 @@ def plan(
     for name, raw in models.items():
         model = ModelParams.model_validate(raw)
         model_class = family(name)
-        chosen = model_class.params_type.model_validate(model.chosen)
+        chosen = model.chosen(model_class.params_type, name)
         costs.append(model_class.cost(chosen, n_rows, n_features))
     work = Work(
         download_bytes=sum(size for _, _, size in footers),
