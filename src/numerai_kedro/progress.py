@@ -1,8 +1,10 @@
-"""Bars and lines of progress: on a terminal a bar that moves, elsewhere nothing but the log."""
+"""Progress of long work: on a terminal a bar that moves, elsewhere a line now and then."""
 
 from __future__ import annotations
 
+import logging
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -17,7 +19,10 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+logger = logging.getLogger(__name__)
+
 Advance = Callable[[float, float], None]
+LINE_SECONDS = 15
 
 
 @contextmanager
@@ -36,16 +41,30 @@ def steps_bar(label: str) -> Iterator[Advance]:
 
 @contextmanager
 def _bar(label: str, *columns: object) -> Iterator[Advance]:
-    console = Console(stderr=True)
+    if not sys.stderr.isatty():
+        yield _lines(label)
+        return
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         *columns,  # type: ignore[arg-type]
         TimeRemainingColumn(),
-        console=console,
+        console=Console(stderr=True),
         transient=True,
-        disable=not sys.stderr.isatty(),
     )
     with bar:
         task = bar.add_task(label, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _lines(label: str) -> Advance:
+    """A line in the log where some seconds have gone by since the last."""
+    last = time.monotonic()
+
+    def advance(done: float, total: float) -> None:
+        nonlocal last
+        if time.monotonic() - last >= LINE_SECONDS:
+            last = time.monotonic()
+            logger.info("%s: %s", label, f"{done / total:.0%}" if total else f"{done:,.0f}")
+
+    return advance
