@@ -20,6 +20,7 @@ setup:  ## make or renew .venv (done by all others)
 
 weekly: setup  ## the whole week; SIZE=tiny|demo|evidence|full and SEED=N choose another demo
 ifneq ($(SIZE)$(SEED),)
+	@! grep -qs '^tournament: *numerai' conf/local/globals.yml || { echo "make: SIZE and SEED choose a demo, but the real tournament is chosen; type 'kedro tournament use demo' first."; exit 1; }
 	@$(BIN)/kedro tournament use demo --size $(or $(SIZE),demo) --seed $(or $(SEED),0)
 endif
 	$(BIN)/kedro run --pipeline=weekly

@@ -13,6 +13,8 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[1]
+# Keys of the developer, and switches that the package itself must set.
+HIDDEN = ("NUMERAI_", "DO_NOT_TRACK", "KEDRO_DISABLE", "MLFLOW_DISABLE")
 TINY = {"tournament": "demo", "size": "tiny", "seed": 0, "data_folder": "data/demo-tiny-0"}
 
 
@@ -47,11 +49,11 @@ class Project:
 
     def kedro(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Type a kedro command."""
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("NUMERAI_")}
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(HIDDEN)}
         return subprocess.run(
             [str(Path(sys.executable).parent / "kedro"), *arguments],
             cwd=self.folder,
-            env=clean | {"DO_NOT_TRACK": "1", "COLUMNS": "200"} | environment,
+            env=clean | {"COLUMNS": "200"} | environment,
             capture_output=True,
             text=True,
             check=False,

@@ -38,26 +38,42 @@ def test_a_mistyped_name_is_refused_before_anything_runs(catalog, name, hint):
         CatalogHooks().before_pipeline_run(pipeline(name), catalog)
 
 
-def loads(receipts):
-    entries = {"round_info": {"number": 1412}, "submission_receipt": receipts}
+def loads(receipts, slots=None):
+    receipts = {f"1412-{slot}": receipt for slot, receipt in receipts.items()}
+    slots = dict.fromkeys(slots or [key.removeprefix("1412-") for key in receipts], "ensemble")
+    entries = {"round_info": {"number": 1412}, "submission_receipt": receipts, "slots": slots}
     return SimpleNamespace(load=entries.__getitem__)
 
 
-def receipt(status, number=1412):
-    return {"status": status, "round": number, "detail": f"the slot was {status}."}
+def receipt(status):
+    return {"status": status, "detail": f"the slot was {status}."}
+
+
+def end(receipts, slots=None):
+    made = pipeline(outputs=["submission_receipt"])
+    ReceiptHooks().after_pipeline_run(made, loads(receipts, slots))
 
 
 def test_refused_and_closed_end_the_run_with_their_sentences_once_each():
     receipts = {"a": receipt("refused"), "b": receipt("refused"), "c": receipt("closed")}
     with pytest.raises(SubmissionError) as ended:
-        ReceiptHooks().after_pipeline_run(pipeline(outputs=["submission_receipt"]), loads(receipts))
+        end(receipts)
     assert ended.value.message == "the slot was refused. the slot was closed."
 
 
 @pytest.mark.parametrize("status", ["accepted", "late", "blocked", "written"])
 def test_what_the_user_or_the_gate_decided_is_a_success(status):
-    receipts = {"old": receipt("refused", number=1411), "a": receipt(status)}
-    ReceiptHooks().after_pipeline_run(pipeline(outputs=["submission_receipt"]), loads(receipts))
+    end({"a": receipt(status)})
+
+
+def test_a_slot_that_was_renamed_no_longer_counts():
+    end({"demmo": receipt("refused"), "demo": receipt("accepted")}, slots=["demo"])
+
+
+def test_a_round_that_closed_after_the_submission_is_a_success_and_a_refused_second_is_not():
+    end({"a": receipt("accepted") | {"later": receipt("closed")}})
+    with pytest.raises(SubmissionError, match="the slot was refused"):
+        end({"a": receipt("accepted") | {"later": receipt("refused")}})
 
 
 def test_a_run_that_submits_nothing_loads_no_receipt():

@@ -235,14 +235,11 @@ def _model_lines(client: Client, name: str, model_id: str, round_number: int) ->
     for one in client.submissions(model_id):
         if one["selected"] and one["round"]["number"] == round_number:
             lines.append(f"submitted   {name}: {one['filename']}, {one['insertedAt']}")
-    scores = client.scores(model_id)
-    newest = (
-        scores.sort_values("day").groupby(["roundNumber", "displayName"], as_index=False).last()
-    )
+    scores = client.scores(model_id).dropna(subset=["value"])
+    newest = scores.sort_values("day").groupby(["roundNumber", "displayName"]).tail(1)
     for number, rows in newest.groupby("roundNumber"):
         values = ", ".join(f"{row.displayName} {row.value:+.4f}" for row in rows.itertuples())
-        day = rows["day"].max()
-        state = "resolved" if rows["resolved"].all() else f"day {day} of 60"
+        state = "resolved" if rows["resolved"].all() else f"day {rows['day'].max():.0f}"
         lines.append(f"scored      {name}, round {number}: {values} ({state})")
     return lines
 

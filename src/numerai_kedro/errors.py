@@ -24,6 +24,7 @@ and an exit code of 1, because click shows a `ClickException` so.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -99,6 +100,11 @@ class DownloadError(NumeraiKedroError):
 
 class SubmissionError(NumeraiKedroError):
     """A submission that the tournament would refuse; nothing was uploaded."""
+
+
+def without_password(text: str) -> str:
+    """Mask what stands between // and @ in addresses, before they are shown."""
+    return re.sub(r"//[^/@\s]+@", "//***@", text)
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,13 @@ class SummaryHooks:
 
     def __init__(self) -> None:
         self._began = 0.0
+        self._tracking_uri: str | None = None
+
+    @hook_impl
+    def after_context_created(self, context: Any) -> None:
+        """Know where the run will be found again."""
+        tracking = context.params.get("tracking", {})
+        self._tracking_uri = tracking.get("uri") if tracking.get("enabled", True) else None
 
     @hook_impl
     def before_pipeline_run(self) -> None:
@@ -120,7 +127,7 @@ class SummaryHooks:
         from numerai_kedro.dashboard.summary import print_summary
 
         summary = catalog.load("run_summary")
-        print_summary(summary, catalog, time.time() - self._began)
+        print_summary(summary, catalog, time.time() - self._began, self._tracking_uri)
 
 
 class ReceiptHooks:
@@ -131,11 +138,17 @@ class ReceiptHooks:
         """End with the sentence of every slot that a closed round or a refusal kept out."""
         if "submission_receipt" not in pipeline.all_outputs():
             return
-        number = catalog.load("round_info")["number"]
+        number, receipts = catalog.load("round_info")["number"], catalog.load("submission_receipt")
+        current = [receipts.get(f"{number}-{slot}", {}) for slot in catalog.load("slots")]
+        # A round that closed after it took the submission is no failure; a refused second one is.
+        current = [
+            receipt["later"] if receipt.get("later", {}).get("status") == "refused" else receipt
+            for receipt in current
+        ]
         details = {
             receipt["detail"]: None  # the same sentence for every slot is said once
-            for receipt in catalog.load("submission_receipt").values()
-            if receipt["round"] == number and receipt["status"] in {"closed", "refused"}
+            for receipt in current
+            if receipt.get("status") in {"closed", "refused"}
         }
         if details:
             raise SubmissionError(" ".join(details))

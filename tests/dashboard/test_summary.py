@@ -34,11 +34,23 @@ def test_a_cut_and_a_blocked_gate_are_lines_of_their_own():
     assert gate_text(decision) == lines["gate"]
 
 
+def test_a_later_run_does_not_hide_what_was_accepted():
+    again = summary(detail="accepted for model demo")
+    again["receipts"]["1412-demo"]["later"] = {"detail": "no round is open"}
+    again["scores"]["ensemble"]["sharpe"] = None
+    lines = dict(summary_lines(again))
+    assert lines["submission"] == "accepted for model demo"
+    assert lines["later run"] == "no round is open"
+    assert lines["ensemble"].endswith("Sharpe –")
+
+
 def test_piped_lines_are_plain_and_say_how_long_it_took(capsys):
     page = SimpleNamespace(_describe=lambda: {"filepath": str(Path.cwd() / "data" / "x.html")})
-    print_summary(summary(), SimpleNamespace(get=lambda name: page), seconds=161)
+    catalog = SimpleNamespace(get=lambda name: page)
+    print_summary(summary(), catalog, seconds=161, tracking_uri="postgresql://me:hunter2@db/x")
     text = capsys.readouterr().out
     assert "\x1b" not in text
     assert text.splitlines()[0].startswith("numerai_kedro · demo tournament · round 1412")
-    assert "look        data/x.html · kedro viz run" in text
+    assert "look        data/x.html · kedro viz run · mlflow ui --backend" in text
+    assert "hunter2" not in text
     assert text.splitlines()[-1].split() == ["took", "2", "min", "41", "s"]

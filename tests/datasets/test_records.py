@@ -32,3 +32,20 @@ def test_no_key_leaves_the_folder(records, tmp_path, key):
 def test_nothing_saved_is_nothing_loaded(records):
     assert records.load() == {}
     assert not records.exists()
+
+
+def test_a_record_that_holds_what_must_be_kept_is_only_added_to(tmp_path):
+    kind = "numerai_kedro.datasets.atomic_file.JSONDataset"
+    options = {"suffix": ".json", "dataset": {"type": kind}, "keeps": "submission_id"}
+    kept = RecordsDataset(filepath=str(tmp_path / "kept"), **options)
+    kept.save({"a": {"status": "closed"}})
+    kept.save({"a": {"status": "accepted", "submission_id": "3f2a"}})
+    for status in ("closed", "written"):
+        kept.save({"a": {"status": status}})
+        assert kept.load()["a"] == {
+            "status": "accepted",
+            "submission_id": "3f2a",
+            "later": {"status": status},
+        }
+    kept.save({"a": {"status": "accepted", "submission_id": "77aa"}})
+    assert kept.load()["a"] == {"status": "accepted", "submission_id": "77aa"}

@@ -2,9 +2,7 @@
 
 import pytest
 from kedro.io import DatasetError
-from tests.panels import small_panel
 
-from numerai_kedro.datasets.era_panel import EraPanelDataset
 from numerai_kedro.datasets.stores import FoldStoreDataset, MachineDataset, ModelDataset
 
 
@@ -27,15 +25,3 @@ def test_a_model_comes_back_and_a_changed_one_does_not(tmp_path):
             path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(DatasetError, match="was changed or damaged"):
         dataset.load()
-
-
-def test_a_panel_is_there_when_its_index_is(tmp_path):
-    dataset = EraPanelDataset(filepath=str(tmp_path / "panel"))
-    assert not dataset.exists()
-    with pytest.raises(DatasetError, match="does not exist yet"):
-        dataset.load()
-    small_panel(tmp_path / "panel", n_eras=12)
-    assert dataset.exists()
-    preview = dataset.preview()
-    assert [row[0] for row in preview["data"]] == list(range(5, 13))
-    assert preview["columns"] == ["era", "rows", "features"]

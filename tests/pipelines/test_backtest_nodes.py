@@ -6,8 +6,8 @@ import pytest
 from tests.panels import small_panel
 from tests.statistics.test_gate_checks import PARAMS, record
 
-from numerai_kedro.errors import ConfigurationError, Failed
-from numerai_kedro.pipelines.backtest.nodes import judge, name_slots
+from numerai_kedro.errors import ConfigurationError, Failed, SchemaError
+from numerai_kedro.pipelines.backtest.nodes import benchmark_of, judge, name_slots, score_reference
 from numerai_kedro.pipelines.parameters import SubmissionParams
 
 ROUND = {"number": 1412}
@@ -38,14 +38,39 @@ def test_a_good_record_does_not_excuse_live_predictions_that_collapsed(live):
     assert any("distinct" in reason for reason in constant["1412-demo"]["reasons"])
 
 
-@pytest.mark.parametrize(
-    ("entry", "reason"),
-    [("lightgbm", "it failed \\(no memory\\)"), ("lihgtgbm", "there is no such entry")],
-)
-def test_an_entry_that_cannot_feed_a_slot_is_named_with_those_that_can(live, entry, reason):
+def test_a_model_that_failed_blocks_its_slot_and_no_other(live):
+    rng = np.random.default_rng(0)
+    entries = {
+        "ensemble": frame(rng.normal(size=live.n_rows)),
+        "lightgbm": Failed("fit", "no memory"),
+    }
+    decisions = judged(live, {"a": "lightgbm", "b": "ensemble"}, **entries)
+    assert decisions["1412-a"]["reasons"] == ["lightgbm made no predictions: no memory"]
+    assert not decisions["1412-a"]["passed"]
+    assert decisions["1412-b"]["checks"]
+
+
+def test_an_entry_that_is_none_is_named_with_those_there_are(live):
     entries = {"ensemble": frame(np.arange(live.n_rows)), "lightgbm": Failed("fit", "no memory")}
-    with pytest.raises(ConfigurationError, match=f"{reason}; there are: ensemble, lightgbm"):
-        judged(live, {"demo": entry}, **entries)
+    with pytest.raises(ConfigurationError, match="no such entry; there are: ensemble, lightgbm"):
+        judged(live, {"demo": "lihgtgbm"}, **entries)
+
+
+def test_the_benchmark_is_the_one_of_the_paid_target_or_a_sentence():
+    frame = pd.DataFrame({"era": [1], "v53_lgbm_ender20": [0.1], "v53_lgbm_ender60": [0.2]})
+    assert benchmark_of(frame, "target_ender_20").tolist() == [0.1]
+    with pytest.raises(SchemaError, match='not one column ends in "_lgbm_ender60"; it has era'):
+        benchmark_of(frame[["era"]], "target_ender_60")
+
+
+def test_a_benchmark_file_that_lags_behind_is_scored_where_it_is_whole(tmp_path):
+    panel = small_panel(tmp_path / "p", n_eras=6)
+    rng = np.random.default_rng(0)
+    whole = pd.Series(rng.normal(size=panel.n_rows), index=panel.ids())
+    given = (whole, whole, "target_ender_60", panel.feature_names)
+    lagging = whole.iloc[: panel.era_starts[4] + 5]
+    assert score_reference(panel, lagging, *given)["era"].tolist() == [1, 2, 3, 4]
+    assert score_reference(panel, whole, *given)["era"].tolist() == [1, 2, 3, 4, 5, 6]
 
 
 class Demo:
@@ -65,4 +90,5 @@ def test_slots_are_the_users_or_the_demos_first_and_never_guessed_on_the_real_on
     nothing, chosen = (SubmissionParams(slots=s, upload="auto") for s in ({}, {"m": "lightgbm"}))
     assert name_slots(Account(), chosen, Numerai) == {"m": "lightgbm"}
     assert name_slots(Account(), nothing, Demo) == {"first": "ensemble"}
+    assert name_slots(Account(), chosen, Demo) == {"first": "ensemble"}  # a slot of the real one
     assert name_slots(Account(), nothing, Numerai) == {"unnamed": "ensemble"}

@@ -6,7 +6,7 @@ import yaml
 from tests.panels import era_rows
 from tests.project import ROOT
 
-from numerai_kedro.errors import LeakError, SchemaError
+from numerai_kedro.errors import ConfigurationError, LeakError, SchemaError
 from numerai_kedro.panel import open_panel, write_panel
 from numerai_kedro.pipelines.ingestion.nodes import (
     cut_folds,
@@ -22,8 +22,8 @@ METADATA = {
     "targets": ["target", "target_ender_20", "target_ender_60"],
 }
 STRETCH = {
-    "warm_up_end": 40,
-    "tuning": [41, 70],
+    "warm_up_end": 20,
+    "tuning": [41, 60],
     "tuning_fold_eras": 15,
     "judged_begin": 81,
     "judged_fold_eras": 20,
@@ -100,9 +100,28 @@ def test_benchmarks_of_two_files_become_one_table_without_doubles():
 
 def test_a_closed_round_is_still_a_round(caplog):
     class Tournament:
+        def data_files(self):
+            return ["train.parquet"]
+
         def round_info(self):
-            return {"number": 1412, "is_open": False}
+            return {"number": 1412, "is_open": False, "target": "target_ender_20"}
 
     with caplog.at_level("INFO"):
-        assert find_round(Tournament())["number"] == 1412
+        assert find_round(Tournament(), params())["number"] == 1412
     assert "round 1412, closed" in caplog.text
+    assert "round 1412 pays target_ender_20, and backtest and gate score target_ender_60" in (
+        caplog.text
+    )
+
+
+def test_stretches_without_a_purge_between_are_refused():
+    touching = STRETCH | {"judged_begin": 75}
+    with pytest.raises(ConfigurationError, match=r"stretches\.small: .* more than 16 eras"):
+        params(stretches={"small": touching})
+
+
+def test_a_target_that_is_never_resolved_is_a_sentence(tmp_path):
+    write_panel(tmp_path / "p", [era_rows(e, resolved=False) for e in range(1, 131)])
+    panel = open_panel(tmp_path / "p")
+    with pytest.raises(SchemaError, match="is resolved in no era from 0081 on"):
+        cut_folds(panel, panel.select(eras=[130]), METADATA, params())

@@ -7,6 +7,7 @@ from tests.panels import small_panel
 
 from numerai_kedro.errors import (
     CredentialsError,
+    Failed,
     RoundClosed,
     TournamentRefused,
     TournamentUnreachable,
@@ -17,6 +18,16 @@ from numerai_kedro.tournament.submission import BlockReason
 
 OPEN = {"number": 1412, "is_open": True}
 PASSED = {"passed": True, "reasons": []}
+IDS = [f"n{k:04d}" for k in range(50)]
+CSV = "id,prediction\n" + "".join(f"{i},{(k + 0.5) / 50}\n" for k, i in enumerate(IDS))
+
+
+class Live:
+    def ids(self):
+        return np.array(IDS, dtype=object)
+
+
+LIVE = Live()
 
 
 class Ingestion:
@@ -39,10 +50,13 @@ class Tournament:
         return {"status": "accepted", "detail": f"accepted for {model_id}"}
 
 
-def receipts(tournament, slots, decision=PASSED, upload="auto", round_info=OPEN, who=Ingestion):
+def receipts(
+    tournament, slots, decision=PASSED, upload="auto", round_info=OPEN, who=Ingestion, csv=CSV
+):
     return submit(
         tournament,
-        {f"1412-{slot}": "id,prediction\na,0.1\nb,0.9\n" for slot in slots},
+        LIVE,
+        {f"1412-{slot}": csv for slot in slots},
         {f"1412-{slot}": decision for slot in slots},
         slots,
         round_info,
@@ -54,7 +68,7 @@ def receipts(tournament, slots, decision=PASSED, upload="auto", round_info=OPEN,
 def test_an_accepted_slot_keeps_round_entry_and_stocks():
     (receipt,) = receipts(Tournament(), {"first": "ensemble"}).values()
     assert receipt["status"] == "accepted"
-    assert (receipt["round"], receipt["entry"], receipt["n_stocks"]) == (1412, "ensemble", 2)
+    assert (receipt["round"], receipt["entry"], receipt["n_stocks"]) == (1412, "ensemble", 50)
 
 
 class Numerai:
@@ -65,6 +79,8 @@ KEPT_OUT = {
     "gate": ({"decision": {"passed": False, "reasons": ["CORR is low"]}}, BlockReason.GATE),
     "switched off": ({"upload": False}, BlockReason.SWITCHED_OFF),
     "auto on the real one": ({"who": Numerai}, BlockReason.SWITCHED_OFF),
+    "tied": ({"csv": "id,prediction\n" + "".join(f"{i},0.5\n" for i in IDS)}, BlockReason.CONSTANT),
+    "ids": ({"csv": CSV.replace("n0000", "n9999")}, BlockReason.IDS_MISSING),
     "closed": ({"round_info": {"number": 1412, "is_open": False}}, BlockReason.ROUND_CLOSED),
 }
 
@@ -76,6 +92,20 @@ def test_what_is_kept_out_says_why_and_nothing_is_sent(why):
     (receipt,) = receipts(tournament, {"first": "ensemble"}, **options).values()
     assert receipt["reason"] == reason.value
     assert tournament.taken == []
+
+
+def test_a_slot_that_nobody_named_is_never_uploaded():
+    tournament = Tournament()
+    found = receipts(tournament, {"unnamed": "ensemble"}, upload=True, who=Numerai)
+    assert found["1412-unnamed"]["status"] == "written"
+    assert tournament.taken == []
+
+
+def test_a_model_that_failed_has_no_csv_and_stops_no_other(tmp_path):
+    live = small_panel(tmp_path / "panel", n_eras=1)
+    frame = pd.DataFrame({"id": live.ids(), "prediction": np.arange(live.n_rows)})
+    slots = {"a": "lightgbm", "b": "ensemble"}
+    assert list(write(slots, OPEN, lightgbm=Failed("fit", "x"), ensemble=frame)) == ["1412-b"]
 
 
 def test_the_gate_speaks_before_the_switch():
@@ -112,7 +142,7 @@ def test_what_is_written_is_ranks_of_the_live_ids(tmp_path):
     live = small_panel(tmp_path / "panel", n_eras=1)
     raw = np.random.default_rng(0).normal(size=live.n_rows) * 100
     frame = pd.DataFrame({"id": live.ids(), "era": 1, "prediction": raw})
-    written = write(live, {"first": "ensemble"}, OPEN, ensemble=frame)
+    written = write({"first": "ensemble"}, OPEN, ensemble=frame)
     lines = written["1412-first"].splitlines()
     values = pd.Series({i: float(v) for i, _, v in (x.partition(",") for x in lines[1:])})
     assert lines[0] == "id,prediction"

@@ -21,7 +21,7 @@ def test_an_era_survives_the_string(era):
     assert parse_era(format_era(era)) == era
 
 
-@pytest.mark.parametrize("text", ["", "0000", "-001", "12a", "X", " 1", "٣"])
+@pytest.mark.parametrize("text", ["", "0000", "-001", "12a", "X", " 1", "٣", "1", "012", None])
 def test_what_is_no_era_is_refused(text):
     with pytest.raises(SchemaError, match="is no positive number"):
         parse_era(text)

@@ -40,7 +40,7 @@ def tracked(tmp_path):
     def track(error=None):
         uri = f"sqlite:///{tmp_path}/mlflow.db"
         params = TrackingParams(uri=uri, experiment="test")
-        parameters = {"submission": {"slots": {"m": "ensemble"}}, "unused": 1}
+        parameters = {"submission": {"slots": {"m": "ensemble"}}, "tracking": {"uri": uri}}
         names = {"pipeline_names": ["backtest"]}
         track_run(params, names, parameters, Pipeline(), Catalog(), 1000.0, error)
         client = mlflow.MlflowClient(tracking_uri=uri)
@@ -71,6 +71,17 @@ def test_a_run_that_failed_is_kept_with_its_sentence(tracked, tmp_path, monkeypa
     assert run.info.status == "FAILED"
     assert run.data.tags["error"] == "first line"
     assert not run.data.metrics
+
+
+def test_no_password_of_a_server_is_kept_or_said(caplog, monkeypatch):
+    def away(*_):
+        raise ImportError("no driver for postgresql://me:hunter2@db/mlflow")
+
+    monkeypatch.setattr(mlflow_run, "_write", away)
+    params = TrackingParams(uri="sqlite:///:memory:", experiment="test")
+    track_run(params, {}, {}, Pipeline(), Catalog(), 0.0, None)
+    assert "//***@db/mlflow" in caplog.text
+    assert "hunter2" not in caplog.text
 
 
 def test_a_server_that_is_away_is_a_warning(caplog, monkeypatch):

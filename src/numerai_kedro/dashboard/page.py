@@ -55,6 +55,9 @@ def _verdict(summary: dict[str, Any]) -> str:
         css = {"accepted": "good", "blocked": "bad"}.get(receipt["status"], "open")
         text = escape(f"{mark} · slot {receipt['slot']} · {receipt['detail']}")
         verdicts.append(f'<p class="verdict {css}">{text}</p>')
+        if "later" in receipt:
+            text = escape(f"later run: {receipt['later']['detail']}")
+            verdicts.append(f'<p class="verdict open">{text}</p>')
     return "".join(verdicts)
 
 
@@ -85,7 +88,7 @@ def _gate_table(decision: dict[str, Any]) -> str:
     for check in decision["checks"]:
         passed = check["passed"]
         value = "–" if check["value"] is None else short(check["value"])
-        threshold = short(check["threshold"])
+        threshold = "–" if check["threshold"] is None else short(check["threshold"])
         body += (
             f"<tr><th>{escape(check['label'])}</th><td>{value}</td>"
             f"<td>{escape(check['side'])} {threshold}</td>"

@@ -7,6 +7,8 @@ from typing import Any
 
 from rich.console import Console
 
+from numerai_kedro.errors import without_password
+
 LABEL_WIDTH = 12
 
 
@@ -31,13 +33,17 @@ def summary_lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
         lines.append(("gate", gate_text(decision)))
     for receipt in summary["receipts"].values():
         lines.append(("submission", receipt["detail"]))
+        if "later" in receipt:
+            lines.append(("later run", receipt["later"]["detail"]))
     return lines
 
 
 def scores_text(scores: dict[str, Any], with_sharpe: bool = False) -> str:
     """CORR and MMC with their intervals."""
     text = f"CORR {scores['corr']['text']}   MMC {scores['mmc']['text']}"
-    return f"{text}   Sharpe {scores['sharpe']:.2f}" if with_sharpe else text
+    if not with_sharpe:
+        return text
+    return f"{text}   Sharpe {'–' if scores['sharpe'] is None else format(scores['sharpe'], '.2f')}"
 
 
 def gate_text(decision: dict[str, Any]) -> str:
@@ -56,13 +62,19 @@ def headline(summary: dict[str, Any]) -> str:
     return f"numerai_kedro · {name} tournament · {info['text']}"
 
 
-def print_summary(summary: dict[str, Any], catalog: Any, seconds: float) -> None:
+def print_summary(
+    summary: dict[str, Any], catalog: Any, seconds: float, tracking_uri: str | None
+) -> None:
     """Print headline, lines, where to look, and how long it took."""
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"[bold]{headline(summary)}[/bold]")
     page = Path(catalog.get("dashboard")._describe()["filepath"])
     shown = page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page
-    look = f"{shown} · kedro viz run · mlflow ui --backend-store-uri sqlite:///mlflow.db"
+    look = f"{shown} · kedro viz run"
+    if tracking_uri and "://" in tracking_uri and not tracking_uri.startswith("http"):
+        look += f" · mlflow ui --backend-store-uri {without_password(tracking_uri)}"
+    elif tracking_uri:
+        look += f" · MLflow at {without_password(tracking_uri)}"
     took = f"{seconds // 60:.0f} min {seconds % 60:.0f} s" if seconds >= 60 else f"{seconds:.0f} s"
     for label, text in [*summary_lines(summary), ("look", look), ("took", took)]:
         console.print(f"  {label:<{LABEL_WIDTH}}{text}", markup=False)

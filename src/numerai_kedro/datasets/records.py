@@ -18,6 +18,9 @@ KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 class RecordsDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
     """A folder; saving adds or replaces the records given, and keeps all others.
 
+    A record that has the field `keeps` is never replaced by one without it: what came after goes
+    into its field ``later``.
+
     Parameters
     ----------
     filepath
@@ -26,6 +29,8 @@ class RecordsDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
         Of every file, such as ``".json"``.
     dataset
         Type of one record, without its `filepath`.
+    keeps
+        A field of records that are mappings, such as the id of a submission that was accepted.
     """
 
     def __init__(
@@ -34,9 +39,10 @@ class RecordsDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
         filepath: str,
         suffix: str,
         dataset: dict[str, Any],
+        keeps: str | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._folder, self._suffix = Path(filepath), suffix
+        self._folder, self._suffix, self._keeps = Path(filepath), suffix, keeps
         self._type, self._settings = parse_dataset_definition(dict(dataset))
         self.metadata = metadata
 
@@ -54,7 +60,14 @@ class RecordsDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
                     "another name for the slot (submission.slots)."
                 )
         for key, record in data.items():
-            self._at(self._folder / f"{key}{self._suffix}").save(record)
+            entry = self._at(self._folder / f"{key}{self._suffix}")
+            entry.save(self._kept(entry, record))
+
+    def _kept(self, entry: AbstractDataset[Any, Any], record: Any) -> Any:
+        if self._keeps is None or self._keeps in record or not entry.exists():
+            return record
+        before = entry.load()
+        return before | {"later": record} if self._keeps in before else record
 
     def _at(self, path: Path) -> AbstractDataset[Any, Any]:
         made: AbstractDataset[Any, Any] = self._type(filepath=str(path), **self._settings)

@@ -33,6 +33,18 @@ class IngestionParams(Block):
     refit_eras: int = Field(gt=0)
     stretches: dict[str, Stretches]
 
+    @model_validator(mode="after")
+    def _stretches_keep_their_distance(self) -> IngestionParams:
+        for size, one in self.stretches.items():
+            begin, end = one.tuning
+            borders = (one.warm_up_end + self.purge_eras < begin, begin <= end)
+            if not (all(borders) and end + self.purge_eras < one.judged_begin):
+                raise ConfigurationError(
+                    f"stretches.{size}: warm-up, tuning and judged eras must follow each other in "
+                    f"time with more than {self.purge_eras} eras (purge_eras) between"
+                )
+        return self
+
 
 class ModelParams(Block):
     """One model: where its parameters come from, and its seed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ def score_columns(
     benchmark: pd.Series,
     paid_target: str,
     neutral_features: list[str],
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> pd.DataFrame:
     """Score every column in every era of the panel.
 
@@ -50,6 +52,8 @@ def score_columns(
         The target that is scored, whatever models learned.
     neutral_features
         What FNC neutralises to, and where the largest exposure is looked for.
+    progress : callable
+        Gets (eras so far, eras in all) of the slow part, FNC.
 
     Returns
     -------
@@ -76,7 +80,8 @@ def score_columns(
         "mmc": score_by_era(contribution_of_era, starts, columns, align(meta_model, ids), target),
         "bmc": score_by_era(contribution_of_era, starts, columns, align(benchmark, ids), target),
     }
-    scores |= _feature_scores(panel.select(features=neutral_features), columns, target)
+    neutral = panel.select(features=neutral_features)
+    scores |= _feature_scores(neutral, columns, target, progress)
     return pd.DataFrame(
         {
             "era": np.repeat(panel.eras, columns.shape[1]),
@@ -114,7 +119,10 @@ def interval_json(interval: Interval) -> dict[str, Any]:
 
 
 def _feature_scores(
-    panel: EraPanel, columns: npt.NDArray[np.float64], target: npt.NDArray[np.float64]
+    panel: EraPanel,
+    columns: npt.NDArray[np.float64],
+    target: npt.NDArray[np.float64],
+    progress: Callable[[int, int], None],
 ) -> dict[str, npt.NDArray[np.float64]]:
     """FNC and exposure, one era's features in memory at a time."""
     fnc = np.full((len(panel.eras), columns.shape[1]), np.nan)
@@ -125,4 +133,5 @@ def _feature_scores(
         exposure[position] = max_exposure_of_era(columns[rows], features)
         if not np.isnan(target[rows]).any():
             fnc[position] = neutral_corr_of_era(columns[rows], features, target[rows])
+        progress(position + 1, len(panel.eras))
     return {"fnc": fnc, "max_exposure": exposure}

@@ -13,7 +13,7 @@ ALIAS = "target"
 LIVE_ERA = "X"
 
 
-def parse_era(text: str) -> int:
+def parse_era(text: str | None) -> int:
     """Era "0573" as the int 573.
 
     Raises
@@ -21,7 +21,7 @@ def parse_era(text: str) -> int:
     SchemaError
         It is no zero-padded number.
     """
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
+    if not (text and text.isascii() and text.isdigit() and len(text) >= 4 and int(text) > 0):
         raise SchemaError(
             f'era "{text}" is no positive number such as "0573"; delete the file and run kedro run '
             "--pipeline=ingestion to download it again."

@@ -18,6 +18,7 @@ from numerai_kedro.errors import (
 )
 
 COLUMNS = ["id", "prediction"]
+UNNAMED_SLOT = "unnamed"  # its csv is written and never uploaded
 MIN_STD = 1e-3
 MAX_TIED_SHARE = 0.10
 # 17 digits come back as the same float64: the same predictions, the same bytes.

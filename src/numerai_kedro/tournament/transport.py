@@ -275,7 +275,7 @@ def check_allowed(query: str) -> bool:
 def _judge(answer: requests.Response, content: bytes, redact: Callable[[str], str]) -> Reply:
     """Turn status and body into data, or into the error that they mean."""
     parsed = _parse(content)
-    text = redact(_error_text(parsed, content))
+    text = _error_text(parsed, content, redact)
     status = answer.status_code
     if status == 401:
         raise CredentialsError(KEYS_REFUSED.format(text=text.rstrip(".") or "401"))
@@ -308,8 +308,11 @@ def _parse(content: bytes) -> dict[str, Any] | None:
     return parsed if isinstance(parsed, dict) else None
 
 
-def _error_text(parsed: dict[str, Any] | None, content: bytes) -> str:
-    """What the server says, in one line: each message of its errors, or the body's beginning."""
+def _error_text(parsed: dict[str, Any] | None, content: bytes, redact: Callable[[str], str]) -> str:
+    """What the server says, in one line: each message of its errors, or the body's beginning.
+
+    Redacted before it is cut: half a secret is one, too.
+    """
     errors = (parsed or {}).get("errors")
     if isinstance(errors, dict):
         errors = [{"message": errors.get("detail", "")}]
@@ -319,7 +322,8 @@ def _error_text(parsed: dict[str, Any] | None, content: bytes) -> str:
     ]
     text = "; ".join(message for message in messages if message)
     if not text and (parsed is None or errors is None):
-        text = content[: 4 * MAX_QUOTED].decode(errors="replace")
+        text = content.decode(errors="replace")
+    text = redact(text)[: 4 * MAX_QUOTED]
     text = "".join(letter if letter.isprintable() else " " for letter in text)
     return " ".join(text.split())[:MAX_QUOTED]
 

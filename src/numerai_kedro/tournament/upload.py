@@ -80,7 +80,12 @@ def submit(
     name = f"numerai_kedro-{current.number}-{digest[:DIGEST_LETTERS]}.csv"
     filename = _upload(client, content, name, model_id)
     submission_id = _create(client, filename, model_id)
-    found = _look_up(client, filename, model_id)
+    try:
+        found = _look_up(client, filename, model_id)
+    except TournamentUnreachable:
+        if submission_id is None:
+            raise
+        found = None  # it has an id: accepted, whether or not the list can be had now
     if found is None and submission_id is None:
         raise TournamentUnreachable(
             "The answer to the submission was lost, and the tournament does not list it; run the "

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel
 
+from numerai_kedro.errors import without_password
 from numerai_kedro.strict import Block
 
 logger = logging.getLogger(__name__)
@@ -40,14 +41,16 @@ def track_run(
     """Write the run; tracking that fails is a warning, never the end of a week's work."""
     import mlflow
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     try:
         client = mlflow.MlflowClient(tracking_uri=params.uri)
         _write(client, params, run_params, parameters, pipeline, catalog, began, error)
-    except (MlflowException, OSError) as failure:
-        logger.warning("MLflow at %s took no run: %s", params.uri, str(failure).splitlines()[0])
+    except (MlflowException, SQLAlchemyError, OSError, ImportError) as failure:
+        text = (str(failure).splitlines() or [type(failure).__name__])[0]
+        logger.warning("MLflow took no run: %s", without_password(text))
 
 
 def flatten(value: Any, prefix: str = "") -> dict[str, str]:
@@ -82,7 +85,7 @@ def _write(
     run = client.create_run(experiment_id, start_time=int(began * 1000), run_name=name)
     run_id = run.info.run_id
     read = {part.removeprefix("params:") for part in pipeline.inputs() if "params:" in part}
-    used = {key: value for key, value in parameters.items() if key in read or not read}
+    used = {key: value for key, value in parameters.items() if key in read}
     client.log_batch(
         run_id,
         params=[Param(key, text) for key, text in flatten(used).items()],

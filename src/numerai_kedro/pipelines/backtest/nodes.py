@@ -8,20 +8,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from numerai_kedro.errors import ConfigurationError, Failed
+from numerai_kedro.errors import ConfigurationError, Failed, SchemaError
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.pipelines.parameters import IngestionParams, SubmissionParams
+from numerai_kedro.progress import steps_bar
 from numerai_kedro.statistics.backtest import score_columns, summarise
 from numerai_kedro.statistics.gate import GateDecision
 from numerai_kedro.statistics.gate_checks import GateParams, backtest_checks, live_checks
 from numerai_kedro.tournament.client import Client
 from numerai_kedro.tournament.schema import overlap_eras
+from numerai_kedro.tournament.submission import UNNAMED_SLOT
 
 logger = logging.getLogger(__name__)
 
 META_MODEL = "numerai_meta_model"
-BENCHMARK = "v53_lgbm_ender60"
-UNNAMED_SLOT = "unnamed"
 
 
 def name_slots(
@@ -29,14 +29,15 @@ def name_slots(
 ) -> dict[str, str]:
     """Say which slot is fed by what.
 
-    Without slots in the parameters, the demo's first model takes the ensemble; on the real
-    tournament nobody is guessed, and the csv is written for a slot called "unnamed".
+    On the real tournament nobody is guessed: without slots in the parameters the csv is written
+    for a slot called "unnamed". The demo ignores slots of the real one; where none is its own, its
+    first model takes the ensemble.
     """
-    if params.slots:
-        return params.slots
-    if ingestion.tournament == "demo":
-        return {next(iter(tournament.models())): "ensemble"}
-    return {UNNAMED_SLOT: "ensemble"}
+    if ingestion.tournament != "demo":
+        return params.slots or {UNNAMED_SLOT: "ensemble"}
+    models = tournament.models()
+    ours = {slot: entry for slot, entry in params.slots.items() if slot in models}
+    return ours or {next(iter(models)): "ensemble"}
 
 
 def score(
@@ -57,16 +58,17 @@ def score(
     predictions = pd.DataFrame(
         {name: frame.set_index("id")["prediction"] for name, frame in columns.items()}
     )
-    benchmark = benchmark_predictions[BENCHMARK]
-    predictions["benchmark"] = benchmark.reindex(predictions.index)
-    scores = score_columns(
-        panel,
-        predictions,
-        meta_model[META_MODEL],
-        benchmark,
-        folds["paid_target"],
-        folds["neutral_features"],
-    )
+    benchmark = benchmark_of(benchmark_predictions, folds["paid_target"])
+    if META_MODEL not in meta_model:
+        raise SchemaError(
+            f'meta_model.parquet: column "{META_MODEL}" is missing; it has '
+            f"{', '.join(map(str, meta_model.columns))}; delete the file and run ingestion again."
+        )
+    given = (meta_model[META_MODEL], benchmark, folds["paid_target"], folds["neutral_features"])
+    with steps_bar("backtest: eras") as bar:
+        ours = score_columns(panel, predictions, *given, progress=bar)
+    reference = score_reference(panel, benchmark, *given)
+    scores = pd.concat([ours, reference], ignore_index=True)
     report = {
         "eras": [int(first), int(last)],
         "target": folds["paid_target"],
@@ -75,6 +77,33 @@ def score(
     for name, summary in report["models"].items():
         logger.info("%s: CORR %s", name, summary["corr"]["text"])
     return scores, report
+
+
+def benchmark_of(benchmarks: pd.DataFrame, target: str) -> pd.Series:
+    """The benchmark model that was trained for a target: ``v53_lgbm_ender60`` for the 60 days.
+
+    Raises
+    ------
+    SchemaError
+        There is none, or more than one; names those there are.
+    """
+    ending = "_lgbm_" + target.removeprefix("target_").replace("_", "")
+    names = [str(name) for name in benchmarks.columns if str(name).endswith(ending)]
+    if len(names) != 1:
+        raise SchemaError(
+            f'validation_benchmark_models.parquet: not one column ends in "{ending}"; it has '
+            f"{', '.join(map(str, benchmarks.columns))} (paid_target in parameters_ingestion.yml)."
+        )
+    return benchmarks[names[0]]
+
+
+def score_reference(panel: EraPanel, benchmark: pd.Series, *given: Any) -> pd.DataFrame:
+    """Score the benchmark in the eras that it covers whole; its file may lag behind."""
+    known = pd.Series(benchmark.reindex(panel.ids()).notna().to_numpy())
+    whole = known.groupby(panel.era_of_rows()).all()
+    covered = panel.select(eras=whole.index[whole].to_numpy())
+    columns = pd.DataFrame({"benchmark": benchmark.reindex(covered.ids())})
+    return score_columns(covered, columns, *given)
 
 
 def judge(
@@ -92,29 +121,24 @@ def judge(
     era = int(live_panel.eras[0])
     features = live_panel.select(features=folds["neutral_features"]).features(era)
     for slot, entry in slots.items():
-        predictions = _live_predictions(entry, live)
-        decision = GateDecision(
-            (
-                *backtest_checks(scores, entry, overlap, params),
-                *live_checks(predictions, features, params),
+        if entry not in live:
+            raise ConfigurationError(
+                f'submission.slots: "{entry}" cannot feed a slot, there is no such entry; there '
+                f"are: {', '.join(sorted(live))} (parameters_submission.yml)."
             )
-        )
-        for check in decision.checks:
-            logger.info("gate, %s: %s", slot, check)
-        decisions[f"{round_info['number']}-{slot}"] = {
-            "slot": slot,
-            "entry": entry,
-            **decision.as_json(),
-        }
+        decision = {"passed": False, "reasons": [], "checks": []}
+        if isinstance(live[entry], Failed):
+            decision["reasons"] = [f"{entry} made no predictions: {live[entry].symptom}"]
+        else:
+            predictions = live[entry]["prediction"].to_numpy(dtype=np.float64)
+            judged = GateDecision(
+                (
+                    *backtest_checks(scores, entry, overlap, params),
+                    *live_checks(predictions, features, params),
+                )
+            )
+            decision = judged.as_json()
+            for check in judged.checks:
+                logger.info("gate, %s: %s", slot, check)
+        decisions[f"{round_info['number']}-{slot}"] = {"slot": slot, "entry": entry, **decision}
     return decisions
-
-
-def _live_predictions(entry: str, live: dict[str, Any]) -> np.ndarray:
-    frame = live.get(entry)
-    if frame is None or isinstance(frame, Failed):
-        reason = f"it failed ({frame.symptom})" if frame is not None else "there is no such entry"
-        raise ConfigurationError(
-            f'submission.slots: "{entry}" cannot feed a slot: {reason}; there are: '
-            f"{', '.join(sorted(live))} (parameters_submission.yml)."
-        )
-    return frame["prediction"].to_numpy(dtype=np.float64)

@@ -22,15 +22,30 @@ from numerai_kedro.pipelines.parameters import IngestionParams, ModelParams
 from numerai_kedro.resilience.machine import Machine
 from numerai_kedro.resilience.plan import Work, plan_resources
 from numerai_kedro.tournament.client import Client
-from numerai_kedro.tournament.schema import ALIAS, FeatureMetadata, overlap_eras, parse_era
+from numerai_kedro.tournament.schema import (
+    ALIAS,
+    LIVE_ERA,
+    FeatureMetadata,
+    overlap_eras,
+    parse_era,
+)
 from numerai_kedro.training.probe import lightgbm_work_per_second
 
 logger = logging.getLogger(__name__)
 
 
-def find_round(tournament: Client) -> dict[str, Any]:
-    """Ask which round it is, until when it is open, and how it is scored."""
+def find_round(tournament: Client, params: IngestionParams) -> dict[str, Any]:
+    """Ask which round it is, until when it is open, how it is scored, and for our data version."""
+    tournament.data_files()
     info = tournament.round_info()
+    if info.get("target") not in (None, params.paid_target):
+        logger.warning(
+            "round %s pays %s, and backtest and gate score %s (paid_target in "
+            "parameters_ingestion.yml)",
+            info["number"],
+            info["target"],
+            params.paid_target,
+        )
     state = f"open until {info['close_time']}" if info["is_open"] else "closed"
     logger.info("round %s, %s", info["number"] or "unknown", state)
     return info
@@ -142,7 +157,14 @@ def cut_folds(
         )
     metadata = FeatureMetadata.read(feature_metadata)
     stretch = params.stretches[params.size]
-    frontier = int(history.resolved_eras(params.paid_target)[-1])
+    resolved = history.resolved_eras(params.paid_target)
+    if not len(resolved) or resolved[-1] < stretch.judged_begin:
+        raise SchemaError(
+            f"validation.parquet: {params.paid_target} is resolved in no era from "
+            f"{stretch.judged_begin:04d} on, so there is nothing to judge by; check paid_target "
+            "and stretches (parameters_ingestion.yml)."
+        )
+    frontier = int(resolved[-1])
     judged = (stretch.judged_begin, frontier)
     cut = functools.partial(walk_forward_folds, purge_eras=params.purge_eras)
     return {
@@ -158,7 +180,7 @@ def cut_folds(
             "judged": list(judged),
         },
         "resolved_to": {
-            name: int(history.resolved_eras(name)[-1]) for name in history.target_names
+            name: int(max(history.resolved_eras(name), default=0)) for name in history.target_names
         },
         "tuning": _as_json(cut(stretch.tuning, stretch.tuning_fold_eras, name="tuning")),
         "judged": _as_json(cut(judged, stretch.judged_fold_eras, name="judged")),
@@ -193,10 +215,10 @@ def _panel_features(metadata: FeatureMetadata, params: IngestionParams) -> list[
 
 
 def _live_era(era: int, text: str) -> int:
-    if text != "X":
+    if text != LIVE_ERA:
         raise SchemaError(
-            f'live.parquet: era is "{text}", expected "X"; delete the file and run kedro run '
-            "--pipeline=ingestion to download it again."
+            f'live.parquet: era is "{text}", expected "{LIVE_ERA}"; delete the file and run '
+            "kedro run --pipeline=ingestion to download it again."
         )
     return era
 

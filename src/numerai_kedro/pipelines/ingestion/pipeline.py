@@ -37,7 +37,13 @@ def create_pipeline() -> Pipeline:
     ]
     return Pipeline(
         [
-            Node(nodes.find_round, "tournament", "round_info", name="find_round", tags=["always"]),
+            Node(
+                nodes.find_round,
+                ["tournament", "params:ingestion"],
+                "round_info",
+                name="find_round",
+                tags=["always"],
+            ),
             Node(
                 nodes.offer("features.json"),
                 ["tournament", "round_info"],

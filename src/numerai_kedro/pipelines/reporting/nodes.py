@@ -19,24 +19,22 @@ logger = logging.getLogger(__name__)
 SCORE_COLUMNS = ("roundNumber", "displayName", "day", "value", "percentile", "resolved")
 
 
-def fetch_live_scores(tournament: Client, slots: dict[str, str]) -> pd.DataFrame:
-    """Every score that the tournament has given this account's slots, day by day.
+def fetch_live_scores(tournament: Client, slots: dict[str, str]) -> dict[str, pd.DataFrame]:
+    """Every score that the tournament has given this account's slots, day by day; by slot.
 
-    A slot without a model, or a tournament that does not answer now, has no scores yet: the report
-    must not hang on them.
+    What cannot be had now stays as it was: the report must not hang on it, nor lose what is known.
     """
-    frames = []
+    fetched: dict[str, pd.DataFrame] = {}
     try:
         models = tournament.models()
-        for slot in slots.keys() & models.keys():
-            frames.append(tournament.scores(models[slot]).assign(slot=slot))
+        for slot in [slot for slot in slots if slot in models]:
+            scores = tournament.scores(models[slot])
+            if len(scores):
+                order = ["roundNumber", "displayName", "day"]
+                fetched[slot] = scores[[*SCORE_COLUMNS]].sort_values(order, ignore_index=True)
     except NumeraiKedroError as error:
         logger.warning("live scores: %s", error)
-    known = [frame for frame in frames if len(frame)]
-    if not known:
-        return pd.DataFrame(columns=["slot", *SCORE_COLUMNS])
-    scores = pd.concat(known, ignore_index=True)[["slot", *SCORE_COLUMNS]]
-    return scores.sort_values(["slot", "roundNumber", "displayName", "day"], ignore_index=True)
+    return fetched
 
 
 def draw_cumulative_corr(era_scores: pd.DataFrame) -> go.Figure:
@@ -49,9 +47,16 @@ def draw_drawdown(era_scores: pd.DataFrame) -> go.Figure:
     return drawdown(era_scores)
 
 
-def draw_live_scores(live_scores: pd.DataFrame) -> go.Figure:
+def draw_live_scores(live_scores: dict[str, pd.DataFrame]) -> go.Figure:
     """Newest live score of each round."""
-    return live_scores_figure(live_scores)
+    frames = [
+        frame.assign(
+            displayName=frame["displayName"] + (f" · {slot}" if len(live_scores) > 1 else "")
+        )
+        for slot, frame in live_scores.items()
+    ]
+    empty = pd.DataFrame(columns=[*SCORE_COLUMNS])
+    return live_scores_figure(pd.concat(frames) if frames else empty)
 
 
 def build_summary(
@@ -60,12 +65,13 @@ def build_summary(
     report: dict[str, Any],
     gate_decision: dict[str, Any],
     receipts: dict[str, Any],
+    slots: dict[str, str],
     resource_plan: dict[str, Any],
     params: IngestionParams,
     **outcomes: dict[str, Any],
 ) -> dict[str, Any]:
     """Gather what the run came to, for the lines that end it and for the page."""
-    prefix = f"{round_info['number']}-"
+    current = [f"{round_info['number']}-{slot}" for slot in slots]
     return {
         "round": round_info,
         "data": {
@@ -81,8 +87,8 @@ def build_summary(
         "scores": report["models"],
         "eras": report["eras"],
         "outcomes": outcomes,
-        "gate": {key: value for key, value in gate_decision.items() if key.startswith(prefix)},
-        "receipts": {key: value for key, value in receipts.items() if key.startswith(prefix)},
+        "gate": {key: gate_decision[key] for key in current if key in gate_decision},
+        "receipts": {key: receipts[key] for key in current if key in receipts},
         "cuts": resource_plan["cuts"],
     }
 

@@ -37,6 +37,7 @@ def create_pipeline() -> Pipeline:
                     "report": "backtest_report",
                     "gate_decision": "gate_decision",
                     "receipts": "submission_receipt",
+                    "slots": "slots",
                     "resource_plan": "resource_plan",
                     "params": "params:ingestion",
                     **{model: f"{model}.outcome" for model in MODELS},

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from typing import Any
 
 import pandas as pd
 
-from numerai_kedro.errors import NumeraiKedroError
+from numerai_kedro.errors import Failed, NumeraiKedroError, SubmissionError
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.pipelines.parameters import IngestionParams, SubmissionParams
 from numerai_kedro.statistics.scoring import percentile_rank
 from numerai_kedro.tournament.client import Client
 from numerai_kedro.tournament.submission import (
+    UNNAMED_SLOT,
     BlockReason,
     RuleBroken,
     reason_of,
@@ -32,22 +34,21 @@ WHEN_ROUNDS_OPEN = (
 )
 
 
-def write(
-    live_panel: EraPanel, slots: dict[str, str], round_info: dict[str, Any], **live: Any
-) -> dict[str, str]:
-    """Write each slot's csv, checked against the live ids by Numerai's rules and ours."""
-    live_ids = pd.Series(live_panel.ids())
+def write(slots: dict[str, str], round_info: dict[str, Any], **live: Any) -> dict[str, str]:
+    """Write the csv of each slot whose entry has predictions, as ranks."""
     written = {}
     for slot, entry in slots.items():
+        if isinstance(live[entry], Failed):
+            continue  # the gate has said so
         frame = live[entry][["id", "prediction"]].copy()
         frame["prediction"] = percentile_rank(frame[["prediction"]].to_numpy())[:, 0]
-        validate_submission(live_ids, frame)
         written[f"{round_info['number']}-{slot}"] = to_csv(frame).decode()
     return written
 
 
 def submit(
     tournament: Client,
+    live_panel: EraPanel,
     submission: dict[str, str],
     gate_decision: dict[str, dict[str, Any]],
     slots: dict[str, str],
@@ -59,13 +60,15 @@ def submit(
     switched_on = params.upload is True or (
         params.upload == "auto" and ingestion.tournament == "demo"
     )
+    live_ids = pd.Series(live_panel.ids())
     receipts = {}
     for slot, entry in slots.items():
         key = f"{round_info['number']}-{slot}"
+        csv = submission.get(key, "")
         receipt = {"slot": slot, "entry": entry, "round": round_info["number"]}
-        receipt |= {"n_stocks": submission[key].count("\n") - 1}
+        receipt |= {"n_stocks": max(0, csv.count("\n") - 1)}
         receipt |= _submit_slot(
-            tournament, slot, submission[key], gate_decision[key], switched_on, round_info
+            tournament, slot, csv, live_ids, gate_decision[key], switched_on, round_info
         )
         logger.info("submission, %s: %s", slot, receipt["detail"])
         receipts[key] = receipt
@@ -76,6 +79,7 @@ def _submit_slot(
     tournament: Client,
     slot: str,
     csv: str,
+    live_ids: pd.Series,
     decision: dict[str, Any],
     switched_on: bool,
     round_info: dict[str, Any],
@@ -83,7 +87,11 @@ def _submit_slot(
     if not decision["passed"]:
         detail = "; ".join(decision["reasons"]) + ". Nothing was uploaded."
         return _not_submitted("blocked", BlockReason.GATE, f"Not submitted: {detail}")
-    if not switched_on:
+    try:
+        validate_submission(live_ids, pd.read_csv(io.StringIO(csv), dtype={"id": str}))
+    except SubmissionError as broken:
+        return _not_submitted("refused", reason_of(broken), str(broken))
+    if not switched_on or slot == UNNAMED_SLOT:
         return _not_submitted("written", BlockReason.SWITCHED_OFF, HOW_TO_UPLOAD)
     if not round_info["is_open"]:
         return _not_submitted("closed", BlockReason.ROUND_CLOSED, WHEN_ROUNDS_OPEN)

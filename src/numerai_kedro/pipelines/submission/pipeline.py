@@ -19,7 +19,6 @@ def create_pipeline() -> Pipeline:
             Node(
                 nodes.write,
                 {
-                    "live_panel": "live_panel",
                     "slots": "slots",
                     "round_info": "round_info",
                     "ensemble": "ensemble.live_predictions",
@@ -32,6 +31,7 @@ def create_pipeline() -> Pipeline:
                 nodes.submit,
                 [
                     "tournament",
+                    "live_panel",
                     "submission",
                     "gate_decision",
                     "slots",

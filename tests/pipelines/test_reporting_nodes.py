@@ -1,0 +1,120 @@
+"""The report shows this round and these slots, and a silent tournament takes nothing away."""
+
+from types import SimpleNamespace
+
+import pandas as pd
+
+from numerai_kedro.errors import CredentialsError, TournamentUnreachable
+from numerai_kedro.pipelines.reporting.nodes import (
+    SCORE_COLUMNS,
+    build_summary,
+    draw_live_scores,
+    fetch_live_scores,
+)
+
+
+def scores(*days, round_number=1412, value=0.01):
+    frame = pd.DataFrame({"day": days})
+    return frame.assign(
+        roundNumber=round_number,
+        displayName="corr60",
+        value=value,
+        percentile=0.5,
+        resolved=False,
+        submissionId="not kept",
+    )
+
+
+class Account:
+    """An account whose models answer with scores or with an error."""
+
+    def __init__(self, **answers):
+        self.answers = answers
+
+    def models(self):
+        return {name: name for name in self.answers}
+
+    def scores(self, model_id):
+        answer = self.answers[model_id]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def test_scores_are_kept_in_one_order_whatever_the_answers():
+    (frame,) = fetch_live_scores(Account(a=scores(3, 1, 2)), {"a": "ensemble"}).values()
+    assert frame["day"].tolist() == [1, 2, 3]
+    assert frame.index.tolist() == [0, 1, 2]
+    assert tuple(frame.columns) == SCORE_COLUMNS
+
+
+def test_a_slot_without_scores_or_without_a_model_replaces_nothing():
+    account = Account(new=scores(), old=scores(1))
+    slots = {"unnamed": "ensemble", "new": "ensemble", "old": "lightgbm"}
+    assert list(fetch_live_scores(account, slots)) == ["old"]
+
+
+def test_silence_ends_no_report_and_keeps_what_came_before_it(caplog):
+    account = Account(a=scores(1), b=TournamentUnreachable("no answer in 30 s"), c=scores(1))
+    assert list(fetch_live_scores(account, dict.fromkeys("abc", "ensemble"))) == ["a"]
+    assert "live scores: no answer in 30 s" in caplog.text
+
+
+def test_an_account_without_keys_has_no_scores_and_still_a_report(caplog):
+    class Keyless:
+        def models(self):
+            raise CredentialsError("no keys")
+
+    assert fetch_live_scores(Keyless(), {"a": "ensemble"}) == {}
+    assert "no keys" in caplog.text
+
+
+def test_points_of_two_slots_are_told_apart_and_of_one_need_no_name():
+    assert [line.name for line in draw_live_scores({"a": scores(1)}).data] == ["corr60"]
+    both = draw_live_scores({"a": scores(1, value=0.3), "b": scores(1, value=0.1)})
+    assert {line.name: list(line.y) for line in both.data} == {
+        "corr60 · a": [0.3],
+        "corr60 · b": [0.1],
+    }
+
+
+def test_before_the_first_score_the_plot_says_so():
+    (note,) = draw_live_scores({}).layout.annotations
+    assert note.text == "no round has been scored yet"
+
+
+def summary(**changed):
+    given = {
+        "round_info": {"number": 1412, "data_version": "v5.3"},
+        "folds": {
+            "paid_target": "target_ender_60",
+            "target": "target_ender_20",
+            "history": [1, 160],
+            "resolved_to": {"target_ender_20": 155, "target_ender_60": 147},
+            "features": ["a", "b"],
+        },
+        "report": {"models": {"ensemble": {}}, "eras": [88, 147]},
+        "gate_decision": {},
+        "receipts": {},
+        "slots": {"demo": "ensemble"},
+        "resource_plan": {"cuts": []},
+        "params": SimpleNamespace(tournament="demo"),
+    }
+    return build_summary(**given | changed, lightgbm={"status": "finished"})
+
+
+def test_rounds_gone_by_and_slots_no_longer_named_are_not_in_the_summary():
+    kept = {f"{number}-{slot}": {} for number in (1411, 1412) for slot in ("demo", "gone")}
+    made = summary(gate_decision=kept, receipts=kept)
+    assert list(made["gate"]) == list(made["receipts"]) == ["1412-demo"]
+
+
+def test_a_slot_that_was_not_judged_yet_is_left_out():
+    made = summary(slots={"demo": "ensemble", "new": "ensemble"}, receipts={"1412-demo": {}})
+    assert (made["gate"], list(made["receipts"])) == ({}, ["1412-demo"])
+
+
+def test_the_target_that_pays_is_told_from_the_one_that_was_learned():
+    data = summary()["data"]
+    assert (data["target"], data["resolved_to"]) == ("target_ender_60", 147)
+    assert data["trained_on"] == "target_ender_20"

@@ -1,0 +1,44 @@
+"""Every size of the demo leaves enough eras to learn from and enough to judge."""
+
+import pytest
+import yaml
+from tests.project import ROOT
+
+from numerai_kedro.pipelines.parameters import Stretches
+from numerai_kedro.statistics.intervals import MIN_ERAS
+from numerai_kedro.tournament.demo.published_rows import ERAS_BEHIND
+from numerai_kedro.tournament.demo.sizes import SIZES
+
+
+def conf(name, block):
+    return yaml.safe_load((ROOT / f"conf/base/parameters_{name}.yml").read_text())[block]
+
+
+@pytest.fixture(params=SIZES.values(), ids=SIZES.keys())
+def size(request):
+    return request.param
+
+
+@pytest.fixture
+def stretch(size):
+    return Stretches.model_validate(conf("ingestion", "ingestion")["stretches"][size.name])
+
+
+def test_the_first_gate_has_enough_judged_eras(size, stretch):
+    resolved = size.n_eras - ERAS_BEHIND[60]
+    n_judged = resolved - stretch.judged_begin + 1
+    assert n_judged >= max(MIN_ERAS, conf("backtest", "gate")["min_judged_eras"])
+
+
+def test_the_warm_up_is_the_file_called_train(size, stretch):
+    assert stretch.warm_up_end == size.last_train_era
+
+
+def test_the_benchmark_covers_every_era_that_is_tuned_or_judged_on(size, stretch):
+    assert size.first_benchmark_era <= size.last_train_era < stretch.tuning[0]
+
+
+def test_the_meta_model_covers_enough_eras_for_an_interval_and_none_without_benchmark(size):
+    assert size.meta_model_eras >= MIN_ERAS
+    first = size.n_eras - ERAS_BEHIND[60] - size.meta_model_eras + 1
+    assert first >= size.first_benchmark_era
