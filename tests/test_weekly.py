@@ -236,7 +236,17 @@ def close_round(project: Project) -> None:
     demo.store.set_instant(current.close_staking_time + timedelta(minutes=5))
 
 
+def test_a_round_that_closed_after_its_submission_is_no_failure(project):
+    close_round(project)
+    run = project.kedro("run", "--pipeline=weekly")
+    assert run.returncode == 0, run.stderr[-2000:]
+    (receipt,) = project.receipts().values()
+    assert (receipt["status"], receipt["later"]["status"]) == ("accepted", "closed")
+    assert 'accepted for model "demo"' in run.stdout
+
+
 def test_a_closed_round_reports_everything_and_ends_with_a_sentence(project):
+    DemoTournament(project.data, "tiny", 0).clock.advance(rounds=1)
     close_round(project)
     creations = project.operations().count("create_submission")
     run = project.kedro("run", "--pipeline=weekly")

@@ -103,8 +103,8 @@ class SubmissionError(NumeraiKedroError):
 
 
 def without_password(text: str) -> str:
-    """Mask what stands between // and @ in addresses, before they are shown."""
-    return re.sub(r"//[^/@\s]+@", "//***@", text)
+    """Mask what stands before the last @ of an address, and any password=, before it is shown."""
+    return re.sub(r"(?i)(password=)[^&\s]+", r"\1***", re.sub(r"//[^\s?#]+@", "//***@", text))
 
 
 @dataclass(frozen=True)

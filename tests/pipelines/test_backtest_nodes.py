@@ -6,7 +6,7 @@ import pytest
 from tests.panels import small_panel
 from tests.statistics.test_gate_checks import PARAMS, record
 
-from numerai_kedro.errors import ConfigurationError, Failed, SchemaError
+from numerai_kedro.errors import ConfigurationError, Failed, PredictionError, SchemaError
 from numerai_kedro.pipelines.backtest.nodes import benchmark_of, judge, name_slots, score_reference
 from numerai_kedro.pipelines.parameters import SubmissionParams
 
@@ -21,7 +21,11 @@ def live(tmp_path):
 def judged(live, slots, **entries):
     folds = {"paid_target": "target_ender_60", "neutral_features": live.feature_names}
     scores = record(0.02).replace({"model": {"ours": "ensemble"}})
-    return judge(scores, folds, live, ROUND, slots, PARAMS, **entries)
+    given = {
+        name: value if isinstance(value, Failed) else value.assign(id=live.ids())
+        for name, value in entries.items()
+    }
+    return judge(scores, folds, live, ROUND, slots, PARAMS, **given)
 
 
 def frame(values):
@@ -92,3 +96,10 @@ def test_slots_are_the_users_or_the_demos_first_and_never_guessed_on_the_real_on
     assert name_slots(Account(), nothing, Demo) == {"first": "ensemble"}
     assert name_slots(Account(), chosen, Demo) == {"first": "ensemble"}  # a slot of the real one
     assert name_slots(Account(), nothing, Numerai) == {"unnamed": "ensemble"}
+
+
+def test_predictions_for_other_stocks_are_not_judged(live):
+    folds = {"paid_target": "target_ender_60", "neutral_features": live.feature_names}
+    stale = frame(np.arange(live.n_rows)).assign(id=[f"old{k}" for k in range(live.n_rows)])
+    with pytest.raises(PredictionError, match="other stocks than this round's"):
+        judge(record(0.02), folds, live, ROUND, {"demo": "ensemble"}, PARAMS, ensemble=stale)

@@ -1,5 +1,6 @@
 """A model that cannot be trained is an outcome with its reason, and what follows passes it on."""
 
+import lightgbm
 import pandas as pd
 import pytest
 from tests.panels import small_panel
@@ -61,6 +62,14 @@ def test_no_memory_is_an_outcome(given, monkeypatch):
     assert (outcome["status"], outcome["stage"]) == ("failed", "walk_forward")
     assert outcome["symptom"] == "needs 12 GB"
     assert live is model
+
+
+def test_a_librarys_own_word_for_no_memory_is_an_outcome(given, monkeypatch):
+    def fail(*_, **__):
+        raise lightgbm.basic.LightGBMError("std::bad_alloc")
+
+    monkeypatch.setattr(base_model, "fit_live", fail)
+    assert base_model.fit(*given) == Failed("fit", "no memory left (std::bad_alloc)", "resource")
 
 
 def test_a_bug_is_a_crash(given, monkeypatch):

@@ -12,14 +12,15 @@ from numerai_kedro.errors import (
     TournamentRefused,
     TournamentUnreachable,
 )
+from numerai_kedro.files import digest_bytes
 from numerai_kedro.pipelines.parameters import SubmissionParams
 from numerai_kedro.pipelines.submission.nodes import submit, write
 from numerai_kedro.tournament.submission import BlockReason
 
 OPEN = {"number": 1412, "is_open": True}
-PASSED = {"passed": True, "reasons": []}
 IDS = [f"n{k:04d}" for k in range(50)]
 CSV = "id,prediction\n" + "".join(f"{i},{(k + 0.5) / 50}\n" for k, i in enumerate(IDS))
+PASSED = {"passed": True, "reasons": [], "judged": digest_bytes(CSV.encode())}
 
 
 class Live:
@@ -57,7 +58,7 @@ def receipts(
         tournament,
         LIVE,
         {f"1412-{slot}": csv for slot in slots},
-        {f"1412-{slot}": decision for slot in slots},
+        {f"1412-{slot}": decision for slot in slots if decision},
         slots,
         round_info,
         SubmissionParams(slots={}, upload=upload),
@@ -75,12 +76,19 @@ class Numerai:
     tournament = "numerai"
 
 
+def broken(csv):
+    """A csv that breaks a rule of submission although the gate has let it through."""
+    return {"csv": csv, "decision": PASSED | {"judged": digest_bytes(csv.encode())}}
+
+
 KEPT_OUT = {
     "gate": ({"decision": {"passed": False, "reasons": ["CORR is low"]}}, BlockReason.GATE),
     "switched off": ({"upload": False}, BlockReason.SWITCHED_OFF),
     "auto on the real one": ({"who": Numerai}, BlockReason.SWITCHED_OFF),
-    "tied": ({"csv": "id,prediction\n" + "".join(f"{i},0.5\n" for i in IDS)}, BlockReason.CONSTANT),
-    "ids": ({"csv": CSV.replace("n0000", "n9999")}, BlockReason.IDS_MISSING),
+    "tied": (broken("id,prediction\n" + "".join(f"{i},0.5\n" for i in IDS)), BlockReason.CONSTANT),
+    "ids": (broken(CSV.replace("n0000", "n9999")), BlockReason.IDS_MISSING),
+    "judged others": ({"csv": CSV.replace("0.01", "0.011")}, BlockReason.NOT_JUDGED),
+    "judged none": ({"decision": None}, BlockReason.NOT_JUDGED),
     "closed": ({"round_info": {"number": 1412, "is_open": False}}, BlockReason.ROUND_CLOSED),
 }
 

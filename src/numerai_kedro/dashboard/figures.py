@@ -34,7 +34,12 @@ def drawdown(era_scores: pd.DataFrame) -> go.Figure:
 def live_scores_figure(live_scores: pd.DataFrame) -> go.Figure:
     """Newest score of every round, by kind; hollow until the round resolves."""
     figure = _figure("round", "live score")
-    newest = live_scores.sort_values("day").groupby(["displayName", "roundNumber"]).tail(1)
+    newest = (
+        live_scores.dropna(subset=["value"])
+        .sort_values("day")
+        .groupby(["displayName", "roundNumber"])
+        .tail(1)
+    )
     kinds = newest.sort_values("roundNumber").groupby("displayName")
     for position, (kind, rows) in enumerate(kinds):
         symbols = np.where(rows["resolved"].astype(bool), "circle", "circle-open")

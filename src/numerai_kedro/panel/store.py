@@ -188,6 +188,11 @@ class _Update:
         """Refuse to forget targets; their column may have moved to another horizon."""
         if self._old is None:
             return
+        if not self.index["eras"]:
+            raise LabelFrontierError(
+                f"{self.folder}: the source holds no era, the panel {len(self._old['eras'])}; "
+                "nothing was overwritten; delete the files in 01_raw and run again."
+            )
         before, after = _frontiers(self._old), _frontiers(self.index)
         for name in self.index["targets"]:
             if before.get(name, 0) > after.get(name, 0):

@@ -79,8 +79,8 @@ def predict_out_of_fold(
         windows = [Fold(f["name"], tuple(f["train"]), tuple(f["test"])) for f in folds["judged"]]
         with steps_bar(f"{name}: folds") as bar:
             return walk_forward(panel, windows, recipe, store, folds["purge_eras"], progress=bar)
-    except _FIT_ERRORS as error:
-        failed = Failed("walk_forward", _symptom(error))
+    except Exception as error:  # noqa: BLE001 - what is no outcome is raised again
+        failed = _failed("walk_forward", error)
         return failed, failed
 
 
@@ -99,8 +99,8 @@ def fit(
         panel = history.select(features=folds["features"])
         with steps_bar(f"{name}: live fit") as bar:
             return fit_live(panel, tuple(folds["live_fit"]), recipe, store, progress=bar)
-    except _FIT_ERRORS as error:
-        return Failed("fit", _symptom(error))
+    except Exception as error:  # noqa: BLE001 - what is no outcome is raised again
+        return _failed("fit", error)
 
 
 def predict_live(model: Any, live: EraPanel) -> pd.DataFrame | Failed:
@@ -129,10 +129,18 @@ def outcome(best_params: Any, oof: Any, model: Any, live: Any, iterations: Any) 
 
 # What a library raises when a fit does not fit: a bug of ours is none of these, and stays a crash.
 _FIT_ERRORS = (MemoryError, ImportError, NumeraiKedroError)
+# Libraries name an error of their own where C++ had no memory.
+OUT_OF_MEMORY = ("bad_alloc", "out of memory", "Cannot allocate")
 
 
-def _symptom(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+def _failed(stage: str, error: Exception) -> Failed:
+    """The outcome of a fit that did not fit; whatever else it is, is a bug and goes on up."""
+    text = str(error) or type(error).__name__
+    if isinstance(error, _FIT_ERRORS):
+        return Failed(stage, text)
+    if any(words in text for words in OUT_OF_MEMORY):
+        return Failed(stage, f"no memory left ({text})", kind="resource")
+    raise error
 
 
 def _recipe(

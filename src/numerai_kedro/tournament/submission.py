@@ -16,6 +16,7 @@ from numerai_kedro.errors import (
     TournamentRefused,
     TournamentUnreachable,
 )
+from numerai_kedro.statistics.scoring import percentile_rank
 
 COLUMNS = ["id", "prediction"]
 UNNAMED_SLOT = "unnamed"  # its csv is written and never uploaded
@@ -43,6 +44,7 @@ class BlockReason(StrEnum):
     REFUSED_BY_RULES = "numerai-tools refuses it"
     NO_KEYS = "there are no keys, or they were refused"
     REFUSED = "the tournament refused it"
+    NOT_JUDGED = "the gate has judged other predictions"
     UNREACHABLE = "the tournament did not answer"
 
 
@@ -99,6 +101,13 @@ def validate_submission(live_ids: pd.Series, frame: pd.DataFrame) -> None:
     _check_ids(live_ids.astype(str), frame["id"])
     _check_values(frame["prediction"])
     _check_by_numerai_tools(live_ids, frame)
+
+
+def csv_of_ranks(predictions: pd.DataFrame) -> str:
+    """What is submitted of live predictions: their ranks in (0, 1), by id."""
+    frame = predictions[COLUMNS].copy()
+    frame["prediction"] = percentile_rank(frame[["prediction"]].to_numpy(np.float64))[:, 0]
+    return to_csv(frame).decode()
 
 
 def to_csv(frame: pd.DataFrame) -> bytes:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from numerai_kedro.errors import ConfigurationError, Failed, SchemaError
+from numerai_kedro.errors import ConfigurationError, Failed, PredictionError, SchemaError
+from numerai_kedro.files import digest_bytes
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.pipelines.parameters import IngestionParams, SubmissionParams
 from numerai_kedro.progress import steps_bar
@@ -17,7 +18,7 @@ from numerai_kedro.statistics.gate import GateDecision
 from numerai_kedro.statistics.gate_checks import GateParams, backtest_checks, live_checks
 from numerai_kedro.tournament.client import Client
 from numerai_kedro.tournament.schema import overlap_eras
-from numerai_kedro.tournament.submission import UNNAMED_SLOT
+from numerai_kedro.tournament.submission import UNNAMED_SLOT, csv_of_ranks
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +80,15 @@ def score(
     return scores, report
 
 
+def _live_predictions(entry: str, frame: pd.DataFrame, live_panel: EraPanel) -> np.ndarray:
+    if frame["id"].tolist() != live_panel.ids().tolist():
+        raise PredictionError(
+            f"{entry}: the live predictions are for other stocks than this round's; run "
+            "kedro run --pipeline=gbm and --pipeline=ensemble again, or the weekly pipeline."
+        )
+    return frame["prediction"].to_numpy(dtype=np.float64)
+
+
 def benchmark_of(benchmarks: pd.DataFrame, target: str) -> pd.Series:
     """The benchmark model that was trained for a target: ``v53_lgbm_ender60`` for the 60 days.
 
@@ -126,18 +136,21 @@ def judge(
                 f'submission.slots: "{entry}" cannot feed a slot, there is no such entry; there '
                 f"are: {', '.join(sorted(live))} (parameters_submission.yml)."
             )
-        decision = {"passed": False, "reasons": [], "checks": []}
+        decision: dict[str, Any] = {"passed": False, "reasons": [], "checks": []}
         if isinstance(live[entry], Failed):
             decision["reasons"] = [f"{entry} made no predictions: {live[entry].symptom}"]
         else:
-            predictions = live[entry]["prediction"].to_numpy(dtype=np.float64)
+            predictions = _live_predictions(entry, live[entry], live_panel)
             judged = GateDecision(
                 (
                     *backtest_checks(scores, entry, overlap, params),
                     *live_checks(predictions, features, params),
                 )
             )
-            decision = judged.as_json()
+            decision = {
+                **judged.as_json(),
+                "judged": digest_bytes(csv_of_ranks(live[entry]).encode()),
+            }
             for check in judged.checks:
                 logger.info("gate, %s: %s", slot, check)
         decisions[f"{round_info['number']}-{slot}"] = {"slot": slot, "entry": entry, **decision}

@@ -36,13 +36,9 @@ def weigh(**predictions: Any) -> pd.DataFrame:
             "run kedro run --pipeline=gbm first."
         )
     weights["weight"] /= n_members
-    for row in weights.itertuples():
-        logger.info(
-            "ensemble: %s weighs %.2f%s",
-            row.model,
-            row.weight,
-            f" ({row.reason})" if row.reason else "",
-        )
+    for row, weight in zip(rows, weights["weight"], strict=True):
+        because = f" ({row['reason']})" if row["reason"] else ""
+        logger.info("ensemble: %s weighs %.2f%s", row["model"], weight, because)
     return weights
 
 

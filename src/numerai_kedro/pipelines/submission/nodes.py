@@ -9,16 +9,16 @@ from typing import Any
 import pandas as pd
 
 from numerai_kedro.errors import Failed, NumeraiKedroError, SubmissionError
+from numerai_kedro.files import digest_bytes
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.pipelines.parameters import IngestionParams, SubmissionParams
-from numerai_kedro.statistics.scoring import percentile_rank
 from numerai_kedro.tournament.client import Client
 from numerai_kedro.tournament.submission import (
     UNNAMED_SLOT,
     BlockReason,
     RuleBroken,
+    csv_of_ranks,
     reason_of,
-    to_csv,
     validate_submission,
 )
 
@@ -27,6 +27,10 @@ logger = logging.getLogger(__name__)
 HOW_TO_UPLOAD = (
     "the csv is written, nothing was uploaded; to upload, name your model in submission.slots and "
     "set submission.upload: true (parameters_submission.yml)."
+)
+JUDGE_FIRST = (
+    "Not submitted: the gate has not judged these predictions. Nothing was uploaded; run "
+    "kedro run --pipeline=backtest, then kedro run --pipeline=submission."
 )
 WHEN_ROUNDS_OPEN = (
     "no round is open, so nothing was uploaded; rounds open Tuesday to Saturday, not before 12:00 "
@@ -40,9 +44,7 @@ def write(slots: dict[str, str], round_info: dict[str, Any], **live: Any) -> dic
     for slot, entry in slots.items():
         if isinstance(live[entry], Failed):
             continue  # the gate has said so
-        frame = live[entry][["id", "prediction"]].copy()
-        frame["prediction"] = percentile_rank(frame[["prediction"]].to_numpy())[:, 0]
-        written[f"{round_info['number']}-{slot}"] = to_csv(frame).decode()
+        written[f"{round_info['number']}-{slot}"] = csv_of_ranks(live[entry])
     return written
 
 
@@ -68,7 +70,7 @@ def submit(
         receipt = {"slot": slot, "entry": entry, "round": round_info["number"]}
         receipt |= {"n_stocks": max(0, csv.count("\n") - 1)}
         receipt |= _submit_slot(
-            tournament, slot, csv, live_ids, gate_decision[key], switched_on, round_info
+            tournament, slot, csv, live_ids, gate_decision.get(key), switched_on, round_info
         )
         logger.info("submission, %s: %s", slot, receipt["detail"])
         receipts[key] = receipt
@@ -80,10 +82,14 @@ def _submit_slot(
     slot: str,
     csv: str,
     live_ids: pd.Series,
-    decision: dict[str, Any],
+    decision: dict[str, Any] | None,
     switched_on: bool,
     round_info: dict[str, Any],
 ) -> dict[str, Any]:
+    if decision is None or (
+        decision["passed"] and decision["judged"] != digest_bytes(csv.encode())
+    ):
+        return _not_submitted("refused", BlockReason.NOT_JUDGED, JUDGE_FIRST)
     if not decision["passed"]:
         detail = "; ".join(decision["reasons"]) + ". Nothing was uploaded."
         return _not_submitted("blocked", BlockReason.GATE, f"Not submitted: {detail}")
