@@ -251,7 +251,7 @@ def test_a_closed_round_reports_everything_and_ends_with_a_sentence(project):
     creations = project.operations().count("create_submission")
     run = project.kedro("run", "--pipeline=weekly")
     assert "no round is open" in sentence(run)
-    assert "round 1412, closed since" in run.stdout
+    assert "round 1413, closed since" in run.stdout
     assert project.operations().count("create_submission") == creations
 
 

@@ -86,3 +86,34 @@ def test_a_preview_is_a_corner(served, tmp_path):
         dataset.load()
     dataset.save(remote("f.json"))
     assert dataset.preview()["data"] == [["all", 2], ["small", 1]]
+
+
+ROWS = pd.DataFrame(
+    {"era": "0001", "feature_a": [1, 2], "feature_b": [3, 4], "target_ender_60": [0.5, 0.25]},
+    index=pd.Index(["n1", "n2"], name="id"),
+).astype({"feature_a": "int8", "feature_b": "int8", "target_ender_60": "float32"})
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda t: t.drop(columns="feature_b"), 'column "feature_b" is missing'),
+        (lambda t: t.drop(columns="era"), 'column "era" is missing'),
+        (lambda t: t.astype({"feature_a": "float32"}), 'column "feature_a" is float, not int8'),
+        (lambda t: t.astype({"target_ender_60": str}), "not float"),
+    ],
+)
+def test_rows_of_another_shape_never_replace_good_ones(served, tmp_path, change, sentence):
+    folder, remote = served
+    kept = tmp_path / "raw" / "train.parquet"
+    kept.parent.mkdir()
+    sets = {"feature_sets": {"all": ["feature_a", "feature_b"]}}
+    kept.with_name("features.json").write_text(json.dumps(sets))
+    dataset = DownloadedFileDataset(filepath=str(kept), loads="path")
+    ROWS.to_parquet(folder / "train.parquet")
+    dataset.save(remote("train.parquet"))
+    before = kept.read_bytes()
+    change(ROWS).to_parquet(folder / "train.parquet")
+    with pytest.raises(DatasetError, match=f"train.parquet: .*{sentence}.* untouched"):
+        dataset.save(remote("train.parquet"))
+    assert kept.read_bytes() == before

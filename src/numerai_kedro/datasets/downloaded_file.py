@@ -13,12 +13,13 @@ import pyarrow.parquet as pq
 from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import TablePreview
 
-from numerai_kedro.errors import DownloadError
+from numerai_kedro.errors import DownloadError, SchemaError
 from numerai_kedro.files import RemoteFile, fetch
 from numerai_kedro.progress import bytes_bar
 
 logger = logging.getLogger(__name__)
 PREVIEW_ROWS, PREVIEW_COLUMNS = 5, 12
+UNTOUCHED = "the file that was here before is untouched; run the command again later."
 
 
 class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
@@ -87,6 +88,30 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
                 f"{self._path}: what arrived is no parquet file with rows; the file that was here "
                 "before is untouched; run the command again."
             )
+        self._check_columns(pq.read_schema(path))
+
+    def _check_columns(self, schema: pa.Schema) -> None:
+        """Refuse a table of rows by era that lacks a feature, or has one of another type."""
+        types = dict(zip(schema.names, schema.types, strict=True))
+        if not any(name.startswith("feature_") for name in types):
+            return
+        for name in ("era", *self._feature_names()):
+            if name not in types:
+                raise SchemaError(f'{self._path.name}: column "{name}" is missing; {UNTOUCHED}')
+        for prefix, wanted in (("feature_", pa.int8()), ("target_", pa.float32())):
+            for name, found in types.items():
+                if name.startswith(prefix) and found != wanted:
+                    raise SchemaError(
+                        f'{self._path.name}: column "{name}" is {found}, not {wanted}; {UNTOUCHED}'
+                    )
+
+    def _feature_names(self) -> list[str]:
+        """Every name of the feature sets, where features.json is here already."""
+        try:
+            sets = json.loads(self._path.with_name("features.json").read_text(encoding="utf-8"))
+            return sorted({name for names in sets["feature_sets"].values() for name in names})
+        except (OSError, ValueError, KeyError):
+            return []
 
     def _verify_json(self, path: Path) -> None:
         try:
