@@ -57,10 +57,12 @@ def line_counts(path: Path) -> tuple[int, int]:
 
 
 def has_test(path: Path) -> bool:
-    """A test file of the module's name, or of its folder's where every folder has such a module."""
-    parts = path.relative_to(PACKAGE).with_suffix("").parts
-    names = {f"test_{parts[-1]}.py", f"test_{'_'.join(parts[-2:])}.py"}
-    return any(test.name in names for test in (ROOT / "tests").rglob("test_*.py"))
+    """``tests/<room>/test_<module>.py``, or ``tests/pipelines/test_<pipeline>_<module>.py``."""
+    place = path.relative_to(PACKAGE)
+    names = [place.with_name(f"test_{place.name}")]
+    if place.parts[0] == "pipelines":
+        names.append(Path("pipelines", f"test_{place.parent.name}_{place.name}"))
+    return any((ROOT / "tests" / name).exists() for name in names)
 
 
 def circles() -> list[list[str]]:
