@@ -242,7 +242,7 @@ def test_a_round_that_closed_after_its_submission_is_no_failure(project):
     assert run.returncode == 0, run.stderr[-2000:]
     (receipt,) = project.receipts().values()
     assert (receipt["status"], receipt["later"]["status"]) == ("accepted", "closed")
-    assert 'accepted for model "demo"' in run.stdout
+    assert receipt["detail"] in run.stdout
 
 
 def test_a_closed_round_reports_everything_and_ends_with_a_sentence(project):
