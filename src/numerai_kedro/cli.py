@@ -236,7 +236,8 @@ def _model_lines(client: Client, name: str, model_id: str, round_number: int) ->
         if one["selected"] and one["round"]["number"] == round_number:
             lines.append(f"submitted   {name}: {one['filename']}, {one['insertedAt']}")
     scores = client.scores(model_id).dropna(subset=["value"])
-    newest = scores.sort_values("day").groupby(["roundNumber", "displayName"]).tail(1)
+    by_score = ["roundNumber", "displayName"]
+    newest = scores.sort_values([*by_score, "day"]).groupby(by_score).tail(1)
     for number, rows in newest.groupby("roundNumber"):
         values = ", ".join(f"{row.displayName} {row.value:+.4f}" for row in rows.itertuples())
         state = "resolved" if rows["resolved"].all() else f"day {rows['day'].max():.0f}"
