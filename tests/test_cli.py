@@ -173,6 +173,11 @@ def test_what_only_the_demo_can_is_refused_on_the_real_tournament(kedro, command
     assert "only the demo can" in answer.output
 
 
+def _hear_ctrl_c():
+    """A shell makes what it runs in the background deaf to it, and that is inherited."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.mark.slow
 def test_what_serve_prints_points_an_unmodified_numerapi_at_it(project, tiny):
     """A process of its own, a script of its own; Ctrl-C ends it."""
@@ -181,7 +186,7 @@ def test_what_serve_prints_points_an_unmodified_numerapi_at_it(project, tiny):
     command = [sys.executable, "-m", "kedro", "tournament", "serve"]
     quiet = os.environ | {"PYTHONUNBUFFERED": "1", "KEDRO_DISABLE_TELEMETRY": "1"}
     with subprocess.Popen(
-        command, cwd=project, stdout=subprocess.PIPE, text=True, env=quiet
+        command, cwd=project, stdout=subprocess.PIPE, text=True, env=quiet, preexec_fn=_hear_ctrl_c
     ) as served:
         try:
             printed = ""
