@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import difflib
+import functools
+import inspect
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from kedro.framework.session import KedroSession
 from kedro.io import DatasetError
+from kedro.runner import AbstractRunner, ParallelRunner, SequentialRunner
 
 from numerai_kedro.errors import ConfigurationError, NumeraiKedroError
 from numerai_kedro.files import folder_lock
+from numerai_kedro.incremental.runner import incremental_run
 from numerai_kedro.strict import WHERE
 
 logger = logging.getLogger(__name__)
@@ -24,7 +29,7 @@ BLOCK = re.compile(r"- Parameter '([^']+)': (?:Failed to instantiate \S+ for par
 
 
 class WeeklySession(KedroSession):
-    """A `KedroSession` whose `run` locks the data folder and unwraps our errors."""
+    """A `KedroSession` that locks the data folder, skips what is current, unwraps our errors."""
 
     def run(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Run as Kedro does; see `KedroSession.run` for the arguments.
@@ -36,8 +41,13 @@ class WeeklySession(KedroSession):
         """
         try:
             check_pipelines(kwargs.get("pipeline_names") or [])
-            with folder_lock(self._data_folder()):
-                return super().run(*args, **kwargs)
+            given = inspect.signature(KedroSession.run).bind(self, *args, **kwargs).arguments
+            runner = given.setdefault("runner", None) or SequentialRunner()
+            check_runner(runner)
+            given.pop("self")
+            folder = self._data_folder()
+            with folder_lock(folder), skipping(runner, folder):
+                return super().run(**given | {"runner": runner})
         except Exception as error:
             sentence = sentence_of(error)
             if sentence is None:
@@ -65,6 +75,32 @@ def check_pipelines(names: Iterable[str]) -> None:
             raise ConfigurationError(
                 f'there is no pipeline "{name}"; did you mean {" or ".join(close)}?'
             )
+
+
+def check_runner(runner: AbstractRunner) -> None:
+    """Refuse the runner whose processes would each open a tournament of their own.
+
+    Raises
+    ------
+    ConfigurationError
+        Names the runners that work.
+    """
+    if isinstance(runner, ParallelRunner):
+        raise ConfigurationError(
+            "ParallelRunner: nodes share a connection to the tournament, which does not travel to "
+            "other processes; leave --runner out, or take ThreadRunner."
+        )
+
+
+@contextmanager
+def skipping(runner: AbstractRunner, data_folder: str) -> Iterator[None]:
+    """Let a runner leave out, for the length of the block, what is current."""
+    stand_in = functools.partial(incremental_run, runner, Path(data_folder))
+    runner._run = stand_in  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del runner._run
 
 
 def sentence_of(error: BaseException) -> NumeraiKedroError | None:

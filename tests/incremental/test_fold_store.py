@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 
@@ -54,8 +56,31 @@ def test_a_damaged_model_is_fitted_again(tmp_path):
         return {"slope": 2.0}
 
     assert store.model({"k": 1}, fit) == {"slope": 2.0}
-    assert store.has_model({"k": 1})
     (folder,) = (tmp_path / "models").iterdir()
     (folder / "content.pkl").write_bytes(b"x")
     assert store.model({"k": 1}, fit) == {"slope": 2.0}
     assert len(calls) == 2
+
+
+def test_a_small_value_is_computed_once(tmp_path):
+    calls = []
+    for _ in range(2):
+        assert FoldStore(tmp_path).value({"k": 1}, lambda: calls.append(1) or 7) == 7
+    assert len(calls) == 1
+
+
+def test_models_go_least_recently_used_first_and_predictions_stay(tmp_path):
+    store = FoldStore(tmp_path)
+    store.predictions({"k": 0}, lambda: np.zeros(9, np.float32))
+    for number in range(4):
+        store.model({"k": number}, lambda: "x" * 10_000)
+    for number, folder in enumerate(store.model_sizes()):
+        os.utime(folder, ns=(number, number))
+    store.model({"k": 0}, lambda: pytest.fail("it is there"))  # used again: it stays
+    sizes = store.model_sizes()
+    freed = store.keep_within(sum(sizes.values()) / 2)
+    assert freed >= sum(sizes.values()) / 2 - 1
+    assert len(store.model_sizes()) == 2
+    store.model({"k": 0}, lambda: pytest.fail("it was used last"))
+    store.predictions({"k": 0}, lambda: pytest.fail("predictions stay"))
+    assert store.keep_within(1e9) == 0

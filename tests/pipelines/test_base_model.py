@@ -41,7 +41,7 @@ def test_a_model_that_finishes_says_what_it_made(given, tmp_path):
     live = small_panel(tmp_path / "live", n_eras=1, seed=3)
     oof, iterations = base_model.predict_out_of_fold(*given)
     model = base_model.fit(*given)
-    predictions = base_model.predict_live(model, live)
+    predictions = base_model.predict_live(model, live, name="lightgbm")
     outcome = base_model.outcome(given[5], oof, model, predictions, iterations)
     assert outcome["status"] == "finished"
     assert (outcome["oof_rows"], outcome["oof_eras"], outcome["live_rows"]) == (400, 10, 40)
@@ -57,7 +57,7 @@ def test_no_memory_is_an_outcome(given, monkeypatch):
     monkeypatch.setattr(base_model, "walk_forward", fail)
     oof, iterations = base_model.predict_out_of_fold(*given)
     model = base_model.fit(*given)
-    live = base_model.predict_live(model, None)
+    live = base_model.predict_live(model, None, name="lightgbm")
     outcome = base_model.outcome(given[5], oof, model, live, iterations)
     assert (outcome["status"], outcome["stage"]) == ("failed", "walk_forward")
     assert outcome["symptom"] == "needs 12 GB"

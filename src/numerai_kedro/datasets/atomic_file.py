@@ -15,6 +15,7 @@ from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import JSONPreview, PlotlyPreview, TablePreview
 
 from numerai_kedro.files import atomic_write
+from numerai_kedro.incremental.content import parts_at
 
 Value = TypeVar("Value")
 PREVIEW_ROWS = 8
@@ -45,6 +46,10 @@ class AtomicFileDataset(AbstractDataset[Value, Value], Generic[Value]):
         """Replace the file."""
         with atomic_write(self._path) as handle:
             self._write(data, handle)
+
+    def contents(self) -> dict[str, Path | str]:
+        """The file, for fingerprints."""
+        return parts_at(self._path)
 
     def _exists(self) -> bool:
         return self._path.exists()

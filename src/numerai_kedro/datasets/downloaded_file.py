@@ -15,6 +15,7 @@ from kedro_datasets._typing import TablePreview
 
 from numerai_kedro.errors import DownloadError, SchemaError
 from numerai_kedro.files import RemoteFile, fetch
+from numerai_kedro.incremental.content import parts_at
 from numerai_kedro.progress import bytes_bar
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,10 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
         if self._loads == "json":
             return json.loads(self._path.read_text(encoding="utf-8"))
         return pd.read_parquet(self._path)
+
+    def contents(self) -> dict[str, Path | str]:
+        """The file, for fingerprints."""
+        return parts_at(self._path)
 
     def _exists(self) -> bool:
         return self._path.exists()

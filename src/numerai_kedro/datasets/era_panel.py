@@ -11,6 +11,7 @@ import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import TablePreview
 
+from numerai_kedro.errors import PanelError
 from numerai_kedro.panel import EraPanel, open_panel, write_panel
 from numerai_kedro.panel.convert import ParquetEras
 from numerai_kedro.progress import steps_bar
@@ -42,6 +43,13 @@ class EraPanelDataset(AbstractDataset[ParquetEras, EraPanel]):
         if not self._exists():
             raise DatasetError(f"{self._path} does not exist yet")
         return open_panel(self._path)
+
+    def contents(self) -> dict[str, Path | str]:
+        """An era's digests are its content: the panel itself is not read again."""
+        try:
+            return dict(open_panel(self._path).era_digests())
+        except PanelError:
+            return {}
 
     def _exists(self) -> bool:
         return (self._path / "index.json").exists()

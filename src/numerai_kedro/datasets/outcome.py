@@ -52,6 +52,17 @@ class OutcomeDataset(AbstractDataset[Any, Any]):
             return Failed(self._path.stem, f"{self._path.name} was never made", kind="not run")
         return self._dataset.load()
 
+    def contents(self) -> dict[str, Path | str]:
+        """Parts of the value, or of the reason."""
+        if self._reason_path.exists():
+            return {"reason": self._reason_path}
+        parts: dict[str, Path | str] = self._dataset.contents()
+        return parts
+
+    def unfinished(self) -> str | None:
+        """Why what is kept here should be tried again; None where it is a value."""
+        return "ended without a value last time" if self._reason_path.exists() else None
+
     def _exists(self) -> bool:
         return self._reason_path.exists() or self._dataset.exists()
 

@@ -48,8 +48,7 @@ class RecordsDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
 
     def load(self) -> dict[str, Any]:
         """Every record, by its key."""
-        paths = sorted(self._folder.glob(f"*{self._suffix}"))
-        return {path.name.removesuffix(self._suffix): self._at(path).load() for path in paths}
+        return {key: self._at(path).load() for key, path in self.contents().items()}
 
     def save(self, data: dict[str, Any]) -> None:
         """Add or replace records."""
@@ -62,6 +61,11 @@ class RecordsDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
         for key, record in data.items():
             entry = self._at(self._folder / f"{key}{self._suffix}")
             entry.save(self._kept(entry, record))
+
+    def contents(self) -> dict[str, Path]:
+        """Every record, by its key."""
+        paths = sorted(self._folder.glob(f"*{self._suffix}"))
+        return {path.name.removesuffix(self._suffix): path for path in paths}
 
     def _kept(self, entry: AbstractDataset[Any, Any], record: Any) -> Any:
         if self._keeps is None or self._keeps in record or not entry.exists():

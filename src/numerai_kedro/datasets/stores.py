@@ -9,6 +9,7 @@ from kedro.io import AbstractDataset, DatasetError
 
 from numerai_kedro.files.trusted_pickle import read_trusted, write_trusted
 from numerai_kedro.incremental import FoldStore
+from numerai_kedro.incremental.content import parts_at
 from numerai_kedro.resilience.machine import Machine, read_machine
 
 
@@ -26,6 +27,10 @@ class FoldStoreDataset(AbstractDataset[None, FoldStore]):
     def save(self, data: None) -> None:
         """Refuse: the store is filled through `FoldStore`."""
         raise DatasetError("the fold store is filled by the nodes that open it")
+
+    def contents(self) -> dict[str, Path | str]:
+        """Constant: filling the store makes nothing stale."""
+        return {"": "fold store"}
 
     def _exists(self) -> bool:
         return True
@@ -48,6 +53,10 @@ class MachineDataset(AbstractDataset[None, Machine]):
     def save(self, data: None) -> None:
         """Refuse: a machine is only read."""
         raise DatasetError("a machine is only read")
+
+    def contents(self) -> dict[str, Path | str]:
+        """Constant: who reads a machine always runs."""
+        return {"": "machine"}
 
     def _exists(self) -> bool:
         return True
@@ -72,6 +81,10 @@ class ModelDataset(AbstractDataset[Any, Any]):
     def save(self, data: Any) -> None:
         """Replace the model and its manifest together."""
         write_trusted(self._path, data)
+
+    def contents(self) -> dict[str, Path | str]:
+        """The model and its manifest."""
+        return parts_at(self._path)
 
     def _exists(self) -> bool:
         return self._path.exists()

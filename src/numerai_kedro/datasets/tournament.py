@@ -61,6 +61,10 @@ class TournamentDataset(AbstractDataset[None, Client]):
         """Refuse: nobody saves a tournament."""
         raise DatasetError("the tournament is only read")
 
+    def contents(self) -> dict[str, Path | str]:
+        """Constant: what a tournament answers is asked for by nodes that always run."""
+        return {"": "tournament"}
+
     def _exists(self) -> bool:
         return True
 

@@ -7,8 +7,10 @@ the store stays pure: its output is the same with a full, an empty or an absent 
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,17 +41,13 @@ class FoldStore:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
 
-    @property
-    def content_token(self) -> str:
-        """Constant: filling the store makes nothing stale."""
-        return "fold store"
-
     def model(self, key: Key, fit: Callable[[], Made]) -> Made:
         """Return the model kept under `key`, or fit it and keep it."""
-        folder = self.folder / "models" / digest_json(key)
+        folder = self._models / digest_json(key)
         if folder.exists():
             try:
                 kept: Made = read_trusted(folder)
+                os.utime(folder)  # the order in which `keep_within` lets go
                 return kept
             except StoreError as error:
                 logger.warning("%s It is fitted again.", error)
@@ -57,9 +55,16 @@ class FoldStore:
         write_trusted(folder, made)
         return made
 
-    def has_model(self, key: Key) -> bool:
-        """Whether a fit is there already, for the line that says what a run will do."""
-        return (self.folder / "models" / digest_json(key)).exists()
+    def value(self, key: Key, compute: Callable[[], Any]) -> Any:
+        """Return the small JSON value kept under `key`, or compute and keep it."""
+        path = self.folder / "values" / f"{digest_json(key)}.json"
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            made = compute()
+        with atomic_write(path) as handle:
+            handle.write(json.dumps(made).encode())
+        return made
 
     def predictions(
         self, key: Key, predict: Callable[[], npt.NDArray[np.float32]]
@@ -79,3 +84,30 @@ class FoldStore:
             handle.write(digest_bytes(made.tobytes()).encode())
             handle.write(made.tobytes())
         return made
+
+    def model_sizes(self) -> dict[Path, int]:
+        """Bytes of every model, least recently used first."""
+        folders = sorted(self._models.glob("*"), key=lambda folder: folder.stat().st_mtime_ns)
+        return {folder: _bytes_in(folder) for folder in folders}
+
+    def keep_within(self, limit_bytes: float) -> int:
+        """Let models go, least recently used first, until the rest fits; returns bytes freed.
+
+        Predictions and values stay: they are small, and a finished fold needs no more than them.
+        """
+        sizes = self.model_sizes()
+        left = total = sum(sizes.values())
+        for folder, size in sizes.items():
+            if left <= limit_bytes:
+                break
+            shutil.rmtree(folder)
+            left -= size
+        return total - left
+
+    @property
+    def _models(self) -> Path:
+        return self.folder / "models"
+
+
+def _bytes_in(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -163,6 +163,16 @@ class EraPanel:
         entries = self._entries.values()
         return np.array([e["era"] for e in entries if target in e["resolved"]], dtype=np.int64)
 
+    def era_digests(self) -> dict[str, str]:
+        """Identity of each era, rows and every target, and of the columns; by the index alone."""
+        columns = digest_json([self._index["features"], self.target_names])
+        return {"columns": columns} | {
+            f"era {era:04d}": digest_json(
+                [entry["ids_digest"], entry["features_digest"], entry["targets_digest"]]
+            )
+            for era, entry in self._entries.items()
+        }
+
     def digest(self, targets: Sequence[str] = ()) -> str:
         """Identity of the selected eras, features and named targets, by the index alone."""
         eras = [

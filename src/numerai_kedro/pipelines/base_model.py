@@ -44,7 +44,12 @@ def create_model_pipeline(name: str) -> Pipeline:
             name="walk_forward",
         ),
         Node(_named(fit, name), [*shared, "best_params"], "model", name="fit"),
-        Node(predict_live, ["model", "live_panel"], "live_predictions", name="predict_live"),
+        Node(
+            _named(predict_live, name),
+            ["model", "live_panel"],
+            "live_predictions",
+            name="predict_live",
+        ),
         Node(outcome, [*outputs, "fold_iterations"], "outcome", name="outcome"),
     ]
     return Pipeline(
@@ -103,10 +108,12 @@ def fit(
         return _failed("fit", error)
 
 
-def predict_live(model: Any, live: EraPanel) -> pd.DataFrame | Failed:
+def predict_live(model: Any, live: EraPanel, name: str) -> pd.DataFrame | Failed:
     """Predict the live stocks."""
     if isinstance(model, Failed):
         return model
+    if not isinstance(model, family(name)):
+        return Failed("predict_live", f"{name}.model holds a {type(model).__name__}")
     return predictions_frame(model, live)
 
 

@@ -60,8 +60,8 @@ def submit(
     -------
     dict
         The receipt: ``status`` (``accepted`` or ``late``), ``detail`` for people, and
-        ``submission_id``, ``filename``, ``digest``, ``round``, ``model``, ``inserted_at``,
-        ``repeated`` (these predictions were there already; nothing was uploaded).
+        ``submission_id``, ``filename``, ``digest``, ``round``, ``model``, ``inserted_at``. The same
+        predictions have the same receipt, however often they are submitted.
 
     Raises
     ------
@@ -76,7 +76,10 @@ def submit(
     digest = digest_bytes(content)
     present = _already_there(client, content, digest, model_id, current.number)
     if present is not None:
-        return _receipt(client, present, content, model_id, current, repeated=True)
+        logger.info(
+            "already submitted for model %s: nothing is uploaded", client.model_name(model_id)
+        )
+        return _receipt(client, present, content, model_id, current)
     name = f"numerai_kedro-{current.number}-{digest[:DIGEST_LETTERS]}.csv"
     filename = _upload(client, content, name, model_id)
     submission_id = _create(client, filename, model_id)
@@ -92,7 +95,7 @@ def submit(
             "same command again: it looks first, and submits only what is not there."
         )
     listed = found or {"id": submission_id, "filename": filename}
-    return _receipt(client, listed, content, model_id, current, repeated=False)
+    return _receipt(client, listed, content, model_id, current)
 
 
 def _open_round(client: Client, round_number: int | None) -> RoundInfo:
@@ -216,14 +219,11 @@ def _receipt(
     content: bytes,
     model_id: str,
     current: RoundInfo,
-    *,
-    repeated: bool,
 ) -> dict[str, Any]:
     name = client.model_name(model_id)
     n_stocks = content.count(b"\n") - 1
     late = _is_late(listed.get("insertedAt"), current)
-    what = "already submitted" if repeated else "accepted"
-    detail = f'{what} for model "{name}" ({str(listed["id"])[:4]}…), {n_stocks:,} live stocks'
+    detail = f'accepted for model "{name}" ({str(listed["id"])[:4]}…), {n_stocks:,} live stocks'
     if late:
         detail += "; it came after the deadline: scored, not staked, and queued for the next round"
     return {
@@ -235,7 +235,6 @@ def _receipt(
         "round": current.number,
         "model": name,
         "inserted_at": listed.get("insertedAt"),
-        "repeated": repeated,
     }
 
 

@@ -7,12 +7,14 @@ the predicted eras. So a new era adds one prediction, and no refit.
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from pydantic import BaseModel
 
@@ -73,6 +75,50 @@ class Recipe:
         return history.select(eras=inside[::-1][:: self.era_stride][::-1])
 
 
+class StoredFit:
+    """A fit that is made, or read, only when something asks for more than the store keeps of it.
+
+    Attributes
+    ----------
+    origin
+        Where it came from, for the log.
+    """
+
+    def __init__(
+        self, recipe: Recipe, train: EraPanel, store: FoldStore, progress: FitProgress
+    ) -> None:
+        self._recipe, self._train, self._store, self._progress = recipe, train, store, progress
+        self._key = recipe.key(train)
+        self.origin = "from the fold store"
+
+    @functools.cached_property
+    def model(self) -> Model:
+        """The fitted model."""
+        return self._store.model(self._key, self._fit)
+
+    @property
+    def n_iterations(self) -> int:
+        """Trees or epochs."""
+        return int(self._store.value(self._key, lambda: self.model.n_iterations))
+
+    def predict_eras(self, test: EraPanel) -> npt.NDArray[np.float32]:
+        """Era by era, so that one more resolved era predicts one era, not the fold again."""
+        predictions = []
+        for era in test.eras:
+            panel = test.select(eras=[era])
+            key = {"fit": self._key, "features": panel.digest()}
+            predictions.append(
+                self._store.predictions(key, lambda panel=panel: self.model.predict(panel))
+            )
+        return np.concatenate(predictions)
+
+    def _fit(self) -> Model:
+        self.origin = "fitted"
+        recipe = self._recipe
+        model = recipe.family(recipe.params, seed=recipe.seed, threads=recipe.threads)
+        return model.fit(self._train, None, recipe.target, self._progress)
+
+
 def walk_forward(
     history: EraPanel,
     folds: Sequence[Fold],
@@ -108,13 +154,10 @@ def walk_forward(
         fold.check_purge(purge_eras)
         progress(number, len(folds))
         train = recipe.training_panel(history, fold.train)
-        key = recipe.key(train)
-        fresh = not store.has_model(key)
-        within = _within(progress, number, len(folds))
-        model = store.model(key, lambda train=train, say=within: _fit(recipe, train, say))
-        iterations[fold.name] = model.n_iterations
+        fit = StoredFit(recipe, train, store, _within(progress, number, len(folds)))
         test = history.select(eras=np.arange(fold.test[0], fold.test[1] + 1))
-        pieces.append(_predict_eras(model, key, test, store))
+        pieces.append(_frame(test, fit.predict_eras(test)))
+        iterations[fold.name] = fit.n_iterations
         logger.info(
             "%s, fold %s: eras %04d-%04d from %d eras up to %04d, %s",
             recipe.name,
@@ -122,7 +165,7 @@ def walk_forward(
             *fold.test,
             len(train.eras),
             fold.train[1],
-            "fitted" if fresh else "from the fold store",
+            fit.origin,
         )
     progress(len(folds), len(folds))
     return pd.concat(pieces, ignore_index=True), iterations
@@ -137,15 +180,10 @@ def fit_live(
 ) -> Model:
     """Fit the model that predicts live, exactly as a fold that begins at the same grid era."""
     train = recipe.training_panel(history, eras)
-    key = recipe.key(train)
-    fresh = not store.has_model(key)
-    model = store.model(key, lambda: _fit(recipe, train, _within(progress, 0, 1)))
+    fit = StoredFit(recipe, train, store, _within(progress, 0, 1))
+    model = fit.model
     logger.info(
-        "%s, live fit: %d eras up to %04d, %s",
-        recipe.name,
-        len(train.eras),
-        eras[1],
-        "fitted" if fresh else "from the fold store",
+        "%s, live fit: %d eras up to %04d, %s", recipe.name, len(train.eras), eras[1], fit.origin
     )
     return model
 
@@ -155,30 +193,9 @@ def predictions_frame(model: Model, panel: EraPanel) -> pd.DataFrame:
     return _frame(panel, model.predict(panel))
 
 
-def _fit(recipe: Recipe, train: EraPanel, progress: FitProgress) -> Model:
-    model = recipe.family(recipe.params, seed=recipe.seed, threads=recipe.threads)
-    return model.fit(train, None, recipe.target, progress)
-
-
 def _within(progress: Progress, folds_done: int, n_folds: int) -> FitProgress:
     """Turn the steps of one fit into parts of a fold."""
     return lambda done, total: progress(folds_done + done / total, n_folds)
-
-
-def _predict_eras(
-    model: Model, key: dict[str, Any], test: EraPanel, store: FoldStore
-) -> pd.DataFrame:
-    """Era by era, so that one more resolved era predicts one era, not the fold again."""
-    predictions = []
-    for era in test.eras:
-        panel = test.select(eras=[era])
-        predictions.append(
-            store.predictions(
-                {"fit": key, "features": panel.digest()},
-                lambda panel=panel: model.predict(panel),
-            )
-        )
-    return _frame(test, np.concatenate(predictions))
 
 
 def _frame(panel: EraPanel, predictions: np.ndarray) -> pd.DataFrame:

@@ -34,6 +34,7 @@ def create_pipeline() -> Pipeline:
                 ["tournament", "params:submission", "params:ingestion"],
                 "slots",
                 name="name_slots",
+                tags=["always"],
             ),
             Node(
                 nodes.judge,

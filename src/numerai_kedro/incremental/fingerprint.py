@@ -1,0 +1,180 @@
+"""What a node's outputs are made of, and in one line what of it changed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import PurePath
+from typing import Any
+
+from kedro.pipeline.node import Node
+from pydantic import BaseModel
+
+from numerai_kedro.incremental.code import CodeReader
+from numerai_kedro.incremental.content import Contents, Digests, contents_of
+
+# Of a catalog entry, what does not change the value: where it lies, who may read it, how it looks.
+NO_CONTENT = {"filepath", "credentials", "metadata"}
+SHOWN = 3  # changes named in one line; the rest are counted
+LONGEST = 40  # characters of a value in such a line
+
+
+class UnknownContentError(Exception):
+    """An input has no content that could be compared; its node always runs."""
+
+
+def fingerprint(node: Node, catalog: Any, code: CodeReader, digests: Digests) -> dict[str, Any]:
+    """All that decides a node's outputs, as a JSON value.
+
+    Raises
+    ------
+    UnknownContentError
+        Names the input that cannot be compared.
+    """
+    entries = {name: _entry(catalog, name) for name in {*node.inputs, *node.outputs}}
+    entries = {name: entry for name, entry in entries.items() if entry is not None}
+    datasets = [type(catalog.get(name)) for name in sorted(entries)]
+    computed_by = code.of([node.func, *datasets])
+    return {
+        "code": dict(computed_by.modules),
+        "versions": dict(computed_by.versions),
+        "bound": _bound(node.func),
+        "parameters": {
+            name.partition(":")[2]: plain(catalog.load(name))
+            for name in node.inputs
+            if _is_parameter(name)
+        },
+        "inputs": {
+            name: _contents(catalog, name, digests)
+            for name in node.inputs
+            if not _is_parameter(name)
+        },
+        "entries": entries,
+        "outputs": list(node.outputs),
+    }
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What changed from one fingerprint to another, most telling first."""
+    found = [f"parameter {change}" for change in _changes(old["parameters"], new["parameters"])]
+    for name in sorted({*old["inputs"], *new["inputs"]}):
+        found += content_changes(name, old["inputs"].get(name, {}), new["inputs"].get(name, {}))
+    found += [f"catalog entry {change}" for change in _changes(old["entries"], new["entries"])]
+    found += _changes(old["bound"], new["bound"])
+    modules = sorted(_keys_that_differ(old["code"], new["code"]))
+    found += [f"code of {name} changed" for name in modules]
+    found += [f"version of {change}" for change in _changes(old["versions"], new["versions"])]
+    return found or ["it has other outputs"]
+
+
+def content_changes(name: str, old: Contents, new: Contents) -> list[str]:
+    """What changed in an entry's parts: ``history_panel: era 0388 is new, era 0375 changed``."""
+    if old == new:
+        return []
+    if set(old) | set(new) == {""}:
+        return [f"{name} {'changed' if old and new else 'is new' if new else 'is missing'}"]
+    kinds = {
+        "is new": [part for part in new if part not in old],
+        "changed": [part for part in new if part in old and old[part] != new[part]],
+        "is gone": [part for part in old if part not in new],
+    }
+    spans = [f"{_span(parts)} {kind}" for kind, parts in kinds.items() if parts]
+    return [f"{name}: {', '.join(spans)}"]
+
+
+def one_line(reasons: Iterable[str]) -> str:
+    """Join reasons; those beyond a few are counted."""
+    reasons = list(reasons)
+    rest = f"; and {len(reasons) - SHOWN} more" if len(reasons) > SHOWN else ""
+    return "; ".join(reasons[:SHOWN]) + rest
+
+
+def plain(value: Any) -> Any:
+    """A JSON value that is equal for equal values, whatever the hash seed."""
+    if isinstance(value, BaseModel):
+        return plain(value.model_dump(mode="python"))
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in sorted(value.items(), key=_by_text)}
+    if isinstance(value, set | frozenset):
+        return sorted((plain(item) for item in value), key=str)
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if value == value and abs(value) != float("inf") else str(value)
+    if isinstance(value, PurePath):
+        return value.as_posix()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return plain(dataclasses.asdict(value))
+    named = value if callable(value) else type(value)
+    return getattr(named, "__qualname__", type(value).__qualname__)
+
+
+def _contents(catalog: Any, name: str, digests: Digests) -> Contents:
+    contents = contents_of(catalog.get(name), digests)
+    if contents is None:
+        raise UnknownContentError(f"input {name} has no content that could be compared")
+    return contents
+
+
+def _entry(catalog: Any, name: str) -> Any:
+    """Settings of a catalog entry that may change its value; None for parameters."""
+    if _is_parameter(name):
+        return None
+    resolver = catalog.config_resolver
+    return _settings(resolver.config.get(name) or resolver.resolve_pattern(name))
+
+
+def _settings(settings: Any) -> Any:
+    if isinstance(settings, Mapping):
+        return {
+            str(key): _settings(value) for key, value in settings.items() if key not in NO_CONTENT
+        }
+    return plain(settings)
+
+
+def _bound(function: Any) -> dict[str, Any]:
+    """Values that a partial or a closure brings along."""
+    bound: dict[str, Any] = {}
+    while isinstance(function, partial):
+        bound |= {f"argument {number}": plain(a) for number, a in enumerate(function.args)}
+        bound |= {name: plain(value) for name, value in function.keywords.items()}
+        function = function.func
+    names = function.__code__.co_freevars if hasattr(function, "__code__") else ()
+    for name, cell in zip(names, function.__closure__ or (), strict=True):
+        bound[name] = plain(cell.cell_contents)
+    return bound
+
+
+def _is_parameter(name: str) -> bool:
+    return name == "parameters" or name.startswith("params:")
+
+
+def _changes(old: Any, new: Any, place: str = "") -> list[str]:
+    """Leaves that differ: ``lightgbm.seed 0 -> 1``."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        found = []
+        for key in sorted({*old, *new}):
+            inner = f"{place}.{key}" if place else str(key)
+            found += _changes(old.get(key), new.get(key), inner)
+        return found
+    return [] if old == new else [f"{place} {_shown(old)} -> {_shown(new)}"]
+
+
+def _shown(value: Any) -> str:
+    text = "none" if value is None else str(value)
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def _keys_that_differ(old: Mapping[str, Any], new: Mapping[str, Any]) -> set[str]:
+    return {key for key in {*old, *new} if old.get(key) != new.get(key)}
+
+
+def _span(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{parts[0]} to {parts[-1]} ({len(parts)})"
+
+
+def _by_text(item: tuple[Any, Any]) -> str:
+    return str(item[0])

@@ -1,0 +1,251 @@
+"""Run a pipeline as Kedro does, without the nodes whose outputs are current.
+
+`AbstractRunner.run` filters the pipeline, warms the catalog up and calls `self._run`: the method
+that runners of one's own override. The session puts `incremental_run` in its place, so that every
+option of `kedro run`, every runner with threads, and a notebook get the same.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+from kedro.runner import AbstractRunner
+from kedro.runner.task import Task
+from pydantic import Field
+
+from numerai_kedro.files import atomic_write
+from numerai_kedro.incremental.code import CodeReader
+from numerai_kedro.incremental.content import Digests, contents_of
+from numerai_kedro.incremental.fingerprint import (
+    UnknownContentError,
+    content_changes,
+    differences,
+    fingerprint,
+    one_line,
+)
+from numerai_kedro.incremental.fold_store import FoldStore
+from numerai_kedro.incremental.record import NodeRecords
+from numerai_kedro.strict import Block, read_block
+
+logger = logging.getLogger(__name__)
+
+PACKAGE = Path(__file__).parents[1]
+FOLDER = ".incremental"
+LAST_RUN = "last_run.json"
+ALWAYS = "always"
+GB = 1e9
+RUN_ALL = "kedro run --params=incremental.run_all=true"
+
+
+class IncrementalParams(Block):
+    """What is done again, and how much is kept; see parameters_incremental.yml."""
+
+    run_all: bool
+    cache_limit_gb: float = Field(gt=0)
+
+
+@dataclass
+class RunReport:
+    """What a run did with its nodes.
+
+    Parameters
+    ----------
+    ran
+        Node -> why it ran.
+    current
+        Nodes that were skipped.
+    own_seconds
+        What deciding and recording took.
+    """
+
+    ran: dict[str, str] = field(default_factory=dict)
+    current: list[str] = field(default_factory=list)
+    own_seconds: float = 0.0
+
+    def __str__(self) -> str:
+        """The line that ends a run."""
+        total = len(self.ran) + len(self.current)
+        return (
+            f"{len(self.current)} of {total} nodes were up to date, {len(self.ran)} ran "
+            f"({self.own_seconds:.1f} s to find out); {RUN_ALL} runs all"
+        )
+
+
+class Incremental:
+    """Decides node by node, and keeps the records.
+
+    Parameters
+    ----------
+    data_folder
+        The records lie beside the data that they speak of.
+    run_all
+        Run every node; its record is made anew.
+    """
+
+    def __init__(self, data_folder: Path, run_all: bool = False) -> None:
+        self._folder = data_folder / FOLDER
+        self._records = NodeRecords(self._folder / "nodes")
+        self._digests = Digests(self._folder / "digests.json")
+        self._code = CodeReader(PACKAGE, self._folder / "code.json")
+        self._run_all = run_all
+        self._lock = threading.Lock()
+        self.report = RunReport()
+
+    def step(self, task: Task) -> Node:
+        """Run a node, or find it current."""
+        node, catalog = task.node, task.catalog
+        with self._own_time():
+            why, made_of = self._why(node, catalog)
+            if why is None:
+                self.report.current.append(node.name)
+                logger.debug("%s: up to date", node.name)
+                return node
+            self.report.ran[node.name] = why
+            if made_of is not None:
+                self._records.begin(node.name)
+        logger.info("%s: %s", node.name, why)
+        task.execute()
+        if made_of is not None:
+            with self._own_time():
+                outputs = {name: self._contents(catalog, name) for name in node.outputs}
+                self._records.finish(node.name, made_of, outputs)
+        return node
+
+    def close(self) -> None:
+        """Keep what the next run can use; it costs that run time, no more, where it is lost."""
+        with self._own_time():
+            self._code.save()
+            self._digests.save()
+        with atomic_write(self._folder / LAST_RUN) as handle:
+            report = {"ran": self.report.ran, "current": self.report.current}
+            report |= {"own_seconds": round(self.report.own_seconds, 3)}
+            handle.write(json.dumps(report, indent=1).encode())
+
+    def _why(self, node: Node, catalog: Any) -> tuple[str | None, dict[str, Any] | None]:
+        """Why a node runs, None where it need not; and what its outputs will be made of."""
+        if ALWAYS in node.tags:
+            return "asks anew in every run", None
+        try:
+            made_of = fingerprint(node, catalog, self._code, self._digests)
+        except UnknownContentError as unknown:
+            return str(unknown), None
+        if self._run_all:
+            return "all nodes were asked for", made_of
+        record = self._records.read(node.name)
+        if record is None:
+            return "never ran here", made_of
+        if record["status"] != "done":
+            return "did not finish last time", made_of
+        if record["made_of"] != made_of:
+            return one_line(differences(record["made_of"], made_of)), made_of
+        for name in node.outputs:
+            if changed := self._output_changed(catalog, name, record["outputs"][name]):
+                return changed, made_of
+        return None, made_of
+
+    def _output_changed(self, catalog: Any, name: str, before: Any) -> str | None:
+        dataset = catalog.get(name)
+        unfinished = getattr(dataset, "unfinished", lambda: None)()
+        if unfinished:
+            return f"{name} {unfinished}"
+        now = self._contents(catalog, name)
+        if now is None:
+            return f"output {name} has no content that could be compared"
+        if not now:
+            return f"output {name} is missing"
+        if now != before:
+            return f"output {one_line(content_changes(name, before or {}, now))} by hand"
+        return None
+
+    def _contents(self, catalog: Any, name: str) -> dict[str, str] | None:
+        return contents_of(catalog.get(name), self._digests)
+
+    @contextmanager
+    def _own_time(self) -> Iterator[None]:
+        """One node at a time decides: what is read for one is known to the next."""
+        with self._lock:
+            begin = time.perf_counter()
+            try:
+                yield
+            finally:
+                self.report.own_seconds += time.perf_counter() - begin
+
+
+def incremental_run(
+    runner: AbstractRunner,
+    data_folder: Path,
+    pipeline: Pipeline,
+    catalog: Any,
+    hook_manager: Any = None,
+    run_id: str | None = None,
+) -> None:
+    """Stand in for `AbstractRunner._run`; the wave stops where outputs come out identical."""
+    runner._validate_catalog(catalog)
+    runner._validate_nodes(pipeline.nodes)
+    params = read_block(IncrementalParams, "incremental", catalog.load("params:incremental"))
+    incremental = Incremental(data_folder, params.run_all)
+    loads = Counter(chain.from_iterable(node.inputs for node in pipeline.nodes))
+
+    def step(node: Node) -> Node:
+        task = Task(
+            node=node,
+            catalog=catalog,
+            hook_manager=hook_manager,
+            is_async=runner._is_async,
+            run_id=run_id,
+        )
+        return incremental.step(task)
+
+    try:
+        for node in _in_order(runner, pipeline, step):
+            runner._release_datasets(node, catalog, loads, pipeline)
+        if "fold_store" in pipeline.datasets():
+            _keep_within(catalog.load("fold_store"), params.cache_limit_gb)
+    finally:
+        incremental.close()
+        logger.info("%s", incremental.report)
+
+
+def _keep_within(store: FoldStore, limit_gb: float) -> None:
+    freed = store.keep_within(limit_gb * GB)
+    if freed:
+        logger.info(
+            "fold store: %.2f GB of models went, least recently used first (incremental."
+            "cache_limit_gb: %g)",
+            freed / GB,
+            limit_gb,
+        )
+
+
+def _in_order(runner: AbstractRunner, pipeline: Pipeline, step: Any) -> Iterator[Node]:
+    """Nodes as they end, each begun after all that it depends on."""
+    pool = runner._get_executor(runner._get_required_workers_count(pipeline))
+    if pool is None:
+        yield from map(step, pipeline.nodes)
+        return
+    waiting = dict(pipeline.node_dependencies)
+    done: set[Node] = set()
+    running: set[Future[Node]] = set()
+    with pool:
+        while waiting or running:
+            for node in [node for node, needs in waiting.items() if needs <= done]:
+                del waiting[node]
+                running.add(pool.submit(step, node))
+            ended, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in ended:
+                node = future.result()
+                done.add(node)
+                yield node
