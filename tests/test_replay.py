@@ -34,6 +34,9 @@ class Project:
             "receipts": {"a": {"status": "accepted"}, "b": {"status": "written"}},
         }
         (report / "run_summary.json").write_text(json.dumps(summary))
+        (self.data_folder / ".incremental").mkdir(exist_ok=True)
+        nodes = {"ran": {"fit": "never ran here"}, "current": ["a"] * week}
+        (self.data_folder / ".incremental" / "last_run.json").write_text(json.dumps(nodes))
         return SimpleNamespace(returncode=self.exit_codes[week])
 
     def advance(self, weeks):
@@ -68,6 +71,11 @@ def test_the_clock_moves_and_the_world_is_built_between_weeks_only(play):
 def test_fits_are_those_of_the_week_not_of_all_weeks(play):
     _, start = play(3, fits=[5, 0, 2])
     assert [week.fits for week in start()] == [5, 0, 2]
+
+
+def test_nodes_that_ran_and_that_were_current_are_counted(play):
+    _, start = play(2, fits=[1, 0])
+    assert [(week.ran, week.current) for week in start()] == [(1, 0), (1, 1)]
 
 
 def test_every_slot_is_in_the_table(play, capsys):

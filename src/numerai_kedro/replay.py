@@ -19,6 +19,8 @@ from rich.table import Table
 
 from numerai_kedro.dashboard.summary import gate_text
 from numerai_kedro.errors import NumeraiKedroError
+from numerai_kedro.files.atomic import PARTIAL_SUFFIX
+from numerai_kedro.incremental.runner import RUN_REPORT
 from numerai_kedro.tournament.connection import open_demo, prepare_with_bar
 from numerai_kedro.tournament.settings import TournamentSettings
 
@@ -35,6 +37,8 @@ class Week:
 
     round_number: int
     last_era: int
+    ran: int
+    current: int
     fits: int
     seconds: float
     corr: str
@@ -56,7 +60,7 @@ def replay(project_path: Path, settings: TournamentSettings, n_weeks: int) -> li
             demo = open_demo(settings)
             demo.clock.advance(weeks=1)
             prepare_with_bar(demo)
-        fits_before = _count_fits(settings.data_folder)
+        before = _models(settings.data_folder)
         begin = time.monotonic()
         finished = subprocess.run(COMMAND, cwd=project_path, check=False)
         if finished.returncode:
@@ -66,21 +70,23 @@ def replay(project_path: Path, settings: TournamentSettings, n_weeks: int) -> li
                 f"{finished.returncode}; its reason is above."
             )
         seconds = time.monotonic() - begin
-        fits = _count_fits(settings.data_folder) - fits_before
+        fits = len(_models(settings.data_folder) - before)
         weeks.append(_read_week(settings.data_folder, fits, seconds))
     print_table(weeks)
     return weeks
 
 
 def print_table(weeks: list[Week]) -> None:
-    """One row a week."""
+    """One row a week: nodes that ran and that were current, models fitted, seconds, outcome."""
     table = Table(title="replay", title_justify="left")
-    for heading in ("round", "eras", "fits", "s", "CORR", "gate", "submission"):
+    for heading in ("round", "eras", "ran", "current", "fits", "s", "CORR", "gate", "submission"):
         table.add_column(heading, overflow="fold")
     for week in weeks:
         table.add_row(
             str(week.round_number),
             str(week.last_era),
+            str(week.ran),
+            str(week.current),
             str(week.fits),
             f"{week.seconds:.0f}",
             week.corr,
@@ -93,9 +99,12 @@ def print_table(weeks: list[Week]) -> None:
 def _read_week(data_folder: Path, fits: int, seconds: float) -> Week:
     path = data_folder / "08_reporting" / "run_summary.json"
     summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    nodes = json.loads((data_folder / RUN_REPORT).read_text(encoding="utf-8"))
     return Week(
         round_number=summary["round"]["number"],
         last_era=summary["data"]["last_era"],
+        ran=len(nodes["ran"]),
+        current=len(nodes["current"]),
         fits=fits,
         seconds=seconds,
         corr=summary["scores"]["ensemble"]["corr"]["text"],
@@ -104,6 +113,7 @@ def _read_week(data_folder: Path, fits: int, seconds: float) -> Week:
     )
 
 
-def _count_fits(data_folder: Path) -> int:
-    """Models in the fold store: each is one fit that was really made."""
-    return sum(1 for _ in (data_folder / "06_models" / "fold_store" / "models").glob("*"))
+def _models(data_folder: Path) -> set[str]:
+    """Models in the fold store: each new one is a fit that was really made."""
+    found = (data_folder / "06_models" / "fold_store" / "models").glob("*")
+    return {path.name for path in found if not path.name.endswith(PARTIAL_SUFFIX)}

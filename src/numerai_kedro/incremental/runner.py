@@ -44,7 +44,7 @@ logger = logging.getLogger(__name__)
 
 PACKAGE = Path(__file__).parents[1]
 FOLDER = ".incremental"
-LAST_RUN = "last_run.json"
+RUN_REPORT = f"{FOLDER}/last_run.json"
 ALWAYS = "always"
 GB = 1e9
 RUN_ALL = "kedro run --params=incremental.run_all=true"
@@ -129,7 +129,7 @@ class Incremental:
         with self._own_time():
             self._code.save()
             self._digests.save()
-        with atomic_write(self._folder / LAST_RUN) as handle:
+        with atomic_write(self._folder.parent / RUN_REPORT) as handle:
             report = {"ran": self.report.ran, "current": self.report.current}
             report |= {"own_seconds": round(self.report.own_seconds, 3)}
             handle.write(json.dumps(report, indent=1).encode())

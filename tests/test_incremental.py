@@ -1,0 +1,195 @@
+"""What is current is not done again: the commands as a user types them, on the tiny demo."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.project import ROOT, Project
+
+pytestmark = pytest.mark.slow
+FAST = {"lightgbm": {"presets": {"example": {"n_estimators": 60}}}}
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory) -> Project:
+    """A project after its first week; read only."""
+    project = Project.make(tmp_path_factory.mktemp("incremental") / "project")
+    project.local("parameters", FAST)
+    run = project.kedro("run", "--pipeline=weekly")
+    assert run.returncode == 0, run.stderr[-3000:]
+    return project
+
+
+@pytest.fixture
+def project(done, tmp_path) -> Project:
+    """The same project, to be changed."""
+    return done.copy(tmp_path / "project")
+
+
+def ran(project: Project) -> dict[str, str]:
+    """Nodes of the last run that had a reason of their own, with it."""
+    asked = project.json(".incremental/last_run.json")["ran"]
+    return {node: why for node, why in asked.items() if why != "asks anew in every run"}
+
+
+def fits(project: Project) -> set[str]:
+    """Models in the fold store, seen from outside."""
+    return {path.name for path in (project.data / "06_models/fold_store/models").iterdir()}
+
+
+def test_the_same_round_again_finds_everything_current_and_says_so(done):
+    made = done.contents()
+    run = done.kedro("run", "--pipeline=weekly")
+    assert run.returncode == 0
+    assert ran(done) == {}
+    assert "19 of 31 nodes were up to date, 12 ran" in run.stderr
+    assert "kedro run --params=incremental.run_all=true runs all" in run.stderr
+    changed = {name for name, content in done.contents().items() if made.get(name) != content}
+    assert changed == {"02_intermediate/resource_readings.json"}
+
+
+FORMS = {
+    "the default pipeline": [],
+    "one pipeline": ["--pipeline=gbm"],
+    "two pipelines": ["--pipelines=gbm,ensemble"],
+    "from a node": ["--pipeline=weekly", "--from-nodes=score_backtest"],
+    "to a node": ["--pipeline=weekly", "--to-nodes=lightgbm.fit"],
+    "one node": ["--pipeline=weekly", "--nodes=lightgbm.walk_forward"],
+    "from an input": ["--pipeline=weekly", "--from-inputs=era_scores"],
+    "to an output": ["--pipeline=weekly", "--to-outputs=era_scores"],
+    "a namespace": ["--pipeline=gbm", "--namespaces=lightgbm"],
+    "a tag": ["--pipeline=weekly", "--tags=model"],
+    "an environment": ["--pipeline=weekly", "--env=local"],
+    "missing outputs only": ["--pipeline=weekly", "--only-missing-outputs"],
+    "threads": ["--pipeline=weekly", "--runner=ThreadRunner"],
+    "in order": ["--pipeline=weekly", "--runner=SequentialRunner"],
+    "asynchronous": ["--pipeline=weekly", "--async"],
+    "a parameter": ["--pipeline=weekly", "--params=submission.upload=auto"],
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_the_command_skips_what_is_current(done, form):
+    run = done.kedro("run", *FORMS[form])
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert ran(done) == {}
+
+
+def test_every_form_runs_what_is_not(project):
+    run = project.kedro("run", "--pipeline=gbm", "--nodes=lightgbm.fit", "--params=lightgbm.seed=5")
+    assert run.returncode == 0
+    assert ran(project) == {"lightgbm.fit": "parameter lightgbm.seed 0 -> 5"}
+    run = project.kedro("run", "--pipeline=weekly", "--params=incremental.run_all=true")
+    assert run.returncode == 0
+    assert set(ran(project).values()) == {"all nodes were asked for"}
+    assert "0 of 31 nodes were up to date" in run.stderr
+
+
+def test_processes_are_refused_in_one_sentence(done):
+    run = done.kedro("run", "--pipeline=weekly", "--runner=ParallelRunner")
+    assert run.returncode == 1
+    assert "Error: ParallelRunner: nodes share a connection to the tournament" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_from_a_notebook_what_is_current_is_skipped_too(done):
+    code = "%load_ext kedro.ipython\nsession.run(pipeline_names=['weekly'])\n"
+    script = done.folder / "cells.ipy"
+    script.write_text(code)
+    command = [str(Path(sys.executable).parent / "ipython"), "--no-banner", str(script)]
+    run = subprocess.run(command, cwd=done.folder, capture_output=True, text=True, timeout=300)
+    script.unlink()
+    assert run.returncode == 0, run.stderr
+    assert ran(done) == {}
+
+
+def test_a_changed_parameter_refits_its_model_and_is_named(project):
+    before = fits(project)
+    run = project.kedro("run", "--pipeline=weekly", "--params=lightgbm.seed=1")
+    assert run.returncode == 0
+    assert len(fits(project) - before) == 4  # three folds and the live fit
+    reasons = ran(project)
+    assert reasons["lightgbm.fit"] == "parameter lightgbm.seed 0 -> 1"
+    assert "build_history_panel" not in reasons
+    assert project.kedro("run", "--pipeline=weekly").returncode == 0
+    assert len(fits(project) - before) == 4  # back to what is in the store
+
+
+def test_a_touched_file_runs_nothing(project):
+    for path in project.data.glob("0*_*/**/*"):
+        os.utime(path)
+    assert project.kedro("run", "--pipeline=weekly").returncode == 0
+    assert ran(project) == {}
+
+
+def test_what_was_changed_by_hand_or_deleted_is_made_again_equal(project):
+    made = project.contents()
+    scores = project.data / "08_reporting/era_scores.parquet"
+    scores.write_bytes(scores.read_bytes()[:-100])
+    (project.data / "06_models/lightgbm/best_params.json").unlink()
+    shutil.rmtree(project.data / "02_intermediate/history_panel")
+    before = fits(project)
+    assert project.kedro("run", "--pipeline=weekly").returncode == 0
+    assert ran(project) == {
+        "build_history_panel": "output history_panel is missing",
+        "lightgbm.tune": "output lightgbm.best_params is missing",
+        "score_backtest": "output era_scores changed by hand",
+    }
+    assert fits(project) == before
+    remade = project.contents()
+    apart = {"02_intermediate/resource_readings.json"}
+    assert {name for name in made if remade.get(name) != made[name]} <= apart
+
+
+def test_the_next_week_fits_what_is_new_and_no_more(project):
+    before = fits(project)
+    assert project.kedro("tournament", "advance", "--weeks", "1").returncode == 0
+    run = project.kedro("run", "--pipeline=weekly")
+    assert run.returncode == 0
+    assert len(fits(project) - before) == 1  # the fourth fold begins with era 0148
+    assert "history_panel: era 0161 is new" in ran(project)["lightgbm.walk_forward"]
+    assert len(project.receipts()) == 2
+    assert project.kedro("run", "--pipeline=weekly").returncode == 0
+    assert ran(project) == {}
+
+
+def test_a_refactored_room_refits_nothing(project):
+    """Comment and docstring run nothing; a renamed local runs nodes, and folds come back."""
+    source = project.folder / "src" / "numerai_kedro"
+    shutil.copytree(ROOT / "src" / "numerai_kedro", source, ignore=shutil.ignore_patterns("*.pyc"))
+    room = source / "models" / "lightgbm.py"
+    text = room.read_text()
+    before = fits(project)
+    room.write_text(
+        text.replace('"""Trees of the fitted model."""', '"""How many trees."""  # a comment')
+    )
+    assert room.read_text() != text
+    assert project.kedro("run", "--pipeline=weekly").returncode == 0
+    assert ran(project) == {}
+    room.write_text(text.replace("n_trees", "number_of_trees"))
+    assert room.read_text() != text
+    assert project.kedro("run", "--pipeline=weekly").returncode == 0
+    reasons = ran(project)
+    assert reasons["lightgbm.fit"] == "code of models/lightgbm.py changed"
+    assert "score_backtest" not in reasons  # predictions came out identical
+    assert fits(project) == before
+
+
+def test_a_model_that_failed_is_taken_up_again(project, tmp_path):
+    """A library that cannot be imported is an outcome; the same command later makes the value."""
+    (tmp_path / "broken" / "lightgbm").mkdir(parents=True)
+    broken = tmp_path / "broken" / "lightgbm" / "__init__.py"
+    broken.write_text("raise ImportError('libgomp.so.1 is missing')")
+    command = ["run", "--pipeline=weekly", "--params=lightgbm.seed=3"]
+    run = project.kedro(*command, PYTHONPATH=str(tmp_path / "broken"))
+    assert run.returncode == 1
+    assert "libgomp.so.1 is missing" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert project.kedro(*command).returncode == 0
+    reasons = ran(project)
+    assert reasons["lightgbm.fit"] == "lightgbm.model ended without a value last time"
+    assert project.json("06_models/lightgbm/outcome.json")["status"] == "finished"
