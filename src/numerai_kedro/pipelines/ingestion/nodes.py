@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -238,4 +239,6 @@ def _footer(tournament: Client, name: str) -> tuple[int, int, int]:
 
 
 def _minutes(seconds: float) -> str:
+    if math.isnan(seconds):
+        return "an unknown time"
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
