@@ -48,16 +48,25 @@ class Project:
         (self.folder / "conf" / "local" / f"{name}.yml").write_text(yaml.safe_dump(content))
 
     def kedro(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Type a kedro command."""
+        """Type a kedro command, and wait for its end."""
+        with self.start(*arguments, **environment) as process:
+            try:
+                stdout, stderr = process.communicate(timeout=600)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+        return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Type a kedro command, and go on."""
         clean = {k: v for k, v in os.environ.items() if not k.startswith(HIDDEN)}
-        return subprocess.run(
+        return subprocess.Popen(
             [str(Path(sys.executable).parent / "kedro"), *arguments],
             cwd=self.folder,
             env=clean | {"COLUMNS": "200"} | environment,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
-            timeout=600,
         )
 
     @property

@@ -46,11 +46,17 @@ def test_a_later_run_does_not_hide_what_was_accepted():
 
 def test_piped_lines_are_plain_and_say_how_long_it_took(capsys):
     page = SimpleNamespace(_describe=lambda: {"filepath": str(Path.cwd() / "data" / "x.html")})
-    catalog = SimpleNamespace(get=lambda name: page)
+    now = SimpleNamespace(number=1412, describe=lambda: "round 1412, open for another 46 min")
+    tournament = SimpleNamespace(newest_round=lambda: now)
+    catalog = SimpleNamespace(get=lambda name: page, load=lambda name: tournament)
     print_summary(summary(), catalog, seconds=161, tracking_uri="postgresql://me:hunter2@db/x")
     text = capsys.readouterr().out
     assert "\x1b" not in text
-    assert text.splitlines()[0].startswith("numerai_kedro · demo tournament · round 1412")
+    begin = "numerai_kedro · demo tournament · round 1412, open for another "
+    assert text.splitlines()[0] == f"{begin}46 min"
+    tournament.newest_round = lambda: SimpleNamespace(number=1413)
+    print_summary(summary(), catalog, seconds=161, tracking_uri=None)
+    assert capsys.readouterr().out.splitlines()[0] == f"{begin}47 min"
     assert "look        data/x.html · kedro viz run · mlflow ui --backend" in text
     assert "hunter2" not in text
     assert text.splitlines()[-1].split() == ["took", "2", "min", "41", "s"]

@@ -46,7 +46,7 @@ def panels(tmp_path_factory):
 
 
 def test_folds_keep_their_distance_and_cover_every_judged_era_once(panels):
-    folds = cut_folds(*panels, METADATA, params())
+    folds = cut_folds(panels[0], METADATA, params())
     judged = folds["judged"]
     assert [era for f in judged for era in range(f["test"][0], f["test"][1] + 1)] == list(
         range(81, 118)
@@ -58,8 +58,8 @@ def test_folds_keep_their_distance_and_cover_every_judged_era_once(panels):
 def test_only_the_judged_end_follows_the_frontier(panels, tmp_path):
     write_panel(tmp_path / "later", [era_rows(e, resolved=e <= 119) for e in range(1, 133)])
     before, after = (
-        cut_folds(*panels, METADATA, params()),
-        cut_folds(open_panel(tmp_path / "later"), panels[1], METADATA, params()),
+        cut_folds(panels[0], METADATA, params()),
+        cut_folds(open_panel(tmp_path / "later"), METADATA, params()),
     )
     assert after["stretches"]["judged"] == [81, 119]
     assert after["tuning"] == before["tuning"]
@@ -68,13 +68,13 @@ def test_only_the_judged_end_follows_the_frontier(panels, tmp_path):
 
 def test_a_purge_shorter_than_the_target_is_a_leak(panels):
     with pytest.raises(LeakError, match=r"purge_eras: 12: one target_ender_60 spans 12 eras"):
-        cut_folds(*panels, METADATA, params(purge_eras=12))
+        cut_folds(panels[0], METADATA, params(purge_eras=12))
 
 
 def test_feature_sets_auto_is_all_on_the_demo_and_medium_on_the_real_one(panels):
-    assert cut_folds(*panels, METADATA, params(feature_set="auto"))["features"] == FEATURES
+    assert cut_folds(panels[0], METADATA, params(feature_set="auto"))["features"] == FEATURES
     real = params(feature_set="auto", tournament="numerai")
-    assert cut_folds(*panels, METADATA, real)["features"] == FEATURES[:4]
+    assert cut_folds(panels[0], METADATA, real)["features"] == FEATURES[:4]
 
 
 def test_the_live_era_is_the_one_after_history_and_live_rows_are_marked(tmp_path, panels):
@@ -108,7 +108,7 @@ def test_a_closed_round_is_still_a_round(caplog):
 
     with caplog.at_level("INFO"):
         assert find_round(Tournament(), params())["number"] == 1412
-    assert "round 1412, closed" in caplog.text
+    assert "round 1412 is closed: what comes now is late" in caplog.text
     assert "round 1412 pays target_ender_20, and backtest and gate score target_ender_60" in (
         caplog.text
     )
@@ -124,4 +124,4 @@ def test_a_target_that_is_never_resolved_is_a_sentence(tmp_path):
     write_panel(tmp_path / "p", [era_rows(e, resolved=False) for e in range(1, 131)])
     panel = open_panel(tmp_path / "p")
     with pytest.raises(SchemaError, match="is resolved in no era from 0081 on"):
-        cut_folds(panel, panel.select(eras=[130]), METADATA, params())
+        cut_folds(panel, METADATA, params())

@@ -14,7 +14,7 @@ def machine(memory_gb=16.0, free_disk_gb=200.0, used_disk_gb=0.0, free_memory_gb
 
 
 def work(fit_memory_gb=4.0, n_features=780):
-    return Work(9 * GIB, 6_900_000, n_features, 8, 1e12, fit_memory_gb)
+    return Work(9 * GIB, 9 * GIB, 6_900_000, n_features, 8, 1e12, fit_memory_gb)
 
 
 def test_what_fits_is_not_cut():

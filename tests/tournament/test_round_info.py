@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from numerai_kedro.tournament.round_info import clock_skew, read_round
+from numerai_kedro.tournament.round_info import clock_skew, minutes, read_round, too_late_for
 
 NOW = datetime(2026, 12, 3, 12, 16, 43, tzinfo=UTC)
 RAW = {
@@ -82,3 +82,39 @@ def test_times_without_zone_are_utc():
 def test_a_clock_that_is_off_is_reported(minutes, said):
     sentence = clock_skew(NOW, NOW + timedelta(minutes=minutes))
     assert (sentence is None) if said is None else (said in sentence)
+
+
+def test_what_is_kept_of_an_open_round_does_not_move_with_the_clock():
+    one, later = read_round(RAW, NOW), read_round(RAW, NOW + timedelta(minutes=20))
+    assert one.as_json() == later.as_json()
+    assert one.as_json()["text"] == "round 1412, open until Thu 03 Dec 13:00 UTC"
+
+
+@pytest.mark.parametrize(
+    ("needed_s", "moment", "said"),
+    [
+        (600, NOW, False),
+        (2600 - 300 - 30, NOW, True),  # five minutes are kept for the submission itself
+        (10_000, NOW, True),
+        (10_000, NOW + timedelta(hours=1), False),  # closed: another sentence says so
+    ],
+)
+def test_training_that_would_end_after_the_deadline_is_said(needed_s, moment, said):
+    sentence = too_late_for(read_round(RAW, moment), needed_s)
+    assert (sentence is not None) == said
+    if said:
+        assert "closes in 43 min" in sentence
+        assert "kedro run --pipeline=submit" in sentence
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (41, "41 s"),
+        (150, "2 min"),
+        (11_520, "3.2 h"),
+        (float("nan"), "an unknown time"),
+    ],
+)
+def test_spans_are_said_in_the_unit_that_fits(seconds, text):
+    assert minutes(seconds) == text

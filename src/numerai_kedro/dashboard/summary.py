@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from kedro.io import DatasetError
 from rich.console import Console
 
-from numerai_kedro.errors import without_password
+from numerai_kedro.errors import NumeraiKedroError, without_password
 
 LABEL_WIDTH = 12
 
@@ -55,11 +56,19 @@ def gate_text(decision: dict[str, Any]) -> str:
     return f"blocked, {passed} of {len(checks)} checks passed: {'; '.join(decision['reasons'])}"
 
 
-def headline(summary: dict[str, Any]) -> str:
-    """Which tournament, which round, and until when it is open."""
-    info = summary["round"]
+def headline(summary: dict[str, Any], now: str | None = None) -> str:
+    """Which tournament, which round, and until when it is open; `now`, how long that is."""
     name = summary["data"]["tournament"]
-    return f"numerai_kedro · {name} tournament · {info['text']}"
+    return f"numerai_kedro · {name} tournament · {now or summary['round']['text']}"
+
+
+def _round_now(catalog: Any, summary: dict[str, Any]) -> str | None:
+    """What the tournament says of the round at this moment; None where it cannot be had."""
+    try:
+        newest = catalog.load("tournament").newest_round()
+    except (NumeraiKedroError, DatasetError):
+        return None
+    return str(newest.describe()) if newest.number == summary["round"]["number"] else None
 
 
 def print_summary(
@@ -67,7 +76,7 @@ def print_summary(
 ) -> None:
     """Print headline, lines, where to look, and how long it took."""
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"[bold]{headline(summary)}[/bold]")
+    console.print(f"[bold]{headline(summary, _round_now(catalog, summary))}[/bold]")
     page = Path(catalog.get("dashboard")._describe()["filepath"])
     shown = page.relative_to(Path.cwd()) if page.is_relative_to(Path.cwd()) else page
     look = f"{shown} · kedro viz run"

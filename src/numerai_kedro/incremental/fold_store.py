@@ -57,14 +57,23 @@ class FoldStore:
 
     def value(self, key: Key, compute: Callable[[], Any]) -> Any:
         """Return the small JSON value kept under `key`, or compute and keep it."""
-        path = self.folder / "values" / f"{digest_json(key)}.json"
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            made = compute()
-        with atomic_write(path) as handle:
+        kept = self.find(key)
+        if kept is not None:
+            return kept
+        made = compute()
+        with atomic_write(self._value_path(key)) as handle:
             handle.write(json.dumps(made).encode())
         return made
+
+    def find(self, key: Key) -> Any | None:
+        """Return the value kept under `key`; None where there is none."""
+        try:
+            return json.loads(self._value_path(key).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+
+    def _value_path(self, key: Key) -> Path:
+        return self.folder / "values" / f"{digest_json(key)}.json"
 
     def predictions(
         self, key: Key, predict: Callable[[], npt.NDArray[np.float32]]

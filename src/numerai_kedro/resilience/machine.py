@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ class Machine:
         In GiB, at this moment; the disk is the one that holds the data folder.
     used_disk_gb
         What the data folder holds already, which a run replaces rather than adds to.
+    downloaded
+        Bytes of the files in 01_raw, by name.
     """
 
     memory_gb: float
@@ -38,10 +41,12 @@ class Machine:
     free_memory_gb: float
     free_disk_gb: float
     used_disk_gb: float
+    downloaded: Mapping[str, int] = field(default_factory=dict)
 
     def readings(self) -> dict[str, Any]:
         """As they are kept beside the run; outside every fingerprint."""
-        return {name: round(value, 2) for name, value in asdict(self).items()}
+        sizes = {"downloaded": dict(self.downloaded)}
+        return {n: round(v, 2) for n, v in asdict(self).items() if n not in sizes} | sizes
 
 
 def read_machine(data_folder: str | os.PathLike[str]) -> Machine:
@@ -50,6 +55,7 @@ def read_machine(data_folder: str | os.PathLike[str]) -> Machine:
     total = min([memory.total, *_cgroup_memory()])
     folder = Path(data_folder)
     used = sum(f.stat().st_size for f in folder.glob("0[12]_*/**/*") if f.is_file())
+    downloaded = {f.name: f.stat().st_size for f in folder.glob("01_raw/*") if f.is_file()}
     while not folder.exists():
         folder = folder.parent
     return Machine(
@@ -58,6 +64,7 @@ def read_machine(data_folder: str | os.PathLike[str]) -> Machine:
         free_memory_gb=min(memory.available, total) / GIB,
         free_disk_gb=shutil.disk_usage(folder).free / GIB,
         used_disk_gb=used / GIB,
+        downloaded=downloaded,
     )
 
 

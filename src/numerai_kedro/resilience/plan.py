@@ -29,13 +29,15 @@ class Work:
     Parameters
     ----------
     download_bytes
-        Of files that are not on disk yet.
+        Of all files.
+    missing_bytes
+        Of those that are not on disk yet.
     n_rows
         Of history, every era.
     n_features
         Columns that the panel keeps.
     n_fits
-        Fits of the model in this run.
+        Fits that are not in the fold store yet.
     fit_work
         Rows x features x trees of the largest fit, from the family's `cost`.
     fit_memory_gb
@@ -43,6 +45,7 @@ class Work:
     """
 
     download_bytes: int
+    missing_bytes: int
     n_rows: int
     n_features: int
     n_fits: int
@@ -99,16 +102,17 @@ def plan_resources(work: Work, machine: Machine, work_per_second: float) -> Reso
     panel_gb = work.n_rows * (work.n_features + ROW_BYTES) / GIB
     download_gb = work.download_bytes / GIB
     _refuse_disk(download_gb, panel_gb, machine)
-    stride = _stride(work, machine)
+    stride = era_stride(work.fit_memory_gb, machine)
     share = 1 / stride
     fit_seconds = work.fit_work * share / work_per_second
+    missing_gb = work.missing_bytes / GIB
+    # 150 million cells a second and core is what bench_ingestion shows on a slow machine.
+    panel_seconds = work.n_rows * work.n_features / 150e6 if work.missing_bytes else 0.0
+    fit_memory_gb = BASE_MEMORY_GB + work.fit_memory_gb * share
     steps = (
-        Step("download", 0.2, download_gb, download_gb, download_gb * GIB / 20e6),
-        # 150 million cells a second and core is what bench_ingestion shows on a slow machine.
-        Step("panel", 1.0, panel_gb, 0.0, work.n_rows * work.n_features / 150e6),
-        Step(
-            "fits", BASE_MEMORY_GB + work.fit_memory_gb * share, 0.1, 0.0, fit_seconds * work.n_fits
-        ),
+        Step("download", 0.2, download_gb, missing_gb, work.missing_bytes / 20e6),
+        Step("panel", 1.0, panel_gb, 0.0, panel_seconds),
+        Step("fits", fit_memory_gb, 0.1, 0.0, fit_seconds * work.n_fits if work.n_fits else 0.0),
     )
     cuts: tuple[str, ...] = ()
     if stride > 1:
@@ -130,14 +134,21 @@ def _refuse_disk(download_gb: float, panel_gb: float, machine: Machine) -> None:
         )
 
 
-def _stride(work: Work, machine: Machine) -> int:
+def era_stride(fit_memory_gb: float, machine: Machine) -> int:
+    """Every how many eras a fit learns from, so that it fits into the machine's memory.
+
+    Raises
+    ------
+    ResourceError
+        Not even every fourth era fits; says need and have.
+    """
     budget = machine.memory_gb - BASE_MEMORY_GB - RESERVE_MEMORY_GB
     for stride in STRIDES:
-        if work.fit_memory_gb / stride <= budget:
+        if fit_memory_gb / stride <= budget:
             return stride
     raise ResourceError(
         f"not enough memory: a fit on every {_ordinal(STRIDES[-1])} era still needs "
-        f"{work.fit_memory_gb / STRIDES[-1]:.1f} GB, {max(budget, 0):.1f} GB of "
+        f"{fit_memory_gb / STRIDES[-1]:.1f} GB, {max(budget, 0):.1f} GB of "
         f"{machine.memory_gb:.1f} GB are for fits; choose a smaller feature_set "
         "(parameters_ingestion.yml)."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +11,7 @@ ROUND_FIELDS = """number openTime closeStakingTime closeTime target
     roundScoreConfigs { displayName name defaultMultiplier isPayout }"""
 
 
+TO_SUBMIT_S = 300.0  # live data, predictions, gate, upload
 NO_SKEW, TOLERATED_SKEW = timedelta(0), timedelta(minutes=5)
 
 
@@ -43,7 +45,10 @@ class RoundInfo:
         return self.open_time <= self.server_time < self.close_staking_time
 
     def as_json(self) -> dict[str, Any]:
-        """A form for the catalog; ``close_time`` is the deadline that counts."""
+        """A form for the catalog, the same for as long as the round is open.
+
+        ``close_time`` is the deadline that counts.
+        """
         return {
             "number": self.number,
             "open_time": self.open_time.isoformat(),
@@ -51,7 +56,7 @@ class RoundInfo:
             "target": self.target,
             "multipliers": self.multipliers,
             "is_open": self.is_open,
-            "text": self.describe(),
+            "text": f"round {self.number}, open until {self.close_staking_time:%a %d %b %H:%M} UTC",
         }
 
     def describe(self) -> str:
@@ -64,6 +69,27 @@ class RoundInfo:
         if self.server_time < self.open_time:
             return f"round {self.number}, opens {self.open_time:%a %d %b %H:%M} UTC"
         return f"round {self.number}, closed since {self.close_staking_time:%a %d %b %H:%M} UTC"
+
+
+def minutes(seconds: float) -> str:
+    """A span for people: ``41 s``, ``47 min``, ``3.2 h``."""
+    if math.isnan(seconds):
+        return "an unknown time"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def too_late_for(current: RoundInfo, needed_s: float) -> str | None:
+    """One sentence where work of so many seconds would end after the open round's deadline."""
+    left_s = (current.close_staking_time - current.server_time).total_seconds()
+    if not current.is_open or needed_s + TO_SUBMIT_S < left_s:
+        return None
+    return (
+        f"round {current.number} closes in {minutes(left_s)}, and what is to be done takes about "
+        f"{minutes(needed_s)}: kedro run --pipeline=submit submits in minutes what the newest "
+        "finished models predict; then run this again, for the rounds to come."
+    )
 
 
 def clock_skew(server_time: datetime, here: datetime) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -58,13 +59,19 @@ class Recipe:
 
     def key(self, train: EraPanel) -> dict[str, Any]:
         """What a fit of this recipe is made of."""
+        return self._made_of() | {"train": train.digest(targets=(self.target,))}
+
+    def time_key(self, eras: tuple[int, int]) -> dict[str, Any]:
+        """Where the seconds of a fit are kept: by its eras' numbers, known before any data is."""
+        return self._made_of() | {"eras": list(eras), "stride": self.era_stride}
+
+    def _made_of(self) -> dict[str, Any]:
         return {
             "family": self.family.__name__,
             "version": self.family.version,
             "params": self.params.model_dump(mode="json"),
             "seed": self.seed,
             "target": self.target,
-            "train": train.digest(targets=(self.target,)),
         }
 
     def training_panel(self, history: EraPanel, eras: tuple[int, int]) -> EraPanel:
@@ -80,15 +87,23 @@ class StoredFit:
 
     Attributes
     ----------
+    train : EraPanel
+        What it learns from.
     origin
         Where it came from, for the log.
     """
 
     def __init__(
-        self, recipe: Recipe, train: EraPanel, store: FoldStore, progress: FitProgress
+        self,
+        recipe: Recipe,
+        history: EraPanel,
+        eras: tuple[int, int],
+        store: FoldStore,
+        progress: FitProgress,
     ) -> None:
-        self._recipe, self._train, self._store, self._progress = recipe, train, store, progress
-        self._key = recipe.key(train)
+        self._recipe, self._eras, self._store, self._progress = recipe, eras, store, progress
+        self.train = recipe.training_panel(history, eras)
+        self._key = recipe.key(self.train)
         self.origin = "from the fold store"
 
     @functools.cached_property
@@ -116,7 +131,11 @@ class StoredFit:
         self.origin = "fitted"
         recipe = self._recipe
         model = recipe.family(recipe.params, seed=recipe.seed, threads=recipe.threads)
-        return model.fit(self._train, None, recipe.target, self._progress)
+        begin = time.monotonic()
+        model.fit(self.train, None, recipe.target, self._progress)
+        seconds = round(time.monotonic() - begin, 1)
+        self._store.value(recipe.time_key(self._eras), lambda: seconds)
+        return model
 
 
 def walk_forward(
@@ -153,8 +172,7 @@ def walk_forward(
     for number, fold in enumerate(folds):
         fold.check_purge(purge_eras)
         progress(number, len(folds))
-        train = recipe.training_panel(history, fold.train)
-        fit = StoredFit(recipe, train, store, _within(progress, number, len(folds)))
+        fit = StoredFit(recipe, history, fold.train, store, _within(progress, number, len(folds)))
         test = history.select(eras=np.arange(fold.test[0], fold.test[1] + 1))
         pieces.append(_frame(test, fit.predict_eras(test)))
         iterations[fold.name] = fit.n_iterations
@@ -163,7 +181,7 @@ def walk_forward(
             recipe.name,
             fold.name,
             *fold.test,
-            len(train.eras),
+            len(fit.train.eras),
             fold.train[1],
             fit.origin,
         )
@@ -179,11 +197,14 @@ def fit_live(
     progress: Progress = lambda done, total: None,
 ) -> Model:
     """Fit the model that predicts live, exactly as a fold that begins at the same grid era."""
-    train = recipe.training_panel(history, eras)
-    fit = StoredFit(recipe, train, store, _within(progress, 0, 1))
+    fit = StoredFit(recipe, history, eras, store, _within(progress, 0, 1))
     model = fit.model
     logger.info(
-        "%s, live fit: %d eras up to %04d, %s", recipe.name, len(train.eras), eras[1], fit.origin
+        "%s, live fit: %d eras up to %04d, %s",
+        recipe.name,
+        len(fit.train.eras),
+        eras[1],
+        fit.origin,
     )
     return model
 

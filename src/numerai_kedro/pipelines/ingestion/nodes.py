@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,16 @@ import pyarrow.parquet as pq
 from numerai_kedro.errors import LeakError, SchemaError
 from numerai_kedro.files import RemoteFile
 from numerai_kedro.files.remote_reader import RemoteReader
+from numerai_kedro.incremental import FoldStore
 from numerai_kedro.models import family
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.convert import ParquetEras
 from numerai_kedro.panel.walk_forward import Fold, live_fit_eras, walk_forward_folds
 from numerai_kedro.pipelines.parameters import IngestionParams, ModelParams
 from numerai_kedro.resilience.machine import Machine
-from numerai_kedro.resilience.plan import Work, plan_resources
+from numerai_kedro.resilience.plan import Work, era_stride, plan_resources
 from numerai_kedro.tournament.client import Client
+from numerai_kedro.tournament.round_info import minutes, too_late_for
 from numerai_kedro.tournament.schema import (
     ALIAS,
     LIVE_ERA,
@@ -31,8 +33,14 @@ from numerai_kedro.tournament.schema import (
     parse_era,
 )
 from numerai_kedro.training.probe import lightgbm_work_per_second
+from numerai_kedro.training.walk_forward import Recipe
 
 logger = logging.getLogger(__name__)
+
+AFTER_THE_DEADLINE = (
+    "what comes now is late, which is scored, not staked, and queued for the next round; so "
+    "nothing will be uploaded. kedro tournament wait waits for the next opening."
+)
 
 
 def find_round(tournament: Client, params: IngestionParams) -> dict[str, Any]:
@@ -47,8 +55,10 @@ def find_round(tournament: Client, params: IngestionParams) -> dict[str, Any]:
             info["target"],
             params.paid_target,
         )
-    state = f"open until {info['close_time']}" if info["is_open"] else "closed"
-    logger.info("round %s, %s", info["number"] or "unknown", state)
+    if info["is_open"]:
+        logger.info("%s", info["text"])
+    else:
+        logger.warning("round %s is closed: %s", info["number"], AFTER_THE_DEADLINE)
     return info
 
 
@@ -66,30 +76,35 @@ def plan(
     tournament: Client,
     feature_metadata: dict[str, Any],
     machine: Machine,
+    fold_store: FoldStore,
     params: IngestionParams,
     **models: Any,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Fit the work to the machine from the files' footers, before anything is downloaded."""
     metadata = FeatureMetadata.read(feature_metadata)
-    footers = [_footer(tournament, name) for name in ("train.parquet", "validation.parquet")]
-    n_rows = sum(rows for rows, _, _ in footers)
-    last_era = max(era for _, era, _ in footers)
+    footers = {name: _footer(tournament, name) for name in ("train.parquet", "validation.parquet")}
+    n_rows = sum(rows for rows, _, _ in footers.values())
+    last_era = max(era for _, era, _ in footers.values())
     n_features = len(_features(metadata, params))
-    stretch = params.stretches[params.size]
-    n_folds = max(1, -(-(last_era - stretch.judged_begin) // stretch.judged_fold_eras))
-    costs = []
-    for name, raw in models.items():
-        model = ModelParams.model_validate(raw)
-        model_class = family(name)
-        chosen = model.chosen(model_class.params_type, name)
-        costs.append(model_class.cost(chosen, n_rows, n_features))
+    recipes = [_preset_recipe(name, raw, params) for name, raw in models.items()]
+    costs = [one.family.cost(one.params, n_rows, n_features) for one in recipes]
+    fit_memory_gb = max(cost.memory_gb for cost in costs)
+    stride = era_stride(fit_memory_gb, machine)
+    windows = _windows(params, last_era)
     work = Work(
-        download_bytes=sum(size for _, _, size in footers),
+        download_bytes=sum(size for _, _, size in footers.values()),
+        missing_bytes=sum(
+            size for name, (_, _, size) in footers.items() if machine.downloaded.get(name) != size
+        ),
         n_rows=n_rows,
         n_features=n_features + len(_neutral_features(metadata, params)),
-        n_fits=(n_folds + 1) * len(costs),
+        n_fits=sum(
+            fold_store.find(dataclasses.replace(one, era_stride=stride).time_key(eras)) is None
+            for one in recipes
+            for eras in windows
+        ),
         fit_work=max(cost.work for cost in costs),
-        fit_memory_gb=max(cost.memory_gb for cost in costs),
+        fit_memory_gb=fit_memory_gb,
     )
     made = plan_resources(work, machine, lightgbm_work_per_second(machine.cores))
     for step in made.steps:
@@ -99,11 +114,35 @@ def plan(
             step.memory_gb,
             step.disk_gb,
             step.download_gb,
-            _minutes(step.seconds),
+            minutes(step.seconds),
         )
     for cut in made.cuts:
         logger.warning("plan: cut: %s", cut)
+    hurry = too_late_for(tournament.newest_round(), sum(step.seconds for step in made.steps))
+    if hurry is not None:
+        logger.warning("plan: %s", hurry)
     return made.decisions(), {"machine": machine.readings(), "steps": made.predictions()}
+
+
+def _preset_recipe(name: str, raw: Any, params: IngestionParams) -> Recipe:
+    """The fit that the parameters ask for, before any data is there."""
+    model, model_class = ModelParams.model_validate(raw), family(name)
+    chosen = model.chosen(model_class.params_type, name)
+    return Recipe(name, model_class, chosen, params.target, 1, model.seed, threads=1)
+
+
+def _windows(params: IngestionParams, last_era: int) -> list[tuple[int, int]]:
+    """Training eras of every fit of a week whose newest era is `last_era`."""
+    stretch = params.stretches[params.size]
+    frontier = last_era - overlap_eras(params.paid_target) - 1
+    judged = (stretch.judged_begin, max(stretch.judged_begin, frontier))
+    folds = walk_forward_folds(judged, stretch.judged_fold_eras, params.purge_eras, "judged")
+    return [*(fold.train for fold in folds), _live_fit(params, last_era)]
+
+
+def _live_fit(params: IngestionParams, last_era: int) -> tuple[int, int]:
+    begin = params.stretches[params.size].judged_begin
+    return live_fit_eras(begin, last_era + 1, params.refit_eras, params.purge_eras)
 
 
 def read_history(
@@ -147,7 +186,7 @@ def join_benchmarks(train: pd.DataFrame, validation: pd.DataFrame) -> pd.DataFra
 
 
 def cut_folds(
-    history: EraPanel, live: EraPanel, feature_metadata: dict[str, Any], params: IngestionParams
+    history: EraPanel, feature_metadata: dict[str, Any], params: IngestionParams
 ) -> dict[str, Any]:
     """Cut history into stretches and folds; only the judged end follows the label frontier."""
     if params.purge_eras <= overlap_eras(params.target):
@@ -185,11 +224,7 @@ def cut_folds(
         },
         "tuning": _as_json(cut(stretch.tuning, stretch.tuning_fold_eras, name="tuning")),
         "judged": _as_json(cut(judged, stretch.judged_fold_eras, name="judged")),
-        "live_fit": list(
-            live_fit_eras(
-                stretch.judged_begin, int(live.eras[0]), params.refit_eras, params.purge_eras
-            )
-        ),
+        "live_fit": list(_live_fit(params, int(history.eras[-1]))),
     }
 
 
@@ -236,9 +271,3 @@ def _footer(tournament: Client, name: str) -> tuple[int, int, int]:
     ]
     eras = [parse_era(stats.max) for stats in newest if stats is not None and stats.has_min_max]
     return metadata.num_rows, max(eras, default=0), size
-
-
-def _minutes(seconds: float) -> str:
-    if math.isnan(seconds):
-        return "an unknown time"
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

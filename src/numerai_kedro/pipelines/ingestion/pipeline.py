@@ -57,6 +57,7 @@ def create_pipeline() -> Pipeline:
                     "tournament": "tournament",
                     "feature_metadata": "feature_metadata",
                     "machine": "machine",
+                    "fold_store": "fold_store",
                     "params": "params:ingestion",
                     **{model: f"params:{model}" for model in MODELS},
                 },
@@ -85,7 +86,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.cut_folds,
-                ["history_panel", "live_panel", "feature_metadata", "params:ingestion"],
+                ["history_panel", "feature_metadata", "params:ingestion"],
                 "folds",
                 name="cut_folds",
             ),

@@ -1,8 +1,12 @@
-"""The whole week.
+"""The whole week, and its two halves.
 
     ingestion ─► gbm ─► ensemble ─► backtest ─► submission ─► reporting
 
-A package of its own: `kedro run --pipeline=X` imports `pipelines/X` only (docs/architecture.md).
+    prepare   all that needs no live data: hours, any day
+    submit    the rest, with the newest finished models: minutes, while a round is open
+    weekly    their sum
+
+Packages of their own: `kedro run --pipeline=X` imports `pipelines/X` only (docs/architecture.md).
 """
 
 from __future__ import annotations
@@ -12,8 +16,25 @@ from kedro.pipeline import Pipeline
 from numerai_kedro.pipelines import backtest, ensemble, gbm, ingestion, reporting, submission
 
 PARTS = (ingestion, gbm, ensemble, backtest, submission, reporting)
+# Both halves ask which round it is.
+SHARED = ["find_round"]
+# What is asked when a round is open, beside all that follows from its live data.
+LIVE = "download_live"
+ASKED_LIVE = ["name_slots", "fetch_live_scores"]
 
 
 def create_pipeline() -> Pipeline:
     """Sum the parts in the order in which data flows."""
     return sum((part.create_pipeline() for part in PARTS), Pipeline([]))
+
+
+def submit_pipeline() -> Pipeline:
+    """Cut out what follows from live data."""
+    whole = create_pipeline()
+    return whole.from_nodes(LIVE, *ASKED_LIVE) + whole.only_nodes(*SHARED)
+
+
+def prepare_pipeline() -> Pipeline:
+    """Cut out all that needs no live data."""
+    whole = create_pipeline()
+    return whole - whole.from_nodes(LIVE, *ASKED_LIVE)

@@ -1,0 +1,5 @@
+"""Pipeline `submit`."""
+
+from numerai_kedro.pipelines.submit.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]

@@ -1,0 +1,94 @@
+"""SIGKILL at random moments of `weekly`, then the same command: as if nothing had happened."""
+
+import json
+import random
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from numerai_kedro.panel import open_panel
+from numerai_kedro.tournament.demo.tournament import DemoTournament
+from tests.project import Project
+
+pytestmark = pytest.mark.slow
+QUICK = {
+    "lightgbm": {"presets": {"example": {"n_estimators": 60}}},
+    "gate": {"min_corr_bound": -1.0},  # so few trees earn no pass
+    "tracking": {"enabled": False},
+}
+WEEKLY = ("run", "--pipeline=weekly")
+KILLS = 20
+# Ids and times that the server gives, and what was measured.
+APART = ("receipts/", "run_summary.json", "dashboard.html", "resource_readings.json")
+PANELS = ("history_panel", "live_panel")
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory) -> Project:
+    """A project whose world is built, and nothing else."""
+    project = Project.make(tmp_path_factory.mktemp("crash") / "project")
+    project.local("parameters", QUICK)
+    DemoTournament(project.data, "tiny", 0).prepare()
+    return project
+
+
+@pytest.fixture(scope="module")
+def undisturbed(prepared, tmp_path_factory) -> tuple[Project, float]:
+    """The week as it should be, and the seconds that it took."""
+    project = prepared.copy(tmp_path_factory.mktemp("undisturbed") / "project")
+    begin = time.monotonic()
+    run = project.kedro(*WEEKLY)
+    assert run.returncode == 0, run.stderr[-2000:]
+    return project, time.monotonic() - begin
+
+
+def artifacts(project: Project) -> dict[str, object]:
+    """Every file bit by bit; panels by the digests of all that they hold."""
+    made: dict[str, object] = {
+        name: content
+        for name, content in project.contents().items()
+        if not any(part in name for part in (*APART, *PANELS))
+    }
+    for panel in PANELS:
+        made[panel] = open_panel(project.data / "02_intermediate" / panel).era_digests()
+    return made
+
+
+def finished(project: Project) -> tuple[set[str], dict[Path, int]]:
+    """Nodes on record as done, and pieces of the fold store with the time of their writing."""
+    nodes = {
+        path.stem
+        for path in (project.data / ".incremental" / "nodes").glob("*.json")
+        if json.loads(path.read_text())["status"] == "done"
+    }
+    store = project.data / "06_models" / "fold_store"
+    pieces = [path for path in store.rglob("*") if path.is_file() and ".partial" not in str(path)]
+    return nodes, {path: path.stat().st_mtime_ns for path in pieces}
+
+
+@pytest.mark.parametrize("number", range(KILLS))
+def test_a_killed_week_goes_on_where_it_was(prepared, undisturbed, tmp_path, number):
+    reference, seconds = undisturbed
+    project = prepared.copy(tmp_path / "project")
+    moment = random.Random(number).uniform(0.1, 1.0) * seconds
+    with project.start(*WEEKLY) as run:
+        try:
+            run.communicate(timeout=moment)
+        except subprocess.TimeoutExpired:
+            run.kill()
+            run.communicate()
+    nodes, pieces = finished(project)
+    again = project.kedro(*WEEKLY)
+    assert again.returncode == 0, again.stderr[-2000:]
+
+    made, wanted = artifacts(project), artifacts(reference)
+    assert made.keys() == wanted.keys()
+    assert [name for name in wanted if made[name] != wanted[name]] == []
+    assert not nodes & project.json(".incremental/last_run.json")["ran"].keys()
+    assert [path for path, written in pieces.items() if path.stat().st_mtime_ns != written] == []
+    tournament = DemoTournament(project.data, "tiny", 0)
+    assert len(tournament.store.submissions()) == 1
+    (receipt,) = project.receipts().values()
+    assert receipt["status"] == "accepted"
