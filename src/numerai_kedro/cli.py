@@ -1,12 +1,13 @@
 """Commands beside Kedro's own; Kedro finds `cli` by its name.
 
-kedro tournament status | use | advance | serve
+kedro tournament status | use | wait | schedule | clean | advance | serve
 kedro replay
 """
 
 from __future__ import annotations
 
 import threading
+import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,6 +98,48 @@ def advance(metadata: ProjectMetadata, rounds: int, weeks: int) -> None:
         f"The demo is in round {reached.number}, {demo.clock.now():%a %d %b %Y %H:%M} UTC, open "
         f"until {reached.close_staking_time:%a %H:%M}."
     )
+
+
+@tournament.command()
+@click.pass_obj
+def wait(metadata: ProjectMetadata) -> None:
+    """Wait for the next round that is open and has no submission of ours; end when it is there.
+
+    On the demo the clock moves to that moment.
+    """
+    from numerai_kedro.tournament import opening
+    from numerai_kedro.tournament.connection import connect, open_demo
+
+    settings, keys = load_settings(metadata.project_path)
+    client = connect(settings, **keys, prepare=False)
+    receipts = settings.data_folder / "07_model_output" / "receipts"
+    sleep = open_demo(settings).clock.wait if settings.name == "demo" else time.sleep
+    reached = opening.wait_for_opening(
+        client, lambda number: opening.is_dealt_with(receipts, number), click.echo, sleep
+    )
+    click.echo(reached.describe())
+
+
+@tournament.command()
+@click.pass_obj
+def schedule(metadata: ProjectMetadata) -> None:
+    """Print systemd timers and crontab lines for this checkout; nothing is installed."""
+    from numerai_kedro.schedule import schedule_text
+
+    click.echo(schedule_text(metadata.project_path))
+
+
+@tournament.command()
+@click.option("--free", is_flag=True, help="Delete what can be made again.")
+@click.pass_obj
+def clean(metadata: ProjectMetadata, free: bool) -> None:
+    """Show what the data folder takes, and with --free delete the models of finished folds."""
+    from numerai_kedro.housekeeping import free_space, usage_table
+
+    settings, _ = load_settings(metadata.project_path)
+    click.echo(usage_table(settings.data_folder))
+    if free:
+        click.echo(free_space(settings.data_folder))
 
 
 @tournament.command()

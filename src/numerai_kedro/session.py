@@ -7,11 +7,13 @@ import functools
 import inspect
 import logging
 import re
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from kedro.framework.context import KedroContext
 from kedro.framework.session import KedroSession
 from kedro.io import DatasetError
 from kedro.runner import AbstractRunner, ParallelRunner, SequentialRunner
@@ -19,6 +21,7 @@ from kedro.runner import AbstractRunner, ParallelRunner, SequentialRunner
 from numerai_kedro.errors import ConfigurationError, NumeraiKedroError
 from numerai_kedro.files import folder_lock
 from numerai_kedro.incremental.runner import incremental_run
+from numerai_kedro.notify import notify
 from numerai_kedro.strict import WHERE
 
 logger = logging.getLogger(__name__)
@@ -31,6 +34,8 @@ BLOCK = re.compile(r"- Parameter '([^']+)': (?:Failed to instantiate \S+ for par
 class WeeklySession(KedroSession):
     """A `KedroSession` that locks the data folder, skips what is current, unwraps our errors."""
 
+    _context: KedroContext | None = None
+
     def run(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Run as Kedro does; see `KedroSession.run` for the arguments.
 
@@ -39,21 +44,39 @@ class WeeklySession(KedroSession):
         NumeraiKedroError
             Whatever the user can mend, without the wrapping and without a traceback.
         """
+        begin, names = time.monotonic(), kwargs.get("pipeline_names") or ["__default__"]
         try:
-            check_pipelines(kwargs.get("pipeline_names") or [])
-            given = inspect.signature(KedroSession.run).bind(self, *args, **kwargs).arguments
-            runner = given.setdefault("runner", None) or SequentialRunner()
-            check_runner(runner)
-            given.pop("self")
-            folder = self._data_folder()
-            with folder_lock(folder), skipping(runner, folder):
-                return super().run(**given | {"runner": runner})
+            made = self._run(*args, **kwargs)
         except Exception as error:
             sentence = sentence_of(error)
+            self._notify(names, begin, sentence or error)
             if sentence is None:
                 raise
             logger.debug("what was behind it", exc_info=error)
             raise sentence from None
+        self._notify(names, begin, None)
+        return made
+
+    def load_context(self) -> KedroContext:
+        """Load it as Kedro does, and keep it for the end of the run."""
+        self._context = super().load_context()
+        return self._context
+
+    def _run(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        check_pipelines(kwargs.get("pipeline_names") or [])
+        given = inspect.signature(KedroSession.run).bind(self, *args, **kwargs).arguments
+        runner = given.setdefault("runner", None) or SequentialRunner()
+        check_runner(runner)
+        given.pop("self")
+        folder = self._data_folder()
+        with folder_lock(folder), skipping(runner, folder):
+            return super().run(**given | {"runner": runner})
+
+    def _notify(self, names: list[str], begin: float, error: BaseException | None) -> None:
+        """A run that did not get as far as its parameters has no command to tell."""
+        if self._context is not None:
+            seconds, folder = time.monotonic() - begin, Path(self._data_folder())
+            notify(self._context.params, folder, names, seconds, error)
 
     def _data_folder(self) -> str:
         config = self._get_config_loader()

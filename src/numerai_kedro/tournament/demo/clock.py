@@ -58,6 +58,11 @@ class Clock:
             self._store.set_instant(shown)
             return shown
 
+    def wait(self, seconds: float) -> None:
+        """Let time pass at once: who waits for the demo does not wait."""
+        with self._lock:
+            self._store.set_instant(self._store.instant() + timedelta(seconds=seconds))
+
     def advance(self, rounds: int = 0, weeks: int = 0) -> DemoRound:
         """Move to one minute into the round that many rounds, or weeks of five, later.
 

@@ -1,0 +1,88 @@
+"""Tell the user how a run ended, by a command of the user's own: mail, chat, pager."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from numerai_kedro.errors import without_password
+from numerai_kedro.strict import Block, read_block
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT_S = 60.0
+
+
+class NotifyParams(Block):
+    """Commands for the shell; see parameters_notify.yml."""
+
+    on_success: str | None
+    on_failure: str | None
+
+
+def notify(
+    params: Mapping[str, Any],
+    data_folder: Path,
+    pipelines: Sequence[str],
+    seconds: float,
+    error: BaseException | None,
+) -> None:
+    """Run the command for this outcome, with the outcome as JSON on its standard input.
+
+    What goes wrong with it is a warning: the run is what it is.
+
+    Parameters
+    ----------
+    params
+        All parameters of the run; ``notify`` among them.
+    error
+        What the run ended with; None where it succeeded.
+    """
+    commands = read_block(NotifyParams, "notify", params["notify"])
+    command = commands.on_success if error is None else commands.on_failure
+    if not command:
+        return
+    outcome = json.dumps(_outcome(data_folder, pipelines, seconds, error), indent=1)
+    name = "on_success" if error is None else "on_failure"
+    try:
+        ended = subprocess.run(
+            command,
+            shell=True,  # it is the user's own, from the user's own configuration
+            input=outcome,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        logger.warning("notify.%s: still running after %.0f s, stopped", name, TIMEOUT_S)
+        return
+    if ended.returncode:
+        logger.warning("notify.%s: ended with exit code %d", name, ended.returncode)
+
+
+def _outcome(
+    data_folder: Path, pipelines: Sequence[str], seconds: float, error: BaseException | None
+) -> dict[str, Any]:
+    current = _json(data_folder / "01_raw" / "round_info.json") or {}
+    receipts = (data_folder / "07_model_output" / "receipts").glob(
+        f"{current.get('number')}-*.json"
+    )
+    return {
+        "outcome": "success" if error is None else "failure",
+        "pipelines": list(pipelines),
+        "seconds": round(seconds, 1),
+        "error": None if error is None else without_password(" ".join(str(error).split())),
+        "round": current.get("number"),
+        "receipts": {path.stem: _json(path) for path in sorted(receipts)},
+    }
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

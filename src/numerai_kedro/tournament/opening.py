@@ -1,0 +1,89 @@
+"""Wait for the next round: openings have no fixed time, and many last an hour."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from numerai_kedro.errors import TournamentUnreachable
+from numerai_kedro.tournament.calendar import EARLIEST_OPENING
+from numerai_kedro.tournament.client import Client
+from numerai_kedro.tournament.round_info import RoundInfo
+
+# Once a minute while a round may open: an hour's window is met with 59 minutes left.
+POLL = timedelta(minutes=1)
+# A machine that slept wakes up to the tournament's clock at least this often.
+LONGEST_PAUSE = timedelta(hours=1)
+CLOSED_DAYS = (6, 0)  # Sunday, Monday
+# What a receipt says where nothing is left to do.
+FINAL = {"accepted", "late", "blocked", "written"}
+
+
+def wait_for_opening(
+    client: Client,
+    is_done: Callable[[int], bool],
+    say: Callable[[str], None],
+    sleep: Callable[[float], None] = time.sleep,
+) -> RoundInfo:
+    """Return the next round that is open and not dealt with yet.
+
+    The tournament's clock counts, not this machine's. It is asked once a minute while a round may
+    open, once an hour before; an answer that does not come is asked for again.
+
+    Parameters
+    ----------
+    is_done
+        Whether a round's submission was made: then the one after it is waited for.
+    say
+        Gets a line whenever what is waited for changes.
+    sleep
+        Gets seconds.
+    """
+    said = ""
+    while True:
+        pause, line = POLL, "the tournament does not answer; asking again every minute"
+        try:
+            newest = client.newest_round()
+        except TournamentUnreachable:
+            newest = None
+        if newest is not None:
+            if newest.is_open and not is_done(newest.number):
+                return newest
+            earliest = earliest_opening_after(newest)
+            pause = min(max(earliest - newest.server_time, POLL), LONGEST_PAUSE)
+            state = "submitted" if newest.is_open else "closed"
+            line = f"round {newest.number} is {state}; the next opens {_when(earliest, newest)}"
+        if line != said:
+            said = line
+            say(line)
+        sleep(pause.total_seconds())
+
+
+def earliest_opening_after(newest: RoundInfo) -> datetime:
+    """When the round after `newest` may open: Tuesday to Saturday, not before 12:00 UTC."""
+    day = newest.open_time.date() + timedelta(days=1)
+    while day.weekday() in CLOSED_DAYS:
+        day += timedelta(days=1)
+    return datetime.combine(day, EARLIEST_OPENING)
+
+
+def is_dealt_with(receipts: Path, round_number: int) -> bool:
+    """Whether a round has receipts, and none of them wants another try.
+
+    Parameters
+    ----------
+    receipts
+        Folder of the catalog entry `submission_receipt`: a JSON file by round and slot.
+    """
+    found = [json.loads(path.read_text()) for path in receipts.glob(f"{round_number}-*.json")]
+    newest = [receipt.get("later", receipt) for receipt in found]
+    return bool(newest) and all(receipt["status"] in FINAL for receipt in newest)
+
+
+def _when(earliest: datetime, newest: RoundInfo) -> str:
+    if earliest <= newest.server_time:
+        return "any minute now; asking every minute"
+    return f"{earliest:%a %d %b}, not before {earliest:%H:%M} UTC; asking from then on"

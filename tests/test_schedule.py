@@ -1,0 +1,61 @@
+"""The units parse, and what they start is this checkout's own kedro."""
+
+import configparser
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from numerai_kedro.schedule import schedule_text
+
+
+def parts(text):
+    """Units by file name."""
+    found = {}
+    for part in text.split("# ---- ")[1:]:
+        name, _, body = part.partition("\n")
+        found[name.strip().rpartition("/")[2]] = body
+    return found
+
+
+@pytest.fixture
+def project(tmp_path):
+    folder = tmp_path / "with a space and 100%"
+    folder.mkdir()
+    return folder
+
+
+def test_there_is_a_timer_for_every_opening_and_one_for_the_weekend(project):
+    units = parts(schedule_text(project))
+    for name, when, pipeline in [
+        ("numerai-submit", "Tue..Sat 12:00 UTC", "submit"),
+        ("numerai-prepare", "Sun 15:00 UTC", "prepare"),
+    ]:
+        timer = configparser.ConfigParser(interpolation=None)
+        timer.read_string(units[f"{name}.timer"])
+        assert timer["Timer"]["OnCalendar"] == when
+        service = configparser.ConfigParser(interpolation=None)
+        service.read_string(units[f"{name}.service"])
+        assert service["Service"]["WorkingDirectory"] == str(project).replace("%", "%%")
+        assert f"run --pipeline={pipeline}" in service["Service"]["ExecStart"]
+
+
+def test_cron_lines_run_in_the_checkout(project, monkeypatch):
+    lines = [line for line in schedule_text(project).splitlines() if " cd " in line]
+    assert [line.split("  ")[0] for line in lines] == ["0 12 * * 2-6", "0 15 * * 0"]
+    command = lines[1].partition("  ")[2].rpartition(" && ")[0] + " && pwd"
+    ran = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == str(project)
+    kedro = Path(lines[1].partition(" && ")[2].split()[0])
+    assert kedro.name == "kedro"
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+def test_systemd_takes_the_units(project, tmp_path):
+    for name, body in parts(schedule_text(project)).items():
+        if name.startswith("numerai-"):
+            (tmp_path / name).write_text(body)
+    units = sorted(tmp_path.glob("numerai-*"))
+    ran = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
