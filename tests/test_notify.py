@@ -6,8 +6,8 @@ import logging
 import pytest
 
 from numerai_kedro import notify as module
-from numerai_kedro.errors import ConfigurationError, SubmissionError
-from numerai_kedro.notify import notify
+from numerai_kedro.errors import SubmissionError
+from numerai_kedro.notify import NotifyParams, notify
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def told(tmp_path):
 
     def run(error=None, **commands):
         there = {name: f"cat > {tmp_path}/{name}" for name in ("on_success", "on_failure")}
-        notify({"notify": there | commands}, tmp_path, ["weekly"], 12.34, error)
+        notify(NotifyParams(**there | commands), tmp_path, ["weekly"], 12.34, error)
         return {
             name: json.loads((tmp_path / name).read_text())
             for name in there
@@ -65,8 +65,3 @@ def test_a_command_that_fails_or_hangs_is_a_warning(told, caplog, monkeypatch):
         told(on_success="exec sleep 30")
     assert "notify.on_success: ended with exit code 3" in caplog.text
     assert "notify.on_success: still running after 0 s, stopped" in caplog.text
-
-
-def test_a_wrong_block_is_one_sentence(told):
-    with pytest.raises(ConfigurationError, match=r"parameters: notify\.on_sucess: there is no"):
-        told(on_sucess="x")

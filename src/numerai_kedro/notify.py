@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from numerai_kedro.errors import without_password
-from numerai_kedro.strict import Block, read_block
+from numerai_kedro.strict import Block
 
 logger = logging.getLogger(__name__)
 
@@ -20,12 +20,12 @@ TIMEOUT_S = 60.0
 class NotifyParams(Block):
     """Commands for the shell; see parameters_notify.yml."""
 
-    on_success: str | None
-    on_failure: str | None
+    on_success: str | None = None
+    on_failure: str | None = None
 
 
 def notify(
-    params: Mapping[str, Any],
+    commands: NotifyParams,
     data_folder: Path,
     pipelines: Sequence[str],
     seconds: float,
@@ -37,12 +37,9 @@ def notify(
 
     Parameters
     ----------
-    params
-        All parameters of the run; ``notify`` among them.
     error
         What the run ended with; None where it succeeded.
     """
-    commands = read_block(NotifyParams, "notify", params["notify"])
     command = commands.on_success if error is None else commands.on_failure
     if not command:
         return
@@ -68,9 +65,8 @@ def _outcome(
     data_folder: Path, pipelines: Sequence[str], seconds: float, error: BaseException | None
 ) -> dict[str, Any]:
     current = _json(data_folder / "01_raw" / "round_info.json") or {}
-    receipts = (data_folder / "07_model_output" / "receipts").glob(
-        f"{current.get('number')}-*.json"
-    )
+    folder = data_folder / "07_model_output" / "receipts"
+    receipts = folder.glob(f"{current.get('number')}-*.json")
     return {
         "outcome": "success" if error is None else "failure",
         "pipelines": list(pipelines),

@@ -21,8 +21,8 @@ from kedro.runner import AbstractRunner, ParallelRunner, SequentialRunner
 from numerai_kedro.errors import ConfigurationError, NumeraiKedroError
 from numerai_kedro.files import folder_lock
 from numerai_kedro.incremental.runner import incremental_run
-from numerai_kedro.notify import notify
-from numerai_kedro.strict import WHERE
+from numerai_kedro.notify import NotifyParams, notify
+from numerai_kedro.strict import WHERE, read_block
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ BLOCK = re.compile(r"- Parameter '([^']+)': (?:Failed to instantiate \S+ for par
 class WeeklySession(KedroSession):
     """A `KedroSession` that locks the data folder, skips what is current, unwraps our errors."""
 
-    _context: KedroContext | None = None
+    _commands: NotifyParams | None = None
 
     def run(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Run as Kedro does; see `KedroSession.run` for the arguments.
@@ -58,9 +58,10 @@ class WeeklySession(KedroSession):
         return made
 
     def load_context(self) -> KedroContext:
-        """Load it as Kedro does, and keep it for the end of the run."""
-        self._context = super().load_context()
-        return self._context
+        """Load it as Kedro does, and keep whom the end of the run is told."""
+        context = super().load_context()
+        self._commands = read_block(NotifyParams, "notify", context.params.get("notify", {}))
+        return context
 
     def _run(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         check_pipelines(kwargs.get("pipeline_names") or [])
@@ -73,10 +74,9 @@ class WeeklySession(KedroSession):
             return super().run(**given | {"runner": runner})
 
     def _notify(self, names: list[str], begin: float, error: BaseException | None) -> None:
-        """A run that did not get as far as its parameters has no command to tell."""
-        if self._context is not None:
+        if self._commands is not None:  # a run that got as far as its parameters
             seconds, folder = time.monotonic() - begin, Path(self._data_folder())
-            notify(self._context.params, folder, names, seconds, error)
+            notify(self._commands, folder, names, seconds, error)
 
     def _data_folder(self) -> str:
         config = self._get_config_loader()

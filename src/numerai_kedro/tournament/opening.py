@@ -56,8 +56,9 @@ def wait_for_opening(
             pause = min(max(earliest - newest.server_time, POLL), LONGEST_PAUSE)
             state = "submitted" if newest.is_open else "closed"
             line = f"round {newest.number} is {state}; the next opens {_when(earliest, newest)}"
-        if line != said:
-            said = line
+        what = line.rpartition("; ")[0].partition("; ")[2] or line
+        if what != said:
+            said = what
             say(line)
         sleep(pause.total_seconds())
 
