@@ -12,9 +12,13 @@ from typing import Any
 
 import yaml
 
+from numerai_kedro.panel import open_panel
+
 ROOT = Path(__file__).parents[1]
 # Keys of the developer, and switches that the package itself must set.
 HIDDEN = ("NUMERAI_", "DO_NOT_TRACK", "KEDRO_DISABLE", "MLFLOW_DISABLE")
+APART = ("receipts/", "run_summary.json", "dashboard.html", "resource_readings.json", "values/")
+PANELS = ("history_panel", "live_panel")
 TINY = {"tournament": "demo", "size": "tiny", "seed": 0, "data_folder": "data/demo-tiny-0"}
 
 
@@ -88,6 +92,21 @@ class Project:
         """What the demo's server was asked."""
         log = self.data / "tournament" / "operations.log"
         return [line.split()[-1] for line in log.read_text().splitlines()]
+
+    def artifacts(self) -> dict[str, Any]:
+        """What should be equal bit by bit whatever happened on the way.
+
+        Without ids and times that the server gives and what was measured; panels by the digests of
+        all that they hold, because their files say in which order eras came.
+        """
+        made: dict[str, Any] = {
+            name: content
+            for name, content in self.contents().items()
+            if not any(part in name for part in (*APART, *PANELS))
+        }
+        for panel in PANELS:
+            made[panel] = open_panel(self.data / "02_intermediate" / panel).era_digests()
+        return made
 
     def contents(self) -> dict[str, bytes]:
         """Every file that pipelines made, to see that nothing was overwritten."""

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from numerai_kedro.panel import open_panel
 from numerai_kedro.tournament.demo.tournament import DemoTournament
 from tests.project import Project
 
@@ -20,9 +19,6 @@ QUICK = {
 }
 WEEKLY = ("run", "--pipeline=weekly")
 KILLS = 20
-# Ids and times that the server gives, and what was measured.
-APART = ("receipts/", "run_summary.json", "dashboard.html", "resource_readings.json")
-PANELS = ("history_panel", "live_panel")
 
 
 @pytest.fixture(scope="module")
@@ -42,18 +38,6 @@ def undisturbed(prepared, tmp_path_factory) -> tuple[Project, float]:
     run = project.kedro(*WEEKLY)
     assert run.returncode == 0, run.stderr[-2000:]
     return project, time.monotonic() - begin
-
-
-def artifacts(project: Project) -> dict[str, object]:
-    """Every file bit by bit; panels by the digests of all that they hold."""
-    made: dict[str, object] = {
-        name: content
-        for name, content in project.contents().items()
-        if not any(part in name for part in (*APART, *PANELS))
-    }
-    for panel in PANELS:
-        made[panel] = open_panel(project.data / "02_intermediate" / panel).era_digests()
-    return made
 
 
 def finished(project: Project) -> tuple[set[str], dict[Path, int]]:
@@ -83,7 +67,7 @@ def test_a_killed_week_goes_on_where_it_was(prepared, undisturbed, tmp_path, num
     again = project.kedro(*WEEKLY)
     assert again.returncode == 0, again.stderr[-2000:]
 
-    made, wanted = artifacts(project), artifacts(reference)
+    made, wanted = project.artifacts(), reference.artifacts()
     assert made.keys() == wanted.keys()
     assert [name for name in wanted if made[name] != wanted[name]] == []
     assert not nodes & project.json(".incremental/last_run.json")["ran"].keys()

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kedro.framework.context import KedroContext
 from kedro.framework.session import KedroSession
 from kedro.io import DatasetError
 from kedro.runner import AbstractRunner, ParallelRunner, SequentialRunner
@@ -34,8 +33,6 @@ BLOCK = re.compile(r"- Parameter '([^']+)': (?:Failed to instantiate \S+ for par
 class WeeklySession(KedroSession):
     """A `KedroSession` that locks the data folder, skips what is current, unwraps our errors."""
 
-    _commands: NotifyParams | None = None
-
     def run(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Run as Kedro does; see `KedroSession.run` for the arguments.
 
@@ -44,24 +41,22 @@ class WeeklySession(KedroSession):
         NumeraiKedroError
             Whatever the user can mend, without the wrapping and without a traceback.
         """
-        begin, names = time.monotonic(), kwargs.get("pipeline_names") or ["__default__"]
+        commands = NotifyParams()
+        tell = functools.partial(
+            self._tell, time.monotonic(), kwargs.get("pipeline_names") or ["__default__"]
+        )
         try:
+            commands = self._commands()
             made = self._run(*args, **kwargs)
         except Exception as error:
             sentence = sentence_of(error)
-            self._notify(names, begin, sentence or error)
+            tell(commands, sentence or error)
             if sentence is None:
                 raise
             logger.debug("what was behind it", exc_info=error)
             raise sentence from None
-        self._notify(names, begin, None)
+        tell(commands, None)
         return made
-
-    def load_context(self) -> KedroContext:
-        """Load it as Kedro does, and keep whom the end of the run is told."""
-        context = super().load_context()
-        self._commands = read_block(NotifyParams, "notify", context.params.get("notify", {}))
-        return context
 
     def _run(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         check_pipelines(kwargs.get("pipeline_names") or [])
@@ -73,10 +68,17 @@ class WeeklySession(KedroSession):
         with folder_lock(folder), skipping(runner, folder):
             return super().run(**given | {"runner": runner})
 
-    def _notify(self, names: list[str], begin: float, error: BaseException | None) -> None:
-        if self._commands is not None:  # a run that got as far as its parameters
-            seconds, folder = time.monotonic() - begin, Path(self._data_folder())
-            notify(self._commands, folder, names, seconds, error)
+    def _commands(self) -> NotifyParams:
+        """Whom to tell: read by itself, because other parameters may be what the run fails by."""
+        given = self._get_config_loader()["parameters"].get("notify", {})
+        return read_block(NotifyParams, "notify", given)
+
+    def _tell(
+        self, begin: float, names: list[str], commands: NotifyParams, error: Exception | None
+    ) -> None:
+        if commands != NotifyParams():
+            seconds = time.monotonic() - begin
+            notify(commands, Path(self._data_folder()), names, seconds, error)
 
     def _data_folder(self) -> str:
         config = self._get_config_loader()

@@ -12,6 +12,7 @@ ROUND_FIELDS = """number openTime closeStakingTime closeTime target
 
 
 TO_SUBMIT_S = 300.0  # live data, predictions, gate, upload
+WORTH_SAYING_S = 60.0  # work that is over before anyone has typed another command
 NO_SKEW, TOLERATED_SKEW = timedelta(0), timedelta(minutes=5)
 
 
@@ -83,7 +84,8 @@ def minutes(seconds: float) -> str:
 def too_late_for(current: RoundInfo, needed_s: float) -> str | None:
     """One sentence where work of so many seconds would end after the open round's deadline."""
     left_s = (current.close_staking_time - current.server_time).total_seconds()
-    if not current.is_open or needed_s + TO_SUBMIT_S < left_s:
+    in_time = needed_s + TO_SUBMIT_S < left_s
+    if not current.is_open or in_time or not needed_s > WORTH_SAYING_S:
         return None
     return (
         f"round {current.number} closes in {minutes(left_s)}, and what is to be done takes about "

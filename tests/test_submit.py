@@ -1,0 +1,146 @@
+"""`prepare` and `submit`: the two halves of a week, and every round in time."""
+
+import json
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from kedro.framework.startup import bootstrap_project
+
+from numerai_kedro import cli
+from numerai_kedro.settings import SESSION_CLASS
+from numerai_kedro.tournament.demo import rounds
+from numerai_kedro.tournament.demo.tournament import DemoTournament
+from tests.project import Project
+
+pytestmark = pytest.mark.slow
+QUICK = {
+    "lightgbm": {"presets": {"example": {"n_estimators": 60}}},
+    "gate": {"min_corr_bound": -1.0},  # so few trees earn no pass
+    "tracking": {"enabled": False},
+}
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory) -> Project:
+    """A project after `prepare`; read only."""
+    project = Project.make(tmp_path_factory.mktemp("prepared") / "project")
+    project.local("parameters", QUICK)
+    run = project.kedro("run", "--pipeline=prepare")
+    assert run.returncode == 0, run.stderr[-2000:]
+    return project
+
+
+@pytest.fixture
+def project(prepared, tmp_path) -> Project:
+    """The same project, to be changed."""
+    return prepared.copy(tmp_path / "project")
+
+
+def sentence(run) -> str:
+    assert run.returncode == 1
+    assert "Traceback" not in run.stderr
+    (line,) = [line for line in run.stderr.splitlines() if line.startswith("Error: ")]
+    return line
+
+
+def test_prepare_uploads_nothing_and_asks_for_no_live_data(prepared):
+    assert prepared.receipts() == {}
+    assert not (prepared.data / "01_raw" / "live.parquet").exists()
+    assert (prepared.data / "06_models" / "lightgbm" / "model").exists()
+
+
+def test_prepare_and_submit_are_the_week(project, tmp_path):
+    assert project.kedro("run", "--pipeline=submit").returncode == 0
+    (receipt,) = project.receipts().values()
+    assert receipt["status"] == "accepted"
+    whole = Project.make(tmp_path / "whole")
+    whole.local("parameters", QUICK)
+    assert whole.kedro("run", "--pipeline=weekly").returncode == 0
+    assert whole.artifacts() == project.artifacts()
+    run = project.kedro("run", "--pipeline=weekly")
+    assert "19 of 31 nodes were up to date, 12 ran" in run.stderr
+
+
+def test_submit_before_any_prepare_says_what_to_run(tmp_path):
+    project = Project.make(tmp_path / "project")
+    text = sentence(project.kedro("run", "--pipeline=submit"))
+    assert "does not exist yet; run the pipeline that makes it first" in text
+
+
+def test_every_slot_is_fed_and_judged_for_itself_and_one_refusal_stops_no_other(project):
+    slots = {"demo_pickle": "ensemble", "demo": "ensemble", "demo_second": "lightgbm"}
+    project.local("parameters", QUICK | {"submission": {"slots": slots}})
+    text = sentence(project.kedro("run", "--pipeline=submit"))
+    assert 'model "demo_pickle" holds an uploaded pickle' in text
+    receipts = {one["slot"]: (one["entry"], one["status"]) for one in project.receipts().values()}
+    assert receipts == {
+        "demo": ("ensemble", "accepted"),
+        "demo_pickle": ("ensemble", "refused"),
+        "demo_second": ("lightgbm", "accepted"),
+    }
+    decisions = project.data / "08_reporting" / "gate_decisions"
+    assert {json.loads(path.read_text())["slot"] for path in decisions.iterdir()} == set(slots)
+
+
+def test_a_window_that_closes_before_training_ends_is_said_before_anything_is_trained(project):
+    long = "lightgbm.presets.example.n_estimators=100000000"
+    run = project.kedro("run", "--pipeline=weekly", "--nodes=plan_resources", f"--params={long}")
+    assert run.returncode == 0, run.stderr
+    assert "round 1412 closes in 4" in run.stderr
+    assert "kedro run --pipeline=submit submits in minutes" in run.stderr
+
+
+def test_after_the_deadline_it_is_said_what_becomes_of_a_late_submission(project):
+    demo = DemoTournament(project.data, "tiny", 0)
+    current = demo.current_round(demo.clock.now())
+    demo.store.set_instant(current.close_staking_time + timedelta(minutes=1))
+    run = project.kedro("run", "--pipeline=submit")
+    text = "round 1412 is closed: what comes now is late, which is scored, not staked, and queued"
+    assert text in run.stderr
+    assert "no round is open, so nothing was uploaded" in sentence(run)
+    assert demo.store.submissions() == []
+
+
+def test_the_users_commands_are_told_how_runs_end(project):
+    commands = {name: f"cat > {name}.json" for name in ("on_success", "on_failure")}
+    project.local("parameters", QUICK | {"notify": commands})
+    assert project.kedro("run", "--pipeline=submit").returncode == 0
+    told = json.loads((project.folder / "on_success.json").read_text())
+    assert (told["outcome"], told["round"], told["pipelines"]) == ("success", 1412, ["submit"])
+    assert told["receipts"]["1412-demo"]["status"] == "accepted"
+    assert project.kedro("run", "--pipeline=submit", "--params=gate.levle=1").returncode == 1
+    told = json.loads((project.folder / "on_failure.json").read_text())
+    assert told["outcome"] == "failure"
+    assert "gate.levle: there is no such parameter" in told["error"]
+
+
+@pytest.mark.filterwarnings("ignore")  # of Kedro, in this process
+def test_wait_and_submit_meet_every_round_however_late_it_opens(project, monkeypatch):
+    """25 rounds that open between 12:00 and 15:00, each for one hour."""
+    spread = 3 * 3600
+
+    def closes(number):
+        delay = int(np.random.default_rng([0, 11, number]).integers(spread))
+        day = rounds.datetime.combine(rounds.opening_day(number), rounds.EARLIEST_OPENING)
+        return day + timedelta(seconds=delay, hours=1)
+
+    monkeypatch.setattr(rounds, "OPENING_SPREAD_S", spread)
+    monkeypatch.setattr(rounds, "staking_deadline", closes)
+    monkeypatch.chdir(project.folder)
+    metadata = bootstrap_project(project.folder)
+    demo = DemoTournament(project.data, "tiny", 0)
+    demo.store.set_instant(rounds.demo_round(rounds.FIRST_ROUND, 0).open_time)
+    opened = []
+    for number in range(rounds.FIRST_ROUND, rounds.FIRST_ROUND + 25):
+        waited = CliRunner().invoke(cli.cli, ["tournament", "wait"], obj=metadata)
+        assert waited.exit_code == 0, waited.output
+        assert f"round {number}, open for another" in waited.output
+        opened.append(rounds.demo_round(number, 0).open_time)
+        with SESSION_CLASS.create(project_path=project.folder) as session:
+            session.run(pipeline_names=["submit"])
+    submitted = {one.round_number: one.late for one in demo.store.submissions()}
+    assert submitted == dict.fromkeys(range(rounds.FIRST_ROUND, rounds.FIRST_ROUND + 25), False)
+    hours = {moment.hour for moment in opened}
+    assert hours == {12, 13, 14}
