@@ -40,7 +40,8 @@ bench: setup  ## every benchmark; each prints a table and one line of JSON
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 evidence: setup  ## claims over the claim seeds: make evidence NAME=weekly (resumable, hours)
-	$(BIN)/python benchmarks/evidence_$(NAME).py
+	@test -f benchmarks/evidence_$(NAME).py || { echo "make: NAME is one of: $(patsubst benchmarks/evidence_%.py,%,$(wildcard benchmarks/evidence_*.py))"; exit 1; }
+	@$(BIN)/python benchmarks/evidence_$(NAME).py
 
 viz: setup  ## the graph, in a browser
 	$(BIN)/kedro viz run

@@ -132,13 +132,22 @@ def test_status_tells_tournament_and_round_before_anything_was_run(kedro, tiny):
     ]
 
 
+def test_one_option_alone_changes_the_demo_that_is_chosen(kedro, project):
+    kedro("use", "demo", "--size", "tiny", "--seed", "5")
+    assert "size tiny, seed 7" in kedro("use", "demo", "--seed", "7").output
+    assert "size demo, seed 7" in kedro("use", "demo", "--size", "demo").output
+    assert "size demo, seed 0" in kedro("use", "demo").output
+    kedro("use", "numerai")
+    assert "size demo, seed 3" in kedro("use", "demo", "--seed", "3").output
+
+
 @pytest.mark.slow
 def test_status_tells_what_was_submitted_and_what_it_scored(kedro, project, tiny):
     receipt = submit(project)
     assert f"submitted   demo: {receipt['filename']}" in kedro("status").output
     assert kedro("advance", "--weeks", "3").exit_code == 0
     later = kedro("status").output
-    assert "submitted" not in later
+    assert "submitted   nothing yet in this round" in later
     assert "scored      demo, round 1412: corr60 " in later
     assert ", mmc60 " in later
     assert "(day " in later

@@ -6,7 +6,7 @@ import pytest
 from kedro.io import DataCatalog
 
 from numerai_kedro.errors import ConfigurationError, SubmissionError
-from numerai_kedro.hooks import CatalogHooks, ReceiptHooks, TrackingHooks
+from numerai_kedro.hooks import CatalogHooks, ReceiptHooks, TrackingHooks, check_blocks
 
 MEMORY = {"type": "MemoryDataset"}
 
@@ -84,3 +84,12 @@ def test_wrong_tracking_parameters_are_said_before_the_run():
     context = SimpleNamespace(params={"tracking": {"uri": "x", "experiment": "y", "enabld": True}})
     with pytest.raises(ConfigurationError, match=r"tracking\.enabld: .* did you mean enabled"):
         TrackingHooks().after_context_created(context)
+
+
+def test_a_mistyped_block_of_parameters_is_refused(tmp_path):
+    files = [tmp_path / "parameters_gbm.yml"]
+    files[0].write_text("lightgbm:\n  seed: 0\n# other:\n")
+    check_blocks({"lightgbm": {}}, files)
+    said = "lightgmb: nothing reads it; did you mean lightgbm"
+    with pytest.raises(ConfigurationError, match=said):
+        check_blocks({"lightgmb": {}}, files)

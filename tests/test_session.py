@@ -1,11 +1,13 @@
 """What the user can mend reaches the terminal as one sentence; a bug keeps its traceback."""
 
 import pytest
+import yaml
 from kedro.io import DatasetError
+from kedro.runner import ParallelRunner, ThreadRunner
 from kedro.validation.exceptions import ParameterValidationError
 
 from numerai_kedro.errors import ConfigurationError, PanelError
-from numerai_kedro.session import check_pipelines, sentence_of
+from numerai_kedro.session import check_pipelines, check_runner, sentence_of
 
 
 def test_our_own_error_is_found_under_whatever_wraps_it():
@@ -51,3 +53,14 @@ def test_a_misspelt_pipeline_is_named_with_the_closest():
         check_pipelines(["weeky"])
     with pytest.raises(ConfigurationError, match="did you mean backtest or ensemble or gbm"):
         check_pipelines(["zzz"])
+
+
+def test_a_file_that_is_no_yaml_is_a_sentence_with_its_place():
+    error = yaml.YAMLError("Invalid YAML file conf/local/parameters.yml, unable to read line 2")
+    assert sentence_of(error).message.startswith("Invalid YAML file conf/local/parameters.yml")
+
+
+def test_the_runner_of_processes_is_refused_with_the_ones_that_work():
+    check_runner(ThreadRunner())
+    with pytest.raises(ConfigurationError, match="leave --runner out, or take ThreadRunner"):
+        check_runner(ParallelRunner())

@@ -56,15 +56,20 @@ def status(metadata: ProjectMetadata) -> None:
 
         click.echo(f"submitted   {NO_KEYS}")
         return
-    for name, model_id in client.models().items():
-        for line in _model_lines(client, name, model_id, newest.number):
-            click.echo(line)
+    lines = [
+        line
+        for name, model_id in client.models().items()
+        for line in _model_lines(client, name, model_id, newest.number)
+    ]
+    if not any(line.startswith("submitted") for line in lines):
+        lines.insert(0, "submitted   nothing yet in this round")
+    click.echo("\n".join(lines))
 
 
 @tournament.command()
 @click.argument("name", type=click.Choice(["demo", "numerai"]))
 @click.option("--size", help="Of the demo: tiny, demo, evidence or full.")
-@click.option("--seed", type=click.IntRange(min=0), help="Of the demo's world.")
+@click.option("--seed", type=click.IntRange(min=0), help="Another seed is another world.")
 @click.pass_obj
 def use(metadata: ProjectMetadata, name: str, size: str | None, seed: int | None) -> None:
     """Choose the tournament that every other command talks to."""
@@ -73,11 +78,14 @@ def use(metadata: ProjectMetadata, name: str, size: str | None, seed: int | None
 
     if name == "numerai" and (size is not None or seed is not None):
         raise ConfigurationError("kedro tournament use: --size and --seed belong to the demo.")
+    current, _ = _read_configuration(metadata.project_path)
+    if name == "demo" == current.get("tournament") and (size is None) != (seed is None):
+        # One of the two alone changes the demo that is chosen now.
+        size, seed = size or current.get("size"), current.get("seed") if seed is None else seed
     size = size or (known.NUMERAI_SIZE if name == "numerai" else known.DEFAULT_SIZE)
     seed = known.DEFAULT_SEED if seed is None else seed
     folder = known.data_folder_of(name, size, seed)
     chosen = {"tournament": name, "size": size, "seed": seed, "data_folder": folder}
-    current, _ = _read_configuration(metadata.project_path)
     _typed(current | chosen, metadata.project_path)
     write_local_globals(metadata.project_path / LOCAL_GLOBALS, chosen)
     click.echo(f"From now on: {name}, size {size}, seed {seed}; its files are in {folder}.")
@@ -144,7 +152,12 @@ def clean(metadata: ProjectMetadata, free: bool) -> None:
 
 @tournament.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="0 takes a free one.")
-@click.option("--speed", type=click.FloatRange(min=0), default=0.0, help="Demo s a real second.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="Seconds that pass on the demo in a real one; 0: its clock stands still.",
+)
 @click.pass_obj
 def serve(metadata: ProjectMetadata, port: int, speed: float) -> None:
     """Serve the demo in the foreground, for any client of Numerai's API; Ctrl-C ends it."""
@@ -194,12 +207,10 @@ def load_settings(project_path: Path) -> tuple[TournamentSettings, dict[str, str
     ConfigurationError
         A setting is missing or of another kind; names it.
     """
+    from numerai_kedro.tournament.settings import keys_of
+
     globals_, credentials = _read_configuration(project_path)
-    keys = credentials.get("numerai") or {}
-    return _typed(globals_, project_path), {
-        "public_id": keys.get("public_id") or None,
-        "secret_key": keys.get("secret_key") or None,
-    }
+    return _typed(globals_, project_path), keys_of(credentials.get("numerai"))
 
 
 def write_local_globals(path: Path, chosen: dict[str, Any]) -> None:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import difflib
 import logging
+import re
 import time
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
 
 from numerai_kedro.errors import ConfigurationError, SubmissionError
-from numerai_kedro.strict import read_block
+from numerai_kedro.strict import WHERE, read_block
 
 logger = logging.getLogger(__name__)
 
+# A name at the top of a file of parameters.
+BLOCK = re.compile(r"^([A-Za-z_]\w*):", re.MULTILINE)
 # Namespaces that the factory patterns of the catalog may stand for, beside the models.
 BLENDS = ("ensemble",)
 
@@ -50,6 +55,33 @@ def check_entry(name: str, catalog: Any) -> None:
     raise ConfigurationError(
         f'the catalog has no entry "{name}": its value would be lost when the run ends; {hint}'
     )
+
+
+class ParameterHooks:
+    """No mistyped block of parameters is left unread in silence."""
+
+    @hook_impl
+    def after_context_created(self, context: Any) -> None:
+        """Refuse a block that no file of the base configuration has."""
+        folder = Path(context.config_loader.conf_source) / "base"
+        check_blocks(context.params, folder.glob("parameters*.yml"))
+
+
+def check_blocks(given: Iterable[str], files: Iterable[Path]) -> None:
+    """Refuse names that stand at the top of none of the files.
+
+    Raises
+    ------
+    ConfigurationError
+        Names the block, and the closest one there is.
+    """
+    known = {name for path in files for name in BLOCK.findall(path.read_text(encoding="utf-8"))}
+    for name in given:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1) or sorted(known)
+            raise ConfigurationError(
+                f"parameters: {name}: nothing reads it; did you mean {' or '.join(close)}? {WHERE}"
+            )
 
 
 class TrackingHooks:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
 from kedro.framework.session import KedroSession
 from kedro.io import DatasetError
 from kedro.runner import AbstractRunner, ParallelRunner, SequentialRunner
@@ -48,6 +49,9 @@ class WeeklySession(KedroSession):
         try:
             commands = self._commands()
             made = self._run(*args, **kwargs)
+        except KeyboardInterrupt:
+            logger.warning("stopped; what is finished stays: the same command goes on from there")
+            raise
         except Exception as error:
             sentence = sentence_of(error)
             tell(commands, sentence or error)
@@ -151,6 +155,8 @@ def sentence_of(error: BaseException) -> NumeraiKedroError | None:
             )
         if named == "MissingConfigException":
             return ConfigurationError(_one_line(cause))
+        if isinstance(cause, yaml.YAMLError):
+            return ConfigurationError(f"{_one_line(cause)} Mend the file: it is no YAML there.")
     return None
 
 

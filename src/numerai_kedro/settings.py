@@ -2,12 +2,18 @@
 
 from kedro.config import OmegaConfigLoader
 
-from numerai_kedro.hooks import CatalogHooks, ReceiptHooks, SummaryHooks, TrackingHooks
+from numerai_kedro.hooks import (
+    CatalogHooks,
+    ParameterHooks,
+    ReceiptHooks,
+    SummaryHooks,
+    TrackingHooks,
+)
 from numerai_kedro.session import WeeklySession
 
 SESSION_CLASS = WeeklySession
 # Called from the last to the first: the receipts may end the run, after it was kept and shown.
-HOOKS = (ReceiptHooks(), CatalogHooks(), TrackingHooks(), SummaryHooks())
+HOOKS = (ReceiptHooks(), CatalogHooks(), TrackingHooks(), SummaryHooks(), ParameterHooks())
 CONFIG_LOADER_CLASS = OmegaConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

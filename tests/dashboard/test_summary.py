@@ -39,8 +39,8 @@ def test_a_later_run_does_not_hide_what_was_accepted():
     again["receipts"]["1412-demo"]["later"] = {"detail": "no round is open"}
     again["scores"]["ensemble"]["sharpe"] = None
     lines = dict(summary_lines(again))
-    assert lines["submission"] == "accepted for model demo"
-    assert lines["later run"] == "no round is open"
+    assert lines["submission"] == "no round is open"
+    assert lines[""] == "from before it stays: accepted for model demo"
     assert lines["ensemble"].endswith("Sharpe –")
 
 

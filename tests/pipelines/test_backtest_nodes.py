@@ -6,9 +6,8 @@ import pytest
 from tests.panels import small_panel
 from tests.statistics.test_gate_checks import PARAMS, record
 
-from numerai_kedro.errors import ConfigurationError, Failed, PredictionError, SchemaError
-from numerai_kedro.pipelines.backtest.nodes import benchmark_of, judge, name_slots, score_reference
-from numerai_kedro.pipelines.parameters import SubmissionParams
+from numerai_kedro.errors import Failed, PredictionError, SchemaError
+from numerai_kedro.pipelines.backtest.nodes import benchmark_of, judge, score_reference
 
 ROUND = {"number": 1412}
 
@@ -54,12 +53,6 @@ def test_a_model_that_failed_blocks_its_slot_and_no_other(live):
     assert decisions["1412-b"]["checks"]
 
 
-def test_an_entry_that_is_none_is_named_with_those_there_are(live):
-    entries = {"ensemble": frame(np.arange(live.n_rows)), "lightgbm": Failed("fit", "no memory")}
-    with pytest.raises(ConfigurationError, match="no such entry; there are: ensemble, lightgbm"):
-        judged(live, {"demo": "lihgtgbm"}, **entries)
-
-
 def test_the_benchmark_is_the_one_of_the_paid_target_or_a_sentence():
     frame = pd.DataFrame({"era": [1], "v53_lgbm_ender20": [0.1], "v53_lgbm_ender60": [0.2]})
     assert benchmark_of(frame, "target_ender_20").tolist() == [0.1]
@@ -75,27 +68,6 @@ def test_a_benchmark_file_that_lags_behind_is_scored_where_it_is_whole(tmp_path)
     lagging = whole.iloc[: panel.era_starts[4] + 5]
     assert score_reference(panel, lagging, *given)["era"].tolist() == [1, 2, 3, 4]
     assert score_reference(panel, whole, *given)["era"].tolist() == [1, 2, 3, 4, 5, 6]
-
-
-class Demo:
-    tournament = "demo"
-
-
-class Numerai:
-    tournament = "numerai"
-
-
-class Account:
-    def models(self):
-        return {"first": "1", "second": "2"}
-
-
-def test_slots_are_the_users_or_the_demos_first_and_never_guessed_on_the_real_one():
-    nothing, chosen = (SubmissionParams(slots=s, upload="auto") for s in ({}, {"m": "lightgbm"}))
-    assert name_slots(Account(), chosen, Numerai) == {"m": "lightgbm"}
-    assert name_slots(Account(), nothing, Demo) == {"first": "ensemble"}
-    assert name_slots(Account(), chosen, Demo) == {"first": "ensemble"}  # a slot of the real one
-    assert name_slots(Account(), nothing, Numerai) == {"unnamed": "ensemble"}
 
 
 def test_predictions_for_other_stocks_are_not_judged(live):

@@ -50,10 +50,20 @@ def test_what_a_part_reads_an_earlier_part_has_written_or_the_outside_provides()
         provided |= part.all_outputs()
 
 
-def test_the_week_is_the_sum_of_its_parts_and_no_node_comes_twice():
-    names = sorted(node.name for part in PARTS for node in pipeline(part).nodes)
-    assert sorted(node.name for node in pipeline("weekly").nodes) == names
-    assert len(set(names)) == len(names)
+def test_the_week_is_the_sum_of_its_parts_and_the_slots_are_asked_for_once():
+    names = [node.name for part in PARTS for node in pipeline(part).nodes]
+    assert sorted(node.name for node in pipeline("weekly").nodes) == sorted(set(names))
+    assert {name for name in names if names.count(name) > 1} == {"name_slots"}
+
+
+def test_prepare_and_submit_share_no_node_but_the_question_which_round_it_is():
+    prepare, submit, weekly = map(pipeline, ("prepare", "submit", "weekly"))
+    assert {n.name for n in prepare.nodes} & {n.name for n in submit.nodes} == {"find_round"}
+    assert set((prepare + submit).nodes) == set(weekly.nodes)
+    live = {"raw_live", "live_panel", "lightgbm.live_predictions", "submission_receipt"}
+    assert not live & (prepare.all_outputs() | prepare.inputs())
+    slow = {"lightgbm.fit", "lightgbm.walk_forward", "build_history_panel", "download_train"}
+    assert not slow & {node.name for node in submit.nodes}
 
 
 def test_every_parameter_block_is_read_by_a_node_or_a_hook():

@@ -9,6 +9,7 @@ from numerai_kedro.errors import (
     CredentialsError,
     Failed,
     RoundClosed,
+    SubmissionError,
     TournamentRefused,
     TournamentUnreachable,
 )
@@ -61,7 +62,7 @@ def receipts(
         {f"1412-{slot}": decision for slot in slots if decision},
         slots,
         round_info,
-        SubmissionParams(slots={}, upload=upload),
+        SubmissionParams(slots={} if slots == {"unnamed": "ensemble"} else slots, upload=upload),
         who,
     )
 
@@ -118,8 +119,8 @@ def test_a_model_that_failed_has_no_csv_and_stops_no_other(tmp_path):
 
 def test_the_gate_speaks_before_the_switch():
     """A user who has uploading off still sees that the gate would have said no."""
-    blocked = {"passed": False, "reasons": ["CORR is low"]}
-    (receipt,) = receipts(Tournament(), {"first": "x"}, decision=blocked, upload=False).values()
+    blocked, slots = {"passed": False, "reasons": ["CORR is low"]}, {"first": "ensemble"}
+    (receipt,) = receipts(Tournament(), slots, decision=blocked, upload=False).values()
     assert receipt["detail"] == "Not submitted: CORR is low. Nothing was uploaded."
 
 
@@ -140,7 +141,8 @@ def test_a_refusal_is_a_receipt_with_the_tournaments_sentence(error, reason):
 
 def test_an_unknown_slot_names_those_there_are_and_stops_no_other():
     tournament = Tournament()
-    found = receipts(tournament, {"frist": "ensemble", "second": "ensemble"})
+    slots = {"frist": "ensemble", "second": "ensemble"}
+    found = receipts(tournament, slots, upload=True, who=Numerai)
     assert found["1412-frist"]["reason"] == BlockReason.UNKNOWN_MODEL.value
     assert "it has: first, second" in found["1412-frist"]["detail"]
     assert tournament.taken == ["id-2"]
@@ -156,3 +158,20 @@ def test_what_is_written_is_ranks_of_the_live_ids(tmp_path):
     assert lines[0] == "id,prediction"
     assert values.between(0, 1, inclusive="neither").all()
     assert values.reindex(frame["id"]).rank().tolist() == frame["prediction"].rank().tolist()
+
+
+def test_slots_that_changed_since_they_were_named_are_not_submitted():
+    tournament, params = Tournament(), SubmissionParams(slots={"second": "ensemble"}, upload=True)
+    with pytest.raises(SubmissionError, match=r"submission\.slots has changed"):
+        submit(tournament, LIVE, {}, {}, {"unnamed": "ensemble"}, OPEN, params, Numerai)
+    assert tournament.taken == []
+
+
+@pytest.mark.parametrize(
+    ("upload", "who", "said"),
+    [(False, Ingestion, "submission.upload is false"), ("auto", Numerai, "name your model in")],
+)
+def test_what_is_held_back_says_by_what(upload, who, said):
+    (receipt,) = receipts(Tournament(), {"first": "ensemble"}, upload=upload, who=who).values()
+    assert receipt["status"] == "written"
+    assert said in receipt["detail"]

@@ -27,10 +27,14 @@ class World:
         self.now, self.openings = now, openings
         self.asked, self.lines, self.broken = [], [], set()
 
-    def newest_round(self):
+    def current_round(self):
         self.asked.append(self.now)
         if self.now in self.broken:
             raise TournamentUnreachable("no network")
+        newest = self.newest_round()
+        return newest if newest.is_open else None
+
+    def newest_round(self):
         number, opens = max((n, t) for n, t in self.openings.items() if t <= self.now)
         return RoundInfo(number, opens, opens + timedelta(hours=1), None, {}, self.now)
 

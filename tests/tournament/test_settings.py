@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from numerai_kedro.errors import ConfigurationError
-from numerai_kedro.tournament.settings import TournamentSettings, data_folder_of
+from numerai_kedro.tournament.settings import TournamentSettings, data_folder_of, keys_of
 
 
 def settings(**changes):
@@ -33,3 +33,10 @@ def test_every_choice_has_a_folder_of_its_own():
     choices = [("demo", "demo", 0), ("demo", "demo", 1), ("demo", "tiny", 0), ("numerai", "x", 0)]
     folders = [data_folder_of(*choice) for choice in choices]
     assert folders == ["data/demo", "data/demo-demo-1", "data/demo-tiny-0", "data/numerai"]
+
+
+def test_keys_are_read_from_a_mapping_and_nothing_else():
+    assert keys_of(None) == keys_of({"public_id": ""}) == {"public_id": None, "secret_key": None}
+    assert keys_of({"public_id": "a", "secret_key": "b"}) == {"public_id": "a", "secret_key": "b"}
+    with pytest.raises(ConfigurationError, match="numerai: should hold public_id and secret_key"):
+        keys_of("abc")

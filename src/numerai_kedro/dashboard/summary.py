@@ -30,12 +30,14 @@ def summary_lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
         else:
             lines.append((model, f"{outcome['stage']}: {outcome['symptom']}"))
     lines.append(("ensemble", scores_text(summary["scores"]["ensemble"], with_sharpe=True)))
+    several = len(summary["gate"]) > 1
     for decision in summary["gate"].values():
-        lines.append(("gate", gate_text(decision)))
+        slot = f"{decision['slot']}: " if several else ""
+        lines.append(("gate", slot + gate_text(decision)))
     for receipt in summary["receipts"].values():
-        lines.append(("submission", receipt["detail"]))
+        lines.append(("submission", receipt.get("later", receipt)["detail"]))
         if "later" in receipt:
-            lines.append(("later run", receipt["later"]["detail"]))
+            lines.append(("", f"from before it stays: {receipt['detail']}"))
     return lines
 
 

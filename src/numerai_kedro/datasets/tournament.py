@@ -9,7 +9,7 @@ from kedro.io import AbstractDataset, DatasetError
 
 from numerai_kedro.tournament.client import Client
 from numerai_kedro.tournament.connection import connect
-from numerai_kedro.tournament.settings import TournamentSettings
+from numerai_kedro.tournament.settings import TournamentSettings, keys_of
 
 
 class TournamentDataset(AbstractDataset[None, Client]):
@@ -43,18 +43,14 @@ class TournamentDataset(AbstractDataset[None, Client]):
             api_url=api_url,
             data_folder=Path(filepath),
         )
-        self._keys = credentials or {}
+        self._keys = keys_of(credentials)
         self._client: Client | None = None
         self.metadata = metadata
 
     def load(self) -> Client:
         """Connect once; the demo's server is started when nothing serves yet."""
         if self._client is None:
-            self._client = connect(
-                self._settings,
-                public_id=self._keys.get("public_id") or None,
-                secret_key=self._keys.get("secret_key") or None,
-            )
+            self._client = connect(self._settings, **self._keys)
         return self._client
 
     def save(self, data: None) -> None:

@@ -42,21 +42,24 @@ def wait_for_opening(
     sleep
         Gets seconds.
     """
-    said = ""
+    said, pause, newest = "", POLL, None
     while True:
-        pause, line = POLL, "the tournament does not answer; asking again every minute"
         try:
-            newest = client.newest_round()
+            current = client.current_round()
+            if current is not None and not is_done(current.number):
+                return current
+            if current is not None or newest is None or pause > POLL:
+                newest = current or client.newest_round()
         except TournamentUnreachable:
             newest = None
-        if newest is not None:
-            if newest.is_open and not is_done(newest.number):
-                return newest
+        if newest is None:
+            pause, what = POLL, "asking again every minute"
+            line = f"the tournament does not answer; {what}"
+        else:
             earliest = earliest_opening_after(newest)
             pause = min(max(earliest - newest.server_time, POLL), LONGEST_PAUSE)
-            state = "submitted" if newest.is_open else "closed"
-            line = f"round {newest.number} is {state}; the next opens {_when(earliest, newest)}"
-        what = line.rpartition("; ")[0].partition("; ")[2] or line
+            what = f"the next opens {_when(earliest, newest)}"
+            line = f"round {newest.number} is {'submitted' if newest.is_open else 'closed'}; {what}"
         if what != said:
             said = what
             say(line)

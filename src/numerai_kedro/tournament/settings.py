@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -65,3 +66,20 @@ def data_folder_of(name: str, size: str, seed: int) -> str:
     return (
         "data/demo" if (size, seed) == (DEFAULT_SIZE, DEFAULT_SEED) else f"data/demo-{size}-{seed}"
     )
+
+
+def keys_of(credentials: object) -> dict[str, str | None]:
+    """Public id and secret key of an entry of credentials.yml; None where there is none.
+
+    Raises
+    ------
+    ConfigurationError
+        The entry is no mapping.
+    """
+    given = credentials or {}
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(
+            "credentials.yml: numerai: should hold public_id and secret_key, each on a line of its "
+            "own below it (conf/local)."
+        )
+    return {name: given.get(name) or None for name in ("public_id", "secret_key")}

@@ -8,37 +8,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from numerai_kedro.errors import ConfigurationError, Failed, PredictionError, SchemaError
+from numerai_kedro.errors import Failed, PredictionError, SchemaError
 from numerai_kedro.files import digest_bytes
 from numerai_kedro.panel import EraPanel
-from numerai_kedro.pipelines.parameters import IngestionParams, SubmissionParams
 from numerai_kedro.progress import steps_bar
 from numerai_kedro.statistics.backtest import score_columns, summarise
 from numerai_kedro.statistics.gate import GateDecision
 from numerai_kedro.statistics.gate_checks import GateParams, backtest_checks, live_checks
-from numerai_kedro.tournament.client import Client
 from numerai_kedro.tournament.schema import overlap_eras
-from numerai_kedro.tournament.submission import UNNAMED_SLOT, csv_of_ranks
+from numerai_kedro.tournament.submission import csv_of_ranks
 
 logger = logging.getLogger(__name__)
 
 META_MODEL = "numerai_meta_model"
-
-
-def name_slots(
-    tournament: Client, params: SubmissionParams, ingestion: IngestionParams
-) -> dict[str, str]:
-    """Say which slot is fed by what.
-
-    On the real tournament nobody is guessed: without slots in the parameters the csv is written
-    for a slot called "unnamed". The demo ignores slots of the real one; where none is its own, its
-    first model takes the ensemble.
-    """
-    if ingestion.tournament != "demo":
-        return params.slots or {UNNAMED_SLOT: "ensemble"}
-    models = tournament.models()
-    ours = {slot: entry for slot, entry in params.slots.items() if slot in models}
-    return ours or {next(iter(models)): "ensemble"}
 
 
 def score(
@@ -131,11 +113,6 @@ def judge(
     era = int(live_panel.eras[0])
     features = live_panel.select(features=folds["neutral_features"]).features(era)
     for slot, entry in slots.items():
-        if entry not in live:
-            raise ConfigurationError(
-                f'submission.slots: "{entry}" cannot feed a slot, there is no such entry; there '
-                f"are: {', '.join(sorted(live))} (parameters_submission.yml)."
-            )
         decision: dict[str, Any] = {"passed": False, "reasons": [], "checks": []}
         if isinstance(live[entry], Failed):
             decision["reasons"] = [f"{entry} made no predictions: {live[entry].symptom}"]

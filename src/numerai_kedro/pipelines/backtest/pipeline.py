@@ -10,6 +10,7 @@ from kedro.pipeline import Node, Pipeline
 
 from numerai_kedro.pipelines.backtest import nodes
 from numerai_kedro.pipelines.gbm.pipeline import MODELS
+from numerai_kedro.pipelines.slots import slots_node
 
 
 def create_pipeline() -> Pipeline:
@@ -29,13 +30,7 @@ def create_pipeline() -> Pipeline:
                 ["era_scores", "backtest_report"],
                 name="score_backtest",
             ),
-            Node(
-                nodes.name_slots,
-                ["tournament", "params:submission", "params:ingestion"],
-                "slots",
-                name="name_slots",
-                tags=["always"],
-            ),
+            slots_node(),
             Node(
                 nodes.judge,
                 {

@@ -82,6 +82,8 @@ def plan(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Fit the work to the machine from the files' footers, before anything is downloaded."""
     metadata = FeatureMetadata.read(feature_metadata)
+    metadata.check_target(params.target)
+    metadata.check_target(params.paid_target)
     footers = {name: _footer(tournament, name) for name in ("train.parquet", "validation.parquet")}
     n_rows = sum(rows for rows, _, _ in footers.values())
     last_era = max(era for _, era, _ in footers.values())
@@ -150,8 +152,6 @@ def read_history(
 ) -> ParquetEras:
     """Stream every era that has features, checked row by row, into the panel."""
     metadata = FeatureMetadata.read(feature_metadata)
-    metadata.check_target(params.target)
-    metadata.check_target(params.paid_target)
     return ParquetEras(
         [train, validation],
         features=_panel_features(metadata, params),

@@ -12,6 +12,7 @@ from numerai_kedro.errors import Failed, NumeraiKedroError, SubmissionError
 from numerai_kedro.files import digest_bytes
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.pipelines.parameters import IngestionParams, SubmissionParams
+from numerai_kedro.pipelines.slots import name_slots
 from numerai_kedro.tournament.client import Client
 from numerai_kedro.tournament.submission import (
     UNNAMED_SLOT,
@@ -30,6 +31,11 @@ HOW_TO_UPLOAD = (
 )
 JUDGE_FIRST = (
     "Not submitted: the gate has not judged these predictions. Nothing was uploaded; run "
+    "kedro run --pipeline=backtest, then kedro run --pipeline=submission."
+)
+SWITCHED_OFF = "the csv is written, nothing was uploaded: submission.upload is false."
+SLOTS_CHANGED = (
+    "submission.slots has changed since slots were named; nothing was uploaded: run "
     "kedro run --pipeline=backtest, then kedro run --pipeline=submission."
 )
 WHEN_ROUNDS_OPEN = (
@@ -59,9 +65,9 @@ def submit(
     ingestion: IngestionParams,
 ) -> dict[str, dict[str, Any]]:
     """Upload what the gate lets through; one slot's refusal does not stop the others."""
-    switched_on = params.upload is True or (
-        params.upload == "auto" and ingestion.tournament == "demo"
-    )
+    if slots != name_slots(tournament, params, ingestion):
+        raise SubmissionError(SLOTS_CHANGED)
+    held_back = _held_back(params, ingestion)
     live_ids = pd.Series(live_panel.ids())
     receipts = {}
     for slot, entry in slots.items():
@@ -70,7 +76,7 @@ def submit(
         receipt = {"slot": slot, "entry": entry, "round": round_info["number"]}
         receipt |= {"n_stocks": max(0, csv.count("\n") - 1)}
         receipt |= _submit_slot(
-            tournament, slot, csv, live_ids, gate_decision.get(key), switched_on, round_info
+            tournament, slot, csv, live_ids, gate_decision.get(key), held_back, round_info
         )
         logger.info("submission, %s: %s", slot, receipt["detail"])
         receipts[key] = receipt
@@ -83,7 +89,7 @@ def _submit_slot(
     csv: str,
     live_ids: pd.Series,
     decision: dict[str, Any] | None,
-    switched_on: bool,
+    held_back: str | None,
     round_info: dict[str, Any],
 ) -> dict[str, Any]:
     if decision is None or (
@@ -97,8 +103,8 @@ def _submit_slot(
         validate_submission(live_ids, pd.read_csv(io.StringIO(csv), dtype={"id": str}))
     except SubmissionError as broken:
         return _not_submitted("refused", reason_of(broken), str(broken))
-    if not switched_on or slot == UNNAMED_SLOT:
-        return _not_submitted("written", BlockReason.SWITCHED_OFF, HOW_TO_UPLOAD)
+    if held_back is not None or slot == UNNAMED_SLOT:
+        return _not_submitted("written", BlockReason.SWITCHED_OFF, held_back or HOW_TO_UPLOAD)
     if not round_info["is_open"]:
         return _not_submitted("closed", BlockReason.ROUND_CLOSED, WHEN_ROUNDS_OPEN)
     try:
@@ -112,6 +118,14 @@ def _submit_slot(
         return dict(tournament.submit(csv.encode(), models[slot], round_info["number"]))
     except NumeraiKedroError as error:
         return _not_submitted("refused", reason_of(error), str(error))
+
+
+def _held_back(params: SubmissionParams, ingestion: IngestionParams) -> str | None:
+    """Why nothing is uploaded at all; None where it is switched on."""
+    if params.upload is False:
+        return SWITCHED_OFF
+    on = params.upload is True or ingestion.tournament == "demo"
+    return None if on else HOW_TO_UPLOAD
 
 
 def _not_submitted(status: str, reason: BlockReason, detail: str) -> dict[str, Any]:

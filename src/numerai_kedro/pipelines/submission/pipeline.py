@@ -9,6 +9,7 @@ from __future__ import annotations
 from kedro.pipeline import Node, Pipeline
 
 from numerai_kedro.pipelines.gbm.pipeline import MODELS
+from numerai_kedro.pipelines.slots import slots_node
 from numerai_kedro.pipelines.submission import nodes
 
 
@@ -16,6 +17,7 @@ def create_pipeline() -> Pipeline:
     """Wire every entry that can feed a slot."""
     return Pipeline(
         [
+            slots_node(),
             Node(
                 nodes.write,
                 {

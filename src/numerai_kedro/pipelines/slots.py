@@ -1,0 +1,76 @@
+"""Which slot is fed by what: asked by every pipeline that judges or submits."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+
+from kedro.pipeline import Node
+
+from numerai_kedro.errors import ConfigurationError
+from numerai_kedro.pipelines.gbm.pipeline import MODELS
+from numerai_kedro.pipelines.parameters import IngestionParams, SubmissionParams
+from numerai_kedro.tournament.client import Client
+from numerai_kedro.tournament.submission import UNNAMED_SLOT
+
+logger = logging.getLogger(__name__)
+
+ENSEMBLE = "ensemble"
+
+
+def slots_node() -> Node:
+    """The node that names slots; in a sum of pipelines it counts once."""
+    return Node(
+        name_slots,
+        ["tournament", "params:submission", "params:ingestion"],
+        "slots",
+        name="name_slots",
+        tags=["always"],
+    )
+
+
+def name_slots(
+    tournament: Client, params: SubmissionParams, ingestion: IngestionParams
+) -> dict[str, str]:
+    """Say which slot is fed by what.
+
+    On the real tournament nobody is guessed: without slots in the parameters the csv is written
+    for a slot called "unnamed". The demo ignores slots of the real one; where none is its own, its
+    first model takes the ensemble.
+
+    Raises
+    ------
+    ConfigurationError
+        A slot is to be fed by what is not there; names the closest entry.
+    """
+    for entry in params.slots.values():
+        check_feed(entry)
+    if ingestion.tournament != "demo":
+        return params.slots or {UNNAMED_SLOT: ENSEMBLE}
+    models = tournament.models()
+    ours = {slot: entry for slot, entry in params.slots.items() if slot in models}
+    for slot in sorted(params.slots.keys() - ours.keys()):
+        logger.warning(
+            'submission.slots: "%s" is ignored, the demo has no such model; it has: %s',
+            slot,
+            ", ".join(sorted(models)),
+        )
+    return ours or {next(iter(models)): ENSEMBLE}
+
+
+def check_feed(entry: str) -> None:
+    """Refuse what cannot feed a slot.
+
+    Raises
+    ------
+    ConfigurationError
+        Names the closest entry.
+    """
+    known = (ENSEMBLE, *MODELS)
+    if entry in known:
+        return
+    close = difflib.get_close_matches(entry, known, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}."
+    raise ConfigurationError(
+        f'submission.slots: "{entry}" cannot feed a slot; {hint} (parameters_submission.yml)'
+    )
