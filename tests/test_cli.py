@@ -129,6 +129,7 @@ def test_status_tells_tournament_and_round_before_anything_was_run(kedro, tiny):
     assert answer.output.splitlines() == [
         "tournament  demo, size tiny, seed 0, data v5.3",
         "round       1412, open for another 43 min",
+        "submitted   nothing yet in this round",
     ]
 
 

@@ -50,6 +50,7 @@ class RoundInfo:
 
         ``close_time`` is the deadline that counts.
         """
+        state = "open until" if self.is_open else "closed since"
         return {
             "number": self.number,
             "open_time": self.open_time.isoformat(),
@@ -57,7 +58,7 @@ class RoundInfo:
             "target": self.target,
             "multipliers": self.multipliers,
             "is_open": self.is_open,
-            "text": f"round {self.number}, open until {self.close_staking_time:%a %d %b %H:%M} UTC",
+            "text": f"round {self.number}, {state} {self.close_staking_time:%a %d %b %H:%M} UTC",
         }
 
     def describe(self) -> str:
