@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    import pandas as pd
     from kedro.framework.startup import ProjectMetadata
 
     from numerai_kedro.tournament.client import Client
@@ -56,11 +57,14 @@ def status(metadata: ProjectMetadata) -> None:
 
         click.echo(f"submitted   {NO_KEYS}")
         return
+    models = client.models()
+    scores = {name: client.scores(model_id) for name, model_id in models.items()}
     lines = [
         line
-        for name, model_id in client.models().items()
-        for line in _model_lines(client, name, model_id, newest.number)
+        for name, model_id in models.items()
+        for line in _model_lines(client, name, model_id, newest.number, scores[name])
     ]
+    lines += _record_lines(settings.data_folder, scores)
     if not any(line.startswith("submitted") for line in lines):
         lines.insert(0, "submitted   nothing yet in this round")
     click.echo("\n".join(lines))
@@ -284,12 +288,29 @@ def _demo_settings(metadata: ProjectMetadata, command: str) -> TournamentSetting
     return settings
 
 
-def _model_lines(client: Client, name: str, model_id: str, round_number: int) -> list[str]:
+def _record_lines(data_folder: Path, scores: dict[str, pd.DataFrame]) -> list[str]:
+    """What the backtest promised beside what came, of rounds that this project submitted."""
+    import json
+
+    from numerai_kedro.statistics.live_record import live_record, promised_and_came, record_text
+
+    folder = data_folder / "08_reporting" / "gate_decisions"
+    decisions = {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
+    ours = live_record(scores, decisions).query("entry != ''")
+    return [
+        f"record      {line['slot']} ({line['entry']}): {record_text(line)}"
+        for line in promised_and_came(ours)
+    ]
+
+
+def _model_lines(
+    client: Client, name: str, model_id: str, round_number: int, scores: pd.DataFrame
+) -> list[str]:
     lines = []
     for one in client.submissions(model_id):
         if one["selected"] and one["round"]["number"] == round_number:
             lines.append(f"submitted   {name}: {one['filename']}, {one['insertedAt']}")
-    scores = client.scores(model_id).dropna(subset=["value"])
+    scores = scores.dropna(subset=["value"])
     by_score = ["roundNumber", "displayName"]
     newest = scores.sort_values([*by_score, "day"]).groupby(by_score).tail(1)
     for number, rows in newest.groupby("roundNumber"):

@@ -48,6 +48,19 @@ def summary(name="lightgbm", detail="accepted for model demo", status="accepted"
         },
         "receipts": {"1412-demo": {"slot": name, "status": status, "detail": detail}},
         "cuts": [],
+        "live": [
+            {
+                "slot": name,
+                "entry": "ensemble",
+                "score": "corr60",
+                "n_rounds": 14,
+                "n_resolved": 12,
+                "n_independent": 1,
+                "promised": 0.0495,
+                "came": 0.0312,
+                "running": None,
+            }
+        ],
     }
 
 

@@ -72,6 +72,7 @@ def test_a_difference_is_named(part, old, new, said):
             {"era 1": "x", "era 2": "y", "era 4": "z"},
             ["panel: era 4 is new, era 1 to era 2 (2) changed, era 3 is gone"],
         ),
+        ({"a": "1", "b": "2"}, {"a": "3", "b": "4"}, ["panel changed"]),
         ({}, {"": "1"}, ["panel is new"]),
         ({"": "1"}, {}, ["panel is missing"]),
         ({"": "1"}, {"": "1"}, []),

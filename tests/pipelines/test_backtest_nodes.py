@@ -20,6 +20,7 @@ def live(tmp_path):
 def judged(live, slots, **entries):
     folds = {"paid_target": "target_ender_60", "neutral_features": live.feature_names}
     scores = record(0.02).replace({"model": {"ours": "ensemble"}})
+    scores = scores.assign(mmc=0.01, bmc=0.0)
     given = {
         name: value if isinstance(value, Failed) else value.assign(id=live.ids())
         for name, value in entries.items()
@@ -39,6 +40,9 @@ def test_a_good_record_does_not_excuse_live_predictions_that_collapsed(live):
     constant = judged(live, {"demo": "ensemble"}, ensemble=frame(np.ones(live.n_rows)))
     assert not constant["1412-demo"]["passed"]
     assert any("distinct" in reason for reason in constant["1412-demo"]["reasons"])
+    promised = passed["1412-demo"]["promised"]
+    assert promised["mmc"]["mean"] == pytest.approx(0.01)
+    assert set(promised) == {"corr", "mmc", "bmc"}
 
 
 def test_a_model_that_failed_blocks_its_slot_and_no_other(live):

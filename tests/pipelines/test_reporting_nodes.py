@@ -11,6 +11,7 @@ from numerai_kedro.pipelines.reporting.nodes import (
     draw_live_scores,
     fetch_live_scores,
 )
+from numerai_kedro.statistics.live_record import live_record
 
 
 def scores(*days, round_number=1412, value=0.01):
@@ -99,6 +100,7 @@ def summary(**changed):
         "slots": {"demo": "ensemble"},
         "resource_plan": {"cuts": []},
         "params": SimpleNamespace(tournament="demo"),
+        "run_history": live_record({}, {}),
     }
     return build_summary(**given | changed, lightgbm={"status": "finished"})
 

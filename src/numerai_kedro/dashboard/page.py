@@ -42,6 +42,7 @@ def render_page(summary: dict[str, Any], figures: dict[str, go.Figure]) -> str:
         verdict=_verdict(summary),
         lines=_rows(summary_lines(summary), header="th"),
         scores=_scores_table(summary),
+        live=_live_table(summary["live"]),
         gate="".join(_gate_table(decision) for decision in summary["gate"].values()),
         figures="".join(_section(title, figure) for title, figure in figures.items()),
         plotly=get_plotlyjs(),
@@ -80,6 +81,34 @@ def _scores_table(summary: dict[str, Any]) -> str:
             f"<td>{scores['max_drawdown']:.3f}</td></tr>"
         )
     return head + body
+
+
+def _live_table(lines: list[dict[str, Any]]) -> str:
+    """What the backtest promised beside what came; nothing before the first round is scored."""
+    if not lines:
+        return ""
+    titles = ("slot", "fed by", "score", "promised", "came", "rounds resolved", "independent")
+    head = "".join(f"<th>{title}</th>" for title in (*titles, "running", "so far"))
+    body = ""
+    for line in lines:
+        values = [
+            line["entry"] or "–",
+            line["score"],
+            _number(line["promised"]),
+            _number(line["came"]),
+            str(line["n_resolved"]),
+            str(line["n_independent"]),
+            str(line["n_rounds"] - line["n_resolved"]),
+            _number(line["running"]),
+        ]
+        cells = "".join(f"<td>{escape(value)}</td>" for value in values)
+        body += f"<tr><th>{escape(line['slot'])}</th>{cells}</tr>"
+    table = f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
+    return f"<h2>Promised and came</h2>{table}"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else short(value)
 
 
 def _gate_table(decision: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from kedro.io import DatasetError
 from rich.console import Console
 
 from numerai_kedro.errors import NumeraiKedroError, without_password
+from numerai_kedro.statistics.live_record import record_text
 
 LABEL_WIDTH = 12
 
@@ -30,6 +31,7 @@ def summary_lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
         else:
             lines.append((model, f"{outcome['stage']}: {outcome['symptom']}"))
     lines.append(("ensemble", scores_text(summary["scores"]["ensemble"], with_sharpe=True)))
+    lines += [(f"live {line['slot']}", record_text(line)) for line in summary["live"]]
     several = len(summary["gate"]) > 1
     for decision in summary["gate"].values():
         slot = f"{decision['slot']}: " if several else ""

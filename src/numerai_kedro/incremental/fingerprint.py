@@ -74,6 +74,8 @@ def content_changes(name: str, old: Contents, new: Contents) -> list[str]:
         return []
     if set(old) | set(new) == {""}:
         return [f"{name} {'changed' if old and new else 'is new' if new else 'is missing'}"]
+    if old.keys() == new.keys() and all(old[part] != new[part] for part in new):
+        return [f"{name} changed"]
     kinds = {
         "is new": [part for part in new if part not in old],
         "changed": [part for part in new if part in old and old[part] != new[part]],

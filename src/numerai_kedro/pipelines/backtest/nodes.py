@@ -12,15 +12,18 @@ from numerai_kedro.errors import Failed, PredictionError, SchemaError
 from numerai_kedro.files import digest_bytes
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.progress import steps_bar
-from numerai_kedro.statistics.backtest import score_columns, summarise
+from numerai_kedro.statistics.backtest import interval_json, score_columns, summarise
 from numerai_kedro.statistics.gate import GateDecision
 from numerai_kedro.statistics.gate_checks import GateParams, backtest_checks, live_checks
+from numerai_kedro.statistics.intervals import mean_interval
 from numerai_kedro.tournament.schema import overlap_eras
 from numerai_kedro.tournament.submission import csv_of_ranks
 
 logger = logging.getLogger(__name__)
 
 META_MODEL = "numerai_meta_model"
+# Scores that Numerai gives live submissions, too.
+PROMISED = ("corr", "mmc", "bmc")
 
 
 def score(
@@ -98,6 +101,13 @@ def score_reference(panel: EraPanel, benchmark: pd.Series, *given: Any) -> pd.Da
     return score_columns(covered, columns, *given)
 
 
+def _promised(scores: pd.DataFrame, overlap: int) -> dict[str, Any]:
+    """What the backtest lets expect, kept by round: live scores will stand beside it."""
+    return {
+        name: interval_json(mean_interval(scores[name].to_numpy(), overlap)) for name in PROMISED
+    }
+
+
 def judge(
     scores: pd.DataFrame,
     folds: dict[str, Any],
@@ -126,6 +136,7 @@ def judge(
             )
             decision = {
                 **judged.as_json(),
+                "promised": _promised(scores[scores["model"] == entry], overlap),
                 "judged": digest_bytes(csv_of_ranks(live[entry]).encode()),
             }
             for check in judged.checks:

@@ -12,6 +12,7 @@ from numerai_kedro.dashboard.figures import cumulative_corr, drawdown, live_scor
 from numerai_kedro.dashboard.page import render_page
 from numerai_kedro.errors import NumeraiKedroError
 from numerai_kedro.pipelines.parameters import IngestionParams
+from numerai_kedro.statistics.live_record import live_record, promised_and_came
 from numerai_kedro.tournament.client import Client
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,13 @@ def fetch_live_scores(tournament: Client, slots: dict[str, str]) -> dict[str, pd
     except NumeraiKedroError as error:
         logger.warning("live scores: %s", error)
     return fetched
+
+
+def join_history(
+    live_scores: dict[str, pd.DataFrame], gate_decision: dict[str, dict[str, Any]]
+) -> pd.DataFrame:
+    """Put what the backtest promised beside what came, round by round."""
+    return live_record(live_scores, gate_decision)
 
 
 def draw_cumulative_corr(era_scores: pd.DataFrame) -> go.Figure:
@@ -67,6 +75,7 @@ def build_summary(
     receipts: dict[str, Any],
     slots: dict[str, str],
     resource_plan: dict[str, Any],
+    run_history: pd.DataFrame,
     params: IngestionParams,
     **outcomes: dict[str, Any],
 ) -> dict[str, Any]:
@@ -90,6 +99,7 @@ def build_summary(
         "gate": {key: gate_decision[key] for key in current if key in gate_decision},
         "receipts": {key: receipts[key] for key in current if key in receipts},
         "cuts": resource_plan["cuts"],
+        "live": promised_and_came(run_history),
     }
 
 

@@ -2,6 +2,7 @@
 
 era_scores ─► cumulative_corr_plot, drawdown_plot ─┐
 tournament ─► live_scores ─► live_scores_plot ─────┼─► dashboard
+live_scores, gate ─► run_history ─┐                │
 round, folds, report, gate, receipts ─► run_summary ┘
 """
 
@@ -26,6 +27,12 @@ def create_pipeline() -> Pipeline:
                 name="fetch_live_scores",
                 tags=["always"],
             ),
+            Node(
+                nodes.join_history,
+                ["live_scores", "gate_decision"],
+                "run_history",
+                name="join_history",
+            ),
             Node(nodes.draw_cumulative_corr, "era_scores", PLOTS[0], name="draw_cumulative_corr"),
             Node(nodes.draw_drawdown, "era_scores", PLOTS[1], name="draw_drawdown"),
             Node(nodes.draw_live_scores, "live_scores", PLOTS[2], name="draw_live_scores"),
@@ -39,6 +46,7 @@ def create_pipeline() -> Pipeline:
                     "receipts": "submission_receipt",
                     "slots": "slots",
                     "resource_plan": "resource_plan",
+                    "run_history": "run_history",
                     "params": "params:ingestion",
                     **{model: f"{model}.outcome" for model in MODELS},
                 },

@@ -1,0 +1,99 @@
+"""Promised and came: by round, slot and score; nothing mixed, nothing guessed."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from numerai_kedro.statistics.live_record import (
+    OVERLAP_ROUNDS,
+    independent_rounds,
+    live_record,
+    promised_and_came,
+    record_text,
+)
+
+PROMISE = {"corr": {"mean": 0.04, "low": 0.02, "high": 0.06}}
+
+
+def scores(*rows):
+    names = ["roundNumber", "displayName", "day", "value", "resolved"]
+    return pd.DataFrame(rows, columns=names)
+
+
+DECISIONS = {
+    "1400-a": {"entry": "ensemble", "promised": PROMISE},
+    "1401-a": {"entry": "ensemble", "promised": {"corr": {"mean": 0.02, "low": 0.0, "high": 0.1}}},
+}
+FRAME = scores(
+    (1400, "corr60", 59, 0.5, False),
+    (1400, "corr60", 60, 0.01, True),
+    (1400, "corr20", 20, 0.9, True),
+    (1401, "corr60", 60, 0.03, True),
+    (1402, "corr60", 7, -0.05, False),
+    (1402, "corr60", 8, np.nan, False),
+)
+
+
+def test_the_newest_day_of_each_score_counts_and_scores_do_not_mix():
+    record = live_record({"a": FRAME}, DECISIONS)
+    newest = record.set_index(["round", "score"])["value"].to_dict()
+    assert newest == {
+        (1400, "corr60"): 0.01,
+        (1400, "corr20"): 0.9,
+        (1401, "corr60"): 0.03,
+        (1402, "corr60"): -0.05,
+    }
+    assert record.set_index(["round", "score"])["promised"][1400, "corr60"] == 0.04
+
+
+def test_means_go_over_the_same_resolved_rounds():
+    lines = {
+        (one["entry"], one["score"]): one
+        for one in promised_and_came(live_record({"a": FRAME}, DECISIONS))
+    }
+    ours = lines["ensemble", "corr60"]
+    assert ours["promised"] == pytest.approx(0.03)
+    assert ours["came"] == pytest.approx(0.02)
+    assert (ours["n_rounds"], ours["n_resolved"], ours["n_independent"]) == (2, 2, 1)
+    assert lines["", "corr60"]["promised"] is None  # submitted by something else
+    assert lines["", "corr60"]["came"] is None
+
+
+def test_before_the_first_score_there_is_a_record_without_rows():
+    record = live_record({}, DECISIONS)
+    assert len(record) == 0
+    assert promised_and_came(record) == []
+    assert str(record["value"].dtype) == "float64"
+
+
+@given(st.sets(st.integers(1, 2000), max_size=60))
+def test_independent_rounds_share_no_day_and_no_choice_has_more(numbers):
+    count = independent_rounds(sorted(numbers))
+    assert (count > 0) == (len(numbers) > 0)
+    if numbers:
+        assert count <= 1 + (max(numbers) - min(numbers)) // OVERLAP_ROUNDS
+        assert count >= -(-len(numbers) // OVERLAP_ROUNDS)
+
+
+@pytest.mark.parametrize(
+    ("changed", "text"),
+    [
+        ({}, "corr60 promised .0495, came -.0312 (12 rounds resolved, 1 independent)"),
+        (
+            {"n_rounds": 14, "running": 0.01},
+            "corr60 promised .0495, came -.0312 (12 rounds resolved, 1 independent); "
+            "2 still running at .0100",
+        ),
+        (
+            {"promised": None},
+            "corr60 promised nothing, came -.0312 (12 rounds resolved, 1 independent)",
+        ),
+        ({"n_resolved": 0}, "corr60: no round resolved yet, 12 still running"),
+    ],
+)
+def test_the_line_says_how_much_it_is_worth(changed, text):
+    line = {"score": "corr60", "n_rounds": 12, "n_resolved": 12, "n_independent": 1}
+    line |= {"promised": 0.0495, "came": -0.0312, "running": None}
+    assert record_text(line | changed) == text
