@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,9 @@ def plan(
         fit_work=max(cost.work for cost in costs),
         fit_memory_gb=fit_memory_gb,
     )
-    made = plan_resources(work, machine, lightgbm_work_per_second(machine.cores))
+    # Without a fit to come there is nothing to time: the probe takes seconds itself.
+    speed = lightgbm_work_per_second(machine.cores) if work.n_fits else math.inf
+    made = plan_resources(work, machine, speed)
     for step in made.steps:
         logger.info(
             "plan: %-8s  memory %5.1f GB  disk %5.1f GB  download %5.1f GB  about %s",
