@@ -160,3 +160,18 @@ def test_what_was_parsed_is_found_again(toy, tmp_path, monkeypatch):
     reader.save()
     monkeypatch.setattr("numerai_kedro.incremental.code.parse_module", pytest.fail)
     assert code_of("train") == before
+
+
+def test_a_function_from_outside_the_package_counts_by_its_body(toy, tmp_path):
+    root, _ = toy
+    reader = CodeReader(root)
+
+    def compiled(text):
+        names = {"__name__": "__main__"}
+        exec(text, names)
+        return reader.of([names["f"]])
+
+    same = compiled("def f(x):\n    return [x + 1 for _ in x]")
+    assert compiled("def f(x):\n    # a comment\n    return [x + 1 for _ in x]") == same
+    assert compiled("def f(x):\n    return [x + 2 for _ in x]") != same
+    assert compiled("def f(x):\n    return [x - 1 for _ in x]") != same

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from numerai_kedro.files import atomic_write, digest_bytes, digest_json
@@ -102,16 +103,21 @@ class CodeReader:
     def of(self, functions: Iterable[Callable[..., Any] | type]) -> Code:
         """Follow functions and classes through the package.
 
-        A function from elsewhere counts by the version of its library.
+        What comes from elsewhere, such as a notebook, counts by its own body and by the version of
+        its library.
         """
         reached: set[tuple[str, int]] = set()
         libraries: set[str] = set()
+        elsewhere: dict[str, str] = {}
         for function in functions:
             function = _unwrapped(function)
             module, name = function.__module__, function.__qualname__.partition(".")[0]
-            for found in self._resolve(module, name, libraries):
-                self._follow(found, reached, libraries)
-        return Code(self._digests(reached), self._versions_of(libraries))
+            found = self._resolve(module, name, libraries)
+            for place in found:
+                self._follow(place, reached, libraries)
+            if not found:
+                elsewhere |= _own_code(function)
+        return Code(self._digests(reached) | elsewhere, self._versions_of(libraries))
 
     def save(self) -> None:
         """Keep what was parsed for the next run."""
@@ -327,6 +333,19 @@ def _unwrapped(function: Any) -> Any:
     while isinstance(function, partial):
         function = function.func
     return function
+
+
+def _own_code(function: Any) -> dict[str, str]:
+    """Digest of a function's compiled body; nothing for a class."""
+    code = getattr(function, "__code__", None)
+    return {} if code is None else {function.__qualname__: digest_json(_compiled(code))[:DIGITS]}
+
+
+def _compiled(code: CodeType) -> list[Any]:
+    constants = [
+        _compiled(one) if isinstance(one, CodeType) else repr(one) for one in code.co_consts
+    ]
+    return [code.co_code.hex(), list(code.co_names), constants]
 
 
 def _version(library: str) -> str:

@@ -1,0 +1,85 @@
+"""Twelve weeks in a row: what skipping leaves is what computing everything would have made."""
+
+import random
+import re
+import subprocess
+
+import pytest
+
+from numerai_kedro.tournament.demo.tournament import DemoTournament
+from tests.project import Project
+
+pytestmark = pytest.mark.slow
+QUICK = {
+    "lightgbm": {"presets": {"example": {"n_estimators": 60}}},
+    "gate": {"min_corr_bound": -1.0},  # so few trees earn no pass
+    "tracking": {"enabled": False},
+}
+WEEKS = 12
+WEEKLY = ("run", "--pipeline=weekly")
+KILLED_IN = (3, 8)
+# Fold 148 begins in the second week; the live model's grid (88 + 13 k) reaches 166 in the sixth.
+FITS = [4, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]
+# What remembers earlier weeks: scores of rounds, decisions and files by round.
+REMEMBERS = ("fold_store/", "live_scores", "run_history", "gate_decisions/", "submissions/")
+
+
+def make(folder) -> Project:
+    project = Project.make(folder)
+    project.local("parameters", QUICK)
+    return project
+
+
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory) -> tuple[Project, str]:
+    """Twelve weeks by `kedro replay`, and what it printed."""
+    project = make(tmp_path_factory.mktemp("replayed") / "project")
+    run = project.kedro("replay", "--weeks", str(WEEKS))
+    assert run.returncode == 0, run.stderr[-2000:]
+    return project, run.stdout
+
+
+def test_the_table_tells_nodes_fits_seconds_and_submissions(replayed):
+    project, printed = replayed
+    rows = [re.split(r"\s*│\s*", line.strip("│ ")) for line in printed.splitlines() if "│" in line]
+    weeks = [row for row in rows if row[0].isdigit()]
+    assert [int(row[0]) for row in weeks] == [1412 + 5 * week for week in range(WEEKS)]
+    assert [int(row[1]) for row in weeks] == list(range(160, 172))
+    assert [int(row[4]) for row in weeks] == FITS
+    assert all(int(row[2]) + int(row[3]) == 32 for row in weeks)
+    assert all(row[-1] == "accepted" for row in weeks)
+    assert len(project.receipts()) == WEEKS
+
+
+def test_kills_and_repetitions_leave_the_same(replayed, tmp_path):
+    reference, _ = replayed
+    project, chance = make(tmp_path / "project"), random.Random(0)
+    for week in range(WEEKS):
+        if week:
+            assert project.kedro("tournament", "advance", "--weeks", "1").returncode == 0
+        if week in KILLED_IN:
+            with project.start(*WEEKLY) as run:
+                try:
+                    run.communicate(timeout=chance.uniform(3, 6))
+                except subprocess.TimeoutExpired:
+                    run.kill()
+                    run.communicate()
+        assert project.kedro(*WEEKLY).returncode == 0
+    assert project.kedro(*WEEKLY).returncode == 0
+    made, wanted = project.artifacts(), reference.artifacts()
+    assert made.keys() == wanted.keys()
+    assert [name for name in wanted if made[name] != wanted[name]] == []
+    submitted = DemoTournament(project.data, "tiny", 0).store.submissions()
+    assert len(submitted) == WEEKS
+
+
+def test_the_twelfth_week_from_nothing_is_the_same(replayed, tmp_path):
+    reference, _ = replayed
+    project = make(tmp_path / "project")
+    DemoTournament(project.data, "tiny", 0).clock.advance(weeks=WEEKS - 1)
+    assert project.kedro(*WEEKLY).returncode == 0
+    made, wanted = project.artifacts(), reference.artifacts()
+    compared = [name for name in made if not any(part in name for part in REMEMBERS)]
+    assert {"history_panel", "02_intermediate/folds.json"} <= set(compared)
+    assert any(name.startswith("06_models/lightgbm/model") for name in compared)
+    assert [name for name in compared if made[name] != wanted[name]] == []
