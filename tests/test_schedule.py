@@ -21,7 +21,7 @@ def parts(text):
 
 @pytest.fixture
 def project(tmp_path):
-    folder = tmp_path / "with a space and 100%"
+    folder = tmp_path / "with a space, $HOME and 100%"
     folder.mkdir()
     return folder
 
@@ -39,6 +39,7 @@ def test_there_is_a_timer_for_every_opening_and_one_for_the_weekend(project):
         service.read_string(units[f"{name}.service"])
         assert service["Service"]["WorkingDirectory"] == str(project).replace("%", "%%")
         assert f"run --pipeline={pipeline}" in service["Service"]["ExecStart"]
+        assert ("Restart" in service["Service"]) == (pipeline == "submit")
 
 
 def test_cron_lines_run_in_the_checkout(project, monkeypatch):

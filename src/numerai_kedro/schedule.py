@@ -11,6 +11,9 @@ OPENINGS, CRON_OPENINGS = "Tue..Sat 12:00 UTC", "0 12 * * 2-6"
 # Saturday's round closes on Sunday 14:00 UTC, and the week's new era is out by then.
 WEEKEND, CRON_WEEKEND = "Sun 15:00 UTC", "0 15 * * 0"
 
+# A window lasts an hour: what failed is tried again in it, and `wait` ends that with the round.
+AGAIN = "Restart=on-failure\nRestartSec=300\n"
+
 
 def schedule_text(project: Path) -> str:
     """Units for systemd, then the same for cron; absolute paths of this checkout and its kedro."""
@@ -18,8 +21,8 @@ def schedule_text(project: Path) -> str:
     submit = f"{kedro} tournament wait && {kedro} run --pipeline=submit"
     prepare = f"{kedro} run --pipeline=prepare"
     units = [
-        _units("numerai-submit", OPENINGS, submit, project, "submit when a round opens"),
-        _units("numerai-prepare", WEEKEND, prepare, project, "data and training for the week"),
+        _units("numerai-submit", OPENINGS, submit, project, AGAIN),
+        _units("numerai-prepare", WEEKEND, prepare, project, ""),
     ]
     folder = shlex.quote(str(project))
     lines = [
@@ -38,21 +41,21 @@ def schedule_text(project: Path) -> str:
     return "\n".join([*head, "", *units, *lines])
 
 
-def _units(name: str, when: str, command: str, project: Path, what: str) -> str:
-    inner = command.replace("%", "%%").replace("\\", "\\\\").replace('"', '\\"')
+def _units(name: str, when: str, command: str, project: Path, more: str) -> str:
+    inner = command.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     folder = str(project).replace("%", "%%")
     return f"""# ---- ~/.config/systemd/user/{name}.service
 [Unit]
-Description=numerai_kedro: {what}
+Description={name}
 
 [Service]
 Type=oneshot
 WorkingDirectory={folder}
 ExecStart=/bin/sh -c "{inner}"
-
+{more}
 # ---- ~/.config/systemd/user/{name}.timer
 [Unit]
-Description=numerai_kedro: {what}
+Description={name}
 
 [Timer]
 OnCalendar={when}

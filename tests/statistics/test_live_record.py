@@ -36,16 +36,18 @@ FRAME = scores(
 )
 
 
-def test_the_newest_day_of_each_score_counts_and_scores_do_not_mix():
+def test_every_day_is_kept_beside_its_rounds_promise():
     record = live_record({"a": FRAME}, DECISIONS)
-    newest = record.set_index(["round", "score"])["value"].to_dict()
-    assert newest == {
-        (1400, "corr60"): 0.01,
-        (1400, "corr20"): 0.9,
-        (1401, "corr60"): 0.03,
-        (1402, "corr60"): -0.05,
+    days = record.set_index(["round", "score", "day"])
+    assert days["value"].to_dict() == {
+        (1400, "corr60", 59): 0.5,
+        (1400, "corr60", 60): 0.01,
+        (1400, "corr20", 20): 0.9,
+        (1401, "corr60", 60): 0.03,
+        (1402, "corr60", 7): -0.05,
     }
-    assert record.set_index(["round", "score"])["promised"][1400, "corr60"] == 0.04
+    assert days["promised"][1400, "corr60", 59] == 0.04
+    assert days["promised_high"][1400, "corr60", 60] == 0.06
 
 
 def test_means_go_over_the_same_resolved_rounds():

@@ -28,7 +28,7 @@ COLUMNS = (
 def live_record(
     scores: Mapping[str, pd.DataFrame], decisions: Mapping[str, Mapping[str, Any]]
 ) -> pd.DataFrame:
-    """Newest value of every score of every round, beside what was promised when it was submitted.
+    """Every score of every round, day by day, beside what was promised when it was submitted.
 
     Parameters
     ----------
@@ -42,14 +42,12 @@ def live_record(
     Returns
     -------
     DataFrame
-        `COLUMNS`, one row a round, slot and score; never mixed over scores, because a 20-day score
-        is final long before the 60-day one.
+        `COLUMNS`, one row a slot, round, score and day.
     """
     rows: list[dict[str, Any]] = []
     for slot, frame in sorted(scores.items()):
-        known = frame.dropna(subset=["value"]).sort_values("day")
-        newest = known.groupby(["roundNumber", "displayName"], sort=True).tail(1)
-        for one in newest.sort_values(["roundNumber", "displayName"]).itertuples():
+        known = frame.dropna(subset=["value"])
+        for one in known.sort_values(["roundNumber", "displayName", "day"]).itertuples():
             decision = decisions.get(f"{one.roundNumber}-{slot}", {})
             promised = decision.get("promised", {}).get(str(one.displayName).rstrip("0123456789"))
             rows.append(
@@ -74,10 +72,13 @@ def live_record(
 def promised_and_came(record: pd.DataFrame) -> list[dict[str, Any]]:
     """Per slot, entry and score: means over resolved rounds, and how many of those are independent.
 
-    A mean of what was promised goes over the same rounds as the mean of what came.
+    Of each round the newest day counts. Scores are never mixed, because a 20-day score is final
+    long before the 60-day one. A mean of what was promised goes over the same rounds as the mean
+    of what came.
     """
     lines = []
-    for keys, rows in record.groupby(["slot", "entry", "score"], sort=True):
+    newest = record.sort_values("day").groupby(["slot", "round", "score"]).tail(1)
+    for keys, rows in newest.groupby(["slot", "entry", "score"], sort=True):
         resolved = rows[rows["resolved"]]
         line = dict(zip(("slot", "entry", "score"), map(str, keys), strict=True))
         lines.append(
