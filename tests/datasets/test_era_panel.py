@@ -61,3 +61,13 @@ def test_the_preview_is_the_newest_eras(dataset, tmp_path):
     preview = dataset.preview()
     assert preview["columns"] == ["era", "rows", "features"]
     assert preview["data"] == [[era, 40, 8] for era in range(5, 13)]
+
+
+def test_a_panel_that_lost_a_segment_has_no_content(dataset, tmp_path):
+    dataset.save([era_rows(1), era_rows(2)])
+    assert list(dataset.contents()) == ["columns", "era 0001", "era 0002"]
+    segment = tmp_path / "panel" / "features-1.arrow"
+    segment.write_bytes(segment.read_bytes()[:-4096])
+    assert dataset.contents() == {}
+    segment.unlink()
+    assert dataset.contents() == {}

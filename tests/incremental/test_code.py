@@ -1,13 +1,19 @@
 """A package is written to disk, changed, and read again: what counts as another code."""
 
+import ast
 import importlib
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
+import numerai_kedro
+from numerai_kedro.incremental import code
 from numerai_kedro.incremental.code import CodeReader
+from numerai_kedro.incremental.content import UnknownContentError
 
+ROOT = Path(numerai_kedro.__file__).parent
 FILES = {
     "__init__.py": "",
     "nodes.py": """
@@ -162,12 +168,12 @@ def test_what_was_parsed_is_found_again(toy, tmp_path, monkeypatch):
     assert code_of("train") == before
 
 
-def test_a_function_from_outside_the_package_counts_by_its_body(toy, tmp_path):
+def test_a_function_from_another_package_counts_by_its_body(toy):
     root, _ = toy
     reader = CodeReader(root)
 
-    def compiled(text):
-        names = {"__name__": "__main__"}
+    def compiled(text, module="elsewhere"):
+        names = {"__name__": module}
         exec(text, names)
         return reader.of([names["f"]])
 
@@ -175,3 +181,81 @@ def test_a_function_from_outside_the_package_counts_by_its_body(toy, tmp_path):
     assert compiled("def f(x):\n    # a comment\n    return [x + 1 for _ in x]") == same
     assert compiled("def f(x):\n    return [x + 2 for _ in x]") != same
     assert compiled("def f(x):\n    return [x - 1 for _ in x]") != same
+    with pytest.raises(UnknownContentError, match="f is defined in a notebook or a script"):
+        compiled("def f(x):\n    return x", module="__main__")
+
+
+# How a module may bind or do something at its top level, and an edit of it that must count.
+FORMS = {
+    "a function in if": ("if True:\n    def extra(x):\n        return 1\n", "1\n", "2\n"),
+    "a constant in try": (
+        "try:\n    extra = int('1')\nexcept ValueError:\n    pass\n",
+        "'1'",
+        "'2'",
+    ),
+    "a constant for all but types": (
+        "if TYPE_CHECKING:\n    pass\nelse:\n    extra = abs(-1)\n",
+        "abs(-1)",
+        "abs(-2)",
+    ),
+    "a loop that fills a registry": (
+        "extra = {}\nfor k in 'ab':\n    extra[k] = 1\n",
+        "= 1",
+        "= 2",
+    ),
+    "a call that fills one": ("extra = {}\nextra.update({k: 1 for k in 'ab'})\n", "k: 1", "k: 2"),
+    "an item that is set": ("extra = {}\nextra['x'] = 1\n", "= 1", "= 2"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_a_module_does_at_its_top_level_counts(toy, form):
+    root, code_of = toy
+    statements, old, new = FORMS[form]
+    room = root / "rooms" / "deep.py"
+    room.write_text(statements + room.read_text().replace("data * SCALE", "extra"))
+    before = code_of("train")
+    edit(room, old, new)
+    assert code_of("train") != before
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import toy.plugin",
+        "from toy import plugin",
+        "from toy.plugin import *",
+        "import toy.plugin as p",
+        "name = 'toy.plugin:Plugin'",
+    ],
+)
+def test_every_form_of_import_inside_a_function_counts(toy, statement):
+    root, code_of = toy
+    room = root / "rooms" / "deep.py"
+    inner = "    " + statement if "*" not in statement else "    pass"
+    top = statement + "\n" if "*" in statement else ""
+    text = room.read_text().replace("    return data * SCALE", f"{inner}\n    return data * SCALE")
+    room.write_text(top + text)
+    before = code_of("train")
+    edit(root / "plugin.py", "size = 4", "size = 5")
+    assert code_of("train") != before
+
+
+def test_what_a_package_does_when_it_is_imported_counts(toy):
+    root, code_of = toy
+    before = code_of("train")
+    (root / "__init__.py").write_text("import os\nos.environ['THREADS'] = '1'\n")
+    assert code_of("train") != before
+
+
+def test_every_library_that_the_project_names_has_a_version():
+    named = set()
+    for path in ROOT.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                named |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                named.add(node.module.partition(".")[0])
+    foreign = named - set(sys.stdlib_module_names) - {"numerai_kedro"}
+    assert {"numpy", "yaml"} <= foreign
+    assert [name for name in foreign if not code._version(name)] == []

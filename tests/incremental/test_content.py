@@ -74,3 +74,9 @@ def test_a_folder_is_its_files_without_those_that_are_being_written(tmp_path):
 
 def test_what_says_nothing_of_its_content_has_none(tmp_path):
     assert contents_of(object(), Digests(tmp_path / "digests.json")) is None
+
+
+@pytest.mark.parametrize("text", ["[]", '{"f": 1}', '{"f": [1, 2]}'])
+def test_a_memory_of_another_shape_is_read_anew(tmp_path, file, text):
+    (tmp_path / "digests.json").write_text(text)
+    assert Digests(tmp_path / "digests.json").of(file)

@@ -1,12 +1,15 @@
 import math
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from numerai_kedro.files import digest_json
+from numerai_kedro.incremental.content import UnknownContentError
 from numerai_kedro.incremental.fingerprint import content_changes, differences, one_line, plain
 from numerai_kedro.strict import Strict
 
@@ -28,6 +31,9 @@ def test_equal_values_of_any_kind_become_equal_json():
         "f": "a/b",
         "p": {"x": 3},
     }
+    assert plain({"day": date(2026, 1, 2), "n": np.int64(3)}) == {"day": "2026-01-02", "n": 3}
+    with pytest.raises(UnknownContentError, match="type object cannot be compared"):
+        plain(object())
     digest_json(plain({"nan": math.nan, "inf": math.inf, "call": math.sin, "class": Point}))
 
 

@@ -1,4 +1,6 @@
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -84,3 +86,24 @@ def test_models_go_least_recently_used_first_and_predictions_stay(tmp_path):
     store.model({"k": 0}, lambda: pytest.fail("it was used last"))
     store.predictions({"k": 0}, lambda: pytest.fail("predictions stay"))
     assert store.keep_within(1e9) == 0
+
+
+def test_a_damaged_value_is_computed_again(tmp_path):
+    store = FoldStore(tmp_path)
+    store.value({"k": 1}, lambda: 207)
+    (path,) = (tmp_path / "values").iterdir()
+    path.write_text(path.read_text().replace("207", "208"))
+    assert store.find({"k": 1}) is None
+    assert store.value({"k": 1}, lambda: 207) == 207
+
+
+def test_threads_that_ask_for_one_model_fit_it_once(tmp_path):
+    calls, start = [], threading.Barrier(4)
+
+    def ask(_):
+        start.wait()
+        return FoldStore(tmp_path).model({"k": 1}, lambda: calls.append(1) or "made")
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(ask, range(4))) == ["made"] * 4
+    assert len(calls) == 1

@@ -264,3 +264,40 @@ def test_a_library_entry_is_compared_by_its_file_and_one_without_content_runs_al
     toy.run()
     assert toy.run() == ["double"]
     assert toy.reasons()["double"] == "input number has no content that could be compared"
+
+
+def test_other_wiring_of_the_same_entries_counts(toy):
+    def subtract(a, b):
+        RAN.append("subtract")
+        return a - b
+
+    def pipeline(*inputs):
+        return Pipeline([Node(subtract, list(inputs), "difference", name="subtract")])
+
+    toy.write("other", 5)
+    assert toy.run(pipeline("number", "other")) == ["subtract"]
+    assert toy.run(pipeline("other", "number")) == ["subtract"]
+    assert toy.reasons() == {"subtract": "it is wired differently"}
+    assert toy.read("difference") == 4
+
+
+def test_the_code_of_an_entry_inside_an_entry_counts(toy, monkeypatch):
+    from numerai_kedro.incremental.code import CodeReader
+
+    asked = []
+    follow = CodeReader.of
+
+    def of(self, functions):
+        asked.extend(functions)
+        return follow(self, functions)
+
+    monkeypatch.setattr(CodeReader, "of", of)
+    outcome = {
+        "type": "numerai_kedro.datasets.outcome.OutcomeDataset",
+        "dataset": {"type": KIND, "filepath": str(toy.folder / "doubled.json")},
+    }
+    toy.extra = {"doubled": outcome}
+    toy.run()
+    record = json.loads((toy.folder / ".incremental/nodes/double.json").read_text())
+    assert KIND in asked
+    assert "datasets/atomic_file.py" in record["made_of"]["code"]

@@ -47,9 +47,10 @@ class EraPanelDataset(AbstractDataset[ParquetEras, EraPanel]):
     def contents(self) -> dict[str, Path | str]:
         """An era's digests are its content: the panel itself is not read again."""
         try:
-            return dict(open_panel(self._path).era_digests())
+            panel = open_panel(self._path)
         except PanelError:
             return {}
+        return dict(panel.era_digests()) if panel.is_whole() else {}
 
     def _exists(self) -> bool:
         return (self._path / "index.json").exists()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +26,7 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     _clear_stale(target)
-    partial = target.with_name(f"{target.name}.{os.getpid()}{PARTIAL_SUFFIX}")
+    partial = target.with_name(f"{target.name}.{_writer()}{PARTIAL_SUFFIX}")
     try:
         yield partial
         with open(partial, "rb") as written:
@@ -53,7 +54,7 @@ def atomic_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     _clear_stale(target)
-    partial = target.with_name(f"{target.name}.{os.getpid()}{PARTIAL_SUFFIX}")
+    partial = target.with_name(f"{target.name}.{_writer()}{PARTIAL_SUFFIX}")
     partial.mkdir()
     try:
         yield partial
@@ -61,7 +62,7 @@ def atomic_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
             if path.is_file():
                 with open(path, "rb") as written:
                     os.fsync(written.fileno())
-        retired = target.with_name(f"{target.name}.{os.getpid()}.retired{PARTIAL_SUFFIX}")
+        retired = target.with_name(f"{target.name}.{_writer()}.retired{PARTIAL_SUFFIX}")
         if target.exists():
             os.replace(target, retired)
         os.replace(partial, target)
@@ -74,13 +75,19 @@ def atomic_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
 def _clear_stale(target: Path) -> None:
     """Remove what writers of the same target left when they were killed."""
     for stale in target.parent.glob(f"{target.name}.*{PARTIAL_SUFFIX}"):
-        writer = stale.name.removeprefix(f"{target.name}.").partition(".")[0]
-        if not writer.isdigit() or (int(writer) != os.getpid() and _alive(int(writer))):
+        owner = stale.name.removeprefix(f"{target.name}.").partition(".")[0]
+        process = owner.partition("-")[0]
+        if not process.isdigit() or (owner != _writer() and _alive(int(process))):
             continue
         if stale.is_dir():
             shutil.rmtree(stale, ignore_errors=True)
         else:
             stale.unlink(missing_ok=True)
+
+
+def _writer() -> str:
+    """Process and thread: two of either may write the same target at once."""
+    return f"{os.getpid()}-{threading.get_ident()}"
 
 
 def _alive(process: int) -> bool:

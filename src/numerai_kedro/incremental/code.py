@@ -10,6 +10,7 @@ that gets such an object names its class.
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib.metadata
 import json
 import sys
@@ -21,8 +22,14 @@ from types import CodeType
 from typing import Any
 
 from numerai_kedro.files import atomic_write, digest_bytes, digest_json
+from numerai_kedro.incremental.content import UnknownContentError
 
-FORMAT = 1
+FORMAT = 2
+# Libraries whose import has another name than their package; a test holds that none is missing.
+DISTRIBUTIONS = {"yaml": "PyYAML", "sklearn": "scikit-learn", "graphql": "graphql-core"}
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+BLOCKS = (ast.If, ast.Try, ast.For, ast.While, ast.With)
+SIMPLE = (*DEFINITIONS, ast.Assign, ast.AnnAssign)
 # Of the digests of definitions: enough to tell a few thousand apart.
 DIGITS = 16
 
@@ -34,7 +41,7 @@ class Definition:
     Parameters
     ----------
     names
-        What it binds; empty for a statement that only does something.
+        What it binds.
     digest
         Of its syntax tree without docstrings.
     uses
@@ -42,12 +49,15 @@ class Definition:
     imports
         Modules and members that it imports inside its body, such as ``"lightgbm:"`` or
         ``"numerai_kedro.files:fetch"``.
+    acts
+        It does more than bind a name, so it belongs to whatever of its module is used.
     """
 
     names: tuple[str, ...]
     digest: str
     uses: tuple[str, ...]
     imports: tuple[str, ...]
+    acts: bool
 
 
 @dataclass
@@ -62,8 +72,8 @@ class Module:
         return [i for i, one in enumerate(self.definitions) if name in one.names]
 
     def effects(self) -> list[int]:
-        """Numbers of the statements that bind nothing and so belong to whatever is used."""
-        return [i for i, one in enumerate(self.definitions) if not one.names]
+        """Numbers of the statements that do more than bind a name."""
+        return [i for i, one in enumerate(self.definitions) if one.acts]
 
 
 @dataclass(frozen=True)
@@ -100,23 +110,28 @@ class CodeReader:
         self._fresh = False
         self._versions: dict[str, str] = {}
 
-    def of(self, functions: Iterable[Callable[..., Any] | type]) -> Code:
-        """Follow functions and classes through the package.
+    def of(self, functions: Iterable[Callable[..., Any] | type | str]) -> Code:
+        """Follow functions and classes through the package; a string is a dotted name.
 
-        What comes from elsewhere, such as a notebook, counts by its own body and by the version of
-        its library.
+        What comes from another package counts by its own body and by that package's version.
+
+        Raises
+        ------
+        UnknownContentError
+            Something is defined in a notebook or a script, where nothing says what it uses.
         """
         reached: set[tuple[str, int]] = set()
         libraries: set[str] = set()
         elsewhere: dict[str, str] = {}
         for function in functions:
-            function = _unwrapped(function)
-            module, name = function.__module__, function.__qualname__.partition(".")[0]
+            module, name = _place(function)
+            if module == "__main__":
+                raise UnknownContentError(f"{name} is defined in a notebook or a script")
             found = self._resolve(module, name, libraries)
             for place in found:
                 self._follow(place, reached, libraries)
             if not found:
-                elsewhere |= _own_code(function)
+                elsewhere |= _own_code(_unwrapped(function))
         return Code(self._digests(reached) | elsewhere, self._versions_of(libraries))
 
     def save(self) -> None:
@@ -137,12 +152,16 @@ class CodeReader:
             name, number = place
             module = self._module(name)
             assert module is not None
-            waiting += [(name, effect) for effect in module.effects()]
+            waiting += [place for parent in _with_parents(name) for place in self._effects(parent)]
             definition = module.definitions[number]
             for used in definition.uses:
                 waiting += self._resolve(name, used, libraries)
             for imported in definition.imports:
                 waiting += self._imported(*imported.split(":"), [], libraries)
+
+    def _effects(self, name: str) -> list[tuple[str, int]]:
+        module = self._module(name)
+        return [(name, number) for number in module.effects()] if module else []
 
     def _resolve(self, module: str, used: str, libraries: set[str]) -> list[tuple[str, int]]:
         """Definitions that a dotted name, as read in a module, stands for."""
@@ -232,9 +251,11 @@ def parse_module(source: str, name: str, stem: str = "") -> Module:
     package = name if stem == "__init__" else name.rpartition(".")[0]
     for statement in ast.parse(source).body:
         for one in _statements(statement):
-            if isinstance(one, ast.Import | ast.ImportFrom):
-                module.imported.update(_imports(one, package))
-            elif not _is_docstring(one):
+            for inner in ast.walk(one) if isinstance(one, BLOCKS) else [one]:
+                if isinstance(inner, ast.Import | ast.ImportFrom):
+                    module.imported.update(_imports(inner, package))
+            plain_import = isinstance(one, ast.Import | ast.ImportFrom) and not _is_star(one)
+            if not plain_import and not _is_docstring(one):
                 module.definitions.append(_definition(one, package, name.partition(".")[0]))
     return module
 
@@ -243,7 +264,7 @@ def _statements(statement: ast.stmt) -> Iterator[ast.stmt]:
     """A statement, or those inside ``if TYPE_CHECKING:``."""
     guarded = isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.dump(statement.test)
     if guarded and isinstance(statement, ast.If):
-        yield from statement.body
+        yield from [*statement.body, *statement.orelse]
     else:
         yield statement
 
@@ -260,31 +281,55 @@ def _definition(statement: ast.stmt, package: str, root: str) -> Definition:
             uses.add(dotted)
             continue  # the `a` in `a.b` would stand for all of a
         waiting += ast.iter_child_nodes(node)
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            imports |= set(_imports(node, package).values())
-        elif isinstance(node, ast.Constant) and _names_module(node.value, root):
-            imports.add(f"{node.value}:")
+        if isinstance(node, ast.Import):
+            imports |= {f"{alias.name}:" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imports |= {one.removesuffix("*") for one in _imports(node, package).values()}
+        elif isinstance(node, ast.Constant):
+            imports |= _named_module(node.value, root)
     digest = digest_bytes(ast.dump(statement).encode())[:DIGITS]
-    return Definition(_bound(statement), digest, tuple(sorted(uses)), tuple(sorted(imports)))
+    names, acts = _bound(statement)
+    return Definition(names, digest, tuple(sorted(uses)), tuple(sorted(imports)), acts)
 
 
-def _names_module(value: object, root: str) -> bool:
-    return (
-        isinstance(value, str)
-        and value.startswith(f"{root}.")
-        and value.replace(".", "").isidentifier()
-    )
+def _named_module(value: object, root: str) -> set[str]:
+    """The module that a string names, as in ``"numerai_kedro.models.lightgbm:LightGBM"``."""
+    if not isinstance(value, str) or not value.startswith(f"{root}."):
+        return set()
+    module = value.partition(":")[0]
+    return {f"{module}:"} if module.replace(".", "").isidentifier() else set()
 
 
-def _bound(statement: ast.stmt) -> tuple[str, ...]:
-    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return (statement.name,)
-    stored = {
-        node.id
-        for node in ast.walk(statement)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    }
-    return tuple(sorted(stored))
+def _bound(statement: ast.stmt) -> tuple[tuple[str, ...], bool]:
+    """Names that a statement binds, and whether it does more than that."""
+    if isinstance(statement, DEFINITIONS):
+        return (statement.name,), False
+    if isinstance(statement, BLOCKS):
+        inner = [_bound(one) for one in ast.walk(statement) if isinstance(one, SIMPLE)]
+        return tuple(sorted({name for names, _ in inner for name in names})), True
+    if isinstance(statement, ast.Assign | ast.AnnAssign):
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        parts = [part for target in targets for part in _parts(target)]
+        names = sorted(part.id for part in parts if isinstance(part, ast.Name))
+        return tuple(names), not all(isinstance(part, ast.Name) for part in parts)
+    return (), True
+
+
+def _parts(target: ast.expr) -> list[ast.expr]:
+    """``a`` and ``b[0]`` of ``a, b[0] = …``."""
+    if isinstance(target, ast.Tuple | ast.List):
+        return [part for element in target.elts for part in _parts(element)]
+    return [target]
+
+
+def _is_star(statement: ast.Import | ast.ImportFrom) -> bool:
+    return any(alias.name == "*" for alias in statement.names)
+
+
+def _with_parents(module: str) -> list[str]:
+    """``a``, ``a.b`` and ``a.b.c``: importing the last runs all three."""
+    parts = module.split(".")
+    return [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
 
 
 def _dotted(node: ast.AST) -> str | None:
@@ -329,6 +374,15 @@ def _is_docstring(statement: ast.stmt) -> bool:
     )
 
 
+def _place(function: Any) -> tuple[str, str]:
+    """Module and top-level name of a function, a class, or a dotted name."""
+    if isinstance(function, str):
+        module, _, name = function.rpartition(".")
+        return module, name
+    function = _unwrapped(function)
+    return function.__module__, function.__qualname__.partition(".")[0]
+
+
 def _unwrapped(function: Any) -> Any:
     while isinstance(function, partial):
         function = function.func
@@ -353,7 +407,7 @@ def _version(library: str) -> str:
     if library in sys.stdlib_module_names:
         return ""
     try:
-        return importlib.metadata.version(library)
+        return importlib.metadata.version(DISTRIBUTIONS.get(library, library))
     except importlib.metadata.PackageNotFoundError:
         return ""
 
@@ -370,13 +424,13 @@ def _read_cache(path: Path | None) -> dict[str, Any]:
 
 
 def _as_json(module: Module) -> dict[str, Any]:
-    definitions = [[one.names, one.digest, one.uses, one.imports] for one in module.definitions]
+    definitions = [dataclasses.astuple(one) for one in module.definitions]
     return {"definitions": definitions, "imported": module.imported}
 
 
 def _from_json(kept: dict[str, Any]) -> Module:
     definitions = [
-        Definition(tuple(names), digest, tuple(uses), tuple(imports))
-        for names, digest, uses, imports in kept["definitions"]
+        Definition(tuple(names), digest, tuple(uses), tuple(imports), acts)
+        for names, digest, uses, imports, acts in kept["definitions"]
     ]
     return Module(definitions, kept["imported"])

@@ -21,6 +21,10 @@ Contents = dict[str, str]
 TRUSTED_AFTER_NS = 20_000_000
 
 
+class UnknownContentError(Exception):
+    """Something that a node depends on cannot be compared; the node always runs."""
+
+
 @runtime_checkable
 class HasContents(Protocol):
     """An entry that names its parts."""
@@ -41,7 +45,6 @@ class Digests:
     def __init__(self, kept: Path) -> None:
         self._kept = kept
         self._known: dict[str, list[Any]] = _read(kept)
-        self._used: dict[str, list[Any]] = {}
 
     def of(self, path: Path) -> str:
         """Digest of a file's bytes; it is read only where its size or time differ."""
@@ -49,18 +52,18 @@ class Digests:
         key = os.path.relpath(path, self._kept.parent)
         stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
         if key in self._known and self._known[key][:3] == stamp:
-            self._used[key] = self._known[key]
             return str(self._known[key][3])
+        age = time.time_ns() - stat.st_mtime_ns
         digest = digest_file(path)
-        if time.time_ns() - stat.st_mtime_ns > TRUSTED_AFTER_NS:
-            self._known[key] = self._used[key] = [*stamp, digest]
+        if age > TRUSTED_AFTER_NS:
+            self._known[key] = [*stamp, digest]
         return digest
 
     def save(self) -> None:
         """Keep what was asked for, beside what earlier runs did and is still there."""
         kept = {
             name: stamp
-            for name, stamp in (self._known | self._used).items()
+            for name, stamp in self._known.items()
             if (self._kept.parent / name).exists()
         }
         with atomic_write(self._kept) as handle:
@@ -93,6 +96,7 @@ def parts_at(path: Path) -> dict[str, Path | str]:
 
 def _read(path: Path) -> dict[str, list[Any]]:
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return {str(name): [*stamp[:3], str(stamp[3])] for name, stamp in kept.items()}
+    except (OSError, ValueError, TypeError, AttributeError, IndexError):
         return {}

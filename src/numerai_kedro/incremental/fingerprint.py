@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+import datetime
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import PurePath
 from typing import Any
 
+import numpy as np
 from kedro.pipeline.node import Node
 from pydantic import BaseModel
 
 from numerai_kedro.incremental.code import CodeReader
-from numerai_kedro.incremental.content import Contents, Digests, contents_of
+from numerai_kedro.incremental.content import Contents, Digests, UnknownContentError, contents_of
 
 # Of a catalog entry, what does not change the value: where it lies, who may read it, how it looks.
 NO_CONTENT = {"filepath", "credentials", "metadata"}
 SHOWN = 3  # changes named in one line; the rest are counted
 LONGEST = 40  # characters of a value in such a line
-
-
-class UnknownContentError(Exception):
-    """An input has no content that could be compared; its node always runs."""
 
 
 def fingerprint(node: Node, catalog: Any, code: CodeReader, digests: Digests) -> dict[str, Any]:
@@ -30,12 +29,12 @@ def fingerprint(node: Node, catalog: Any, code: CodeReader, digests: Digests) ->
     Raises
     ------
     UnknownContentError
-        Names the input that cannot be compared.
+        Names what cannot be compared.
     """
     entries = {name: _entry(catalog, name) for name in {*node.inputs, *node.outputs}}
     entries = {name: entry for name, entry in entries.items() if entry is not None}
-    datasets = [type(catalog.get(name)) for name in sorted(entries)]
-    computed_by = code.of([node.func, *datasets])
+    classes = [type(catalog.get(name)) for name in sorted(entries)]
+    computed_by = code.of([node.func, *classes, *_types_in(entries)])
     return {
         "code": dict(computed_by.modules),
         "versions": dict(computed_by.versions),
@@ -51,7 +50,7 @@ def fingerprint(node: Node, catalog: Any, code: CodeReader, digests: Digests) ->
             if not _is_parameter(name)
         },
         "entries": entries,
-        "outputs": list(node.outputs),
+        "wiring": plain([node._inputs, node._outputs]),
     }
 
 
@@ -65,7 +64,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     modules = sorted(_keys_that_differ(old["code"], new["code"]))
     found += [f"code of {name} changed" for name in modules]
     found += [f"version of {change}" for change in _changes(old["versions"], new["versions"])]
-    return found or ["it has other outputs"]
+    return found or ["it is wired differently"]
 
 
 def content_changes(name: str, old: Contents, new: Contents) -> list[str]:
@@ -93,7 +92,13 @@ def one_line(reasons: Iterable[str]) -> str:
 
 
 def plain(value: Any) -> Any:
-    """A JSON value that is equal for equal values, whatever the hash seed."""
+    """A JSON value that is equal for equal values, whatever the hash seed.
+
+    Raises
+    ------
+    UnknownContentError
+        Of a type for which nothing says when two are equal.
+    """
     if isinstance(value, BaseModel):
         return plain(value.model_dump(mode="python"))
     if isinstance(value, Mapping):
@@ -102,16 +107,23 @@ def plain(value: Any) -> Any:
         return sorted((plain(item) for item in value), key=str)
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return plain(dataclasses.asdict(value))
+    return _scalar(value.item() if isinstance(value, np.generic) else value)
+
+
+def _scalar(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
-        return value if value == value and abs(value) != float("inf") else str(value)
+        return value if math.isfinite(value) else str(value)
     if isinstance(value, PurePath):
         return value.as_posix()
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return plain(dataclasses.asdict(value))
-    named = value if callable(value) else type(value)
-    return getattr(named, "__qualname__", type(value).__qualname__)
+    if isinstance(value, datetime.date):  # and of these, times
+        return value.isoformat()
+    if callable(value) and hasattr(value, "__qualname__"):
+        return f"{value.__module__}.{value.__qualname__}"
+    raise UnknownContentError(f"a value of type {type(value).__qualname__} cannot be compared")
 
 
 def _contents(catalog: Any, name: str, digests: Digests) -> Contents:
@@ -127,6 +139,15 @@ def _entry(catalog: Any, name: str) -> Any:
         return None
     resolver = catalog.config_resolver
     return _settings(resolver.config.get(name) or resolver.resolve_pattern(name))
+
+
+def _types_in(settings: Any) -> Iterator[str]:
+    """Dotted classes that an entry names, those of entries inside it among them."""
+    if isinstance(settings, Mapping):
+        for key, value in settings.items():
+            if key == "type" and isinstance(value, str):
+                yield value
+            yield from _types_in(value)
 
 
 def _settings(settings: Any) -> Any:

@@ -11,7 +11,9 @@ import json
 import logging
 import os
 import shutil
+import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,16 +46,19 @@ class FoldStore:
     def model(self, key: Key, fit: Callable[[], Made]) -> Made:
         """Return the model kept under `key`, or fit it and keep it."""
         folder = self._models / digest_json(key)
-        if folder.exists():
-            try:
-                kept: Made = read_trusted(folder)
-                os.utime(folder)  # the order in which `keep_within` lets go
-                return kept
-            except StoreError as error:
-                logger.warning("%s It is fitted again.", error)
-        made = fit()
-        write_trusted(folder, made)
-        return made
+        with _lock_of(folder):
+            if folder.exists():
+                try:
+                    kept: Made = read_trusted(folder)
+                except StoreError as error:
+                    logger.warning("%s It is fitted again.", error)
+                else:
+                    with suppress(OSError):  # the order in which `keep_within` lets go
+                        os.utime(folder)
+                    return kept
+            made = fit()
+            write_trusted(folder, made)
+            return made
 
     def value(self, key: Key, compute: Callable[[], Any]) -> Any:
         """Return the small JSON value kept under `key`, or compute and keep it."""
@@ -62,14 +67,15 @@ class FoldStore:
             return kept
         made = compute()
         with atomic_write(self._value_path(key)) as handle:
-            handle.write(json.dumps(made).encode())
+            handle.write(json.dumps({"value": made, "digest": digest_json(made)}).encode())
         return made
 
     def find(self, key: Key) -> Any | None:
-        """Return the value kept under `key`; None where there is none."""
+        """Return the value kept under `key`; None where there is none, or a damaged one."""
         try:
-            return json.loads(self._value_path(key).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            kept = json.loads(self._value_path(key).read_text(encoding="utf-8"))
+            return kept["value"] if kept["digest"] == digest_json(kept["value"]) else None
+        except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def _value_path(self, key: Key) -> Path:
@@ -116,6 +122,16 @@ class FoldStore:
     @property
     def _models(self) -> Path:
         return self.folder / "models"
+
+
+# Threads that ask for one piece at once make it once.
+_locks: dict[Path, threading.Lock] = {}
+_locks_lock = threading.Lock()
+
+
+def _lock_of(path: Path) -> threading.Lock:
+    with _locks_lock:
+        return _locks.setdefault(path, threading.Lock())
 
 
 def _bytes_in(folder: Path) -> int:

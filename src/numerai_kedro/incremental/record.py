@@ -27,7 +27,12 @@ class NodeRecords:
             record: dict[str, Any] = json.loads(self._path(node).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        return record if isinstance(record, dict) and record.get("format") == FORMAT else None
+        whole = (
+            isinstance(record, dict)
+            and record.get("format") == FORMAT
+            and (record.get("status") == "running" or {"made_of", "outputs"} <= record.keys())
+        )
+        return record if whole else None
 
     def begin(self, node: str) -> None:
         """Note that a node runs."""

@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -28,9 +28,8 @@ from pydantic import Field
 
 from numerai_kedro.files import atomic_write
 from numerai_kedro.incremental.code import CodeReader
-from numerai_kedro.incremental.content import Digests, contents_of
+from numerai_kedro.incremental.content import Digests, UnknownContentError, contents_of
 from numerai_kedro.incremental.fingerprint import (
-    UnknownContentError,
     content_changes,
     differences,
     fingerprint,
@@ -103,6 +102,11 @@ class Incremental:
         self._run_all = run_all
         self._lock = threading.Lock()
         self.report = RunReport()
+
+    def read_code(self, pipeline: Pipeline) -> None:
+        """Read the sources now: what is edited while the run goes on is not what runs."""
+        with self._own_time(), suppress(UnknownContentError):
+            self._code.of([node.func for node in pipeline.nodes])
 
     def step(self, task: Task) -> Node:
         """Run a node, or find it current."""
@@ -197,6 +201,7 @@ def incremental_run(
     runner._validate_nodes(pipeline.nodes)
     params = read_block(IncrementalParams, "incremental", catalog.load("params:incremental"))
     incremental = Incremental(data_folder, params.run_all)
+    incremental.read_code(pipeline)
     loads = Counter(chain.from_iterable(node.inputs for node in pipeline.nodes))
 
     def step(node: Node) -> Node:
@@ -212,9 +217,9 @@ def incremental_run(
     try:
         for node in _in_order(runner, pipeline, step):
             runner._release_datasets(node, catalog, loads, pipeline)
+    finally:
         if "fold_store" in pipeline.datasets():
             _keep_within(catalog.load("fold_store"), params.cache_limit_gb)
-    finally:
         incremental.close()
         logger.info("%s", incremental.report)
 

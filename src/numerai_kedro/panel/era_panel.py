@@ -163,6 +163,15 @@ class EraPanel:
         entries = self._entries.values()
         return np.array([e["era"] for e in entries if target in e["resolved"]], dtype=np.int64)
 
+    def is_whole(self) -> bool:
+        """Whether every segment is there in the length that the index notes; no byte is read."""
+        ends: dict[str, int] = {}
+        for entry in self._index["eras"]:
+            for name, offset, length in (entry["features_at"], entry["rows_at"]):
+                ends[name] = max(ends.get(name, 0), offset + length)
+        paths = {self.folder / name: end for name, end in ends.items()}
+        return all(path.is_file() and path.stat().st_size >= end for path, end in paths.items())
+
     def era_digests(self) -> dict[str, str]:
         """Identity of each era, rows and every target, and of the columns; by the index alone."""
         columns = digest_json([self._index["features"], self.target_names])
