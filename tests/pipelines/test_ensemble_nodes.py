@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from numerai_kedro.errors import BlendError, Failed
-from numerai_kedro.pipelines.ensemble.nodes import blend_predictions, weigh
+from numerai_kedro.pipelines.ensemble.nodes import blend_live, blend_out_of_fold, weigh
 
 FAILED = Failed("fit", "no memory")
 
@@ -22,7 +22,7 @@ def predictions(seed, n=30):
 
 
 def parts(**models):
-    return {f"{name}__{part}": value for name, value in models.items() for part in ("oof", "live")}
+    return {f"{name}__{part}": value for name, value in models.items() for part in ("oof", "model")}
 
 
 def test_weights_are_equal_among_those_that_finished():
@@ -31,8 +31,8 @@ def test_weights_are_equal_among_those_that_finished():
     assert weights.loc["c", "reason"] == "no memory"
 
 
-def test_a_model_without_live_predictions_has_no_weight():
-    given = parts(a=predictions(0), b=predictions(1)) | {"b__live": FAILED}
+def test_a_model_without_a_live_fit_has_no_weight():
+    given = parts(a=predictions(0), b=predictions(1)) | {"b__model": FAILED}
     assert weigh(**given).set_index("model")["weight"].to_dict() == {"a": 1.0, "b": 0.0}
 
 
@@ -41,24 +41,37 @@ def test_nobody_left_is_said_with_every_reason():
         weigh(**parts(a=FAILED, b=FAILED))
 
 
+def weights_of(**models):
+    return weigh(**parts(**models))
+
+
 def test_one_member_alone_keeps_its_order_in_every_era():
-    given = parts(a=predictions(0), b=FAILED)
-    for blended in blend_predictions(weigh(**given), **given):
+    weights, a = weights_of(a=predictions(0), b=FAILED), predictions(0)
+    for blended in (blend_out_of_fold(weights, a=a, b=FAILED), blend_live(weights, a=a, b=FAILED)):
         ours = blended.groupby("era")["prediction"].rank()
-        assert ours.equals(given["a__oof"].groupby("era")["prediction"].rank())
+        assert ours.equals(a.groupby("era")["prediction"].rank())
 
 
 def test_a_members_scale_does_not_count():
     a, b = predictions(0), predictions(1)
     loud = b.assign(prediction=b["prediction"] * 1000 + 7)
     plain, scaled = (
-        blend_predictions(weigh(**parts(a=a, b=other)), **parts(a=a, b=other))[0]
-        for other in (b, loud)
+        blend_out_of_fold(weights_of(a=a, b=other), a=a, b=other) for other in (b, loud)
     )
     pd.testing.assert_frame_equal(plain, scaled)
 
 
 def test_members_that_predict_other_rows_are_refused():
-    given = parts(a=predictions(0), b=predictions(1).assign(id=lambda t: t["id"] + "x"))
+    a, b = predictions(0), predictions(1).assign(id=lambda t: t["id"] + "x")
     with pytest.raises(BlendError, match="b and a predict different rows"):
-        blend_predictions(weigh(**given), **given)
+        blend_out_of_fold(weights_of(a=a, b=b), a=a, b=b)
+
+
+def test_a_member_that_cannot_predict_live_misses_the_round_alone(caplog):
+    a, b = predictions(0), predictions(1)
+    weights = weights_of(a=a, b=b)
+    assert blend_live(weights, a=a, b=FAILED).equals(blend_live(weights_of(a=a), a=a))
+    assert "b is left out of this round: no memory" in caplog.text
+    nobody = blend_live(weights, a=FAILED, b=FAILED)
+    assert isinstance(nobody, Failed)
+    assert "a: no memory; b: no memory" in nobody.symptom

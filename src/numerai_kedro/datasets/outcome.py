@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from kedro.io.core import parse_dataset_definition
 
 from numerai_kedro.errors import Failed
 from numerai_kedro.files import atomic_write
+
+logger = logging.getLogger(__name__)
 
 
 class OutcomeDataset(AbstractDataset[Any, Any]):
@@ -23,12 +26,22 @@ class OutcomeDataset(AbstractDataset[Any, Any]):
     ----------
     dataset
         The definition of the wrapped dataset, with a `filepath`.
+    keeps
+        A value that was made before stays in force while a reason stands beside it.
     """
 
-    def __init__(self, *, dataset: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        dataset: dict[str, Any],
+        keeps: bool = False,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._keeps = keeps
         kind, settings = parse_dataset_definition(dict(dataset))
         self._dataset = kind(**settings)
         self._path = Path(settings["filepath"])
+        self._name = f"{self._path.parent.name}.{self._path.stem}"
         self._reason_path = self._path.with_name(self._path.name + ".failed.json")
         self.metadata = metadata
         if hasattr(self._dataset, "preview"):
@@ -37,6 +50,7 @@ class OutcomeDataset(AbstractDataset[Any, Any]):
     def save(self, data: Any) -> None:
         """Keep the value, or the reason; the last one saved counts."""
         if isinstance(data, Failed):
+            logger.warning("%s: %s", self._name, data.symptom)
             with atomic_write(self._reason_path) as handle:
                 handle.write(json.dumps(data.as_json(), indent=1).encode())
             return
@@ -45,7 +59,10 @@ class OutcomeDataset(AbstractDataset[Any, Any]):
 
     def load(self) -> Any:
         """Return the value, or a `Failed`."""
-        if self._reason_path.exists():
+        kept = self._keeps and self._dataset.exists()
+        if kept and self._reason_path.exists():
+            logger.warning("%s: the last fit failed, so the one before it stays", self._name)
+        elif self._reason_path.exists():
             reason = json.loads(self._reason_path.read_text(encoding="utf-8"))
             return Failed(**{**reason, "remedies": tuple(reason["remedies"])})
         if not self._dataset.exists():
@@ -54,7 +71,7 @@ class OutcomeDataset(AbstractDataset[Any, Any]):
 
     def contents(self) -> dict[str, Path | str]:
         """Parts of the value, or of the reason."""
-        if self._reason_path.exists():
+        if self._reason_path.exists() and not (self._keeps and self._dataset.exists()):
             return {"reason": self._reason_path}
         parts: dict[str, Path | str] = self._dataset.contents()
         return parts

@@ -7,16 +7,23 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from numerai_kedro.errors import ConfigurationError
 
 
 @contextmanager
-def folder_lock(folder: str | os.PathLike[str]) -> Iterator[None]:
+def folder_lock(
+    folder: str | os.PathLike[str], parts: Sequence[str] = ("prepare", "submit")
+) -> Iterator[None]:
     """Hold the folder's lock for the length of the block.
+
+    Parameters
+    ----------
+    parts
+        What of the folder: two runs that write different parts do not keep each other waiting.
 
     Raises
     ------
@@ -25,7 +32,15 @@ def folder_lock(folder: str | os.PathLike[str]) -> Iterator[None]:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    with ExitStack() as held:
+        for part in parts:
+            held.enter_context(_lock(folder, folder / f".lock-{part}"))
+        yield
+
+
+@contextmanager
+def _lock(folder: Path, path: Path) -> Iterator[None]:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

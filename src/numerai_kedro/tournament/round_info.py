@@ -90,8 +90,9 @@ def too_late_for(current: RoundInfo, needed_s: float) -> str | None:
         return None
     return (
         f"round {current.number} closes in {minutes(left_s)}, and what is to be done takes about "
-        f"{minutes(needed_s)}: kedro run --pipeline=submit submits in minutes what the newest "
-        "finished models predict; then run this again, for the rounds to come."
+        f"{minutes(needed_s)}. Stop this run (Ctrl-C; what is finished stays), and kedro run "
+        "--pipeline=submit submits in minutes what the newest finished models predict; then run "
+        "kedro run --pipeline=prepare, which leaves the way free for submit."
     )
 
 

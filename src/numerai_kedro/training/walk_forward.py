@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -61,9 +60,10 @@ class Recipe:
         """What a fit of this recipe is made of."""
         return self._made_of() | {"train": train.digest(targets=(self.target,))}
 
-    def time_key(self, eras: tuple[int, int]) -> dict[str, Any]:
-        """Where the seconds of a fit are kept: by its eras' numbers, known before any data is."""
-        return self._made_of() | {"eras": list(eras), "stride": self.era_stride}
+    def plan_key(self, eras: tuple[int, int], features: Sequence[str]) -> dict[str, Any]:
+        """Under which a fit is known to be made before its data is there: by numbers and names."""
+        place = {"eras": list(eras), "stride": self.era_stride, "features": list(features)}
+        return {"fitted": self._made_of() | place}
 
     def _made_of(self) -> dict[str, Any]:
         return {
@@ -109,7 +109,9 @@ class StoredFit:
     @functools.cached_property
     def model(self) -> Model:
         """The fitted model."""
-        return self._store.model(self._key, self._fit)
+        model = self._store.model(self._key, self._fit)
+        self._store.value(self._recipe.plan_key(self._eras, self.train.feature_names), lambda: True)
+        return model
 
     @property
     def n_iterations(self) -> int:
@@ -131,11 +133,7 @@ class StoredFit:
         self.origin = "fitted"
         recipe = self._recipe
         model = recipe.family(recipe.params, seed=recipe.seed, threads=recipe.threads)
-        begin = time.monotonic()
-        model.fit(self.train, None, recipe.target, self._progress)
-        seconds = round(time.monotonic() - begin, 1)
-        self._store.value(recipe.time_key(self._eras), lambda: seconds)
-        return model
+        return model.fit(self.train, None, recipe.target, self._progress)
 
 
 def walk_forward(

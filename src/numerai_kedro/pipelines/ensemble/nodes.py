@@ -14,15 +14,15 @@ from numerai_kedro.statistics.blending import blend
 logger = logging.getLogger(__name__)
 
 
-def weigh(**predictions: Any) -> pd.DataFrame:
-    """Give equal weight to every model whose out-of-fold and live predictions are both values.
+def weigh(**made: Any) -> pd.DataFrame:
+    """Give equal weight to every model that has out-of-fold predictions and a live fit.
 
-    Inputs are named ``{model}__oof`` and ``{model}__live``.
+    Inputs are named ``{model}__oof`` and ``{model}__model``.
     """
-    models = sorted({name.partition("__")[0] for name in predictions})
+    models = sorted({name.partition("__")[0] for name in made})
     rows = []
     for model in models:
-        parts = [predictions[f"{model}__oof"], predictions[f"{model}__live"]]
+        parts = [made[f"{model}__oof"], made[f"{model}__model"]]
         failed = next((part for part in parts if isinstance(part, Failed)), None)
         rows.append(
             {"model": model, "weight": float(failed is None), "reason": failed and failed.symptom}
@@ -32,7 +32,7 @@ def weigh(**predictions: Any) -> pd.DataFrame:
     if n_members == 0:
         reasons = "; ".join(f"{row['model']}: {row['reason']}" for row in rows)
         raise BlendError(
-            f"no model has both out-of-fold and live predictions ({reasons}); "
+            f"no model has both out-of-fold predictions and a live fit ({reasons}); "
             "run kedro run --pipeline=gbm first."
         )
     weights["weight"] /= n_members
@@ -42,19 +42,27 @@ def weigh(**predictions: Any) -> pd.DataFrame:
     return weights
 
 
-def blend_predictions(
-    weights: pd.DataFrame, **predictions: Any
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Blend the members out of fold and live; the same weights, the same standardisation."""
+def blend_out_of_fold(weights: pd.DataFrame, **oof: Any) -> pd.DataFrame:
+    """Blend the members in every judged era."""
     members = weights[weights["weight"] > 0]
-    blended = [
-        _blend_frames(
-            {name: predictions[f"{name}__{part}"] for name in members["model"]},
-            members["weight"].to_numpy(),
-        )
-        for part in ("oof", "live")
-    ]
-    return blended[0], blended[1]
+    frames = {name: oof[name] for name in members["model"]}
+    return _blend_frames(frames, members["weight"].to_numpy())
+
+
+def blend_live(weights: pd.DataFrame, **live: Any) -> pd.DataFrame | Failed:
+    """Blend the members' live predictions by the same weights, standardised the same way.
+
+    A member without live predictions is left out, and said: a round is missed by nothing else.
+    """
+    members = weights[weights["weight"] > 0].set_index("model")["weight"]
+    absent = {name: live[name] for name in members.index if isinstance(live[name], Failed)}
+    for name, failed in absent.items():
+        logger.warning("ensemble: %s is left out of this round: %s", name, failed.symptom)
+    present = members.drop(list(absent))
+    if present.empty:
+        reasons = "; ".join(f"{name}: {failed.symptom}" for name, failed in absent.items())
+        return Failed("blend_live", f"no member has live predictions ({reasons})")
+    return _blend_frames({name: live[name] for name in present.index}, present.to_numpy())
 
 
 def _blend_frames(frames: dict[str, pd.DataFrame], weights: np.ndarray) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """Any number of models to one.
 
-{model}.oof_predictions, {model}.live_predictions ─► weigh ─► ensemble_weights ─► blend
+{model}.oof_predictions, {model}.model ─► weigh ─► ensemble_weights ─┬─► blend_out_of_fold
+{model}.live_predictions ──────────────────────────────────────────────┴─► blend_live
 """
 
 from __future__ import annotations
@@ -13,19 +14,24 @@ from numerai_kedro.pipelines.gbm.pipeline import MODELS
 
 def create_pipeline() -> Pipeline:
     """Wire every registered model in."""
-    members = {
-        f"{model}__{part}": f"{model}.{part}_predictions"
-        for model in MODELS
-        for part in ("oof", "live")
-    }
+    oof = {model: f"{model}.oof_predictions" for model in MODELS}
+    live = {model: f"{model}.live_predictions" for model in MODELS}
+    made = {f"{model}__oof": entry for model, entry in oof.items()}
+    made |= {f"{model}__model": f"{model}.model" for model in MODELS}
     return Pipeline(
         [
-            Node(nodes.weigh, members, "ensemble_weights", name="weigh_members"),
+            Node(nodes.weigh, made, "ensemble_weights", name="weigh_members"),
             Node(
-                nodes.blend_predictions,
-                {"weights": "ensemble_weights", **members},
-                ["ensemble.oof_predictions", "ensemble.live_predictions"],
-                name="blend_members",
+                nodes.blend_out_of_fold,
+                {"weights": "ensemble_weights", **oof},
+                "ensemble.oof_predictions",
+                name="blend_out_of_fold",
+            ),
+            Node(
+                nodes.blend_live,
+                {"weights": "ensemble_weights", **live},
+                "ensemble.live_predictions",
+                name="blend_live",
             ),
         ]
     )

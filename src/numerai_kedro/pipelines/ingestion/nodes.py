@@ -88,9 +88,9 @@ def plan(
     footers = {name: _footer(tournament, name) for name in ("train.parquet", "validation.parquet")}
     n_rows = sum(rows for rows, _, _ in footers.values())
     last_era = max(era for _, era, _ in footers.values())
-    n_features = len(_features(metadata, params))
+    features = _features(metadata, params)
     recipes = [_preset_recipe(name, raw, params) for name, raw in models.items()]
-    costs = [one.family.cost(one.params, n_rows, n_features) for one in recipes]
+    costs = [one.family.cost(one.params, n_rows, len(features)) for one in recipes]
     fit_memory_gb = max(cost.memory_gb for cost in costs)
     stride = era_stride(fit_memory_gb, machine)
     windows = _windows(params, last_era)
@@ -100,9 +100,10 @@ def plan(
             size for name, (_, _, size) in footers.items() if machine.downloaded.get(name) != size
         ),
         n_rows=n_rows,
-        n_features=n_features + len(_neutral_features(metadata, params)),
+        n_features=len(features) + len(_neutral_features(metadata, params)),
         n_fits=sum(
-            fold_store.find(dataclasses.replace(one, era_stride=stride).time_key(eras)) is None
+            fold_store.find(dataclasses.replace(one, era_stride=stride).plan_key(eras, features))
+            is None
             for one in recipes
             for eras in windows
         ),
