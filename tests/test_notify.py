@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 
 import pytest
 
@@ -53,7 +54,7 @@ def test_a_failure_is_told_with_its_sentence_and_without_a_password(told):
 
 
 def test_without_commands_nothing_runs(told, monkeypatch):
-    monkeypatch.setattr(module.subprocess, "run", pytest.fail)
+    monkeypatch.setattr(module.subprocess, "Popen", pytest.fail)
     assert told(on_success=None) == {}
     assert told(SubmissionError("no"), on_failure=None) == {}
 
@@ -62,6 +63,12 @@ def test_a_command_that_fails_or_hangs_is_a_warning(told, caplog, monkeypatch):
     with caplog.at_level(logging.WARNING):
         told(on_success="exit 3")
         monkeypatch.setattr(module, "TIMEOUT_S", 0.05)
-        told(on_success="exec sleep 30")
+        told(on_success="sleep 30 | sleep 30")
     assert "notify.on_success: ended with exit code 3" in caplog.text
     assert "notify.on_success: still running after 0 s, stopped" in caplog.text
+
+
+def test_a_run_that_asked_for_no_round_tells_of_none(told, tmp_path):
+    os.utime(tmp_path / "01_raw" / "round_info.json", (1, 1))
+    (outcome,) = told(SubmissionError("no network")).values()
+    assert (outcome["round"], outcome["receipts"]) == (None, {})

@@ -4,6 +4,7 @@ import configparser
 import shutil
 import subprocess
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -39,17 +40,28 @@ def test_there_is_a_timer_for_every_opening_and_one_for_the_weekend(project):
         service.read_string(units[f"{name}.service"])
         assert service["Service"]["WorkingDirectory"] == str(project).replace("%", "%%")
         assert f"run --pipeline={pipeline}" in service["Service"]["ExecStart"]
-        assert ("Restart" in service["Service"]) == (pipeline == "submit")
+        assert service["Service"]["Restart"] == "on-failure"
+        assert int(service["Unit"]["StartLimitBurst"]) > 1  # and it ends
 
 
-def test_cron_lines_run_in_the_checkout(project, monkeypatch):
-    lines = [line for line in schedule_text(project).splitlines() if " cd " in line]
-    assert [line.split("  ")[0] for line in lines] == ["0 12 * * 2-6", "0 15 * * 0"]
-    command = lines[1].partition("  ")[2].rpartition(" && ")[0] + " && pwd"
+@pytest.mark.parametrize(
+    ("zone", "times"),
+    [
+        ("UTC", ["0 11 * * 2,3,4,5,6", "0 15 * * 0"]),
+        ("America/Los_Angeles", ["0 3 * * 2,3,4,5,6", "0 7 * * 0"]),
+        ("Pacific/Kiritimati", ["0 1 * * 3,4,5,6,0", "0 5 * * 1"]),  # the next day already
+        ("Asia/Kathmandu", ["45 16 * * 2,3,4,5,6", "45 20 * * 0"]),
+    ],
+)
+def test_cron_lines_are_in_local_time_and_run_in_the_checkout(project, zone, times):
+    text = schedule_text(project, ZoneInfo(zone))
+    lines = [line for line in text.splitlines() if " cd " in line]
+    assert [line.split("  ")[0] for line in lines] == times
+    command = lines[1].partition("  ")[2].replace("\\%", "%").rpartition(" && ")[0] + " && pwd"
+    assert "\\%" in lines[1]
     ran = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == str(project)
-    kedro = Path(lines[1].partition(" && ")[2].split()[0])
-    assert kedro.name == "kedro"
+    assert Path(lines[1].partition(" && ")[2].split()[0]).name == "kedro"
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")

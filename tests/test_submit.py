@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from kedro.framework.startup import bootstrap_project
 
 from numerai_kedro import cli
+from numerai_kedro.files import folder_lock
 from numerai_kedro.settings import SESSION_CLASS
 from numerai_kedro.tournament.demo import rounds
 from numerai_kedro.tournament.demo.tournament import DemoTournament
@@ -60,7 +61,25 @@ def test_prepare_and_submit_are_the_week(project, tmp_path):
     assert whole.kedro("run", "--pipeline=weekly").returncode == 0
     assert whole.artifacts() == project.artifacts()
     run = project.kedro("run", "--pipeline=weekly")
-    assert "19 of 31 nodes were up to date, 12 ran" in run.stderr
+    assert "21 of 33 nodes were up to date, 12 ran" in run.stderr
+
+
+def test_submit_needs_no_finished_training(project):
+    """A new week, and `prepare` dies before its fits: the newest finished models predict."""
+    assert project.kedro("run", "--pipeline=submit").returncode == 0
+    assert project.kedro("tournament", "advance", "--weeks", "1").returncode == 0
+    until = "--to-nodes=cut_folds,download_meta_model,join_benchmarks"
+    assert project.kedro("run", "--pipeline=prepare", until).returncode == 0
+    run = project.kedro("run", "--pipeline=submit")
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert [one["status"] for one in project.receipts().values()] == ["accepted"] * 2
+    assert project.kedro("run", "--pipeline=weekly").returncode == 0
+
+
+def test_submit_goes_beside_prepare_and_nothing_else_does(project):
+    with folder_lock(project.data, ["prepare"]):
+        assert project.kedro("run", "--pipeline=submit").returncode == 0
+        assert "another run" in sentence(project.kedro("run", "--pipeline=weekly"))
 
 
 def test_submit_before_any_prepare_says_what_to_run(tmp_path):

@@ -124,10 +124,10 @@ def wait(metadata: ProjectMetadata) -> None:
 
     settings, keys = load_settings(metadata.project_path)
     client = connect(settings, **keys, prepare=False)
-    receipts = settings.data_folder / "07_model_output" / "receipts"
+    outputs = settings.data_folder / "07_model_output"
     sleep = open_demo(settings).clock.wait if settings.name == "demo" else time.sleep
     reached = opening.wait_for_opening(
-        client, lambda number: opening.is_dealt_with(receipts, number), click.echo, sleep
+        client, lambda number: opening.is_dealt_with(outputs, number), click.echo, sleep
     )
     click.echo(reached.describe())
 

@@ -28,10 +28,18 @@ def usage_table(data_folder: Path) -> str:
     for place, (what, goes) in PLACES.items():
         files = {path for path in (data_folder / place).rglob("*") if path.is_file()} - counted
         counted |= files
-        size = sum(path.stat().st_size for path in files) / GB
+        size = sum(map(_size, files)) / GB
         note = "   can go (--free)" if goes and files else ""
         lines.append(f"  {size:9.3f} GB  {what} ({place}){note}")
     return "\n".join(lines)
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; none where a run beside this has just renamed it."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def free_space(data_folder: Path) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from numerai_kedro.strict import Block
 logger = logging.getLogger(__name__)
 
 TIMEOUT_S = 60.0
+CLOCK_TICK_S = 1.0
 
 
 class NotifyParams(Block):
@@ -45,26 +49,30 @@ def notify(
         return
     outcome = json.dumps(_outcome(data_folder, pipelines, seconds, error), indent=1)
     name = "on_success" if error is None else "on_failure"
-    try:
-        ended = subprocess.run(
-            command,
-            shell=True,  # it is the user's own, from the user's own configuration
-            input=outcome,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        logger.warning("notify.%s: still running after %.0f s, stopped", name, TIMEOUT_S)
-        return
-    if ended.returncode:
-        logger.warning("notify.%s: ended with exit code %d", name, ended.returncode)
+    with subprocess.Popen(
+        command,
+        shell=True,  # it is the user's own, from the user's own configuration
+        stdin=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            process.communicate(outcome, timeout=TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            logger.warning("notify.%s: still running after %.0f s, stopped", name, TIMEOUT_S)
+            return
+    if process.returncode:
+        logger.warning("notify.%s: ended with exit code %d", name, process.returncode)
 
 
 def _outcome(
     data_folder: Path, pipelines: Sequence[str], seconds: float, error: BaseException | None
 ) -> dict[str, Any]:
-    current = _json(data_folder / "01_raw" / "round_info.json") or {}
+    path = data_folder / "01_raw" / "round_info.json"
+    # A run that did not get as far as asking has no round, and no receipts.
+    asked = path.exists() and path.stat().st_mtime >= time.time() - seconds - CLOCK_TICK_S
+    current = _json(path) if asked else {}
     folder = data_folder / "07_model_output" / "receipts"
     receipts = folder.glob(f"{current.get('number')}-*.json")
     return {

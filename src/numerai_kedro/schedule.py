@@ -4,55 +4,67 @@ from __future__ import annotations
 
 import shlex
 import sys
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
 # Openings are Tuesday to Saturday, not before 12:00 UTC; `wait` finds the minute.
-OPENINGS, CRON_OPENINGS = "Tue..Sat 12:00 UTC", "0 12 * * 2-6"
+OPENINGS, WEEKEND = "Tue..Sat 12:00 UTC", "Sun 15:00 UTC"
+# For cron, which knows local time only, and on Debian no time zone: an hour early, so that `wait`
+# is there on both sides of a change to or from summer time.
+CRON_OPENINGS = [datetime(2026, 12, day, 11, tzinfo=UTC) for day in range(1, 6)]
 # Saturday's round closes on Sunday 14:00 UTC, and the week's new era is out by then.
-WEEKEND, CRON_WEEKEND = "Sun 15:00 UTC", "0 15 * * 0"
+CRON_WEEKEND = [datetime(2026, 12, 6, 15, tzinfo=UTC)]
+# A window lasts an hour: what failed is tried again in it. What goes on failing is left in the end.
+SUBMIT_AGAIN = (300, "6h", 12)
+PREPARE_AGAIN = (7200, "1d", 6)
 
-# A window lasts an hour: what failed is tried again in it, and `wait` ends that with the round.
-AGAIN = "Restart=on-failure\nRestartSec=300\n"
 
+def schedule_text(project: Path, zone: tzinfo | None = None) -> str:
+    """Units for systemd, then the same for cron; absolute paths of this checkout and its kedro.
 
-def schedule_text(project: Path) -> str:
-    """Units for systemd, then the same for cron; absolute paths of this checkout and its kedro."""
+    Parameters
+    ----------
+    zone
+        In which cron's lines are read; this machine's own by default.
+    """
     kedro = shlex.quote(str(Path(sys.executable).parent / "kedro"))
     submit = f"{kedro} tournament wait && {kedro} run --pipeline=submit"
     prepare = f"{kedro} run --pipeline=prepare"
-    units = [
-        _units("numerai-submit", OPENINGS, submit, project, AGAIN),
-        _units("numerai-prepare", WEEKEND, prepare, project, ""),
-    ]
     folder = shlex.quote(str(project))
-    lines = [
-        "# ---- or with cron: crontab -e",
-        "CRON_TZ=UTC",
-        f"{CRON_OPENINGS}  cd {folder} && {submit}",
-        f"{CRON_WEEKEND}  cd {folder} && {prepare}",
-    ]
-    head = [
-        "# With systemd: save each part under the name above it, then",
-        "#   systemctl --user daemon-reload",
-        "#   systemctl --user enable --now numerai-submit.timer numerai-prepare.timer",
-        "#   loginctl enable-linger     # so that they run while you are logged out",
-        "# Keys: in conf/local/credentials.yml; a timer does not see your shell's environment.",
-    ]
-    return "\n".join([*head, "", *units, *lines])
+    return "\n".join(
+        [
+            "# With systemd: save each part under the name above it, then",
+            "#   systemctl --user daemon-reload",
+            "#   systemctl --user enable --now numerai-submit.timer numerai-prepare.timer",
+            "#   loginctl enable-linger     # so that they run while you are logged out",
+            "# Keys: in conf/local/credentials.yml; a timer does not see your shell's environment.",
+            "",
+            _units("numerai-submit", OPENINGS, submit, project, SUBMIT_AGAIN),
+            _units("numerai-prepare", WEEKEND, prepare, project, PREPARE_AGAIN),
+            "# ---- or with cron: crontab -e (times are local: print them again if you move)",
+            _cron(CRON_OPENINGS, f"cd {folder} && {submit}", zone),
+            _cron(CRON_WEEKEND, f"cd {folder} && {prepare}", zone),
+        ]
+    )
 
 
-def _units(name: str, when: str, command: str, project: Path, more: str) -> str:
+def _units(name: str, when: str, command: str, project: Path, again: tuple[int, str, int]) -> str:
     inner = command.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     folder = str(project).replace("%", "%%")
+    pause_s, span, times = again
     return f"""# ---- ~/.config/systemd/user/{name}.service
 [Unit]
 Description={name}
+StartLimitIntervalSec={span}
+StartLimitBurst={times}
 
 [Service]
 Type=oneshot
 WorkingDirectory={folder}
 ExecStart=/bin/sh -c "{inner}"
-{more}
+Restart=on-failure
+RestartSec={pause_s}
+
 # ---- ~/.config/systemd/user/{name}.timer
 [Unit]
 Description={name}
@@ -64,3 +76,11 @@ Persistent=true
 [Install]
 WantedBy=timers.target
 """
+
+
+def _cron(moments: list[datetime], command: str, zone: tzinfo | None) -> str:
+    """One line for moments at the same time of several days; cron counts days from Sunday."""
+    local = [moment.astimezone(zone) for moment in moments]
+    days = ",".join(str(day.isoweekday() % 7) for day in local)
+    escaped = command.replace("%", "\\%")
+    return f"{local[0].minute} {local[0].hour} * * {days}  {escaped}"

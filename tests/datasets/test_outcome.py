@@ -40,3 +40,24 @@ def test_frames_pass_through(tmp_path):
     frame = pd.DataFrame({"id": ["a"], "prediction": [0.5]})
     dataset.save(frame)
     pd.testing.assert_frame_equal(dataset.load(), frame)
+
+
+def test_a_reason_is_said_when_it_is_saved(dataset, caplog):
+    dataset.save(Failed("fit", "out of memory"))
+    assert "value: out of memory" in caplog.text
+
+
+def test_where_values_stay_the_one_before_stays_in_force_and_is_tried_again(tmp_path, caplog):
+    settings = {"type": JSON, "filepath": str(tmp_path / "value.json")}
+    dataset = OutcomeDataset(dataset=settings, keeps=True)
+    dataset.save(Failed("fit", "no memory"))
+    assert isinstance(dataset.load(), Failed)
+    dataset.save({"a": 1})
+    parts = dataset.contents()
+    dataset.save(Failed("fit", "no memory"))
+    assert dataset.load() == {"a": 1}
+    assert "the last fit failed, so the one before it stays" in caplog.text
+    assert dataset.contents() == parts
+    assert dataset.unfinished()
+    dataset.save({"a": 2})
+    assert dataset.unfinished() is None

@@ -33,3 +33,13 @@ def test_the_second_run_names_the_first_and_a_kill_frees_the_folder(tmp_path):
         holder.wait()
     with folder_lock(tmp_path):
         pass
+
+
+def test_two_runs_that_write_different_parts_do_not_wait_for_each_other(tmp_path):
+    with folder_lock(tmp_path, ["prepare"]), folder_lock(tmp_path, ["submit"]):
+        with pytest.raises(ConfigurationError), folder_lock(tmp_path, ["submit"]):
+            pass
+        with pytest.raises(ConfigurationError), folder_lock(tmp_path):
+            pass
+    with folder_lock(tmp_path):
+        pass

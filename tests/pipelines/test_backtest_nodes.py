@@ -41,8 +41,8 @@ def test_a_good_record_does_not_excuse_live_predictions_that_collapsed(live):
     assert not constant["1412-demo"]["passed"]
     assert any("distinct" in reason for reason in constant["1412-demo"]["reasons"])
     promised = passed["1412-demo"]["promised"]
-    assert promised["mmc"]["mean"] == pytest.approx(0.01)
-    assert set(promised) == {"corr", "mmc", "bmc"}
+    assert promised["mmc60"]["mean"] == pytest.approx(0.01)
+    assert set(promised) == {"corr60", "mmc60"}
 
 
 def test_a_model_that_failed_blocks_its_slot_and_no_other(live):

@@ -41,7 +41,7 @@ def test_a_model_that_finishes_says_what_it_made(given, tmp_path):
     live = small_panel(tmp_path / "live", n_eras=1, seed=3)
     oof, iterations = base_model.predict_out_of_fold(*given)
     model = base_model.fit(*given)
-    predictions = base_model.predict_live(model, live, name="lightgbm")
+    predictions = base_model.predict_live(model, live, PARAMS, name="lightgbm")
     outcome = base_model.outcome(given[5], oof, model, predictions, iterations)
     assert outcome["status"] == "finished"
     assert (outcome["oof_rows"], outcome["oof_eras"], outcome["live_rows"]) == (400, 10, 40)
@@ -57,7 +57,7 @@ def test_no_memory_is_an_outcome(given, monkeypatch):
     monkeypatch.setattr(base_model, "walk_forward", fail)
     oof, iterations = base_model.predict_out_of_fold(*given)
     model = base_model.fit(*given)
-    live = base_model.predict_live(model, None, name="lightgbm")
+    live = base_model.predict_live(model, None, PARAMS, name="lightgbm")
     outcome = base_model.outcome(given[5], oof, model, live, iterations)
     assert (outcome["status"], outcome["stage"]) == ("failed", "walk_forward")
     assert outcome["symptom"] == "needs 12 GB"
@@ -93,3 +93,17 @@ def test_the_template_shares_what_all_models_share_and_keeps_the_rest_apart():
     assert free == base_model.SHARED_INPUTS
     assert all(node.namespace == "lightgbm" for node in pipeline.nodes)
     assert all("model" in node.tags for node in pipeline.nodes)
+
+
+def test_a_fit_of_other_parameters_still_predicts_and_is_said(given, tmp_path, caplog):
+    live, model = small_panel(tmp_path / "live", n_eras=1, seed=3), base_model.fit(*given)
+    base_model.predict_live(model, live, PARAMS, name="lightgbm")
+    assert caplog.text == ""
+    other = PARAMS.model_copy(update={"seed": 77})
+    assert len(base_model.predict_live(model, live, other, name="lightgbm")) == 40
+    assert "lightgbm: predicts by a fit with other parameters than those in force" in caplog.text
+
+
+def test_what_is_no_model_of_the_family_is_an_outcome():
+    made = base_model.predict_live("a text", None, PARAMS, name="lightgbm")
+    assert made == Failed("predict_live", "lightgbm.model holds a str")

@@ -14,7 +14,7 @@ from numerai_kedro.statistics.live_record import (
     record_text,
 )
 
-PROMISE = {"corr": {"mean": 0.04, "low": 0.02, "high": 0.06}}
+PROMISE = {"corr60": {"mean": 0.04, "low": 0.02, "high": 0.06}}
 
 
 def scores(*rows):
@@ -24,7 +24,10 @@ def scores(*rows):
 
 DECISIONS = {
     "1400-a": {"entry": "ensemble", "promised": PROMISE},
-    "1401-a": {"entry": "ensemble", "promised": {"corr": {"mean": 0.02, "low": 0.0, "high": 0.1}}},
+    "1401-a": {
+        "entry": "ensemble",
+        "promised": {"corr60": {"mean": 0.02, "low": 0.0, "high": 0.1}},
+    },
 }
 FRAME = scores(
     (1400, "corr60", 59, 0.5, False),
@@ -48,6 +51,7 @@ def test_every_day_is_kept_beside_its_rounds_promise():
     }
     assert days["promised"][1400, "corr60", 59] == 0.04
     assert days["promised_high"][1400, "corr60", 60] == 0.06
+    assert np.isnan(days["promised"][1400, "corr20", 20])  # another target's was promised
 
 
 def test_means_go_over_the_same_resolved_rounds():

@@ -13,6 +13,7 @@ trained is an outcome with its reason, and the rest of the week goes on.
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,8 @@ from numerai_kedro.panel.walk_forward import Fold
 from numerai_kedro.pipelines.parameters import ModelParams
 from numerai_kedro.progress import steps_bar
 from numerai_kedro.training.walk_forward import Recipe, fit_live, predictions_frame, walk_forward
+
+logger = logging.getLogger(__name__)
 
 SHARED_INPUTS = {"history_panel", "live_panel", "folds", "resource_plan", "fold_store"}
 
@@ -46,7 +49,7 @@ def create_model_pipeline(name: str) -> Pipeline:
         Node(_named(fit, name), [*shared, "best_params"], "model", name="fit"),
         Node(
             _named(predict_live, name),
-            ["model", "live_panel"],
+            ["model", "live_panel", "params:model"],
             "live_predictions",
             name="predict_live",
         ),
@@ -108,12 +111,21 @@ def fit(
         return _failed("fit", error)
 
 
-def predict_live(model: Any, live: EraPanel, name: str) -> pd.DataFrame | Failed:
-    """Predict the live stocks."""
+def predict_live(
+    model: Any, live: EraPanel, params: ModelParams, name: str
+) -> pd.DataFrame | Failed:
+    """Predict the live stocks, by the newest fit that there is."""
     if isinstance(model, Failed):
         return model
     if not isinstance(model, family(name)):
         return Failed("predict_live", f"{name}.model holds a {type(model).__name__}")
+    asked = params.chosen(family(name).params_type, name)
+    if (model.params, model.seed) != (asked, params.seed):
+        logger.warning(
+            "%s: predicts by a fit with other parameters than those in force; kedro run "
+            "--pipeline=prepare fits it again",
+            name,
+        )
     return predictions_frame(model, live)
 
 

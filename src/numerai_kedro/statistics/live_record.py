@@ -37,7 +37,8 @@ def live_record(
         ``resolved``; one row a round, score and day.
     decisions
         Decisions of the gate by ``<round>-<slot>``; ``promised`` in them holds mean and bounds by
-        score. Rounds without one were submitted by something else: they count, with no promise.
+        display name. Rounds without one were submitted by something else: they count, with no
+        promise.
 
     Returns
     -------
@@ -46,10 +47,10 @@ def live_record(
     """
     rows: list[dict[str, Any]] = []
     for slot, frame in sorted(scores.items()):
-        known = frame.dropna(subset=["value"])
+        known = frame.dropna(subset=["value", "day"])
         for one in known.sort_values(["roundNumber", "displayName", "day"]).itertuples():
             decision = decisions.get(f"{one.roundNumber}-{slot}", {})
-            promised = decision.get("promised", {}).get(str(one.displayName).rstrip("0123456789"))
+            promised = decision.get("promised", {}).get(one.displayName)
             rows.append(
                 {
                     "round": int(one.roundNumber),

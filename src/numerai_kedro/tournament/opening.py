@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from numerai_kedro.errors import TournamentUnreachable
+from numerai_kedro.errors import TournamentRefused, TournamentUnreachable
 from numerai_kedro.tournament.calendar import EARLIEST_OPENING
 from numerai_kedro.tournament.client import Client
 from numerai_kedro.tournament.round_info import RoundInfo
@@ -19,7 +19,7 @@ POLL = timedelta(minutes=1)
 LONGEST_PAUSE = timedelta(hours=1)
 CLOSED_DAYS = (6, 0)  # Sunday, Monday
 # What a receipt says where nothing is left to do.
-FINAL = {"accepted", "late", "blocked", "written"}
+FINAL = {"accepted", "late", "blocked"}
 
 
 def wait_for_opening(
@@ -50,44 +50,55 @@ def wait_for_opening(
                 return current
             if current is not None or newest is None or pause > POLL:
                 newest = current or client.newest_round()
-        except TournamentUnreachable:
-            newest = None
-        if newest is None:
-            pause, what = POLL, "asking again every minute"
-            line = f"the tournament does not answer; {what}"
+                now = newest.server_time
+        except (TournamentUnreachable, TournamentRefused) as error:
+            newest, pause, what = None, POLL, "asking again every minute"
+            line = f"{error} {what.capitalize()}."
         else:
-            earliest = earliest_opening_after(newest)
-            pause = min(max(earliest - newest.server_time, POLL), LONGEST_PAUSE)
-            what = f"the next opens {_when(earliest, newest)}"
+            earliest = earliest_opening_after(newest, now)
+            pause = min(max(earliest - now, POLL), LONGEST_PAUSE)
+            what = f"the next opens {_when(earliest, now)}"
             line = f"round {newest.number} is {'submitted' if newest.is_open else 'closed'}; {what}"
         if what != said:
             said = what
             say(line)
         sleep(pause.total_seconds())
+        if newest is not None:
+            now += pause
 
 
-def earliest_opening_after(newest: RoundInfo) -> datetime:
-    """When the round after `newest` may open: Tuesday to Saturday, not before 12:00 UTC."""
-    day = newest.open_time.date() + timedelta(days=1)
+def earliest_opening_after(newest: RoundInfo, now: datetime) -> datetime:
+    """When the next round may open: Tuesday to Saturday, not before 12:00 UTC.
+
+    A day that has begun counts until it is over: a round may open late, or not at all.
+    """
+    day = max(newest.open_time.date() + timedelta(days=1), now.date())
     while day.weekday() in CLOSED_DAYS:
         day += timedelta(days=1)
     return datetime.combine(day, EARLIEST_OPENING)
 
 
-def is_dealt_with(receipts: Path, round_number: int) -> bool:
-    """Whether a round has receipts, and none of them wants another try.
+def is_dealt_with(outputs: Path, round_number: int) -> bool:
+    """Whether every slot has a receipt of a round, and none of them wants another try.
 
     Parameters
     ----------
-    receipts
-        Folder of the catalog entry `submission_receipt`: a JSON file by round and slot.
+    outputs
+        Folder of the catalog entries ``slots`` and ``submission_receipt``.
     """
-    found = [json.loads(path.read_text()) for path in receipts.glob(f"{round_number}-*.json")]
-    newest = [receipt.get("later", receipt) for receipt in found]
-    return bool(newest) and all(receipt["status"] in FINAL for receipt in newest)
+    try:
+        slots = json.loads((outputs / "slots.json").read_text(encoding="utf-8"))
+        receipts = [
+            json.loads((outputs / "receipts" / f"{round_number}-{slot}.json").read_text("utf-8"))
+            for slot in slots
+        ]
+    except (OSError, ValueError):
+        return False
+    newest = [receipt.get("later", receipt) for receipt in receipts]
+    return all(receipt["status"] in FINAL for receipt in newest)
 
 
-def _when(earliest: datetime, newest: RoundInfo) -> str:
-    if earliest <= newest.server_time:
+def _when(earliest: datetime, now: datetime) -> str:
+    if earliest <= now:
         return "any minute now; asking every minute"
     return f"{earliest:%a %d %b}, not before {earliest:%H:%M} UTC; asking from then on"

@@ -46,6 +46,8 @@ class Model(Protocol):
 
     version: ClassVar[int]
     params_type: ClassVar[type[Block]]
+    params: Any
+    seed: int
 
     def __init__(self, params: Any, *, seed: int, threads: int) -> None: ...
 

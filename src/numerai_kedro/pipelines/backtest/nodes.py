@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 META_MODEL = "numerai_meta_model"
 # Scores that Numerai gives live submissions, too.
-PROMISED = ("corr", "mmc", "bmc")
+PROMISED = ("corr", "mmc")
 
 
 def score(
@@ -101,10 +101,12 @@ def score_reference(panel: EraPanel, benchmark: pd.Series, *given: Any) -> pd.Da
     return score_columns(covered, columns, *given)
 
 
-def _promised(scores: pd.DataFrame, overlap: int) -> dict[str, Any]:
-    """What the backtest lets expect, kept by round: live scores will stand beside it."""
+def _promised(scores: pd.DataFrame, target: str) -> dict[str, Any]:
+    """What the backtest lets expect, by the names of live scores: ``corr60`` of 60-day targets."""
+    days, overlap = target.rpartition("_")[2], overlap_eras(target)
     return {
-        name: interval_json(mean_interval(scores[name].to_numpy(), overlap)) for name in PROMISED
+        f"{name}{days}": interval_json(mean_interval(scores[name].to_numpy(), overlap))
+        for name in PROMISED
     }
 
 
@@ -136,7 +138,7 @@ def judge(
             )
             decision = {
                 **judged.as_json(),
-                "promised": _promised(scores[scores["model"] == entry], overlap),
+                "promised": _promised(scores[scores["model"] == entry], folds["paid_target"]),
                 "judged": digest_bytes(csv_of_ranks(live[entry]).encode()),
             }
             for check in judged.checks:
