@@ -1,5 +1,6 @@
 import pandas as pd
 import pytest
+from kedro.io import DatasetError
 
 from numerai_kedro.datasets.outcome import OutcomeDataset
 from numerai_kedro.errors import Failed
@@ -61,3 +62,20 @@ def test_where_values_stay_the_one_before_stays_in_force_and_is_tried_again(tmp_
     assert dataset.unfinished()
     dataset.save({"a": 2})
     assert dataset.unfinished() is None
+
+
+@pytest.mark.parametrize(("error", "type_"), [(ImportError, Failed), (KeyError, None)])
+def test_a_value_whose_library_is_gone_is_a_reason_and_a_bug_is_not(
+    dataset, monkeypatch, error, type_
+):
+    dataset.save({"a": 1})
+
+    def gone(self, path):
+        raise error("libgomp.so.1 is missing")
+
+    monkeypatch.setattr("numerai_kedro.datasets.atomic_file.JSONDataset._read", gone)
+    if type_ is None:
+        with pytest.raises(DatasetError):
+            dataset.load()
+    else:
+        assert dataset.load() == Failed("value", "libgomp.so.1 is missing")

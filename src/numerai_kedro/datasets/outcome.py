@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from kedro.io import AbstractDataset
+from kedro.io import AbstractDataset, DatasetError
 from kedro.io.core import parse_dataset_definition
 
 from numerai_kedro.errors import Failed
@@ -67,7 +67,13 @@ class OutcomeDataset(AbstractDataset[Any, Any]):
             return Failed(**{**reason, "remedies": tuple(reason["remedies"])})
         if not self._dataset.exists():
             return Failed(self._path.stem, f"{self._path.name} was never made", kind="not run")
-        return self._dataset.load()
+        try:
+            return self._dataset.load()
+        except DatasetError as error:
+            # A library that is gone takes its models with it, not the week.
+            if isinstance(error.__cause__, ImportError):
+                return Failed(self._path.stem, str(error.__cause__))
+            raise
 
     def contents(self) -> dict[str, Path | str]:
         """Parts of the value, or of the reason."""
