@@ -7,7 +7,7 @@ from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
-from numerai_kedro.files.trusted_pickle import read_trusted, write_trusted
+from numerai_kedro.files.trusted_pickle import MANIFEST, read_trusted, write_trusted
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.incremental.content import parts_at
 from numerai_kedro.resilience.machine import Machine, read_machine
@@ -87,7 +87,7 @@ class ModelDataset(AbstractDataset[Any, Any]):
         return parts_at(self._path)
 
     def _exists(self) -> bool:
-        return self._path.exists()
+        return (self._path / MANIFEST).exists()
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._path)}
