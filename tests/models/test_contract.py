@@ -107,6 +107,7 @@ def test_the_cost_grows_with_rows_and_features(name, panel):
     small, large = model_class.cost(params, 10_000, 100), model_class.cost(params, 10**6, 1_000)
     assert large.memory_gb > small.memory_gb > 0
     assert large.work > small.work > 0
+    assert small.disk_gb > 0
 
 
 def test_the_version_is_explicit_and_the_model_pickles(name, panel):

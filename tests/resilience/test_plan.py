@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ def machine(memory_gb=16.0, free_disk_gb=200.0, used_disk_gb=0.0, free_memory_gb
 
 
 def work(fit_memory_gb=4.0, n_features=780):
-    return Work(9 * GIB, 9 * GIB, 6_900_000, n_features, 8, 1e12, fit_memory_gb)
+    return Work(9 * GIB, 9 * GIB, 6_900_000, n_features, 8, 1e12, fit_memory_gb, 0.005)
 
 
 def test_what_fits_is_not_cut():
@@ -75,3 +77,11 @@ def test_a_containers_limit_counts(tmp_path, monkeypatch, text, limit_gb):
         assert found.memory_gb == limit_gb
     else:
         assert found.memory_gb > 0
+
+
+def test_models_to_come_are_counted_before_they_fill_the_disk():
+    large = replace(work(), fit_disk_gb=3.0)
+    plan_resources(large, machine(free_disk_gb=60), 1e9)
+    with pytest.raises(ResourceError, match=r"24\.0 GB of models need 4\d\.\d GB"):
+        plan_resources(large, machine(free_disk_gb=35), 1e9)
+    plan_resources(replace(large, n_fits=0), machine(free_disk_gb=35), 1e9)

@@ -40,8 +40,8 @@ class Work:
         Fits that are not in the fold store yet.
     fit_work
         Rows x features x trees of the largest fit, from the family's `cost`.
-    fit_memory_gb
-        Its memory.
+    fit_memory_gb, fit_disk_gb
+        Its memory, and what its model takes in the fold store.
     """
 
     download_bytes: int
@@ -51,6 +51,7 @@ class Work:
     n_fits: int
     fit_work: float
     fit_memory_gb: float
+    fit_disk_gb: float
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,8 @@ def plan_resources(work: Work, machine: Machine, work_per_second: float) -> Reso
     """
     panel_gb = work.n_rows * (work.n_features + ROW_BYTES) / GIB
     download_gb = work.download_bytes / GIB
-    _refuse_disk(download_gb, panel_gb, machine)
+    models_gb = work.n_fits * work.fit_disk_gb
+    _refuse_disk(download_gb, panel_gb, models_gb, machine)
     stride = era_stride(work.fit_memory_gb, machine)
     share = 1 / stride
     fit_seconds = work.fit_work * share / work_per_second
@@ -112,7 +114,7 @@ def plan_resources(work: Work, machine: Machine, work_per_second: float) -> Reso
     steps = (
         Step("download", 0.2, download_gb, missing_gb, work.missing_bytes / 20e6),
         Step("panel", 1.0, panel_gb, 0.0, panel_seconds),
-        Step("fits", fit_memory_gb, 0.1, 0.0, fit_seconds * work.n_fits if work.n_fits else 0.0),
+        Step("fits", fit_memory_gb, models_gb, 0.0, fit_seconds * work.n_fits),
     )
     cuts: tuple[str, ...] = ()
     if stride > 1:
@@ -124,13 +126,15 @@ def plan_resources(work: Work, machine: Machine, work_per_second: float) -> Reso
     return ResourcePlan(machine.cores, stride, steps, cuts)
 
 
-def _refuse_disk(download_gb: float, panel_gb: float, machine: Machine) -> None:
-    need = max(0.0, download_gb + panel_gb - machine.used_disk_gb) + RESERVE_DISK_GB
+def _refuse_disk(download_gb: float, panel_gb: float, models_gb: float, machine: Machine) -> None:
+    there = max(0.0, download_gb + panel_gb - machine.used_disk_gb)
+    need = there + models_gb + RESERVE_DISK_GB
     if need > machine.free_disk_gb:
         raise ResourceError(
-            f"not enough disk: {download_gb:.1f} GB of downloads and {panel_gb:.1f} GB of panel "
-            f"need {need:.1f} GB with the reserve, {machine.free_disk_gb:.1f} GB are free; free "
-            "some, or choose a smaller feature_set (parameters_ingestion.yml)."
+            f"not enough disk: {download_gb:.1f} GB of downloads, {panel_gb:.1f} GB of panel and "
+            f"{models_gb:.1f} GB of models need {need:.1f} GB with the reserve, "
+            f"{machine.free_disk_gb:.1f} GB are free; free some (kedro tournament clean), or "
+            "choose a smaller feature_set (parameters_ingestion.yml)."
         )
 
 

@@ -30,10 +30,13 @@ class Cost:
         Unshared memory at its peak, in GiB.
     work
         Rows x features x steps: the resource plan turns it into seconds by its probe.
+    disk_gb
+        What the fitted model takes in the fold store, in GiB.
     """
 
     memory_gb: float
     work: float
+    disk_gb: float
 
 
 @runtime_checkable

@@ -109,6 +109,7 @@ def plan(
         ),
         fit_work=max(cost.work for cost in costs),
         fit_memory_gb=fit_memory_gb,
+        fit_disk_gb=max(cost.disk_gb for cost in costs),
     )
     # Without a fit to come there is nothing to time: the probe takes seconds itself.
     speed = lightgbm_work_per_second(machine.cores) if work.n_fits else math.inf
