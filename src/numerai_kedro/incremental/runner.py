@@ -105,8 +105,10 @@ class Incremental:
 
     def read_code(self, pipeline: Pipeline) -> None:
         """Read the sources now: what is edited while the run goes on is not what runs."""
-        with self._own_time(), suppress(UnknownContentError):
-            self._code.of([node.func for node in pipeline.nodes])
+        with self._own_time():
+            for node in pipeline.nodes:
+                with suppress(UnknownContentError):
+                    self._code.of([node.func])
 
     def step(self, task: Task) -> Node:
         """Run a node, or find it current."""
@@ -156,7 +158,7 @@ class Incremental:
         if record["made_of"] != made_of:
             return one_line(differences(record["made_of"], made_of)), made_of
         for name in node.outputs:
-            if changed := self._output_changed(catalog, name, record["outputs"][name]):
+            if changed := self._output_changed(catalog, name, record["outputs"].get(name)):
                 return changed, made_of
         return None, made_of
 
