@@ -6,6 +6,11 @@ import pytest
 import tenacity
 
 
+def pytest_collection_modifyitems(items):
+    """Slow files first: the last one to begin is then a short one, and no worker waits for it."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(autouse=True)
 def _hermetic(monkeypatch):
     monkeypatch.setattr("numerai_kedro.files.download.WAIT", tenacity.wait_none())
