@@ -19,7 +19,7 @@ QUICK = {
     "tracking": {"enabled": False},
 }
 WEEKLY = ("run", "--pipeline=weekly")
-KILLS = int(os.environ.get("KILLS", "10"))  # 20 take four minutes
+KILLS = int(os.environ.get("KILLS", "6"))  # each takes a quarter of a minute
 
 
 @pytest.fixture(scope="module")
