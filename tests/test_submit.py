@@ -1,6 +1,7 @@
 """`prepare` and `submit`: the two halves of a week, and every round in time."""
 
 import json
+import os
 import subprocess
 import sys
 from datetime import timedelta
@@ -13,6 +14,7 @@ from numerai_kedro.tournament.demo.tournament import DemoTournament
 from tests.project import Project
 
 pytestmark = pytest.mark.slow
+ROUNDS = int(os.environ.get("ROUNDS", "10"))  # 25 take three minutes
 QUICK = {
     "lightgbm": {"presets": {"example": {"n_estimators": 60}}},
     "gate": {"min_corr_bound": -1.0},  # so few trees earn no pass
@@ -136,7 +138,7 @@ def test_the_users_commands_are_told_how_runs_end(project):
 
 # In a process of its own, because Kedro's project is a matter of the whole process: the demo opens
 # its rounds when it likes between 12:00 and 15:00, for one hour each.
-ROUNDS = """
+SCRIPT = """
 import sys, warnings
 from datetime import timedelta
 from pathlib import Path
@@ -159,7 +161,7 @@ metadata = bootstrap_project(Path.cwd())
 from numerai_kedro.settings import SESSION_CLASS
 demo = DemoTournament(Path(sys.argv[1]), "tiny", 0)
 demo.store.set_instant(rounds.demo_round(rounds.FIRST_ROUND, 0).open_time)
-for number in range(rounds.FIRST_ROUND, rounds.FIRST_ROUND + 25):
+for number in range(rounds.FIRST_ROUND, rounds.FIRST_ROUND + int(sys.argv[2])):
     waited = CliRunner().invoke(cli.cli, ["tournament", "wait"], obj=metadata)
     assert f"round {number}, open for another" in waited.output, waited.output
     with SESSION_CLASS.create(project_path=Path.cwd()) as session:
@@ -170,7 +172,7 @@ for number in range(rounds.FIRST_ROUND, rounds.FIRST_ROUND + 25):
 
 def test_wait_and_submit_meet_every_round_however_late_it_opens(project):
     ran = subprocess.run(
-        [sys.executable, "-c", ROUNDS, str(project.data)],
+        [sys.executable, "-c", SCRIPT, str(project.data), str(ROUNDS)],
         cwd=project.folder,
         capture_output=True,
         text=True,
@@ -178,8 +180,9 @@ def test_wait_and_submit_meet_every_round_however_late_it_opens(project):
     )
     assert ran.returncode == 0, ran.stderr[-3000:]
     opened = [line.split()[1] for line in ran.stdout.splitlines() if line.startswith("OPENED")]
-    assert set(opened) == {"12", "13", "14"}
+    assert len(opened) == ROUNDS
+    assert set(opened) <= {"12", "13", "14"}
     first = rounds.FIRST_ROUND
     made = DemoTournament(project.data, "tiny", 0).store.submissions()
     submitted = {one.round_number: one.late for one in made}
-    assert submitted == dict.fromkeys(range(first, first + 25), False)
+    assert submitted == dict.fromkeys(range(first, first + ROUNDS), False)
