@@ -17,6 +17,12 @@ from numerai_kedro.panel import open_panel
 ROOT = Path(__file__).parents[1]
 # Keys of the developer, and switches that the package itself must set.
 HIDDEN = ("NUMERAI_", "DO_NOT_TRACK", "KEDRO_DISABLE", "MLFLOW_DISABLE")
+# A week of seconds: few trees, which earn no pass by themselves, and no MLflow.
+QUICK = {
+    "lightgbm": {"presets": {"example": {"n_estimators": 60}}},
+    "gate": {"min_corr_bound": -1.0},
+    "tracking": {"enabled": False},
+}
 APART = ("receipts/", "run_summary.json", "dashboard.html", "resource_readings.json", "values/")
 PANELS = ("history_panel", "live_panel")
 TINY = {"tournament": "demo", "size": "tiny", "seed": 0, "data_folder": "data/demo-tiny-0"}

@@ -10,14 +10,9 @@ from pathlib import Path
 import pytest
 
 from numerai_kedro.tournament.demo.tournament import DemoTournament
-from tests.project import Project
+from tests.project import QUICK, Project
 
 pytestmark = pytest.mark.slow
-QUICK = {
-    "lightgbm": {"presets": {"example": {"n_estimators": 60}}},
-    "gate": {"min_corr_bound": -1.0},  # so few trees earn no pass
-    "tracking": {"enabled": False},
-}
 WEEKLY = ("run", "--pipeline=weekly")
 KILLS = int(os.environ.get("KILLS", "6"))  # each takes a quarter of a minute
 

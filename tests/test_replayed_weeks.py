@@ -8,14 +8,9 @@ import subprocess
 import pytest
 
 from numerai_kedro.tournament.demo.tournament import DemoTournament
-from tests.project import Project
+from tests.project import QUICK, Project
 
 pytestmark = pytest.mark.slow
-QUICK = {
-    "lightgbm": {"presets": {"example": {"n_estimators": 60}}},
-    "gate": {"min_corr_bound": -1.0},  # so few trees earn no pass
-    "tracking": {"enabled": False},
-}
 WEEKS = int(os.environ.get("WEEKS", "6"))  # 12 take six minutes
 WEEKLY = ("run", "--pipeline=weekly")
 KILLED_IN = (3, 8)

@@ -11,15 +11,10 @@ import pytest
 from numerai_kedro.files import folder_lock
 from numerai_kedro.tournament.demo import rounds
 from numerai_kedro.tournament.demo.tournament import DemoTournament
-from tests.project import Project
+from tests.project import QUICK, Project
 
 pytestmark = pytest.mark.slow
 ROUNDS = int(os.environ.get("ROUNDS", "10"))  # 25 take three minutes
-QUICK = {
-    "lightgbm": {"presets": {"example": {"n_estimators": 60}}},
-    "gate": {"min_corr_bound": -1.0},  # so few trees earn no pass
-    "tracking": {"enabled": False},
-}
 
 
 @pytest.fixture(scope="module")
