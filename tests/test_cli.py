@@ -1,5 +1,6 @@
 """`kedro tournament …` in a project folder of its own."""
 
+import json
 import os
 import shutil
 import signal
@@ -15,7 +16,8 @@ import yaml
 from click.testing import CliRunner
 
 from numerai_kedro import cli as commands
-from numerai_kedro.tournament import connection
+from numerai_kedro.errors import CredentialsError
+from numerai_kedro.tournament import connection, opening
 from numerai_kedro.tournament.connection import connect, open_demo
 from numerai_kedro.tournament.demo.server import DemoServer
 from numerai_kedro.tournament.demo.tournament import DEMO_PUBLIC_ID, DEMO_SECRET_KEY
@@ -269,3 +271,20 @@ def test_a_wrong_setting_is_named(kedro, project, text, named):
     assert answer.exit_code == 1
     assert "globals.yml" in answer.output
     assert named in answer.output
+
+
+def test_an_error_that_ends_the_waiting_is_told(kedro, project, tiny, monkeypatch):
+    """A timer's submission would never run, and nobody would know."""
+
+    def refused(*arguments):
+        raise CredentialsError("The keys were refused.")
+
+    monkeypatch.setattr(opening, "wait_for_opening", refused)
+    told = project / "told.json"
+    asked = {"notify": {"on_failure": f"cat > {told}"}}
+    (project / "conf/local/parameters.yml").write_text(yaml.safe_dump(asked))
+    ended = kedro("wait")
+    assert ended.exit_code == 1
+    outcome = json.loads(told.read_text())
+    assert (outcome["pipelines"], outcome["outcome"]) == (["wait"], "failure")
+    assert outcome["error"] == "The keys were refused."

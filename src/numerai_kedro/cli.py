@@ -16,6 +16,7 @@ import click
 
 if TYPE_CHECKING:
     import pandas as pd
+    from kedro.config import OmegaConfigLoader
     from kedro.framework.startup import ProjectMetadata
 
     from numerai_kedro.tournament.client import Client
@@ -117,12 +118,28 @@ def advance(metadata: ProjectMetadata, rounds: int, weeks: int) -> None:
 def wait(metadata: ProjectMetadata) -> None:
     """Wait for the next round that is open and has no submission of ours; end when it is there.
 
-    On the demo the clock moves to that moment.
+    On the demo the clock moves to that moment. An error that ends the waiting is told to
+    `notify.on_failure`: the submission that follows it in a timer would never run.
     """
+    from numerai_kedro.errors import NumeraiKedroError
+    from numerai_kedro.notify import NotifyParams, notify
+    from numerai_kedro.strict import read_block
+
+    settings, keys = load_settings(metadata.project_path)
+    begin = time.monotonic()
+    try:
+        _wait_for_opening(settings, keys)
+    except NumeraiKedroError as error:
+        given = _loader(metadata.project_path)["parameters"].get("notify", {})
+        commands = read_block(NotifyParams, "notify", given)
+        notify(commands, settings.data_folder, ["wait"], time.monotonic() - begin, error)
+        raise
+
+
+def _wait_for_opening(settings: TournamentSettings, keys: dict[str, str | None]) -> None:
     from numerai_kedro.tournament import opening
     from numerai_kedro.tournament.connection import connect, open_demo
 
-    settings, keys = load_settings(metadata.project_path)
     client = connect(settings, **keys, prepare=False)
     outputs = settings.data_folder / "07_model_output"
     sleep = open_demo(settings).clock.wait if settings.name == "demo" else time.sleep
@@ -242,21 +259,28 @@ def write_local_globals(path: Path, chosen: dict[str, Any]) -> None:
 
 
 def _read_configuration(project_path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    from kedro.config import MissingConfigException, OmegaConfigLoader
+    from kedro.config import MissingConfigException
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
     from numerai_kedro.errors import ConfigurationError
-    from numerai_kedro.settings import CONFIG_LOADER_ARGS
 
     try:
-        loader = OmegaConfigLoader(str(project_path / "conf"), **CONFIG_LOADER_ARGS)
+        loader = _loader(project_path)
         return dict(loader["globals"]), dict(loader["credentials"])
     except (MissingConfigException, OmegaConfBaseException, YAMLError, ValueError) as broken:
         raise ConfigurationError(
             f"globals.yml or credentials.yml in conf/base or conf/local cannot be read: "
             f"{' '.join(str(broken).split())}"
         ) from None
+
+
+def _loader(project_path: Path) -> OmegaConfigLoader:
+    from kedro.config import OmegaConfigLoader
+
+    from numerai_kedro.settings import CONFIG_LOADER_ARGS
+
+    return OmegaConfigLoader(str(project_path / "conf"), **CONFIG_LOADER_ARGS)
 
 
 def _typed(globals_: dict[str, Any], project_path: Path) -> TournamentSettings:

@@ -1,0 +1,124 @@
+"""How long `submit` takes at the real tournament's size, beside the network and Kedro's own start.
+
+    python benchmarks/bench_submit.py                 6,500 live stocks x 3,555 features
+    python benchmarks/bench_submit.py --rows 300 --features 50 --trees 20
+
+The nodes of the pipeline themselves, on a generated live.parquet: parquet to panel, predictions of
+the `example` preset and of a slice of `deep` (time per tree is constant, so 30,000 trees are
+extrapolated from the slice), blend, gate, csv. Last line: one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from numerai_kedro.files.trusted_pickle import read_trusted, write_trusted
+from numerai_kedro.models.lightgbm import LightGBM, LightGBMParams
+from numerai_kedro.panel import EraPanel, open_panel, write_panel
+from numerai_kedro.panel.convert import ParquetEras
+from numerai_kedro.pipelines.ensemble.nodes import blend_live
+from numerai_kedro.statistics.gate_checks import GateParams, live_checks
+from numerai_kedro.tournament.submission import csv_of_ranks
+from numerai_kedro.training.walk_forward import predictions_frame
+
+TARGET = "target_ender_60"
+DEEP_TREES, DEEP_LEAVES = 30_000, 1024
+DOWNLOAD_BYTES_PER_S = 2e6  # a poor line: 16 Mbit/s
+GATE = GateParams(
+    min_judged_eras=60,
+    corr_bound_level=0.9,
+    min_corr_bound=0.0,
+    min_corr_of_benchmark=0.5,
+    min_sharpe_of_benchmark=0.5,
+    max_drawdown_of_benchmark=3.0,
+    max_exposure_of_benchmark=2.0,
+    max_live_exposure=0.6,
+    min_distinct_share=0.9,
+    min_live_deviation=0.2,
+)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=6_500)
+    parser.add_argument("--features", type=int, default=3_555)
+    parser.add_argument("--trees", type=int, default=2_000)
+    options = parser.parse_args()
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
+    with tempfile.TemporaryDirectory(prefix="bench_submit") as folder:
+        print(json.dumps(measure(Path(folder), options)))
+
+
+def measure(folder: Path, options: argparse.Namespace) -> dict[str, float]:
+    """Time each step once; returns seconds."""
+    features = [f"f{number}" for number in range(options.features)]
+    live = generate(folder / "live.parquet", options.rows, features)
+    source = ParquetEras([live], features, [TARGET], lambda text: 1)
+    seconds: dict[str, float] = {"download": live.stat().st_size / DOWNLOAD_BYTES_PER_S}
+    timed(seconds, "panel", lambda: write_panel(folder / "live", source))
+    panel = open_panel(folder / "live")
+    example = fitted(folder / "example", panel, options.trees, 31, 5)
+    slice_ = fitted(folder / "deep", panel, max(1, options.trees // 20), DEEP_LEAVES, 10)
+    frame = timed(seconds, "example", lambda: predict(example, panel))
+    timed(seconds, "deep", lambda: predict(slice_, panel))
+    seconds["deep"] *= DEEP_TREES / max(1, options.trees // 20)
+    weights = pd.DataFrame({"model": ["a", "b"], "weight": [0.5, 0.5], "reason": None})
+    blended = timed(seconds, "blend", lambda: blend_live(weights, a=frame, b=frame))
+    predictions = blended["prediction"].to_numpy()
+    timed(seconds, "gate", lambda: live_checks(predictions, panel.features(1), GATE))
+    timed(seconds, "csv", lambda: csv_of_ranks(blended))
+    for name, value in seconds.items():
+        print(f"{name:>10} {value:8.2f} s")
+    return {f"{name}_s": round(value, 2) for name, value in seconds.items()} | {
+        "submit_s": round(sum(seconds.values()), 1)
+    }
+
+
+def timed(seconds: dict[str, float], name: str, work: Callable[[], Any]) -> Any:
+    """Do the work, and note its time."""
+    begin = time.perf_counter()
+    made = work()
+    seconds[name] = time.perf_counter() - begin
+    return made
+
+
+def generate(path: Path, n_rows: int, features: list[str]) -> Path:
+    """A live file, with a target to fit something to."""
+    rng = np.random.default_rng(0)
+    columns = {name: pa.array(rng.integers(0, 5, n_rows, dtype=np.int8)) for name in features}
+    columns[TARGET] = pa.array(rng.integers(0, 5, n_rows) / np.float32(4), pa.float32())
+    ids = {"id": [f"n{number:015x}" for number in range(n_rows)], "era": ["X"] * n_rows}
+    pq.write_table(pa.table(ids | columns), path, compression="zstd")
+    return path
+
+
+def fitted(folder: Path, panel: EraPanel, n_trees: int, n_leaves: int, depth: int) -> Path:
+    """Keep a model of this shape; what it predicts does not matter."""
+    params = {"n_estimators": n_trees, "num_leaves": n_leaves, "max_depth": depth}
+    rest = {"learning_rate": 0.01, "colsample_bytree": 0.1, "min_data_in_leaf": 1}
+    model = LightGBM(LightGBMParams(**params, **rest), seed=0, threads=os.cpu_count() or 1)
+    write_trusted(folder, model.fit(panel, None, TARGET))
+    return folder
+
+
+def predict(folder: Path, panel: EraPanel) -> pd.DataFrame:
+    """Read a model and predict the live stocks, as `predict_live` does."""
+    return predictions_frame(read_trusted(folder), panel)
+
+
+if __name__ == "__main__":
+    main()
