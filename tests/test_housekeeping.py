@@ -27,7 +27,7 @@ def test_every_place_is_shown_once_with_its_size(tmp_path, store):
 
 def test_freeing_takes_models_and_leaves_predictions(tmp_path, store):
     assert free_space(tmp_path) == "0.002 GB freed"
-    assert store.model_sizes() == {}
+    assert store.sizes() == {}
     store.predictions({"k": 1}, lambda: pytest.fail("it is kept"))
     assert free_space(tmp_path) == "0.000 GB freed"
 
@@ -35,4 +35,4 @@ def test_freeing_takes_models_and_leaves_predictions(tmp_path, store):
 def test_a_folder_in_use_is_left_alone(tmp_path, store):
     with folder_lock(tmp_path), pytest.raises(ConfigurationError, match="another run"):
         free_space(tmp_path)
-    assert store.model_sizes()
+    assert store.sizes()

@@ -10,6 +10,7 @@
     ├── PredictionError               predictions that nobody can score or submit
     ├── BlendError                    nothing to blend, or members that do not fit together
     ├── ResourceError                 it does not fit on this machine
+    │   └── ProcessDied               the process of a fit was ended from outside
     ├── CredentialsError              a key is missing or refused
     ├── TournamentError               the tournament said no, or nothing
     │   ├── TournamentUnreachable     no answer: try again later
@@ -25,10 +26,14 @@ and an exit code of 1, because click shows a `ClickException` so.
 from __future__ import annotations
 
 import re
+import signal
 from dataclasses import dataclass, field
 from typing import Literal
 
 import click
+
+# A fit that is killed with less than this left was killed for its memory.
+NO_MEMORY_LEFT_GB = 0.3
 
 
 class NumeraiKedroError(click.ClickException):
@@ -72,6 +77,36 @@ class BlendError(NumeraiKedroError):
 
 class ResourceError(NumeraiKedroError):
     """What was asked for does not fit on this machine; says what is needed and what is there."""
+
+
+class ProcessDied(ResourceError):
+    """The child process of a fit ended without an answer.
+
+    Parameters
+    ----------
+    name
+        Of the model.
+    exit_code
+        Minus the signal's number where a signal ended it.
+    peak_gb, left_gb
+        What it held at most, and the least that was left beside it, in GiB.
+    kernel_killed
+        Whether the control group counted a victim of the kernel's memory killer meanwhile.
+    """
+
+    def __init__(
+        self, name: str, exit_code: int, peak_gb: float, left_gb: float, kernel_killed: bool
+    ) -> None:
+        code = -exit_code
+        ended = signal.Signals(code).name if code in list(signal.Signals) else f"code {exit_code}"
+        self.out_of_memory = kernel_killed or (
+            code == signal.SIGKILL and left_gb < NO_MEMORY_LEFT_GB
+        )
+        reason = ": out of memory, ended by the kernel" if self.out_of_memory else ""
+        super().__init__(
+            f"{name}: the process of the fit was ended by {ended} with {peak_gb:.2f} GB in use and "
+            f"{left_gb:.2f} GB left{reason}"
+        )
 
 
 class CredentialsError(NumeraiKedroError):

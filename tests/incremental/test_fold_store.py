@@ -76,13 +76,13 @@ def test_models_go_least_recently_used_first_and_predictions_stay(tmp_path):
     store.predictions({"k": 0}, lambda: np.zeros(9, np.float32))
     for number in range(4):
         store.model({"k": number}, lambda: "x" * 10_000)
-    for number, folder in enumerate(store.model_sizes()):
+    for number, folder in enumerate(store.sizes()):
         os.utime(folder, ns=(number, number))
     store.model({"k": 0}, lambda: pytest.fail("it is there"))  # used again: it stays
-    sizes = store.model_sizes()
+    sizes = store.sizes()
     freed = store.keep_within(sum(sizes.values()) / 2)
     assert freed >= sum(sizes.values()) / 2 - 1
-    assert len(store.model_sizes()) == 2
+    assert len(store.sizes()) == 2
     store.model({"k": 0}, lambda: pytest.fail("it was used last"))
     store.predictions({"k": 0}, lambda: pytest.fail("predictions stay"))
     assert store.keep_within(1e9) == 0

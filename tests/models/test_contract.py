@@ -9,28 +9,27 @@ import pytest
 from tests.panels import era_rows, small_panel
 
 from numerai_kedro.files.trusted_pickle import read_trusted, write_trusted
+from numerai_kedro.incremental import FoldStore
 from numerai_kedro.models import FAMILIES, family
 from numerai_kedro.panel import EraRows, open_panel, write_panel
 from numerai_kedro.statistics.scoring import corr_of_era, score_by_era
 
 TARGET = "target_ender_60"
+TREES = {"n_estimators": 40, "learning_rate": 0.1, "max_depth": 4, "colsample_bytree": 0.5}
 SMALL = {
-    "lightgbm": {
-        "n_estimators": 40,
-        "learning_rate": 0.1,
-        "max_depth": 4,
-        "num_leaves": 15,
-        "colsample_bytree": 0.5,
-        "min_data_in_leaf": 10,
-    }
+    "lightgbm": TREES
+    | {"num_leaves": 15, "min_data_in_leaf": 10, "lambda_l2": 0.0, "path_smooth": 0.0},
+    "catboost": TREES | {"l2_leaf_reg": 3.0, "subsample": 0.8, "random_strength": 1.0},
+    "xgboost": TREES
+    | {"max_leaves": 0, "min_child_weight": 10, "reg_lambda": 1.0, "subsample": 1.0},
 }
 pytestmark = pytest.mark.parametrize("name", sorted(FAMILIES))
 
 
-def fitted(name, panel, seed=0, threads=1):
+def fitted(name, panel, seed=0, threads=1, bins=None):
     model_class = family(name)
     params = model_class.params_type.model_validate(SMALL[name])
-    return model_class(params, seed=seed, threads=threads).fit(panel, None, TARGET)
+    return model_class(params, seed=seed, threads=threads).fit(panel, None, TARGET, bins=bins)
 
 
 @pytest.fixture
@@ -113,3 +112,27 @@ def test_the_cost_grows_with_rows_and_features(name, panel):
 def test_the_version_is_explicit_and_the_model_pickles(name, panel):
     assert isinstance(family(name).version, int)
     assert pickle.dumps(fitted(name, panel))
+
+
+def test_binned_data_are_built_once_and_give_the_same_model(name, panel, tmp_path):
+    store, plain = FoldStore(tmp_path / "store"), fitted(name, panel).predict(panel)
+    for _ in range(2):
+        np.testing.assert_array_equal(fitted(name, panel, bins=store).predict(panel), plain)
+    built = list((tmp_path / "store" / "binned").glob("*"))
+    assert len(built) == (0 if name == "xgboost" else 1)
+
+
+def test_a_scout_goes_as_far_with_fewer_trees(name):
+    params = family(name).params_type.model_validate(SMALL[name] | {"n_estimators": 2000})
+    scout = params.scouted(200, 0.25)
+    assert scout.n_estimators == 200
+    assert scout.learning_rate == 1.0  # 2,000 x .1 / 200
+    gentle = params.model_copy(update={"learning_rate": 0.01}).scouted(200, 0.25)
+    assert gentle.learning_rate == pytest.approx(0.1)
+
+
+def test_importance_finds_the_feature_that_matters(name, panel):
+    model = fitted(name, panel)
+    gains = model.gain_importance()
+    assert gains.shape == (len(panel.feature_names),)
+    assert model.feature_names[int(gains.argmax())] == "feature_0"

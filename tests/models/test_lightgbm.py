@@ -17,6 +17,8 @@ PARAMS = LightGBMParams(
     num_leaves=15,
     colsample_bytree=0.5,
     min_data_in_leaf=20,
+    lambda_l2=0.0,
+    path_smooth=0.0,
 )
 TARGET = "target_ender_20"
 
@@ -34,7 +36,7 @@ def fitted(panel):
 def test_the_trees_are_those_of_a_plain_matrix(panel, fitted):
     """Five bins and an Arrow table lose nothing: the features have five values."""
     matrix = np.vstack([panel.features(int(era)) for era in panel.eras]).astype(np.float32)
-    params = fitted._training_params(matrix.size)
+    params = fitted._training_params(threads=1)
     data = lgb.Dataset(matrix, label=panel.target(TARGET), params=params)
     plain = lgb.train(params, data, num_boost_round=PARAMS.n_estimators)
     np.testing.assert_allclose(fitted.predict(panel), plain.predict(matrix), rtol=1e-6)
@@ -42,7 +44,7 @@ def test_the_trees_are_those_of_a_plain_matrix(panel, fitted):
 
 
 def test_the_number_of_threads_changes_nothing(panel, fitted, monkeypatch):
-    monkeypatch.setattr("numerai_kedro.models.lightgbm.CELLS_FOR_THREADS", 0)
+    monkeypatch.setattr("numerai_kedro.models.boosting.CELLS_FOR_THREADS", 0)
     other = LightGBM(PARAMS, seed=1, threads=2).fit(panel, None, TARGET)
     np.testing.assert_array_equal(other.predict(panel), fitted.predict(panel))
 

@@ -18,6 +18,8 @@ PRESET = {
     "num_leaves": 7,
     "colsample_bytree": 0.5,
     "min_data_in_leaf": 5,
+    "lambda_l2": 0.0,
+    "path_smooth": 0.0,
 }
 PARAMS = ModelParams(preset="small", seed=0, presets={"small": PRESET})
 PLAN = {"era_stride": 1, "threads": 1}

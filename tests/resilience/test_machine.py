@@ -3,17 +3,19 @@
 import psutil
 import pytest
 
-from numerai_kedro.resilience import machine
+from numerai_kedro.resilience import cgroups
 from numerai_kedro.resilience.machine import GIB, read_machine
 
 
 @pytest.fixture
 def limits(tmp_path, monkeypatch):
-    """Files that say what a control group may use."""
-    memory, cpu = tmp_path / "memory.max", tmp_path / "cpu.max"
-    monkeypatch.setattr(machine, "CGROUP_LIMITS", (memory, tmp_path / "absent"))
-    monkeypatch.setattr(machine, "CGROUP_CPU", cpu)
-    return memory, cpu
+    """The files of one control group of version 2."""
+    group, own = tmp_path / "cgroup", tmp_path / "own"
+    group.mkdir()
+    own.write_text("0::/\n")
+    monkeypatch.setattr(cgroups, "ROOT", group)
+    monkeypatch.setattr(cgroups, "OF_PROCESS", own)
+    return group / "memory.max", group / "cpu.max"
 
 
 def test_without_limits_the_machine_counts(limits, tmp_path):

@@ -67,18 +67,6 @@ def test_this_machine_can_be_read(tmp_path):
     assert 0 < found.free_memory_gb <= found.memory_gb
 
 
-@pytest.mark.parametrize(("text", "limit_gb"), [("8589934592\n", 8), ("max\n", None)])
-def test_a_containers_limit_counts(tmp_path, monkeypatch, text, limit_gb):
-    path = tmp_path / "memory.max"
-    path.write_text(text)
-    monkeypatch.setattr("numerai_kedro.resilience.machine.CGROUP_LIMITS", (path,))
-    found = read_machine(tmp_path)
-    if limit_gb:
-        assert found.memory_gb == limit_gb
-    else:
-        assert found.memory_gb > 0
-
-
 def test_models_to_come_are_counted_before_they_fill_the_disk():
     large = replace(work(), fit_disk_gb=3.0)
     plan_resources(large, machine(free_disk_gb=60), 1e9)

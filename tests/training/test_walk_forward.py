@@ -27,6 +27,8 @@ PARAMS = {
     "num_leaves": 7,
     "colsample_bytree": 0.5,
     "min_data_in_leaf": 10,
+    "lambda_l2": 0.0,
+    "path_smooth": 0.0,
 }
 
 

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from numerai_kedro.errors import StoreError
 from numerai_kedro.files import atomic_write, digest_bytes, digest_json
+from numerai_kedro.files.checked_file import build_checked, checked_content
 from numerai_kedro.files.trusted_pickle import read_trusted, write_trusted
 
 logger = logging.getLogger(__name__)
@@ -59,6 +60,22 @@ class FoldStore:
             made = fit()
             write_trusted(folder, made)
             return made
+
+    def file(self, key: Key, build: Callable[[Path], None]) -> Path:
+        """Return the file kept under `key`, or have it built at a path and keep it.
+
+        Its digest is checked on the way out: libraries end the whole process on a damaged one.
+        """
+        folder = self._binned / digest_json(key)
+        with _lock_of(folder):
+            kept = checked_content(folder)
+            if kept is None:
+                if folder.exists():
+                    logger.warning("%s: damaged, made again.", folder)
+                return build_checked(folder, build)
+            with suppress(OSError):
+                os.utime(folder)
+            return kept
 
     def value(self, key: Key, compute: Callable[[], Any]) -> Any:
         """Return the small JSON value kept under `key`, or compute and keep it."""
@@ -100,17 +117,19 @@ class FoldStore:
             handle.write(made.tobytes())
         return made
 
-    def model_sizes(self) -> dict[Path, int]:
-        """Bytes of every model, least recently used first."""
-        folders = sorted(self._models.glob("*"), key=lambda folder: folder.stat().st_mtime_ns)
+    def sizes(self) -> dict[Path, int]:
+        """Bytes of every model and binned data set, least recently used first."""
+        folders = [*self._models.glob("*"), *self._binned.glob("*")]
+        folders.sort(key=lambda folder: folder.stat().st_mtime_ns)
         return {folder: _bytes_in(folder) for folder in folders}
 
     def keep_within(self, limit_bytes: float) -> int:
-        """Let models go, least recently used first, until the rest fits; returns bytes freed.
+        """Let models and binned data go, least recently used first, until the rest fits.
 
+        Returns the bytes freed.
         Predictions and values stay: they are small, and a finished fold needs no more than them.
         """
-        sizes = self.model_sizes()
+        sizes = self.sizes()
         left = total = sum(sizes.values())
         for folder, size in sizes.items():
             if left <= limit_bytes:
@@ -122,6 +141,10 @@ class FoldStore:
     @property
     def _models(self) -> Path:
         return self.folder / "models"
+
+    @property
+    def _binned(self) -> Path:
+        return self.folder / "binned"
 
 
 # Threads that ask for one piece at once make it once.

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 # quick and a missing library fails one model, not all.
 FAMILIES = {
     "lightgbm": ("numerai_kedro.models.lightgbm", "LightGBM"),
+    "catboost": ("numerai_kedro.models.catboost", "CatBoost"),
+    "xgboost": ("numerai_kedro.models.xgboost", "XGBoost"),
 }
 
 

@@ -1,15 +1,23 @@
-"""LightGBM on int8 columns that stay memory-mapped until they are binned."""
+"""LightGBM on int8 columns that stay memory-mapped until they are binned, once for all fits."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from numerai_kedro.models.boosting import (
+    GIB,
+    N_VALUES,
+    STEPS_A_REPORT,
+    BoostingParams,
+    threads_for,
+)
 from numerai_kedro.strict import Block
-from numerai_kedro.training.protocol import Cost, FitProgress, no_progress
+from numerai_kedro.training.protocol import Bins, Cost, FitProgress, no_progress
 
 if TYPE_CHECKING:
     import lightgbm
@@ -18,32 +26,32 @@ if TYPE_CHECKING:
 
 # Five feature values need five bins and few rows to find them: the default sample of 200,000 rows
 # would hold 8 bytes a cell, most of the peak. Bundling and sparse storage are for sparse data.
+# Without the pre-filter one data set serves every `min_data_in_leaf`.
 DATASET_PARAMS = {
-    "max_bin": 5,
+    "max_bin": N_VALUES,
     "min_data_in_bin": 1,
     "bin_construct_sample_cnt": 5_000,
     "enable_bundle": False,
     "is_enable_sparse": False,
     "feature_pre_filter": False,
+    "verbosity": -1,
 }
 PREDICT_ROWS = 100_000  # rows predicted at a time: 8 bytes a cell inside LightGBM
-TREES_A_REPORT = 20
-# Threads meet after every split of every tree. For fewer cells than this the meetings cost more
-# than they save: 13,600 x 40 with 2 threads on 2 busy cores took 25 s, with one 2.
-CELLS_FOR_THREADS = 3_000_000
 LEAF_BYTES = 104  # of a leaf and its split in the text form
-GIB = 2**30
 
 
-class LightGBMParams(Block):
+class LightGBMParams(BoostingParams):
     """LightGBM's own names; values and what they do stand in parameters_gbm.yml."""
 
-    n_estimators: int = Field(gt=0)
-    learning_rate: float = Field(gt=0, le=1)
-    max_depth: int = Field(gt=0)
     num_leaves: int = Field(gt=1)
-    colsample_bytree: float = Field(gt=0, le=1)
     min_data_in_leaf: int = Field(gt=0)
+    lambda_l2: float = Field(ge=0)
+    path_smooth: float = Field(ge=0)
+
+    def scouted(self, n_trees: int, row_share: float) -> Self:
+        """See `BoostingParams.scouted`; a leaf keeps its share of the rows."""
+        rows = max(1, round(self.min_data_in_leaf * row_share))
+        return super().scouted(n_trees, row_share).model_copy(update={"min_data_in_leaf": rows})
 
 
 class LightGBM:
@@ -52,10 +60,13 @@ class LightGBM:
     version: ClassVar[int] = 1
     params_type: ClassVar[type[Block]] = LightGBMParams
 
-    def __init__(self, params: LightGBMParams, *, seed: int, threads: int) -> None:
+    def __init__(
+        self, params: LightGBMParams, *, seed: int, threads: int, device: str = "cpu"
+    ) -> None:
         self.params = params
         self.seed = seed
         self.threads = threads
+        self.device = device
         self.feature_names: list[str] = []
         self._booster: lightgbm.Booster | None = None
 
@@ -65,26 +76,25 @@ class LightGBM:
         valid: EraPanel | None,
         target: str,
         progress: FitProgress = no_progress,
+        bins: Bins | None = None,
     ) -> Self:
         """Fit a fixed number of trees; rows without a target get weight 0, which copies nothing."""
         import lightgbm as lgb
 
-        params = self._training_params(train.n_rows * len(train.feature_names))
         label = train.target(target)
         known = ~np.isnan(label)
-        data = lgb.Dataset(
-            train.arrow(),
-            label=np.where(known, label, np.float32(0)),
-            weight=None if known.all() else known.astype(np.float32),
-            params=params,
-        )
+        data = _binned(train, bins)
+        data.set_label(np.where(known, label, np.float32(0)))
+        if not known.all():
+            data.set_weight(known.astype(np.float32))
         self.feature_names = list(train.feature_names)
         n_trees = self.params.n_estimators
 
         def report(step: Any) -> None:
-            if step.iteration % TREES_A_REPORT == 0:
+            if step.iteration % STEPS_A_REPORT == 0:
                 progress(step.iteration, n_trees)
 
+        params = self._training_params(threads_for(train, self.threads))
         self._booster = lgb.train(params, data, num_boost_round=n_trees, callbacks=[report])
         self._booster.free_dataset()
         return self
@@ -103,19 +113,30 @@ class LightGBM:
         """Trees of the fitted model."""
         return int(self._fitted().num_trees())
 
+    def gain_importance(self) -> npt.NDArray[np.float64]:
+        """Gain of each of `feature_names`, all trees together."""
+        return np.asarray(self._fitted().feature_importance("gain"), dtype=np.float64)
+
     @classmethod
     def cost(cls, params: LightGBMParams, n_rows: int, n_features: int) -> Cost:
         """Bins at 1.02 bytes a cell (measured), the bin sample, and 28 bytes of gradients a row.
 
-        On disk, 104 bytes a leaf (measured: 2,000 trees of 31 leaves take 6.4 MB).
+        On disk, 104 bytes a leaf (measured: 2,000 trees of 31 leaves take 6.4 MB), and bins of
+        half a byte.
         """
+        cells = n_rows * n_features
         sample = DATASET_PARAMS["bin_construct_sample_cnt"] * n_features * 8
-        memory = 1.02 * n_rows * n_features + sample + 28 * n_rows + 0.2 * GIB
-        work = n_rows * n_features * params.colsample_bytree * params.n_estimators
+        memory = 1.02 * cells + sample + 28 * n_rows + 0.2 * GIB
+        work = cells * params.colsample_bytree * params.n_estimators
         disk = LEAF_BYTES * params.n_estimators * min(params.num_leaves, 2**params.max_depth)
-        return Cost(memory_gb=memory / GIB, work=float(work), disk_gb=disk / GIB)
+        return Cost(memory / GIB, float(work), disk / GIB, 0.5 * cells / GIB)
 
-    def _training_params(self, n_cells: int) -> dict[str, Any]:
+    @classmethod
+    def has_gpu(cls) -> bool:
+        """The wheels of PyPI have no CUDA; a build of your own is used with ``device: cuda``."""
+        return False
+
+    def _training_params(self, threads: int) -> dict[str, Any]:
         return {
             **DATASET_PARAMS,
             **self.params.model_dump(exclude={"n_estimators"}),
@@ -123,8 +144,8 @@ class LightGBM:
             "seed": self.seed,
             "deterministic": True,  # the same seed gives the same trees, whatever the thread count
             "force_col_wise": True,
-            "num_threads": self.threads if n_cells > CELLS_FOR_THREADS else 1,
-            "verbosity": -1,
+            "num_threads": threads,
+            "device_type": self.device,
         }
 
     def _fitted(self) -> lightgbm.Booster:
@@ -147,6 +168,22 @@ class LightGBM:
         self.params = LightGBMParams(**state["params"])
         self.seed = state["seed"]
         self.threads = state["threads"]
+        self.device = "cpu"
         self.feature_names = state["feature_names"]
         # LightGBM aborts the whole process on a truncated text: the caller has checked its digest.
         self._booster = lgb.Booster(model_str=state["booster"])
+
+
+def _binned(train: EraPanel, bins: Bins | None) -> lightgbm.Dataset:
+    """The rows as LightGBM holds them, from the SSD where they have been binned before."""
+    import lightgbm as lgb
+
+    def build(path: Path) -> None:
+        lgb.Dataset(train.arrow(), params=DATASET_PARAMS).construct().save_binary(path)
+
+    if bins is None:
+        return lgb.Dataset(train.arrow(), params=DATASET_PARAMS).construct()
+    key = {"library": f"lightgbm {lgb.__version__}", "params": DATASET_PARAMS}
+    # Without a target: one file serves every target and every weight.
+    path = bins.file(key | {"rows": train.digest()}, build)
+    return lgb.Dataset(path, params=DATASET_PARAMS).construct()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,13 +12,9 @@ from typing import Any
 
 import psutil
 
+from numerai_kedro.resilience import cgroups
+
 GIB = 2**30
-# Containers: the limit of the group counts, not the host's memory. Version 2, then version 1.
-CGROUP_LIMITS = (
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-)
-CGROUP_CPU = Path("/sys/fs/cgroup/cpu.max")
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ class Machine:
 def read_machine(data_folder: str | os.PathLike[str]) -> Machine:
     """Read this machine's totals and what is free now."""
     memory = psutil.virtual_memory()
-    total = min([memory.total, *_cgroup_memory()])
+    total = min(memory.total, cgroups.memory_limit() or memory.total)
     folder = Path(data_folder)
     used = sum(f.stat().st_size for f in folder.glob("0[12]_*/**/*") if f.is_file())
     downloaded = {f.name: f.stat().st_size for f in folder.glob("01_raw/*") if f.is_file()}
@@ -60,7 +57,7 @@ def read_machine(data_folder: str | os.PathLike[str]) -> Machine:
         folder = folder.parent
     return Machine(
         memory_gb=total / GIB,
-        cores=_cores(),
+        cores=cgroups.cores(),
         free_memory_gb=min(memory.available, total) / GIB,
         free_disk_gb=shutil.disk_usage(folder).free / GIB,
         used_disk_gb=used / GIB,
@@ -68,22 +65,11 @@ def read_machine(data_folder: str | os.PathLike[str]) -> Machine:
     )
 
 
-def _cgroup_memory() -> list[int]:
-    limits = []
-    for path in CGROUP_LIMITS:
-        try:
-            text = path.read_text().strip()
-        except OSError:
-            continue
-        if text.isdigit():  # "max" is no limit
-            limits.append(int(text))
-    return limits
-
-
-def _cores() -> int:
-    allowed = len(os.sched_getaffinity(0))
+def gpu_memory_gb() -> float:
+    """Video memory of the first NVIDIA GPU in GiB, as its driver says; 0 without one."""
+    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
     try:
-        quota, period = CGROUP_CPU.read_text().split()
-    except (OSError, ValueError):
-        return allowed
-    return allowed if quota == "max" else max(1, min(allowed, int(quota) // int(period)))
+        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        return float(found.stdout.splitlines()[0]) / 1024
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return 0.0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -13,11 +14,18 @@ from numerai_kedro.panel import EraPanel
 from numerai_kedro.strict import Block
 
 # Gets steps done and steps in all, of one fit; a step is a tree or an epoch.
-FitProgress = Callable[[int, int], None]
+FitProgress = Callable[[float, float], None]
 
 
-def no_progress(done: int, total: int) -> None:
+def no_progress(done: float, total: float) -> None:
     """Say nothing."""
+
+
+class Bins(Protocol):
+    """Where binned data sets are kept between fits."""
+
+    def file(self, key: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
+        """Return the file kept under `key`, or have it built at a path and keep it."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +37,24 @@ class Cost:
     memory_gb
         Unshared memory at its peak, in GiB.
     work
-        Rows x features x steps: the resource plan turns it into seconds by its probe.
+        In units of `training.probe`, which turns it into seconds: cells x trees of LightGBM.
     disk_gb
         What the fitted model takes in the fold store, in GiB.
+    bins_gb
+        What its binned data set takes there.
     """
 
     memory_gb: float
     work: float
     disk_gb: float
+    bins_gb: float = 0.0
+
+
+class Params(Protocol):
+    """Parameters of a family."""
+
+    def scouted(self, n_trees: int, row_share: float) -> Self:
+        """The same experiment, cheaper: at most `n_trees` steps on a share of the rows."""
 
 
 @runtime_checkable
@@ -52,7 +70,7 @@ class Model(Protocol):
     params: Any
     seed: int
 
-    def __init__(self, params: Any, *, seed: int, threads: int) -> None: ...
+    def __init__(self, params: Any, *, seed: int, threads: int, device: str = "cpu") -> None: ...
 
     def fit(
         self,
@@ -60,8 +78,17 @@ class Model(Protocol):
         valid: EraPanel | None,
         target: str,
         progress: FitProgress = no_progress,
+        bins: Bins | None = None,
     ) -> Self:
-        """Learn `target` from the panel; `valid`, where given, decides when to stop."""
+        """Learn `target` from the panel.
+
+        Parameters
+        ----------
+        valid
+            Decides when to stop, where given.
+        bins
+            Where binned data are found again, so that many fits on the same rows bin them once.
+        """
 
     def predict(self, panel: EraPanel) -> npt.NDArray[np.float32]:
         """Predict every row, float32[n_rows]; only ranks inside an era will count."""
@@ -73,3 +100,7 @@ class Model(Protocol):
     @classmethod
     def cost(cls, params: Any, n_rows: int, n_features: int) -> Cost:
         """Predict what a fit of this size needs."""
+
+    @classmethod
+    def has_gpu(cls) -> bool:
+        """Whether the installed library can fit on a GPU that is there."""

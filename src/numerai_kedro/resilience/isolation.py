@@ -1,0 +1,210 @@
+"""Long fits in a child process: its memory really comes back, and its death is an event.
+
+The child is spawned, never forked: a forked child of a process that has used OpenMP hangs. It does
+one task after another, says how far it is, hands its log lines up, and ends with its parent.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection, wait
+from typing import Any, Protocol, Self
+
+from numerai_kedro.errors import ProcessDied
+from numerai_kedro.resilience import cgroups
+from numerai_kedro.resilience.memory import MemoryWatch
+
+SAMPLE_S = 0.2
+END_S = 10.0
+# Gets steps done and steps in all.
+Progress = Callable[[float, float], None]
+
+
+class Executor(Protocol):
+    """Where a task runs: here, or in a child."""
+
+    def run(
+        self, task: Callable[..., Any], *arguments: Any, progress: Progress, planned_gb: float
+    ) -> Any:
+        """Do ``task(*arguments, progress)`` and return what it returns."""
+
+
+class Inline:
+    """Runs tasks in this process."""
+
+    def run(
+        self,
+        task: Callable[..., Any],
+        *arguments: Any,
+        progress: Progress,
+        planned_gb: float,
+    ) -> Any:
+        """Do the task here."""
+        return task(*arguments, progress)
+
+
+class Worker:
+    """Runs tasks in one child process, started with the first of them.
+
+    Parameters
+    ----------
+    name
+        Of the model, for the lines that are said.
+    isolate_gb
+        Tasks that are predicted to need less run here: a process takes seconds to start.
+
+    Attributes
+    ----------
+    watches
+        Readings of memory, one of each task that ran in the child.
+    """
+
+    def __init__(self, name: str, isolate_gb: float = 0.0) -> None:
+        self.name = name
+        self.isolate_gb = isolate_gb
+        self.watches: list[MemoryWatch] = []
+        self._process: Any = None
+        self._pipe: Connection | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def run(
+        self,
+        task: Callable[..., Any],
+        *arguments: Any,
+        progress: Progress,
+        planned_gb: float,
+    ) -> Any:
+        """Do ``task(*arguments, progress)`` in the child and return what it returns.
+
+        Parameters
+        ----------
+        task, *arguments
+            A function of a module, and what can be pickled.
+        progress
+            Called here with what the task tells its own.
+        planned_gb
+            What the task should need, in GiB.
+
+        Raises
+        ------
+        ProcessDied
+            The child was ended by a signal; says which, and whether memory was the reason.
+        Exception
+            What the task raised, with the child's traceback as a note.
+        """
+        if planned_gb < self.isolate_gb:
+            return task(*arguments, progress)
+        pipe = self._started()
+        watch = MemoryWatch(self.name, planned_gb)
+        self.watches.append(watch)
+        watch.sample(os.getpid())
+        kills = cgroups.oom_kills()
+        try:
+            pipe.send((task, arguments))
+            while True:
+                while not pipe.poll(SAMPLE_S):
+                    watch.sample(self._process.pid, os.getpid())
+                kind, content = pipe.recv()
+                if kind == "progress":
+                    progress(*content)
+                elif kind == "log":
+                    logging.getLogger(content[0]).log(*content[1:])
+                elif kind == "raised":
+                    error, trace = content
+                    error.add_note(f"In the child process:\n{trace}")
+                    raise error
+                else:
+                    return content
+        except (EOFError, ConnectionResetError, BrokenPipeError):
+            raise self._death(watch, cgroups.oom_kills() > kills) from None
+        finally:
+            watch.sample(os.getpid(), *([self._process.pid] if self._process else []))
+
+    def close(self) -> None:
+        """End the child; what it has finished is on disk."""
+        if self._process is None:
+            return
+        if self._pipe is not None:
+            self._pipe.close()
+        self._process.join(END_S)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+        self._process = self._pipe = None
+
+    def _started(self) -> Connection:
+        if self._pipe is None or not self._process.is_alive():
+            self.close()
+            context = multiprocessing.get_context("spawn")
+            self._pipe, theirs = context.Pipe()
+            self._process = context.Process(
+                target=_serve, args=(theirs,), name=f"{self.name} fits", daemon=True
+            )
+            self._process.start()
+            theirs.close()
+        assert self._pipe is not None
+        return self._pipe
+
+    def _death(self, watch: MemoryWatch, kernel_killed: bool) -> ProcessDied:
+        self._process.join(END_S)
+        code = self._process.exitcode
+        self.close()
+        return ProcessDied(self.name, code, watch.peak_gb, watch.least_left_gb, kernel_killed)
+
+
+def _serve(pipe: Connection) -> None:
+    """Do tasks until the parent closes the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends this
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    logging.basicConfig(level=logging.INFO, handlers=[_ToParent(pipe)], force=True)
+
+    def progress(done: float, total: float) -> None:
+        pipe.send(("progress", (done, total)))
+
+    while True:
+        try:
+            task, arguments = pipe.recv()
+        except EOFError:
+            return
+        try:
+            answer: tuple[str, Any] = ("made", task(*arguments, progress))
+        except Exception as error:  # noqa: BLE001 - the border: whatever it is goes up
+            answer = ("raised", (_portable(error), traceback.format_exc()))
+        pipe.send(answer)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def _portable(error: Exception) -> Exception:
+    """The error itself where it survives the way up, else its name and text."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # noqa: BLE001 - any library's exception may refuse, in any way
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+class _ToParent(logging.Handler):
+    def __init__(self, pipe: Connection) -> None:
+        super().__init__()
+        self._pipe = pipe
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._pipe.send(("log", (record.name, record.levelno, record.getMessage())))
