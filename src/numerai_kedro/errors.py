@@ -156,14 +156,15 @@ class Failed:
     symptom
         One sentence for the user.
     kind
-        ``"not run"`` where the entry was never made.
+        ``"not run"`` where the entry was never made; ``"off"`` where the user wants it so, which
+        is no reason to try again.
     remedies
         What was tried before giving up, in order.
     """
 
     stage: str
     symptom: str
-    kind: Literal["error", "not run", "postponed", "resource"] = "error"
+    kind: Literal["error", "not run", "off", "postponed", "resource"] = "error"
     remedies: tuple[str, ...] = field(default=())
 
     def as_json(self) -> dict[str, object]:

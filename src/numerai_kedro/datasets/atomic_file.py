@@ -79,6 +79,14 @@ class JSONDataset(AtomicFileDataset[Any]):
         return JSONPreview(json.dumps(self.load()))
 
 
+class ReadingsDataset(JSONDataset):
+    """JSON of what was measured or postponed: outside every fingerprint."""
+
+    def contents(self) -> dict[str, Path | str]:
+        """Constant: other readings make nothing stale."""
+        return {"": "readings"}
+
+
 class ParquetDataset(AtomicFileDataset[pd.DataFrame]):
     """A pandas frame; pages carry checksums, which find every flipped bit."""
 

@@ -50,7 +50,8 @@ class OutcomeDataset(AbstractDataset[Any, Any]):
     def save(self, data: Any) -> None:
         """Keep the value, or the reason; the last one saved counts."""
         if isinstance(data, Failed):
-            logger.warning("%s: %s", self._name, data.symptom)
+            level = logging.INFO if data.kind in ("off", "postponed") else logging.WARNING
+            logger.log(level, "%s: %s", self._name, data.symptom)
             with atomic_write(self._reason_path) as handle:
                 handle.write(json.dumps(data.as_json(), indent=1).encode())
             return
@@ -84,7 +85,10 @@ class OutcomeDataset(AbstractDataset[Any, Any]):
 
     def unfinished(self) -> str | None:
         """Why what is kept here should be tried again; None where it is a value."""
-        return "ended without a value last time" if self._reason_path.exists() else None
+        if not self._reason_path.exists():
+            return None
+        off = json.loads(self._reason_path.read_text(encoding="utf-8"))["kind"] == "off"
+        return None if off else "ended without a value last time"
 
     def _exists(self) -> bool:
         return self._reason_path.exists() or self._dataset.exists()

@@ -11,6 +11,7 @@ from numerai_kedro.files.trusted_pickle import MANIFEST, read_trusted, write_tru
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.incremental.content import parts_at
 from numerai_kedro.resilience.machine import Machine, read_machine
+from numerai_kedro.training.tuning.store import StudyStore
 
 
 class FoldStoreDataset(AbstractDataset[None, FoldStore]):
@@ -31,6 +32,32 @@ class FoldStoreDataset(AbstractDataset[None, FoldStore]):
     def contents(self) -> dict[str, Path | str]:
         """Constant: filling the store makes nothing stale."""
         return {"": "fold store"}
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._path)}
+
+
+class StudyStoreDataset(AbstractDataset[None, StudyStore]):
+    """Studies of tuning, and what was decided from them; append-only."""
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._path = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> StudyStore:
+        """Open the store; it need not exist."""
+        return StudyStore(self._path)
+
+    def save(self, data: None) -> None:
+        """Refuse: the store is filled through `StudyStore`."""
+        raise DatasetError("the study store is filled by the nodes that open it")
+
+    def contents(self) -> dict[str, Path | str]:
+        """Constant: filling the store makes nothing stale."""
+        return {"": "study store"}
 
     def _exists(self) -> bool:
         return True

@@ -102,20 +102,36 @@ class FoldStore:
         self, key: Key, predict: Callable[[], npt.NDArray[np.float32]]
     ) -> npt.NDArray[np.float32]:
         """Return the predictions kept under `key`, or compute and keep them."""
-        path = self.folder / "predictions" / f"{digest_json(key)}.f32"
-        if path.exists():
-            # The digest leads the file: neither a torn nor a flipped one is taken for finished.
-            content = path.read_bytes()
-            if content[:DIGEST_DIGITS].decode("ascii", "replace") == digest_bytes(
-                memoryview(content)[DIGEST_DIGITS:]
-            ):
-                return np.frombuffer(content, np.float32, offset=DIGEST_DIGITS)
-            logger.warning("%s: damaged, computed again.", path)
+        kept = self.find_predictions(key)
+        if kept is not None:
+            return kept
         made = np.ascontiguousarray(predict(), dtype=np.float32)
-        with atomic_write(path) as handle:
+        with atomic_write(self._predictions_path(key)) as handle:
             handle.write(digest_bytes(made.tobytes()).encode())
             handle.write(made.tobytes())
         return made
+
+    def find_predictions(self, key: Key) -> npt.NDArray[np.float32] | None:
+        """Return the predictions kept under `key`; None where there are none, or damaged ones."""
+        path = self._predictions_path(key)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        # The digest leads the file: neither a torn nor a flipped one is taken for finished.
+        if content[:DIGEST_DIGITS].decode("ascii", "replace") == digest_bytes(
+            memoryview(content)[DIGEST_DIGITS:]
+        ):
+            return np.frombuffer(content, np.float32, offset=DIGEST_DIGITS)
+        logger.warning("%s: damaged, computed again.", path)
+        return None
+
+    def has_model(self, key: Key) -> bool:
+        """Whether a model is kept under `key`; it may still turn out to be damaged."""
+        return (self._models / digest_json(key)).exists()
+
+    def _predictions_path(self, key: Key) -> Path:
+        return self.folder / "predictions" / f"{digest_json(key)}.f32"
 
     def sizes(self) -> dict[Path, int]:
         """Bytes of every model and binned data set, least recently used first."""

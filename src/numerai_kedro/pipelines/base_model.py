@@ -1,8 +1,7 @@
 """One model, from its parameters to live predictions; instantiated once for each model.
 
-    params ─► tune ─► best_params ─┬─► walk_forward ─► oof_predictions, fold_iterations
-    history_panel, folds ──────────┤
-                                   └─► fit ─► model
+    history_panel, folds ─► tune ─► best_params ─┬─► walk_forward ─► oof_predictions, recovery
+                                                 └─► fit ─► model
     model, live_panel ─► predict_live ─► live_predictions
     all of these ─► outcome
 
@@ -20,107 +19,234 @@ from typing import Any
 import pandas as pd
 from kedro.pipeline import Node, Pipeline
 
-from numerai_kedro.errors import Failed, NumeraiKedroError
+from numerai_kedro.errors import Failed
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.models import family
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.walk_forward import Fold
-from numerai_kedro.pipelines.parameters import ModelParams
+from numerai_kedro.pipelines.parameters import ModelParams, ResourceParams
 from numerai_kedro.progress import steps_bar
-from numerai_kedro.training.walk_forward import Recipe, fit_live, predictions_frame, walk_forward
+from numerai_kedro.resilience.isolation import Worker
+from numerai_kedro.resilience.remedies import failed_fit, until_it_fits
+from numerai_kedro.tournament.schema import benchmark_of, overlap_eras
+from numerai_kedro.training.recipe import Recipe
+from numerai_kedro.training.tuning.decide import in_force, params_in_force
+from numerai_kedro.training.tuning.decide import tune as tune_family
+from numerai_kedro.training.tuning.ground import Ground, Search, TuningParams
+from numerai_kedro.training.tuning.store import StudyStore
+from numerai_kedro.training.walk_forward import fit_live, predictions_frame, walk_forward
 
 logger = logging.getLogger(__name__)
 
-SHARED_INPUTS = {"history_panel", "live_panel", "folds", "resource_plan", "fold_store"}
+SHARED_INPUTS = {
+    "history_panel",
+    "live_panel",
+    "folds",
+    "resource_plan",
+    "run_schedule",
+    "fold_store",
+    "study_store",
+    "benchmark_predictions",
+    "score_weights",
+}
+SHARED_PARAMETERS = {"params:resources", "params:tuning"}
+POSTPONED = "postponed to a later run: time_budget_hours (parameters_resources.yml)"
 
 
 def create_model_pipeline(name: str) -> Pipeline:
     """Instantiate the template as namespace `name`, with the parameters ``params:{name}``."""
-    shared = ["history_panel", "folds", "resource_plan", "fold_store", "params:model"]
-    outputs = ["best_params", "oof_predictions", "model", "live_predictions"]
+    shared = [
+        "history_panel",
+        "folds",
+        "resource_plan",
+        "run_schedule",
+        "fold_store",
+        "params:model",
+        "params:resources",
+    ]
     template = [
-        Node(_named(tune, name), ["folds", "params:model"], "best_params", name="tune"),
+        Node(
+            _named(tune, name),
+            [*shared, "study_store", "benchmark_predictions", "score_weights", "params:tuning"],
+            ["best_params", "trials", "tuning_predictions", "tuning_readings"],
+            name="tune",
+        ),
         Node(
             _named(predict_out_of_fold, name),
             [*shared, "best_params"],
-            ["oof_predictions", "fold_iterations"],
+            ["oof_predictions", "fold_iterations", "recovery", "fold_readings"],
             name="walk_forward",
         ),
-        Node(_named(fit, name), [*shared, "best_params"], "model", name="fit"),
+        Node(
+            _named(fit, name),
+            [*shared, "best_params", "recovery"],
+            ["model", "fit_report", "fit_readings"],
+            name="fit",
+        ),
         Node(
             _named(predict_live, name),
-            ["model", "live_panel", "params:model"],
+            ["model", "live_panel", "params:model", "best_params"],
             "live_predictions",
             name="predict_live",
         ),
-        Node(outcome, [*outputs, "fold_iterations"], "outcome", name="outcome"),
+        Node(
+            outcome,
+            [
+                "best_params",
+                "trials",
+                "oof_predictions",
+                "fold_iterations",
+                "recovery",
+                "model",
+                "fit_report",
+                "live_predictions",
+            ],
+            "outcome",
+            name="outcome",
+        ),
     ]
     return Pipeline(
         template,
         namespace=name,
         inputs=SHARED_INPUTS,
-        parameters={"params:model": f"params:{name}"},
+        parameters={"params:model": f"params:{name}"} | {name: name for name in SHARED_PARAMETERS},
         tags=["model"],
     )
 
 
-def tune(folds: dict[str, Any], params: ModelParams, name: str) -> list[dict[str, Any]]:
-    """Return the preset, in force from the first fold on."""
-    chosen = params.chosen(family(name).params_type, name)
-    first_fold = folds["judged"][0]["name"]
-    return [{"first_fold": first_fold, "preset": params.preset, "params": chosen.model_dump()}]
+def tune(
+    history: EraPanel,
+    folds: dict[str, Any],
+    plan: dict[str, Any],
+    schedule: dict[str, Any],
+    fold_store: FoldStore,
+    params: ModelParams,
+    resources: ResourceParams,
+    study_store: StudyStore,
+    benchmarks: pd.DataFrame,
+    weights: dict[str, float],
+    tuning: TuningParams,
+    name: str,
+) -> tuple[Any, Any, Any, Any]:
+    """Choose parameters on the tuning stretch; those in force stay unless the gain is sure."""
+    off = _not_now(name, plan, schedule, "fits", "tune")
+    if off is not None:
+        return off, off, off, {}
+    recipe = _asked(name, folds, plan, params)
+    search = Search(
+        recipe,
+        params.all_presets(recipe.family.params_type, name),
+        params.space,
+        params.trials(folds["size"]),
+    )
+    ground = Ground(
+        history.select(features=folds["features"]),
+        folds,
+        benchmark_of(benchmarks, folds["paid_target"]),
+        (weights["corr"], weights["mmc"]),
+        overlap_eras(folds["paid_target"]),
+    )
+    asked = _asked_as_json(recipe, params)
+    postponed = _not_now(name, plan, schedule, "trials", "tune")
+    if postponed is not None:
+        decisions = in_force(search, ground, tuning, study_store)
+        return {"asked": asked, "decisions": decisions}, postponed, postponed, {}
+    with Worker(name, resources.isolate_gb) as worker, steps_bar(f"{name}: trials") as bar:
+        try:
+            decisions, trials, predictions = tune_family(
+                search, ground, tuning, fold_store, study_store, worker, bar
+            )
+        except Exception as error:  # noqa: BLE001 - what is no outcome is raised again
+            failed = failed_fit("tune", error)
+            decisions = in_force(search, ground, tuning, study_store)
+            return {"asked": asked, "decisions": decisions}, failed, failed, {}
+        readings = [watch.as_json() for watch in worker.watches]
+    return {"asked": asked, "decisions": decisions}, trials, predictions, {"memory": readings}
 
 
 def predict_out_of_fold(
     history: EraPanel,
     folds: dict[str, Any],
     plan: dict[str, Any],
+    schedule: dict[str, Any],
     store: FoldStore,
     params: ModelParams,
-    best_params: list[dict[str, Any]],
+    resources: ResourceParams,
+    best_params: Any,
     name: str,
-) -> tuple[pd.DataFrame | Failed, dict[str, int] | Failed]:
+) -> tuple[Any, Any, Any, Any]:
     """Predict every judged era by a fit that ends `purge` eras before it."""
-    try:
-        recipe = _recipe(name, folds, plan, params, best_params)
-        panel = history.select(features=folds["features"])
-        windows = [Fold(f["name"], tuple(f["train"]), tuple(f["test"])) for f in folds["judged"]]
-        with steps_bar(f"{name}: folds") as bar:
-            return walk_forward(panel, windows, recipe, store, folds["purge_eras"], progress=bar)
-    except Exception as error:  # noqa: BLE001 - what is no outcome is raised again
-        failed = _failed("walk_forward", error)
-        return failed, failed
+    off = _not_now(name, plan, schedule, "fits", "walk_forward")
+    if off is not None:
+        return off, off, off, {}
+    panel = history.select(features=folds["features"])
+    windows = [Fold(f["name"], tuple(f["train"]), tuple(f["test"])) for f in folds["judged"]]
+    asked = _asked(name, folds, plan, params)
+    recipes = [_tuned(asked, best_params, window.test[0]) for window in windows]
+
+    with Worker(name, resources.isolate_gb) as worker, steps_bar(f"{name}: folds") as bar:
+
+        def attempt(stride: int) -> tuple[pd.DataFrame, dict[str, int]]:
+            lighter = [recipe.with_stride(stride) for recipe in recipes]
+            return walk_forward(
+                panel, windows, lighter, store, folds["purge_eras"], progress=bar, executor=worker
+            )
+
+        made = until_it_fits("walk_forward", name, asked.era_stride, attempt)
+        readings = [watch.as_json() for watch in worker.watches]
+    if isinstance(made, Failed):
+        return made, made, made, {"memory": readings}
+    predictions, iterations = made.value
+    recovery = {"era_stride": made.era_stride, "remedies": list(made.remedies)}
+    return predictions, iterations, recovery, {"memory": readings}
 
 
 def fit(
     history: EraPanel,
     folds: dict[str, Any],
     plan: dict[str, Any],
+    schedule: dict[str, Any],
     store: FoldStore,
     params: ModelParams,
-    best_params: list[dict[str, Any]],
+    resources: ResourceParams,
+    best_params: Any,
+    recovery: Any,
     name: str,
-) -> Any:
-    """Fit the model that predicts live, on all eras up to the newest point of the refit grid."""
-    try:
-        recipe = _recipe(name, folds, plan, params, best_params)
-        panel = history.select(features=folds["features"])
-        with steps_bar(f"{name}: live fit") as bar:
-            return fit_live(panel, tuple(folds["live_fit"]), recipe, store, progress=bar)
-    except Exception as error:  # noqa: BLE001 - what is no outcome is raised again
-        return _failed("fit", error)
+) -> tuple[Any, Any, Any]:
+    """Fit the model that predicts live, on all eras up to the newest point of the refit grid.
+
+    The report says why a refit failed, where one did: the model before it then stays in force.
+    """
+    if isinstance(recovery, Failed):
+        return recovery, {"failed": recovery.symptom, "remedies": []}, {}
+    panel = history.select(features=folds["features"])
+    eras = tuple(folds["live_fit"])
+    grid_era = eras[1] + folds["purge_eras"] + 1
+    recipe = _tuned(_asked(name, folds, plan, params), best_params, grid_era)
+    with Worker(name, resources.isolate_gb) as worker, steps_bar(f"{name}: live fit") as bar:
+
+        def attempt(stride: int) -> list[Any]:
+            return fit_live(panel, eras, recipe.with_stride(stride), store, bar, worker)
+
+        made = until_it_fits("fit", name, recovery["era_stride"], attempt)
+        readings = {"memory": [watch.as_json() for watch in worker.watches]}
+    if isinstance(made, Failed):
+        return made, {"failed": made.symptom, "remedies": list(made.remedies)}, readings
+    return made.value, {"failed": None, "remedies": list(made.remedies)}, readings
 
 
 def predict_live(
-    model: Any, live: EraPanel, params: ModelParams, name: str
+    model: Any, live: EraPanel, params: ModelParams, best_params: Any, name: str
 ) -> pd.DataFrame | Failed:
     """Predict the live stocks, by the newest fit that there is."""
     if isinstance(model, Failed):
         return model
-    if not isinstance(model, family(name)):
+    model_class = family(name)
+    if not (isinstance(model, list) and all(isinstance(one, model_class) for one in model)):
         return Failed("predict_live", f"{name}.model holds a {type(model).__name__}")
-    asked = params.chosen(family(name).params_type, name)
-    if (model.params, model.seed) != (asked, params.seed):
+    asked = params.chosen(model_class.params_type, name)
+    known = {} if isinstance(best_params, Failed) else best_params["asked"]
+    if (known.get("params"), known.get("seed")) != (asked.model_dump(mode="json"), params.seed):
         logger.warning(
             "%s: predicts by a fit with other parameters than those in force; kedro run "
             "--pipeline=prepare fits it again",
@@ -129,56 +255,76 @@ def predict_live(
     return predictions_frame(model, live)
 
 
-def outcome(best_params: Any, oof: Any, model: Any, live: Any, iterations: Any) -> dict[str, Any]:
+def outcome(
+    best_params: Any,
+    trials: Any,
+    oof: Any,
+    iterations: Any,
+    recovery: Any,
+    model: Any,
+    fit_report: Any,
+    live: Any,
+) -> dict[str, Any]:
     """Say what became of the model."""
     stages = (best_params, oof, model, live, iterations)
     failed = next((stage for stage in stages if isinstance(stage, Failed)), None)
     if failed is not None:
         return {"status": "failed", **failed.as_json()}
+    newest = best_params["decisions"][-1]
     return {
         "status": "finished",
-        "preset": best_params[-1]["preset"],
-        "params": best_params[-1]["params"],
+        "source": newest["source"],
+        "params": newest["params"],
+        "tuning": trials.symptom if isinstance(trials, Failed) else newest.get("verdict"),
+        "n_trials": 0 if isinstance(trials, Failed) else len(trials),
+        "remedies": [*recovery["remedies"], *fit_report["remedies"]],
+        "refit_failed": fit_report["failed"],
         "oof_rows": len(oof),
         "oof_eras": int(oof["era"].nunique()),
         "live_rows": len(live),
-        "iterations": {**iterations, "live": model.n_iterations},
+        "iterations": {**iterations, "live": sum(one.n_iterations for one in model)},
     }
 
 
-# What a library raises when a fit does not fit: a bug of ours is none of these, and stays a crash.
-_FIT_ERRORS = (MemoryError, ImportError, NumeraiKedroError)
-# Libraries name an error of their own where C++ had no memory.
-OUT_OF_MEMORY = ("bad_alloc", "out of memory", "Cannot allocate")
+def _not_now(
+    name: str, plan: dict[str, Any], schedule: dict[str, Any], what: str, stage: str
+) -> Failed | None:
+    """Why a model's fits or trials are not made in this run; None where they are."""
+    reason = plan["models"][name].get("reason")
+    if reason is not None:
+        return Failed(
+            stage, reason, kind="off" if reason.startswith("switched off") else "resource"
+        )
+    if f"{name} {what}" in schedule["postponed"]:
+        return Failed(stage, POSTPONED, kind="postponed")
+    return None
 
 
-def _failed(stage: str, error: Exception) -> Failed:
-    """The outcome of a fit that did not fit; whatever else it is, is a bug and goes on up."""
-    text = str(error) or type(error).__name__
-    if isinstance(error, _FIT_ERRORS):
-        return Failed(stage, text)
-    if any(words in text for words in OUT_OF_MEMORY):
-        return Failed(stage, f"no memory left ({text})", kind="resource")
-    raise error
-
-
-def _recipe(
-    name: str,
-    folds: dict[str, Any],
-    plan: dict[str, Any],
-    params: ModelParams,
-    best_params: list[dict[str, Any]],
-) -> Recipe:
-    model_class = family(name)
+def _asked(name: str, folds: dict[str, Any], plan: dict[str, Any], params: ModelParams) -> Recipe:
+    """The recipe of the preset that the user chose, as the plan lets it run."""
+    decided, model_class = plan["models"][name], family(name)
     return Recipe(
         name=name,
         family=model_class,
-        params=model_class.params_type.model_validate(best_params[-1]["params"]),
-        target=folds["target"],
-        era_stride=plan["era_stride"],
+        params=params.chosen(model_class.params_type, name),
+        targets=(folds["target"], *params.more_targets),
+        era_stride=decided["era_stride"],
+        n_offsets=decided["n_offsets"],
         seed=params.seed,
         threads=plan["threads"],
+        device=decided["device"],
     )
+
+
+def _asked_as_json(recipe: Recipe, params: ModelParams) -> dict[str, Any]:
+    chosen = recipe.params.model_dump(mode="json")
+    return {"preset": params.preset, "params": chosen, "seed": params.seed}
+
+
+def _tuned(asked: Recipe, best_params: Any, era: int) -> Recipe:
+    """The recipe that serves folds from `era` on."""
+    decision = params_in_force(best_params["decisions"], era)
+    return asked.with_params(asked.family.params_type.model_validate(decision["params"]))
 
 
 def _named(function: Callable[..., Any], name: str) -> Callable[..., Any]:

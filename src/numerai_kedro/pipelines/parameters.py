@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from numerai_kedro.errors import ConfigurationError
 from numerai_kedro.strict import Block, BlockType, Strict, read_block
+from numerai_kedro.training.tuning.space import Range
 
 
 class Stretches(Strict):
@@ -46,11 +47,30 @@ class IngestionParams(Block):
         return self
 
 
-class ModelParams(Block):
-    """One model: where its parameters come from, and its seed."""
+# Finished trials of a family where `n_trials` says auto, by the size of the data.
+AUTO_TRIALS = {"tiny": 2, "demo": 8}
+FULL_TRIALS = 60
 
+
+class ResourceParams(Block):
+    """How much of the machine and of the day a run may take."""
+
+    time_budget_hours: float | None = Field(default=None, gt=0)
+    isolate_gb: float = Field(ge=0)
+
+
+class ModelParams(Block):
+    """One model: whether it runs, what it learns from, where its parameters come from."""
+
+    enabled: bool
     preset: str
     seed: int = Field(ge=0)
+    device: Literal["auto", "cpu", "cuda"]
+    era_stride: int = Field(gt=0)
+    n_offsets: int = Field(gt=0)
+    more_targets: tuple[str, ...]
+    n_trials: Literal["auto"] | int
+    space: dict[str, Range]
     presets: dict[str, dict[str, float | int | str]]
 
     @model_validator(mode="after")
@@ -63,7 +83,16 @@ class ModelParams(Block):
 
     def chosen(self, kind: type[BlockType], name: str) -> BlockType:
         """Parameters of the preset that is in force, typed as model `name` types them."""
-        return read_block(kind, f"{name}.presets.{self.preset}", self.presets[self.preset])
+        return self.all_presets(kind, name)[self.preset]
+
+    def all_presets(self, kind: type[BlockType], name: str) -> dict[str, BlockType]:
+        """Every preset, the one in force first."""
+        names = [self.preset, *(other for other in self.presets if other != self.preset)]
+        return {one: read_block(kind, f"{name}.presets.{one}", self.presets[one]) for one in names}
+
+    def trials(self, size: str) -> int:
+        """Finished trials that end a study of this model."""
+        return AUTO_TRIALS.get(size, FULL_TRIALS) if self.n_trials == "auto" else self.n_trials
 
 
 class SubmissionParams(Block):

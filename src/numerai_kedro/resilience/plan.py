@@ -6,7 +6,8 @@ free now may only refuse.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from numerai_kedro.errors import ResourceError
@@ -19,127 +20,35 @@ RESERVE_MEMORY_GB = 1.0
 RESERVE_DISK_GB = 1.0
 # Bytes of one row beside its features: id, 41 float32 targets.
 ROW_BYTES = 200
-STRIDES = (1, 2, 3, 4)  # fitting on fewer than every fourth era is another experiment, not a cut
+LARGEST_STRIDE = 4  # fitting on fewer than every fourth era is another experiment, not a cut
 
 
 @dataclass(frozen=True)
-class Work:
-    """What is to be done, in counts.
+class Sampling:
+    """Which eras a fit learns from.
 
     Parameters
     ----------
-    download_bytes
-        Of all files.
-    missing_bytes
-        Of those that are not on disk yet.
-    n_rows
-        Of history, every era.
-    n_features
-        Columns that the panel keeps.
-    n_fits
-        Fits that are not in the fold store yet.
-    fit_work
-        Rows x features x trees of the largest fit, from the family's `cost`.
-    fit_memory_gb, fit_disk_gb
-        Its memory, and what its model takes in the fold store.
+    era_stride
+        Every n-th era.
+    n_offsets
+        How many of the possible offsets are fitted, one after another, and averaged.
+    cut
+        What was cut and why; None where it is as asked.
     """
 
-    download_bytes: int
-    missing_bytes: int
-    n_rows: int
-    n_features: int
-    n_fits: int
-    fit_work: float
-    fit_memory_gb: float
-    fit_disk_gb: float
-
-
-@dataclass(frozen=True)
-class Step:
-    """One line of the plan: GiB, and seconds."""
-
-    name: str
-    memory_gb: float
-    disk_gb: float
-    download_gb: float
-    seconds: float
-
-
-@dataclass(frozen=True)
-class ResourcePlan:
-    """Decisions (they enter keys where they are used) and predictions (they are only shown)."""
-
-    threads: int
     era_stride: int
-    steps: tuple[Step, ...]
-    cuts: tuple[str, ...]
-
-    def decisions(self) -> dict[str, Any]:
-        """What a fit depends on."""
-        return {"threads": self.threads, "era_stride": self.era_stride, "cuts": list(self.cuts)}
-
-    def predictions(self) -> list[dict[str, Any]]:
-        """What each step will take."""
-        return [asdict(step) for step in self.steps]
+    n_offsets: int
+    cut: str | None = None
 
 
-def plan_resources(work: Work, machine: Machine, work_per_second: float) -> ResourcePlan:
-    """Fit the work to the machine, or refuse it.
+def sampling_of(name: str, memory_gb: float, asked: Sampling, machine: Machine) -> Sampling:
+    """Fit one model into the machine's memory: fewer eras a fit, and as many fits as they need.
 
     Parameters
     ----------
-    work : Work
-        Counts and predicted costs.
-    machine : Machine
-        Totals decide; free disk may refuse.
-    work_per_second
-        Rows x features x trees a second, from `probe`.
-
-    Raises
-    ------
-    ResourceError
-        Not enough disk, or not enough memory even for every fourth era; says need and have.
-    """
-    panel_gb = work.n_rows * (work.n_features + ROW_BYTES) / GIB
-    download_gb = work.download_bytes / GIB
-    models_gb = work.n_fits * work.fit_disk_gb
-    _refuse_disk(download_gb, panel_gb, models_gb, machine)
-    stride = era_stride(work.fit_memory_gb, machine)
-    share = 1 / stride
-    fit_seconds = work.fit_work * share / work_per_second
-    missing_gb = work.missing_bytes / GIB
-    # 150 million cells a second and core is what bench_ingestion shows on a slow machine.
-    panel_seconds = work.n_rows * work.n_features / 150e6 if work.missing_bytes else 0.0
-    fit_memory_gb = BASE_MEMORY_GB + work.fit_memory_gb * share
-    steps = (
-        Step("download", 0.2, download_gb, missing_gb, work.missing_bytes / 20e6),
-        Step("panel", 1.0, panel_gb, 0.0, panel_seconds),
-        Step("fits", fit_memory_gb, models_gb, 0.0, fit_seconds * work.n_fits),
-    )
-    cuts: tuple[str, ...] = ()
-    if stride > 1:
-        cuts = (
-            f"fits learn from every {_ordinal(stride)} era: all of them need "
-            f"{BASE_MEMORY_GB + work.fit_memory_gb:.1f} GB, this machine has "
-            f"{machine.memory_gb:.1f} GB",
-        )
-    return ResourcePlan(machine.cores, stride, steps, cuts)
-
-
-def _refuse_disk(download_gb: float, panel_gb: float, models_gb: float, machine: Machine) -> None:
-    there = max(0.0, download_gb + panel_gb - machine.used_disk_gb)
-    need = there + models_gb + RESERVE_DISK_GB
-    if need > machine.free_disk_gb:
-        raise ResourceError(
-            f"not enough disk: {download_gb:.1f} GB of downloads, {panel_gb:.1f} GB of panel and "
-            f"{models_gb:.1f} GB of models need {need:.1f} GB with the reserve, "
-            f"{machine.free_disk_gb:.1f} GB are free; free some (kedro tournament clean), or "
-            "choose a smaller feature_set (parameters_ingestion.yml)."
-        )
-
-
-def era_stride(fit_memory_gb: float, machine: Machine) -> int:
-    """Every how many eras a fit learns from, so that it fits into the machine's memory.
+    memory_gb
+        Of a fit on every era of history.
 
     Raises
     ------
@@ -147,16 +56,158 @@ def era_stride(fit_memory_gb: float, machine: Machine) -> int:
         Not even every fourth era fits; says need and have.
     """
     budget = machine.memory_gb - BASE_MEMORY_GB - RESERVE_MEMORY_GB
-    for stride in STRIDES:
-        if fit_memory_gb / stride <= budget:
-            return stride
+    strides = range(asked.era_stride, max(asked.era_stride, LARGEST_STRIDE) + 1)
+    for stride in strides:
+        if memory_gb / stride > budget:
+            continue
+        if stride == asked.era_stride:
+            return asked
+        offsets = stride if asked.n_offsets == asked.era_stride else asked.n_offsets
+        fits = f"{offsets} fits, averaged, each" if offsets > 1 else "a fit"
+        cut = (
+            f"{name}: {fits} on every {_ordinal(stride)}era: every {_ordinal(asked.era_stride)}"
+            f"era needs {BASE_MEMORY_GB + memory_gb / asked.era_stride:.1f} GB, this machine has "
+            f"{machine.memory_gb:.1f} GB"
+        )
+        return Sampling(stride, offsets, cut)
     raise ResourceError(
-        f"not enough memory: a fit on every {_ordinal(STRIDES[-1])} era still needs "
-        f"{fit_memory_gb / STRIDES[-1]:.1f} GB, {max(budget, 0):.1f} GB of "
+        f"{name}: not enough memory: a fit on every {_ordinal(strides[-1])}era still needs "
+        f"{memory_gb / strides[-1]:.1f} GB, {max(budget, 0):.1f} GB of "
         f"{machine.memory_gb:.1f} GB are for fits; choose a smaller feature_set "
         "(parameters_ingestion.yml)."
     )
 
 
+@dataclass(frozen=True)
+class Step:
+    """One line of the plan: GiB, and seconds.
+
+    Parameters
+    ----------
+    name
+        ``download``, ``panel``, or a model and what it does: ``lightgbm fits``.
+    """
+
+    name: str
+    memory_gb: float = 0.0
+    disk_gb: float = 0.0
+    download_gb: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Data:
+    """What is brought in, in counts.
+
+    Parameters
+    ----------
+    download_bytes, missing_bytes
+        Of all files, and of those that are not on disk yet.
+    n_rows, n_features
+        Of history, every era, and the columns that the panel keeps.
+    """
+
+    download_bytes: int
+    missing_bytes: int
+    n_rows: int
+    n_features: int
+
+    def steps(self) -> tuple[Step, Step]:
+        """Download and panel."""
+        panel_gb = self.n_rows * (self.n_features + ROW_BYTES) / GIB
+        # 150 million cells a second and core is what bench_ingestion shows on a slow machine.
+        seconds = self.n_rows * self.n_features / 150e6 if self.missing_bytes else 0.0
+        missing_gb = self.missing_bytes / GIB
+        return (
+            Step("download", 0.2, self.download_bytes / GIB, missing_gb, self.missing_bytes / 20e6),
+            Step("panel", 1.0, panel_gb, 0.0, seconds),
+        )
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What runs now and what waits for a later run.
+
+    Parameters
+    ----------
+    runs, postponed
+        Names of steps, in order of worth.
+    """
+
+    runs: tuple[str, ...]
+    postponed: tuple[str, ...]
+    budget_hours: float | None = None
+    seconds: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """A form for the catalog."""
+        return asdict(self) | {"runs": list(self.runs), "postponed": list(self.postponed)}
+
+
+def schedule_steps(steps: Sequence[Step], budget_hours: float | None) -> Schedule:
+    """Take steps in order for as long as the budget lasts.
+
+    The first step of a model always runs: a week without any model ends in no submission.
+
+    Parameters
+    ----------
+    steps
+        What is to be done beside bringing the data in, in order of worth.
+    budget_hours
+        For all of them; None has no end.
+    """
+    runs: list[str] = []
+    postponed: list[str] = []
+    spent = 0.0
+    for step in steps:
+        over = budget_hours is not None and spent + step.seconds > 3600 * budget_hours
+        if over and runs and step.seconds > 0:
+            postponed.append(step.name)
+            continue
+        runs.append(step.name)
+        spent += step.seconds
+    return Schedule(tuple(runs), tuple(postponed), budget_hours, spent)
+
+
+@dataclass(frozen=True)
+class ResourcePlan:
+    """Decisions (they enter keys where they are used) and predictions (they are only shown)."""
+
+    threads: int
+    models: dict[str, dict[str, Any]]
+    steps: tuple[Step, ...]
+    cuts: tuple[str, ...] = field(default=())
+
+    def decisions(self) -> dict[str, Any]:
+        """What a fit depends on."""
+        return {"threads": self.threads, "models": self.models, "cuts": list(self.cuts)}
+
+    def predictions(self) -> list[dict[str, Any]]:
+        """What each step will take."""
+        return [asdict(step) for step in self.steps]
+
+
+def check_disk(steps: Sequence[Step], machine: Machine, cache_limit_gb: float) -> None:
+    """Refuse what does not fit on the disk.
+
+    Raises
+    ------
+    ResourceError
+        Says need and have.
+    """
+    download, panel, *fits = steps
+    models_gb = min(sum(step.disk_gb for step in fits), cache_limit_gb)
+    there = max(0.0, download.disk_gb + panel.disk_gb - machine.used_disk_gb)
+    need = there + models_gb + RESERVE_DISK_GB
+    if need > machine.free_disk_gb:
+        raise ResourceError(
+            f"not enough disk: {download.disk_gb:.1f} GB of downloads, {panel.disk_gb:.1f} GB of "
+            f"panel and {models_gb:.1f} GB of models need {need:.1f} GB with the reserve, "
+            f"{machine.free_disk_gb:.1f} GB are free; free some (kedro tournament clean), or "
+            "choose a smaller feature_set (parameters_ingestion.yml)."
+        )
+
+
 def _ordinal(stride: int) -> str:
-    return {2: "second", 3: "third", 4: "fourth"}.get(stride, str(stride))
+    """Goes before ``era``: nothing for every era."""
+    return {1: "", 2: "second ", 3: "third ", 4: "fourth "}.get(stride, f"{stride}th ")

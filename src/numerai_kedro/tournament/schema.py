@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
 from pydantic import BaseModel, Field, ValidationError
 
 from numerai_kedro.errors import ConfigurationError, SchemaError
@@ -109,3 +110,21 @@ class FeatureMetadata(BaseModel):
                 f'target "{name}" is not in features.json; there are: '
                 f"{', '.join(sorted(self.targets))} (parameters_ingestion.yml)."
             )
+
+
+def benchmark_of(benchmarks: pd.DataFrame, target: str) -> pd.Series:
+    """The benchmark model that was trained for a target: ``v53_lgbm_ender60`` for the 60 days.
+
+    Raises
+    ------
+    SchemaError
+        There is none, or more than one; names those there are.
+    """
+    ending = "_lgbm_" + target.removeprefix("target_").replace("_", "")
+    names = [str(name) for name in benchmarks.columns if str(name).endswith(ending)]
+    if len(names) != 1:
+        raise SchemaError(
+            f'validation_benchmark_models.parquet: not one column ends in "{ending}"; it has '
+            f"{', '.join(map(str, benchmarks.columns))} (paid_target in parameters_ingestion.yml)."
+        )
+    return benchmarks[names[0]]

@@ -7,184 +7,142 @@ the predicted eras. So a new era adds one prediction, and no refit.
 
 from __future__ import annotations
 
-import functools
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import BaseModel
 
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.walk_forward import Fold
+from numerai_kedro.resilience.isolation import Executor, Inline
+from numerai_kedro.statistics.blending import blend
 from numerai_kedro.training.protocol import FitProgress, Model
+from numerai_kedro.training.recipe import Fit, Recipe
 
 logger = logging.getLogger(__name__)
 
 # Gets folds done, with the part of the one that is being fitted, and folds in all.
-Progress = Callable[[float, int], None]
+Progress = Callable[[float, float], None]
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """All that decides a fit beside its eras.
-
-    Parameters
-    ----------
-    family
-        A class that follows `training.protocol.Model`.
-    params
-        The family's parameters.
-    target
-        Such as ``"target_ender_60"``; never the alias ``"target"``.
-    era_stride
-        Fit on every n-th training era, counted back from the newest: the resource plan's cut.
-    seed, threads
-        `threads` is no part of the key: it changes the time, and with deterministic histograms
-        not the result.
-    """
-
-    name: str
-    family: type[Model]
-    params: BaseModel
-    target: str
-    era_stride: int
-    seed: int
-    threads: int
-
-    def key(self, train: EraPanel) -> dict[str, Any]:
-        """What a fit of this recipe is made of."""
-        return self._made_of() | {"train": train.digest(targets=(self.target,))}
-
-    def plan_key(self, eras: tuple[int, int], features: Sequence[str]) -> dict[str, Any]:
-        """Under which a fit is known to be made before its data is there: by numbers and names."""
-        place = {"eras": list(eras), "stride": self.era_stride, "features": list(features)}
-        return {"fitted": self._made_of() | place}
-
-    def _made_of(self) -> dict[str, Any]:
-        return {
-            "family": self.family.__name__,
-            "version": self.family.version,
-            "params": self.params.model_dump(mode="json"),
-            "seed": self.seed,
-            "target": self.target,
-        }
-
-    def training_panel(self, history: EraPanel, eras: tuple[int, int]) -> EraPanel:
-        """Rows to learn from: resolved eras of the range, thinned by the stride."""
-        first, last = eras
-        resolved = history.resolved_eras(self.target)
-        inside = resolved[(resolved >= first) & (resolved <= last)]
-        return history.select(eras=inside[::-1][:: self.era_stride][::-1])
-
-
-class StoredFit:
-    """A fit that is made, or read, only when something asks for more than the store keeps of it.
-
-    Attributes
-    ----------
-    train : EraPanel
-        What it learns from.
-    origin
-        Where it came from, for the log.
-    """
-
-    def __init__(
-        self,
-        recipe: Recipe,
-        history: EraPanel,
-        eras: tuple[int, int],
-        store: FoldStore,
-        progress: FitProgress,
-    ) -> None:
-        self._recipe, self._eras, self._store, self._progress = recipe, eras, store, progress
-        self.train = recipe.training_panel(history, eras)
-        self._key = recipe.key(self.train)
-        self.origin = "from the fold store"
-
-    @functools.cached_property
-    def model(self) -> Model:
-        """The fitted model."""
-        model = self._store.model(self._key, self._fit)
-        self._store.value(self._recipe.plan_key(self._eras, self.train.feature_names), lambda: True)
-        return model
-
-    @property
-    def n_iterations(self) -> int:
-        """Trees or epochs."""
-        return int(self._store.value(self._key, lambda: self.model.n_iterations))
-
-    def predict_eras(self, test: EraPanel) -> npt.NDArray[np.float32]:
-        """Era by era, so that one more resolved era predicts one era, not the fold again."""
-        predictions = []
-        for era in test.eras:
-            panel = test.select(eras=[era])
-            key = {"fit": self._key, "features": panel.digest()}
-            predictions.append(
-                self._store.predictions(key, lambda panel=panel: self.model.predict(panel))
-            )
-        return np.concatenate(predictions)
-
-    def _fit(self) -> Model:
-        self.origin = "fitted"
-        recipe = self._recipe
-        model = recipe.family(recipe.params, seed=recipe.seed, threads=recipe.threads)
-        return model.fit(self.train, None, recipe.target, self._progress)
+def no_progress(done: float, total: float) -> None:
+    """Say nothing."""
 
 
 def walk_forward(
     history: EraPanel,
     folds: Sequence[Fold],
-    recipe: Recipe,
+    recipes: Sequence[Recipe],
     store: FoldStore,
     purge_eras: int,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = no_progress,
+    executor: Executor | None = None,
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Predict every fold's test eras by a model that knows nothing of them.
 
     Parameters
     ----------
     history : EraPanel
-        Eras with features; only `recipe.target` is read of the targets, and only of training eras.
+        Eras with features; only the recipes' targets are read of the targets, and only of training
+        eras.
     folds
         In time order; each is checked against `purge_eras` again before it is fitted.
+    recipes
+        One a fold: tuning may change the parameters from a fold on.
     store : FoldStore
         Where finished fits and predictions are found again.
+    executor
+        Where fits run; by default here.
 
     Returns
     -------
     pandas.DataFrame, dict
         Columns ``id``, ``era``, ``prediction`` (float32), rows as in the panel; and the number of
-        iterations of each fold's model.
+        iterations of each fold's models together.
 
     Raises
     ------
     LeakError
         A fold's training eras come closer to its test eras than the purge allows.
+    ProcessDied
+        The child process of a fit was ended from outside.
     """
     pieces, iterations = [], {}
-    for number, fold in enumerate(folds):
+    for number, (fold, recipe) in enumerate(zip(folds, recipes, strict=True)):
         fold.check_purge(purge_eras)
         progress(number, len(folds))
-        fit = StoredFit(recipe, history, fold.train, store, _within(progress, number, len(folds)))
         test = history.select(eras=np.arange(fold.test[0], fold.test[1] + 1))
-        pieces.append(_frame(test, fit.predict_eras(test)))
-        iterations[fold.name] = fit.n_iterations
+        fits = recipe.fits(history, fold.train)
+        # Era by era, so that one more resolved era predicts one era, not the fold again.
+        eras = [test.select(eras=[era]) for era in test.eras]
+        within = part_of(progress, number, len(folds))
+        predictions, made = predict_by_fits(fits, eras, store, executor or Inline(), within)
+        _note_for_the_plan(recipe, fold.train, fits, store)
+        pieces.append(frame_of(test, predictions))
+        iterations[fold.name] = sum(fit.n_iterations(store) or 0 for fit in fits)
         logger.info(
-            "%s, fold %s: eras %04d-%04d from %d eras up to %04d, %s",
+            "%s, fold %s: eras %04d-%04d from %s up to %04d, %s",
             recipe.name,
             fold.name,
             *fold.test,
-            len(fit.train.eras),
+            _learned_from(fits),
             fold.train[1],
-            fit.origin,
+            "fitted" if made else "from the fold store",
         )
     progress(len(folds), len(folds))
     return pd.concat(pieces, ignore_index=True), iterations
+
+
+def predict_by_fits(
+    fits: Sequence[Fit],
+    pieces: Sequence[EraPanel],
+    store: FoldStore,
+    executor: Executor,
+    progress: FitProgress = no_progress,
+) -> tuple[npt.NDArray[np.float32], bool]:
+    """Predict pieces of a panel by all fits of a recipe, averaged; what is kept is not made again.
+
+    Returns
+    -------
+    float32[n_rows], bool
+        One fit's predictions as they are; several blended era by era. And whether any was made now.
+    """
+    columns, made = [], False
+    for number, fit in enumerate(fits):
+        kept = fit.stored_predictions(pieces, store)
+        if kept is None:
+            made = True
+            step = part_of(progress, number, len(fits))
+            planned_gb = fit.planned_gb
+            executor.run(_fit_and_predict, fit, pieces, store, progress=step, planned_gb=planned_gb)
+            kept = fit.stored_predictions(pieces, store)
+            assert kept is not None, "predictions that were just made are gone"
+        columns.append(kept)
+    return average(columns, pieces), made
+
+
+def average(
+    columns: Sequence[npt.NDArray[np.float32]], pieces: Sequence[EraPanel]
+) -> npt.NDArray[np.float32]:
+    """Bring several fits to one column, era by era; a single one stays as it is."""
+    if len(columns) == 1:
+        return columns[0]
+    sizes = np.concatenate([np.diff(piece.era_starts) for piece in pieces])
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    table = np.column_stack(columns).astype(np.float64)
+    return blend(table, np.ones(len(columns)), starts).astype(np.float32)
+
+
+def _fit_and_predict(
+    fit: Fit, pieces: Sequence[EraPanel], store: FoldStore, progress: FitProgress
+) -> None:
+    """Fit, and keep the predictions; runs where the executor puts it."""
+    model = fit.model(store, progress)
+    for piece in pieces:
+        store.predictions(fit.prediction_key(piece), lambda piece=piece: model.predict(piece))
 
 
 def fit_live(
@@ -192,32 +150,42 @@ def fit_live(
     eras: tuple[int, int],
     recipe: Recipe,
     store: FoldStore,
-    progress: Progress = lambda done, total: None,
-) -> Model:
-    """Fit the model that predicts live, exactly as a fold that begins at the same grid era."""
-    fit = StoredFit(recipe, history, eras, store, _within(progress, 0, 1))
-    model = fit.model
+    progress: Progress = no_progress,
+    executor: Executor | None = None,
+) -> list[Model]:
+    """Fit the models that predict live, exactly as a fold that begins at the same grid era."""
+    fits = recipe.fits(history, eras)
+    made = False
+    for number, fit in enumerate(fits):
+        if not store.has_model(fit.key):
+            made = True
+            step = part_of(progress, number, len(fits))
+            (executor or Inline()).run(
+                _fit_only, fit, store, progress=step, planned_gb=fit.planned_gb
+            )
+    models = [fit.model(store, no_progress) for fit in fits]
+    _note_for_the_plan(recipe, eras, fits, store)
     logger.info(
-        "%s, live fit: %d eras up to %04d, %s",
+        "%s, live fit: %s up to %04d, %s",
         recipe.name,
-        len(fit.train.eras),
+        _learned_from(fits),
         eras[1],
-        fit.origin,
+        "fitted" if made else "from the fold store",
     )
-    return model
+    return models
 
 
-def predictions_frame(model: Model, panel: EraPanel) -> pd.DataFrame:
-    """Predict a panel; columns ``id``, ``era``, ``prediction``."""
-    return _frame(panel, model.predict(panel))
+def _fit_only(fit: Fit, store: FoldStore, progress: FitProgress) -> None:
+    fit.model(store, progress)
 
 
-def _within(progress: Progress, folds_done: int, n_folds: int) -> FitProgress:
-    """Turn the steps of one fit into parts of a fold."""
-    return lambda done, total: progress(folds_done + done / total, n_folds)
+def predictions_frame(models: Sequence[Model], panel: EraPanel) -> pd.DataFrame:
+    """Predict a panel by all models of a recipe; columns ``id``, ``era``, ``prediction``."""
+    return frame_of(panel, average([model.predict(panel) for model in models], [panel]))
 
 
-def _frame(panel: EraPanel, predictions: np.ndarray) -> pd.DataFrame:
+def frame_of(panel: EraPanel, predictions: npt.NDArray[np.float32]) -> pd.DataFrame:
+    """Columns ``id``, ``era``, ``prediction``, rows as in the panel."""
     return pd.DataFrame(
         {
             "id": np.asarray(panel.ids(), dtype=object),
@@ -225,3 +193,22 @@ def _frame(panel: EraPanel, predictions: np.ndarray) -> pd.DataFrame:
             "prediction": predictions.astype(np.float32),
         }
     )
+
+
+def part_of(progress: Progress, parts_done: int, n_parts: int) -> FitProgress:
+    """Turn the steps of one part into steps of the whole."""
+    return lambda done, total: progress(parts_done + done / total, n_parts)
+
+
+def _note_for_the_plan(
+    recipe: Recipe, eras: tuple[int, int], fits: Sequence[Fit], store: FoldStore
+) -> None:
+    """Let the next plan know that these fits are made, before it has any data."""
+    for key in recipe.plan_keys(eras, fits[0].train.feature_names):
+        store.value(key, lambda: True)
+
+
+def _learned_from(fits: Sequence[Fit]) -> str:
+    if len(fits) == 1:
+        return f"{len(fits[0].train.eras)} eras"
+    return f"{len(fits)} fits of about {len(fits[0].train.eras)} eras"

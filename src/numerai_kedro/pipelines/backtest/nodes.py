@@ -16,7 +16,7 @@ from numerai_kedro.statistics.backtest import interval_json, score_columns, summ
 from numerai_kedro.statistics.gate import GateDecision
 from numerai_kedro.statistics.gate_checks import GateParams, backtest_checks, live_checks
 from numerai_kedro.statistics.intervals import mean_interval
-from numerai_kedro.tournament.schema import overlap_eras
+from numerai_kedro.tournament.schema import benchmark_of, overlap_eras
 from numerai_kedro.tournament.submission import csv_of_ranks
 
 logger = logging.getLogger(__name__)
@@ -72,24 +72,6 @@ def _live_predictions(entry: str, frame: pd.DataFrame, live_panel: EraPanel) -> 
             "kedro run --pipeline=gbm and --pipeline=ensemble again, or the weekly pipeline."
         )
     return frame["prediction"].to_numpy(dtype=np.float64)
-
-
-def benchmark_of(benchmarks: pd.DataFrame, target: str) -> pd.Series:
-    """The benchmark model that was trained for a target: ``v53_lgbm_ender60`` for the 60 days.
-
-    Raises
-    ------
-    SchemaError
-        There is none, or more than one; names those there are.
-    """
-    ending = "_lgbm_" + target.removeprefix("target_").replace("_", "")
-    names = [str(name) for name in benchmarks.columns if str(name).endswith(ending)]
-    if len(names) != 1:
-        raise SchemaError(
-            f'validation_benchmark_models.parquet: not one column ends in "{ending}"; it has '
-            f"{', '.join(map(str, benchmarks.columns))} (paid_target in parameters_ingestion.yml)."
-        )
-    return benchmarks[names[0]]
 
 
 def score_reference(panel: EraPanel, benchmark: pd.Series, *given: Any) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from kedro.pipeline import Pipeline
 
 from numerai_kedro.pipelines.base_model import create_model_pipeline
 
-MODELS = ("lightgbm",)
+MODELS = ("lightgbm", "catboost", "xgboost")
 
 
 def create_pipeline() -> Pipeline:

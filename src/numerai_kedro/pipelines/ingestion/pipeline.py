@@ -12,6 +12,7 @@ from kedro.pipeline import Node, Pipeline
 
 from numerai_kedro.pipelines.gbm.pipeline import MODELS
 from numerai_kedro.pipelines.ingestion import nodes
+from numerai_kedro.pipelines.ingestion.planning import plan
 
 FILES = {
     "raw_train": "train.parquet",
@@ -52,18 +53,27 @@ def create_pipeline() -> Pipeline:
                 tags=["always"],
             ),
             Node(
-                nodes.plan,
+                plan,
                 {
                     "tournament": "tournament",
                     "feature_metadata": "feature_metadata",
                     "machine": "machine",
                     "fold_store": "fold_store",
                     "params": "params:ingestion",
+                    "resources": "params:resources",
+                    "tuning": "params:tuning",
+                    "incremental": "params:incremental",
                     **{model: f"params:{model}" for model in MODELS},
                 },
-                ["resource_plan", "resource_readings"],
+                ["resource_plan", "resource_readings", "run_schedule"],
                 name="plan_resources",
                 tags=["always"],
+            ),
+            Node(
+                nodes.name_weights,
+                ["round_info", "params:tuning"],
+                "score_weights",
+                name="name_weights",
             ),
             *downloads,
             Node(

@@ -1,0 +1,35 @@
+"""Append-only journals, one record a line: what a kill leaves half-written is cut off."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+BLOCK_BYTES = 1 << 16
+
+
+def cut_torn_tail(path: str | os.PathLike[str]) -> int:
+    """Cut a journal back to its last whole line; returns how many bytes went.
+
+    A reader of lines never recovers from half a record: the next one is glued to it. The caller
+    holds whatever lock keeps writers out.
+    """
+    path = Path(path)
+    if not path.exists():
+        return 0
+    with path.open("r+b") as journal:
+        size = end = journal.seek(0, os.SEEK_END)
+        keep = 0
+        while end > 0:
+            begin = max(0, end - BLOCK_BYTES)
+            journal.seek(begin)
+            newline = journal.read(end - begin).rfind(b"\n")
+            if newline >= 0:
+                keep = begin + newline + 1
+                break
+            end = begin
+        if keep < size:
+            journal.truncate(keep)
+            journal.flush()
+            os.fsync(journal.fileno())
+    return size - keep

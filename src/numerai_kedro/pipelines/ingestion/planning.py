@@ -1,0 +1,315 @@
+"""Fit the week's work to the machine and the day, from the files' footers, before any download."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from numerai_kedro.errors import ResourceError
+from numerai_kedro.files.remote_reader import RemoteReader
+from numerai_kedro.incremental import FoldStore
+from numerai_kedro.incremental.runner import IncrementalParams
+from numerai_kedro.models import family
+from numerai_kedro.panel.walk_forward import Fold, live_fit_eras, walk_forward_folds
+from numerai_kedro.pipelines.parameters import IngestionParams, ModelParams, ResourceParams
+from numerai_kedro.resilience.machine import Machine
+from numerai_kedro.resilience.plan import (
+    BASE_MEMORY_GB,
+    Data,
+    ResourcePlan,
+    Sampling,
+    Step,
+    check_disk,
+    sampling_of,
+    schedule_steps,
+)
+from numerai_kedro.tournament.client import Client
+from numerai_kedro.tournament.round_info import minutes, too_late_for
+from numerai_kedro.tournament.schema import FeatureMetadata, overlap_eras, parse_era
+from numerai_kedro.training import Cost, Model
+from numerai_kedro.training.probe import lightgbm_work_per_second
+from numerai_kedro.training.recipe import Recipe
+from numerai_kedro.training.tuning.ground import TuningParams, plan_key, scout_of
+
+logger = logging.getLogger(__name__)
+
+FILES = ("train.parquet", "validation.parquet")
+SWITCHED_OFF = "switched off (enabled: false in parameters_gbm.yml)"
+FITS, TRIALS = "{} fits", "{} trials"
+
+
+def plan(
+    tournament: Client,
+    feature_metadata: dict[str, Any],
+    machine: Machine,
+    fold_store: FoldStore,
+    params: IngestionParams,
+    resources: ResourceParams,
+    tuning: TuningParams,
+    incremental: IncrementalParams,
+    **models: Any,
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Decide how much each model may hold, predict each step, and what waits for a later run."""
+    metadata = FeatureMetadata.read(feature_metadata)
+    metadata.check_target(params.target)
+    metadata.check_target(params.paid_target)
+    history = _History.read(tournament, machine, metadata, params)
+    planned = [
+        _plan_model(
+            name, ModelParams.model_validate(raw), history, machine, params, tuning, fold_store
+        )
+        for name, raw in models.items()
+    ]
+    # Without anything to come there is nothing to time: the probe takes seconds itself.
+    to_come = any(one.fit_work + one.trial_work for one in planned)
+    speed = lightgbm_work_per_second(machine.cores) if to_come else math.inf
+    fits = [one.fits(speed) for one in planned if not one.reason]
+    # A preset of each model first, then tuning: a submission needs the former.
+    steps = [*fits, *(one.trials(speed) for one in planned if not one.reason)]
+    schedule = schedule_steps(steps, resources.time_budget_hours)
+    made = ResourcePlan(
+        threads=machine.cores,
+        models={one.name: one.decisions() for one in planned},
+        steps=(*history.data.steps(), *steps),
+        cuts=tuple(one.sampling.cut for one in planned if one.sampling.cut),
+    )
+    check_disk(made.steps, machine, incremental.cache_limit_gb)
+    _say(made, schedule.postponed, resources)
+    now = sum(step.seconds for step in made.steps if step.name not in schedule.postponed)
+    hurry = too_late_for(tournament.newest_round(), now)
+    if hurry is not None:
+        logger.warning("plan: %s", hurry)
+    readings = {"machine": machine.readings(), "steps": made.predictions()}
+    return made.decisions(), readings, schedule.as_json()
+
+
+def _say(made: ResourcePlan, postponed: tuple[str, ...], resources: ResourceParams) -> None:
+    for step in made.steps:
+        logger.info(
+            "plan: %-15s  memory %5.1f GB  disk %5.1f GB  download %5.1f GB  about %s%s",
+            step.name,
+            step.memory_gb,
+            step.disk_gb,
+            step.download_gb,
+            minutes(step.seconds),
+            " (postponed)" if step.name in postponed else "",
+        )
+    for cut in made.cuts:
+        logger.warning("plan: cut: %s", cut)
+    for decided in made.models.values():
+        if "reason" in decided and decided["reason"] != SWITCHED_OFF:
+            logger.warning("plan: %s", decided["reason"])
+    if postponed:
+        logger.warning(
+            "plan: %s wait for a later run: time_budget_hours is %g (parameters_resources.yml)",
+            ", ".join(postponed),
+            resources.time_budget_hours,
+        )
+
+
+@dataclass(frozen=True)
+class _History:
+    """What the files hold, by their footers.
+
+    Parameters
+    ----------
+    last_era
+        The newest that has features.
+    features
+        What models learn.
+    """
+
+    data: Data
+    last_era: int
+    features: list[str]
+
+    @classmethod
+    def read(
+        cls,
+        tournament: Client,
+        machine: Machine,
+        metadata: FeatureMetadata,
+        params: IngestionParams,
+    ) -> _History:
+        footers = {name: _footer(tournament, name) for name in FILES}
+        features = features_of(metadata, params)
+        missing = [
+            size for name, (_, _, size) in footers.items() if machine.downloaded.get(name) != size
+        ]
+        data = Data(
+            download_bytes=sum(size for _, _, size in footers.values()),
+            missing_bytes=sum(missing),
+            n_rows=sum(rows for rows, _, _ in footers.values()),
+            n_features=len(features) + len(neutral_features(metadata, params)),
+        )
+        return cls(data, max(era for _, era, _ in footers.values()), features)
+
+    def cost(self, recipe: Recipe, eras: tuple[int, int]) -> Cost:
+        """Of one fit on a range of eras, which hold about as many rows each."""
+        share = (eras[1] - eras[0] + 1) / self.last_era
+        n_rows = round(self.data.n_rows * share / recipe.era_stride)
+        return recipe.family.cost(recipe.params, n_rows, len(self.features))
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """One model: decisions, and the work that is not done yet.
+
+    Parameters
+    ----------
+    reason
+        Why it does not run; empty where it does.
+    """
+
+    name: str
+    sampling: Sampling = field(default_factory=lambda: Sampling(1, 1))
+    device: str = "cpu"
+    reason: str = ""
+    memory_gb: float = 0.0
+    disk_gb: float = 0.0
+    fit_work: float = 0.0
+    trial_memory_gb: float = 0.0
+    trial_work: float = 0.0
+
+    def decisions(self) -> dict[str, Any]:
+        """What its nodes go by."""
+        if self.reason:
+            return {"reason": self.reason}
+        return {
+            "era_stride": self.sampling.era_stride,
+            "n_offsets": self.sampling.n_offsets,
+            "device": self.device,
+        }
+
+    def fits(self, speed: float) -> Step:
+        """Folds and live fit."""
+        memory = BASE_MEMORY_GB + self.memory_gb if self.fit_work else 0.0
+        return Step(
+            FITS.format(self.name), memory, self.disk_gb, seconds=_seconds(self.fit_work, speed)
+        )
+
+    def trials(self, speed: float) -> Step:
+        """The study."""
+        memory = BASE_MEMORY_GB + self.trial_memory_gb if self.trial_work else 0.0
+        return Step(TRIALS.format(self.name), memory, seconds=_seconds(self.trial_work, speed))
+
+
+def _plan_model(
+    name: str,
+    model: ModelParams,
+    history: _History,
+    machine: Machine,
+    params: IngestionParams,
+    tuning: TuningParams,
+    store: FoldStore,
+) -> _Planned:
+    if not model.enabled:
+        return _Planned(name, reason=SWITCHED_OFF)
+    kind = family(name)
+    chosen = model.chosen(kind.params_type, name)
+    whole = kind.cost(chosen, history.data.n_rows, len(history.features))
+    asked = Sampling(model.era_stride, min(model.n_offsets, model.era_stride))
+    try:
+        sampling = sampling_of(name, whole.memory_gb, asked, machine)
+    except ResourceError as error:
+        return _Planned(name, reason=str(error))
+    recipe = Recipe(
+        name=name,
+        family=kind,
+        params=chosen,
+        targets=(params.target, *model.more_targets),
+        era_stride=sampling.era_stride,
+        n_offsets=sampling.n_offsets,
+        seed=model.seed,
+        threads=machine.cores,
+    )
+    fits = [
+        history.cost(recipe, eras)
+        for eras in _windows(params, history.last_era)
+        for key in recipe.plan_keys(eras, history.features)
+        if store.find(key) is None
+    ]
+    n_trials = model.trials(params.size)
+    trials = []
+    if n_trials and store.find(plan_key(recipe, n_trials, tuning)) is None:
+        scout = scout_of(recipe, chosen, tuning)
+        trials = [history.cost(scout, fold.train) for fold in _tuning_folds(params)]
+    return _Planned(
+        name,
+        sampling,
+        device_of(name, kind, model.device),
+        memory_gb=max((cost.memory_gb for cost in fits), default=0.0),
+        disk_gb=sum(cost.disk_gb + cost.bins_gb for cost in fits),
+        fit_work=sum(cost.work for cost in fits),
+        trial_memory_gb=max((cost.memory_gb for cost in trials), default=0.0),
+        trial_work=n_trials * sum(cost.work for cost in trials),
+    )
+
+
+def device_of(name: str, kind: type[Model], asked: str) -> str:
+    """Where fits run: on a GPU where asked, or where library and machine have one."""
+    if asked != "auto":
+        return asked
+    try:
+        on_gpu = kind.has_gpu()
+    except (ImportError, OSError) as error:  # the fit will be an outcome that says so
+        logger.warning("plan: %s cannot be loaded: %s", name, error)
+        return "cpu"
+    if on_gpu:
+        logger.info("plan: %s fits on the GPU (device: auto in parameters_gbm.yml)", name)
+    return "cuda" if on_gpu else "cpu"
+
+
+def _windows(params: IngestionParams, last_era: int) -> list[tuple[int, int]]:
+    """Training eras of every fit of a week whose newest era is `last_era`."""
+    stretch = params.stretches[params.size]
+    frontier = last_era - overlap_eras(params.paid_target) - 1
+    judged = (stretch.judged_begin, max(stretch.judged_begin, frontier))
+    folds = walk_forward_folds(judged, stretch.judged_fold_eras, params.purge_eras, "judged")
+    return [*(fold.train for fold in folds), live_fit(params, last_era)]
+
+
+def _tuning_folds(params: IngestionParams) -> list[Fold]:
+    stretch = params.stretches[params.size]
+    return walk_forward_folds(stretch.tuning, stretch.tuning_fold_eras, params.purge_eras, "tuning")
+
+
+def live_fit(params: IngestionParams, last_era: int) -> tuple[int, int]:
+    """Eras that the model which predicts live learns from."""
+    begin = params.stretches[params.size].judged_begin
+    return live_fit_eras(begin, last_era + 1, params.refit_eras, params.purge_eras)
+
+
+def features_of(metadata: FeatureMetadata, params: IngestionParams) -> list[str]:
+    """Names of the set that models learn from; `auto` is what a 16 GB machine holds easily."""
+    name = params.feature_set
+    if name == "auto":
+        name = "all" if params.tournament == "demo" else "medium"
+    return metadata.features(name)
+
+
+def neutral_features(metadata: FeatureMetadata, params: IngestionParams) -> list[str]:
+    """Names of the set that FNC neutralises to."""
+    return metadata.features(params.neutral_feature_set)
+
+
+def _seconds(work: float, speed: float) -> float:
+    return work / speed if work else 0.0
+
+
+def _footer(tournament: Client, name: str) -> tuple[int, int, int]:
+    """Rows, newest era and bytes of a remote parquet file, from its footer alone."""
+    with RemoteReader(tournament.remote_file(name)) as reader:
+        metadata = pq.read_metadata(reader)
+        size = reader.size
+    column = metadata.schema.names.index("era")
+    newest = [
+        group.column(column).statistics
+        for group in (metadata.row_group(number) for number in range(metadata.num_row_groups))
+    ]
+    eras = [parse_era(stats.max) for stats in newest if stats is not None and stats.has_min_max]
+    return metadata.num_rows, max(eras, default=0), size

@@ -1,0 +1,6 @@
+"""Choose a family's parameters on the tuning stretch: one study definition for every family.
+
+    space ─► study (ask, fold by fold, prune or finish) ─► objective ─► adoption
+
+`tune` in `decide` is the whole; it knows families by the protocol only.
+"""

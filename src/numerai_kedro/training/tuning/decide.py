@@ -1,0 +1,279 @@
+"""When to tune, on which eras, and whether what was found replaces what is in force.
+
+Parameters are chosen on the tuning stretch; a later re-tuning may also see judged eras up to a
+purge before the first fold that it serves. Finished folds keep the parameters that were in force
+then, so that the out-of-fold record is what would have been submitted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from numerai_kedro.errors import ResourceError
+from numerai_kedro.files import digest_json
+from numerai_kedro.incremental import FoldStore
+from numerai_kedro.resilience.isolation import Executor
+from numerai_kedro.training.tuning.ground import Ground, Search, TuningParams, plan_key
+from numerai_kedro.training.tuning.objective import NOTHING, EraScores, gain_bound
+from numerai_kedro.training.tuning.space import distributions, point_of
+from numerai_kedro.training.tuning.store import StudyStore
+from numerai_kedro.training.tuning.study import open_study, run_study
+from numerai_kedro.training.tuning.trials import SCORES, Trials
+from numerai_kedro.training.walk_forward import part_of
+
+if TYPE_CHECKING:
+    import optuna
+
+logger = logging.getLogger(__name__)
+
+
+def tune(
+    search: Search,
+    ground: Ground,
+    params: TuningParams,
+    fold_store: FoldStore,
+    study_store: StudyStore,
+    executor: Executor,
+    progress: Callable[[float, float], None],
+) -> tuple[list[dict[str, Any]], pd.DataFrame, pd.DataFrame]:
+    """Return the parameters in force from which era on, all trials, and the choice's predictions.
+
+    Tunes where that is due, and comes back from the study store where it is not.
+
+    Returns
+    -------
+    list of dict, pandas.DataFrame, pandas.DataFrame
+        Decisions, oldest first, each with ``first_era`` and ``params``; one row a trial; columns
+        ``id``, ``era``, ``prediction`` of the newest choice on the tuning folds.
+    """
+    untuned = _untuned(search, ground)
+    if search.n_trials == 0:
+        return [untuned], _trials_frame([]), _no_predictions()
+    procedure = _procedure(search, ground, params)
+    decisions = study_store.decisions(procedure)
+    if not decisions:
+        _study_and_decide(
+            procedure, untuned, search, ground, params, fold_store, study_store, executor, progress
+        )
+    elif _is_due(decisions[-1], ground, params):
+        begin = {**decisions[-1], "first_era": ground.next_fold_begin()}
+        _study_and_decide(
+            procedure, begin, search, ground, params, fold_store, study_store, executor, progress
+        )
+    decisions = study_store.decisions(procedure)
+    trials = [
+        {"study": decision["study"], "first_era": decision["first_era"], **trial}
+        for decision in decisions
+        for trial in decision["trials"]
+    ]
+    fold_store.value(plan_key(search.recipe, search.n_trials, params), lambda: True)
+    chosen = Trials(search, ground, params, fold_store, executor)
+    predictions = chosen.predictions(
+        decisions[-1]["point"], ground.tuning_folds(decisions[-1]["first_era"])
+    )
+    return _without_trials(decisions), _trials_frame(trials), predictions
+
+
+def in_force(
+    search: Search, ground: Ground, params: TuningParams, study_store: StudyStore
+) -> list[dict[str, Any]]:
+    """The decisions that there are, without tuning: the preset before the first."""
+    kept = study_store.decisions(_procedure(search, ground, params)) if search.n_trials else []
+    return _without_trials(kept) or [_untuned(search, ground)]
+
+
+def _untuned(search: Search, ground: Ground) -> dict[str, Any]:
+    return {
+        "first_era": int(ground.folds["stretches"]["judged"][0]),
+        "source": f"preset {next(iter(search.presets))}",
+        "params": search.recipe.params.model_dump(mode="json"),
+    }
+
+
+def _without_trials(decisions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in one.items() if k != "trials"} for one in decisions]
+
+
+def params_in_force(decisions: Sequence[Mapping[str, Any]], era: int) -> Mapping[str, Any]:
+    """The newest decision that serves folds from `era` on."""
+    serving = [one for one in decisions if one["first_era"] <= era]
+    return (serving or decisions[:1])[-1]
+
+
+def _is_due(last: Mapping[str, Any], ground: Ground, params: TuningParams) -> bool:
+    weeks = ground.live_era - int(last["tuned_for"])
+    return weeks >= params.retune_weeks and ground.next_fold_begin() > int(last["first_era"])
+
+
+def _procedure(search: Search, ground: Ground, params: TuningParams) -> dict[str, Any]:
+    """What a choice depends on: another one of these is another procedure, tuned anew."""
+    last = int(ground.folds["stretches"]["tuning"][1])
+    eras = ground.history.eras[ground.history.eras <= last]
+    recipe = search.recipe
+    targets = tuple(dict.fromkeys((*recipe.targets, ground.folds["paid_target"])))
+    return {
+        "model": recipe.name,
+        "made_of": [recipe.made_of(target) for target in recipe.targets],
+        "presets": {name: one.model_dump(mode="json") for name, one in search.presets.items()},
+        "space": {name: one.model_dump() for name, one in search.space.items()},
+        "n_trials": search.n_trials,
+        "tuning": params.model_dump(exclude={"storage", "retune_weeks", "weights"}),
+        "weights": list(ground.weights),
+        "purge_eras": ground.folds["purge_eras"],
+        "data": ground.history.select(eras=eras).digest(targets=targets),
+    }
+
+
+def _study_and_decide(
+    procedure: Mapping[str, Any],
+    before: Mapping[str, Any],
+    search: Search,
+    ground: Ground,
+    params: TuningParams,
+    fold_store: FoldStore,
+    study_store: StudyStore,
+    executor: Executor,
+    progress: Callable[[float, float], None],
+) -> None:
+    recipe, first_era = search.recipe, int(before["first_era"])
+    name = f"{recipe.name}-{first_era:04d}-{digest_json(procedure)[:12]}"
+    folds = ground.tuning_folds(first_era)
+    kind = recipe.family.params_type
+    base = kind.model_validate(before["params"])
+    points = [
+        point_of(one, search.space, recipe.params) for one in (base, *search.presets.values())
+    ]
+    trials = Trials(search, ground, params, fold_store, executor)
+    study = open_study(name, study_store.journal(name), params.storage)
+
+    def evaluate(trial: optuna.Trial) -> float:
+        done = trial.number
+        step = part_of(progress, min(done, search.n_trials - 1), search.n_trials)
+        return trials.evaluate(trial, folds, step, may_prune=trial.params != points[0])
+
+    run_study(
+        study,
+        search.n_trials,
+        distributions(search.space, kind, recipe.name),
+        points,
+        evaluate,
+        params.seed,
+    )
+    progress(search.n_trials, search.n_trials)
+    decision = _decide(study, points[0], before, search, ground, params)
+    study_store.decide(
+        procedure, {**decision, "study": name, "tuned_for": ground.live_era, "first_era": first_era}
+    )
+
+
+def _decide(
+    study: optuna.Study,
+    point_in_force: Mapping[str, Any],
+    before: Mapping[str, Any],
+    search: Search,
+    ground: Ground,
+    params: TuningParams,
+) -> dict[str, Any]:
+    """Adopt the best trial if its paired lower bound of the gain is above zero."""
+    from optuna.trial import TrialState
+
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    in_force = next((trial for trial in complete if trial.params == point_in_force), None)
+    if in_force is None:
+        raise ResourceError(
+            f"{search.recipe.name}: the parameters in force could not be tried on the tuning "
+            "stretch, so nothing can be compared with them (see the trials above)."
+        )
+    best = max(complete, key=lambda trial: (trial.value, -trial.number))
+    payoffs = [
+        EraScores(**trial.user_attrs[SCORES]).payoff(*ground.weights) for trial in (best, in_force)
+    ]
+    gain, low = gain_bound(*payoffs, ground.overlap_eras, params.adopt_level)
+    adopted = best is not in_force and low is not None and low > 0
+    recipe = search.recipe
+    decision = {
+        "source": f"trial {best.number}" if adopted else before["source"],
+        "params": before["params"],
+        "point": in_force.params,
+        "best_trial": best.number,
+        "gain": gain,
+        "gain_low": low,
+        "adopted": adopted,
+        "trials": _trial_rows(study, ground),
+    }
+    if adopted:
+        tuned = recipe.params.model_copy(update=dict(best.params))
+        decision |= {"params": tuned.model_dump(mode="json"), "point": best.params}
+    decision["verdict"] = verdict(decision, params.adopt_level)
+    logger.info("%s: %s", recipe.name, decision["verdict"])
+    return decision
+
+
+def verdict(decision: Mapping[str, Any], level: float) -> str:
+    """One sentence: what tuning came to."""
+    if decision["best_trial"] == 0:
+        return f"no trial was better than {decision['source']}, which stays"
+    gain = f"trial {decision['best_trial']} gains {decision['gain']:.4f} an era"
+    if decision["gain_low"] is None:
+        return f"{gain}, on too few eras to tell; {decision['source']} stays"
+    bound = f"{100 * level:.0f}% lower bound {decision['gain_low']:.4f}"
+    if decision["adopted"]:
+        return f"{gain} ({bound}): adopted"
+    return f"{gain} ({bound}, wanted above 0); {decision['source']} stays"
+
+
+def _trial_rows(study: optuna.Study, ground: Ground) -> list[dict[str, Any]]:
+    rows = []
+    for trial in study.get_trials(deepcopy=False):
+        if not trial.state.is_finished() or trial.state.name == "FAIL":
+            continue
+        scores = EraScores(**trial.user_attrs.get(SCORES, dataclasses.asdict(NOTHING)))
+        rows.append(
+            {
+                "trial": trial.number,
+                "state": trial.state.name.lower(),
+                "objective": trial.value,
+                "params": trial.params,
+                **dataclasses.asdict(scores),
+                "payoff": scores.payoff(*ground.weights).tolist(),
+                "ended": trial.user_attrs.get("ended"),
+                "seconds": trial.user_attrs.get("seconds"),
+            }
+        )
+    return rows
+
+
+COLUMNS = (
+    "study",
+    "first_era",
+    "trial",
+    "state",
+    "objective",
+    "params",
+    "eras",
+    "corr",
+    "bmc",
+    "payoff",
+    "ended",
+)
+
+
+def _trials_frame(trials: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row a trial; parameters as sorted JSON, because families have different ones."""
+    rows = [
+        [json.dumps(one[c], sort_keys=True) if c == "params" else one[c] for c in COLUMNS]
+        for one in trials
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _no_predictions() -> pd.DataFrame:
+    return pd.DataFrame({"id": pd.Series(dtype=object), "era": pd.Series(dtype="int32")}).assign(
+        prediction=pd.Series(dtype="float32")
+    )

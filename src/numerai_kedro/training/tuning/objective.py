@@ -1,0 +1,90 @@
+"""What a trial is worth: what it would have earned in the tuning eras, less its uncertainty."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from numerai_kedro.panel import EraPanel
+from numerai_kedro.statistics.intervals import degrees_of_freedom, long_run_variance, mean_interval
+from numerai_kedro.statistics.scoring import (
+    Vector,
+    contribution_of_era,
+    corr_of_era,
+    score_by_era,
+)
+
+
+@dataclass(frozen=True)
+class EraScores:
+    """CORR and BMC of one model, era by era; NaN where an era is not resolved."""
+
+    eras: tuple[int, ...]
+    corr: tuple[float, ...]
+    bmc: tuple[float, ...]
+
+    def payoff(self, w_corr: float, w_mmc: float) -> npt.NDArray[np.float64]:
+        """What each era would have paid: BMC stands in for MMC, which reaches back too little."""
+        return w_corr * np.array(self.corr) + w_mmc * np.array(self.bmc)
+
+    def __add__(self, later: EraScores) -> EraScores:
+        """The eras of two folds, one after the other."""
+        return EraScores(self.eras + later.eras, self.corr + later.corr, self.bmc + later.bmc)
+
+
+NOTHING = EraScores((), (), ())
+
+
+def era_scores(panel: EraPanel, predictions: Vector, benchmark: Vector, target: str) -> EraScores:
+    """Score predictions of a panel's rows.
+
+    Parameters
+    ----------
+    panel : EraPanel
+        The eras that are judged; `target` is what is paid.
+    predictions : float[n_rows]
+        Any scale.
+    benchmark : float[n_rows]
+        The benchmark model's predictions; NaN where it has none.
+    """
+    columns = predictions.astype(np.float64)[:, None]
+    labels = panel.target(target).astype(np.float64)
+    corr = score_by_era(corr_of_era, panel.era_starts, columns, labels)[:, 0]
+    bmc = score_by_era(contribution_of_era, panel.era_starts, columns, benchmark, labels)[:, 0]
+    eras = tuple(int(era) for era in panel.eras)
+    return EraScores(eras, tuple(map(float, corr)), tuple(map(float, bmc)))
+
+
+def objective(payoff: Vector, overlap_eras: int, risk_aversion: float) -> float:
+    """Mean payoff less a multiple of its overlap-robust standard error.
+
+    With fewer eras than two spans of a target there is no standard error, and the mean counts.
+    """
+    known = payoff[~np.isnan(payoff)]
+    if not len(known):
+        return float("nan")
+    if len(known) < 2 * overlap_eras:
+        return float(known.mean())
+    n_cosines = degrees_of_freedom(len(known), overlap_eras)
+    error = np.sqrt(long_run_variance(known, n_cosines) / len(known))
+    return float(known.mean() - risk_aversion * error)
+
+
+def block_means(payoff: Vector, block_eras: int) -> list[float]:
+    """Means of blocks as long as a target spans: nearly independent values of one fold."""
+    known = payoff[~np.isnan(payoff)]
+    n_blocks = max(1, len(known) // block_eras)
+    return [float(block.mean()) for block in np.array_split(known, n_blocks) if len(block)]
+
+
+def gain_bound(
+    candidate: Vector, in_force: Vector, overlap_eras: int, level: float
+) -> tuple[float, float | None]:
+    """Mean gain of one model over another, paired by era, and its one-sided lower bound.
+
+    The bound is None with too few eras for an interval.
+    """
+    interval = mean_interval(candidate - in_force, overlap_eras, level=2 * level - 1)
+    return interval.mean, interval.low

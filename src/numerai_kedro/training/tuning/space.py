@@ -1,0 +1,71 @@
+"""What a study searches: ranges of a family's parameters, typed as the family types them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import model_validator
+
+from numerai_kedro.errors import ConfigurationError
+from numerai_kedro.strict import Block, Strict
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+
+class Range(Strict):
+    """From `low` to `high`, both included; `log` searches orders of magnitude alike."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Range:
+        if not self.low <= self.high or (self.log and self.low <= 0):
+            raise ValueError("low must not be above high, and must be above 0 where log is true")
+        return self
+
+
+Space = Mapping[str, Range]
+
+
+def distributions(space: Space, kind: type[Block], name: str) -> dict[str, BaseDistribution]:
+    """Optuna's distributions; whole numbers where the family's parameter is one.
+
+    Raises
+    ------
+    ConfigurationError
+        A name is no parameter of the family.
+    """
+    from optuna.distributions import FloatDistribution, IntDistribution
+
+    made: dict[str, BaseDistribution] = {}
+    for parameter, one in space.items():
+        if parameter not in kind.model_fields:
+            raise ConfigurationError(
+                f"{name}.space: {parameter} is no parameter of {name}, which has "
+                f"{', '.join(kind.model_fields)} (parameters_gbm.yml)."
+            )
+        if kind.model_fields[parameter].annotation is int:
+            made[parameter] = IntDistribution(round(one.low), round(one.high), log=one.log)
+        else:
+            made[parameter] = FloatDistribution(one.low, one.high, log=one.log)
+    return made
+
+
+def point_of(params: Any, space: Space, base: Any) -> dict[str, Any]:
+    """Where parameters lie in the space, clipped to it.
+
+    Fits of a study take `base`'s number of steps, so that a preset with ten times as many steps of
+    a tenth of the length is the same point.
+    """
+    values = params.model_dump()
+    if "learning_rate" in values and "n_estimators" in values:
+        values["learning_rate"] *= values["n_estimators"] / base.n_estimators
+    point = {}
+    for parameter, one in space.items():
+        value = min(max(values[parameter], one.low), one.high)
+        point[parameter] = round(value) if isinstance(values[parameter], int) else float(value)
+    return point

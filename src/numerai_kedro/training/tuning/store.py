@@ -1,0 +1,58 @@
+"""What one week's tuning hands to later weeks: studies, and the decisions drawn from them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from numerai_kedro.errors import StoreError
+from numerai_kedro.files import atomic_write, digest_json
+
+
+class StudyStore:
+    """A folder of studies and decisions, each under the digest of what it was made for.
+
+    Parameters
+    ----------
+    folder
+        Created when the first study begins.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+
+    def journal(self, study: str) -> Path:
+        """The file of a study."""
+        return self.folder / "studies" / f"{study}.journal"
+
+    def decisions(self, procedure: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """What was decided for a procedure so far, oldest first.
+
+        Raises
+        ------
+        StoreError
+            The file is no list of decisions: without it a past choice would be made anew, on data
+            that it did not have.
+        """
+        path = self._path(procedure)
+        if not path.exists():
+            return []
+        try:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            return list(kept["decisions"])
+        except (ValueError, KeyError, TypeError):
+            raise StoreError(
+                f"{path}: holds no decisions of tuning; restore it, or delete it to tune anew."
+            ) from None
+
+    def decide(self, procedure: Mapping[str, Any], decision: Mapping[str, Any]) -> None:
+        """Add a decision; those before it stay."""
+        kept = {"procedure": procedure, "decisions": [*self.decisions(procedure), decision]}
+        with atomic_write(self._path(procedure)) as handle:
+            handle.write(json.dumps(kept, indent=1).encode())
+
+    def _path(self, procedure: Mapping[str, Any]) -> Path:
+        return self.folder / "decisions" / f"{digest_json(procedure)}.json"

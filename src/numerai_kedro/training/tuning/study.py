@@ -1,0 +1,146 @@
+"""A study on disk: it goes on where it stopped, and a killed trial is run again first.
+
+A journal file, or a database for several machines. Optuna's own reader never recovers from a
+journal whose last record is torn, and waits for ever on the lock of a killed process: so the file
+is cut back to its last whole line before it is opened, and what keeps writers apart is the lock of
+the data folder.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numerai_kedro.files import digest_json
+from numerai_kedro.files.journal import cut_torn_tail
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.distributions import BaseDistribution
+
+logger = logging.getLogger(__name__)
+
+N_STARTUP_TRIALS = 8  # sampled at random before the estimator has seen enough
+PRUNE_P = 0.1
+PRUNE_STARTUP_STEPS = 2
+HEARTBEAT_S, GRACE_S = 60, 300
+
+# Evaluates a trial: gets it, returns its value; raises `optuna.TrialPruned`.
+Evaluate = Callable[["optuna.Trial"], float]
+
+
+def open_study(name: str, journal: Path, storage_url: str | None) -> optuna.Study:
+    """Open the study of this name, or begin it.
+
+    Parameters
+    ----------
+    journal
+        The file that keeps it, where `storage_url` is None.
+    storage_url
+        A database that takes its place, such as ``postgresql+psycopg://host/optuna``.
+    """
+    import optuna
+    from optuna.storages import JournalStorage, RDBStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if storage_url is not None:
+        storage: Any = RDBStorage(storage_url, heartbeat_interval=HEARTBEAT_S, grace_period=GRACE_S)
+    else:
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        lost = cut_torn_tail(journal)
+        if lost:
+            logger.warning("%s: a torn last record of %d bytes was cut off", journal, lost)
+        storage = JournalStorage(JournalFileBackend(str(journal), lock_obj=_FolderIsLocked()))
+    return optuna.create_study(
+        study_name=name,
+        storage=storage,
+        direction="maximize",
+        load_if_exists=True,
+        pruner=optuna.pruners.WilcoxonPruner(
+            p_threshold=PRUNE_P, n_startup_steps=PRUNE_STARTUP_STEPS
+        ),
+    )
+
+
+class _FolderIsLocked:
+    """No lock of Optuna's own: it would outlive a killed process."""
+
+    def acquire(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        return None
+
+
+def run_study(
+    study: optuna.Study,
+    n_trials: int,
+    space: Mapping[str, BaseDistribution],
+    first: Iterable[Mapping[str, Any]],
+    evaluate: Evaluate,
+    seed: int,
+) -> None:
+    """Bring a study to `n_trials` finished trials; pruned ones count, failed ones do not.
+
+    Parameters
+    ----------
+    space
+        What every trial is asked for.
+    first
+        Points that are tried before any is sampled.
+    seed
+        Of the sampler, together with the number of finished trials: a study that was interrupted
+        asks for the same points as one that was not.
+    """
+    import optuna
+    from optuna.trial import TrialState
+
+    if not study.get_trials(deepcopy=False):
+        for point in first:
+            study.enqueue_trial(dict(point), skip_if_exists=True)
+    _fail_dead_trials(study)
+    while (n_done := n_finished(study)) < n_trials:
+        study.sampler = optuna.samplers.TPESampler(
+            seed=int(digest_json([seed, n_done])[:8], 16),
+            multivariate=True,
+            n_startup_trials=N_STARTUP_TRIALS,
+        )
+        trial = study.ask(dict(space))
+        try:
+            value = evaluate(trial)
+        except optuna.TrialPruned:
+            study.tell(trial, state=TrialState.PRUNED)
+        except BaseException:
+            study.tell(trial, state=TrialState.FAIL)
+            raise
+        else:
+            study.tell(trial, value)
+
+
+def n_finished(study: optuna.Study) -> int:
+    """Trials that ran to their end or were pruned."""
+    from optuna.trial import TrialState
+
+    done = (TrialState.COMPLETE, TrialState.PRUNED)
+    return len(study.get_trials(deepcopy=False, states=done))
+
+
+def _fail_dead_trials(study: optuna.Study) -> None:
+    """Fail what a killed process left running, and let its parameters run again first."""
+    import optuna
+    from optuna.trial import TrialState
+
+    if isinstance(study._storage, optuna.storages.JournalStorage):
+        dead = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        for trial in dead:
+            study.tell(trial.number, state=TrialState.FAIL)
+    else:  # others may be at work on the same study
+        before = {t.number for t in study.get_trials(deepcopy=False, states=(TrialState.FAIL,))}
+        optuna.storages.fail_stale_trials(study)
+        failed = study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
+        dead = [trial for trial in failed if trial.number not in before]
+    for trial in dead:
+        study.enqueue_trial(trial.params)

@@ -1,0 +1,118 @@
+"""One trial: cheap fits on the tuning folds, scored as they come, ended early when hopeless."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from numerai_kedro.errors import ResourceError
+from numerai_kedro.incremental import FoldStore
+from numerai_kedro.panel import EraPanel
+from numerai_kedro.panel.walk_forward import Fold
+from numerai_kedro.resilience.isolation import Executor
+from numerai_kedro.training.recipe import Recipe
+from numerai_kedro.training.tuning.ground import Ground, Search, TuningParams, scout_of
+from numerai_kedro.training.tuning.objective import (
+    NOTHING,
+    EraScores,
+    block_means,
+    era_scores,
+    objective,
+)
+from numerai_kedro.training.walk_forward import frame_of, part_of, predict_by_fits
+
+if TYPE_CHECKING:
+    import optuna
+
+logger = logging.getLogger(__name__)
+
+SCORES = "scores"
+
+
+class Trials:
+    """Evaluates points of the space on tuning folds, by cheap fits (scouts)."""
+
+    def __init__(
+        self,
+        search: Search,
+        ground: Ground,
+        params: TuningParams,
+        store: FoldStore,
+        executor: Executor,
+    ) -> None:
+        self._search, self._ground, self._params = search, ground, params
+        self._store, self._executor = store, executor
+
+    def evaluate(
+        self,
+        trial: optuna.Trial,
+        folds: Sequence[Fold],
+        progress: Callable[[float, float], None],
+        may_prune: bool,
+    ) -> float:
+        """Fit and score fold by fold; end early what is worse than the best so far."""
+        import optuna
+
+        begin, scores, step = time.monotonic(), NOTHING, 0
+        ground, params = self._ground, self._params
+        for number, fold in enumerate(folds):
+            within = part_of(progress, number, len(folds))
+            try:
+                test, predictions = self._predict(trial.params, fold, within)
+            except ResourceError as error:
+                trial.set_user_attr("ended", str(error))
+                logger.warning("%s: trial %d: %s", self._search.recipe.name, trial.number, error)
+                raise optuna.TrialPruned from error
+            scores += self._scores(test, predictions)
+            payoff = scores.payoff(*ground.weights)
+            value = objective(payoff, ground.overlap_eras, params.risk_aversion)
+            for mean in block_means(payoff[-len(test.eras) :], ground.overlap_eras):
+                trial.report(mean, step)
+                step += 1
+            trial.set_user_attr(SCORES, dataclasses.asdict(scores))
+            trial.set_user_attr("seconds", round(time.monotonic() - begin, 3))
+            if may_prune and number + 1 < len(folds) and trial.should_prune():
+                raise optuna.TrialPruned
+        corr, bmc = (np.nanmean(column) for column in (scores.corr, scores.bmc))
+        logger.info(
+            "%s: trial %d: objective %.4f (CORR %.4f, BMC %.4f), %.0f s",
+            self._search.recipe.name,
+            trial.number,
+            value,
+            corr,
+            bmc,
+            time.monotonic() - begin,
+        )
+        return value
+
+    def predictions(self, point: Mapping[str, Any], folds: Sequence[Fold]) -> pd.DataFrame:
+        """Out-of-fold predictions of a point on the tuning folds."""
+        frames = [frame_of(*self._predict(point, fold, lambda done, total: None)) for fold in folds]
+        return pd.concat(frames, ignore_index=True)
+
+    def _predict(
+        self, point: Mapping[str, Any], fold: Fold, progress: Callable[[float, float], None]
+    ) -> tuple[EraPanel, npt.NDArray[np.float32]]:
+        fold.check_purge(self._ground.folds["purge_eras"])
+        history = self._ground.history
+        test = history.select(eras=np.arange(fold.test[0], fold.test[1] + 1))
+        fits = self._scout(point).fits(history, fold.train, keep=False)
+        # One piece a fold: a trial has no later eras to come.
+        predictions, _ = predict_by_fits(fits, [test], self._store, self._executor, progress)
+        return test, predictions
+
+    def _scout(self, point: Mapping[str, Any]) -> Recipe:
+        recipe = self._search.recipe
+        whole = recipe.params.model_copy(update=dict(point))
+        return scout_of(recipe, whole, self._params)
+
+    def _scores(self, test: EraPanel, predictions: npt.NDArray[np.float32]) -> EraScores:
+        benchmark = self._ground.benchmark.reindex(test.ids()).to_numpy(dtype=np.float64)
+        return era_scores(test, predictions, benchmark, self._ground.folds["paid_target"])
