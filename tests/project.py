@@ -19,11 +19,21 @@ ROOT = Path(__file__).parents[1]
 HIDDEN = ("NUMERAI_", "DO_NOT_TRACK", "KEDRO_DISABLE", "MLFLOW_DISABLE")
 # A week of seconds: few trees, which earn no pass by themselves, and no MLflow.
 QUICK = {
-    "lightgbm": {"presets": {"example": {"n_estimators": 60}}},
+    "lightgbm": {"presets": {"example": {"n_estimators": 60}}, "n_trials": 0},
+    "catboost": {"enabled": False},
+    "xgboost": {"enabled": False},
     "gate": {"min_corr_bound": -1.0},
     "tracking": {"enabled": False},
 }
-APART = ("receipts/", "run_summary.json", "dashboard.html", "resource_readings.json", "values/")
+APART = (
+    "receipts/",
+    "run_summary.json",
+    "dashboard.html",
+    "readings.json",
+    "run_schedule.json",
+    "values/",
+    "study_store/",
+)
 PANELS = ("history_panel", "live_panel")
 TINY = {"tournament": "demo", "size": "tiny", "seed": 0, "data_folder": "data/demo-tiny-0"}
 

@@ -11,7 +11,9 @@ import pytest
 from tests.project import ROOT, Project
 
 pytestmark = pytest.mark.slow
-FAST = {"lightgbm": {"presets": {"example": {"n_estimators": 60}}}}
+FEW = {"presets": {"example": {"n_estimators": 60}}}
+# Two families and a study, so that it shows what one of them does to the other.
+FAST = {"lightgbm": FEW, "catboost": FEW | {"n_trials": 0}, "xgboost": {"enabled": False}}
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +32,9 @@ def project(done, tmp_path) -> Project:
     return done.copy(tmp_path / "project")
 
 
+READINGS = {"02_intermediate/resource_readings.json", "02_intermediate/run_schedule.json"}
+
+
 def ran(project: Project) -> dict[str, str]:
     """Nodes of the last run that had a reason of their own, with it."""
     asked = project.json(".incremental/last_run.json")["ran"]
@@ -46,10 +51,10 @@ def test_the_same_round_again_finds_everything_current_and_says_so(done):
     run = done.kedro("run", "--pipeline=weekly")
     assert run.returncode == 0
     assert ran(done) == {}
-    assert "21 of 33 nodes were up to date, 12 ran" in run.stderr
+    assert "of 45 nodes were up to date, 12 ran" in run.stderr
     assert "kedro run --params=incremental.run_all=true runs all" in run.stderr
     changed = {name for name, content in done.contents().items() if made.get(name) != content}
-    assert changed == {"02_intermediate/resource_readings.json"}
+    assert changed <= READINGS
 
 
 FORMS = {
@@ -86,7 +91,7 @@ def test_every_form_runs_what_is_not(project):
     run = project.kedro("run", "--pipeline=weekly", "--params=incremental.run_all=true")
     assert run.returncode == 0
     assert set(ran(project).values()) == {"all nodes were asked for"}
-    assert "0 of 33 nodes were up to date" in run.stderr
+    assert "0 of 45 nodes were up to date" in run.stderr
 
 
 def test_processes_are_refused_in_one_sentence(done):
@@ -113,8 +118,9 @@ def test_a_changed_parameter_refits_its_model_and_is_named(project):
     assert run.returncode == 0
     assert len(fits(project) - before) == 4  # three folds and the live fit
     reasons = ran(project)
-    assert reasons["lightgbm.fit"] == "parameter lightgbm.seed 0 -> 1"
+    assert reasons["lightgbm.fit"].startswith("parameter lightgbm.seed 0 -> 1")
     assert "build_history_panel" not in reasons
+    assert not [node for node in reasons if node.startswith("catboost")]
     assert project.kedro("run", "--pipeline=weekly").returncode == 0
     assert len(fits(project) - before) == 4  # back to what is in the store
 
@@ -141,8 +147,7 @@ def test_what_was_changed_by_hand_or_deleted_is_made_again_equal(project):
     }
     assert fits(project) == before
     remade = project.contents()
-    apart = {"02_intermediate/resource_readings.json"}
-    assert {name for name in made if remade.get(name) != made[name]} <= apart
+    assert {name for name in made if remade.get(name) != made[name]} <= READINGS
 
 
 def test_the_next_week_fits_what_is_new_and_no_more(project):
@@ -186,9 +191,10 @@ def test_a_model_that_failed_is_taken_up_again(project, tmp_path):
     broken.write_text("raise ImportError('libgomp.so.1 is missing')")
     command = ["run", "--pipeline=weekly", "--params=lightgbm.seed=3"]
     run = project.kedro(*command, PYTHONPATH=str(tmp_path / "broken"))
-    assert run.returncode == 1
+    assert run.returncode == 0  # the week goes on without it
     assert "libgomp.so.1 is missing" in run.stderr
     assert "Traceback" not in run.stderr
+    assert project.json("06_models/lightgbm/outcome.json")["status"] == "failed"
     assert project.kedro(*command).returncode == 0
     reasons = ran(project)
     assert reasons["lightgbm.fit"] == "lightgbm.model ended without a value last time"

@@ -1,15 +1,56 @@
 """A run that came to something, as the page and the summary get it."""
 
+import json
+
 import numpy as np
 import pandas as pd
 
-from numerai_kedro.dashboard.figures import cumulative_corr, drawdown, live_scores_figure
+from numerai_kedro.dashboard.figures import (
+    cumulative_corr,
+    drawdown,
+    importance_figure,
+    live_scores_figure,
+    optimisation_history,
+)
+from numerai_kedro.statistics.leaderboard import leaderboard, parameter_importance
 
 
 def scores(text=".0213 [.0031, .0395]"):
     mean = {"mean": 0.02, "low": 0.0, "high": 0.04, "text": text}
     names = ("corr", "mmc", "bmc", "fnc", "max_exposure")
     return {name: mean for name in names} | {"sharpe": 1.31, "max_drawdown": 0.05}
+
+
+def outcome(remedies=(), refit_failed=None):
+    return {
+        "status": "finished",
+        "source": "preset example",
+        "tuning": "no trial was better than preset example, which stays",
+        "remedies": list(remedies),
+        "refit_failed": refit_failed,
+    }
+
+
+def leaders(name="lightgbm"):
+    return leaderboard(trials(name), overlap_eras=12)
+
+
+def trials(name="lightgbm", n=8):
+    rng = np.random.default_rng(0)
+    points = [{"max_depth": 3 + k % 5, "learning_rate": 0.01 + k / 100} for k in range(n)]
+    return pd.DataFrame(
+        {
+            "model": name,
+            "study": f"{name}-0088",
+            "trial": np.arange(n),
+            "state": "complete",
+            "objective": rng.normal(size=n),
+            "params": [json.dumps(point) for point in points],
+            "corr": [list(rng.normal(size=70)) for _ in range(n)],
+            "bmc": [list(rng.normal(size=70)) for _ in range(n)],
+            "payoff": [list(rng.normal(size=70)) for _ in range(n)],
+        }
+    )
 
 
 def summary(name="lightgbm", detail="accepted for model demo", status="accepted"):
@@ -27,7 +68,7 @@ def summary(name="lightgbm", detail="accepted for model demo", status="accepted"
         },
         "scores": {"ensemble": scores(), name: scores(), "benchmark": scores()},
         "eras": [268, 387],
-        "outcomes": {name: {"status": "finished"}},
+        "outcomes": {name: outcome()},
         "gate": {
             "1412-demo": {
                 "slot": name,
@@ -81,4 +122,6 @@ def figures(name="lightgbm"):
         "Cumulative CORR": cumulative_corr(era_scores),
         "Drawdown": drawdown(era_scores),
         "Live scores": live_scores_figure(live),
+        "Optimisation history": optimisation_history(trials(name)),
+        "Parameter importance": importance_figure(parameter_importance(trials(name))),
     }

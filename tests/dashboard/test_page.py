@@ -3,7 +3,7 @@
 from html.parser import HTMLParser
 
 import pytest
-from tests.dashboard.samples import figures, summary
+from tests.dashboard.samples import figures, leaders, outcome, summary
 
 from numerai_kedro.dashboard.page import render_page
 
@@ -28,24 +28,47 @@ def parsed(page):
 
 
 def test_the_page_asks_nothing_of_the_network():
-    assert parsed(render_page(summary(), figures())).links == []
+    assert parsed(render_page(summary(), figures(), leaders())).links == []
 
 
 @pytest.mark.parametrize("where", ["name", "detail"])
 def test_texts_from_outside_are_no_markup(where):
-    honest = parsed(render_page(summary(), figures()))
+    honest = parsed(render_page(summary(), figures(), leaders()))
     evil = summary(**{where: CANARY})
-    page = render_page(evil, figures(CANARY if where == "name" else "lightgbm"))
+    name = CANARY if where == "name" else "lightgbm"
+    page = render_page(evil, figures(name), leaders(name))
     elements = parsed(page)
     assert elements.tags == honest.tags
     assert elements.handlers == []
 
 
 def test_the_page_stays_small():
-    assert len(render_page(summary(), figures()).encode()) < 6_000_000
+    assert len(render_page(summary(), figures(), leaders()).encode()) < 6_000_000
 
 
 def test_the_verdict_comes_first():
-    page = render_page(summary(status="blocked", detail="CORR missed by .004"), figures())
+    page = render_page(
+        summary(status="blocked", detail="CORR missed by .004"), figures(), leaders()
+    )
     body = page[page.index("<body>") :]
     assert body.index("blocked") < body.index("<table>")
+
+
+def test_models_say_their_parameters_their_tuning_and_what_was_tried():
+    run = summary()
+    run["outcomes"]["lightgbm"] = outcome(["killed: fitted again on every second era"], "no memory")
+    run["outcomes"]["xgboost"] = {
+        "status": "failed",
+        "stage": "fit",
+        "symptom": "no module xgboost",
+        "remedies": [],
+    }
+    page = render_page(run, figures(), leaders())
+    for text in (
+        "no trial was better than preset example, which stays",
+        "killed: fitted again on every second era; the fit before stays in force: no memory",
+        "fit: no module xgboost",
+        "max_depth 3, learning_rate",
+    ):
+        assert text in page
+    assert "Leaderboard" not in render_page(run, figures(), leaders().head(0))

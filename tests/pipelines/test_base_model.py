@@ -1,15 +1,18 @@
 """A model that cannot be trained is an outcome with its reason, and what follows passes it on."""
 
 import lightgbm
+import numpy as np
 import pandas as pd
 import pytest
 from tests.panels import small_panel
 
-from numerai_kedro.errors import Failed
+from numerai_kedro.errors import Failed, ResourceError
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.pipelines import base_model
 from numerai_kedro.pipelines.base_model import create_model_pipeline
-from numerai_kedro.pipelines.parameters import ModelParams
+from numerai_kedro.pipelines.parameters import SWITCHED_OFF, ModelParams, ResourceParams
+from numerai_kedro.training.tuning.ground import TuningParams
+from numerai_kedro.training.tuning.store import StudyStore
 
 PRESET = {
     "n_estimators": 5,
@@ -21,72 +24,205 @@ PRESET = {
     "lambda_l2": 0.0,
     "path_smooth": 0.0,
 }
-PARAMS = ModelParams(preset="small", seed=0, presets={"small": PRESET})
-PLAN = {"era_stride": 1, "threads": 1}
+PARAMS = ModelParams(
+    enabled=True,
+    preset="small",
+    seed=0,
+    device="auto",
+    era_stride=1,
+    n_offsets=1,
+    more_targets=(),
+    n_trials=2,
+    space={"max_depth": {"low": 2, "high": 4}},
+    presets={"small": PRESET},
+)
+RESOURCES = ResourceParams(isolate_gb=10)
+TUNING = TuningParams(
+    scout_stride=1,
+    scout_trees=5,
+    risk_aversion=1.0,
+    adopt_level=0.95,
+    retune_weeks=13,
+    weights={"corr": 3, "mmc": 15},
+    storage=None,
+    seed=0,
+)
+DECIDED = {"era_stride": 1, "n_offsets": 1, "device": "cpu"}
+PLAN = {"threads": 1, "models": {"lightgbm": DECIDED}}
+ALL_RUNS = {"postponed": []}
+WEIGHTS = {"corr": 3.0, "mmc": 15.0}
+
+
+class Given:
+    """What the nodes of one model get."""
+
+    def __init__(self, folder):
+        self.history = small_panel(folder / "history", n_eras=60)
+        self.folds = {
+            "target": "target_ender_20",
+            "paid_target": "target_ender_20",
+            "size": "small",
+            "purge_eras": 5,
+            "features": self.history.feature_names,
+            "history": [1, 60],
+            "stretches": {"tuning": [14, 19], "judged": [26, 50]},
+            "judged_fold_eras": 13,
+            "tuning": [{"name": "tuning-1", "train": [1, 8], "test": [14, 19]}],
+            "judged": [
+                {"name": "judged-1", "train": [1, 20], "test": [26, 38]},
+                {"name": "judged-2", "train": [1, 33], "test": [39, 50]},
+            ],
+            "live_fit": [1, 46],
+        }
+        ids = self.history.ids()
+        rng = np.random.default_rng(0)
+        self.benchmarks = pd.DataFrame({"v53_lgbm_ender20": rng.random(len(ids))}, index=ids)
+        self.store, self.studies = FoldStore(folder / "store"), StudyStore(folder / "studies")
+
+    def tune(self, plan=PLAN, schedule=ALL_RUNS, params=PARAMS):
+        return base_model.tune(
+            *(self.history, self.folds, plan, schedule, self.store, params, RESOURCES),
+            *(self.studies, self.benchmarks, WEIGHTS, TUNING, "lightgbm"),
+        )
+
+    def out_of_fold(self, best, plan=PLAN, schedule=ALL_RUNS, params=PARAMS):
+        return base_model.predict_out_of_fold(
+            *(self.history, self.folds, plan, schedule, self.store, params, RESOURCES),
+            *(best, "lightgbm"),
+        )
+
+    def fit(self, best, recovery, params=PARAMS):
+        return base_model.fit(
+            *(self.history, self.folds, PLAN, ALL_RUNS, self.store, params, RESOURCES),
+            *(best, recovery, "lightgbm"),
+        )
 
 
 @pytest.fixture
 def given(tmp_path):
-    history = small_panel(tmp_path / "history", n_eras=40)
-    folds = {
-        "target": "target_ender_20",
-        "purge_eras": 5,
-        "features": history.feature_names,
-        "judged": [{"name": "judged-1", "train": [1, 20], "test": [26, 35]}],
-        "live_fit": [1, 30],
-    }
-    best = base_model.tune(folds, PARAMS, "lightgbm")
-    return history, folds, PLAN, FoldStore(tmp_path / "store"), PARAMS, best, "lightgbm"
+    return Given(tmp_path)
+
+
+WHOLE = {"era_stride": 1, "remedies": []}
 
 
 def test_a_model_that_finishes_says_what_it_made(given, tmp_path):
     live = small_panel(tmp_path / "live", n_eras=1, seed=3)
-    oof, iterations = base_model.predict_out_of_fold(*given)
-    model = base_model.fit(*given)
-    predictions = base_model.predict_live(model, live, PARAMS, name="lightgbm")
-    outcome = base_model.outcome(given[5], oof, model, predictions, iterations)
+    best, trials, tuned, _ = given.tune()
+    oof, iterations, recovery, _ = given.out_of_fold(best)
+    model, report, _ = given.fit(best, recovery)
+    predictions = base_model.predict_live(model, live, PARAMS, best, name="lightgbm")
+    outcome = base_model.outcome(
+        best, trials, oof, iterations, recovery, model, report, predictions
+    )
     assert outcome["status"] == "finished"
-    assert (outcome["oof_rows"], outcome["oof_eras"], outcome["live_rows"]) == (400, 10, 40)
-    assert outcome["iterations"] == {"judged-1": 5, "live": 5}
+    assert (outcome["oof_rows"], outcome["oof_eras"], outcome["live_rows"]) == (1000, 25, 40)
+    assert outcome["iterations"] == {"judged-1": 5, "judged-2": 5, "live": 5}
+    assert outcome["n_trials"] == len(trials) == 2
+    assert outcome["source"] == "preset small"  # six eras cannot tell
+    assert (outcome["remedies"], outcome["refit_failed"]) == ([], None)
     assert predictions["id"].tolist() == live.ids().tolist()
+    assert tuned["era"].unique().tolist() == list(range(14, 20))
 
 
-def test_no_memory_is_an_outcome(given, monkeypatch):
-    def fail(*_, **__):
+def test_no_memory_is_tried_again_with_less_and_then_an_outcome(given, monkeypatch):
+    tried = []
+
+    def fail(panel, folds, recipes, *_, **__):
+        tried.append(recipes[0].era_stride)
         raise MemoryError("needs 12 GB")
 
-    monkeypatch.setattr(base_model, "fit_live", fail)
+    best, trials, _, _ = given.tune()
     monkeypatch.setattr(base_model, "walk_forward", fail)
-    oof, iterations = base_model.predict_out_of_fold(*given)
-    model = base_model.fit(*given)
-    live = base_model.predict_live(model, None, PARAMS, name="lightgbm")
-    outcome = base_model.outcome(given[5], oof, model, live, iterations)
+    oof, iterations, recovery, _ = given.out_of_fold(best)
+    assert tried == [1, 2, 4]
+    model, report, _ = given.fit(best, recovery)
+    live = base_model.predict_live(model, None, PARAMS, best, name="lightgbm")
+    outcome = base_model.outcome(best, trials, oof, iterations, recovery, model, report, live)
     assert (outcome["status"], outcome["stage"]) == ("failed", "walk_forward")
-    assert outcome["symptom"] == "needs 12 GB"
+    assert (outcome["symptom"], outcome["kind"]) == ("needs 12 GB", "resource")
+    assert outcome["remedies"] == [
+        "needs 12 GB: fitted again on every second era",
+        "needs 12 GB: fitted again on every fourth era",
+    ]
     assert live is model
+
+
+def test_what_went_through_with_less_predicts_live_with_less(given, monkeypatch):
+    real = base_model.walk_forward
+
+    def fail_whole(panel, folds, recipes, *others, **options):
+        if recipes[0].era_stride == 1:
+            raise ResourceError("killed")
+        return real(panel, folds, recipes, *others, **options)
+
+    best = given.tune()[0]
+    monkeypatch.setattr(base_model, "walk_forward", fail_whole)
+    _, _, recovery, _ = given.out_of_fold(best)
+    assert recovery == {
+        "era_stride": 2,
+        "remedies": ["killed: fitted again on every second era"],
+    }
+    seen = []
+    monkeypatch.setattr(
+        base_model, "fit_live", lambda panel, eras, recipe, *_: seen.append(recipe.era_stride)
+    )
+    given.fit(best, recovery)
+    assert seen == [2]
 
 
 def test_a_librarys_own_word_for_no_memory_is_an_outcome(given, monkeypatch):
     def fail(*_, **__):
         raise lightgbm.basic.LightGBMError("std::bad_alloc")
 
+    best = given.tune()[0]
     monkeypatch.setattr(base_model, "fit_live", fail)
-    assert base_model.fit(*given) == Failed("fit", "no memory left (std::bad_alloc)", "resource")
+    model, report, _ = given.fit(best, WHOLE)
+    assert (model.symptom, model.kind) == ("no memory left (std::bad_alloc)", "resource")
+    assert report["failed"] == model.symptom
 
 
 def test_a_bug_is_a_crash(given, monkeypatch):
     def fail(*_, **__):
         raise IndexError("ours")
 
+    best = given.tune()[0]
     monkeypatch.setattr(base_model, "fit_live", fail)
     with pytest.raises(IndexError, match="ours"):
-        base_model.fit(*given)
+        given.fit(best, WHOLE)
 
 
-def test_the_first_failure_names_the_stage():
-    failed = Failed("fit", "no memory")
-    outcome = base_model.outcome([{}], pd.DataFrame(), failed, failed, {})
-    assert (outcome["stage"], outcome["kind"]) == ("fit", "error")
+def test_what_is_postponed_or_switched_off_is_an_outcome_of_its_own(given):
+    late = {"postponed": ["lightgbm trials"]}
+    best, trials, _, _ = given.tune(schedule=late)
+    assert best["decisions"][0]["source"] == "preset small"
+    assert trials.kind == "postponed"
+    later = {"postponed": ["lightgbm fits", "lightgbm trials"]}
+    assert given.out_of_fold(best, schedule=later)[0].kind == "postponed"
+    off = {"threads": 1, "models": {"lightgbm": {"reason": SWITCHED_OFF}}}
+    assert given.tune(plan=off)[0] == Failed("tune", SWITCHED_OFF, kind="off")
+
+
+def test_without_trials_the_preset_stays(given):
+    best, trials, tuned, _ = given.tune(params=PARAMS.model_copy(update={"n_trials": 0}))
+    assert [one["source"] for one in best["decisions"]] == ["preset small"]
+    assert len(trials) == len(tuned) == 0
+
+
+def test_tuned_parameters_serve_the_folds_that_begin_with_them(given, monkeypatch):
+    """Finished folds keep the parameters that were in force then."""
+    best = given.tune()[0]
+    deeper = PRESET | {"max_depth": 2}
+    best["decisions"].append({"first_era": 39, "source": "trial 1", "params": deeper})
+    seen = []
+    monkeypatch.setattr(
+        base_model,
+        "walk_forward",
+        lambda panel, folds, recipes, *_, **__: seen.append([r.params.max_depth for r in recipes]),
+    )
+    with pytest.raises(TypeError):
+        given.out_of_fold(best)
+    assert seen == [[3, 2]]
 
 
 def test_the_template_shares_what_all_models_share_and_keeps_the_rest_apart():
@@ -98,14 +234,15 @@ def test_the_template_shares_what_all_models_share_and_keeps_the_rest_apart():
 
 
 def test_a_fit_of_other_parameters_still_predicts_and_is_said(given, tmp_path, caplog):
-    live, model = small_panel(tmp_path / "live", n_eras=1, seed=3), base_model.fit(*given)
-    base_model.predict_live(model, live, PARAMS, name="lightgbm")
+    live, best = small_panel(tmp_path / "live", n_eras=1, seed=3), given.tune()[0]
+    model = given.fit(best, WHOLE)[0]
+    base_model.predict_live(model, live, PARAMS, best, name="lightgbm")
     assert "other parameters" not in caplog.text
     other = PARAMS.model_copy(update={"seed": 77})
-    assert len(base_model.predict_live(model, live, other, name="lightgbm")) == 40
+    assert len(base_model.predict_live(model, live, other, best, name="lightgbm")) == 40
     assert "lightgbm: predicts by a fit with other parameters than those in force" in caplog.text
 
 
 def test_what_is_no_model_of_the_family_is_an_outcome():
-    made = base_model.predict_live("a text", None, PARAMS, name="lightgbm")
+    made = base_model.predict_live("a text", None, PARAMS, {}, name="lightgbm")
     assert made == Failed("predict_live", "lightgbm.model holds a str")

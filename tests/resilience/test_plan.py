@@ -1,4 +1,4 @@
-from dataclasses import replace
+"""What does not fit is cut and said; what cannot be cut is refused with need and have."""
 
 import pytest
 from hypothesis import given
@@ -6,70 +6,117 @@ from hypothesis import strategies as st
 
 from numerai_kedro.errors import ResourceError
 from numerai_kedro.resilience.machine import Machine, read_machine
-from numerai_kedro.resilience.plan import BASE_MEMORY_GB, RESERVE_MEMORY_GB, Work, plan_resources
+from numerai_kedro.resilience.plan import (
+    BASE_MEMORY_GB,
+    LARGEST_STRIDE,
+    RESERVE_MEMORY_GB,
+    Data,
+    Sampling,
+    Step,
+    check_disk,
+    sampling_of,
+    schedule_steps,
+)
 
 GIB = 2**30
+EVERY = Sampling(1, 1)
 
 
 def machine(memory_gb=16.0, free_disk_gb=200.0, used_disk_gb=0.0, free_memory_gb=8.0):
     return Machine(memory_gb, 4, free_memory_gb, free_disk_gb, used_disk_gb)
 
 
-def work(fit_memory_gb=4.0, n_features=780):
-    return Work(9 * GIB, 9 * GIB, 6_900_000, n_features, 8, 1e12, fit_memory_gb, 0.005)
+def steps(models_gb=0.1):
+    data = Data(9 * GIB, 9 * GIB, 6_900_000, 780)
+    return (*data.steps(), Step("lightgbm fits", disk_gb=models_gb))
 
 
 def test_what_fits_is_not_cut():
-    plan = plan_resources(work(), machine(), 1e9)
-    assert plan.era_stride == 1
-    assert plan.cuts == ()
+    assert sampling_of("lightgbm", 4.0, EVERY, machine()) == EVERY
 
 
-def test_what_does_not_fit_is_cut_and_said():
-    plan = plan_resources(work(fit_memory_gb=25), machine(), 1e9)
-    assert plan.era_stride == 2
-    assert "every second era" in plan.cuts[0]
-    assert "16.0 GB" in plan.cuts[0]
+def test_what_does_not_fit_goes_by_offsets_that_share_out_all_eras():
+    made = sampling_of("lightgbm", 25.0, EVERY, machine())
+    assert (made.era_stride, made.n_offsets) == (2, 2)
+    assert made.cut == (
+        "lightgbm: 2 fits, averaged, each on every second era: every era needs 26.5 GB, this "
+        "machine has 16.0 GB"
+    )
 
 
-@given(memory_gb=st.floats(4, 256), fit_memory_gb=st.floats(0.1, 400))
-def test_the_plan_never_promises_more_than_the_machine_has(memory_gb, fit_memory_gb):
+def test_one_offset_stays_one_where_that_was_asked():
+    made = sampling_of("xgboost", 30.0, Sampling(2, 1), machine())
+    assert (made.era_stride, made.n_offsets) == (3, 1)
+    assert made.cut.startswith("xgboost: a fit on every third era: every second era needs 16.5 GB")
+
+
+def test_what_never_fits_is_refused_with_need_and_have():
+    with pytest.raises(ResourceError, match=r"fourth era still needs 25\.0 GB, 13\.5 GB of 16"):
+        sampling_of("catboost", 100.0, EVERY, machine())
+
+
+@given(memory_gb=st.floats(4, 256), fit_gb=st.floats(0.1, 400), asked=st.integers(1, 4))
+def test_the_plan_never_promises_more_than_the_machine_has(memory_gb, fit_gb, asked):
+    budget = memory_gb - BASE_MEMORY_GB - RESERVE_MEMORY_GB
     try:
-        plan = plan_resources(work(fit_memory_gb), machine(memory_gb), 1e9)
+        made = sampling_of("model", fit_gb, Sampling(asked, 1), machine(memory_gb))
     except ResourceError:
-        assert fit_memory_gb / 4 > memory_gb - BASE_MEMORY_GB - RESERVE_MEMORY_GB
+        assert fit_gb / LARGEST_STRIDE > budget
         return
-    fits = next(step for step in plan.steps if step.name == "fits")
-    assert fits.memory_gb <= memory_gb
-    assert fits.memory_gb >= BASE_MEMORY_GB
+    assert fit_gb / made.era_stride <= budget
+    assert made.era_stride >= asked
 
 
 def test_decisions_hang_on_totals_not_on_what_is_free():
     busy, idle = machine(free_memory_gb=0.5), machine(free_memory_gb=15)
-    assert (
-        plan_resources(work(), busy, 1e9).decisions()
-        == plan_resources(work(), idle, 1e12).decisions()
-    )
+    assert sampling_of("m", 25.0, EVERY, busy) == sampling_of("m", 25.0, EVERY, idle)
 
 
 def test_a_disk_too_small_is_refused_with_need_and_have():
     with pytest.raises(ResourceError, match=r"16\.\d GB with the reserve, 10\.0 GB are free"):
-        plan_resources(work(), machine(free_disk_gb=10), 1e9)
+        check_disk(steps(), machine(free_disk_gb=10), 20)
 
 
 def test_what_lies_on_the_disk_already_is_not_asked_for_twice():
-    plan_resources(work(), machine(free_disk_gb=2, used_disk_gb=16), 1e9)
+    check_disk(steps(), machine(free_disk_gb=2, used_disk_gb=16), 20)
+
+
+def test_models_to_come_are_counted_up_to_the_limit_of_the_store():
+    check_disk(steps(24), machine(free_disk_gb=60), 100)
+    with pytest.raises(ResourceError, match=r"24\.0 GB of models need 4\d\.\d GB"):
+        check_disk(steps(24), machine(free_disk_gb=30), 100)
+    check_disk(steps(24), machine(free_disk_gb=30), 5)
+
+
+def test_a_panel_that_is_there_takes_no_time():
+    assert [step.seconds for step in Data(9 * GIB, 0, 6_900_000, 780).steps()] == [0, 0]
+
+
+HOUR = 3600.0
+WORK = [
+    Step("lightgbm fits", seconds=2 * HOUR),
+    Step("catboost fits", seconds=3 * HOUR),
+    Step("xgboost fits", seconds=0.0),
+    Step("lightgbm trials", seconds=1 * HOUR),
+]
+
+
+def test_without_a_budget_everything_runs():
+    assert schedule_steps(WORK, None).postponed == ()
+
+
+def test_a_budget_takes_what_fits_in_order_of_worth():
+    made = schedule_steps(WORK, 3.5)
+    assert made.runs == ("lightgbm fits", "xgboost fits", "lightgbm trials")
+    assert made.postponed == ("catboost fits",)
+
+
+def test_the_first_model_runs_whatever_the_budget():
+    made = schedule_steps(WORK, 0.1)
+    assert made.runs == ("lightgbm fits", "xgboost fits")
 
 
 def test_this_machine_can_be_read(tmp_path):
     found = read_machine(tmp_path / "not" / "there" / "yet")
     assert found.cores >= 1
     assert 0 < found.free_memory_gb <= found.memory_gb
-
-
-def test_models_to_come_are_counted_before_they_fill_the_disk():
-    large = replace(work(), fit_disk_gb=3.0)
-    plan_resources(large, machine(free_disk_gb=60), 1e9)
-    with pytest.raises(ResourceError, match=r"24\.0 GB of models need 4\d\.\d GB"):
-        plan_resources(large, machine(free_disk_gb=35), 1e9)
-    plan_resources(replace(large, n_fits=0), machine(free_disk_gb=35), 1e9)

@@ -33,5 +33,6 @@ def test_only_the_fit_is_timed_and_on_the_threads_asked_for(monkeypatch, seconds
     fake = SimpleNamespace(Dataset=Dataset, train=train)
     monkeypatch.setitem(sys.modules, "lightgbm", fake)
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
-    assert probe.lightgbm_work_per_second(3) == cells[0] / seconds
+    assert probe.lightgbm_work_per_second(3) == probe.PROBE_WORK / seconds
+    assert cells == [probe.N_ROWS * probe.N_FEATURES * probe.N_TREES]
     assert threads == [3]

@@ -15,7 +15,8 @@ from numerai_kedro.incremental import FoldStore
 from numerai_kedro.models import family
 from numerai_kedro.panel import EraRows, open_panel, write_panel
 from numerai_kedro.panel.walk_forward import Fold, walk_forward_folds
-from numerai_kedro.training.walk_forward import Recipe, fit_live, walk_forward
+from numerai_kedro.training.recipe import Recipe
+from numerai_kedro.training.walk_forward import fit_live, predictions_frame, walk_forward
 
 TARGET = "target_ender_60"
 PURGE = 4
@@ -32,10 +33,10 @@ PARAMS = {
 }
 
 
-def recipe(era_stride=1, seed=0, **changes):
+def recipe(era_stride=1, n_offsets=1, seed=0, targets=(TARGET,), **changes):
     model_class = family("lightgbm")
     params = model_class.params_type.model_validate(PARAMS | changes)
-    return Recipe("lightgbm", model_class, params, TARGET, era_stride, seed, threads=1)
+    return Recipe("lightgbm", model_class, params, targets, era_stride, n_offsets, seed, threads=1)
 
 
 def permuted_after(folder, last_era, n_eras=36):
@@ -59,7 +60,7 @@ def test_targets_after_a_folds_training_window_change_nothing_of_it(tmp_path, nu
     honest = small_panel(tmp_path / "a", n_eras=36)
     changed = permuted_after(tmp_path / "b", last_era=fold.train[1])
     frames = [
-        walk_forward(panel, [fold], recipe(), FoldStore(tmp_path / f"store-{k}"), PURGE)[0]
+        walk_forward(panel, [fold], [recipe()], FoldStore(tmp_path / f"store-{k}"), PURGE)[0]
         for k, panel in enumerate((honest, changed))
     ]
     np.testing.assert_array_equal(frames[0]["prediction"], frames[1]["prediction"])
@@ -71,7 +72,7 @@ def test_the_check_above_can_fail(tmp_path):
     honest = small_panel(tmp_path / "a", n_eras=36)
     changed = permuted_after(tmp_path / "b", last_era=fold.train[1] - 1)
     frames = [
-        walk_forward(panel, [fold], recipe(), FoldStore(tmp_path / f"store-{k}"), PURGE)[0]
+        walk_forward(panel, [fold], [recipe()], FoldStore(tmp_path / f"store-{k}"), PURGE)[0]
         for k, panel in enumerate((honest, changed))
     ]
     assert (frames[0]["prediction"] != frames[1]["prediction"]).any()
@@ -81,7 +82,9 @@ def test_the_live_fit_is_blind_to_later_targets_too(tmp_path):
     honest = small_panel(tmp_path / "a", n_eras=36)
     changed = permuted_after(tmp_path / "b", last_era=25)
     predictions = [
-        fit_live(panel, (1, 25), recipe(), FoldStore(tmp_path / f"store-{k}")).predict(honest)
+        predictions_frame(
+            fit_live(panel, (1, 25), recipe(), FoldStore(tmp_path / f"store-{k}")), honest
+        )["prediction"]
         for k, panel in enumerate((honest, changed))
     ]
     np.testing.assert_array_equal(*predictions)
@@ -91,7 +94,7 @@ def test_a_planted_leak_is_refused(tmp_path):
     panel = small_panel(tmp_path / "a", n_eras=36)
     leaking = Fold("judged-1", (1, 19), (21, 26))
     with pytest.raises(LeakError, match="trains on era 0019, 2 before test era 0021"):
-        walk_forward(panel, [leaking], recipe(), FoldStore(tmp_path / "store"), PURGE)
+        walk_forward(panel, [leaking], [recipe()], FoldStore(tmp_path / "store"), PURGE)
 
 
 def counted_fits(monkeypatch):
@@ -110,14 +113,14 @@ def test_a_new_era_adds_a_prediction_and_no_refit(tmp_path, monkeypatch):
     calls = counted_fits(monkeypatch)
     store = FoldStore(tmp_path / "store")
     panel = small_panel(tmp_path / "panel", n_eras=34)
-    before, _ = walk_forward(panel, FOLDS, recipe(), store, PURGE)
+    before, _ = walk_forward(panel, FOLDS, 2 * [recipe()], store, PURGE)
     assert len(calls) == 2
     panel = small_panel(tmp_path / "panel", n_eras=35)
     later = walk_forward_folds((21, 33), 6, PURGE, "judged")
-    after, _ = walk_forward(panel, later[:2], recipe(), store, PURGE)
+    after, _ = walk_forward(panel, later[:2], 2 * [recipe()], store, PURGE)
     assert len(calls) == 2
     np.testing.assert_array_equal(before["prediction"], after["prediction"])
-    walk_forward(panel, later, recipe(), store, PURGE)
+    walk_forward(panel, later, 3 * [recipe()], store, PURGE)
     assert len(calls) == 3
 
 
@@ -126,22 +129,52 @@ def test_whatever_decides_a_fit_is_part_of_its_key(tmp_path, monkeypatch, change
     calls = counted_fits(monkeypatch)
     store = FoldStore(tmp_path / "store")
     panel = small_panel(tmp_path / "panel", n_eras=34)
-    walk_forward(panel, FOLDS, recipe(), store, PURGE)
-    walk_forward(panel, FOLDS, recipe(**changed), store, PURGE)
+    walk_forward(panel, FOLDS, 2 * [recipe()], store, PURGE)
+    walk_forward(panel, FOLDS, 2 * [recipe(**changed)], store, PURGE)
     assert len(calls) == 4
 
 
 def test_the_stride_thins_from_the_newest_era_back(tmp_path):
     panel = small_panel(tmp_path / "panel", n_eras=20)
-    thinned = recipe(era_stride=3).training_panel(panel, (1, 20))
-    assert thinned.eras.tolist() == [2, 5, 8, 11, 14, 17, 20]
+    (thinned,) = recipe(era_stride=3).fits(panel, (1, 20))
+    assert thinned.train.eras.tolist() == [2, 5, 8, 11, 14, 17, 20]
+
+
+def test_offsets_share_out_all_eras_and_never_meet(tmp_path):
+    panel = small_panel(tmp_path / "panel", n_eras=20)
+    fits = recipe(era_stride=3, n_offsets=3).fits(panel, (1, 20))
+    eras = [set(fit.train.eras.tolist()) for fit in fits]
+    assert set.union(*eras) == set(range(1, 21))
+    assert sum(map(len, eras)) == 20
+
+
+def test_several_fits_are_blended_era_by_era(tmp_path, monkeypatch):
+    calls = counted_fits(monkeypatch)
+    panel, store = small_panel(tmp_path / "panel", n_eras=34), FoldStore(tmp_path / "store")
+    both = recipe(era_stride=2, n_offsets=2)
+    averaged, iterations = walk_forward(panel, FOLDS[:1], [both], store, PURGE)
+    assert len(calls) == 2
+    assert iterations == {"judged-1": 40}
+    single, _ = walk_forward(panel, FOLDS[:1], [recipe(era_stride=2)], store, PURGE)
+    assert len(calls) == 2  # the newest offset was made before
+    by_era = averaged.assign(one=single["prediction"]).groupby("era")
+    assert (by_era[["prediction", "one"]].corr("spearman").iloc[0::2, 1] > 0.5).all()
+    assert by_era["prediction"].max().max() < 1  # ranks, not the fits' own scale
+
+
+def test_more_targets_are_models_of_their_own(tmp_path):
+    panel, store = small_panel(tmp_path / "panel", n_eras=34), FoldStore(tmp_path / "store")
+    two = recipe(targets=(TARGET, "target_ender_20"))
+    models = fit_live(panel, (1, 20), two, store)
+    assert len(models) == 2
+    assert len(predictions_frame(models, panel)) == panel.n_rows
 
 
 def test_unresolved_eras_are_not_learned_from(tmp_path):
     blocks = [era_rows(era, resolved=era <= 15) for era in range(1, 21)]
     write_panel(tmp_path / "panel", blocks)
-    train = recipe().training_panel(open_panel(tmp_path / "panel"), (1, 20))
-    assert train.eras[-1] == 15
+    (fit,) = recipe().fits(open_panel(tmp_path / "panel"), (1, 20))
+    assert fit.train.eras[-1] == 15
 
 
 KILLED = """
@@ -153,7 +186,7 @@ from numerai_kedro.training.walk_forward import walk_forward
 def kill_in_the_second_fold(done, total):
     if done == 1:
         os.kill(os.getpid(), signal.SIGKILL)
-walk_forward(open_panel(sys.argv[1]), FOLDS, recipe(), FoldStore(sys.argv[2]), PURGE,
+walk_forward(open_panel(sys.argv[1]), FOLDS, 2 * [recipe()], FoldStore(sys.argv[2]), PURGE,
              progress=kill_in_the_second_fold)
 """
 
@@ -167,7 +200,7 @@ def test_a_killed_walk_forward_goes_on_after_the_last_finished_fold(tmp_path, mo
     )
     assert killed.returncode == -signal.SIGKILL
     calls = counted_fits(monkeypatch)
-    resumed, _ = walk_forward(panel, FOLDS, recipe(), FoldStore(tmp_path / "store"), PURGE)
+    resumed, _ = walk_forward(panel, FOLDS, 2 * [recipe()], FoldStore(tmp_path / "store"), PURGE)
     assert calls == [FOLDS[1].train[1]]
-    unbroken, _ = walk_forward(panel, FOLDS, recipe(), FoldStore(tmp_path / "other"), PURGE)
+    unbroken, _ = walk_forward(panel, FOLDS, 2 * [recipe()], FoldStore(tmp_path / "other"), PURGE)
     np.testing.assert_array_equal(resumed["prediction"], unbroken["prediction"])

@@ -10,6 +10,7 @@ from numerai_kedro.statistics.performance import drawdown_by_era
 
 # Okabe and Ito: told apart by every kind of colour vision.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
@@ -50,13 +51,63 @@ def live_scores_figure(live_scores: pd.DataFrame) -> go.Figure:
             mode="markers",
             marker={"symbol": symbols, "size": 9, "color": COLOURS[position % len(COLOURS)]},
         )
-    if not len(newest):
-        figure.add_annotation(
-            text="no round has been scored yet", showarrow=False, xref="paper", yref="paper"
+    return figure if len(newest) else _nothing_yet(figure, "no round has been scored yet")
+
+
+def optimisation_history(history: pd.DataFrame) -> go.Figure:
+    """Objective of every trial, one symbol a family, and each study's best so far."""
+    figure = _figure("trial", "objective")
+    whole = history[history["state"] == "complete"]
+    for position, (model, rows) in enumerate(whole.groupby("model")):
+        colour = COLOURS[position % len(COLOURS)]
+        for number, (study, trials) in enumerate(rows.groupby("study")):
+            trials = trials.sort_values("trial")
+            figure.add_scatter(
+                x=trials["trial"],
+                y=trials["objective"],
+                name=f"{model} · {study}" if rows["study"].nunique() > 1 else str(model),
+                legendgroup=str(model),
+                showlegend=number == 0,
+                mode="markers",
+                marker={"color": colour, "symbol": SYMBOLS[position % len(SYMBOLS)], "size": 8},
+                hovertext=trials["params"],
+            )
+            figure.add_scatter(
+                x=trials["trial"],
+                y=trials["objective"].cummax(),
+                legendgroup=str(model),
+                showlegend=False,
+                hoverinfo="skip",
+                mode="lines",
+                line={"color": colour, "shape": "hv", "dash": DASHES[position % len(DASHES)]},
+            )
+    figure.update_layout(hovermode="closest")
+    return figure if len(whole) else _nothing_yet(figure, "no trial has run yet")
+
+
+def importance_figure(importance: dict[str, dict[str, float]]) -> go.Figure:
+    """What share of the objective's variation each parameter explains, by family."""
+    figure = _figure("share of the objective's variation", "")
+    for position, (model, shares) in enumerate(sorted(importance.items())):
+        names = sorted(shares, key=lambda name: shares[name])
+        figure.add_bar(
+            x=[shares[name] for name in names],
+            y=[f"{model} · {name}" for name in names],
+            orientation="h",
+            name=model,
+            marker={"color": COLOURS[position % len(COLOURS)]},
         )
-        figure.update_xaxes(visible=False)
-        figure.update_yaxes(visible=False)
-        figure.update_layout(height=120)
+    bars = sum(len(shares) for shares in importance.values())
+    figure.update_layout(height=max(160, 90 + 22 * bars), showlegend=False, hovermode="closest")
+    figure.update_yaxes(automargin=True)
+    return figure if bars else _nothing_yet(figure, "too few trials to tell")
+
+
+def _nothing_yet(figure: go.Figure, text: str) -> go.Figure:
+    figure.add_annotation(text=text, showarrow=False, xref="paper", yref="paper")
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    figure.update_layout(height=120)
     return figure
 
 

@@ -5,11 +5,13 @@ It opens offline: plotly.js is inside. Every text from outside (models, slots, r
 
 from __future__ import annotations
 
+import json
 from html import escape
 from importlib.resources import files
 from string import Template
 from typing import Any
 
+import pandas as pd
 import plotly.graph_objects as go
 import plotly.io
 from plotly.offline import get_plotlyjs
@@ -26,7 +28,9 @@ SCORES = (
 )
 
 
-def render_page(summary: dict[str, Any], figures: dict[str, go.Figure]) -> str:
+def render_page(
+    summary: dict[str, Any], figures: dict[str, go.Figure], leaders: pd.DataFrame
+) -> str:
     """Render the dashboard.
 
     Parameters
@@ -35,6 +39,8 @@ def render_page(summary: dict[str, Any], figures: dict[str, go.Figure]) -> str:
         As the reporting pipeline gathers it.
     figures : dict
         Title to figure, drawn in this order.
+    leaders : pandas.DataFrame
+        As `statistics.leaderboard` ranks them.
     """
     template = Template(files("numerai_kedro.dashboard").joinpath("page.html").read_text("utf-8"))
     return template.substitute(
@@ -43,6 +49,7 @@ def render_page(summary: dict[str, Any], figures: dict[str, go.Figure]) -> str:
         lines=_rows(summary_lines(summary), header="th"),
         scores=_scores_table(summary),
         live=_live_table(summary["live"]),
+        models=_models_table(summary["outcomes"]) + _leaders_table(leaders),
         gate="".join(_gate_table(decision) for decision in summary["gate"].values()),
         figures="".join(_section(title, figure) for title, figure in figures.items()),
         plotly=get_plotlyjs(),
@@ -81,6 +88,45 @@ def _scores_table(summary: dict[str, Any]) -> str:
             f"<td>{scores['max_drawdown']:.3f}</td></tr>"
         )
     return head + body
+
+
+def _models_table(outcomes: dict[str, dict[str, Any]]) -> str:
+    """What became of each model: parameters in force, what tuning said, what had to be tried."""
+    head = "".join(f"<th>{title}</th>" for title in ("model", "parameters", "tuning", "remedies"))
+    body = ""
+    for model, outcome in sorted(outcomes.items()):
+        if outcome["status"] == "finished":
+            remedies = [*outcome["remedies"]]
+            if outcome["refit_failed"]:
+                remedies.append(f"the fit before stays in force: {outcome['refit_failed']}")
+            cells = [outcome["source"], outcome["tuning"] or "–", "; ".join(remedies) or "–"]
+        else:
+            remedies = outcome["remedies"]
+            cells = ["–", f"{outcome['stage']}: {outcome['symptom']}", "; ".join(remedies) or "–"]
+        texts = "".join(f'<td class="text">{escape(cell)}</td>' for cell in cells)
+        body += f"<tr><th>{escape(model)}</th>{texts}</tr>"
+    return f'<h2>Models</h2><div class="wide"><table><tr>{head}</tr>{body}</table></div>'
+
+
+def _leaders_table(leaders: pd.DataFrame) -> str:
+    """The best trials of all families; nothing before the first has run."""
+    if leaders.empty:
+        return ""
+    titles = ("model", "trial", "objective", "payoff an era", "CORR", "BMC", "parameters")
+    head = "".join(f"<th>{title}</th>" for title in titles)
+    body = ""
+    for one in leaders.itertuples():
+        values = [str(one.trial), short(one.objective), one.payoff, short(one.corr), short(one.bmc)]
+        cells = "".join(f"<td>{escape(value)}</td>" for value in values)
+        body += f"<tr><th>{escape(one.model)}</th>{cells}"
+        body += f'<td class="text">{escape(_params_text(one.params))}</td></tr>'
+    table = f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
+    return f"<h2>Leaderboard of trials</h2>{table}"
+
+
+def _params_text(params: str) -> str:
+    """Names and values, three digits."""
+    return ", ".join(f"{name} {value:.3g}" for name, value in json.loads(params).items())
 
 
 def _live_table(lines: list[dict[str, Any]]) -> str:

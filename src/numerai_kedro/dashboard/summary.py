@@ -28,6 +28,7 @@ def summary_lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
     for model, outcome in sorted(summary["outcomes"].items()):
         if outcome["status"] == "finished":
             lines.append((model, scores_text(summary["scores"][model])))
+            lines += [("", note) for note in notes_of(outcome)]
         else:
             lines.append((model, f"{outcome['stage']}: {outcome['symptom']}"))
     lines.append(("ensemble", scores_text(summary["scores"]["ensemble"], with_sharpe=True)))
@@ -41,6 +42,14 @@ def summary_lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
         if "later" in receipt:
             lines.append(("", f"from before it stays: {receipt['detail']}"))
     return lines
+
+
+def notes_of(outcome: dict[str, Any]) -> list[str]:
+    """What happened to a model that finished, beyond its scores."""
+    notes = [f"remedy: {remedy}" for remedy in outcome["remedies"]]
+    if outcome["refit_failed"]:
+        notes.append(f"the fit before stays in force: {outcome['refit_failed']}")
+    return notes
 
 
 def scores_text(scores: dict[str, Any], with_sharpe: bool = False) -> str:

@@ -15,6 +15,7 @@ import importlib.metadata
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,11 @@ from numerai_kedro.incremental.content import UnknownContentError
 
 FORMAT = 2
 # Libraries whose import has another name than their package; a test holds that none is missing.
-DISTRIBUTIONS = {"yaml": "PyYAML", "sklearn": "scikit-learn", "graphql": "graphql-core"}
+DISTRIBUTIONS = {
+    "yaml": ("PyYAML",),
+    "graphql": ("graphql-core",),
+    "xgboost": ("xgboost-cpu", "xgboost"),  # one of two, by the extra that was installed
+}
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 BLOCKS = (ast.If, ast.Try, ast.For, ast.While, ast.With)
 SIMPLE = (*DEFINITIONS, ast.Assign, ast.AnnAssign)
@@ -406,10 +411,11 @@ def _version(library: str) -> str:
     """Version of an installed library; empty for the standard library."""
     if library in sys.stdlib_module_names:
         return ""
-    try:
-        return importlib.metadata.version(DISTRIBUTIONS.get(library, library))
-    except importlib.metadata.PackageNotFoundError:
-        return ""
+    names = DISTRIBUTIONS.get(library, (library,))
+    for name in names:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            return importlib.metadata.version(name)
+    return ""
 
 
 _PYTHON = [FORMAT, *sys.version_info[:2]]

@@ -24,7 +24,7 @@ from numerai_kedro.incremental import FoldStore
 from numerai_kedro.models import family
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.walk_forward import Fold
-from numerai_kedro.pipelines.parameters import ModelParams, ResourceParams
+from numerai_kedro.pipelines.parameters import SWITCHED_OFF, ModelParams, ResourceParams
 from numerai_kedro.progress import steps_bar
 from numerai_kedro.resilience.isolation import Worker
 from numerai_kedro.resilience.remedies import failed_fit, until_it_fits
@@ -292,9 +292,7 @@ def _not_now(
     """Why a model's fits or trials are not made in this run; None where they are."""
     reason = plan["models"][name].get("reason")
     if reason is not None:
-        return Failed(
-            stage, reason, kind="off" if reason.startswith("switched off") else "resource"
-        )
+        return Failed(stage, reason, kind="off" if reason == SWITCHED_OFF else "resource")
     if f"{name} {what}" in schedule["postponed"]:
         return Failed(stage, POSTPONED, kind="postponed")
     return None

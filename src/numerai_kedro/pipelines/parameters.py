@@ -50,6 +50,8 @@ class IngestionParams(Block):
 # Finished trials of a family where `n_trials` says auto, by the size of the data.
 AUTO_TRIALS = {"tiny": 2, "demo": 8}
 FULL_TRIALS = 60
+# Why a model of the week does not run: the user wants it so.
+SWITCHED_OFF = "switched off (enabled: false in parameters_gbm.yml)"
 
 
 class ResourceParams(Block):
@@ -83,12 +85,15 @@ class ModelParams(Block):
 
     def chosen(self, kind: type[BlockType], name: str) -> BlockType:
         """Parameters of the preset that is in force, typed as model `name` types them."""
-        return self.all_presets(kind, name)[self.preset]
+        return self._read(kind, name, self.preset)
 
     def all_presets(self, kind: type[BlockType], name: str) -> dict[str, BlockType]:
         """Every preset, the one in force first."""
         names = [self.preset, *(other for other in self.presets if other != self.preset)]
-        return {one: read_block(kind, f"{name}.presets.{one}", self.presets[one]) for one in names}
+        return {one: self._read(kind, name, one) for one in names}
+
+    def _read(self, kind: type[BlockType], name: str, preset: str) -> BlockType:
+        return read_block(kind, f"{name}.presets.{preset}", self.presets[preset])
 
     def trials(self, size: str) -> int:
         """Finished trials that end a study of this model."""

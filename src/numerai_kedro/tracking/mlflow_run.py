@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import subprocess
 from importlib.metadata import version
@@ -11,12 +12,22 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel
 
-from numerai_kedro.errors import without_password
+from numerai_kedro.errors import Failed, without_password
 from numerai_kedro.strict import Block
 
 logger = logging.getLogger(__name__)
 
-LIBRARIES = ("kedro", "lightgbm", "numerai-tools", "numerapi", "numpy", "pandas", "pyarrow")
+LIBRARIES = (
+    "catboost",
+    "kedro",
+    "lightgbm",
+    "numerai-tools",
+    "numerapi",
+    "numpy",
+    "optuna",
+    "pandas",
+    "pyarrow",
+)
 MAX_PARAM_CHARACTERS = 500
 BATCH = 1000  # MLflow's limit of metrics in one call
 
@@ -126,6 +137,8 @@ def _log_results(client: Any, run_id: str, outputs: set[str], catalog: Any) -> N
     for name in sorted(outputs):
         if name.endswith(".model"):
             _log_model(client, run_id, name, catalog)
+        elif name.endswith(".trials"):
+            _log_trials(client, run_id, name.partition(".")[0], catalog.load(name))
 
 
 def _log_model(client: Any, run_id: str, name: str, catalog: Any) -> None:
@@ -133,6 +146,22 @@ def _log_model(client: Any, run_id: str, name: str, catalog: Any) -> None:
     folder = Path(str(catalog.get(name)._describe()["filepath"]))
     if folder.exists():
         client.log_artifacts(run_id, str(folder), f"models/{name}")
+
+
+def _log_trials(client: Any, run_id: str, model: str, trials: Any) -> None:
+    """Every trial's objective as a metric over trials; parameters and per-era scores as a file."""
+    from mlflow.entities import Metric
+
+    if isinstance(trials, Failed) or not len(trials):
+        return
+    client.log_dict(run_id, json.loads(trials.to_json(orient="records")), f"trials/{model}.json")
+    whole = trials.dropna(subset=["objective"])
+    metrics = [
+        Metric(f"{model}.trial.objective", float(one.objective), 0, int(one.trial))
+        for one in whole.itertuples()
+    ]
+    for begin in range(0, len(metrics), BATCH):
+        client.log_batch(run_id, metrics=metrics[begin : begin + BATCH])
 
 
 def _log_era_scores(client: Any, run_id: str, scores: pd.DataFrame) -> None:

@@ -37,7 +37,8 @@ class Cost:
     memory_gb
         Unshared memory at its peak, in GiB.
     work
-        In units of `training.probe`, which turns it into seconds: cells x trees of LightGBM.
+        Nanoseconds on the two cores where they were measured; `training.probe` says how many of
+        them pass here in a second.
     disk_gb
         What the fitted model takes in the fold store, in GiB.
     bins_gb

@@ -15,7 +15,12 @@ from numerai_kedro.incremental import FoldStore
 from numerai_kedro.incremental.runner import IncrementalParams
 from numerai_kedro.models import family
 from numerai_kedro.panel.walk_forward import Fold, live_fit_eras, walk_forward_folds
-from numerai_kedro.pipelines.parameters import IngestionParams, ModelParams, ResourceParams
+from numerai_kedro.pipelines.parameters import (
+    SWITCHED_OFF,
+    IngestionParams,
+    ModelParams,
+    ResourceParams,
+)
 from numerai_kedro.resilience.machine import Machine
 from numerai_kedro.resilience.plan import (
     BASE_MEMORY_GB,
@@ -38,7 +43,6 @@ from numerai_kedro.training.tuning.ground import TuningParams, plan_key, scout_o
 logger = logging.getLogger(__name__)
 
 FILES = ("train.parquet", "validation.parquet")
-SWITCHED_OFF = "switched off (enabled: false in parameters_gbm.yml)"
 FITS, TRIALS = "{} fits", "{} trials"
 
 

@@ -8,15 +8,31 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from numerai_kedro.dashboard.figures import cumulative_corr, drawdown, live_scores_figure
+from numerai_kedro.dashboard.figures import (
+    cumulative_corr,
+    drawdown,
+    importance_figure,
+    live_scores_figure,
+    optimisation_history,
+)
 from numerai_kedro.dashboard.page import render_page
-from numerai_kedro.errors import NumeraiKedroError
+from numerai_kedro.errors import Failed, NumeraiKedroError
 from numerai_kedro.pipelines.parameters import IngestionParams
+from numerai_kedro.statistics.leaderboard import leaderboard, parameter_importance
 from numerai_kedro.statistics.live_record import live_record, promised_and_came
 from numerai_kedro.tournament.client import Client
+from numerai_kedro.tournament.schema import overlap_eras
+from numerai_kedro.training.tuning.decide import COLUMNS
 
 logger = logging.getLogger(__name__)
 
+PLOT_TITLES = (
+    "Cumulative CORR",
+    "Drawdown",
+    "Live scores",
+    "Optimisation history",
+    "Parameter importance",
+)
 SCORE_COLUMNS = ("roundNumber", "displayName", "day", "value", "percentile", "resolved")
 
 
@@ -103,11 +119,29 @@ def build_summary(
     }
 
 
-def build_dashboard(
-    summary: dict[str, Any], cumulative: go.Figure, falls: go.Figure, live: go.Figure
-) -> str:
+def join_trials(**trials: Any) -> pd.DataFrame:
+    """All trials of all families over all weeks, one row each."""
+    known = {name: frame for name, frame in trials.items() if not isinstance(frame, Failed)}
+    frames = [frame.assign(model=name) for name, frame in sorted(known.items()) if len(frame)]
+    empty = pd.DataFrame(columns=["model", *COLUMNS])
+    return pd.concat(frames, ignore_index=True)[empty.columns] if frames else empty
+
+
+def rank_trials(history: pd.DataFrame, folds: dict[str, Any]) -> pd.DataFrame:
+    """The best trials of all families, with intervals."""
+    return leaderboard(history, overlap_eras(folds["paid_target"]))
+
+
+def draw_optimisation_history(history: pd.DataFrame) -> go.Figure:
+    """Objective of every trial."""
+    return optimisation_history(history)
+
+
+def draw_parameter_importance(history: pd.DataFrame) -> go.Figure:
+    """What share of the objective's variation each parameter explains."""
+    return importance_figure(parameter_importance(history))
+
+
+def build_dashboard(summary: dict[str, Any], leaders: pd.DataFrame, *plots: go.Figure) -> str:
     """Put verdict, tables and plots on one page that opens offline."""
-    return render_page(
-        summary,
-        {"Cumulative CORR": cumulative, "Drawdown": falls, "Live scores": live},
-    )
+    return render_page(summary, dict(zip(PLOT_TITLES, plots, strict=True)), leaders)

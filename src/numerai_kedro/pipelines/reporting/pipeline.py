@@ -2,6 +2,7 @@
 
 era_scores ─► cumulative_corr_plot, drawdown_plot ─┐
 tournament ─► live_scores ─► live_scores_plot ─────┼─► dashboard
+{model}.trials ─► trial_history ─► leaderboard ────┤
 live_scores, gate ─► run_history ─┐                │
 round, folds, report, gate, receipts ─► run_summary ┘
 """
@@ -13,7 +14,13 @@ from kedro.pipeline import Node, Pipeline
 from numerai_kedro.pipelines.gbm.pipeline import MODELS
 from numerai_kedro.pipelines.reporting import nodes
 
-PLOTS = ["cumulative_corr_plot", "drawdown_plot", "live_scores_plot"]
+PLOTS = [
+    "cumulative_corr_plot",
+    "drawdown_plot",
+    "live_scores_plot",
+    "optimisation_history_plot",
+    "parameter_importance_plot",
+]
 
 
 def create_pipeline() -> Pipeline:
@@ -37,6 +44,25 @@ def create_pipeline() -> Pipeline:
             Node(nodes.draw_drawdown, "era_scores", PLOTS[1], name="draw_drawdown"),
             Node(nodes.draw_live_scores, "live_scores", PLOTS[2], name="draw_live_scores"),
             Node(
+                nodes.join_trials,
+                {model: f"{model}.trials" for model in MODELS},
+                "trial_history",
+                name="join_trials",
+            ),
+            Node(nodes.rank_trials, ["trial_history", "folds"], "leaderboard", name="rank_trials"),
+            Node(
+                nodes.draw_optimisation_history,
+                "trial_history",
+                PLOTS[3],
+                name="draw_optimisation_history",
+            ),
+            Node(
+                nodes.draw_parameter_importance,
+                "trial_history",
+                PLOTS[4],
+                name="draw_parameter_importance",
+            ),
+            Node(
                 nodes.build_summary,
                 {
                     "round_info": "round_info",
@@ -54,7 +80,10 @@ def create_pipeline() -> Pipeline:
                 name="summarise_run",
             ),
             Node(
-                nodes.build_dashboard, ["run_summary", *PLOTS], "dashboard", name="build_dashboard"
+                nodes.build_dashboard,
+                ["run_summary", "leaderboard", *PLOTS],
+                "dashboard",
+                name="build_dashboard",
             ),
         ]
     )

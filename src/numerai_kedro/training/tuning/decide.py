@@ -146,9 +146,10 @@ def _study_and_decide(
     folds = ground.tuning_folds(first_era)
     kind = recipe.family.params_type
     base = kind.model_validate(before["params"])
-    points = [
-        point_of(one, search.space, recipe.params) for one in (base, *search.presets.values())
-    ]
+    points: list[dict[str, Any]] = []
+    for one in (base, *search.presets.values()):
+        point = point_of(one, search.space, recipe.params)
+        points += [point] if point not in points else []
     trials = Trials(search, ground, params, fold_store, executor)
     study = open_study(name, study_store.journal(name), params.storage)
 

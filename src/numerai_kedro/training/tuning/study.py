@@ -9,7 +9,8 @@ the data folder.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,8 @@ def open_study(name: str, journal: Path, storage_url: str | None) -> optuna.Stud
     from optuna.storages.journal import JournalFileBackend
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # The pruner, the sampler and the journal's lock are marked experimental; they are pinned here.
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     if storage_url is not None:
         storage: Any = RDBStorage(storage_url, heartbeat_interval=HEARTBEAT_S, grace_period=GRACE_S)
     else:
@@ -79,7 +82,7 @@ def run_study(
     study: optuna.Study,
     n_trials: int,
     space: Mapping[str, BaseDistribution],
-    first: Iterable[Mapping[str, Any]],
+    first: Sequence[Mapping[str, Any]],
     evaluate: Evaluate,
     seed: int,
 ) -> None:
@@ -98,11 +101,12 @@ def run_study(
     import optuna
     from optuna.trial import TrialState
 
-    if not study.get_trials(deepcopy=False):
-        for point in first:
-            study.enqueue_trial(dict(point), skip_if_exists=True)
-    _fail_dead_trials(study)
+    again = _fail_dead_trials(study)
     while (n_done := n_finished(study)) < n_trials:
+        # One at a time, so that what a killed process was at comes before what it never began.
+        waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        if not waiting and (again or n_done < len(first)):
+            study.enqueue_trial(dict(again.pop(0) if again else first[n_done]))
         study.sampler = optuna.samplers.TPESampler(
             seed=int(digest_json([seed, n_done])[:8], 16),
             multivariate=True,
@@ -128,8 +132,8 @@ def n_finished(study: optuna.Study) -> int:
     return len(study.get_trials(deepcopy=False, states=done))
 
 
-def _fail_dead_trials(study: optuna.Study) -> None:
-    """Fail what a killed process left running, and let its parameters run again first."""
+def _fail_dead_trials(study: optuna.Study) -> list[dict[str, Any]]:
+    """Fail what a killed process left running; returns its parameters, to be run again first."""
     import optuna
     from optuna.trial import TrialState
 
@@ -142,5 +146,4 @@ def _fail_dead_trials(study: optuna.Study) -> None:
         optuna.storages.fail_stale_trials(study)
         failed = study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
         dead = [trial for trial in failed if trial.number not in before]
-    for trial in dead:
-        study.enqueue_trial(trial.params)
+    return [trial.params for trial in dead]

@@ -1,0 +1,262 @@
+"""What is adopted, when a study is due again, and that no trial looks where it must not."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from tests.panels import era_rows, small_panel
+
+from numerai_kedro.errors import LeakError, ResourceError, StoreError
+from numerai_kedro.incremental import FoldStore
+from numerai_kedro.models import family
+from numerai_kedro.panel import EraRows, open_panel, write_panel
+from numerai_kedro.resilience.isolation import Inline
+from numerai_kedro.training.recipe import Recipe
+from numerai_kedro.training.tuning import decide, study
+from numerai_kedro.training.tuning.decide import in_force, params_in_force, tune
+from numerai_kedro.training.tuning.ground import Ground, Search, TuningParams
+from numerai_kedro.training.tuning.objective import EraScores
+from numerai_kedro.training.tuning.space import Range
+from numerai_kedro.training.tuning.store import StudyStore
+from numerai_kedro.training.tuning.trials import Trials
+
+TARGET = "target_ender_60"
+PARAMS = {
+    "n_estimators": 20,
+    "learning_rate": 0.1,
+    "max_depth": 3,
+    "num_leaves": 7,
+    "colsample_bytree": 0.5,
+    "min_data_in_leaf": 10,
+    "lambda_l2": 0.0,
+    "path_smooth": 0.0,
+}
+TUNING = TuningParams(
+    scout_stride=2,
+    scout_trees=10,
+    risk_aversion=0.0,
+    adopt_level=0.95,
+    retune_weeks=13,
+    weights={"corr": 3, "mmc": 15},
+    storage=None,
+    seed=0,
+)
+FOLDS = {
+    "paid_target": TARGET,
+    "purge_eras": 4,
+    "judged_fold_eras": 10,
+    "history": [1, 60],
+    "stretches": {"tuning": [16, 29], "judged": [36, 50]},
+    "tuning": [
+        {"name": "tuning-1", "train": [1, 11], "test": [16, 22]},
+        {"name": "tuning-2", "train": [1, 18], "test": [23, 29]},
+    ],
+}
+
+
+def ground(panel, **changed):
+    ids = panel.ids()
+    benchmark = pd.Series(np.random.default_rng(5).random(len(ids)), index=ids)
+    return Ground(panel, FOLDS | changed, benchmark, (3.0, 15.0), overlap_eras=4)
+
+
+def search(n_trials=4, **changed):
+    kind = family("lightgbm")
+    params = kind.params_type.model_validate(PARAMS | changed)
+    other = params.model_copy(update={"max_depth": 5})
+    recipe = Recipe("lightgbm", kind, params, (TARGET,), 1, 1, 0, threads=1)
+    space = {"max_depth": Range(low=2, high=6), "num_leaves": Range(low=3, high=31, log=True)}
+    return Search(recipe, {"small": params, "deeper": other}, space, n_trials)
+
+
+class Week:
+    """A folder in which weeks follow each other."""
+
+    def __init__(self, folder):
+        self.store, self.studies = FoldStore(folder / "store"), StudyStore(folder / "studies")
+        self.panel = small_panel(folder / "panel", n_eras=60)
+
+    def tune(self, what=None, where=None, params=TUNING):
+        where = where or ground(self.panel)
+        return tune(
+            what or search(), where, params, self.store, self.studies, Inline(), lambda *_: None
+        )
+
+
+@pytest.fixture
+def week(tmp_path):
+    return Week(tmp_path)
+
+
+@pytest.fixture
+def evaluated(monkeypatch):
+    """Counts trials that were evaluated."""
+    seen, real = [], Trials.evaluate
+
+    def evaluate(self, trial, *others, **options):
+        seen.append(trial.number)
+        return real(self, trial, *others, **options)
+
+    monkeypatch.setattr(Trials, "evaluate", evaluate)
+    return seen
+
+
+def test_presets_are_tried_first_and_every_trial_keeps_its_eras(week):
+    decisions, trials, predictions = week.tune()
+    assert len(trials) == 4
+    assert '"max_depth": 3' in trials["params"][0]
+    assert '"max_depth": 5' in trials["params"][1]
+    whole = trials[trials["state"] == "complete"]
+    assert whole["eras"].map(list).iloc[0] == list(range(16, 30))
+    assert whole["payoff"].map(len).iloc[0] == 14
+    assert decisions[0]["first_era"] == 36
+    assert predictions["era"].unique().tolist() == list(range(16, 30))
+
+
+def test_the_same_week_again_evaluates_nothing(week, evaluated):
+    first = week.tune()
+    assert evaluated == [0, 1, 2, 3]
+    again = week.tune()
+    assert evaluated == [0, 1, 2, 3]
+    assert first[0] == again[0]
+    pd.testing.assert_frame_equal(first[1], again[1])
+    pd.testing.assert_frame_equal(first[2], again[2])
+
+
+def test_another_procedure_is_tuned_anew(week, evaluated):
+    week.tune()
+    week.tune(search(num_leaves=6))
+    assert evaluated == 2 * [0, 1, 2, 3]
+
+
+def test_a_study_that_ended_before_its_decision_is_decided(week, evaluated, monkeypatch):
+    def crash(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(decide, "_decide", crash)
+        with pytest.raises(KeyboardInterrupt):
+            week.tune()
+    assert in_force(search(), ground(week.panel), TUNING, week.studies)[0]["source"] == (
+        "preset small"
+    )
+    decisions, _, _ = week.tune()
+    assert evaluated == [0, 1, 2, 3]
+    assert decisions[0]["study"]
+
+
+def planted(monkeypatch, gain, n_eras=104):
+    """Trials whose payoff is known: the deeper ones earn `gain` more an era, with noise."""
+    rng = np.random.default_rng(0)
+    noise = {depth: rng.normal(scale=0.02, size=n_eras) for depth in range(2, 7)}
+
+    def evaluate(self, trial, folds, progress, may_prune):
+        depth = trial.params["max_depth"]
+        corr = 0.02 + gain * (depth - 3) + noise[depth]
+        scores = EraScores(tuple(range(n_eras)), tuple(corr), (0.0,) * n_eras)
+        trial.set_user_attr("scores", dataclasses.asdict(scores))
+        trial.set_user_attr("seconds", 0.0)
+        return float(scores.payoff(3.0, 15.0).mean())
+
+    monkeypatch.setattr(Trials, "evaluate", evaluate)
+
+
+def test_a_gain_that_is_sure_is_adopted(week, monkeypatch):
+    planted(monkeypatch, gain=0.02)
+    decisions, _, _ = week.tune(search(n_trials=12))
+    assert decisions[0]["adopted"]
+    assert decisions[0]["params"]["max_depth"] > 3
+    assert decisions[0]["gain_low"] > 0
+    assert decisions[0]["verdict"].endswith(": adopted")
+    assert decisions[0]["params"]["n_estimators"] == 20  # a scout's trees are not the model's
+
+
+def test_a_gain_of_noise_is_not(week, monkeypatch):
+    planted(monkeypatch, gain=0.0)
+    decisions, trials, _ = week.tune(search(n_trials=12))
+    assert trials["objective"].max() > trials["objective"][0]
+    assert decisions[0]["source"] == "preset small"
+    assert decisions[0]["params"]["max_depth"] == 3
+    assert "wanted above 0); preset small stays" in decisions[0]["verdict"]
+
+
+def test_too_few_eras_never_adopt(week, monkeypatch):
+    planted(monkeypatch, gain=0.1, n_eras=59)
+    decisions, _, _ = week.tune(search(n_trials=12))
+    assert not decisions[0]["adopted"]
+    assert "too few eras" in decisions[0]["verdict"]
+
+
+def test_a_re_tuning_is_due_after_so_many_weeks_and_serves_the_next_fold(week, evaluated):
+    week.tune()
+    soon = ground(week.panel, history=[1, 72])
+    assert len(week.tune(where=soon)[0]) == 1  # twelve weeks later
+    later = ground(
+        small_panel(week.panel.folder, n_eras=73),
+        history=[1, 73],
+        stretches=FOLDS["stretches"] | {"judged": [36, 63]},
+    )
+    decisions, trials, _ = week.tune(where=later)
+    assert [one["first_era"] for one in decisions] == [36, 66]
+    assert len(trials) == 8
+    assert evaluated == 2 * [0, 1, 2, 3]
+    seen = trials[trials["first_era"] == 66]["eras"].map(max).max()
+    assert seen == 61  # a purge of 4 before era 66
+    assert params_in_force(decisions, 65)["first_era"] == 36
+    assert params_in_force(decisions, 66)["first_era"] == 66
+    assert len(week.tune(where=later)[0]) == 2
+
+
+def test_targets_after_the_tuning_stretch_change_no_trial(week, tmp_path):
+    rng = np.random.default_rng(1)
+    blocks = []
+    for era in range(1, 61):
+        rows = era_rows(era)
+        if era > 29:
+            order = pa.array(rng.permutation(len(rows.ids)))
+            targets = rows.targets.take(order)
+            rows = EraRows(era, rows.data_type, rows.ids, rows.features, targets)
+        blocks.append(rows)
+    write_panel(tmp_path / "permuted", blocks)
+    (tmp_path / "b").mkdir()
+    other = Week(tmp_path / "b")
+    other.panel = open_panel(tmp_path / "permuted")
+    first, second = week.tune()[1], other.tune()[1]
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_a_planted_leak_in_a_tuning_fold_is_refused(week):
+    leaking = [{"name": "tuning-1", "train": [1, 14], "test": [16, 22]}]
+    with pytest.raises(LeakError, match="trains on era 0014, 2 before test era 0016"):
+        week.tune(where=ground(week.panel, tuning=leaking))
+
+
+def test_a_trial_that_does_not_fit_counts_and_the_study_goes_on(week, monkeypatch):
+    real = Trials._predict
+
+    def predict(self, point, fold, progress):
+        if point["max_depth"] == 5:
+            raise ResourceError("killed.")
+        return real(self, point, fold, progress)
+
+    monkeypatch.setattr(Trials, "_predict", predict)
+    _, trials, _ = week.tune()
+    assert trials["ended"].tolist()[1] == "killed."
+    assert trials["state"].tolist()[1] == "pruned"
+    assert len(trials) == 4
+
+
+def test_torn_decisions_are_a_sentence(week):
+    week.tune()
+    (path,) = (week.studies.folder / "decisions").glob("*.json")
+    path.write_text("{")
+    with pytest.raises(StoreError, match="holds no decisions of tuning"):
+        week.tune()
+
+
+def test_the_journal_is_where_the_store_says(week):
+    decisions, _, _ = week.tune()
+    journal = week.studies.journal(decisions[0]["study"])
+    assert study.n_finished(study.open_study(decisions[0]["study"], journal, None)) == 4

@@ -1,0 +1,46 @@
+"""Presets with ten times as many, ten times shorter steps are the same point."""
+
+import pytest
+import yaml
+from tests.project import ROOT
+
+from numerai_kedro.errors import ConfigurationError
+from numerai_kedro.models import FAMILIES, family
+from numerai_kedro.pipelines.parameters import ModelParams
+from numerai_kedro.training.tuning.space import Range, distributions, point_of
+
+CONF = yaml.safe_load((ROOT / "conf/base/parameters_gbm.yml").read_text())
+
+
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+def test_every_preset_lies_in_the_space_that_is_shipped(name):
+    params = ModelParams.model_validate(CONF[name])
+    kind = family(name).params_type
+    ranges = distributions(params.space, kind, name)
+    presets = params.all_presets(kind, name)
+    for preset in presets.values():
+        point = point_of(preset, params.space, presets["example"])
+        assert point.keys() == ranges.keys()
+        assert all(ranges[key]._contains(value) for key, value in point.items())
+    standard = point_of(presets["standard"], params.space, presets["example"])
+    assert standard["learning_rate"] == pytest.approx(0.01)
+
+
+def test_whole_numbers_stay_whole():
+    ranges = distributions(
+        {"num_leaves": Range(low=7, high=255, log=True)}, family("lightgbm").params_type, "lightgbm"
+    )
+    assert type(ranges["num_leaves"]).__name__ == "IntDistribution"
+
+
+def test_a_name_that_the_family_does_not_have_is_a_sentence():
+    with pytest.raises(ConfigurationError, match=r"catboost\.space: num_leaves is no parameter"):
+        distributions(
+            {"num_leaves": Range(low=7, high=255)}, family("catboost").params_type, "catboost"
+        )
+
+
+@pytest.mark.parametrize("wrong", [{"low": 2, "high": 1}, {"low": 0, "high": 1, "log": True}])
+def test_a_range_that_is_none_is_refused(wrong):
+    with pytest.raises(ValueError, match="low must"):
+        Range(**wrong)

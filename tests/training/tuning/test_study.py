@@ -1,0 +1,135 @@
+"""A study goes on where it stopped: no finished trial lost, none counted twice, the same best."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from numerai_kedro.training.tuning.study import n_finished, open_study, run_study
+
+SPACE = {
+    "x": optuna.distributions.FloatDistribution(-3, 3),
+    "n": optuna.distributions.IntDistribution(1, 9),
+}
+FIRST = [{"x": 0.0, "n": 5}, {"x": 1.0, "n": 5}]
+N_TRIALS = 14
+
+
+def value_of(params):
+    return -((params["x"] - 1.3) ** 2) - 0.1 * abs(params["n"] - 7)
+
+
+def evaluate(trial):
+    trial.set_user_attr("scores", [value_of(trial.params)] * 3)
+    return value_of(trial.params)
+
+
+def study_in(folder, n_trials=N_TRIALS, evaluate=evaluate):
+    study = open_study("s", folder / "s.journal", None)
+    run_study(study, n_trials, SPACE, FIRST, evaluate, seed=0)
+    return study
+
+
+def finished(study):
+    return [
+        (trial.params, trial.state, trial.value)
+        for trial in study.get_trials()
+        if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+    ]
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    return finished(study_in(tmp_path_factory.mktemp("unbroken")))
+
+
+def test_presets_come_first_and_the_last_trial_ends_it(tmp_path, unbroken):
+    assert [params for params, _, _ in unbroken[:2]] == FIRST
+    assert len(unbroken) == N_TRIALS
+    study = study_in(tmp_path)
+    run_study(study, N_TRIALS, SPACE, FIRST, pytest.fail, seed=0)
+    assert finished(study) == unbroken
+
+
+@pytest.mark.parametrize("stops", [(1,), (2, 3), (9, 13), (5, 6, 7, 8)])
+def test_an_interrupted_study_asks_for_the_same_points(tmp_path, unbroken, stops):
+    for stop in stops:
+        assert n_finished(study_in(tmp_path, stop)) == stop
+    assert finished(study_in(tmp_path)) == unbroken
+
+
+def test_another_seed_asks_for_other_points(tmp_path, unbroken):
+    study = open_study("s", tmp_path / "s.journal", None)
+    run_study(study, N_TRIALS, SPACE, FIRST, evaluate, seed=1)
+    assert finished(study) != unbroken
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tests.training.tuning.test_study import evaluate, study_in
+moment = int(sys.argv[2])
+def kill(trial):
+    if trial.number == moment:
+        if len(sys.argv) > 3:
+            trial.report(0.5, 0)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return evaluate(trial)
+study_in(Path(sys.argv[1]), evaluate=kill)
+"""
+
+
+@pytest.mark.parametrize("moment", [0, 1, 7, 13])
+@pytest.mark.parametrize("also", [[], ["after a fold"]], ids=str)
+def test_a_killed_trial_fails_does_not_count_and_runs_again_first(tmp_path, unbroken, moment, also):
+    command = [sys.executable, "-c", KILLED, str(tmp_path), str(moment), *also]
+    killed = subprocess.run(command, check=False, cwd=os.getcwd())
+    assert killed.returncode == -signal.SIGKILL
+    seen = []
+
+    def watched(trial):
+        seen.append(trial.params)
+        return evaluate(trial)
+
+    study = study_in(tmp_path, evaluate=watched)
+    states = [trial.state for trial in study.get_trials()]
+    assert states[moment] == TrialState.FAIL
+    assert seen[0] == unbroken[moment][0]
+    assert finished(study) == unbroken
+    assert states.count(TrialState.FAIL) == 1
+
+
+def test_a_journal_cut_at_every_byte_of_its_last_record_goes_on(tmp_path, unbroken):
+    """Optuna's own reader never recovers from such a tail."""
+    study_in(tmp_path, 5)
+    whole = (tmp_path / "s.journal").read_bytes()
+    last = whole.rstrip(b"\n").rfind(b"\n") + 1
+    for cut in range(last, len(whole) + 1):
+        folder = tmp_path / str(cut)
+        folder.mkdir()
+        (folder / "s.journal").write_bytes(whole[:cut])
+        study = study_in(folder, 6)
+        assert finished(study) == unbroken[:6], cut
+
+
+def test_what_a_trial_raises_fails_it_and_goes_on_up(tmp_path):
+    def broken(trial):
+        raise KeyError("ours")
+
+    with pytest.raises(KeyError, match="ours"):
+        study_in(tmp_path, evaluate=broken)
+    study = open_study("s", tmp_path / "s.journal", None)
+    assert study.trials[0].state == TrialState.FAIL
+
+
+def test_pruned_trials_count(tmp_path):
+    def pruned(trial):
+        if trial.number:
+            raise optuna.TrialPruned
+        return 0.0
+
+    assert n_finished(study_in(tmp_path, 4, evaluate=pruned)) == 4
