@@ -1,0 +1,230 @@
+"""What our fit costs beside LightGBM alone, and a trial beside its fits.
+
+    python benchmarks/bench_gbm_overhead.py                      six pairs of about 50 s
+    python benchmarks/bench_gbm_overhead.py --trees 20 --pairs 1 --eras 30 --rows 50
+
+A: our model through the worker, its child process included. B: `lightgbm.train` on the same binned
+file with the same parameters. Both are processes of their own and take turns; the ratio is of
+neighbours, median and quartiles are printed. What we add does not grow with the fit, so that the
+ratio of a fit of 200 s follows from the seconds. A trial's share is what of a study passes outside
+`lightgbm.train`. Last line: one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from numerai_kedro.incremental import FoldStore
+from numerai_kedro.models.lightgbm import DATASET_PARAMS, LightGBM, LightGBMParams
+from numerai_kedro.panel import EraRows, FeatureBlock, open_panel, write_panel
+from numerai_kedro.resilience.isolation import Inline, Worker
+from numerai_kedro.training.recipe import Recipe
+from numerai_kedro.training.tuning.decide import tune
+from numerai_kedro.training.tuning.ground import Ground, Search, TuningParams
+from numerai_kedro.training.tuning.space import Range
+from numerai_kedro.training.tuning.store import StudyStore
+from numerai_kedro.training.walk_forward import fit_live
+
+TARGET = "target_ender_60"
+N_FEATURES = 160
+EQUIVALENT_S = 200.0
+N_TRIALS = 8
+PURGE = 16
+
+
+def main() -> None:
+    """Generate, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--eras", type=int, default=400)
+    parser.add_argument("--rows", type=int, default=800, help="of an era")
+    parser.add_argument("--trees", type=int, default=2_000)
+    parser.add_argument("--pairs", type=int, default=6)
+    parser.add_argument("--one", nargs=4, metavar=("WHAT", "PANEL", "STORE", "TREES"))
+    options = parser.parse_args()
+    if options.one:
+        what, panel, store, trees = options.one
+        {"ours": ours, "bare": bare}[what](Path(panel), Path(store), int(trees))
+        return
+    with tempfile.TemporaryDirectory(prefix="bench_gbm_overhead") as folder:
+        print(json.dumps(measure(Path(folder), options)))
+
+
+def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Pairs of fits, then a study."""
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
+    panel = generate(folder / "panel", options)
+    store = folder / "store"
+    run("ours", panel, store, 1)  # bins the data once, for both
+    ratios, added = [], []
+    for number in range(options.pairs):
+        order = ("ours", "bare") if number % 2 else ("bare", "ours")
+        seconds = {what: run(what, panel, store, options.trees + number) for what in order}
+        ratios.append(seconds["ours"] / seconds["bare"])
+        added.append(seconds["ours"] - seconds["bare"])
+        print(f"ours {seconds['ours']:7.1f} s   bare {seconds['bare']:7.1f} s", flush=True)
+    share, built, folds = study(folder / "study", panel, options)
+    low, middle, high = quartiles(ratios)
+    print(
+        f"\nours/bare {middle:.3f} [{low:.3f}, {high:.3f}]; added {statistics.median(added):.2f} s"
+    )
+    print(f"trial: {share:.1%} outside lightgbm.train; {built} binned sets for {folds} folds")
+    return {
+        "fit_over_bare": round(1 + statistics.median(added) / EQUIVALENT_S, 4),
+        "fit_over_bare_as_measured": round(middle, 4),
+        "added_s": round(statistics.median(added), 3),
+        "trial_overhead_share": round(share, 4),
+        "binned_sets_per_fold": built / folds,
+    }
+
+
+def quartiles(values: list[float]) -> tuple[float, float, float]:
+    """Lower quartile, median, upper quartile."""
+    if len(values) < 2:
+        return values[0], values[0], values[0]
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return low, middle, high
+
+
+def run(what: str, panel: Path, store: Path, trees: int) -> float:
+    """Seconds of one process from its first line on, imports aside."""
+    command = [sys.executable, __file__, "--one", what, str(panel), str(store), str(trees)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout.splitlines()[-1])
+
+
+def params_of(trees: int) -> LightGBMParams:
+    """The example preset, with another number of trees a pair: nothing comes from the store."""
+    return LightGBMParams(
+        n_estimators=trees,
+        learning_rate=0.01,
+        max_depth=5,
+        num_leaves=31,
+        colsample_bytree=0.1,
+        min_data_in_leaf=20,
+        lambda_l2=0.0,
+        path_smooth=0.0,
+    )
+
+
+def ours(folder: Path, store: Path, trees: int) -> None:
+    """The live fit of the pipeline, in its child process."""
+    import lightgbm  # noqa: F401 - what both sides import is not timed
+
+    begin = time.perf_counter()
+    panel = open_panel(folder)
+    threads = os.cpu_count() or 1
+    recipe = Recipe("lightgbm", LightGBM, params_of(trees), (TARGET,), 1, 1, 0, threads=threads)
+    with Worker("lightgbm") as worker:
+        fit_live(panel, (1, 10_000), recipe, FoldStore(store), executor=worker)
+    print(time.perf_counter() - begin)
+
+
+def bare(folder: Path, store: Path, trees: int) -> None:
+    """LightGBM on the same binned file."""
+    import lightgbm as lgb
+
+    begin = time.perf_counter()
+    (content,) = (store / "binned").glob("*/content")
+    data = lgb.Dataset(content, params=DATASET_PARAMS).construct()
+    data.set_label(open_panel(folder).target(TARGET))
+    params = LightGBM(params_of(trees), seed=0, threads=os.cpu_count() or 1)._training_params(
+        os.cpu_count() or 1
+    )
+    lgb.train(params, data, num_boost_round=trees)
+    print(time.perf_counter() - begin)
+
+
+def study(folder: Path, panel_folder: Path, options: argparse.Namespace) -> tuple[float, int, int]:
+    """Share of a study outside `lightgbm.train`, binned sets that were built, and folds."""
+    import lightgbm as lgb
+
+    spent, train = [0.0], lgb.train
+
+    def timed(*arguments: Any, **options: Any) -> Any:
+        begin = time.perf_counter()
+        try:
+            return train(*arguments, **options)
+        finally:
+            spent[0] += time.perf_counter() - begin
+
+    panel = open_panel(panel_folder)
+    last = options.eras
+    cuts = [last - 75, last - 50, last - 25] if last > 100 else [last - 9, last - 6, last - 3]
+    width = cuts[1] - cuts[0]
+    purge = PURGE if last > 100 else 1
+    folds = {
+        "paid_target": TARGET,
+        "purge_eras": purge,
+        "judged_fold_eras": 10,
+        "history": [1, last + 40],
+        "stretches": {"tuning": [cuts[0], last], "judged": [last + 40, last + 40]},
+        "tuning": [
+            {"name": f"tuning-{k}", "train": [1, cut - purge - 1], "test": [cut, cut + width - 1]}
+            for k, cut in enumerate(cuts)
+        ],
+    }
+    ids = panel.ids()
+    benchmark = pd.Series(np.random.default_rng(1).random(len(ids)), index=ids)
+    kind = params_of(options.trees)
+    recipe = Recipe("lightgbm", LightGBM, kind, (TARGET,), 1, 1, 0, threads=os.cpu_count() or 1)
+    search = Search(
+        recipe, {"example": kind}, {"num_leaves": Range(low=7, high=63, log=True)}, N_TRIALS
+    )
+    tuning = TuningParams(
+        scout_stride=1,
+        scout_trees=200,
+        risk_aversion=1.0,
+        adopt_level=0.95,
+        retune_weeks=13,
+        weights={"corr": 3, "mmc": 15},
+        storage=None,
+        seed=0,
+    )
+    lgb.train = timed
+    begin = time.perf_counter()
+    ground = Ground(panel, folds, benchmark, (3.0, 15.0), 12)
+    store, studies = FoldStore(folder / "store"), StudyStore(folder / "studies")
+    tune(search, ground, tuning, store, studies, Inline(), lambda *_: None)
+    share = 1 - spent[0] / (time.perf_counter() - begin)
+    lgb.train = train
+    return share, len(list((folder / "store" / "binned").glob("*"))), len(cuts)
+
+
+def generate(folder: Path, options: argparse.Namespace) -> Path:
+    """A panel of random values, whose target leans on the first feature."""
+    names = [f"feature_{number}" for number in range(N_FEATURES)]
+
+    def eras() -> Iterator[EraRows]:
+        rng = np.random.default_rng(0)
+        for era in range(1, options.eras + 1):
+            values = rng.integers(0, 5, (options.rows, N_FEATURES), dtype=np.int8)
+            target = (values[:, 0] + rng.integers(0, 5, options.rows)) / np.float32(8)
+            yield EraRows(
+                era=era,
+                data_type="train",
+                ids=pa.array([f"n{era:04d}{row:011d}" for row in range(options.rows)]),
+                features=FeatureBlock.of(names, values),
+                targets=pa.record_batch([pa.array(target, pa.float32())], names=[TARGET]),
+            )
+
+    write_panel(folder, eras())
+    return folder
+
+
+if __name__ == "__main__":
+    main()
