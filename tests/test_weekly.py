@@ -1,6 +1,7 @@
 """The commands as a user types them, each in a fresh process, on the tiny demo."""
 
 import json
+import shutil
 import sqlite3
 from datetime import timedelta
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from numerai_kedro.pipelines.gbm.pipeline import MODELS
 from numerai_kedro.tournament.client import Client
 from numerai_kedro.tournament.demo.tournament import DemoTournament
 from tests.project import Project
@@ -110,10 +112,9 @@ def test_the_rest_runs_from_a_node_on(done):
 
 
 def test_the_ensemble_says_what_is_missing_when_no_model_ever_ran(project):
-    for name in ("06_models/lightgbm", "07_model_output/lightgbm"):
-        for path in (project.data / name).rglob("*"):
-            if path.is_file():
-                path.unlink()
+    for model in MODELS:
+        for layer in ("06_models", "07_model_output"):
+            shutil.rmtree(project.data / layer / model)
     before = project.contents()
     text = sentence(project.kedro("run", "--pipeline=ensemble"))
     assert "oof_predictions.parquet was never made" in text
@@ -180,7 +181,8 @@ def test_a_wrong_parameter_is_one_sentence_and_overwrites_nothing(project, name,
     for word in words:
         assert word in text
     changed = {k for k, v in project.contents().items() if before.get(k) != v}
-    assert all(key.startswith(("01_raw", "02_intermediate/resource")) for key in changed)
+    asked = ("01_raw", "02_intermediate/resource", "02_intermediate/run_schedule")
+    assert all(key.startswith(asked) for key in changed)
 
 
 def test_a_missing_file_is_one_sentence(project):
@@ -271,11 +273,11 @@ def test_a_week_later_the_new_era_is_there_and_finished_folds_are_not_refitted(p
     assert run.returncode == 0, run.stderr[-2000:]
     assert "1 new (0161)" in run.stderr
     assert "resolved to 0148" in run.stdout
-    # The frontier reached era 148, where the fourth fold begins: that is the one new fit.
+    # The frontier reached era 148, where the fourth fold begins: one new fit for each model.
     folds = project.json("02_intermediate/folds.json")
     assert folds["judged"][-1]["test"] == [148, 148]
     now = len(list((project.data / "06_models" / "fold_store" / "models").iterdir()))
-    assert now == models + 1
+    assert now == models + len(MODELS)
     assert set(project.receipts()) == {"1412-demo", "1417-demo"}
 
 

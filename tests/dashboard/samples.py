@@ -8,6 +8,7 @@ import pandas as pd
 from numerai_kedro.dashboard.figures import (
     cumulative_corr,
     drawdown,
+    importance_by_era_figure,
     importance_figure,
     live_scores_figure,
     optimisation_history,
@@ -53,6 +54,12 @@ def trials(name="lightgbm", n=8):
     )
 
 
+def importance(name="lightgbm"):
+    blocks = pd.DataFrame({"first_era": [268, 308], "last_era": [307, 347]})
+    rows = blocks.merge(pd.DataFrame({"feature": [name, "other"]}), how="cross")
+    return rows.assign(model=name, drop=[0.001, 0.002, 0.0, np.nan], drop_error=0.0001)
+
+
 def summary(name="lightgbm", detail="accepted for model demo", status="accepted"):
     return {
         "round": {"number": 1412, "text": "round 1412, open for another 47 min"},
@@ -89,6 +96,8 @@ def summary(name="lightgbm", detail="accepted for model demo", status="accepted"
         },
         "receipts": {"1412-demo": {"slot": name, "status": status, "detail": detail}},
         "cuts": [],
+        "weights": {"corr": 3.0, "mmc": 15.0},
+        "drift": {name: [{"feature": name, "kind": "dies", "before": 0.002, "now": 0.0001}]},
         "live": [
             {
                 "slot": name,
@@ -123,5 +132,6 @@ def figures(name="lightgbm"):
         "Drawdown": drawdown(era_scores),
         "Live scores": live_scores_figure(live),
         "Optimisation history": optimisation_history(trials(name)),
+        "Feature importance over time": importance_by_era_figure(importance(name)),
         "Parameter importance": importance_figure(parameter_importance(trials(name))),
     }

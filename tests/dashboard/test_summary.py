@@ -10,7 +10,10 @@ from numerai_kedro.dashboard.summary import gate_text, headline, print_summary, 
 
 def test_summary_lines_say_what_the_run_came_to():
     lines = dict(summary_lines(summary()))
-    assert lines["data"] == "v5.3, eras 0001-0400, target_ender_60 resolved to 0387"
+    assert (
+        lines["data"]
+        == "v5.3, eras 0001-0400, target_ender_60 resolved to 0387; paid 3 x CORR + 15 x MMC"
+    )
     assert lines["lightgbm"].startswith("CORR .0213 [.0031, .0395]   MMC ")
     assert lines["ensemble"].endswith("Sharpe 1.31")
     assert "round 1412" in headline(summary())

@@ -10,6 +10,7 @@ from numerai_kedro.pipelines.reporting.nodes import (
     build_summary,
     draw_live_scores,
     fetch_live_scores,
+    join_importance,
 )
 from numerai_kedro.statistics.live_record import live_record
 
@@ -101,6 +102,8 @@ def summary(**changed):
         "resource_plan": {"cuts": []},
         "params": SimpleNamespace(tournament="demo"),
         "run_history": live_record({}, {}),
+        "importance_history": join_importance(),
+        "score_weights": {"corr": 3.0, "mmc": 15.0},
     }
     return build_summary(**given | changed, lightgbm={"status": "finished"})
 

@@ -10,6 +10,7 @@ from numerai_kedro.statistics.performance import drawdown_by_era
 
 # Okabe and Ito: told apart by every kind of colour vision.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+ROWS_SHOWN = 30  # of the heat map: the features that matter most
 SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
@@ -101,6 +102,38 @@ def importance_figure(importance: dict[str, dict[str, float]]) -> go.Figure:
     figure.update_layout(height=max(160, 90 + 22 * bars), showlegend=False, hovermode="closest")
     figure.update_yaxes(automargin=True)
     return figure if bars else _nothing_yet(figure, "too few trials to tell")
+
+
+def importance_by_era_figure(importance: pd.DataFrame) -> go.Figure:
+    """What CORR loses without a feature: rows are models and features, columns blocks of eras."""
+    measured = importance.dropna(subset=["drop"])
+    figure = _figure("judged eras", "")
+    if not len(measured):
+        return _nothing_yet(figure, "nothing has been measured yet")
+    measured = measured.assign(
+        name=measured["model"] + " · " + measured["feature"],
+        block=[
+            f"{first:04d}-{last:04d}"
+            for first, last in zip(measured["first_era"], measured["last_era"], strict=True)
+        ],
+    )
+    table = measured.pivot_table(index="name", columns="block", values="drop")
+    order = table.mean(axis=1).sort_values()
+    table = table.loc[[*order.index[-ROWS_SHOWN:]]]
+    reach = float(np.nanmax(np.abs(table.to_numpy())))
+    figure.add_heatmap(
+        x=list(table.columns),
+        y=list(table.index),
+        z=table.to_numpy(),
+        zmin=-reach,
+        zmax=reach,
+        colorscale="RdBu",
+        colorbar={"title": "CORR lost"},
+    )
+    figure.update_layout(height=max(200, 110 + 20 * len(table)), hovermode="closest")
+    figure.update_xaxes(type="category")
+    figure.update_yaxes(automargin=True)
+    return figure
 
 
 def _nothing_yet(figure: go.Figure, text: str) -> go.Figure:

@@ -49,7 +49,9 @@ def render_page(
         lines=_rows(summary_lines(summary), header="th"),
         scores=_scores_table(summary),
         live=_live_table(summary["live"]),
-        models=_models_table(summary["outcomes"]) + _leaders_table(leaders),
+        models=_models_table(summary["outcomes"])
+        + _drift_table(summary["drift"])
+        + _leaders_table(leaders),
         gate="".join(_gate_table(decision) for decision in summary["gate"].values()),
         figures="".join(_section(title, figure) for title, figure in figures.items()),
         plotly=get_plotlyjs(),
@@ -106,6 +108,22 @@ def _models_table(outcomes: dict[str, dict[str, Any]]) -> str:
         texts = "".join(f'<td class="text">{escape(cell)}</td>' for cell in cells)
         body += f"<tr><th>{escape(model)}</th>{texts}</tr>"
     return f'<h2>Models</h2><div class="wide"><table><tr>{head}</tr>{body}</table></div>'
+
+
+def _drift_table(drift: dict[str, list[dict[str, Any]]]) -> str:
+    """Features that mattered for sure and do not any more; nothing where there are none."""
+    titles = ("model", "feature", "", "CORR lost without it, before", "in the newest block")
+    head = "".join(f"<th>{title}</th>" for title in titles)
+    body = ""
+    for model, features in sorted(drift.items()):
+        for one in features:
+            cells = (one["feature"], one["kind"], short(one["before"]), short(one["now"]))
+            texts = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+            body += f"<tr><th>{escape(model)}</th>{texts}</tr>"
+    if not body:
+        return ""
+    table = f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
+    return f"<h2>Features that drift</h2>{table}"
 
 
 def _leaders_table(leaders: pd.DataFrame) -> str:

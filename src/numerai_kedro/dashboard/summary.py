@@ -21,7 +21,8 @@ def summary_lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
         (
             "data",
             f"{data['version']}, eras {data['first_era']:04d}-{data['last_era']:04d}, "
-            f"{data['target']} resolved to {data['resolved_to']:04d}",
+            f"{data['target']} resolved to {data['resolved_to']:04d}; paid "
+            f"{summary['weights']['corr']:g} x CORR + {summary['weights']['mmc']:g} x MMC",
         )
     ]
     lines += [("cut", cut) for cut in summary["cuts"]]

@@ -76,11 +76,11 @@ class CatBoost:
 
     def predict(self, panel: EraPanel) -> npt.NDArray[np.float32]:
         """Predict every row, an era at a time."""
-        fitted = self._fitted()
-        return in_eras(
-            panel.select(features=self.feature_names),
-            lambda rows: fitted.predict(rows, thread_count=self.threads),
-        )
+        return in_eras(panel.select(features=self.feature_names), self.predict_rows)
+
+    def predict_rows(self, rows: npt.NDArray[np.int8]) -> npt.NDArray[np.float32]:
+        """Predict rows whose columns are the training panel's."""
+        return np.asarray(self._fitted().predict(rows, thread_count=self.threads), np.float32)
 
     @property
     def n_iterations(self) -> int:

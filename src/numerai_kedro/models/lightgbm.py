@@ -108,6 +108,11 @@ class LightGBM:
         ]
         return np.concatenate(pieces).astype(np.float32)
 
+    def predict_rows(self, rows: npt.NDArray[np.int8]) -> npt.NDArray[np.float32]:
+        """Predict rows whose columns are the training panel's."""
+        values = rows.astype(np.float32)
+        return np.asarray(self._fitted().predict(values, num_threads=self.threads), np.float32)
+
     @property
     def n_iterations(self) -> int:
         """Trees of the fitted model."""

@@ -87,12 +87,13 @@ class XGBoost:
 
     def predict(self, panel: EraPanel) -> npt.NDArray[np.float32]:
         """Predict every row, an era at a time."""
-        fitted = self._fitted()
-        fitted.set_param({"nthread": self.threads})
-        return in_eras(
-            panel.select(features=self.feature_names),
-            lambda rows: fitted.inplace_predict(rows.astype(np.float32)),
-        )
+        self._fitted().set_param({"nthread": self.threads})
+        return in_eras(panel.select(features=self.feature_names), self.predict_rows)
+
+    def predict_rows(self, rows: npt.NDArray[np.int8]) -> npt.NDArray[np.float32]:
+        """Predict rows whose columns are the training panel's."""
+        values = rows.astype(np.float32, order="C")
+        return np.asarray(self._fitted().inplace_predict(values), np.float32)
 
     @property
     def n_iterations(self) -> int:

@@ -1,6 +1,7 @@
 """One model, from its parameters to live predictions; instantiated once for each model.
 
     history_panel, folds ─► tune ─► best_params ─┬─► walk_forward ─► oof_predictions, recovery
+                                                 ├─► importance ─► importance_by_era
                                                  └─► fit ─► model
     model, live_panel ─► predict_live ─► live_predictions
     all of these ─► outcome
@@ -29,6 +30,7 @@ from numerai_kedro.progress import steps_bar
 from numerai_kedro.resilience.isolation import Worker
 from numerai_kedro.resilience.remedies import failed_fit, until_it_fits
 from numerai_kedro.tournament.schema import benchmark_of, overlap_eras
+from numerai_kedro.training.importance import importance_by_fold
 from numerai_kedro.training.recipe import Recipe
 from numerai_kedro.training.tuning.decide import in_force, params_in_force
 from numerai_kedro.training.tuning.decide import tune as tune_family
@@ -76,6 +78,12 @@ def create_model_pipeline(name: str) -> Pipeline:
             [*shared, "best_params"],
             ["oof_predictions", "fold_iterations", "recovery", "fold_readings"],
             name="walk_forward",
+        ),
+        Node(
+            _named(measure_importance, name),
+            [*shared, "best_params", "recovery"],
+            "importance_by_era",
+            name="importance",
         ),
         Node(
             _named(fit, name),
@@ -180,9 +188,7 @@ def predict_out_of_fold(
     if off is not None:
         return off, off, off, {}
     panel = history.select(features=folds["features"])
-    windows = [Fold(f["name"], tuple(f["train"]), tuple(f["test"])) for f in folds["judged"]]
-    asked = _asked(name, folds, plan, params)
-    recipes = [_tuned(asked, best_params, window.test[0]) for window in windows]
+    windows, recipes = _judged(name, folds, plan, params, best_params)
 
     with Worker(name, resources.isolate_gb) as worker, steps_bar(f"{name}: folds") as bar:
 
@@ -192,13 +198,47 @@ def predict_out_of_fold(
                 panel, windows, lighter, store, folds["purge_eras"], progress=bar, executor=worker
             )
 
-        made = until_it_fits("walk_forward", name, asked.era_stride, attempt)
+        stride = plan["models"][name]["era_stride"]
+        made = until_it_fits("walk_forward", name, stride, attempt)
         readings = [watch.as_json() for watch in worker.watches]
     if isinstance(made, Failed):
         return made, made, made, {"memory": readings}
     predictions, iterations = made.value
     recovery = {"era_stride": made.era_stride, "remedies": list(made.remedies)}
     return predictions, iterations, recovery, {"memory": readings}
+
+
+def measure_importance(
+    history: EraPanel,
+    folds: dict[str, Any],
+    plan: dict[str, Any],
+    schedule: dict[str, Any],
+    store: FoldStore,
+    params: ModelParams,
+    resources: ResourceParams,
+    best_params: Any,
+    recovery: Any,
+    name: str,
+) -> pd.DataFrame | Failed:
+    """What each fold's models rest on, by blocks of judged eras."""
+    if isinstance(recovery, Failed):
+        return recovery
+    windows, recipes = _judged(name, folds, plan, params, best_params)
+    recipes = [recipe.with_stride(recovery["era_stride"]) for recipe in recipes]
+    with Worker(name, resources.isolate_gb) as worker, steps_bar(f"{name}: importance") as bar:
+        try:
+            return importance_by_fold(
+                history.select(features=folds["features"]),
+                windows,
+                recipes,
+                folds["paid_target"],
+                overlap_eras(folds["paid_target"]),
+                store,
+                worker,
+                bar,
+            )
+        except Exception as error:  # noqa: BLE001 - what is no outcome is raised again
+            return failed_fit("importance", error)
 
 
 def fit(
@@ -317,6 +357,15 @@ def _asked(name: str, folds: dict[str, Any], plan: dict[str, Any], params: Model
 def _asked_as_json(recipe: Recipe, params: ModelParams) -> dict[str, Any]:
     chosen = recipe.params.model_dump(mode="json")
     return {"preset": params.preset, "params": chosen, "seed": params.seed}
+
+
+def _judged(
+    name: str, folds: dict[str, Any], plan: dict[str, Any], params: ModelParams, best_params: Any
+) -> tuple[list[Fold], list[Recipe]]:
+    """The judged folds, each with the recipe that serves it."""
+    windows = [Fold(f["name"], tuple(f["train"]), tuple(f["test"])) for f in folds["judged"]]
+    asked = _asked(name, folds, plan, params)
+    return windows, [_tuned(asked, best_params, window.test[0]) for window in windows]
 
 
 def _tuned(asked: Recipe, best_params: Any, era: int) -> Recipe:

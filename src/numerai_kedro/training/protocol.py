@@ -94,9 +94,15 @@ class Model(Protocol):
     def predict(self, panel: EraPanel) -> npt.NDArray[np.float32]:
         """Predict every row, float32[n_rows]; only ranks inside an era will count."""
 
+    def predict_rows(self, rows: npt.NDArray[np.int8]) -> npt.NDArray[np.float32]:
+        """Predict int8[n_rows, n_features], columns in the order of the training panel."""
+
     @property
     def n_iterations(self) -> int:
         """Trees or epochs of the fitted model."""
+
+    def gain_importance(self) -> npt.NDArray[np.float64]:
+        """What each feature added while fitting, float64[n_features], in any unit."""
 
     @classmethod
     def cost(cls, params: Any, n_rows: int, n_features: int) -> Cost:

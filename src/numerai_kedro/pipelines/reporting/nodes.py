@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from numerai_kedro.dashboard.figures import (
     cumulative_corr,
     drawdown,
+    importance_by_era_figure,
     importance_figure,
     live_scores_figure,
     optimisation_history,
@@ -18,10 +19,12 @@ from numerai_kedro.dashboard.figures import (
 from numerai_kedro.dashboard.page import render_page
 from numerai_kedro.errors import Failed, NumeraiKedroError
 from numerai_kedro.pipelines.parameters import IngestionParams
+from numerai_kedro.statistics.importance import drifting
 from numerai_kedro.statistics.leaderboard import leaderboard, parameter_importance
 from numerai_kedro.statistics.live_record import live_record, promised_and_came
 from numerai_kedro.tournament.client import Client
 from numerai_kedro.tournament.schema import overlap_eras
+from numerai_kedro.training.importance import COLUMNS as IMPORTANCE_COLUMNS
 from numerai_kedro.training.tuning.decide import COLUMNS
 
 logger = logging.getLogger(__name__)
@@ -32,6 +35,7 @@ PLOT_TITLES = (
     "Live scores",
     "Optimisation history",
     "Parameter importance",
+    "Feature importance over time",
 )
 SCORE_COLUMNS = ("roundNumber", "displayName", "day", "value", "percentile", "resolved")
 
@@ -92,6 +96,8 @@ def build_summary(
     slots: dict[str, str],
     resource_plan: dict[str, Any],
     run_history: pd.DataFrame,
+    importance_history: pd.DataFrame,
+    score_weights: dict[str, float],
     params: IngestionParams,
     **outcomes: dict[str, Any],
 ) -> dict[str, Any]:
@@ -115,6 +121,10 @@ def build_summary(
         "gate": {key: gate_decision[key] for key in current if key in gate_decision},
         "receipts": {key: receipts[key] for key in current if key in receipts},
         "cuts": resource_plan["cuts"],
+        "weights": score_weights,
+        "drift": {
+            str(model): drifting(rows) for model, rows in importance_history.groupby("model")
+        },
         "live": promised_and_came(run_history),
     }
 
@@ -125,6 +135,19 @@ def join_trials(**trials: Any) -> pd.DataFrame:
     frames = [frame.assign(model=name) for name, frame in sorted(known.items()) if len(frame)]
     empty = pd.DataFrame(columns=["model", *COLUMNS])
     return pd.concat(frames, ignore_index=True)[empty.columns] if frames else empty
+
+
+def join_importance(**importance: Any) -> pd.DataFrame:
+    """Importance of every feature in every model and block of eras."""
+    known = {n: frame for n, frame in importance.items() if not isinstance(frame, Failed)}
+    frames = [frame.assign(model=name) for name, frame in sorted(known.items()) if len(frame)]
+    empty = pd.DataFrame(columns=["model", *IMPORTANCE_COLUMNS])
+    return pd.concat(frames, ignore_index=True)[empty.columns] if frames else empty
+
+
+def draw_importance(importance_history: pd.DataFrame) -> go.Figure:
+    """What CORR loses without a feature, block of eras by block."""
+    return importance_by_era_figure(importance_history)
 
 
 def rank_trials(history: pd.DataFrame, folds: dict[str, Any]) -> pd.DataFrame:

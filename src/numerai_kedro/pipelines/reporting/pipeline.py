@@ -20,6 +20,7 @@ PLOTS = [
     "live_scores_plot",
     "optimisation_history_plot",
     "parameter_importance_plot",
+    "importance_plot",
 ]
 
 
@@ -49,6 +50,13 @@ def create_pipeline() -> Pipeline:
                 "trial_history",
                 name="join_trials",
             ),
+            Node(
+                nodes.join_importance,
+                {model: f"{model}.importance_by_era" for model in MODELS},
+                "importance_history",
+                name="join_importance",
+            ),
+            Node(nodes.draw_importance, "importance_history", PLOTS[5], name="draw_importance"),
             Node(nodes.rank_trials, ["trial_history", "folds"], "leaderboard", name="rank_trials"),
             Node(
                 nodes.draw_optimisation_history,
@@ -73,6 +81,8 @@ def create_pipeline() -> Pipeline:
                     "slots": "slots",
                     "resource_plan": "resource_plan",
                     "run_history": "run_history",
+                    "importance_history": "importance_history",
+                    "score_weights": "score_weights",
                     "params": "params:ingestion",
                     **{model: f"{model}.outcome" for model in MODELS},
                 },

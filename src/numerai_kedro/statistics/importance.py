@@ -1,0 +1,43 @@
+"""How a feature's importance moves over blocks of eras: which die, and which flip."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+SURE = 2.0  # standard errors from which on an importance is taken for one
+LEFT = 0.25  # of its former importance, below which a feature is called dead
+BLOCKS = 2  # at the least before the newest
+
+
+def drifting(importance: pd.DataFrame) -> list[dict[str, object]]:
+    """Features that mattered for sure in earlier blocks of eras and do not in the newest.
+
+    Parameters
+    ----------
+    importance : pandas.DataFrame
+        One row a block and feature: ``first_era``, ``feature``, ``drop``, ``drop_error``.
+
+    Returns
+    -------
+    list of dict
+        ``feature``, ``kind`` (``dies`` or ``flips``), ``before`` and ``now``, largest loss first.
+    """
+    measured = importance.dropna(subset=["drop", "drop_error"]).sort_values("first_era")
+    found = []
+    for feature, rows in measured.groupby("feature"):
+        if len(rows) <= BLOCKS:
+            continue
+        earlier, newest = rows.iloc[:-1], rows.iloc[-1]
+        before = float(earlier["drop"].mean())
+        error = float((earlier["drop_error"] ** 2).sum() ** 0.5 / len(earlier))
+        if before <= SURE * error:
+            continue
+        flips = newest["drop"] < -SURE * newest["drop_error"]
+        dies = newest["drop"] + SURE * newest["drop_error"] < before and (
+            newest["drop"] < LEFT * before
+        )
+        if flips or dies:
+            kind = "flips" if flips else "dies"
+            now = float(newest["drop"])
+            found.append({"feature": str(feature), "kind": kind, "before": before, "now": now})
+    return sorted(found, key=lambda one: (one["now"] - one["before"], one["feature"]))

@@ -1,0 +1,204 @@
+"""What a fold's models rest on: gain, and what CORR loses when a feature is shuffled.
+
+Gain says what trees split on; permutation what the predictions of later eras, which no model saw,
+owe to a feature. Every piece is kept in the fold store: a new era adds its own.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from numerai_kedro.incremental import FoldStore
+from numerai_kedro.panel import EraPanel
+from numerai_kedro.panel.walk_forward import Fold
+from numerai_kedro.resilience.isolation import Executor, Inline
+from numerai_kedro.statistics.scoring import corr_of_era
+from numerai_kedro.training.protocol import FitProgress, Model, no_progress
+from numerai_kedro.training.recipe import Fit, Recipe
+
+logger = logging.getLogger(__name__)
+
+N_SHUFFLED = 15  # features, those with the most gain in all folds together
+ERA_STRIDE = 4  # every fourth test era is enough for a mean, and a quarter of the time
+VERSION = 1
+COLUMNS = ("fold", "first_era", "last_era", "feature", "gain", "drop", "drop_error", "n_eras")
+
+
+def importance_by_fold(
+    history: EraPanel,
+    folds: Sequence[Fold],
+    recipes: Sequence[Recipe],
+    target: str,
+    overlap_eras: int,
+    store: FoldStore,
+    executor: Executor | None = None,
+    progress: FitProgress = no_progress,
+) -> pd.DataFrame:
+    """Importance of every feature in every fold.
+
+    Parameters
+    ----------
+    history : EraPanel
+        The features that models learn.
+    recipes
+        One a fold, as they were fitted.
+    target
+        What permutation is scored on.
+    overlap_eras
+        How many eras one target spans: scores of nearer eras are not independent.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a fold and feature. ``gain``: share of the fold's total. ``drop``: how much CORR
+        loses when the feature is shuffled inside each era, with its standard error; NaN where it
+        was not shuffled, or the fold's models went by the cache limit.
+    """
+    blocks = [
+        (fold, recipe.fits(history, fold.train), _test_eras(history, fold, target))
+        for fold, recipe in zip(folds, recipes, strict=True)
+    ]
+    work = _Work(history.feature_names, target, store, executor or Inline())
+    gains = [work.gains(fits) for _, fits, _ in blocks]
+    known = [gain for gain in gains if gain is not None]
+    if not known:
+        return pd.DataFrame(columns=list(COLUMNS))
+    order = np.argsort(-np.mean(known, axis=0), kind="stable")
+    shuffled = sorted(int(number) for number in order[:N_SHUFFLED])
+    frames = []
+    for number, ((fold, fits, eras), gain) in enumerate(zip(blocks, gains, strict=True)):
+        progress(number, len(blocks))
+        if gain is not None:
+            drops = work.drops(fits, eras, shuffled)
+            frames.append(_frame(fold, history.feature_names, gain, shuffled, drops, overlap_eras))
+    progress(len(blocks), len(blocks))
+    return pd.concat(frames, ignore_index=True)
+
+
+class _Work:
+    """Asks the store first, and the executor for what is missing."""
+
+    def __init__(
+        self, features: Sequence[str], target: str, store: FoldStore, executor: Executor
+    ) -> None:
+        self._features, self._target = list(features), target
+        self._store, self._executor = store, executor
+
+    def gains(self, fits: Sequence[Fit]) -> npt.NDArray[np.float64] | None:
+        """Share of gain by feature, averaged over a fold's fits; None where a model is gone."""
+        found = []
+        for fit in fits:
+            key = {"gain_of": fit.key, "version": VERSION}
+            kept = self._store.find(key)
+            if kept is None and self._store.has_model(fit.key):
+                self._run(_measure_gain, fit, key)
+                kept = self._store.find(key)
+            if kept is None:
+                return None
+            found.append(kept)
+        return np.mean(found, axis=0)
+
+    def drops(
+        self, fits: Sequence[Fit], eras: Sequence[EraPanel], shuffled: list[int]
+    ) -> npt.NDArray[np.float64]:
+        """CORR lost, float64[n_eras, n_shuffled]; eras whose model is gone are left out."""
+        rows = []
+        names = [self._features[number] for number in shuffled]
+        for fit in fits:
+            keys = [_drop_key(fit, era, self._target, names) for era in eras]
+            missing = [era for era, key in zip(eras, keys, strict=True) if self._lacks(key)]
+            if missing and self._store.has_model(fit.key):
+                self._run(_measure_drops, fit, missing, self._target, shuffled)
+            rows += [kept for key in keys if (kept := self._store.find(key)) is not None]
+        return np.array(rows, dtype=np.float64).reshape(-1, len(shuffled))
+
+    def _lacks(self, key: dict[str, Any]) -> bool:
+        return self._store.find(key) is None
+
+    def _run(self, task: Any, fit: Fit, *arguments: Any) -> None:
+        self._executor.run(
+            task, fit, self._store, *arguments, progress=no_progress, planned_gb=fit.planned_gb
+        )
+
+
+def _measure_gain(fit: Fit, store: FoldStore, key: dict[str, Any], progress: FitProgress) -> None:
+    gains = fit.model(store, no_progress).gain_importance()
+    store.value(key, lambda: (gains / (gains.sum() or 1.0)).tolist())
+
+
+def _measure_drops(
+    fit: Fit,
+    store: FoldStore,
+    eras: Sequence[EraPanel],
+    target: str,
+    shuffled: list[int],
+    progress: FitProgress,
+) -> None:
+    model = fit.model(store, no_progress)
+    for era in eras:
+        names = [era.feature_names[number] for number in shuffled]
+        key = _drop_key(fit, era, target, names)
+        store.value(key, lambda era=era: shuffled_drops(model, era, target, shuffled).tolist())
+
+
+def _drop_key(fit: Fit, era: EraPanel, target: str, names: Sequence[str]) -> dict[str, Any]:
+    rows = era.digest(targets=(target,))
+    return {"drops_of": fit.key, "rows": rows, "features": list(names), "version": VERSION}
+
+
+def shuffled_drops(
+    model: Model, era: EraPanel, target: str, shuffled: Sequence[int]
+) -> npt.NDArray[np.float64]:
+    """CORR of one era less its CORR with each feature shuffled, float64[n_shuffled].
+
+    The order is drawn by the era's number alone: the same for every model and every run.
+    """
+    (number,) = era.eras
+    rows, label = era.features(int(number)), era.target(target).astype(np.float64)
+    known = ~np.isnan(label)
+    rows, label = np.ascontiguousarray(rows[known]), label[known]
+    order = np.random.default_rng(int(number)).permutation(len(rows))
+    columns = [model.predict_rows(rows)]
+    for feature in shuffled:
+        changed = rows.copy()
+        changed[:, feature] = rows[order, feature]
+        columns.append(model.predict_rows(changed))
+    corr = corr_of_era(np.column_stack(columns).astype(np.float64), label)
+    return corr[0] - corr[1:]
+
+
+def _test_eras(history: EraPanel, fold: Fold, target: str) -> list[EraPanel]:
+    resolved = history.resolved_eras(target)
+    inside = resolved[(resolved >= fold.test[0]) & (resolved <= fold.test[1])]
+    return [history.select(eras=[era]) for era in inside[::ERA_STRIDE]]
+
+
+def _frame(
+    fold: Fold,
+    features: Sequence[str],
+    gain: npt.NDArray[np.float64],
+    shuffled: list[int],
+    drops: npt.NDArray[np.float64],
+    overlap_eras: int,
+) -> pd.DataFrame:
+    frame = pd.DataFrame(
+        {"fold": fold.name, "first_era": fold.test[0], "last_era": fold.test[1]},
+        index=range(len(features)),
+    )
+    frame["feature"] = list(features)
+    frame["gain"] = gain
+    frame["drop"] = frame["drop_error"] = np.nan
+    frame["n_eras"] = len(drops)
+    if len(drops):
+        # Scores of overlapping targets: so many of them are about one independent score.
+        together = max(1.0, overlap_eras / ERA_STRIDE)
+        error = drops.std(axis=0, ddof=1 if len(drops) > 1 else 0) * np.sqrt(together / len(drops))
+        frame.loc[shuffled, "drop"] = drops.mean(axis=0)
+        frame.loc[shuffled, "drop_error"] = error if len(drops) > 1 else np.nan
+    return frame[list(COLUMNS)]
