@@ -55,6 +55,7 @@ PARAMS = {
     "min_data_in_leaf": 20,
     "lambda_l2": 0.0,
     "path_smooth": 0.0,
+    "strength": 0.0,
 }
 
 

@@ -118,6 +118,7 @@ def params_of(trees: int) -> LightGBMParams:
         min_data_in_leaf=20,
         lambda_l2=0.0,
         path_smooth=0.0,
+        strength=0.0,
     )
 
 
@@ -143,7 +144,7 @@ def bare(folder: Path, store: Path, trees: int) -> None:
     data = lgb.Dataset(content, params=DATASET_PARAMS).construct()
     data.set_label(open_panel(folder).target(TARGET))
     params = LightGBM(params_of(trees), seed=0, threads=os.cpu_count() or 1)._training_params(
-        os.cpu_count() or 1
+        os.cpu_count() or 1, n_rows=0
     )
     lgb.train(params, data, num_boost_round=trees)
     print(time.perf_counter() - begin)
@@ -194,6 +195,14 @@ def study(folder: Path, panel_folder: Path, options: argparse.Namespace) -> tupl
         weights={"corr": 3, "mmc": 15},
         storage=None,
         seed=0,
+        adaptive={
+            "rungs": 1,
+            "valid_eras": 1,
+            "target_gap": 0.5,
+            "rate": 0.6,
+            "scout_stride": 1,
+            "scout_trees": 1,
+        },
     )
     lgb.train = timed
     begin = time.perf_counter()

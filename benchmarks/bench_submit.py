@@ -110,6 +110,7 @@ def fitted(folder: Path, panel: EraPanel, n_trees: int, n_leaves: int, depth: in
     """Keep a model of this shape; what it predicts does not matter."""
     params = {"n_estimators": n_trees, "num_leaves": n_leaves, "max_depth": depth}
     rest = {"learning_rate": 0.01, "colsample_bytree": 0.1, "min_data_in_leaf": 1}
+    rest |= {"lambda_l2": 0.0, "path_smooth": 0.0, "strength": 0.0}
     model = LightGBM(LightGBMParams(**params, **rest), seed=0, threads=os.cpu_count() or 1)
     write_trusted(folder, model.fit(panel, None, TARGET))
     return folder

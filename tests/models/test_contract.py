@@ -15,7 +15,13 @@ from numerai_kedro.panel import EraRows, open_panel, write_panel
 from numerai_kedro.statistics.scoring import corr_of_era, score_by_era
 
 TARGET = "target_ender_60"
-TREES = {"n_estimators": 40, "learning_rate": 0.1, "max_depth": 4, "colsample_bytree": 0.5}
+TREES = {
+    "n_estimators": 40,
+    "learning_rate": 0.1,
+    "max_depth": 4,
+    "colsample_bytree": 0.5,
+    "strength": 0.0,
+}
 SMALL = {
     "lightgbm": TREES
     | {"num_leaves": 15, "min_data_in_leaf": 10, "lambda_l2": 0.0, "path_smooth": 0.0},

@@ -19,6 +19,7 @@ PARAMS = LightGBMParams(
     min_data_in_leaf=20,
     lambda_l2=0.0,
     path_smooth=0.0,
+    strength=0.0,
 )
 TARGET = "target_ender_20"
 
@@ -36,7 +37,7 @@ def fitted(panel):
 def test_the_trees_are_those_of_a_plain_matrix(panel, fitted):
     """Five bins and an Arrow table lose nothing: the features have five values."""
     matrix = np.vstack([panel.features(int(era)) for era in panel.eras]).astype(np.float32)
-    params = fitted._training_params(threads=1)
+    params = fitted._training_params(threads=1, n_rows=len(matrix))
     data = lgb.Dataset(matrix, label=panel.target(TARGET), params=params)
     plain = lgb.train(params, data, num_boost_round=PARAMS.n_estimators)
     np.testing.assert_allclose(fitted.predict(panel), plain.predict(matrix), rtol=1e-6)

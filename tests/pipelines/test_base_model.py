@@ -23,6 +23,7 @@ PRESET = {
     "min_data_in_leaf": 5,
     "lambda_l2": 0.0,
     "path_smooth": 0.0,
+    "strength": 0.0,
 }
 PARAMS = ModelParams(
     enabled=True,
@@ -32,11 +33,20 @@ PARAMS = ModelParams(
     era_stride=1,
     n_offsets=1,
     more_targets=(),
+    adaptive=False,
     n_trials=2,
     space={"max_depth": {"low": 2, "high": 4}},
     presets={"small": PRESET},
 )
 RESOURCES = ResourceParams(isolate_gb=10)
+ADAPTIVE = {
+    "rungs": 2,
+    "valid_eras": 4,
+    "target_gap": 0.5,
+    "rate": 0.6,
+    "scout_stride": 1,
+    "scout_trees": 5,
+}
 TUNING = TuningParams(
     scout_stride=1,
     scout_trees=5,
@@ -46,6 +56,7 @@ TUNING = TuningParams(
     weights={"corr": 3, "mmc": 15},
     storage=None,
     seed=0,
+    adaptive=ADAPTIVE,
 )
 DECIDED = {"era_stride": 1, "n_offsets": 1, "device": "cpu"}
 PLAN = {"threads": 1, "models": {"lightgbm": DECIDED}}
@@ -82,19 +93,19 @@ class Given:
     def tune(self, plan=PLAN, schedule=ALL_RUNS, params=PARAMS):
         return base_model.tune(
             *(self.history, self.folds, plan, schedule, self.store, params, RESOURCES),
-            *(self.studies, self.benchmarks, WEIGHTS, TUNING, "lightgbm"),
+            *(TUNING, self.studies, self.benchmarks, WEIGHTS, "lightgbm"),
         )
 
     def out_of_fold(self, best, plan=PLAN, schedule=ALL_RUNS, params=PARAMS):
         return base_model.predict_out_of_fold(
             *(self.history, self.folds, plan, schedule, self.store, params, RESOURCES),
-            *(best, "lightgbm"),
+            *(TUNING, best, "lightgbm"),
         )
 
     def fit(self, best, recovery, params=PARAMS):
         return base_model.fit(
             *(self.history, self.folds, PLAN, ALL_RUNS, self.store, params, RESOURCES),
-            *(best, recovery, "lightgbm"),
+            *(TUNING, best, recovery, "lightgbm"),
         )
 
 
@@ -103,7 +114,7 @@ def given(tmp_path):
     return Given(tmp_path)
 
 
-WHOLE = {"era_stride": 1, "remedies": []}
+WHOLE = {"era_stride": 1, "remedies": [], "strength": {}}
 
 
 def test_a_model_that_finishes_says_what_it_made(given, tmp_path):
@@ -162,6 +173,7 @@ def test_what_went_through_with_less_predicts_live_with_less(given, monkeypatch)
     assert recovery == {
         "era_stride": 2,
         "remedies": ["killed: fitted again on every second era"],
+        "strength": {},
     }
     seen = []
     monkeypatch.setattr(

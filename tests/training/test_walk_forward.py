@@ -30,6 +30,7 @@ PARAMS = {
     "min_data_in_leaf": 10,
     "lambda_l2": 0.0,
     "path_smooth": 0.0,
+    "strength": 0.0,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -27,6 +28,7 @@ class BoostingParams(Block):
     learning_rate: float = Field(gt=0, le=1)
     max_depth: int = Field(gt=0, le=16)
     colsample_bytree: float = Field(gt=0, le=1)
+    strength: float = Field(ge=0, le=1)
 
     def scouted(self, n_trees: int, row_share: float) -> Self:
         """The same experiment, cheaper: fewer trees that learn faster, leaves in proportion.
@@ -36,6 +38,54 @@ class BoostingParams(Block):
         trees = min(n_trees, self.n_estimators)
         rate = min(1.0, self.learning_rate * self.n_estimators / trees)
         return self.model_copy(update={"n_estimators": trees, "learning_rate": rate})
+
+
+@dataclass(frozen=True)
+class Strength:
+    """What a strength of regularisation means for a number of rows: 0 changes nothing.
+
+    At 1 trees are stumps whose leaves hold an eighth of all rows and are shrunk by as many, on a
+    quarter of the columns and half of the rows.
+
+    Parameters
+    ----------
+    value
+        From 0 to 1.
+    n_rows
+        That the model learns from.
+    """
+
+    value: float
+    n_rows: int
+
+    def shrinkage(self, given: float) -> float:
+        """Added to what shrinks leaves: a ten-thousandth of the largest leaf up to the whole."""
+        if self.value == 0:
+            return given
+        return float(given + self._largest_leaf * 10 ** (-4 * (1 - self.value)))
+
+    def leaf(self, given: float) -> int:
+        """Rows of the smallest leaf, by orders of magnitude between the given and the largest."""
+        if self.value == 0:
+            return round(given)
+        most = max(self._largest_leaf, given)
+        return max(1, round(given ** (1 - self.value) * most**self.value))
+
+    def depth(self, given: int) -> int:
+        """From the given one to stumps."""
+        return max(1, round(given + self.value * (1 - given)))
+
+    def columns(self, given: float) -> float:
+        """Down to a quarter of the given share."""
+        return given * (1 - 0.75 * self.value)
+
+    def rows(self, given: float) -> float:
+        """Down to half of the given share."""
+        return given * (1 - 0.5 * self.value)
+
+    @property
+    def _largest_leaf(self) -> float:
+        return max(1.0, self.n_rows / 8)
 
 
 def threads_for(panel: EraPanel, threads: int) -> int:

@@ -15,6 +15,7 @@ from numerai_kedro.models.boosting import (
     N_VALUES,
     STEPS_A_REPORT,
     BoostingParams,
+    Strength,
     in_eras,
     matrix_of,
     threads_for,
@@ -68,7 +69,8 @@ class CatBoost:
 
         self.feature_names = list(train.feature_names)
         pool = _quantised(train, target, bins)
-        model = catboost.CatBoost(self._training_params(threads_for(train, self.threads)))
+        threads = threads_for(train, self.threads)
+        model = catboost.CatBoost(self._training_params(threads, train.n_rows))
         # On a GPU CatBoost takes no callbacks.
         told = [_Told(progress, self.params.n_estimators)] if self.device == "cpu" else None
         self._model = model.fit(pool, callbacks=told)
@@ -112,25 +114,25 @@ class CatBoost:
 
         return int(get_gpu_device_count()) > 0
 
-    def _training_params(self, threads: int) -> dict[str, Any]:
-        params = self.params
+    def _training_params(self, threads: int, n_rows: int) -> dict[str, Any]:
+        params, by = self.params, Strength(self.params.strength, n_rows)
         chosen: dict[str, Any] = {
             "loss_function": "RMSE",
             "iterations": params.n_estimators,
             "learning_rate": params.learning_rate,
-            "depth": params.max_depth,
-            "l2_leaf_reg": params.l2_leaf_reg,
+            "depth": by.depth(params.max_depth),
+            "l2_leaf_reg": by.shrinkage(params.l2_leaf_reg),
             "random_strength": params.random_strength,
             "boosting_type": "Plain",
             "bootstrap_type": "Bernoulli",
-            "subsample": params.subsample,
+            "subsample": by.rows(params.subsample),
             "random_seed": self.seed,
             "thread_count": threads,
             "allow_writing_files": False,
             "verbose": False,
         }
         if self.device == "cpu":
-            return chosen | {"task_type": "CPU", "rsm": params.colsample_bytree}
+            return chosen | {"task_type": "CPU", "rsm": by.columns(params.colsample_bytree)}
         # On a GPU CatBoost samples no columns for regression; half-byte bins are its fast path.
         return chosen | {"task_type": "GPU", "devices": "0", "gpu_ram_part": 0.85}
 

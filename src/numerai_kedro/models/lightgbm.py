@@ -14,6 +14,7 @@ from numerai_kedro.models.boosting import (
     N_VALUES,
     STEPS_A_REPORT,
     BoostingParams,
+    Strength,
     threads_for,
 )
 from numerai_kedro.strict import Block
@@ -94,7 +95,7 @@ class LightGBM:
             if step.iteration % STEPS_A_REPORT == 0:
                 progress(step.iteration, n_trees)
 
-        params = self._training_params(threads_for(train, self.threads))
+        params = self._training_params(threads_for(train, self.threads), train.n_rows)
         self._booster = lgb.train(params, data, num_boost_round=n_trees, callbacks=[report])
         self._booster.free_dataset()
         return self
@@ -143,10 +144,11 @@ class LightGBM:
         """The wheels of PyPI have no CUDA; a build of your own is used with ``device: cuda``."""
         return False
 
-    def _training_params(self, threads: int) -> dict[str, Any]:
+    def _training_params(self, threads: int, n_rows: int) -> dict[str, Any]:
         return {
             **DATASET_PARAMS,
-            **self.params.model_dump(exclude={"n_estimators"}),
+            **self.params.model_dump(exclude={"n_estimators", "strength"}),
+            **_regularised(self.params, n_rows),
             "objective": "regression",
             "seed": self.seed,
             "deterministic": True,  # the same seed gives the same trees, whatever the thread count
@@ -179,6 +181,24 @@ class LightGBM:
         self.feature_names = state["feature_names"]
         # LightGBM aborts the whole process on a truncated text: the caller has checked its digest.
         self._booster = lgb.Booster(model_str=state["booster"])
+
+
+def _regularised(params: LightGBMParams, n_rows: int) -> dict[str, Any]:
+    """What the strength makes of the family's own knobs; nothing at 0."""
+    if params.strength == 0:
+        return {}
+    by = Strength(params.strength, n_rows)
+    depth = by.depth(params.max_depth)
+    return {
+        "lambda_l2": by.shrinkage(params.lambda_l2),
+        "path_smooth": by.shrinkage(params.path_smooth),
+        "min_data_in_leaf": by.leaf(params.min_data_in_leaf),
+        "max_depth": depth,
+        "num_leaves": min(params.num_leaves, 2**depth),
+        "colsample_bytree": by.columns(params.colsample_bytree),
+        "bagging_fraction": by.rows(1.0),
+        "bagging_freq": 1,
+    }
 
 
 def _binned(train: EraPanel, bins: Bins | None) -> lightgbm.Dataset:

@@ -13,6 +13,7 @@ from numerai_kedro.models.boosting import (
     N_VALUES,
     STEPS_A_REPORT,
     BoostingParams,
+    Strength,
     in_eras,
     threads_for,
 )
@@ -76,7 +77,7 @@ class XGBoost:
             _batches(train, target), max_bin=MAX_BIN, nthread=threads, ref=_cuts(train)
         )
         booster = xgb.train(
-            self._training_params(threads),
+            self._training_params(threads, train.n_rows),
             data,
             num_boost_round=self.params.n_estimators,
             callbacks=[_told(progress, self.params.n_estimators)],
@@ -126,10 +127,15 @@ class XGBoost:
 
         return bool(xgb.build_info().get("USE_CUDA")) and gpu_memory_gb() > 0
 
-    def _training_params(self, threads: int) -> dict[str, Any]:
-        params = self.params
+    def _training_params(self, threads: int, n_rows: int) -> dict[str, Any]:
+        params, by = self.params, Strength(self.params.strength, n_rows)
         return {
-            **params.model_dump(exclude={"n_estimators"}),
+            **params.model_dump(exclude={"n_estimators", "strength"}),
+            "max_depth": by.depth(params.max_depth),
+            "min_child_weight": by.leaf(params.min_child_weight),
+            "reg_lambda": by.shrinkage(params.reg_lambda),
+            "colsample_bytree": by.columns(params.colsample_bytree),
+            "subsample": by.rows(params.subsample),
             # By leaves where their number is the limit, by levels where depth is.
             "grow_policy": "lossguide" if params.max_leaves else "depthwise",
             "objective": "reg:squarederror",

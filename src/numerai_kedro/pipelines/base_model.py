@@ -27,9 +27,10 @@ from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.walk_forward import Fold
 from numerai_kedro.pipelines.parameters import SWITCHED_OFF, ModelParams, ResourceParams
 from numerai_kedro.progress import steps_bar
-from numerai_kedro.resilience.isolation import Worker
+from numerai_kedro.resilience.isolation import Executor, Worker
 from numerai_kedro.resilience.remedies import failed_fit, until_it_fits
 from numerai_kedro.tournament.schema import benchmark_of, overlap_eras
+from numerai_kedro.training.adaptive import adapted
 from numerai_kedro.training.importance import importance_by_fold
 from numerai_kedro.training.recipe import Recipe
 from numerai_kedro.training.tuning.decide import in_force, params_in_force
@@ -65,11 +66,12 @@ def create_model_pipeline(name: str) -> Pipeline:
         "fold_store",
         "params:model",
         "params:resources",
+        "params:tuning",
     ]
     template = [
         Node(
             _named(tune, name),
-            [*shared, "study_store", "benchmark_predictions", "score_weights", "params:tuning"],
+            [*shared, "study_store", "benchmark_predictions", "score_weights"],
             ["best_params", "trials", "tuning_predictions", "tuning_readings"],
             name="tune",
         ),
@@ -130,10 +132,10 @@ def tune(
     fold_store: FoldStore,
     params: ModelParams,
     resources: ResourceParams,
+    tuning: TuningParams,
     study_store: StudyStore,
     benchmarks: pd.DataFrame,
     weights: dict[str, float],
-    tuning: TuningParams,
     name: str,
 ) -> tuple[Any, Any, Any, Any]:
     """Choose parameters on the tuning stretch; those in force stay unless the gain is sure."""
@@ -180,6 +182,7 @@ def predict_out_of_fold(
     store: FoldStore,
     params: ModelParams,
     resources: ResourceParams,
+    tuning: TuningParams,
     best_params: Any,
     name: str,
 ) -> tuple[Any, Any, Any, Any]:
@@ -189,22 +192,35 @@ def predict_out_of_fold(
         return off, off, off, {}
     panel = history.select(features=folds["features"])
     windows, recipes = _judged(name, folds, plan, params, best_params)
-
+    strengthened = _strengthening(panel, folds, params, tuning, store)
     with Worker(name, resources.isolate_gb) as worker, steps_bar(f"{name}: folds") as bar:
 
-        def attempt(stride: int) -> tuple[pd.DataFrame, dict[str, int]]:
-            lighter = [recipe.with_stride(stride) for recipe in recipes]
-            return walk_forward(
+        def attempt(stride: int) -> tuple[pd.DataFrame, dict[str, int], dict[str, float]]:
+            lighter = [
+                strengthened(recipe.with_stride(stride), window.train, worker)
+                for recipe, window in zip(recipes, windows, strict=True)
+            ]
+            predictions, iterations = walk_forward(
                 panel, windows, lighter, store, folds["purge_eras"], progress=bar, executor=worker
             )
+            strength = {
+                window.name: recipe.params.strength
+                for recipe, window in zip(lighter, windows, strict=True)
+                if params.adaptive
+            }
+            return predictions, iterations, strength
 
         stride = plan["models"][name]["era_stride"]
         made = until_it_fits("walk_forward", name, stride, attempt)
         readings = [watch.as_json() for watch in worker.watches]
     if isinstance(made, Failed):
         return made, made, made, {"memory": readings}
-    predictions, iterations = made.value
-    recovery = {"era_stride": made.era_stride, "remedies": list(made.remedies)}
+    predictions, iterations, strength = made.value
+    recovery = {
+        "era_stride": made.era_stride,
+        "remedies": list(made.remedies),
+        "strength": strength,
+    }
     return predictions, iterations, recovery, {"memory": readings}
 
 
@@ -216,6 +232,7 @@ def measure_importance(
     store: FoldStore,
     params: ModelParams,
     resources: ResourceParams,
+    tuning: TuningParams,
     best_params: Any,
     recovery: Any,
     name: str,
@@ -223,14 +240,18 @@ def measure_importance(
     """What each fold's models rest on, by blocks of judged eras."""
     if isinstance(recovery, Failed):
         return recovery
+    panel = history.select(features=folds["features"])
     windows, recipes = _judged(name, folds, plan, params, best_params)
-    recipes = [recipe.with_stride(recovery["era_stride"]) for recipe in recipes]
+    strengthened = _strengthening(panel, folds, params, tuning, store)
     with Worker(name, resources.isolate_gb) as worker, steps_bar(f"{name}: importance") as bar:
         try:
             return importance_by_fold(
-                history.select(features=folds["features"]),
+                panel,
                 windows,
-                recipes,
+                [
+                    strengthened(recipe.with_stride(recovery["era_stride"]), window.train, worker)
+                    for recipe, window in zip(recipes, windows, strict=True)
+                ],
                 folds["paid_target"],
                 overlap_eras(folds["paid_target"]),
                 store,
@@ -249,6 +270,7 @@ def fit(
     store: FoldStore,
     params: ModelParams,
     resources: ResourceParams,
+    tuning: TuningParams,
     best_params: Any,
     recovery: Any,
     name: str,
@@ -263,10 +285,12 @@ def fit(
     eras = tuple(folds["live_fit"])
     grid_era = eras[1] + folds["purge_eras"] + 1
     recipe = _tuned(_asked(name, folds, plan, params), best_params, grid_era)
+    strengthened = _strengthening(panel, folds, params, tuning, store)
     with Worker(name, resources.isolate_gb) as worker, steps_bar(f"{name}: live fit") as bar:
 
         def attempt(stride: int) -> list[Any]:
-            return fit_live(panel, eras, recipe.with_stride(stride), store, bar, worker)
+            lighter = strengthened(recipe.with_stride(stride), eras, worker)
+            return fit_live(panel, eras, lighter, store, bar, worker)
 
         made = until_it_fits("fit", name, recovery["era_stride"], attempt)
         readings = {"memory": [watch.as_json() for watch in worker.watches]}
@@ -318,6 +342,7 @@ def outcome(
         "tuning": trials.symptom if isinstance(trials, Failed) else newest.get("verdict"),
         "n_trials": 0 if isinstance(trials, Failed) else len(trials),
         "remedies": [*recovery["remedies"], *fit_report["remedies"]],
+        "strength": recovery["strength"],
         "refit_failed": fit_report["failed"],
         "oof_rows": len(oof),
         "oof_eras": int(oof["era"].nunique()),
@@ -372,6 +397,24 @@ def _tuned(asked: Recipe, best_params: Any, era: int) -> Recipe:
     """The recipe that serves folds from `era` on."""
     decision = params_in_force(best_params["decisions"], era)
     return asked.with_params(asked.family.params_type.model_validate(decision["params"]))
+
+
+def _strengthening(
+    panel: EraPanel,
+    folds: dict[str, Any],
+    params: ModelParams,
+    tuning: TuningParams,
+    store: FoldStore,
+) -> Callable[[Recipe, tuple[int, int], Executor], Recipe]:
+    """Give recipes the strength that their own training eras ask for, where the model adapts."""
+
+    def strengthened(recipe: Recipe, eras: tuple[int, int], executor: Executor) -> Recipe:
+        if not params.adaptive:
+            return recipe
+        purge = folds["purge_eras"]
+        return adapted(recipe, panel, eras, purge, tuning.adaptive, store, executor)[0]
+
+    return strengthened
 
 
 def _named(function: Callable[..., Any], name: str) -> Callable[..., Any]:

@@ -71,6 +71,7 @@ class ModelParams(Block):
     era_stride: int = Field(gt=0)
     n_offsets: int = Field(gt=0)
     more_targets: tuple[str, ...]
+    adaptive: bool
     n_trials: Literal["auto"] | int
     space: dict[str, Range]
     presets: dict[str, dict[str, float | int | str]]

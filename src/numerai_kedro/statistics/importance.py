@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 SURE = 2.0  # standard errors from which on an importance is taken for one
@@ -9,7 +11,7 @@ LEFT = 0.25  # of its former importance, below which a feature is called dead
 BLOCKS = 2  # at the least before the newest
 
 
-def drifting(importance: pd.DataFrame) -> list[dict[str, object]]:
+def drifting(importance: pd.DataFrame) -> list[dict[str, Any]]:
     """Features that mattered for sure in earlier blocks of eras and do not in the newest.
 
     Parameters
@@ -23,7 +25,7 @@ def drifting(importance: pd.DataFrame) -> list[dict[str, object]]:
         ``feature``, ``kind`` (``dies`` or ``flips``), ``before`` and ``now``, largest loss first.
     """
     measured = importance.dropna(subset=["drop", "drop_error"]).sort_values("first_era")
-    found = []
+    found: list[dict[str, Any]] = []
     for feature, rows in measured.groupby("feature"):
         if len(rows) <= BLOCKS:
             continue

@@ -32,6 +32,15 @@ PARAMS = {
     "min_data_in_leaf": 10,
     "lambda_l2": 0.0,
     "path_smooth": 0.0,
+    "strength": 0.0,
+}
+ADAPTIVE = {
+    "rungs": 2,
+    "valid_eras": 4,
+    "target_gap": 0.5,
+    "rate": 0.6,
+    "scout_stride": 1,
+    "scout_trees": 5,
 }
 TUNING = TuningParams(
     scout_stride=2,
@@ -42,6 +51,7 @@ TUNING = TuningParams(
     weights={"corr": 3, "mmc": 15},
     storage=None,
     seed=0,
+    adaptive=ADAPTIVE,
 )
 FOLDS = {
     "paid_target": TARGET,

@@ -123,7 +123,7 @@ def _procedure(search: Search, ground: Ground, params: TuningParams) -> dict[str
         "presets": {name: one.model_dump(mode="json") for name, one in search.presets.items()},
         "space": {name: one.model_dump() for name, one in search.space.items()},
         "n_trials": search.n_trials,
-        "tuning": params.model_dump(exclude={"storage", "retune_weeks", "weights"}),
+        "tuning": params.model_dump(exclude={"storage", "retune_weeks", "weights", "adaptive"}),
         "weights": list(ground.weights),
         "purge_eras": ground.folds["purge_eras"],
         "data": ground.history.select(eras=eras).digest(targets=targets),

@@ -13,6 +13,7 @@ from pydantic import Field
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.walk_forward import Fold, walk_forward_folds
 from numerai_kedro.strict import Block, Strict
+from numerai_kedro.training.adaptive import AdaptiveParams
 from numerai_kedro.training.recipe import Recipe
 from numerai_kedro.training.tuning.space import Space
 
@@ -33,6 +34,7 @@ class TuningParams(Block):
     adopt_level: float = Field(gt=0.5, lt=1)
     retune_weeks: int = Field(gt=0)
     weights: Weights
+    adaptive: AdaptiveParams
     storage: str | None
     seed: int = Field(ge=0)
 

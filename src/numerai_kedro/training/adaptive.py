@@ -1,0 +1,170 @@
+"""One strength of regularisation, steered by how much of what a model learns survives.
+
+Rung by rung a cheap fit learns the older part of the training eras and is scored on them and on
+the newest, purged ones. Where little of the training CORR survives, the strength goes up; where
+most does, it lets go. Nothing but the fold's own training eras is looked at.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from numerai_kedro.files import digest_json
+from numerai_kedro.incremental import FoldStore
+from numerai_kedro.panel import EraPanel
+from numerai_kedro.resilience.isolation import Executor, Inline
+from numerai_kedro.statistics.scoring import corr_of_era, score_by_era
+from numerai_kedro.strict import Strict
+from numerai_kedro.training.protocol import no_progress
+from numerai_kedro.training.recipe import Recipe
+from numerai_kedro.training.walk_forward import predict_by_fits
+
+logger = logging.getLogger(__name__)
+
+BEGIN = 0.5
+LARGEST_GAP = 1.5  # beyond it one noisy rung would decide alone
+TRAINING_ERAS = 20  # of those learned, spread over all: enough for a mean
+
+
+class AdaptiveParams(Strict):
+    """How the strength is steered; see parameters_gbm.yml."""
+
+    rungs: int = Field(gt=0)
+    valid_eras: int = Field(gt=0)
+    target_gap: float = Field(gt=0, lt=1)
+    rate: float = Field(gt=0)
+    scout_stride: int = Field(gt=0)
+    scout_trees: int = Field(gt=0)
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One step: the strength that was tried, and mean CORR on learned and on later eras."""
+
+    strength: float
+    train_corr: float
+    valid_corr: float
+
+    @property
+    def gap(self) -> float:
+        """Share of what was learned that does not survive: 0 all of it does, 1 nothing."""
+        if self.train_corr <= 0:
+            return 1.0
+        return float(np.clip(1 - self.valid_corr / self.train_corr, 0, LARGEST_GAP))
+
+
+def adapted(
+    recipe: Recipe,
+    history: EraPanel,
+    eras: tuple[int, int],
+    purge_eras: int,
+    params: AdaptiveParams,
+    store: FoldStore,
+    executor: Executor | None = None,
+    progress: Callable[[float, float], None] = no_progress,
+) -> tuple[Recipe, list[Rung]]:
+    """Return the recipe with the strength that its training eras ask for, and the rungs.
+
+    Parameters
+    ----------
+    recipe
+        Its parameters have a field ``strength``.
+    eras
+        Range that the fit may learn from; the newest `valid_eras` of it judge the rungs.
+
+    Notes
+    -----
+    With too few eras to hold any back the recipe stays as it is.
+    """
+    key = _key(recipe, history, eras, purge_eras, params)
+    kept = store.find(key)
+    if kept is None:
+        run = executor or Inline()
+        rungs = _climb(recipe, history, eras, purge_eras, params, store, run, progress)
+        kept = store.value(key, lambda: [dataclasses.asdict(rung) for rung in rungs])
+    rungs = [Rung(**one) for one in kept]
+    if not rungs:
+        return recipe, []
+    strength = next_strength(rungs[-1], params)
+    logger.info(
+        "%s: strength %.2f for eras up to %04d (%.0f%% of the training CORR survived)",
+        recipe.name,
+        strength,
+        eras[1],
+        100 * (1 - rungs[-1].gap),
+    )
+    return recipe.with_params(recipe.params.model_copy(update={"strength": strength})), rungs
+
+
+def next_strength(rung: Rung, params: AdaptiveParams) -> float:
+    """Up where less survives than asked for, down where more does; within 0 and 1."""
+    moved = rung.strength + params.rate * (rung.gap - params.target_gap)
+    return round(min(1.0, max(0.0, moved)), 4)
+
+
+def _climb(
+    recipe: Recipe,
+    history: EraPanel,
+    eras: tuple[int, int],
+    purge_eras: int,
+    params: AdaptiveParams,
+    store: FoldStore,
+    executor: Executor,
+    progress: Callable[[float, float], None],
+) -> list[Rung]:
+    target = recipe.targets[0]
+    resolved = history.resolved_eras(target)
+    inside = resolved[(resolved >= eras[0]) & (resolved <= eras[1])]
+    valid = inside[-params.valid_eras :]
+    learned = inside[inside < valid[0] - purge_eras] if len(valid) else inside
+    if not len(learned) or len(inside) < 2 * params.valid_eras:
+        return []
+    sample = learned[:: max(1, len(learned) // TRAINING_ERAS)]
+    pieces = [history.select(eras=sample), history.select(eras=valid)]
+    rungs: list[Rung] = []
+    strength = BEGIN
+    for number in range(params.rungs):
+        progress(number, params.rungs)
+        scout = _scout(recipe, strength, params)
+        fits = scout.fits(history, (int(learned[0]), int(learned[-1])), keep=False)
+        predictions, _ = predict_by_fits(fits, pieces, store, executor)
+        cut = pieces[0].n_rows
+        train_corr = _mean_corr(pieces[0], predictions[:cut], target)
+        rungs.append(Rung(strength, train_corr, _mean_corr(pieces[1], predictions[cut:], target)))
+        strength = next_strength(rungs[-1], params)
+    return rungs
+
+
+def _scout(recipe: Recipe, strength: float, params: AdaptiveParams) -> Recipe:
+    stride = max(params.scout_stride, recipe.era_stride)
+    stronger = recipe.params.model_copy(update={"strength": strength})
+    scout = stronger.scouted(params.scout_trees, recipe.era_stride / stride)
+    return dataclasses.replace(
+        recipe, params=scout, era_stride=stride, n_offsets=1, targets=recipe.targets[:1]
+    )
+
+
+def _mean_corr(panel: EraPanel, predictions: np.ndarray, target: str) -> float:
+    columns = predictions.astype(np.float64)[:, None]
+    label = panel.target(target).astype(np.float64)
+    return float(np.nanmean(score_by_era(corr_of_era, panel.era_starts, columns, label)))
+
+
+def _key(
+    recipe: Recipe,
+    history: EraPanel,
+    eras: tuple[int, int],
+    purge_eras: int,
+    params: AdaptiveParams,
+) -> dict[str, Any]:
+    inside = history.eras[(history.eras >= eras[0]) & (history.eras <= eras[1])]
+    rows = history.select(eras=inside).digest(targets=recipe.targets[:1])
+    asked = [recipe.made_of(recipe.targets[0]), recipe.era_stride, purge_eras]
+    return {"strength_of": digest_json(asked), "rows": rows, "adaptive": params.model_dump()}
