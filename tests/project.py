@@ -67,9 +67,11 @@ class Project:
         """Write conf/local/<name>.yml."""
         (self.folder / "conf" / "local" / f"{name}.yml").write_text(yaml.safe_dump(content))
 
-    def kedro(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Type a kedro command, and wait for its end."""
-        with self.start(*arguments, **environment) as process:
+    def kedro(
+        self, *arguments: str, group: str | None = None, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Type a kedro command, in a control group where one is given, and wait for its end."""
+        with self.start(*arguments, group=group, **environment) as process:
             try:
                 stdout, stderr = process.communicate(timeout=600)
             except subprocess.TimeoutExpired:
@@ -77,8 +79,15 @@ class Project:
                 raise
         return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: str, group: str | None = None, **environment: str
+    ) -> subprocess.Popen[str]:
         """Type a kedro command, and go on."""
+
+        def enter() -> None:
+            if group is not None:
+                Path(f"{group}/cgroup.procs").write_text(str(os.getpid()))
+
         clean = {k: v for k, v in os.environ.items() if not k.startswith(HIDDEN)}
         return subprocess.Popen(
             [str(Path(sys.executable).parent / "kedro"), *arguments],
@@ -87,6 +96,7 @@ class Project:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=enter,
         )
 
     @property

@@ -181,6 +181,39 @@ def group():
             return
 
 
+RETRIED = """
+import os, sys
+open(sys.argv[1] + "/cgroup.procs", "w").write(str(os.getpid()))
+from numerai_kedro.resilience.isolation import Worker
+from numerai_kedro.resilience.remedies import until_it_fits
+from tests.resilience.test_isolation import hold
+with Worker("model") as worker:
+    def attempt(stride):
+        return worker.run(hold, int(sys.argv[2]) // stride, progress=print, planned_gb=1.0)
+    print(until_it_fits("fit", "model", 1, attempt))
+"""
+
+
+@pytest.mark.parametrize(
+    ("megabytes", "words"),
+    [
+        (400, ["Made(value=209715200, era_stride=2", "fitted again on every second era"]),
+        (2000, ["Failed(stage='fit'", "kind='resource'", "on every fourth era"]),
+    ],
+)
+def test_what_the_kernel_killed_is_retried_with_less_and_then_an_outcome(group, megabytes, words):
+    ended = subprocess.run(
+        [sys.executable, "-c", RETRIED, group, str(megabytes)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert all(word in ended.stdout for word in words), ended.stdout
+    assert "out of memory, ended by the kernel" in ended.stdout
+
+
 def test_the_kernels_memory_killer_is_diagnosed_and_the_parent_lives(group):
     ended = subprocess.run(
         [sys.executable, "-c", IN_A_GROUP, group],

@@ -1,0 +1,160 @@
+"""Claim: tuned trees are not worse than Numerai's example parameters; which gains are real?
+
+    make evidence NAME=tuning        resumable seed by seed; docs/evidence/tuning.json is the result
+
+Claim seeds 1000-1009, size `evidence`, 60 trials a family, as the pipeline runs them. Three models
+of each family predict the judged stretch, which no trial has seen: the example parameters, what the
+procedure chose (the example, unless the gain on the tuning stretch was sure), and the best trial,
+adopted or not. Differences to the example are paired by seed, with t intervals over seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from numerai_kedro.files import atomic_write
+from numerai_kedro.panel import open_panel
+from numerai_kedro.tournament.schema import benchmark_of
+from numerai_kedro.training.tuning.objective import era_scores
+
+ROOT = Path(__file__).parents[1]
+RESULT = ROOT / "docs" / "evidence" / "tuning.json"
+SEEDS = range(1000, 1010)
+FAMILIES = ("lightgbm", "catboost", "xgboost")
+LEVEL = 0.95
+
+
+def main() -> None:
+    """Run the seeds that the result does not hold yet, then compare."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", default="evidence")
+    parser.add_argument("--trials", type=int, default=60)
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    parser.add_argument("--result", type=Path, default=RESULT)
+    options = parser.parse_args()
+    kept = json.loads(options.result.read_text()) if options.result.exists() else {"seeds": {}}
+    seeds = kept["seeds"]
+    for seed in options.seeds:
+        if str(seed) in seeds:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            seeds[str(seed)] = one_seed(Path(folder), options.size, seed, options.trials)
+        result = {
+            "size": options.size,
+            "n_trials": options.trials,
+            "gains": {family: gains(seeds, family) for family in FAMILIES},
+            "seeds": seeds,
+        }
+        with atomic_write(options.result) as handle:
+            handle.write((json.dumps(result, indent=1) + "\n").encode())
+        print(f"seed {seed}: {json.dumps(result['gains'])}", flush=True)
+
+
+def one_seed(folder: Path, size: str, seed: int, n_trials: int) -> dict[str, Any]:
+    """Scores of every family's three models on the judged stretch of one world."""
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    (folder / "src").mkdir()
+    shutil.copytree(ROOT / "conf", folder / "conf", ignore=shutil.ignore_patterns("local"))
+    (folder / "conf" / "local").mkdir()
+    kedro(folder, "tournament", "use", "demo", "--size", size, "--seed", str(seed))
+    kedro(folder, "run", "--pipeline=ingestion")
+    (data,) = (path.parent for path in folder.glob("data/*/02_intermediate"))
+    judge = Judge(data)
+    found = {}
+    for family in FAMILIES:
+        begin = time.perf_counter()
+        judged = f"{family}.walk_forward"
+        command = ("run", "--pipeline=gbm", f"--to-nodes={judged}")
+        kedro(folder, *command, f"--params={family}.n_trials={n_trials}")
+        tuned = json.loads((data / "06_models" / family / "best_params.json").read_text())
+        decision = tuned["decisions"][-1]
+        scores = {"chosen": judge.scores(family)}
+        trials = pd.read_parquet(data / "06_models" / family / "trials.parquet")
+        best = json.loads(trials.set_index("trial")["params"][decision["best_trial"]])
+        for name, point in (("example", {}), ("best", best)):
+            given = {f"{family}.n_trials": 0} | {
+                f"{family}.presets.example.{key}": value for key, value in point.items()
+            }
+            text = ",".join(f"{key}={value}" for key, value in given.items())
+            kedro(folder, *command, f"--params={text}")
+            scores[name] = judge.scores(family)
+        found[family] = {
+            "verdict": decision["verdict"],
+            "adopted": decision["adopted"],
+            "n_pruned": int((trials["state"] == "pruned").sum()),
+            "seconds": round(time.perf_counter() - begin),
+            "scores": scores,
+        }
+    return found
+
+
+class Judge:
+    """Scores out-of-fold predictions on the judged stretch."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        folds = json.loads((data / "02_intermediate" / "folds.json").read_text())
+        weights = json.loads((data / "02_intermediate" / "score_weights.json").read_text())
+        self._weights = (weights["corr"], weights["mmc"])
+        self._target = folds["paid_target"]
+        panel = open_panel(data / "02_intermediate" / "history_panel")
+        first, last = folds["stretches"]["judged"]
+        self._panel = panel.select(eras=np.arange(first, last + 1))
+        benchmarks = pd.read_parquet(data / "02_intermediate" / "benchmark_predictions.parquet")
+        self._benchmark = benchmark_of(benchmarks, self._target).reindex(self._panel.ids())
+
+    def scores(self, family: str) -> dict[str, float]:
+        """Mean CORR, BMC and payout an era."""
+        path = self._data / "07_model_output" / family / "oof_predictions.parquet"
+        predictions = pd.read_parquet(path)["prediction"].to_numpy()
+        benchmark = self._benchmark.to_numpy(dtype=np.float64)
+        scores = era_scores(self._panel, predictions, benchmark, self._target)
+        return {
+            "corr": float(np.nanmean(scores.corr)),
+            "bmc": float(np.nanmean(scores.bmc)),
+            "objective": float(np.nanmean(scores.payoff(*self._weights))),
+        }
+
+
+def gains(seeds: dict[str, Any], family: str) -> dict[str, Any]:
+    """Mean difference to the example over seeds with its t interval, by model and score."""
+    found = {}
+    for model in ("chosen", "best"):
+        for score in ("corr", "objective"):
+            values = [one[family]["scores"] for one in seeds.values()]
+            differences = np.array([v[model][score] - v["example"][score] for v in values])
+            found[f"{model}.{score}"] = interval(differences)
+    return found
+
+
+def interval(values: np.ndarray) -> dict[str, float | None]:
+    """Mean and two-sided t interval; no interval from fewer than three."""
+    mean = float(values.mean())
+    if len(values) < 3:
+        return {"mean": mean, "low": None, "high": None}
+    reach = float(stats.t.ppf(0.5 + LEVEL / 2, len(values) - 1) * stats.sem(values))
+    return {"mean": mean, "low": mean - reach, "high": mean + reach}
+
+
+def kedro(folder: Path, *arguments: str) -> None:
+    """Run kedro in the folder; what it says is shown when it fails."""
+    command = [str(Path(sys.executable).parent / "kedro"), *arguments]
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if run.returncode:
+        sys.exit(f"kedro {' '.join(arguments)} failed:\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
+
+
+if __name__ == "__main__":
+    main()
