@@ -1,4 +1,4 @@
-"""Claim: tuned trees are not worse than Numerai's example parameters; which gains are real?
+"""Claim: tuned trees are not worse than Numerai's example parameters.
 
     make evidence NAME=tuning        resumable seed by seed; docs/evidence/tuning.json is the result
 

@@ -32,7 +32,8 @@ from numerai_kedro.tournament.demo.publish import publish
 from numerai_kedro.tournament.demo.sizes import SIZES
 from numerai_kedro.tournament.demo.world import World
 from numerai_kedro.tournament.schema import parse_era
-from numerai_kedro.training.walk_forward import Recipe, fit_live
+from numerai_kedro.training.recipe import Recipe
+from numerai_kedro.training.walk_forward import fit_live, predictions_frame
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "docs" / "evidence" / "weekly.json"
@@ -81,12 +82,16 @@ def live_scores(folder: Path, size: str, seed: int, permuted: bool, threads: int
     )
     model_class = family("lightgbm")
     params = model_class.params_type.model_validate(model["presets"][model["preset"]])
-    recipe = Recipe("lightgbm", model_class, params, TARGET, 1, model["seed"], threads)
-    fitted = fit_live(panel, eras, recipe, FoldStore(folder / "store"))
+    recipe = Recipe("lightgbm", model_class, params, (TARGET,), 1, 1, model["seed"], threads)
+    models = fit_live(panel, eras, recipe, FoldStore(folder / "store"))
     return [
-        _score(world, era, fitted.predict(_live_panel(folder, world, era)))
+        _score(world, era, _predictions(models, _live_panel(folder, world, era)))
         for era in range(demo.n_eras + 1, demo.n_eras + N_WEEKS + 1)
     ]
+
+
+def _predictions(models: list, live: EraPanel) -> np.ndarray:
+    return predictions_frame(models, live)["prediction"].to_numpy()
 
 
 def summarise(seeds: dict[str, list[float]]) -> dict[str, object]:
