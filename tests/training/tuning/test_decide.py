@@ -258,6 +258,15 @@ def test_a_trial_that_does_not_fit_counts_and_the_study_goes_on(week, monkeypatc
     assert len(trials) == 4
 
 
+def test_a_trial_that_cannot_be_scored_counts_and_the_study_ends(week):
+    """To Optuna a NaN is a failure, and failures do not count: the study would never end."""
+    without = dataclasses.replace(
+        ground(week.panel), benchmark=pd.Series(np.nan, index=week.panel.ids())
+    )
+    with pytest.raises(ResourceError, match="the parameters in force could not be tried"):
+        week.tune(where=without)
+
+
 def test_torn_decisions_are_a_sentence(week):
     week.tune()
     (path,) = (week.studies.folder / "decisions").glob("*.json")

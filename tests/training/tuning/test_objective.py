@@ -76,3 +76,12 @@ def test_a_gain_is_adopted_when_it_is_sure_and_not_by_chance():
 
 def test_too_few_eras_have_no_bound():
     assert gain_bound(np.ones(59), np.zeros(59), 12, 0.95) == (1.0, None)
+
+
+def test_a_model_that_says_nothing_is_worth_nothing(tmp_path):
+    panel = small_panel(tmp_path / "panel", n_eras=3)
+    scores = era_scores(
+        panel, np.ones(panel.n_rows), np.random.default_rng(0).random(panel.n_rows), TARGET
+    )
+    assert scores.corr == (0.0, 0.0, 0.0)
+    assert scores.payoff(3.0, 15.0) == pytest.approx([0.0, 0.0, 0.0], abs=1e-12)

@@ -52,6 +52,10 @@ def era_scores(panel: EraPanel, predictions: Vector, benchmark: Vector, target: 
     columns = predictions.astype(np.float64)[:, None]
     labels = panel.target(target).astype(np.float64)
     corr = score_by_era(corr_of_era, panel.era_starts, columns, labels)[:, 0]
+    # A model that says the same of every stock of a resolved era is worth nothing there, which is a
+    # score: parameters that flatten a model would have none at all.
+    resolved = np.isin(panel.eras, panel.resolved_eras(target))
+    corr = np.where(np.isnan(corr) & resolved, 0.0, corr)
     bmc = score_by_era(contribution_of_era, panel.era_starts, columns, benchmark, labels)[:, 0]
     eras = tuple(int(era) for era in panel.eras)
     return EraScores(eras, tuple(map(float, corr)), tuple(map(float, bmc)))

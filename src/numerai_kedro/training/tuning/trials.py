@@ -78,6 +78,9 @@ class Trials:
                 step += 1
             trial.set_user_attr(SCORES, dataclasses.asdict(scores))
             trial.set_user_attr("seconds", round(time.monotonic() - begin, 3))
+            if np.isnan(value):  # to Optuna a failure, which would never count
+                trial.set_user_attr("ended", "no era could be scored")
+                raise optuna.TrialPruned
             if may_prune and number + 1 < len(folds) and trial.should_prune():
                 raise optuna.TrialPruned
         corr, bmc = (np.nanmean(column) for column in (scores.corr, scores.bmc))
