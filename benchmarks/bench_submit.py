@@ -118,7 +118,7 @@ def fitted(folder: Path, panel: EraPanel, n_trees: int, n_leaves: int, depth: in
 
 def predict(folder: Path, panel: EraPanel) -> pd.DataFrame:
     """Read a model and predict the live stocks, as `predict_live` does."""
-    return predictions_frame(read_trusted(folder), panel)
+    return predictions_frame([read_trusted(folder)], panel)
 
 
 if __name__ == "__main__":

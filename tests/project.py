@@ -33,6 +33,7 @@ APART = (
     "run_schedule.json",
     "values/",
     "study_store/",
+    "binned/",
 )
 PANELS = ("history_panel", "live_panel")
 TINY = {"tournament": "demo", "size": "tiny", "seed": 0, "data_folder": "data/demo-tiny-0"}

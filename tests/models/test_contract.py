@@ -48,6 +48,10 @@ def test_same_seed_same_predictions(name, panel):
     np.testing.assert_array_equal(first, second)
 
 
+def test_same_seed_same_model_byte_for_byte(name, panel):
+    assert pickle.dumps(fitted(name, panel)) == pickle.dumps(fitted(name, panel))
+
+
 def test_predictions_are_one_float32_for_each_row(name, panel):
     predictions = fitted(name, panel).predict(panel)
     assert predictions.dtype == np.float32

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from numerai_kedro.panel import EraPanel
 
 BORDERS = N_VALUES - 1
+# What CatBoost writes into a model that differs between two equal fits.
+UNLIKE_EACH_OTHER = ("model_guid", "train_finish_time")
 NODE_BYTES = 20  # of a leaf value and its share of a symmetric tree's splits, in CatBoost's form
 
 
@@ -141,6 +143,9 @@ class CatBoost:
         return self._model
 
     def __getstate__(self) -> dict[str, Any]:
+        metadata = self._fitted().get_metadata()
+        for name in UNLIKE_EACH_OTHER:
+            metadata[name] = ""
         with tempfile.NamedTemporaryFile(suffix=".cbm") as file:
             self._fitted().save_model(file.name)
             content = Path(file.name).read_bytes()
