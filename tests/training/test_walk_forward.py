@@ -1,11 +1,13 @@
 """No peeking, shown by changing what must not matter; and nothing finished is done twice."""
 
+import dataclasses
 import os
 import signal
 import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from tests.panels import era_rows, small_panel
@@ -176,6 +178,26 @@ def test_unresolved_eras_are_not_learned_from(tmp_path):
     write_panel(tmp_path / "panel", blocks)
     (fit,) = recipe().fits(open_panel(tmp_path / "panel"), (1, 20))
     assert fit.train.eras[-1] == 15
+
+
+def test_a_gpu_that_fails_falls_back_to_the_cpu_and_is_said(tmp_path, monkeypatch, caplog):
+    model_class = family("lightgbm")
+    devices, real = [], model_class.fit
+
+    def fit(self, *others):
+        devices.append(self.device)
+        if self.device == "cuda":
+            raise RuntimeError("CUDA error 35:\n driver too old")
+        return real(self, *others)
+
+    monkeypatch.setattr(model_class, "fit", fit)
+    panel, store = small_panel(tmp_path / "panel", n_eras=34), FoldStore(tmp_path / "store")
+    on_gpu = dataclasses.replace(recipe(), device="cuda")
+    made, _ = walk_forward(panel, FOLDS[:1], [on_gpu], store, PURGE)
+    assert devices == ["cuda", "cpu"]
+    assert "fitted on the CPU: the GPU says CUDA error 35: driver too old" in caplog.text
+    on_cpu, _ = walk_forward(panel, FOLDS[:1], [recipe()], FoldStore(tmp_path / "other"), PURGE)
+    pd.testing.assert_frame_equal(made, on_cpu)
 
 
 KILLED = """

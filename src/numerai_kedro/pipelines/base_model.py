@@ -24,16 +24,21 @@ from numerai_kedro.errors import Failed
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.models import family
 from numerai_kedro.panel import EraPanel
-from numerai_kedro.panel.walk_forward import Fold
-from numerai_kedro.pipelines.parameters import SWITCHED_OFF, ModelParams, ResourceParams
+from numerai_kedro.pipelines.parameters import ModelParams, ResourceParams
+from numerai_kedro.pipelines.recipes import (
+    asked_as_json,
+    asked_recipe,
+    judged_recipes,
+    not_now,
+    strengthening,
+    tuned_recipe,
+)
 from numerai_kedro.progress import steps_bar
-from numerai_kedro.resilience.isolation import Executor, Worker
+from numerai_kedro.resilience.isolation import Worker
 from numerai_kedro.resilience.remedies import failed_fit, until_it_fits
 from numerai_kedro.tournament.schema import benchmark_of, overlap_eras
-from numerai_kedro.training.adaptive import adapted
 from numerai_kedro.training.importance import importance_by_fold
-from numerai_kedro.training.recipe import Recipe
-from numerai_kedro.training.tuning.decide import in_force, params_in_force
+from numerai_kedro.training.tuning.decide import in_force
 from numerai_kedro.training.tuning.decide import tune as tune_family
 from numerai_kedro.training.tuning.ground import Ground, Search, TuningParams
 from numerai_kedro.training.tuning.store import StudyStore
@@ -53,7 +58,6 @@ SHARED_INPUTS = {
     "score_weights",
 }
 SHARED_PARAMETERS = {"params:resources", "params:tuning"}
-POSTPONED = "postponed to a later run: time_budget_hours (parameters_resources.yml)"
 
 
 def create_model_pipeline(name: str) -> Pipeline:
@@ -139,10 +143,10 @@ def tune(
     name: str,
 ) -> tuple[Any, Any, Any, Any]:
     """Choose parameters on the tuning stretch; those in force stay unless the gain is sure."""
-    off = _not_now(name, plan, schedule, "fits", "tune")
+    off = not_now(name, plan, schedule, "fits", "tune")
     if off is not None:
         return off, off, off, {}
-    recipe = _asked(name, folds, plan, params)
+    recipe = asked_recipe(name, folds, plan, params)
     search = Search(
         recipe,
         params.all_presets(recipe.family.params_type, name),
@@ -156,8 +160,8 @@ def tune(
         (weights["corr"], weights["mmc"]),
         overlap_eras(folds["paid_target"]),
     )
-    asked = _asked_as_json(recipe, params)
-    postponed = _not_now(name, plan, schedule, "trials", "tune")
+    asked = asked_as_json(recipe, params)
+    postponed = not_now(name, plan, schedule, "trials", "tune")
     if postponed is not None:
         decisions = in_force(search, ground, tuning, study_store)
         return {"asked": asked, "decisions": decisions}, postponed, postponed, {}
@@ -187,12 +191,12 @@ def predict_out_of_fold(
     name: str,
 ) -> tuple[Any, Any, Any, Any]:
     """Predict every judged era by a fit that ends `purge` eras before it."""
-    off = _not_now(name, plan, schedule, "fits", "walk_forward")
+    off = not_now(name, plan, schedule, "fits", "walk_forward")
     if off is not None:
         return off, off, off, {}
     panel = history.select(features=folds["features"])
-    windows, recipes = _judged(name, folds, plan, params, best_params)
-    strengthened = _strengthening(panel, folds, params, tuning, store)
+    windows, recipes = judged_recipes(name, folds, plan, params, best_params)
+    strengthened = strengthening(panel, folds, params, tuning, store)
     with Worker(name, resources.isolate_gb) as worker, steps_bar(f"{name}: folds") as bar:
 
         def attempt(stride: int) -> tuple[pd.DataFrame, dict[str, int], dict[str, float]]:
@@ -241,8 +245,8 @@ def measure_importance(
     if isinstance(recovery, Failed):
         return recovery
     panel = history.select(features=folds["features"])
-    windows, recipes = _judged(name, folds, plan, params, best_params)
-    strengthened = _strengthening(panel, folds, params, tuning, store)
+    windows, recipes = judged_recipes(name, folds, plan, params, best_params)
+    strengthened = strengthening(panel, folds, params, tuning, store)
     with Worker(name, resources.isolate_gb) as worker, steps_bar(f"{name}: importance") as bar:
         try:
             return importance_by_fold(
@@ -284,8 +288,8 @@ def fit(
     panel = history.select(features=folds["features"])
     eras = tuple(folds["live_fit"])
     grid_era = eras[1] + folds["purge_eras"] + 1
-    recipe = _tuned(_asked(name, folds, plan, params), best_params, grid_era)
-    strengthened = _strengthening(panel, folds, params, tuning, store)
+    recipe = tuned_recipe(asked_recipe(name, folds, plan, params), best_params, grid_era)
+    strengthened = strengthening(panel, folds, params, tuning, store)
     with Worker(name, resources.isolate_gb) as worker, steps_bar(f"{name}: live fit") as bar:
 
         def attempt(stride: int) -> list[Any]:
@@ -349,72 +353,6 @@ def outcome(
         "live_rows": len(live),
         "iterations": {**iterations, "live": sum(one.n_iterations for one in model)},
     }
-
-
-def _not_now(
-    name: str, plan: dict[str, Any], schedule: dict[str, Any], what: str, stage: str
-) -> Failed | None:
-    """Why a model's fits or trials are not made in this run; None where they are."""
-    reason = plan["models"][name].get("reason")
-    if reason is not None:
-        return Failed(stage, reason, kind="off" if reason == SWITCHED_OFF else "resource")
-    if f"{name} {what}" in schedule["postponed"]:
-        return Failed(stage, POSTPONED, kind="postponed")
-    return None
-
-
-def _asked(name: str, folds: dict[str, Any], plan: dict[str, Any], params: ModelParams) -> Recipe:
-    """The recipe of the preset that the user chose, as the plan lets it run."""
-    decided, model_class = plan["models"][name], family(name)
-    return Recipe(
-        name=name,
-        family=model_class,
-        params=params.chosen(model_class.params_type, name),
-        targets=(folds["target"], *params.more_targets),
-        era_stride=decided["era_stride"],
-        n_offsets=decided["n_offsets"],
-        seed=params.seed,
-        threads=plan["threads"],
-        device=decided["device"],
-    )
-
-
-def _asked_as_json(recipe: Recipe, params: ModelParams) -> dict[str, Any]:
-    chosen = recipe.params.model_dump(mode="json")
-    return {"preset": params.preset, "params": chosen, "seed": params.seed}
-
-
-def _judged(
-    name: str, folds: dict[str, Any], plan: dict[str, Any], params: ModelParams, best_params: Any
-) -> tuple[list[Fold], list[Recipe]]:
-    """The judged folds, each with the recipe that serves it."""
-    windows = [Fold(f["name"], tuple(f["train"]), tuple(f["test"])) for f in folds["judged"]]
-    asked = _asked(name, folds, plan, params)
-    return windows, [_tuned(asked, best_params, window.test[0]) for window in windows]
-
-
-def _tuned(asked: Recipe, best_params: Any, era: int) -> Recipe:
-    """The recipe that serves folds from `era` on."""
-    decision = params_in_force(best_params["decisions"], era)
-    return asked.with_params(asked.family.params_type.model_validate(decision["params"]))
-
-
-def _strengthening(
-    panel: EraPanel,
-    folds: dict[str, Any],
-    params: ModelParams,
-    tuning: TuningParams,
-    store: FoldStore,
-) -> Callable[[Recipe, tuple[int, int], Executor], Recipe]:
-    """Give recipes the strength that their own training eras ask for, where the model adapts."""
-
-    def strengthened(recipe: Recipe, eras: tuple[int, int], executor: Executor) -> Recipe:
-        if not params.adaptive:
-            return recipe
-        purge = folds["purge_eras"]
-        return adapted(recipe, panel, eras, purge, tuning.adaptive, store, executor)[0]
-
-    return strengthened
 
 
 def _named(function: Callable[..., Any], name: str) -> Callable[..., Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ import numpy.typing as npt
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.training.protocol import FitProgress, Model
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -137,15 +140,26 @@ class Fit:
         """The fitted model, from the store where it is kept there."""
 
         def fit() -> Model:
-            recipe = self.recipe
-            model = recipe.family(
-                recipe.params, seed=recipe.seed, threads=recipe.threads, device=recipe.device
-            )
-            return model.fit(self.train, None, self.target, progress, store)
+            device = self.recipe.device
+            try:
+                return self._fitted_on(device, store, progress)
+            except Exception as error:
+                if device == "cpu":
+                    raise
+                reason = " ".join(str(error).split())
+                logger.warning("%s: fitted on the CPU: the GPU says %s", self.recipe.name, reason)
+                return self._fitted_on("cpu", store, progress)
 
         model = store.model(self.key, fit) if self.keep else fit()
         store.value(self.key, lambda: model.n_iterations)
         return model
+
+    def _fitted_on(self, device: str, store: FoldStore, progress: FitProgress) -> Model:
+        recipe = self.recipe
+        model = recipe.family(
+            recipe.params, seed=recipe.seed, threads=recipe.threads, device=device
+        )
+        return model.fit(self.train, None, self.target, progress, store)
 
     def n_iterations(self, store: FoldStore) -> int | None:
         """Trees or epochs; None where it was never fitted."""

@@ -263,8 +263,8 @@ def device_of(name: str, kind: type[Model], asked: str) -> str:
     except (ImportError, OSError) as error:  # the fit will be an outcome that says so
         logger.warning("plan: %s cannot be loaded: %s", name, error)
         return "cpu"
-    if on_gpu:
-        logger.info("plan: %s fits on the GPU (device: auto in parameters_gbm.yml)", name)
+    where = "GPU" if on_gpu else "CPU: it finds no GPU that it can use"
+    logger.info("plan: %s fits on the %s (device: auto)", name, where)
     return "cuda" if on_gpu else "cpu"
 
 
