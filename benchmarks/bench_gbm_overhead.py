@@ -193,7 +193,6 @@ def study(folder: Path, panel_folder: Path, options: argparse.Namespace) -> tupl
         adopt_level=0.95,
         retune_weeks=13,
         weights={"corr": 3, "mmc": 15},
-        storage=None,
         seed=0,
         adaptive={
             "rungs": 1,

@@ -42,7 +42,7 @@ def test_the_table_tells_nodes_fits_seconds_and_submissions(replayed):
     assert [int(row[0]) for row in weeks] == [1412 + 5 * week for week in range(WEEKS)]
     assert [int(row[1]) for row in weeks] == list(range(160, 160 + WEEKS))
     assert [int(row[4]) for row in weeks] == FITS
-    assert all(int(row[2]) + int(row[3]) == 33 for row in weeks)
+    assert all(int(row[2]) + int(row[3]) == 53 for row in weeks)
     assert all(row[-1] == "accepted" for row in weeks)
     assert len(project.receipts()) == WEEKS
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from tests.panels import small_panel
 
-from numerai_kedro.errors import Failed, ResourceError
+from numerai_kedro.errors import ConfigurationError, Failed, ResourceError
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.pipelines import base_model
 from numerai_kedro.pipelines.base_model import create_model_pipeline
@@ -54,11 +54,11 @@ TUNING = TuningParams(
     adopt_level=0.95,
     retune_weeks=13,
     weights={"corr": 3, "mmc": 15},
-    storage=None,
     seed=0,
     adaptive=ADAPTIVE,
 )
-DECIDED = {"era_stride": 1, "n_offsets": 1, "device": "cpu"}
+ASKED = {"enabled": True, "device": "auto", "era_stride": 1, "n_offsets": 1}
+DECIDED = {"era_stride": 1, "n_offsets": 1, "device": "cpu", "asked": ASKED}
 PLAN = {"threads": 1, "models": {"lightgbm": DECIDED}}
 ALL_RUNS = {"postponed": []}
 WEIGHTS = {"corr": 3.0, "mmc": 15.0}
@@ -211,8 +211,14 @@ def test_what_is_postponed_or_switched_off_is_an_outcome_of_its_own(given):
     assert trials.kind == "postponed"
     later = {"postponed": ["lightgbm fits", "lightgbm trials"]}
     assert given.out_of_fold(best, schedule=later)[0].kind == "postponed"
-    off = {"threads": 1, "models": {"lightgbm": {"reason": SWITCHED_OFF}}}
+    off = {"threads": 1, "models": {"lightgbm": {"reason": SWITCHED_OFF, "asked": ASKED}}}
     assert given.tune(plan=off)[0] == Failed("tune", SWITCHED_OFF, kind="off")
+
+
+def test_a_plan_for_other_parameters_is_a_sentence(given):
+    """The pipeline gbm alone does not plan: it would go by the old values in silence."""
+    with pytest.raises(ConfigurationError, match="lightgbm: the plan was made for other values"):
+        given.tune(params=PARAMS.model_copy(update={"era_stride": 4}))
 
 
 def test_without_trials_the_preset_stays(given):

@@ -41,15 +41,28 @@ class FoldStoreDataset(AbstractDataset[None, FoldStore]):
 
 
 class StudyStoreDataset(AbstractDataset[None, StudyStore]):
-    """Studies of tuning, and what was decided from them; append-only."""
+    """Studies of tuning, and what was decided from them; append-only.
 
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+    Parameters
+    ----------
+    credentials
+        ``url``: of a database that keeps the studies, for trials on several machines; or null.
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        credentials: dict[str, str | None] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
         self._path = Path(filepath)
+        self._url = (credentials or {}).get("url")
         self.metadata = metadata
 
     def load(self) -> StudyStore:
         """Open the store; it need not exist."""
-        return StudyStore(self._path)
+        return StudyStore(self._path, self._url)
 
     def save(self, data: None) -> None:
         """Refuse: the store is filled through `StudyStore`."""

@@ -219,9 +219,9 @@ def incremental_run(
     try:
         for node in _in_order(runner, pipeline, step):
             runner._release_datasets(node, catalog, loads, pipeline)
+            if "fold_store" in node.inputs:
+                _keep_within(catalog.load("fold_store"), params.cache_limit_gb)
     finally:
-        if "fold_store" in pipeline.datasets():
-            _keep_within(catalog.load("fold_store"), params.cache_limit_gb)
         incremental.close()
         logger.info("%s", incremental.report)
 

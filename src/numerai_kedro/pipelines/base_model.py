@@ -143,7 +143,7 @@ def tune(
     name: str,
 ) -> tuple[Any, Any, Any, Any]:
     """Choose parameters on the tuning stretch; those in force stay unless the gain is sure."""
-    off = not_now(name, plan, schedule, "fits", "tune")
+    off = not_now(name, plan, schedule, params, "fits", "tune")
     if off is not None:
         return off, off, off, {}
     recipe = asked_recipe(name, folds, plan, params)
@@ -161,7 +161,7 @@ def tune(
         overlap_eras(folds["paid_target"]),
     )
     asked = asked_as_json(recipe, params)
-    postponed = not_now(name, plan, schedule, "trials", "tune")
+    postponed = not_now(name, plan, schedule, params, "trials", "tune")
     if postponed is not None:
         decisions = in_force(search, ground, tuning, study_store)
         return {"asked": asked, "decisions": decisions}, postponed, postponed, {}
@@ -191,7 +191,7 @@ def predict_out_of_fold(
     name: str,
 ) -> tuple[Any, Any, Any, Any]:
     """Predict every judged era by a fit that ends `purge` eras before it."""
-    off = not_now(name, plan, schedule, "fits", "walk_forward")
+    off = not_now(name, plan, schedule, params, "fits", "walk_forward")
     if off is not None:
         return off, off, off, {}
     panel = history.select(features=folds["features"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, NonNegativeInt, model_validator
 
 from numerai_kedro.errors import ConfigurationError
 from numerai_kedro.strict import Block, BlockType, Strict, read_block
@@ -72,7 +72,7 @@ class ModelParams(Block):
     n_offsets: int = Field(gt=0)
     more_targets: tuple[str, ...]
     adaptive: bool
-    n_trials: Literal["auto"] | int
+    n_trials: Literal["auto"] | NonNegativeInt
     space: dict[str, Range]
     presets: dict[str, dict[str, float | int | str]]
 
@@ -95,6 +95,10 @@ class ModelParams(Block):
 
     def _read(self, kind: type[BlockType], name: str, preset: str) -> BlockType:
         return read_block(kind, f"{name}.presets.{preset}", self.presets[preset])
+
+    def sampling(self) -> dict[str, bool | int | str]:
+        """What the plan decides by; a plan that was made for other values is out of date."""
+        return self.model_dump(include={"enabled", "device", "era_stride", "n_offsets"})
 
     def trials(self, size: str) -> int:
         """Finished trials that end a study of this model."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from numerai_kedro.errors import Failed
+from numerai_kedro.errors import ConfigurationError, Failed
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.models import family
 from numerai_kedro.panel import EraPanel
@@ -21,9 +21,25 @@ POSTPONED = "postponed to a later run: time_budget_hours (parameters_resources.y
 
 
 def not_now(
-    name: str, plan: dict[str, Any], schedule: dict[str, Any], what: str, stage: str
+    name: str,
+    plan: dict[str, Any],
+    schedule: dict[str, Any],
+    params: ModelParams,
+    what: str,
+    stage: str,
 ) -> Failed | None:
-    """Why a model's fits or trials are not made in this run; None where they are."""
+    """Why a model's fits or trials are not made in this run; None where they are.
+
+    Raises
+    ------
+    ConfigurationError
+        The plan was made for other parameters.
+    """
+    if plan["models"][name]["asked"] != params.sampling():
+        raise ConfigurationError(
+            f"{name}: the plan was made for other values of {', '.join(params.sampling())}; run "
+            "kedro run --pipeline=weekly or --pipeline=prepare, which plan again."
+        )
     reason = plan["models"][name].get("reason")
     if reason is not None:
         return Failed(stage, reason, kind="off" if reason == SWITCHED_OFF else "resource")

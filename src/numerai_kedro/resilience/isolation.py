@@ -12,6 +12,7 @@ import os
 import pickle
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
@@ -109,28 +110,35 @@ class Worker:
         pipe = self._started()
         watch = MemoryWatch(self.name, planned_gb)
         self.watches.append(watch)
-        watch.sample(os.getpid())
         kills = cgroups.oom_kills()
         try:
             pipe.send((task, arguments))
-            while True:
-                while not pipe.poll(SAMPLE_S):
-                    watch.sample(self._process.pid, os.getpid())
-                kind, content = pipe.recv()
-                if kind == "progress":
-                    progress(*content)
-                elif kind == "log":
-                    logging.getLogger(content[0]).log(*content[1:])
-                elif kind == "raised":
-                    error, trace = content
-                    error.add_note(f"In the child process:\n{trace}")
-                    raise error
-                else:
-                    return content
+            kind, content = self._answer(pipe, watch, progress)
         except (EOFError, ConnectionResetError, BrokenPipeError):
             raise self._death(watch, cgroups.oom_kills() > kills) from None
-        finally:
-            watch.sample(os.getpid(), *([self._process.pid] if self._process else []))
+        if kind == "raised":
+            error, trace = content
+            error.add_note(f"In the child process:\n{trace}")
+            raise error
+        return content
+
+    def _answer(self, pipe: Connection, watch: MemoryWatch, progress: Progress) -> tuple[str, Any]:
+        """Wait for what becomes of the task, reading memory and handing on what the child says."""
+        read_at = time.monotonic()
+        while True:
+            if time.monotonic() >= read_at:
+                watch.sample(self._process.pid)
+                read_at = time.monotonic() + SAMPLE_S
+            if not pipe.poll(SAMPLE_S):
+                continue
+            kind, content = pipe.recv()
+            if kind == "progress":
+                progress(*content)
+            elif kind == "log":
+                logging.getLogger(content[0]).log(*content[1:])
+            else:
+                watch.sample(self._process.pid)
+                return kind, content
 
     def close(self) -> None:
         """End the child; what it has finished is on disk."""

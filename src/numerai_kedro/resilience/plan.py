@@ -6,7 +6,7 @@ free now may only refuse.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -42,13 +42,15 @@ class Sampling:
     cut: str | None = None
 
 
-def sampling_of(name: str, memory_gb: float, asked: Sampling, machine: Machine) -> Sampling:
+def sampling_of(
+    name: str, memory_gb: Callable[[int], float], asked: Sampling, machine: Machine
+) -> Sampling:
     """Fit one model into the machine's memory: fewer eras a fit, and as many fits as they need.
 
     Parameters
     ----------
     memory_gb
-        Of a fit on every era of history.
+        Of a fit on every n-th era of history, by n.
 
     Raises
     ------
@@ -58,7 +60,7 @@ def sampling_of(name: str, memory_gb: float, asked: Sampling, machine: Machine) 
     budget = machine.memory_gb - BASE_MEMORY_GB - RESERVE_MEMORY_GB
     strides = range(asked.era_stride, max(asked.era_stride, LARGEST_STRIDE) + 1)
     for stride in strides:
-        if memory_gb / stride > budget:
+        if memory_gb(stride) > budget:
             continue
         if stride == asked.era_stride:
             return asked
@@ -66,13 +68,13 @@ def sampling_of(name: str, memory_gb: float, asked: Sampling, machine: Machine) 
         fits = f"{offsets} fits, averaged, each" if offsets > 1 else "a fit"
         cut = (
             f"{name}: {fits} on every {_ordinal(stride)}era: every {_ordinal(asked.era_stride)}"
-            f"era needs {BASE_MEMORY_GB + memory_gb / asked.era_stride:.1f} GB, this machine has "
+            f"era needs {BASE_MEMORY_GB + memory_gb(asked.era_stride):.1f} GB, this machine has "
             f"{machine.memory_gb:.1f} GB"
         )
         return Sampling(stride, offsets, cut)
     raise ResourceError(
         f"{name}: not enough memory: a fit on every {_ordinal(strides[-1])}era still needs "
-        f"{memory_gb / strides[-1]:.1f} GB, {max(budget, 0):.1f} GB of "
+        f"{memory_gb(strides[-1]):.1f} GB, {max(budget, 0):.1f} GB of "
         f"{machine.memory_gb:.1f} GB are for fits; choose a smaller feature_set "
         "(parameters_ingestion.yml)."
     )
@@ -86,6 +88,8 @@ class Step:
     ----------
     name
         ``download``, ``panel``, or a model and what it does: ``lightgbm fits``.
+    after
+        Name of the step without which this one makes no sense.
     """
 
     name: str
@@ -93,6 +97,7 @@ class Step:
     disk_gb: float = 0.0
     download_gb: float = 0.0
     seconds: float = 0.0
+    after: str = ""
 
 
 @dataclass(frozen=True)
@@ -147,7 +152,7 @@ class Schedule:
 def schedule_steps(steps: Sequence[Step], budget_hours: float | None) -> Schedule:
     """Take steps in order for as long as the budget lasts.
 
-    The first step of a model always runs: a week without any model ends in no submission.
+    The first step that takes time always runs: whatever the budget, every run comes further.
 
     Parameters
     ----------
@@ -161,7 +166,7 @@ def schedule_steps(steps: Sequence[Step], budget_hours: float | None) -> Schedul
     spent = 0.0
     for step in steps:
         over = budget_hours is not None and spent + step.seconds > 3600 * budget_hours
-        if over and runs and step.seconds > 0:
+        if step.after in postponed or (over and spent > 0 and step.seconds > 0):
             postponed.append(step.name)
             continue
         runs.append(step.name)
@@ -196,7 +201,9 @@ def check_disk(steps: Sequence[Step], machine: Machine, cache_limit_gb: float) -
         Says need and have.
     """
     download, panel, *fits = steps
-    models_gb = min(sum(step.disk_gb for step in fits), cache_limit_gb)
+    # The limit is kept after every node, which may go beyond it by what it makes itself.
+    largest = max((step.disk_gb for step in fits), default=0.0)
+    models_gb = min(sum(step.disk_gb for step in fits), cache_limit_gb + largest)
     there = max(0.0, download.disk_gb + panel.disk_gb - machine.used_disk_gb)
     need = there + models_gb + RESERVE_DISK_GB
     if need > machine.free_disk_gb:

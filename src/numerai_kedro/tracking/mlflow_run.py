@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import subprocess
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ LIBRARIES = (
     "pandas",
     "pyarrow",
 )
+# By the extra that was installed.
+EITHER = ("xgboost-cpu", "xgboost")
 MAX_PARAM_CHARACTERS = 500
 BATCH = 1000  # MLflow's limit of metrics in one call
 
@@ -109,6 +112,9 @@ def _write(
 
 def _tags(run_params: dict[str, Any], error: Exception | None) -> dict[str, str]:
     tags = {f"version.{library}": version(library) for library in LIBRARIES}
+    for library in EITHER:
+        with suppress(PackageNotFoundError):
+            tags["version.xgboost"] = version(library)
     tags["version.code"] = _git_revision()
     tags["kedro.run_id"] = str(run_params.get("run_id", ""))
     if error is not None:

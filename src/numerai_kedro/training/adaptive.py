@@ -28,13 +28,14 @@ from numerai_kedro.training.walk_forward import predict_by_fits
 
 logger = logging.getLogger(__name__)
 
+VERSION = 1
 BEGIN = 0.5
 LARGEST_GAP = 1.5  # beyond it one noisy rung would decide alone
 TRAINING_ERAS = 20  # of those learned, spread over all: enough for a mean
 
 
 class AdaptiveParams(Strict):
-    """How the strength is steered; see parameters_gbm.yml."""
+    """How the strength is steered; see parameters_tuning.yml."""
 
     rungs: int = Field(gt=0)
     valid_eras: int = Field(gt=0)
@@ -167,4 +168,9 @@ def _key(
     inside = history.eras[(history.eras >= eras[0]) & (history.eras <= eras[1])]
     rows = history.select(eras=inside).digest(targets=recipe.targets[:1])
     asked = [recipe.made_of(recipe.targets[0]), recipe.era_stride, purge_eras]
-    return {"strength_of": digest_json(asked), "rows": rows, "adaptive": params.model_dump()}
+    return {
+        "strength_of": digest_json(asked),
+        "rows": rows,
+        "adaptive": params.model_dump(),
+        "version": VERSION,
+    }

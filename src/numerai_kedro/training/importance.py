@@ -108,15 +108,19 @@ class _Work:
         self, fits: Sequence[Fit], eras: Sequence[EraPanel], shuffled: list[int]
     ) -> npt.NDArray[np.float64]:
         """CORR lost, float64[n_eras, n_shuffled]; eras whose model is gone are left out."""
-        rows = []
+        by_fit = []
         names = [self._features[number] for number in shuffled]
         for fit in fits:
             keys = [_drop_key(fit, era, self._target, names) for era in eras]
             missing = [era for era, key in zip(eras, keys, strict=True) if self._lacks(key)]
             if missing and self._store.has_model(fit.key):
                 self._run(_measure_drops, fit, missing, self._target, shuffled)
-            rows += [kept for key in keys if (kept := self._store.find(key)) is not None]
-        return np.array(rows, dtype=np.float64).reshape(-1, len(shuffled))
+            nothing = [np.nan] * len(shuffled)
+            by_fit.append([self._store.find(key) or nothing for key in keys])
+        # Fits of one fold share its eras: they are averaged, not counted as more of them.
+        table = np.array(by_fit, dtype=np.float64).reshape(len(fits), -1, len(shuffled))
+        known = ~np.isnan(table).all(axis=(0, 2))
+        return np.nanmean(table[:, known], axis=0) if known.any() else table[0, :0]
 
     def _lacks(self, key: dict[str, Any]) -> bool:
         return self._store.find(key) is None

@@ -38,7 +38,8 @@ class Recipe:
     n_offsets
         How many of the `era_stride` possible offsets are fitted and averaged.
     seed, threads, device
-        `threads` and `device` are no part of the key: they change the time.
+        `threads` is no part of the key: it changes the time. A GPU is: there CatBoost takes all
+        columns.
     preset
         The parameters that the user chose, by which a plan knows the recipe; None where they are
         `params` themselves.
@@ -84,7 +85,7 @@ class Recipe:
             "params": self.params.model_dump(mode="json"),
             "seed": self.seed,
             "target": target,
-        }
+        } | ({} if self.device == "cpu" else {"device": self.device})
 
     def plan_keys(self, eras: tuple[int, int], features: Sequence[str]) -> list[dict[str, Any]]:
         """Under which fits are known to be made before their data is there: numbers and names."""

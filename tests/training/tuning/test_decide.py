@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from tests.panels import era_rows, small_panel
 
-from numerai_kedro.errors import LeakError, ResourceError, StoreError
+from numerai_kedro.errors import LeakError, PredictionError, StoreError
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.models import family
 from numerai_kedro.panel import EraRows, open_panel, write_panel
@@ -49,7 +49,6 @@ TUNING = TuningParams(
     adopt_level=0.95,
     retune_weeks=13,
     weights={"corr": 3, "mmc": 15},
-    storage=None,
     seed=0,
     adaptive=ADAPTIVE,
 )
@@ -248,7 +247,7 @@ def test_a_trial_that_does_not_fit_counts_and_the_study_goes_on(week, monkeypatc
 
     def predict(self, point, fold, progress):
         if point["max_depth"] == 5:
-            raise ResourceError("killed.")
+            raise MemoryError("killed.")
         return real(self, point, fold, progress)
 
     monkeypatch.setattr(Trials, "_predict", predict)
@@ -258,12 +257,12 @@ def test_a_trial_that_does_not_fit_counts_and_the_study_goes_on(week, monkeypatc
     assert len(trials) == 4
 
 
-def test_a_trial_that_cannot_be_scored_counts_and_the_study_ends(week):
+def test_a_study_that_cannot_be_judged_ends_in_a_sentence(week):
     """To Optuna a NaN is a failure, and failures do not count: the study would never end."""
     without = dataclasses.replace(
         ground(week.panel), benchmark=pd.Series(np.nan, index=week.panel.ids())
     )
-    with pytest.raises(ResourceError, match="the parameters in force could not be tried"):
+    with pytest.raises(PredictionError, match="fold tuning-1: no era has both a target and"):
         week.tune(where=without)
 
 

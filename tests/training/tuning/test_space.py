@@ -7,7 +7,7 @@ from tests.project import ROOT
 from numerai_kedro.errors import ConfigurationError
 from numerai_kedro.models import FAMILIES, family
 from numerai_kedro.pipelines.parameters import ModelParams
-from numerai_kedro.training.tuning.space import Range, distributions, point_of
+from numerai_kedro.training.tuning.space import Range, distributions, params_at, point_of
 
 CONF = yaml.safe_load((ROOT / "conf/base/parameters_gbm.yml").read_text())
 
@@ -19,10 +19,14 @@ def test_every_preset_lies_in_the_space_that_is_shipped(name):
     ranges = distributions(params.space, kind, name)
     presets = params.all_presets(kind, name)
     for preset in presets.values():
-        point = point_of(preset, params.space, presets["example"])
+        point = point_of(preset, params.space)
         assert point.keys() == ranges.keys()
         assert all(ranges[key]._contains(value) for key, value in point.items())
-    standard = point_of(presets["standard"], params.space, presets["example"])
+        within = {key: params_at(point, preset)[key] for key in point}
+        given = preset.model_dump()
+        exact = {k: v for k, v in given.items() if k in within and v >= params.space[k].low}
+        assert exact == pytest.approx({key: within[key] for key in exact})  # nothing is clipped
+    standard = point_of(presets["standard"], params.space)
     assert standard["learning_rate"] == pytest.approx(0.01)
 
 

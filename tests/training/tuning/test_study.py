@@ -4,11 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import optuna
 import pytest
 from optuna.trial import TrialState
 
+from numerai_kedro.training.tuning import study as module
 from numerai_kedro.training.tuning.study import n_finished, open_study, run_study
 
 SPACE = {
@@ -114,6 +116,53 @@ def test_a_journal_cut_at_every_byte_of_its_last_record_goes_on(tmp_path, unbrok
         (folder / "s.journal").write_bytes(whole[:cut])
         study = study_in(folder, 6)
         assert finished(study) == unbroken[:6], cut
+
+
+def test_a_journal_cut_after_every_record_ends_the_same(tmp_path, unbroken):
+    """A kill inside `ask` leaves a trial with some of its parameters, or none."""
+    study_in(tmp_path, 4)
+    records = (tmp_path / "s.journal").read_bytes().splitlines(keepends=True)
+    for n in range(1, len(records) + 1):
+        folder = tmp_path / str(n)
+        folder.mkdir()
+        (folder / "s.journal").write_bytes(b"".join(records[:n]))
+        assert finished(study_in(folder, 5)) == unbroken[:5], n
+
+
+def test_a_databases_trial_that_a_dead_machine_left_is_failed_by_its_heartbeat(
+    tmp_path, unbroken, monkeypatch
+):
+    monkeypatch.setattr(module, "HEARTBEAT_S", 1)
+    monkeypatch.setattr(module, "GRACE_S", 1)
+    url = f"sqlite:///{tmp_path}/studies.db"
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_IN_DATABASE, url], check=False, cwd=os.getcwd()
+    )
+    assert killed.returncode == -signal.SIGKILL
+    study = open_study("s", tmp_path / "unused", url)
+    while optuna.storages._heartbeat.is_heartbeat_enabled(study._storage):
+        if study._storage._get_stale_trial_ids(study._study_id):
+            break
+        time.sleep(0.2)
+    run_study(study, N_TRIALS, SPACE, FIRST, evaluate, seed=0)
+    assert [trial.state for trial in study.get_trials()].count(TrialState.FAIL) == 1
+    assert finished(study) == unbroken
+
+
+KILLED_IN_DATABASE = """
+import os, signal, sys, time
+from pathlib import Path
+from numerai_kedro.training.tuning import study as module
+module.HEARTBEAT_S, module.GRACE_S = 1, 1
+from tests.training.tuning.test_study import FIRST, N_TRIALS, SPACE, evaluate
+def kill(trial):
+    if trial.number == 5:
+        time.sleep(0.5)  # the first heartbeat
+        os.kill(os.getpid(), signal.SIGKILL)
+    return evaluate(trial)
+study = module.open_study("s", Path("unused"), sys.argv[1])
+module.run_study(study, N_TRIALS, SPACE, FIRST, kill, seed=0)
+"""
 
 
 def test_what_a_trial_raises_fails_it_and_goes_on_up(tmp_path):

@@ -170,6 +170,7 @@ class _Planned:
     """
 
     name: str
+    asked: dict[str, Any]
     sampling: Sampling = field(default_factory=lambda: Sampling(1, 1))
     device: str = "cpu"
     reason: str = ""
@@ -182,11 +183,12 @@ class _Planned:
     def decisions(self) -> dict[str, Any]:
         """What its nodes go by."""
         if self.reason:
-            return {"reason": self.reason}
+            return {"reason": self.reason, "asked": self.asked}
         return {
             "era_stride": self.sampling.era_stride,
             "n_offsets": self.sampling.n_offsets,
             "device": self.device,
+            "asked": self.asked,
         }
 
     def fits(self, speed: float) -> Step:
@@ -199,7 +201,12 @@ class _Planned:
     def trials(self, speed: float) -> Step:
         """The study."""
         memory = BASE_MEMORY_GB + self.trial_memory_gb if self.trial_work else 0.0
-        return Step(TRIALS.format(self.name), memory, seconds=_seconds(self.trial_work, speed))
+        return Step(
+            TRIALS.format(self.name),
+            memory,
+            seconds=_seconds(self.trial_work, speed),
+            after=FITS.format(self.name),
+        )
 
 
 def _plan_model(
@@ -212,15 +219,20 @@ def _plan_model(
     store: FoldStore,
 ) -> _Planned:
     if not model.enabled:
-        return _Planned(name, reason=SWITCHED_OFF)
+        return _Planned(name, model.sampling(), reason=SWITCHED_OFF)
     kind = family(name)
     chosen = model.chosen(kind.params_type, name)
-    whole = kind.cost(chosen, history.data.n_rows, len(history.features))
+    n_rows, n_features = history.data.n_rows, len(history.features)
     asked = Sampling(model.era_stride, min(model.n_offsets, model.era_stride))
     try:
-        sampling = sampling_of(name, whole.memory_gb, asked, machine)
+        sampling = sampling_of(
+            name,
+            lambda stride: kind.cost(chosen, n_rows // stride, n_features).memory_gb,
+            asked,
+            machine,
+        )
     except ResourceError as error:
-        return _Planned(name, reason=str(error))
+        return _Planned(name, model.sampling(), reason=str(error))
     recipe = Recipe(
         name=name,
         family=kind,
@@ -239,11 +251,14 @@ def _plan_model(
     ]
     n_trials = model.trials(params.size)
     trials = []
-    if n_trials and store.find(plan_key(recipe, n_trials, tuning)) is None:
+    presets = model.all_presets(kind.params_type, name) if n_trials else {}
+    known = plan_key(recipe, n_trials, tuning, model.space, presets)
+    if n_trials and store.find(known) is None:
         scout = scout_of(recipe, chosen, tuning)
         trials = [history.cost(scout, fold.train) for fold in _tuning_folds(params)]
     return _Planned(
         name,
+        model.sampling(),
         sampling,
         device_of(name, kind, model.device),
         memory_gb=max((cost.memory_gb for cost in fits), default=0.0),

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from numerai_kedro.errors import ResourceError
-from numerai_kedro.files import digest_json
+from numerai_kedro.files import digest_bytes, digest_json
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.resilience.isolation import Executor
 from numerai_kedro.training.tuning.ground import Ground, Search, TuningParams, plan_key
 from numerai_kedro.training.tuning.objective import NOTHING, EraScores, gain_bound
-from numerai_kedro.training.tuning.space import distributions, point_of
+from numerai_kedro.training.tuning.space import distributions, params_at, point_of
 from numerai_kedro.training.tuning.store import StudyStore
 from numerai_kedro.training.tuning.study import open_study, run_study
 from numerai_kedro.training.tuning.trials import SCORES, Trials
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import optuna
 
 logger = logging.getLogger(__name__)
+
+VERSION = 1  # of the way in which trials are made and judged
 
 
 def tune(
@@ -72,11 +74,12 @@ def tune(
         for decision in decisions
         for trial in decision["trials"]
     ]
-    fold_store.value(plan_key(search.recipe, search.n_trials, params), lambda: True)
-    chosen = Trials(search, ground, params, fold_store, executor)
-    predictions = chosen.predictions(
-        decisions[-1]["point"], ground.tuning_folds(decisions[-1]["first_era"])
-    )
+    key = plan_key(search.recipe, search.n_trials, params, search.space, search.presets)
+    fold_store.value(key, lambda: True)
+    newest = decisions[-1]
+    exact = (newest["point"], search.recipe.family.params_type.model_validate(newest["params"]))
+    chosen = Trials(search, ground, params, fold_store, executor, exact)
+    predictions = chosen.predictions(newest["point"], ground.tuning_folds(newest["first_era"]))
     return _without_trials(decisions), _trials_frame(trials), predictions
 
 
@@ -107,23 +110,36 @@ def params_in_force(decisions: Sequence[Mapping[str, Any]], era: int) -> Mapping
 
 
 def _is_due(last: Mapping[str, Any], ground: Ground, params: TuningParams) -> bool:
+    """After so many weeks, as late as may be: when all eras that the next fold allows are there.
+
+    So the folds of a re-tuning never change, whatever week it is finished in.
+    """
     weeks = ground.live_era - int(last["tuned_for"])
-    return weeks >= params.retune_weeks and ground.next_fold_begin() > int(last["first_era"])
+    begin = ground.next_fold_begin()
+    frontier = int(ground.folds["stretches"]["judged"][1])
+    whole = frontier >= begin - int(ground.folds["purge_eras"]) - 1
+    return weeks >= params.retune_weeks and begin > int(last["first_era"]) and whole
 
 
 def _procedure(search: Search, ground: Ground, params: TuningParams) -> dict[str, Any]:
     """What a choice depends on: another one of these is another procedure, tuned anew."""
-    last = int(ground.folds["stretches"]["tuning"][1])
+    first, last = ground.folds["stretches"]["tuning"]
     eras = ground.history.eras[ground.history.eras <= last]
+    judging = ground.history.select(eras=eras[eras >= first])
+    benchmark = ground.benchmark.reindex(judging.ids()).to_numpy(dtype="float64")
     recipe = search.recipe
     targets = tuple(dict.fromkeys((*recipe.targets, ground.folds["paid_target"])))
     return {
+        "version": VERSION,
         "model": recipe.name,
+        "era_stride": recipe.era_stride,
+        "folds": ground.folds["tuning"],
+        "benchmark": digest_bytes(benchmark.tobytes()),
         "made_of": [recipe.made_of(target) for target in recipe.targets],
         "presets": {name: one.model_dump(mode="json") for name, one in search.presets.items()},
         "space": {name: one.model_dump() for name, one in search.space.items()},
         "n_trials": search.n_trials,
-        "tuning": params.model_dump(exclude={"storage", "retune_weeks", "weights", "adaptive"}),
+        "tuning": params.model_dump(exclude={"retune_weeks", "weights", "adaptive"}),
         "weights": list(ground.weights),
         "purge_eras": ground.folds["purge_eras"],
         "data": ground.history.select(eras=eras).digest(targets=targets),
@@ -148,10 +164,10 @@ def _study_and_decide(
     base = kind.model_validate(before["params"])
     points: list[dict[str, Any]] = []
     for one in (base, *search.presets.values()):
-        point = point_of(one, search.space, recipe.params)
+        point = point_of(one, search.space)
         points += [point] if point not in points else []
-    trials = Trials(search, ground, params, fold_store, executor)
-    study = open_study(name, study_store.journal(name), params.storage)
+    trials = Trials(search, ground, params, fold_store, executor, (points[0], base))
+    study = open_study(name, study_store.journal(name), study_store.storage_url)
 
     def evaluate(trial: optuna.Trial) -> float:
         done = trial.number
@@ -209,7 +225,7 @@ def _decide(
         "trials": _trial_rows(study, ground),
     }
     if adopted:
-        tuned = recipe.params.model_copy(update=dict(best.params))
+        tuned = recipe.params.model_copy(update=params_at(best.params, recipe.params))
         decision |= {"params": tuned.model_dump(mode="json"), "point": best.params}
     decision["verdict"] = verdict(decision, params.adopt_level)
     logger.info("%s: %s", recipe.name, decision["verdict"])

@@ -35,7 +35,6 @@ class TuningParams(Block):
     retune_weeks: int = Field(gt=0)
     weights: Weights
     adaptive: AdaptiveParams
-    storage: str | None
     seed: int = Field(ge=0)
 
 
@@ -115,7 +114,18 @@ def scout_of(recipe: Recipe, params: Any, tuning: TuningParams) -> Recipe:
     return dataclasses.replace(recipe, params=scout, era_stride=stride, n_offsets=1)
 
 
-def plan_key(recipe: Recipe, n_trials: int, tuning: TuningParams) -> dict[str, Any]:
+def plan_key(
+    recipe: Recipe,
+    n_trials: int,
+    tuning: TuningParams,
+    space: Space,
+    presets: Mapping[str, Any],
+) -> dict[str, Any]:
     """Under which a study is known to be done before its data is there."""
-    made_of = [recipe.made_of(target) for target in recipe.targets]
-    return {"tuned": made_of, "n_trials": n_trials, "tuning": tuning.model_dump(mode="json")}
+    return {
+        "tuned": [recipe.made_of(target) for target in recipe.targets],
+        "n_trials": n_trials,
+        "tuning": tuning.model_dump(mode="json"),
+        "space": {name: one.model_dump() for name, one in space.items()},
+        "presets": {name: one.model_dump(mode="json") for name, one in presets.items()},
+    }

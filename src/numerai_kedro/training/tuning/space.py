@@ -29,6 +29,7 @@ class Range(Strict):
 
 
 Space = Mapping[str, Range]
+REFERENCE_TREES = 2_000
 
 
 def distributions(space: Space, kind: type[Block], name: str) -> dict[str, BaseDistribution]:
@@ -55,17 +56,26 @@ def distributions(space: Space, kind: type[Block], name: str) -> dict[str, BaseD
     return made
 
 
-def point_of(params: Any, space: Space, base: Any) -> dict[str, Any]:
+def point_of(params: Any, space: Space) -> dict[str, Any]:
     """Where parameters lie in the space, clipped to it.
 
-    Fits of a study take `base`'s number of steps, so that a preset with ten times as many steps of
-    a tenth of the length is the same point.
+    Learning rates of the space go with `REFERENCE_TREES`, so that a preset with ten times as many
+    trees of a tenth of the rate is the same point.
     """
     values = params.model_dump()
     if "learning_rate" in values and "n_estimators" in values:
-        values["learning_rate"] *= values["n_estimators"] / base.n_estimators
+        values["learning_rate"] *= values["n_estimators"] / REFERENCE_TREES
     point = {}
     for parameter, one in space.items():
         value = min(max(values[parameter], one.low), one.high)
         point[parameter] = round(value) if isinstance(values[parameter], int) else float(value)
     return point
+
+
+def params_at(point: Mapping[str, Any], base: Any) -> dict[str, Any]:
+    """What a point of the space says of parameters that have `base`'s number of trees."""
+    values = dict(point)
+    if "learning_rate" in values and hasattr(base, "n_estimators"):
+        rate = values["learning_rate"] * REFERENCE_TREES / base.n_estimators
+        values["learning_rate"] = min(1.0, rate)
+    return values

@@ -19,10 +19,14 @@ class StudyStore:
     ----------
     folder
         Created when the first study begins.
+    storage_url
+        A database that keeps the studies in place of the folder; a secret, because it may hold a
+        password.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
+    def __init__(self, folder: str | os.PathLike[str], storage_url: str | None = None) -> None:
         self.folder = Path(folder)
+        self.storage_url = storage_url
 
     def journal(self, study: str) -> Path:
         """The file of a study."""

@@ -20,6 +20,7 @@ from numerai_kedro.files.journal import cut_torn_tail
 if TYPE_CHECKING:
     import optuna
     from optuna.distributions import BaseDistribution
+    from optuna.trial import TrialState
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,8 @@ def open_study(name: str, journal: Path, storage_url: str | None) -> optuna.Stud
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     # The pruner, the sampler and the journal's lock are marked experimental; they are pinned here.
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    # `run_study` sends the heartbeats that `Study.optimize` would.
+    warnings.filterwarnings("ignore", "Heartbeat of storage is supposed to be used with")
     if storage_url is not None:
         storage: Any = RDBStorage(storage_url, heartbeat_interval=HEARTBEAT_S, grace_period=GRACE_S)
     else:
@@ -99,22 +102,26 @@ def run_study(
         asks for the same points as one that was not.
     """
     import optuna
+    from optuna.storages._heartbeat import get_heartbeat_thread
     from optuna.trial import TrialState
 
-    again = _fail_dead_trials(study)
-    while (n_done := n_finished(study)) < n_trials:
+    again = _fail_dead_trials(study, set(space))
+    while n_finished(study) < n_trials:
+        # Other machines may be at trials of the same database.
+        begun = n_finished(study, TrialState.RUNNING)
         # One at a time, so that what a killed process was at comes before what it never began.
         waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        if not waiting and (again or n_done < len(first)):
-            study.enqueue_trial(dict(again.pop(0) if again else first[n_done]))
+        if not waiting and (again or begun < len(first)):
+            study.enqueue_trial(dict(again.pop(0) if again else first[begun]))
         study.sampler = optuna.samplers.TPESampler(
-            seed=int(digest_json([seed, n_done])[:8], 16),
+            seed=int(digest_json([seed, begun])[:8], 16),
             multivariate=True,
             n_startup_trials=N_STARTUP_TRIALS,
         )
         trial = study.ask(dict(space))
         try:
-            value = evaluate(trial)
+            with get_heartbeat_thread(trial._trial_id, study._storage):
+                value = evaluate(trial)
         except optuna.TrialPruned:
             study.tell(trial, state=TrialState.PRUNED)
         except BaseException:
@@ -124,16 +131,20 @@ def run_study(
             study.tell(trial, value)
 
 
-def n_finished(study: optuna.Study) -> int:
-    """Trials that ran to their end or were pruned."""
+def n_finished(study: optuna.Study, *others: TrialState) -> int:
+    """Trials that ran to their end or were pruned, or are in another of the states named."""
     from optuna.trial import TrialState
 
-    done = (TrialState.COMPLETE, TrialState.PRUNED)
+    done = (TrialState.COMPLETE, TrialState.PRUNED, *others)
     return len(study.get_trials(deepcopy=False, states=done))
 
 
-def _fail_dead_trials(study: optuna.Study) -> list[dict[str, Any]]:
-    """Fail what a killed process left running; returns its parameters, to be run again first."""
+def _fail_dead_trials(study: optuna.Study, names: set[str]) -> list[dict[str, Any]]:
+    """Fail what a killed process left running; returns its parameters, to be run again first.
+
+    A trial that was killed before it had all of them was given them (a preset), or the sampler
+    draws the same ones again.
+    """
     import optuna
     from optuna.trial import TrialState
 
@@ -146,4 +157,5 @@ def _fail_dead_trials(study: optuna.Study) -> list[dict[str, Any]]:
         optuna.storages.fail_stale_trials(study)
         failed = study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
         dead = [trial for trial in failed if trial.number not in before]
-    return [trial.params for trial in dead]
+    points = [trial.system_attrs.get("fixed_params", trial.params) for trial in dead]
+    return [point for point in points if point.keys() == names]

@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from numerai_kedro.errors import ResourceError
+from numerai_kedro.errors import PredictionError
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.walk_forward import Fold
 from numerai_kedro.resilience.isolation import Executor
+from numerai_kedro.resilience.remedies import failed_fit
 from numerai_kedro.training.recipe import Recipe
 from numerai_kedro.training.tuning.ground import Ground, Search, TuningParams, scout_of
 from numerai_kedro.training.tuning.objective import (
@@ -26,6 +27,7 @@ from numerai_kedro.training.tuning.objective import (
     era_scores,
     objective,
 )
+from numerai_kedro.training.tuning.space import params_at
 from numerai_kedro.training.walk_forward import frame_of, part_of, predict_by_fits
 
 if TYPE_CHECKING:
@@ -37,7 +39,10 @@ SCORES = "scores"
 
 
 class Trials:
-    """Evaluates points of the space on tuning folds, by cheap fits (scouts)."""
+    """Evaluates points of the space on tuning folds, by cheap fits (scouts).
+
+    `exact` is a point and the parameters that it stands for, which may lie outside the space.
+    """
 
     def __init__(
         self,
@@ -46,9 +51,11 @@ class Trials:
         params: TuningParams,
         store: FoldStore,
         executor: Executor,
+        exact: tuple[Mapping[str, Any], Any],
     ) -> None:
         self._search, self._ground, self._params = search, ground, params
         self._store, self._executor = store, executor
+        self._exact_point, self._exact_params = exact
 
     def evaluate(
         self,
@@ -66,9 +73,15 @@ class Trials:
             within = part_of(progress, number, len(folds))
             try:
                 test, predictions = self._predict(trial.params, fold, within)
-            except ResourceError as error:
-                trial.set_user_attr("ended", str(error))
-                logger.warning("%s: trial %d: %s", self._search.recipe.name, trial.number, error)
+            except Exception as error:
+                # What does not fit counts as a trial that was not worth its end; the parameters in
+                # force are tried again in a later run, because nothing is decided without them.
+                failed = failed_fit("tune", error)
+                if failed.kind != "resource" or not may_prune:
+                    raise
+                trial.set_user_attr("ended", failed.symptom)
+                name = self._search.recipe.name
+                logger.warning("%s: trial %d: %s", name, trial.number, failed.symptom)
                 raise optuna.TrialPruned from error
             scores += self._scores(test, predictions)
             payoff = scores.payoff(*ground.weights)
@@ -78,9 +91,12 @@ class Trials:
                 step += 1
             trial.set_user_attr(SCORES, dataclasses.asdict(scores))
             trial.set_user_attr("seconds", round(time.monotonic() - begin, 3))
-            if np.isnan(value):  # to Optuna a failure, which would never count
-                trial.set_user_attr("ended", "no era could be scored")
-                raise optuna.TrialPruned
+            if np.isnan(value):
+                raise PredictionError(
+                    f"{self._search.recipe.name}, fold {fold.name}: no era has both a target and "
+                    "the benchmark's predictions, so trials cannot be judged; choose a later "
+                    "tuning stretch (parameters_ingestion.yml), or n_trials: 0."
+                )
             if may_prune and number + 1 < len(folds) and trial.should_prune():
                 raise optuna.TrialPruned
         corr, bmc = (np.nanmean(column) for column in (scores.corr, scores.bmc))
@@ -113,7 +129,12 @@ class Trials:
 
     def _scout(self, point: Mapping[str, Any]) -> Recipe:
         recipe = self._search.recipe
-        whole = recipe.params.model_copy(update=dict(point))
+        # Parameters in force may lie outside the space; their trial is of what they are.
+        whole = (
+            self._exact_params
+            if point == self._exact_point
+            else recipe.params.model_copy(update=params_at(point, recipe.params))
+        )
         return scout_of(recipe, whole, self._params)
 
     def _scores(self, test: EraPanel, predictions: npt.NDArray[np.float32]) -> EraScores:
