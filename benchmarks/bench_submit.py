@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
 
 from numerai_kedro.files.trusted_pickle import read_trusted, write_trusted
 from numerai_kedro.models.lightgbm import LightGBM, LightGBMParams
@@ -37,18 +38,7 @@ from numerai_kedro.training.walk_forward import predictions_frame
 TARGET = "target_ender_60"
 DEEP_TREES, DEEP_LEAVES = 30_000, 1024
 DOWNLOAD_BYTES_PER_S = 2e6  # a poor line: 16 Mbit/s
-GATE = GateParams(
-    min_judged_eras=60,
-    corr_bound_level=0.9,
-    min_corr_bound=0.0,
-    min_corr_of_benchmark=0.5,
-    min_sharpe_of_benchmark=0.5,
-    max_drawdown_of_benchmark=3.0,
-    max_exposure_of_benchmark=2.0,
-    max_live_exposure=0.6,
-    min_distinct_share=0.9,
-    min_live_deviation=0.2,
-)
+GATE_CONF = Path(__file__).parents[1] / "conf" / "base" / "parameters_backtest.yml"
 
 
 def main() -> None:
@@ -79,7 +69,8 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, float]:
     weights = pd.DataFrame({"model": ["a", "b"], "weight": [0.5, 0.5], "reason": None})
     blended = timed(seconds, "blend", lambda: blend_live(weights, a=frame, b=frame))
     predictions = blended["prediction"].to_numpy()
-    timed(seconds, "gate", lambda: live_checks(predictions, panel.features(1), GATE))
+    gate = GateParams.model_validate(yaml.safe_load(GATE_CONF.read_text())["gate"])
+    timed(seconds, "gate", lambda: live_checks(predictions, panel.features(1), gate))
     timed(seconds, "csv", lambda: csv_of_ranks(blended))
     for name, value in seconds.items():
         print(f"{name:>10} {value:8.2f} s")

@@ -1,7 +1,8 @@
 """What a fold's models rest on: gain, and what CORR loses when a feature is shuffled.
 
 Gain says what trees split on; permutation what the predictions of later eras, which no model saw,
-owe to a feature. Every piece is kept in the fold store: a new era adds its own.
+owe to a feature. Pieces are kept in the fold store, so that a new era adds its own; another list of
+features to shuffle is measured anew, as far as the models are still there.
 """
 
 from __future__ import annotations

@@ -51,19 +51,13 @@ class Cost:
     bins_gb: float = 0.0
 
 
-class Params(Protocol):
-    """Parameters of a family."""
-
-    def scouted(self, n_trees: int, row_share: float) -> Self:
-        """The same experiment, cheaper: at most `n_trees` steps on a share of the rows."""
-
-
 @runtime_checkable
 class Model(Protocol):
     """One model family: made from parameters, fitted once, then predicting.
 
     `version` goes into every key of the fold store: raise it when the same data and parameters
-    would give another model.
+    would give another model. A family that is tuned has parameters with a method
+    ``scouted(n_trees, row_share)``: the same experiment, cheaper.
     """
 
     version: ClassVar[int]

@@ -19,17 +19,13 @@ from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.walk_forward import Fold
 from numerai_kedro.resilience.isolation import Executor, Inline
 from numerai_kedro.statistics.blending import blend
-from numerai_kedro.training.protocol import FitProgress, Model
+from numerai_kedro.training.protocol import FitProgress, Model, no_progress
 from numerai_kedro.training.recipe import Fit, Recipe
 
 logger = logging.getLogger(__name__)
 
 # Gets folds done, with the part of the one that is being fitted, and folds in all.
 Progress = Callable[[float, float], None]
-
-
-def no_progress(done: float, total: float) -> None:
-    """Say nothing."""
 
 
 def walk_forward(

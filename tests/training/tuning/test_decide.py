@@ -202,6 +202,8 @@ def test_a_re_tuning_is_due_after_so_many_weeks_and_serves_the_next_fold(week, e
     week.tune()
     soon = ground(week.panel, history=[1, 72])
     assert len(week.tune(where=soon)[0]) == 1  # twelve weeks later
+    too_early = ground(small_panel(week.panel.folder, n_eras=73), history=[1, 73])
+    assert len(week.tune(where=too_early)[0]) == 1  # era 51, which fold 56 allows, is not resolved
     later = ground(
         small_panel(week.panel.folder, n_eras=73),
         history=[1, 73],

@@ -59,14 +59,12 @@ def tune(
         return [untuned], _trials_frame([]), _no_predictions()
     procedure = _procedure(search, ground, params)
     decisions = study_store.decisions(procedure)
-    if not decisions:
+    before: Mapping[str, Any] = untuned
+    if decisions:
+        before = {**decisions[-1], "first_era": ground.next_fold_begin()}
+    if not decisions or _is_due(decisions[-1], ground, params):
         _study_and_decide(
-            procedure, untuned, search, ground, params, fold_store, study_store, executor, progress
-        )
-    elif _is_due(decisions[-1], ground, params):
-        begin = {**decisions[-1], "first_era": ground.next_fold_begin()}
-        _study_and_decide(
-            procedure, begin, search, ground, params, fold_store, study_store, executor, progress
+            procedure, before, search, ground, params, fold_store, study_store, executor, progress
         )
     decisions = study_store.decisions(procedure)
     trials = [
