@@ -92,17 +92,28 @@ class ProcessDied(ResourceError):
         What it held at most, and the least that was left beside it, in GiB.
     kernel_killed
         Whether the control group counted a victim of the kernel's memory killer meanwhile.
+    stalled_s
+        For how many seconds it had stood still when it was ended for that; None where it had not.
     """
 
     def __init__(
-        self, name: str, exit_code: int, peak_gb: float, left_gb: float, kernel_killed: bool
+        self,
+        name: str,
+        exit_code: int,
+        peak_gb: float,
+        left_gb: float,
+        kernel_killed: bool,
+        stalled_s: float | None = None,
     ) -> None:
         code = -exit_code
         ended = signal.Signals(code).name if code in list(signal.Signals) else f"code {exit_code}"
+        self.stalled = stalled_s is not None
         self.out_of_memory = kernel_killed or (
-            code == signal.SIGKILL and left_gb < NO_MEMORY_LEFT_GB
+            not self.stalled and code == signal.SIGKILL and left_gb < NO_MEMORY_LEFT_GB
         )
         reason = ": out of memory, ended by the kernel" if self.out_of_memory else ""
+        if self.stalled:
+            reason = f": it had stood still for {stalled_s:.0f} s"
         super().__init__(
             f"{name}: the process of the fit was ended by {ended} with {peak_gb:.2f} GB in use and "
             f"{left_gb:.2f} GB left{reason}"

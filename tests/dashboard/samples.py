@@ -26,6 +26,7 @@ def outcome(remedies=(), refit_failed=None):
     return {
         "status": "finished",
         "source": "preset example",
+        "option": {},
         "tuning": "no trial was better than preset example, which stays",
         "remedies": list(remedies),
         "refit_failed": refit_failed,

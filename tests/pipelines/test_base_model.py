@@ -35,10 +35,12 @@ PARAMS = ModelParams(
     more_targets=(),
     adaptive=False,
     n_trials=2,
+    try_options="auto",
+    options={"adaptive": {"adaptive": True}},
     space={"max_depth": {"low": 2, "high": 4}},
     presets={"small": PRESET},
 )
-RESOURCES = ResourceParams(isolate_gb=10)
+RESOURCES = ResourceParams(isolate_gb=10, stall_minutes=10)
 ADAPTIVE = {
     "rungs": 2,
     "valid_eras": 4,
@@ -72,7 +74,7 @@ class Given:
         self.folds = {
             "target": "target_ender_20",
             "paid_target": "target_ender_20",
-            "size": "small",
+            "size": "tiny",
             "purge_eras": 5,
             "features": self.history.feature_names,
             "history": [1, 60],
@@ -114,7 +116,7 @@ def given(tmp_path):
     return Given(tmp_path)
 
 
-WHOLE = {"era_stride": 1, "remedies": [], "strength": {}}
+WHOLE = {"era_stride": 1, "remedies": [], "rungs": {}}
 
 
 def test_a_model_that_finishes_says_what_it_made(given, tmp_path):
@@ -173,7 +175,7 @@ def test_what_went_through_with_less_predicts_live_with_less(given, monkeypatch)
     assert recovery == {
         "era_stride": 2,
         "remedies": ["killed: fitted again on every second era"],
-        "strength": {},
+        "rungs": {},
     }
     seen = []
     monkeypatch.setattr(
@@ -241,6 +243,17 @@ def test_tuned_parameters_serve_the_folds_that_begin_with_them(given, monkeypatc
     with pytest.raises(TypeError):
         given.out_of_fold(best)
     assert seen == [[3, 2]]
+
+
+def test_each_fold_of_an_adaptive_model_keeps_its_rungs(given):
+    best = given.tune()[0]
+    best["decisions"][0]["option"] = {"adaptive": True}
+    _, _, recovery, _ = given.out_of_fold(best)
+    assert {name: len(rungs) for name, rungs in recovery["rungs"].items()} == {
+        "judged-1": 2,
+        "judged-2": 2,
+    }
+    assert set(recovery["rungs"]["judged-1"][0]) == {"strength", "train_corr", "valid_corr"}
 
 
 def test_the_template_shares_what_all_models_share_and_keeps_the_rest_apart():

@@ -13,6 +13,7 @@ import pytest
 
 from numerai_kedro.errors import PanelError, ProcessDied
 from numerai_kedro.resilience.isolation import Worker
+from numerai_kedro.resilience.remedies import until_it_fits
 
 
 def no_progress(done, total):
@@ -90,6 +91,32 @@ def test_death_by_signal_names_it_and_the_next_task_gets_a_new_child(worker, num
         run(worker, kill_itself, number)
     assert not died.value.out_of_memory
     assert run(worker, pid_and_sum, 1, 2)[1] == 3
+
+
+def stop_once(marker, progress):
+    """Stands still the first time."""
+    if not os.path.exists(marker):
+        open(marker, "w").close()
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return "went on"
+
+
+def test_a_child_that_stands_still_is_ended_and_tried_once_more(tmp_path):
+    with Worker("model", stall_s=1.0) as worker:
+        made = until_it_fits(
+            "fit", "model", 1, lambda stride: run(worker, stop_once, str(tmp_path / "marker"))
+        )
+        assert (made.value, made.era_stride) == ("went on", 1)
+        assert made.remedies[0].endswith("it had stood still for 1 s: fitted again")
+
+
+def test_what_stands_still_again_is_an_outcome():
+    with Worker("model", stall_s=0.6) as worker:
+        failed = until_it_fits(
+            "fit", "model", 1, lambda stride: run(worker, kill_itself, signal.SIGSTOP)
+        )
+    assert "it had stood still" in failed.symptom
+    assert len(failed.remedies) == 1
 
 
 def test_a_library_that_aborts_takes_only_the_child(worker):

@@ -136,6 +136,37 @@ def importance_by_era_figure(importance: pd.DataFrame) -> go.Figure:
     return figure
 
 
+def strength_figure(rungs: dict[str, list[list[float]]]) -> go.Figure:
+    """Strength of regularisation rung by rung, a name's climbs in one colour; empty without any.
+
+    Parameters
+    ----------
+    rungs : dict
+        By name (a model, a signal), climbs: the strengths that were tried, in order.
+    """
+    figure = _figure("rung", "strength of regularisation")
+    for position, (name, climbs) in enumerate(rungs.items()):
+        style = {
+            "color": COLOURS[position % len(COLOURS)],
+            "dash": DASHES[position % len(DASHES)],
+            "width": 1.6,
+        }
+        for number, strengths in enumerate(climbs):
+            figure.add_scatter(
+                x=list(range(1, len(strengths) + 1)),
+                y=strengths,
+                name=name,
+                legendgroup=name,
+                showlegend=number == 0,
+                mode="lines+markers",
+                line=style,
+                marker={"symbol": SYMBOLS[position % len(SYMBOLS)], "size": 7},
+            )
+    figure.update_yaxes(range=[-0.05, 1.05])
+    figure.update_xaxes(dtick=1)
+    return figure
+
+
 def _nothing_yet(figure: go.Figure, text: str) -> go.Figure:
     figure.add_annotation(text=text, showarrow=False, xref="paper", yref="paper")
     figure.update_xaxes(visible=False)

@@ -101,7 +101,8 @@ def _models_table(outcomes: dict[str, dict[str, Any]]) -> str:
             remedies = [*outcome["remedies"]]
             if outcome["refit_failed"]:
                 remedies.append(f"the fit before stays in force: {outcome['refit_failed']}")
-            cells = [outcome["source"], outcome["tuning"] or "–", "; ".join(remedies) or "–"]
+            made = [outcome["source"], *(f"{key} {one}" for key, one in outcome["option"].items())]
+            cells = [", ".join(made), outcome["tuning"] or "–", "; ".join(remedies) or "–"]
         else:
             remedies = outcome["remedies"]
             cells = ["–", f"{outcome['stage']}: {outcome['symptom']}", "; ".join(remedies) or "–"]

@@ -12,6 +12,7 @@ trained is an outcome with its reason, and the rest of the week goes on.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
 from collections.abc import Callable
@@ -31,14 +32,13 @@ from numerai_kedro.pipelines.recipes import (
     judged_recipes,
     not_now,
     strengthening,
-    tuned_recipe,
 )
 from numerai_kedro.progress import steps_bar
 from numerai_kedro.resilience.isolation import Worker
 from numerai_kedro.resilience.remedies import failed_fit, until_it_fits
 from numerai_kedro.tournament.schema import benchmark_of, overlap_eras
 from numerai_kedro.training.importance import importance_by_fold
-from numerai_kedro.training.tuning.decide import in_force
+from numerai_kedro.training.tuning.decide import in_force, recipe_at
 from numerai_kedro.training.tuning.decide import tune as tune_family
 from numerai_kedro.training.tuning.ground import Ground, Search, TuningParams
 from numerai_kedro.training.tuning.store import StudyStore
@@ -152,6 +152,7 @@ def tune(
         params.all_presets(recipe.family.params_type, name),
         params.space,
         params.trials(folds["size"]),
+        params.options_at(folds["size"]),
     )
     ground = Ground(
         history.select(features=folds["features"]),
@@ -165,7 +166,7 @@ def tune(
     if postponed is not None:
         decisions = in_force(search, ground, tuning, study_store)
         return {"asked": asked, "decisions": decisions}, postponed, postponed, {}
-    with Worker(name, resources.isolate_gb) as worker, steps_bar(f"{name}: trials") as bar:
+    with _worker(name, resources) as worker, steps_bar(f"{name}: trials") as bar:
         try:
             decisions, trials, predictions = tune_family(
                 search, ground, tuning, fold_store, study_store, worker, bar
@@ -196,34 +197,35 @@ def predict_out_of_fold(
         return off, off, off, {}
     panel = history.select(features=folds["features"])
     windows, recipes = judged_recipes(name, folds, plan, params, best_params)
-    strengthened = strengthening(panel, folds, params, tuning, store)
-    with Worker(name, resources.isolate_gb) as worker, steps_bar(f"{name}: folds") as bar:
+    strengthened = strengthening(panel, folds, tuning, store)
+    with _worker(name, resources) as worker, steps_bar(f"{name}: folds") as bar:
 
-        def attempt(stride: int) -> tuple[pd.DataFrame, dict[str, int], dict[str, float]]:
+        def attempt(stride: int) -> tuple[pd.DataFrame, dict[str, int], dict[str, Any]]:
             lighter = [
-                strengthened(recipe.with_stride(stride), window.train, worker)
+                strengthened(recipe.thinned(stride), window.train, worker)
                 for recipe, window in zip(recipes, windows, strict=True)
             ]
+            made = [recipe for recipe, _ in lighter]
             predictions, iterations = walk_forward(
-                panel, windows, lighter, store, folds["purge_eras"], progress=bar, executor=worker
+                panel, windows, made, store, folds["purge_eras"], progress=bar, executor=worker
             )
-            strength = {
-                window.name: recipe.params.strength
-                for recipe, window in zip(lighter, windows, strict=True)
-                if params.adaptive
+            rungs = {
+                window.name: [dataclasses.asdict(rung) for rung in rungs]
+                for (_, rungs), window in zip(lighter, windows, strict=True)
+                if rungs
             }
-            return predictions, iterations, strength
+            return predictions, iterations, rungs
 
         stride = plan["models"][name]["era_stride"]
         made = until_it_fits("walk_forward", name, stride, attempt)
         readings = [watch.as_json() for watch in worker.watches]
     if isinstance(made, Failed):
         return made, made, made, {"memory": readings}
-    predictions, iterations, strength = made.value
+    predictions, iterations, rungs = made.value
     recovery = {
         "era_stride": made.era_stride,
         "remedies": list(made.remedies),
-        "strength": strength,
+        "rungs": rungs,
     }
     return predictions, iterations, recovery, {"memory": readings}
 
@@ -246,14 +248,14 @@ def measure_importance(
         return recovery
     panel = history.select(features=folds["features"])
     windows, recipes = judged_recipes(name, folds, plan, params, best_params)
-    strengthened = strengthening(panel, folds, params, tuning, store)
-    with Worker(name, resources.isolate_gb) as worker, steps_bar(f"{name}: importance") as bar:
+    strengthened = strengthening(panel, folds, tuning, store)
+    with _worker(name, resources) as worker, steps_bar(f"{name}: importance") as bar:
         try:
             return importance_by_fold(
                 panel,
                 windows,
                 [
-                    strengthened(recipe.with_stride(recovery["era_stride"]), window.train, worker)
+                    strengthened(recipe.thinned(recovery["era_stride"]), window.train, worker)[0]
                     for recipe, window in zip(recipes, windows, strict=True)
                 ],
                 folds["paid_target"],
@@ -288,12 +290,13 @@ def fit(
     panel = history.select(features=folds["features"])
     eras = tuple(folds["live_fit"])
     grid_era = eras[1] + folds["purge_eras"] + 1
-    recipe = tuned_recipe(asked_recipe(name, folds, plan, params), best_params, grid_era)
-    strengthened = strengthening(panel, folds, params, tuning, store)
-    with Worker(name, resources.isolate_gb) as worker, steps_bar(f"{name}: live fit") as bar:
+    asked = asked_recipe(name, folds, plan, params)
+    recipe = recipe_at(asked, best_params["decisions"], grid_era)
+    strengthened = strengthening(panel, folds, tuning, store)
+    with _worker(name, resources) as worker, steps_bar(f"{name}: live fit") as bar:
 
         def attempt(stride: int) -> list[Any]:
-            lighter = strengthened(recipe.with_stride(stride), eras, worker)
+            lighter, _ = strengthened(recipe.thinned(stride), eras, worker)
             return fit_live(panel, eras, lighter, store, bar, worker)
 
         made = until_it_fits("fit", name, recovery["era_stride"], attempt)
@@ -344,15 +347,20 @@ def outcome(
         "source": newest["source"],
         "params": newest["params"],
         "tuning": trials.symptom if isinstance(trials, Failed) else newest.get("verdict"),
-        "n_trials": 0 if isinstance(trials, Failed) else len(trials),
+        "option": newest.get("option", {}),
+        "n_trials": 0 if isinstance(trials, Failed) else int((trials["state"] != "option").sum()),
         "remedies": [*recovery["remedies"], *fit_report["remedies"]],
-        "strength": recovery["strength"],
+        "rungs": recovery["rungs"],
         "refit_failed": fit_report["failed"],
         "oof_rows": len(oof),
         "oof_eras": int(oof["era"].nunique()),
         "live_rows": len(live),
         "iterations": {**iterations, "live": sum(one.n_iterations for one in model)},
     }
+
+
+def _worker(name: str, resources: ResourceParams) -> Worker:
+    return Worker(name, resources.isolate_gb, 60 * resources.stall_minutes)
 
 
 def _named(function: Callable[..., Any], name: str) -> Callable[..., Any]:

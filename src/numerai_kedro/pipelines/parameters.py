@@ -8,6 +8,7 @@ from pydantic import Field, NonNegativeInt, model_validator
 
 from numerai_kedro.errors import ConfigurationError
 from numerai_kedro.strict import Block, BlockType, Strict, read_block
+from numerai_kedro.training.recipe import Option
 from numerai_kedro.training.tuning.space import Range
 
 
@@ -34,6 +35,11 @@ class IngestionParams(Block):
     refit_eras: int = Field(gt=0)
     stretches: dict[str, Stretches]
 
+    @property
+    def borders(self) -> Stretches:
+        """Of the data's own size."""
+        return self.stretches[self.size]
+
     @model_validator(mode="after")
     def _stretches_keep_their_distance(self) -> IngestionParams:
         for size, one in self.stretches.items():
@@ -47,7 +53,8 @@ class IngestionParams(Block):
         return self
 
 
-# Finished trials of a family where `n_trials` says auto, by the size of the data.
+# Finished trials of a family where `n_trials` says auto, by the size of the data; the sizes named
+# here are the quick ones, where `try_options: auto` tries none.
 AUTO_TRIALS = {"tiny": 2, "demo": 8}
 FULL_TRIALS = 60
 # Why a model of the week does not run: the user wants it so.
@@ -59,6 +66,7 @@ class ResourceParams(Block):
 
     time_budget_hours: float | None = Field(default=None, gt=0)
     isolate_gb: float = Field(ge=0)
+    stall_minutes: float = Field(gt=0)
 
 
 class ModelParams(Block):
@@ -73,6 +81,8 @@ class ModelParams(Block):
     more_targets: tuple[str, ...]
     adaptive: bool
     n_trials: Literal["auto"] | NonNegativeInt
+    try_options: Literal["auto"] | bool
+    options: dict[str, Option]
     space: dict[str, Range]
     presets: dict[str, dict[str, float | int | str]]
 
@@ -99,6 +109,19 @@ class ModelParams(Block):
     def sampling(self) -> dict[str, bool | int | str]:
         """What the plan decides by; a plan that was made for other values is out of date."""
         return self.model_dump(include={"enabled", "device", "era_stride", "n_offsets"})
+
+    def all_targets(self) -> set[str]:
+        """What is learned beside the target, by the model itself and by its options."""
+        return {
+            target
+            for targets in (self.more_targets, *(o.more_targets for o in self.options.values()))
+            for target in targets or ()
+        }
+
+    def options_at(self, size: str) -> dict[str, Option]:
+        """Other ways to make the model that a study of data of this size tries."""
+        tried = size not in AUTO_TRIALS if self.try_options == "auto" else self.try_options
+        return self.options if tried else {}
 
     def trials(self, size: str) -> int:
         """Finished trials that end a study of this model."""

@@ -12,9 +12,9 @@ from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.walk_forward import Fold
 from numerai_kedro.pipelines.parameters import SWITCHED_OFF, ModelParams
 from numerai_kedro.resilience.isolation import Executor
-from numerai_kedro.training.adaptive import adapted
+from numerai_kedro.training.adaptive import Rung, adapted
 from numerai_kedro.training.recipe import Recipe
-from numerai_kedro.training.tuning.decide import params_in_force
+from numerai_kedro.training.tuning.decide import recipe_at
 from numerai_kedro.training.tuning.ground import TuningParams
 
 POSTPONED = "postponed to a later run: time_budget_hours (parameters_resources.yml)"
@@ -63,6 +63,7 @@ def asked_recipe(
         seed=params.seed,
         threads=plan["threads"],
         device=decided["device"],
+        adaptive=params.adaptive,
     )
 
 
@@ -78,28 +79,21 @@ def judged_recipes(
     """The judged folds, each with the recipe that serves it."""
     windows = [Fold(f["name"], tuple(f["train"]), tuple(f["test"])) for f in folds["judged"]]
     asked = asked_recipe(name, folds, plan, params)
-    return windows, [tuned_recipe(asked, best_params, window.test[0]) for window in windows]
-
-
-def tuned_recipe(asked: Recipe, best_params: Any, era: int) -> Recipe:
-    """The recipe that serves folds from `era` on."""
-    decision = params_in_force(best_params["decisions"], era)
-    return asked.with_params(asked.family.params_type.model_validate(decision["params"]))
+    decisions = best_params["decisions"]
+    return windows, [recipe_at(asked, decisions, window.test[0]) for window in windows]
 
 
 def strengthening(
-    panel: EraPanel,
-    folds: dict[str, Any],
-    params: ModelParams,
-    tuning: TuningParams,
-    store: FoldStore,
-) -> Callable[[Recipe, tuple[int, int], Executor], Recipe]:
+    panel: EraPanel, folds: dict[str, Any], tuning: TuningParams, store: FoldStore
+) -> Callable[[Recipe, tuple[int, int], Executor], tuple[Recipe, list[Rung]]]:
     """Give recipes the strength that their own training eras ask for, where the model adapts."""
 
-    def strengthened(recipe: Recipe, eras: tuple[int, int], executor: Executor) -> Recipe:
-        if not params.adaptive:
-            return recipe
+    def strengthened(
+        recipe: Recipe, eras: tuple[int, int], executor: Executor
+    ) -> tuple[Recipe, list[Rung]]:
+        if not recipe.adaptive:
+            return recipe, []
         purge = folds["purge_eras"]
-        return adapted(recipe, panel, eras, purge, tuning.adaptive, store, executor)[0]
+        return adapted(recipe, panel, eras, purge, tuning.adaptive, store, executor)
 
     return strengthened

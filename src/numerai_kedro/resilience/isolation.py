@@ -18,6 +18,8 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol, Self
 
+import psutil
+
 from numerai_kedro.errors import ProcessDied
 from numerai_kedro.resilience import cgroups
 from numerai_kedro.resilience.memory import MemoryWatch
@@ -60,6 +62,8 @@ class Worker:
         Of the model, for the lines that are said.
     isolate_gb
         Tasks that are predicted to need less run here: a process takes seconds to start.
+    stall_s
+        A child that neither computes nor says anything for so many seconds is ended.
 
     Attributes
     ----------
@@ -67,9 +71,10 @@ class Worker:
         Readings of memory, one of each task that ran in the child.
     """
 
-    def __init__(self, name: str, isolate_gb: float = 0.0) -> None:
+    def __init__(self, name: str, isolate_gb: float = 0.0, stall_s: float = float("inf")) -> None:
         self.name = name
         self.isolate_gb = isolate_gb
+        self.stall_s = stall_s
         self.watches: list[MemoryWatch] = []
         self._process: Any = None
         self._pipe: Connection | None = None
@@ -101,7 +106,8 @@ class Worker:
         Raises
         ------
         ProcessDied
-            The child was ended by a signal; says which, and whether memory was the reason.
+            The child was ended by a signal; says which, and whether memory was the reason, or that
+            it stood still.
         Exception
             What the task raised, with the child's traceback as a note.
         """
@@ -124,13 +130,20 @@ class Worker:
 
     def _answer(self, pipe: Connection, watch: MemoryWatch, progress: Progress) -> tuple[str, Any]:
         """Wait for what becomes of the task, reading memory and handing on what the child says."""
-        read_at = time.monotonic()
+        read_at, still = time.monotonic(), 0
+        seconds = cpu_seconds(self._process.pid)
         while True:
             if time.monotonic() >= read_at:
                 watch.sample(self._process.pid)
                 read_at = time.monotonic() + SAMPLE_S
             if not pipe.poll(SAMPLE_S):
+                # Counted, not timed: a machine that slept, or a run that was stopped, is no stall.
+                before, seconds = seconds, cpu_seconds(self._process.pid)
+                still = still + 1 if seconds == before else 0
+                if still * SAMPLE_S >= self.stall_s:
+                    raise self._stall(watch)
                 continue
+            still = 0
             kind, content = pipe.recv()
             if kind == "progress":
                 progress(*content)
@@ -165,11 +178,29 @@ class Worker:
         assert self._pipe is not None
         return self._pipe
 
+    def _stall(self, watch: MemoryWatch) -> ProcessDied:
+        self._process.kill()
+        self._process.join()
+        code = self._process.exitcode
+        self.close()
+        return ProcessDied(
+            self.name, code, watch.peak_gb, watch.least_left_gb, False, stalled_s=self.stall_s
+        )
+
     def _death(self, watch: MemoryWatch, kernel_killed: bool) -> ProcessDied:
         self._process.join(END_S)
         code = self._process.exitcode
         self.close()
         return ProcessDied(self.name, code, watch.peak_gb, watch.least_left_gb, kernel_killed)
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has computed so far, all its threads together."""
+    try:
+        times = psutil.Process(pid).cpu_times()
+    except psutil.Error:
+        return 0.0
+    return float(times.user + times.system)
 
 
 def _serve(pipe: Connection) -> None:

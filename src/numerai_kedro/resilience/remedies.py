@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from numerai_kedro.errors import Failed, NumeraiKedroError, ResourceError
+from numerai_kedro.errors import Failed, NumeraiKedroError, ProcessDied, ResourceError
 from numerai_kedro.resilience.plan import LARGEST_STRIDE
 
 logger = logging.getLogger(__name__)
@@ -16,6 +16,8 @@ logger = logging.getLogger(__name__)
 FIT_ERRORS = (MemoryError, ImportError, NumeraiKedroError)
 # Libraries name an error of their own where C++ had no memory.
 OUT_OF_MEMORY = ("bad_alloc", "out of memory", "Cannot allocate", "bad allocation")
+
+AGAIN = "fitted again"
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ def until_it_fits(
 ) -> Made | Failed:
     """Attempt on every `era_stride`-th era; where memory ends it, on every second of those.
 
+    What stood still is attempted once more as it was.
+
     Raises
     ------
     Exception
@@ -52,7 +56,12 @@ def until_it_fits(
         except Exception as error:  # noqa: BLE001 - what is no outcome is raised again
             failed = failed_fit(stage, error, tuple(remedies))
             lighter = 2 if era_stride == 1 else LARGEST_STRIDE
-            if failed.kind != "resource" or era_stride >= LARGEST_STRIDE:
+            stalled = isinstance(error, ProcessDied) and error.stalled
+            if stalled and not any(remedy.endswith(AGAIN) for remedy in remedies):
+                remedies.append(f"{failed.symptom}: {AGAIN}")
+                logger.warning("%s: %s", name, remedies[-1])
+                continue
+            if stalled or failed.kind != "resource" or era_stride >= LARGEST_STRIDE:
                 return failed
         remedies.append(f"{failed.symptom}: fitted again on every {_nth(lighter)} era")
         logger.warning("%s: %s", name, remedies[-1])

@@ -133,7 +133,7 @@ def _climb(
     strength = BEGIN
     for number in range(params.rungs):
         progress(number, params.rungs)
-        scout = _scout(recipe, strength, params)
+        scout = strength_scout(recipe, strength, params)
         fits = scout.fits(history, (int(learned[0]), int(learned[-1])), keep=False)
         predictions, _ = predict_by_fits(fits, pieces, store, executor)
         cut = pieces[0].n_rows
@@ -143,7 +143,8 @@ def _climb(
     return rungs
 
 
-def _scout(recipe: Recipe, strength: float, params: AdaptiveParams) -> Recipe:
+def strength_scout(recipe: Recipe, strength: float, params: AdaptiveParams) -> Recipe:
+    """The cheap fit by which a rung judges a strength."""
     stride = max(params.scout_stride, recipe.era_stride)
     stronger = recipe.params.model_copy(update={"strength": strength})
     scout = stronger.scouted(params.scout_trees, recipe.era_stride / stride)

@@ -10,12 +10,23 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.panel import EraPanel
+from numerai_kedro.strict import Strict
 from numerai_kedro.training.protocol import FitProgress, Model
 
 logger = logging.getLogger(__name__)
+
+
+class Option(Strict):
+    """Another way to make the same model; what is None stays as it is."""
+
+    era_stride: int | None = Field(default=None, gt=0)
+    n_offsets: int | None = Field(default=None, gt=0)
+    more_targets: tuple[str, ...] | None = None
+    adaptive: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -40,9 +51,8 @@ class Recipe:
     seed, threads, device
         `threads` is no part of the key: it changes the time. A GPU is: there CatBoost takes all
         columns.
-    preset
-        The parameters that the user chose, by which a plan knows the recipe; None where they are
-        `params` themselves.
+    adaptive
+        Whether each fit finds its own strength (`training.adaptive`), which `params` then get.
     """
 
     name: str
@@ -54,7 +64,7 @@ class Recipe:
     seed: int
     threads: int
     device: str = "cpu"
-    preset: Any = None
+    adaptive: bool = False
 
     def fits(self, history: EraPanel, eras: tuple[int, int], keep: bool = True) -> list[Fit]:
         """The fits of this recipe on the eras of a range that have their target."""
@@ -69,13 +79,22 @@ class Recipe:
             for offset in range(min(self.n_offsets, self.era_stride)):
                 yield target, offset
 
-    def with_stride(self, era_stride: int) -> Recipe:
-        """The same on every `era_stride`-th era."""
-        return dataclasses.replace(self, era_stride=era_stride)
+    def thinned(self, era_stride: int) -> Recipe:
+        """The same on every `era_stride`-th era, where it does not take fewer already."""
+        return dataclasses.replace(self, era_stride=max(self.era_stride, era_stride))
 
     def with_params(self, params: Any) -> Recipe:
-        """The same with tuned parameters; plans go on knowing it by the preset."""
-        return dataclasses.replace(self, params=params, preset=self.preset or self.params)
+        """The same with other parameters."""
+        return dataclasses.replace(self, params=params)
+
+    def with_option(self, option: Option) -> Recipe:
+        """The same made in another way, which never takes more eras at once: they may not fit."""
+        changed = self if option.era_stride is None else self.thinned(option.era_stride)
+        given: dict[str, Any] = {"n_offsets": option.n_offsets, "adaptive": option.adaptive}
+        if option.more_targets is not None:
+            given["targets"] = tuple(dict.fromkeys((self.targets[0], *option.more_targets)))
+        known = {name: value for name, value in given.items() if value is not None}
+        return dataclasses.replace(changed, **known)
 
     def made_of(self, target: str) -> dict[str, Any]:
         """What decides a fit, its rows aside."""
@@ -94,9 +113,11 @@ class Recipe:
     def _plan_key(
         self, target: str, offset: int, eras: tuple[int, int], features: Sequence[str]
     ) -> dict[str, Any]:
-        asked = dataclasses.replace(self, params=self.preset or self.params)
+        made_of = self.made_of(target)
+        if self.adaptive:  # found in the data
+            made_of["params"].pop("strength")
         place = {"eras": list(eras), "stride": [self.era_stride, offset]}
-        return {"fitted": asked.made_of(target) | place | {"features": list(features)}}
+        return {"fitted": made_of | place | {"features": list(features)}}
 
 
 def _thinned(

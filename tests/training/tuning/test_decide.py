@@ -15,7 +15,7 @@ from numerai_kedro.panel import EraRows, open_panel, write_panel
 from numerai_kedro.resilience.isolation import Inline
 from numerai_kedro.training.recipe import Recipe
 from numerai_kedro.training.tuning import decide, study
-from numerai_kedro.training.tuning.decide import in_force, params_in_force, tune
+from numerai_kedro.training.tuning.decide import in_force, recipe_at, tune
 from numerai_kedro.training.tuning.ground import Ground, Search, TuningParams
 from numerai_kedro.training.tuning.objective import EraScores
 from numerai_kedro.training.tuning.space import Range
@@ -71,13 +71,13 @@ def ground(panel, **changed):
     return Ground(panel, FOLDS | changed, benchmark, (3.0, 15.0), overlap_eras=4)
 
 
-def search(n_trials=4, **changed):
+def search(n_trials=4, options=None, **changed):
     kind = family("lightgbm")
     params = kind.params_type.model_validate(PARAMS | changed)
     other = params.model_copy(update={"max_depth": 5})
     recipe = Recipe("lightgbm", kind, params, (TARGET,), 1, 1, 0, threads=1)
     space = {"max_depth": Range(low=2, high=6), "num_leaves": Range(low=3, high=31, log=True)}
-    return Search(recipe, {"small": params, "deeper": other}, space, n_trials)
+    return Search(recipe, {"small": params, "deeper": other}, space, n_trials, options or {})
 
 
 class Week:
@@ -215,8 +215,9 @@ def test_a_re_tuning_is_due_after_so_many_weeks_and_serves_the_next_fold(week, e
     assert evaluated == 2 * [0, 1, 2, 3]
     seen = trials[trials["first_era"] == 66]["eras"].map(max).max()
     assert seen == 61  # a purge of 4 before era 66
-    assert params_in_force(decisions, 65)["first_era"] == 36
-    assert params_in_force(decisions, 66)["first_era"] == 66
+    decisions[1] = decisions[1] | {"params": PARAMS | {"max_depth": 4}}
+    served = [recipe_at(search().recipe, decisions, era).params.max_depth for era in (65, 66)]
+    assert served == [3, 4]
     assert len(week.tune(where=later)[0]) == 2
 
 
@@ -247,10 +248,10 @@ def test_a_planted_leak_in_a_tuning_fold_is_refused(week):
 def test_a_trial_that_does_not_fit_counts_and_the_study_goes_on(week, monkeypatch):
     real = Trials._predict
 
-    def predict(self, point, fold, progress):
-        if point["max_depth"] == 5:
+    def predict(self, scout, fold, progress):
+        if scout.params.max_depth == 5:
             raise MemoryError("killed.")
-        return real(self, point, fold, progress)
+        return real(self, scout, fold, progress)
 
     monkeypatch.setattr(Trials, "_predict", predict)
     _, trials, _ = week.tune()

@@ -125,7 +125,7 @@ def cut_folds(
             "(parameters_ingestion.yml)."
         )
     metadata = FeatureMetadata.read(feature_metadata)
-    stretch = params.stretches[params.size]
+    stretch = params.borders
     resolved = history.resolved_eras(params.paid_target)
     if not len(resolved) or resolved[-1] < stretch.judged_begin:
         raise SchemaError(

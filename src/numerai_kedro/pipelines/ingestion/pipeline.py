@@ -59,6 +59,7 @@ def create_pipeline() -> Pipeline:
                     "feature_metadata": "feature_metadata",
                     "machine": "machine",
                     "fold_store": "fold_store",
+                    "study_store": "study_store",
                     "params": "params:ingestion",
                     "resources": "params:resources",
                     "tuning": "params:tuning",

@@ -14,7 +14,7 @@ from numerai_kedro.files.remote_reader import RemoteReader
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.incremental.runner import IncrementalParams
 from numerai_kedro.models import family
-from numerai_kedro.panel.walk_forward import Fold, live_fit_eras, walk_forward_folds
+from numerai_kedro.panel.walk_forward import live_fit_eras, walk_forward_folds
 from numerai_kedro.pipelines.parameters import (
     SWITCHED_OFF,
     IngestionParams,
@@ -36,9 +36,18 @@ from numerai_kedro.tournament.client import Client
 from numerai_kedro.tournament.round_info import minutes, too_late_for
 from numerai_kedro.tournament.schema import FeatureMetadata, overlap_eras, parse_era
 from numerai_kedro.training import Cost, Model
+from numerai_kedro.training.adaptive import strength_scout
 from numerai_kedro.training.probe import lightgbm_work_per_second
-from numerai_kedro.training.recipe import Recipe
-from numerai_kedro.training.tuning.ground import TuningParams, plan_key, scout_of
+from numerai_kedro.training.recipe import Option, Recipe
+from numerai_kedro.training.tuning.decide import recipe_at
+from numerai_kedro.training.tuning.ground import (
+    Calendar,
+    Search,
+    TuningParams,
+    option_scout,
+    scout_of,
+)
+from numerai_kedro.training.tuning.store import StudyStore
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +60,7 @@ def plan(
     feature_metadata: dict[str, Any],
     machine: Machine,
     fold_store: FoldStore,
+    study_store: StudyStore,
     params: IngestionParams,
     resources: ResourceParams,
     tuning: TuningParams,
@@ -62,12 +72,14 @@ def plan(
     metadata.check_target(params.target)
     metadata.check_target(params.paid_target)
     history = _History.read(tournament, machine, metadata, params)
-    planned = [
-        _plan_model(
-            name, ModelParams.model_validate(raw), history, machine, params, tuning, fold_store
+    planned = []
+    for name, raw in models.items():
+        model = ModelParams.model_validate(raw)
+        for target in model.all_targets():
+            metadata.check_target(target)
+        planned.append(
+            _plan_model(name, model, history, machine, params, tuning, fold_store, study_store)
         )
-        for name, raw in models.items()
-    ]
     # Without anything to come there is nothing to time: the probe takes seconds itself.
     to_come = any(one.fit_work + one.trial_work for one in planned)
     speed = lightgbm_work_per_second(machine.cores) if to_come else math.inf
@@ -217,6 +229,7 @@ def _plan_model(
     params: IngestionParams,
     tuning: TuningParams,
     store: FoldStore,
+    studies: StudyStore,
 ) -> _Planned:
     if not model.enabled:
         return _Planned(name, model.sampling(), reason=SWITCHED_OFF)
@@ -242,20 +255,18 @@ def _plan_model(
         n_offsets=sampling.n_offsets,
         seed=model.seed,
         threads=machine.cores,
+        adaptive=model.adaptive,
     )
-    fits = [
-        history.cost(recipe, eras)
-        for eras in _windows(params, history.last_era)
-        for key in recipe.plan_keys(eras, history.features)
-        if store.find(key) is None
-    ]
     n_trials = model.trials(params.size)
-    trials = []
     presets = model.all_presets(kind.params_type, name) if n_trials else {}
-    known = plan_key(recipe, n_trials, tuning, model.space, presets)
-    if n_trials and store.find(known) is None:
-        scout = scout_of(recipe, chosen, tuning)
-        trials = [history.cost(scout, fold.train) for fold in _tuning_folds(params)]
+    search = Search(recipe, presets, model.space, n_trials, model.options_at(params.size))
+    decisions = studies.noted(search.plan_key(tuning)) if n_trials else []
+    fits = [
+        cost
+        for eras in _windows(params, history.last_era)
+        for cost in _fits_to_come(recipe, decisions, eras, history, params, tuning, store)
+    ]
+    trials = _trials_to_come(search, decisions, history, params, tuning)
     return _Planned(
         name,
         model.sampling(),
@@ -265,8 +276,60 @@ def _plan_model(
         disk_gb=sum(cost.disk_gb + cost.bins_gb for cost in fits),
         fit_work=sum(cost.work for cost in fits),
         trial_memory_gb=max((cost.memory_gb for cost in trials), default=0.0),
-        trial_work=n_trials * sum(cost.work for cost in trials),
+        trial_work=sum(cost.work for cost in trials),
     )
+
+
+def _fits_to_come(
+    asked: Recipe,
+    decisions: list[dict[str, Any]],
+    eras: tuple[int, int],
+    history: _History,
+    params: IngestionParams,
+    tuning: TuningParams,
+    store: FoldStore,
+) -> list[Cost]:
+    """Fits of one training window that are not made yet, by the parameters that serve it."""
+    serves = eras[1] + params.purge_eras + 1
+    recipe = recipe_at(asked, decisions, serves) if decisions else asked
+    keys = recipe.plan_keys(eras, history.features)
+    fits = [history.cost(recipe, eras) for key in keys if store.find(key) is None]
+    if recipe.adaptive and fits:
+        fits += _rungs(recipe, eras, history, tuning)
+    return fits
+
+
+def _rungs(
+    recipe: Recipe, eras: tuple[int, int], history: _History, tuning: TuningParams
+) -> list[Cost]:
+    scout = strength_scout(recipe, recipe.params.strength, tuning.adaptive)
+    return [history.cost(scout, eras)] * tuning.adaptive.rungs
+
+
+def _trials_to_come(
+    search: Search,
+    decisions: list[dict[str, Any]],
+    history: _History,
+    params: IngestionParams,
+    tuning: TuningParams,
+) -> list[Cost]:
+    """Fits of a study, where one is due."""
+    calendar = Calendar(_folds_to_be(params, history.last_era))
+    due = not decisions or calendar.is_due(decisions[-1], tuning.retune_weeks)
+    if not search.n_trials or not due:
+        return []
+    first_era = calendar.next_fold_begin() if decisions else params.borders.judged_begin
+    fits = []
+    for fold in calendar.tuning_folds(first_era):
+        scout = scout_of(search.recipe, search.recipe.params, tuning)
+        fits += [history.cost(scout, fold.train)] * search.n_trials
+        for option in (Option(), *search.options.values()) if search.options else ():
+            recipe = search.recipe.with_option(option)
+            members = len(list(recipe.members()))
+            fits += [history.cost(option_scout(recipe, tuning), fold.train)] * members
+            if recipe.adaptive:
+                fits += _rungs(recipe, fold.train, history, tuning)
+    return fits
 
 
 def device_of(name: str, kind: type[Model], asked: str) -> str:
@@ -285,21 +348,34 @@ def device_of(name: str, kind: type[Model], asked: str) -> str:
 
 def _windows(params: IngestionParams, last_era: int) -> list[tuple[int, int]]:
     """Training eras of every fit of a week whose newest era is `last_era`."""
-    stretch = params.stretches[params.size]
-    frontier = last_era - overlap_eras(params.paid_target) - 1
-    judged = (stretch.judged_begin, max(stretch.judged_begin, frontier))
-    folds = walk_forward_folds(judged, stretch.judged_fold_eras, params.purge_eras, "judged")
+    judged = _judged(params, last_era)
+    fold_eras = params.borders.judged_fold_eras
+    folds = walk_forward_folds(judged, fold_eras, params.purge_eras, "judged")
     return [*(fold.train for fold in folds), live_fit(params, last_era)]
 
 
-def _tuning_folds(params: IngestionParams) -> list[Fold]:
-    stretch = params.stretches[params.size]
-    return walk_forward_folds(stretch.tuning, stretch.tuning_fold_eras, params.purge_eras, "tuning")
+def _judged(params: IngestionParams, last_era: int) -> tuple[int, int]:
+    """The judged stretch, up to where targets should be resolved."""
+    begin = params.borders.judged_begin
+    return begin, max(begin, last_era - overlap_eras(params.paid_target) - 1)
+
+
+def _folds_to_be(params: IngestionParams, last_era: int) -> dict[str, Any]:
+    """What `cut_folds` will say, as far as numbers alone tell."""
+    borders, purge = params.borders, params.purge_eras
+    tuning = walk_forward_folds(borders.tuning, borders.tuning_fold_eras, purge, "tuning")
+    return {
+        "history": [1, last_era],
+        "stretches": {"judged": _judged(params, last_era)},
+        "tuning": [{"name": f.name, "train": f.train, "test": f.test} for f in tuning],
+        "judged_fold_eras": borders.judged_fold_eras,
+        "purge_eras": purge,
+    }
 
 
 def live_fit(params: IngestionParams, last_era: int) -> tuple[int, int]:
     """Eras that the model which predicts live learns from."""
-    begin = params.stretches[params.size].judged_begin
+    begin = params.borders.judged_begin
     return live_fit_eras(begin, last_era + 1, params.refit_eras, params.purge_eras)
 
 

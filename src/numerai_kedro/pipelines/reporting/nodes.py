@@ -15,6 +15,7 @@ from numerai_kedro.dashboard.figures import (
     importance_figure,
     live_scores_figure,
     optimisation_history,
+    strength_figure,
 )
 from numerai_kedro.dashboard.page import render_page
 from numerai_kedro.errors import Failed, NumeraiKedroError
@@ -36,6 +37,7 @@ PLOT_TITLES = (
     "Optimisation history",
     "Parameter importance",
     "Feature importance over time",
+    "Strength of regularisation",
 )
 SCORE_COLUMNS = ("roundNumber", "displayName", "day", "value", "percentile", "resolved")
 
@@ -165,6 +167,24 @@ def draw_parameter_importance(history: pd.DataFrame) -> go.Figure:
     return importance_figure(parameter_importance(history))
 
 
+def draw_strength(**outcomes: dict[str, Any]) -> go.Figure:
+    """How each fold of a model that adapts came to its strength."""
+    rungs = {
+        f"{model} · {fold}": [[rung["strength"] for rung in climb]]
+        for model, outcome in sorted(outcomes.items())
+        for fold, climb in outcome.get("rungs", {}).items()
+    }
+    return strength_figure(rungs)
+
+
 def build_dashboard(summary: dict[str, Any], leaders: pd.DataFrame, *plots: go.Figure) -> str:
     """Put verdict, tables and plots on one page that opens offline."""
-    return render_page(summary, dict(zip(PLOT_TITLES, plots, strict=True)), leaders)
+    drawn = dict(zip(PLOT_TITLES, plots, strict=True))
+    return render_page(
+        summary, {t: plot for t, plot in drawn.items() if not _is_empty(plot)}, leaders
+    )
+
+
+def _is_empty(plot: go.Figure) -> bool:
+    """Nothing to see, and nothing said about it."""
+    return not plot.data and not plot.layout.annotations

@@ -21,6 +21,7 @@ PLOTS = [
     "optimisation_history_plot",
     "parameter_importance_plot",
     "importance_plot",
+    "strength_plot",
 ]
 
 
@@ -69,6 +70,12 @@ def create_pipeline() -> Pipeline:
                 "trial_history",
                 PLOTS[4],
                 name="draw_parameter_importance",
+            ),
+            Node(
+                nodes.draw_strength,
+                {model: f"{model}.outcome" for model in MODELS},
+                PLOTS[6],
+                name="draw_strength",
             ),
             Node(
                 nodes.build_summary,

@@ -19,8 +19,10 @@ from numerai_kedro.errors import ResourceError
 from numerai_kedro.files import digest_bytes, digest_json
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.resilience.isolation import Executor
-from numerai_kedro.training.tuning.ground import Ground, Search, TuningParams, plan_key
+from numerai_kedro.training.recipe import Option, Recipe
+from numerai_kedro.training.tuning.ground import Ground, Search, TuningParams
 from numerai_kedro.training.tuning.objective import NOTHING, EraScores, gain_bound
+from numerai_kedro.training.tuning.options import decide_option, n_candidates, option_of
 from numerai_kedro.training.tuning.space import distributions, params_at, point_of
 from numerai_kedro.training.tuning.store import StudyStore
 from numerai_kedro.training.tuning.study import open_study, run_study
@@ -61,8 +63,8 @@ def tune(
     decisions = study_store.decisions(procedure)
     before: Mapping[str, Any] = untuned
     if decisions:
-        before = {**decisions[-1], "first_era": ground.next_fold_begin()}
-    if not decisions or _is_due(decisions[-1], ground, params):
+        before = {**decisions[-1], "first_era": ground.calendar.next_fold_begin()}
+    if not decisions or ground.calendar.is_due(decisions[-1], params.retune_weeks):
         _study_and_decide(
             procedure, before, search, ground, params, fold_store, study_store, executor, progress
         )
@@ -72,12 +74,12 @@ def tune(
         for decision in decisions
         for trial in decision["trials"]
     ]
-    key = plan_key(search.recipe, search.n_trials, params, search.space, search.presets)
-    fold_store.value(key, lambda: True)
+    study_store.note(search.plan_key(params), _without_trials(decisions))
     newest = decisions[-1]
     exact = (newest["point"], search.recipe.family.params_type.model_validate(newest["params"]))
     chosen = Trials(search, ground, params, fold_store, executor, exact)
-    predictions = chosen.predictions(newest["point"], ground.tuning_folds(newest["first_era"]))
+    tuning_folds = ground.calendar.tuning_folds(newest["first_era"])
+    predictions = chosen.predictions(newest["point"], tuning_folds)
     return _without_trials(decisions), _trials_frame(trials), predictions
 
 
@@ -101,22 +103,12 @@ def _without_trials(decisions: Sequence[Mapping[str, Any]]) -> list[dict[str, An
     return [{k: v for k, v in one.items() if k != "trials"} for one in decisions]
 
 
-def params_in_force(decisions: Sequence[Mapping[str, Any]], era: int) -> Mapping[str, Any]:
-    """The newest decision that serves folds from `era` on."""
+def recipe_at(asked: Recipe, decisions: Sequence[Mapping[str, Any]], era: int) -> Recipe:
+    """The recipe by the newest decision that serves folds from `era` on."""
     serving = [one for one in decisions if one["first_era"] <= era]
-    return (serving or decisions[:1])[-1]
-
-
-def _is_due(last: Mapping[str, Any], ground: Ground, params: TuningParams) -> bool:
-    """After so many weeks, as late as may be: when all eras that the next fold allows are there.
-
-    So the folds of a re-tuning never change, whatever week it is finished in.
-    """
-    weeks = ground.live_era - int(last["tuned_for"])
-    begin = ground.next_fold_begin()
-    frontier = int(ground.folds["stretches"]["judged"][1])
-    whole = frontier >= begin - int(ground.folds["purge_eras"]) - 1
-    return weeks >= params.retune_weeks and begin > int(last["first_era"]) and whole
+    decision = (serving or decisions[:1])[-1]
+    params = asked.family.params_type.model_validate(decision["params"])
+    return asked.with_params(params).with_option(option_of(decision))
 
 
 def _procedure(search: Search, ground: Ground, params: TuningParams) -> dict[str, Any]:
@@ -141,7 +133,16 @@ def _procedure(search: Search, ground: Ground, params: TuningParams) -> dict[str
         "weights": list(ground.weights),
         "purge_eras": ground.folds["purge_eras"],
         "data": ground.history.select(eras=eras).digest(targets=targets),
-    }
+    } | _procedure_of_options(search, params)
+
+
+def _procedure_of_options(search: Search, params: TuningParams) -> dict[str, Any]:
+    """What a choice among options depends on beside; a search without has none."""
+    if not search.options:
+        return {}
+    options = {name: one.model_dump(mode="json") for name, one in search.options.items()}
+    made = [search.recipe.n_offsets, search.recipe.adaptive]
+    return {"options": options, "made": made, "adaptive": params.adaptive.model_dump()}
 
 
 def _study_and_decide(
@@ -157,7 +158,7 @@ def _study_and_decide(
 ) -> None:
     recipe, first_era = search.recipe, int(before["first_era"])
     name = f"{recipe.name}-{first_era:04d}-{digest_json(procedure)[:12]}"
-    folds = ground.tuning_folds(first_era)
+    folds = ground.calendar.tuning_folds(first_era)
     kind = recipe.family.params_type
     base = kind.model_validate(before["params"])
     points: list[dict[str, Any]] = []
@@ -167,9 +168,10 @@ def _study_and_decide(
     trials = Trials(search, ground, params, fold_store, executor, (points[0], base))
     study = open_study(name, study_store.journal(name), study_store.storage_url)
 
+    n_steps = search.n_trials + n_candidates(search.options)
+
     def evaluate(trial: optuna.Trial) -> float:
-        done = trial.number
-        step = part_of(progress, min(done, search.n_trials - 1), search.n_trials)
+        step = part_of(progress, min(trial.number, search.n_trials - 1), n_steps)
         return trials.evaluate(trial, folds, step, may_prune=trial.params != points[0])
 
     run_study(
@@ -180,10 +182,19 @@ def _study_and_decide(
         evaluate,
         params.seed,
     )
-    progress(search.n_trials, search.n_trials)
     decision = _decide(study, points[0], before, search, ground, params)
+    if search.options:
+
+        def score(option: Option, number: int) -> EraScores:
+            step = part_of(progress, search.n_trials + number, n_steps)
+            return trials.scores_of(option, decision["params"], folds, step)
+
+        decision |= decide_option(decision, before, score, search, ground, params)
+    progress(n_steps, n_steps)
+    logger.info("%s: %s", recipe.name, decision["verdict"])
     study_store.decide(
-        procedure, {**decision, "study": name, "tuned_for": ground.live_era, "first_era": first_era}
+        procedure,
+        {**decision, "study": name, "tuned_for": ground.calendar.live_era, "first_era": first_era},
     )
 
 
@@ -226,7 +237,6 @@ def _decide(
         tuned = recipe.params.model_copy(update=params_at(best.params, recipe.params))
         decision |= {"params": tuned.model_dump(mode="json"), "point": best.params}
     decision["verdict"] = verdict(decision, params.adopt_level)
-    logger.info("%s: %s", recipe.name, decision["verdict"])
     return decision
 
 

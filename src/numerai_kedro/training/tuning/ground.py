@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -14,7 +14,7 @@ from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.walk_forward import Fold, walk_forward_folds
 from numerai_kedro.strict import Block, Strict
 from numerai_kedro.training.adaptive import AdaptiveParams
-from numerai_kedro.training.recipe import Recipe
+from numerai_kedro.training.recipe import Option, Recipe
 from numerai_kedro.training.tuning.space import Space
 
 
@@ -36,6 +36,53 @@ class TuningParams(Block):
     weights: Weights
     adaptive: AdaptiveParams
     seed: int = Field(ge=0)
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """When a study is due, and on which folds; known before there is any data.
+
+    Parameters
+    ----------
+    folds : dict
+        ``history``, ``stretches``, ``tuning``, ``purge_eras`` and ``judged_fold_eras``, as the
+        entry `folds` has them.
+    """
+
+    folds: Mapping[str, Any]
+
+    @property
+    def live_era(self) -> int:
+        """The era that predictions are made for."""
+        return int(self.folds["history"][1]) + 1
+
+    def next_fold_begin(self) -> int:
+        """First era of the first judged fold that no resolved era has reached yet."""
+        first, frontier = self.folds["stretches"]["judged"]
+        fold_eras = self.folds["judged_fold_eras"]
+        return int(first + fold_eras * ((frontier - first) // fold_eras + 1))
+
+    def tuning_folds(self, first_era: int) -> list[Fold]:
+        """Folds of the tuning stretch, and of judged eras a purge before `first_era`."""
+        folds = [Fold(f["name"], tuple(f["train"]), tuple(f["test"])) for f in self.folds["tuning"]]
+        first, frontier = self.folds["stretches"]["judged"]
+        purge = self.folds["purge_eras"]
+        last = min(first_era - purge - 1, frontier)
+        if last >= first:
+            fold_eras = folds[0].test[1] - folds[0].test[0] + 1
+            folds += walk_forward_folds((first, last), fold_eras, purge, "tuning-judged")
+        return folds
+
+    def is_due(self, last: Mapping[str, Any], retune_weeks: int) -> bool:
+        """After so many weeks, but late: once all eras that the next fold allows are there.
+
+        So the folds of a re-tuning never change, whatever week it is finished in.
+        """
+        weeks = self.live_era - int(last["tuned_for"])
+        begin = self.next_fold_begin()
+        frontier = int(self.folds["stretches"]["judged"][1])
+        whole = frontier >= begin - int(self.folds["purge_eras"]) - 1
+        return weeks >= retune_weeks and begin > int(last["first_era"]) and whole
 
 
 @dataclass(frozen=True)
@@ -63,26 +110,9 @@ class Ground:
     overlap_eras: int
 
     @property
-    def live_era(self) -> int:
-        """The era that predictions are made for."""
-        return int(self.folds["history"][1]) + 1
-
-    def next_fold_begin(self) -> int:
-        """First era of the first judged fold that no resolved era has reached yet."""
-        first, frontier = self.folds["stretches"]["judged"]
-        fold_eras = self.folds["judged_fold_eras"]
-        return int(first + fold_eras * ((frontier - first) // fold_eras + 1))
-
-    def tuning_folds(self, first_era: int) -> list[Fold]:
-        """Folds of the tuning stretch, and of judged eras a purge before `first_era`."""
-        folds = [Fold(f["name"], tuple(f["train"]), tuple(f["test"])) for f in self.folds["tuning"]]
-        first, frontier = self.folds["stretches"]["judged"]
-        purge = self.folds["purge_eras"]
-        last = min(first_era - purge - 1, frontier)
-        if last >= first:
-            fold_eras = folds[0].test[1] - folds[0].test[0] + 1
-            folds += walk_forward_folds((first, last), fold_eras, purge, "tuning-judged")
-        return folds
+    def calendar(self) -> Calendar:
+        """When and on which folds."""
+        return Calendar(self.folds)
 
 
 @dataclass(frozen=True)
@@ -99,12 +129,28 @@ class Search:
         Ranges by parameter.
     n_trials
         Finished trials that end a study; 0 never tunes.
+    options : dict
+        By name, other ways to make the model, compared when the parameters are chosen.
     """
 
     recipe: Recipe
     presets: Mapping[str, Any]
     space: Space
     n_trials: int
+    options: Mapping[str, Option] = field(default_factory=dict)
+
+    def plan_key(self, tuning: TuningParams) -> dict[str, Any]:
+        """Under which its decisions are known before there is any data."""
+        recipe = self.recipe
+        return {
+            "tuned": [recipe.made_of(target) for target in recipe.targets],
+            "made": [recipe.name, recipe.era_stride, recipe.n_offsets, recipe.adaptive],
+            "n_trials": self.n_trials,
+            "tuning": tuning.model_dump(mode="json"),
+            "space": {name: one.model_dump() for name, one in self.space.items()},
+            "presets": {name: one.model_dump(mode="json") for name, one in self.presets.items()},
+            "options": {name: one.model_dump(mode="json") for name, one in self.options.items()},
+        }
 
 
 def scout_of(recipe: Recipe, params: Any, tuning: TuningParams) -> Recipe:
@@ -114,18 +160,6 @@ def scout_of(recipe: Recipe, params: Any, tuning: TuningParams) -> Recipe:
     return dataclasses.replace(recipe, params=scout, era_stride=stride, n_offsets=1)
 
 
-def plan_key(
-    recipe: Recipe,
-    n_trials: int,
-    tuning: TuningParams,
-    space: Space,
-    presets: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Under which a study is known to be done before its data is there."""
-    return {
-        "tuned": [recipe.made_of(target) for target in recipe.targets],
-        "n_trials": n_trials,
-        "tuning": tuning.model_dump(mode="json"),
-        "space": {name: one.model_dump() for name, one in space.items()},
-        "presets": {name: one.model_dump(mode="json") for name, one in presets.items()},
-    }
+def option_scout(recipe: Recipe, tuning: TuningParams) -> Recipe:
+    """The fit by which a way to make the model is judged: fewer trees, but its own eras."""
+    return recipe.with_params(recipe.params.scouted(tuning.scout_trees, 1.0))

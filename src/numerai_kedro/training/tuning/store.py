@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,21 @@ class StudyStore:
         kept = {"procedure": procedure, "decisions": [*self.decisions(procedure), decision]}
         with atomic_write(self._path(procedure)) as handle:
             handle.write(json.dumps(kept, indent=1).encode())
+
+    def note(self, asked: Mapping[str, Any], decisions: Sequence[Mapping[str, Any]]) -> None:
+        """Let plans know what was decided, before they have any data."""
+        with atomic_write(self._noted(asked)) as handle:
+            handle.write(json.dumps(decisions, indent=1).encode())
+
+    def noted(self, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """What was decided when this was asked last; a hint, empty where there is none."""
+        try:
+            return list(json.loads(self._noted(asked).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return []
+
+    def _noted(self, asked: Mapping[str, Any]) -> Path:
+        return self.folder / "noted" / f"{digest_json(asked)}.json"
 
     def _path(self, procedure: Mapping[str, Any]) -> Path:
         return self.folder / "decisions" / f"{digest_json(procedure)}.json"

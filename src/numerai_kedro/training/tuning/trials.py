@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +18,16 @@ from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.walk_forward import Fold
 from numerai_kedro.resilience.isolation import Executor
 from numerai_kedro.resilience.remedies import failed_fit
-from numerai_kedro.training.recipe import Recipe
-from numerai_kedro.training.tuning.ground import Ground, Search, TuningParams, scout_of
+from numerai_kedro.training.adaptive import adapted
+from numerai_kedro.training.protocol import no_progress
+from numerai_kedro.training.recipe import Option, Recipe
+from numerai_kedro.training.tuning.ground import (
+    Ground,
+    Search,
+    TuningParams,
+    option_scout,
+    scout_of,
+)
 from numerai_kedro.training.tuning.objective import (
     NOTHING,
     EraScores,
@@ -28,7 +36,7 @@ from numerai_kedro.training.tuning.objective import (
     objective,
 )
 from numerai_kedro.training.tuning.space import params_at
-from numerai_kedro.training.walk_forward import frame_of, part_of, predict_by_fits
+from numerai_kedro.training.walk_forward import Progress, frame_of, part_of, predict_by_fits
 
 if TYPE_CHECKING:
     import optuna
@@ -61,7 +69,7 @@ class Trials:
         self,
         trial: optuna.Trial,
         folds: Sequence[Fold],
-        progress: Callable[[float, float], None],
+        progress: Progress,
         may_prune: bool,
     ) -> float:
         """Fit and score fold by fold; end early what is worse than the best so far."""
@@ -72,7 +80,7 @@ class Trials:
         for number, fold in enumerate(folds):
             within = part_of(progress, number, len(folds))
             try:
-                test, predictions = self._predict(trial.params, fold, within)
+                test, predictions = self._predict(self._scout(trial.params), fold, within)
             except Exception as error:
                 # What does not fit counts as a trial that was not worth its end; the parameters in
                 # force are tried again in a later run, because nothing is decided without them.
@@ -113,16 +121,42 @@ class Trials:
 
     def predictions(self, point: Mapping[str, Any], folds: Sequence[Fold]) -> pd.DataFrame:
         """Out-of-fold predictions of a point on the tuning folds."""
-        frames = [frame_of(*self._predict(point, fold, lambda done, total: None)) for fold in folds]
+        scout = self._scout(point)
+        frames = [frame_of(*self._predict(scout, fold, no_progress)) for fold in folds]
         return pd.concat(frames, ignore_index=True)
 
+    def scores_of(
+        self, option: Option, params: Mapping[str, Any], folds: Sequence[Fold], progress: Progress
+    ) -> EraScores:
+        """Score a way of making the model, fold by fold, by fits on all eras that it takes."""
+        asked, scores = self._search.recipe, NOTHING
+        recipe = asked.with_params(asked.family.params_type.model_validate(params))
+        recipe = recipe.with_option(option)
+        purge = self._ground.folds["purge_eras"]
+        for number, fold in enumerate(folds):
+            strong = recipe
+            if recipe.adaptive:
+                strong, _ = adapted(
+                    recipe,
+                    self._ground.history,
+                    fold.train,
+                    purge,
+                    self._params.adaptive,
+                    self._store,
+                    self._executor,
+                )
+            scout = option_scout(strong, self._params)
+            within = part_of(progress, number, len(folds))
+            scores += self._scores(*self._predict(scout, fold, within))
+        return scores
+
     def _predict(
-        self, point: Mapping[str, Any], fold: Fold, progress: Callable[[float, float], None]
+        self, scout: Recipe, fold: Fold, progress: Progress
     ) -> tuple[EraPanel, npt.NDArray[np.float32]]:
         fold.check_purge(self._ground.folds["purge_eras"])
         history = self._ground.history
         test = history.select(eras=np.arange(fold.test[0], fold.test[1] + 1))
-        fits = self._scout(point).fits(history, fold.train, keep=False)
+        fits = scout.fits(history, fold.train, keep=False)
         # One piece a fold: a trial has no later eras to come.
         predictions, _ = predict_by_fits(fits, [test], self._store, self._executor, progress)
         return test, predictions

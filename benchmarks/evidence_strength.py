@@ -1,0 +1,157 @@
+"""Claim: the adaptive strength goes to its maximum on noise, and lets go on a strong signal.
+
+    make evidence NAME=strength          resumable seed by seed; docs/evidence/strength.json
+    python benchmarks/evidence_strength.py --picture strength.html
+
+Claim seeds 1000-1009, panels of 120 eras x 400 rows x 40 features, five of them with a planted
+effect of three sizes. Every family climbs on eras 1-90; what it comes to is fitted on them and
+scored on eras 97-120, beside the same parameters without any strength. Means over seeds with t
+intervals.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import yaml
+from scipy import stats
+
+from numerai_kedro.dashboard.figures import strength_figure
+from numerai_kedro.files import atomic_write
+from numerai_kedro.incremental import FoldStore
+from numerai_kedro.models import family
+from numerai_kedro.panel import EraPanel, EraRows, FeatureBlock, open_panel, write_panel
+from numerai_kedro.statistics.scoring import corr_of_era, score_by_era
+from numerai_kedro.training.adaptive import AdaptiveParams, adapted
+from numerai_kedro.training.recipe import Recipe
+
+ROOT = Path(__file__).parents[1]
+RESULT = ROOT / "docs" / "evidence" / "strength.json"
+SEEDS = range(1000, 1010)
+FAMILIES = ("lightgbm", "catboost", "xgboost")
+SIGNALS = {"noise": 0.0, "weak": 0.1, "strong": 1.5}  # times one standard deviation of noise, about
+TARGET = "target_ender_60"
+N_ERAS, N_ROWS, N_FEATURES, N_CAUSES = 120, 400, 40, 5
+LEARNED, JUDGED, PURGE = 90, 97, 6
+BINS = np.array([0.0, 0.25, 0.5, 0.75, 1.0], np.float32)
+EDGES = (0.05, 0.25, 0.75, 0.95)
+# Trees deep and fast enough to learn noise by heart, so that there is something to steer.
+CHANGED = {"n_estimators": 100, "learning_rate": 0.1, "max_depth": 6, "colsample_bytree": 0.5}
+LEVEL = 0.95
+
+
+def main() -> None:
+    """Run the seeds that the result does not hold yet, then compare and draw."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--picture", type=Path, help="a page with the rungs of all seeds")
+    options = parser.parse_args()
+    kept = json.loads(RESULT.read_text()) if RESULT.exists() else {"seeds": {}}
+    seeds = kept["seeds"]
+    for seed in SEEDS:
+        if str(seed) in seeds:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            seeds[str(seed)] = one_seed(Path(folder), seed)
+        with atomic_write(RESULT) as handle:
+            result = {"summary": summary(seeds), "seeds": seeds}
+            handle.write((json.dumps(result, indent=1) + "\n").encode())
+        print(f"seed {seed}", flush=True)
+    print(json.dumps(summary(seeds), indent=1))
+    if options.picture:
+        strength_figure(climbs(seeds)).write_html(options.picture)
+
+
+def one_seed(folder: Path, seed: int) -> dict[str, Any]:
+    """Rungs, final strength and later CORR of each family on each signal."""
+    params = yaml.safe_load((ROOT / "conf/base/parameters_tuning.yml").read_text())["tuning"]
+    steering = AdaptiveParams(**params["adaptive"] | {"scout_stride": 1, "scout_trees": 60})
+    presets = yaml.safe_load((ROOT / "conf/base/parameters_gbm.yml").read_text())
+    found: dict[str, Any] = {}
+    for signal, size in SIGNALS.items():
+        panel = panel_of(folder / signal, size, seed)
+        for name in FAMILIES:
+            kind = family(name)
+            preset = presets[name]["presets"]["example"] | CHANGED
+            plain = Recipe(name, kind, kind.params_type(**preset), (TARGET,), 1, 1, seed, threads=2)
+            store = FoldStore(folder / "store")
+            steered, rungs = adapted(plain, panel, (1, LEARNED), PURGE, steering, store)
+            found[f"{name} {signal}"] = {
+                "rungs": [[one.strength, one.train_corr, one.valid_corr] for one in rungs],
+                "strength": steered.params.strength,
+                "corr": later_corr(steered, panel),
+                "corr_without": later_corr(plain, panel),
+            }
+    return found
+
+
+def later_corr(recipe: Recipe, panel: EraPanel) -> float:
+    """Mean CORR of a fit on eras that no rung has seen."""
+    (fit,) = recipe.fits(panel, (1, LEARNED))
+    model = recipe.family(recipe.params, seed=recipe.seed, threads=2).fit(fit.train, None, TARGET)
+    judged = panel.select(eras=np.arange(JUDGED, N_ERAS + 1))
+    columns = model.predict(judged).astype(np.float64)[:, None]
+    scores = score_by_era(corr_of_era, judged.era_starts, columns, judged.target(TARGET))
+    return float(np.nan_to_num(scores).mean())  # constant predictions score nothing
+
+
+def panel_of(folder: Path, size: float, seed: int) -> EraPanel:
+    """Eras whose target leans on the first features so much."""
+    rng = np.random.default_rng([seed, round(1000 * size)])
+    names = [f"feature_{k}" for k in range(N_FEATURES)]
+    blocks = []
+    for era in range(1, N_ERAS + 1):
+        values = rng.integers(0, 5, (N_ROWS, N_FEATURES)).astype(np.int8)
+        leaning = values[:, :N_CAUSES].sum(axis=1) - 2 * N_CAUSES
+        raw = size * leaning + rng.normal(scale=3.2, size=N_ROWS)
+        ranks = raw.argsort().argsort() / N_ROWS
+        target = BINS[np.searchsorted(EDGES, ranks, side="right")]
+        ids = pa.array([f"n{era:04d}{row:011d}" for row in range(N_ROWS)])
+        targets = pa.record_batch([pa.array(target)], names=[TARGET])
+        blocks.append(EraRows(era, "train", ids, FeatureBlock.of(names, values), targets))
+    write_panel(folder, blocks)
+    return open_panel(folder)
+
+
+def summary(seeds: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """Final strength, later CORR, and its difference to no strength; t intervals over seeds."""
+    made = {}
+    for case in next(iter(seeds.values())):
+        runs = [one[case] for one in seeds.values()]
+        made[case] = {
+            "strength": interval([run["strength"] for run in runs]),
+            "corr": interval([run["corr"] for run in runs]),
+            "gain": interval([run["corr"] - run["corr_without"] for run in runs]),
+        }
+    return made
+
+
+def interval(values: list[float]) -> str:
+    """Mean with its two-sided t interval; no interval from fewer than three."""
+    mean = float(np.mean(values))
+    if len(values) < 3:
+        return f"{mean:.4f}"
+    reach = float(stats.t.ppf(0.5 + LEVEL / 2, len(values) - 1) * stats.sem(values))
+    return f"{mean:.4f} [{mean - reach:.4f}, {mean + reach:.4f}]"
+
+
+def climbs(seeds: dict[str, Any]) -> dict[str, list[list[float]]]:
+    """Strengths by rung, and the one that was chosen, of every family and seed, by signal."""
+    return {
+        signal: [
+            [*(rung[0] for rung in one[f"{name} {signal}"]["rungs"]), run["strength"]]
+            for one in seeds.values()
+            for name in FAMILIES
+            for run in [one[f"{name} {signal}"]]
+        ]
+        for signal in SIGNALS
+    }
+
+
+if __name__ == "__main__":
+    main()

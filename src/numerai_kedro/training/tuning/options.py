@@ -1,0 +1,115 @@
+"""Other ways of making the model, compared when its parameters are chosen.
+
+Era sub-sampling, averaged era offsets, more targets, a strength that adapts. Unlike trials, options
+are judged on all the eras that they take: a trial's fewer eras would hide what they cost.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from numerai_kedro.resilience.remedies import failed_fit
+from numerai_kedro.training.recipe import Option
+from numerai_kedro.training.tuning.ground import Ground, Search, TuningParams
+from numerai_kedro.training.tuning.objective import EraScores, gain_bound, objective
+
+logger = logging.getLogger(__name__)
+
+IN_FORCE = "in force"
+AS_ASKED = "as asked"  # one among others where a study before has adopted an option
+
+
+def option_of(decision: Mapping[str, Any]) -> Option:
+    """The option that a decision adopted, or none."""
+    return Option.model_validate(decision.get("option", {}))
+
+
+def n_candidates(options: Mapping[str, Option]) -> int:
+    """How many ways are scored, the one in force among them."""
+    return 1 + len(options) if options else 0
+
+
+def decide_option(
+    decision: Mapping[str, Any],
+    before: Mapping[str, Any],
+    score: Callable[[Option, int], EraScores],
+    search: Search,
+    ground: Ground,
+    params: TuningParams,
+) -> dict[str, Any]:
+    """Adopt the best option by the rule of trials: the paired lower bound of its gain is above 0.
+
+    Parameters
+    ----------
+    decision, before
+        What was just decided about parameters; what was in force before.
+    score
+        Gets an option and its number, and fits and scores it with the parameters just decided.
+
+    Returns
+    -------
+    dict
+        What changes in the decision: ``option``, ``verdict``, ``trials`` with a row an option.
+    """
+    now = option_of(before)
+    others = {name: one for name, one in search.options.items() if one != now}
+    if now != Option():
+        others[AS_ASKED] = Option()
+    rows: dict[str, dict[str, Any]] = {}
+    for number, (name, option) in enumerate([(IN_FORCE, now), *others.items()]):
+        begin = time.monotonic()
+        try:
+            scores = score(option, number)
+        except Exception as error:
+            failed = failed_fit("tune", error)
+            if failed.kind != "resource":
+                raise
+            logger.warning("%s: option %s: %s", search.recipe.name, name, failed.symptom)
+            continue
+        rows[name] = {
+            "trial": search.n_trials + number,
+            "state": "option",
+            "params": option.model_dump(mode="json", exclude_none=True),
+            **_judged(scores, ground, params),
+            "ended": None,
+            "seconds": round(time.monotonic() - begin, 3),
+        }
+    chosen, verdict = now, "options could not be tried"
+    if IN_FORCE in rows:
+        best, verdict, adopted = _best(rows, ground, params)
+        chosen = others[best] if adopted else now
+    return {
+        "option": chosen.model_dump(mode="json", exclude_none=True),
+        "verdict": f"{decision['verdict']}; {verdict}",
+        "trials": [*decision["trials"], *rows.values()],
+    }
+
+
+def _judged(scores: EraScores, ground: Ground, params: TuningParams) -> dict[str, Any]:
+    payoff = scores.payoff(*ground.weights)
+    value = objective(payoff, ground.overlap_eras, params.risk_aversion)
+    return {**dataclasses.asdict(scores), "payoff": payoff.tolist(), "objective": value}
+
+
+def _best(
+    rows: Mapping[str, dict[str, Any]], ground: Ground, params: TuningParams
+) -> tuple[str, str, bool]:
+    """Name of the best, one clause about it, and whether it is adopted."""
+    best = max(rows, key=lambda name: (rows[name]["objective"], -rows[name]["trial"]))
+    if best == IN_FORCE:
+        return best, "no option was better", False
+    payoffs = [
+        EraScores(*(rows[name][key] for key in ("eras", "corr", "bmc"))).payoff(*ground.weights)
+        for name in (best, IN_FORCE)
+    ]
+    gain, low = gain_bound(*payoffs, ground.overlap_eras, params.adopt_level)
+    if low is None:
+        return best, f"option {best} gains {gain:.4f}, on too few eras to tell", False
+    adopted = low > 0
+    bound = f"{100 * params.adopt_level:.0f}% lower bound {low:.4f}"
+    word = "adopted" if adopted else "not sure enough"
+    return best, f"option {best} gains {gain:.4f} ({bound}): {word}", adopted

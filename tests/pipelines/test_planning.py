@@ -1,0 +1,177 @@
+"""What is still to be done, said before there is any data: the budget goes by it."""
+
+import dataclasses
+import logging
+
+import pytest
+from tests.pipelines.test_base_model import PARAMS, PRESET, TUNING
+from tests.pipelines.test_ingestion_nodes import FEATURES, METADATA
+from tests.pipelines.test_ingestion_nodes import params as ingestion_params
+
+from numerai_kedro.errors import ConfigurationError
+from numerai_kedro.incremental import FoldStore
+from numerai_kedro.incremental.runner import IncrementalParams
+from numerai_kedro.models import family
+from numerai_kedro.pipelines.ingestion import planning
+from numerai_kedro.pipelines.parameters import ResourceParams
+from numerai_kedro.resilience.machine import Machine
+from numerai_kedro.resilience.plan import Data
+from numerai_kedro.training.recipe import Recipe
+from numerai_kedro.training.tuning.ground import Search
+from numerai_kedro.training.tuning.store import StudyStore
+
+TARGET = "target_ender_60"
+LAST_ERA = 130  # judged from 81, by folds of 20 eras; resolved to 117
+MODEL = PARAMS.model_copy(update={"n_trials": 4, "try_options": False, "options": {}})
+
+
+class Tournament:
+    def newest_round(self):
+        return None
+
+
+class Given:
+    """A plan's inputs, with what is done already in two stores."""
+
+    def __init__(self, folder):
+        self.store, self.studies = FoldStore(folder / "store"), StudyStore(folder / "studies")
+        self.last_era, self.params = LAST_ERA, ingestion_params()
+
+    def plan(self, model=MODEL, hours=None, metadata=METADATA):
+        resources = ResourceParams(time_budget_hours=hours, isolate_gb=1, stall_minutes=10)
+        decisions, readings, schedule = planning.plan(
+            Tournament(),
+            metadata,
+            Machine(16.0, 2, 8.0, 100.0, 10.0),
+            self.store,
+            self.studies,
+            self.params,
+            resources,
+            TUNING,
+            IncrementalParams(run_all=False, cache_limit_gb=10),
+            lightgbm=model.model_dump(),
+        )
+        self.seconds = {step["name"]: step["seconds"] for step in readings["steps"]}
+        return decisions, schedule
+
+    def recipe(self, **changed):
+        kind = family("lightgbm")
+        preset = kind.params_type.model_validate(PRESET | changed)
+        return Recipe("lightgbm", kind, preset, (self.params.target,), 1, 1, 0, threads=2)
+
+    def windows(self):
+        return planning._windows(self.params, self.last_era)
+
+    def make(self, recipe, eras):
+        for key in recipe.plan_keys(eras, FEATURES):
+            self.store.value(key, lambda: True)
+
+    def decided(self, *decisions):
+        presets = {"small": self.recipe().params}
+        search = Search(self.recipe(), presets, MODEL.space, MODEL.n_trials)
+        self.studies.note(search.plan_key(TUNING), decisions)
+
+
+@pytest.fixture
+def given(tmp_path, monkeypatch):
+    made = Given(tmp_path)
+
+    def read(*_):
+        return planning._History(Data(0, 0, 130_000, 8), made.last_era, FEATURES)
+
+    monkeypatch.setattr(planning._History, "read", read)
+    monkeypatch.setattr(planning, "lightgbm_work_per_second", lambda cores: 1e9)
+    monkeypatch.setattr(planning, "too_late_for", lambda newest, seconds: None)
+    return made
+
+
+def decision(first_era, tuned_for, params=PRESET, **others):
+    return {"first_era": first_era, "tuned_for": tuned_for, "params": params} | others
+
+
+def test_what_is_made_is_not_planned_again(given):
+    given.plan()
+    whole = given.seconds["lightgbm fits"]
+    *folds, live = given.windows()
+    for eras in folds:
+        given.make(given.recipe(), eras)
+    given.plan()
+    assert 0 < given.seconds["lightgbm fits"] < whole
+    given.make(given.recipe(), live)
+    given.decided(decision(81, tuned_for=131))
+    given.plan()
+    assert given.seconds["lightgbm fits"] == given.seconds["lightgbm trials"] == 0
+
+
+def test_adopted_parameters_are_fits_to_come(given):
+    for eras in given.windows():
+        given.make(given.recipe(), eras)
+    deeper = PRESET | {"max_depth": 4}
+    given.decided(decision(81, tuned_for=131, params=deeper))
+    given.plan()
+    assert given.seconds["lightgbm fits"] > 0
+    for eras in given.windows():
+        given.make(given.recipe(max_depth=4), eras)
+    given.plan()
+    assert given.seconds["lightgbm fits"] == 0
+
+
+def test_an_adopted_option_counts_all_its_fits_and_rungs(given):
+    given.decided(decision(81, tuned_for=131))
+    given.plan()
+    plain = given.seconds["lightgbm fits"]
+    given.decided(decision(81, tuned_for=131, option={"more_targets": ["target_ender_20"]}))
+    given.plan()
+    assert given.seconds["lightgbm fits"] == pytest.approx(2 * plain)
+    given.decided(decision(81, tuned_for=131, option={"adaptive": True}))
+    given.plan()
+    assert given.seconds["lightgbm fits"] > plain
+
+
+def test_an_adaptive_fit_is_known_whatever_strength_it_found(given):
+    model = MODEL.model_copy(update={"adaptive": True, "n_trials": 0})
+    for eras in given.windows():
+        given.make(dataclasses.replace(given.recipe(strength=0.7), adaptive=True), eras)
+    given.plan(model)
+    assert given.seconds["lightgbm fits"] == 0
+
+
+def test_a_re_tuning_that_is_due_is_planned(given):
+    given.decided(decision(81, tuned_for=131))
+    given.plan()
+    assert given.seconds["lightgbm trials"] == 0
+    given.last_era = 160  # resolved to 147: the fold from 161 on may see eras up to 144
+    given.plan()
+    assert given.seconds["lightgbm trials"] > 0
+    given.decided(decision(81, tuned_for=131), decision(161, tuned_for=161))
+    given.plan()
+    assert given.seconds["lightgbm trials"] == 0
+
+
+def test_options_are_trials_too(given):
+    given.plan()
+    without = given.seconds["lightgbm trials"]
+    options = {"targets": {"more_targets": ["target_ender_20"]}, "adaptive": {"adaptive": True}}
+    both = MODEL.model_dump() | {"try_options": True, "options": options}
+    given.plan(type(MODEL).model_validate(both))
+    assert given.seconds["lightgbm trials"] > without
+
+
+def test_an_options_target_is_checked_before_anything_starts(given):
+    options = {"targets": {"more_targets": ["target_sunny_20"]}}
+    wrong = type(MODEL).model_validate(MODEL.model_dump() | {"options": options})
+    with pytest.raises(ConfigurationError, match="target_sunny_20"):
+        given.plan(wrong)
+
+
+def test_the_budget_postpones_and_says_so(given, caplog):
+    caplog.set_level(logging.INFO)
+    given.plan()
+    fits = given.seconds["lightgbm fits"]
+    _, schedule = given.plan(hours=1.01 * fits / 3600)
+    assert schedule["postponed"] == ["lightgbm trials"]
+    assert "lightgbm trials wait for a later run: time_budget_hours is" in caplog.text
+    for eras in given.windows():
+        given.make(given.recipe(), eras)
+    _, later = given.plan(hours=1.01 * fits / 3600)
+    assert later["postponed"] == []
