@@ -1,13 +1,14 @@
-"""Memory of a LightGBM fit, from panels larger than memory, beside the plain way.
+"""Memory of boosting, from panels larger than memory, beside the plain way and what is predicted.
 
     python benchmarks/bench_gbm_memory.py      690,000 and 2,750,000 rows, the live fit by offsets
+    python benchmarks/bench_gbm_memory.py --only families
     python benchmarks/bench_gbm_memory.py --eras 12 24 --live-eras 40 --rows 100 --features 50
 
 Panels of random values are written by streaming. Every fit is a process of its own, under a limit
 of 16 GB where a control group can be made (page cache counts there, too); memory is the peak of its
 unshared pages, read every 20 ms. The plain way is Numerai's own notebook: parquet into pandas, then
-`LGBMRegressor.fit`, at sizes that fit. Slopes are bytes a cell between two sizes. Last line: one
-JSON object.
+`LGBMRegressor.fit`, at sizes that fit. Slopes are bytes a cell between two sizes. CatBoost and
+XGBoost are fitted at two smaller sizes. Last line: one JSON object.
 """
 
 from __future__ import annotations
@@ -30,9 +31,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
 
 from numerai_kedro.incremental import FoldStore
-from numerai_kedro.models.lightgbm import LightGBM, LightGBMParams
+from numerai_kedro.models import FAMILIES, family
 from numerai_kedro.panel import EraRows, FeatureBlock, open_panel, write_panel
 from numerai_kedro.resilience.memory import unshared_gb
 from numerai_kedro.training.recipe import Recipe
@@ -46,23 +48,15 @@ SAMPLE_S = 0.02
 N_TREES = 4
 OFFSETS = 4
 PLAIN_CELLS = (36_000_000, 108_000_000)
-PARAMS = {
-    "n_estimators": N_TREES,
-    "learning_rate": 0.01,
-    "max_depth": 5,
-    "num_leaves": 31,
-    "colsample_bytree": 0.1,
-    "min_data_in_leaf": 20,
-    "lambda_l2": 0.0,
-    "path_smooth": 0.0,
-    "strength": 0.0,
-}
+CONF = Path(__file__).parents[1] / "conf" / "base" / "parameters_gbm.yml"
 
 
 def main() -> None:
     """Generate, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--eras", type=int, nargs=2, default=(125, 500), help="of the two sizes")
+    parser.add_argument("--family-eras", type=int, nargs=2, default=(30, 90))
+    parser.add_argument("--only", choices=["lightgbm", "families"])
     parser.add_argument("--live-eras", type=int, default=1_200)
     parser.add_argument("--rows", type=int, default=5_500, help="of an era")
     parser.add_argument("--features", type=int, default=3_555)
@@ -79,11 +73,38 @@ def main() -> None:
 
 
 def measure(folder: Path, options: argparse.Namespace) -> dict[str, float]:
-    """Our way at two sizes and as the live fit; the plain way at two that it can do."""
+    """What was asked for."""
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
-    print(f"{'':>22} {'rows':>10} {'cells':>8} {'peak GB':>8} {'s':>8} {'first tree s':>12}")
+    print(
+        f"{'':>22} {'rows':>10} {'cells':>8} {'peak GB':>8} {'predicted':>9} {'s':>8} "
+        f"{'first tree s':>12}"
+    )
+    found = {}
+    if options.only != "lightgbm":
+        found |= measure_families(folder, options)
+    if options.only != "families":
+        found |= measure_lightgbm(folder, options)
+    return found
+
+
+def measure_families(folder: Path, options: argparse.Namespace) -> dict[str, float]:
+    """The other families at two sizes: slope, and what was predicted over what came."""
+    panel = generate(folder / "small_panel", max(options.family_eras), options)
+    found = {}
+    for name in [name for name in FAMILIES if name != "lightgbm"]:
+        runs = [run(name, panel, eras, folder) for eras in options.family_eras]
+        found[f"{name}_bytes_per_cell"] = slope(runs)
+        found[f"{name}_peak_over_predicted"] = round(
+            runs[-1]["peak_gb"] / runs[-1]["predicted_gb"], 3
+        )
+    shutil.rmtree(panel)
+    return found
+
+
+def measure_lightgbm(folder: Path, options: argparse.Namespace) -> dict[str, float]:
+    """Our way at two sizes and as the live fit; the plain way at two that it can do."""
     panel = generate(folder / "panel", options.live_eras, options)
-    ours = [run("fit", panel, eras, folder) for eras in options.eras]
+    ours = [run("lightgbm", panel, eras, folder) for eras in options.eras]
     live = run("live", panel, options.live_eras, folder)
     shutil.rmtree(panel)
     n_plain = [max(2, cells // (options.rows * options.features)) for cells in options.plain_cells]
@@ -119,7 +140,8 @@ def run(what: str, data: Path, eras: int, folder: Path) -> dict[str, float]:
     result = json.loads(done.stdout.splitlines()[-1])
     print(
         f"{what:>22} {result['rows']:>10,.0f} {result['cells'] / 1e6:>6,.0f} M "
-        f"{result['peak_gb']:>8.2f} {result['seconds']:>8.1f} {result['first_tree_s']:>12.1f}",
+        f"{result['peak_gb']:>8.2f} {result['predicted_gb']:>9.2f} {result['seconds']:>8.1f} "
+        f"{result['first_tree_s']:>12.1f}",
         flush=True,
     )
     return dict(result)
@@ -150,25 +172,36 @@ def one_run(what: str, data: Path, n_eras: int, store: Path) -> dict[str, float]
         def progress(*_: object) -> None:
             first.append(time.perf_counter() - begin)
 
-        kinds = {"fit": fit, "live": fit_by_offsets, "plain": fit_plainly}
-        rows, features = kinds[what](data, n_eras, store, progress)
+        if what in FAMILIES:
+            rows, features = fit(what, data, n_eras, store, progress)
+        else:
+            special = {"live": fit_by_offsets, "plain": fit_plainly}[what]
+            rows, features = special(data, n_eras, store, progress)
         seconds = time.perf_counter() - begin
-    predicted = LightGBM.cost(LightGBMParams(**PARAMS), rows, features).memory_gb
+    name = what if what in FAMILIES else "lightgbm"
+    held = rows // OFFSETS if what == "live" else rows
+    predicted = family(name).cost(params_of(name), held, features).memory_gb
     return {
         "rows": rows,
         "cells": rows * features,
         "peak_gb": round(reading[0], 3),
         "predicted_gb": round(predicted, 3),
         "seconds": seconds,
-        "first_tree_s": first[0],
+        "first_tree_s": first[0] if first else seconds,  # CatBoost says nothing before its 20th
     }
 
 
-def fit(folder: Path, n_eras: int, store: Path, progress: Any) -> tuple[int, int]:
+def params_of(name: str) -> Any:
+    """The example preset, with a few trees: memory is that of the first."""
+    preset = yaml.safe_load(CONF.read_text())[name]["presets"]["example"]
+    return family(name).params_type.model_validate(preset | {"n_estimators": N_TREES})
+
+
+def fit(name: str, folder: Path, n_eras: int, store: Path, progress: Any) -> tuple[int, int]:
     """Our model on the first eras of the panel, bins through the store."""
     panel = open_panel(folder)
     train = panel.select(eras=panel.eras[:n_eras])
-    model = LightGBM(LightGBMParams(**PARAMS), seed=0, threads=os.cpu_count() or 1)
+    model = family(name)(params_of(name), seed=0, threads=os.cpu_count() or 1)
     model.fit(train, None, TARGET, progress, bins=FoldStore(store))
     return train.n_rows, len(train.feature_names)
 
@@ -176,9 +209,15 @@ def fit(folder: Path, n_eras: int, store: Path, progress: Any) -> tuple[int, int
 def fit_by_offsets(folder: Path, n_eras: int, store: Path, progress: Any) -> tuple[int, int]:
     """The live fit as the plan lets it go: by era offsets, one in memory at a time."""
     panel = open_panel(folder)
-    params = LightGBMParams(**PARAMS)
     recipe = Recipe(
-        "lightgbm", LightGBM, params, (TARGET,), OFFSETS, OFFSETS, 0, threads=os.cpu_count() or 1
+        "lightgbm",
+        family("lightgbm"),
+        params_of("lightgbm"),
+        (TARGET,),
+        OFFSETS,
+        OFFSETS,
+        seed=0,
+        threads=os.cpu_count() or 1,
     )
     fit_live(panel, (1, n_eras), recipe, FoldStore(store), progress)
     return panel.n_rows, len(panel.feature_names)

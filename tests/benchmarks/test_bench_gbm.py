@@ -23,9 +23,11 @@ def last_line(name, *arguments):
 
 def test_memory_has_its_figures(tmp_path):
     sizes = ["--eras", "12", "24", "--live-eras", "40", "--rows", "100", "--features", "50"]
+    sizes += ["--family-eras", "8", "12"]
     plain = ["--plain-cells", "20000", "60000", "--folder", str(tmp_path)]
     found = last_line("bench_gbm_memory.py", *sizes, *plain)
     wanted = {"bytes_per_cell", "plain_bytes_per_cell", "full_size_peak_gb", "live_fit_peak_gb"}
+    wanted |= {"catboost_bytes_per_cell", "xgboost_bytes_per_cell"}
     assert wanted <= found.keys()
 
 
