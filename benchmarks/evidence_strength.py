@@ -27,7 +27,7 @@ from numerai_kedro.files import atomic_write
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.models import family
 from numerai_kedro.panel import EraPanel, EraRows, FeatureBlock, open_panel, write_panel
-from numerai_kedro.statistics.scoring import corr_of_era, score_by_era
+from numerai_kedro.statistics.scoring import rank_scores
 from numerai_kedro.training.adaptive import AdaptiveParams, adapted
 from numerai_kedro.training.recipe import Recipe
 
@@ -96,7 +96,7 @@ def later_corr(recipe: Recipe, panel: EraPanel) -> float:
     model = recipe.family(recipe.params, seed=recipe.seed, threads=2).fit(fit.train, None, TARGET)
     judged = panel.select(eras=np.arange(JUDGED, N_ERAS + 1))
     columns = model.predict(judged).astype(np.float64)[:, None]
-    scores = score_by_era(corr_of_era, judged.era_starts, columns, judged.target(TARGET))
+    scores = rank_scores(judged.era_starts, columns, judged.target(TARGET))[0]
     return float(np.nan_to_num(scores).mean())  # constant predictions score nothing
 
 

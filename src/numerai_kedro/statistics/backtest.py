@@ -13,13 +13,7 @@ from numerai_kedro.errors import PredictionError
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.statistics.intervals import Interval, mean_interval
 from numerai_kedro.statistics.performance import max_drawdown, sharpe
-from numerai_kedro.statistics.scoring import (
-    contribution_of_era,
-    corr_of_era,
-    max_exposure_of_era,
-    neutral_corr_of_era,
-    score_by_era,
-)
+from numerai_kedro.statistics.scoring import feature_scores, rank_scores
 
 MEAN_SCORES = ("corr", "mmc", "bmc", "fnc", "max_exposure")
 
@@ -75,13 +69,14 @@ def score_columns(
     columns = predictions.to_numpy(dtype=np.float64)
     target = panel.target(paid_target).astype(np.float64)
     starts = panel.era_starts
-    scores = {
-        "corr": score_by_era(corr_of_era, starts, columns, target),
-        "mmc": score_by_era(contribution_of_era, starts, columns, align(meta_model, ids), target),
-        "bmc": score_by_era(contribution_of_era, starts, columns, align(benchmark, ids), target),
-    }
+    references = [align(meta_model, ids), align(benchmark, ids)]
+    scores = dict(
+        zip(("corr", "mmc", "bmc"), rank_scores(starts, columns, target, references), strict=True)
+    )
     neutral = panel.select(features=neutral_features)
-    scores |= _feature_scores(neutral, columns, target, progress)
+    scores["fnc"], scores["max_exposure"] = feature_scores(
+        starts, columns, target, lambda era: neutral.features(int(neutral.eras[era])), progress
+    )
     return pd.DataFrame(
         {
             "era": np.repeat(panel.eras, columns.shape[1]),
@@ -116,22 +111,3 @@ def interval_json(interval: Interval) -> dict[str, Any]:
         "degrees_of_freedom": interval.degrees_of_freedom,
         "text": str(interval),
     }
-
-
-def _feature_scores(
-    panel: EraPanel,
-    columns: npt.NDArray[np.float64],
-    target: npt.NDArray[np.float64],
-    progress: Callable[[int, int], None],
-) -> dict[str, npt.NDArray[np.float64]]:
-    """FNC and exposure, one era's features in memory at a time."""
-    fnc = np.full((len(panel.eras), columns.shape[1]), np.nan)
-    exposure = np.full_like(fnc, np.nan)
-    for position, era in enumerate(panel.eras):
-        rows = slice(*panel.era_starts[position : position + 2])
-        features = panel.features(int(era))
-        exposure[position] = max_exposure_of_era(columns[rows], features)
-        if not np.isnan(target[rows]).any():
-            fnc[position] = neutral_corr_of_era(columns[rows], features, target[rows])
-        progress(position + 1, len(panel.eras))
-    return {"fnc": fnc, "max_exposure": exposure}

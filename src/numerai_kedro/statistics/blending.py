@@ -8,13 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from numerai_kedro.errors import BlendError
-from numerai_kedro.statistics.scoring import (
-    IntVector,
-    Matrix,
-    Vector,
-    gaussian_rank,
-    percentile_rank,
-)
+from numerai_kedro.statistics.ranks import Matrix, Vector, gaussian_rank, percentile_rank
+from numerai_kedro.statistics.scoring import IntVector
 
 
 def standardise_of_era(predictions: Matrix) -> Matrix:

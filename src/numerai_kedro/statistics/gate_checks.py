@@ -10,7 +10,8 @@ from pydantic import Field
 from numerai_kedro.statistics.gate import Check
 from numerai_kedro.statistics.intervals import mean_interval
 from numerai_kedro.statistics.performance import max_drawdown, sharpe
-from numerai_kedro.statistics.scoring import Vector, max_exposure_of_era, percentile_rank
+from numerai_kedro.statistics.ranks import Vector, percentile_rank
+from numerai_kedro.statistics.scoring import max_exposure_of_era
 from numerai_kedro.strict import Block
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit  # Student's t quantile
 
-from numerai_kedro.statistics.scoring import Vector
+from numerai_kedro.statistics.ranks import Vector
 
 MIN_ERAS = 60
 LEVEL = 0.95

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from numerai_kedro.statistics.scoring import Vector
+from numerai_kedro.statistics.ranks import Vector
 
 
 def sharpe(scores: Vector) -> float:

@@ -1,63 +1,51 @@
-"""Numerai's scores, many columns at a time and one era at a time.
+"""Numerai's scores, many columns at a time, era by era, on all cores.
 
-numerai-tools is the definition, and the tests hold us to it within 1e-12. Rows of an era whose
-target is not resolved (NaN) are left out; an era without a resolved row scores NaN.
+numerai-tools is the definition, and the tests hold us to it within 1e-10: rows without a target,
+a prediction or a reference are left out, up to a fifth of an era; beyond that there is no score.
+All scores that hang on the ranks of the predictions share one sort of them.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_factor, cho_solve
-from scipy.special import ndtri
+from scipy.linalg import cho_factor, cho_solve, eigh
+from scipy.linalg.lapack import dpocon, spocon
 
 from numerai_kedro.errors import PredictionError
+from numerai_kedro.statistics.ranks import (
+    TAIL_POWER,
+    Matrix,
+    Ranked,
+    Vector,
+    gaussian_rank,
+    percentile_rank,
+    rank_columns,
+    signed_power,
+    tables,
+)
 
-Matrix = npt.NDArray[np.floating]
-Vector = npt.NDArray[np.floating]
 IntVector = npt.NDArray[np.integer]
+Mask = npt.NDArray[np.bool_]
 
-# Numerai's CORR weights the tails: both sides are raised to this power, keeping their sign.
-TAIL_POWER = 1.5
 # numerai-tools brings a target in [0, 1] to [0, 4] before the MMC covariance.
 TARGET_SCALE = 4.0
-# Binned features are nearly collinear; this ridge, relative to the number of rows, keeps their
-# Gram matrix solvable and moves a neutralised score by less than 1e-6.
-RIDGE = 1e-9
-
-
-def percentile_rank(columns: Matrix) -> Matrix:
-    """Tie-kept ranks of each column, in (0, 1): (mean rank - 1/2) / n."""
-    from scipy.stats import rankdata  # 0.7 s, which `kedro registry list` need not pay
-
-    return (rankdata(columns, axis=0) - 0.5) / len(columns)
-
-
-def gaussian_rank(columns: Matrix) -> Matrix:
-    """Gaussian scores of each column's tie-kept ranks."""
-    return ndtri(percentile_rank(columns))
-
-
-def signed_power(columns: Matrix, power: float) -> Matrix:
-    """Raise to a power and keep the sign."""
-    return np.sign(columns) * np.abs(columns) ** power
-
-
-def pearson(columns: Matrix, vector: Vector) -> Vector:
-    """Pearson correlation of each column with a vector; NaN where either is constant."""
-    centred = columns - columns.mean(axis=0)
-    against = vector - vector.mean()
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return (against @ centred) / np.sqrt((centred**2).sum(axis=0) * (against @ against))
+# It refuses to score where more of an era's rows cannot be matched.
+MAX_LEFT_OUT = 0.2
+# Below it a Gram matrix is solved by its eigenvectors, without those whose share of the largest
+# eigenvalue is smaller than the square of numerai-tools' cut of singular values.
+SMALLEST_CONDITION = {"d": 1e-10, "f": 1e-5}
+EIGENVALUE_CUT = 1e-12
 
 
 def corr_of_era(predictions: Matrix, target: Vector) -> Vector:
-    """Numerai's CORR of each column with the target, inside one era."""
-    tails = signed_power(gaussian_rank(predictions), TAIL_POWER)
-    return pearson(tails, signed_power(target - target.mean(), TAIL_POWER))
+    """Numerai's CORR of each column with the target, inside one era; rows are complete."""
+    return _corr(rank_columns(predictions), target - target.mean())
 
 
 def contribution_of_era(predictions: Matrix, reference: Vector, target: Vector) -> Vector:
@@ -65,35 +53,218 @@ def contribution_of_era(predictions: Matrix, reference: Vector, target: Vector) 
 
     The covariance of the target with what each prediction has beyond the reference.
     """
-    columns = gaussian_rank(predictions)
+    return _contribution(rank_columns(predictions), reference, target)
+
+
+def _corr(ranked: Ranked, centred: Vector) -> Vector:
+    against = signed_power(centred, TAIL_POWER)
+    against -= against.mean()
+    table = tables(ranked.n_rows).tails
+    (products,) = ranked.dot(table, against)
+    sums, squares = ranked.moments(table)
+    variances = squares - sums**2 / ranked.n_rows
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = products / np.sqrt(variances * (against @ against))
+    # A constant column has no variance but rounding.
+    return np.where(variances > 1e-9, found, np.nan)
+
+
+def _contribution(ranked: Ranked, reference: Vector, target: Vector) -> Vector:
     against = gaussian_rank(reference[:, None])[:, 0]
-    beyond = columns - np.outer(against, (against @ columns) / (against @ against))
     centred = TARGET_SCALE * (target - target.mean())
-    return (centred @ beyond) / len(target)
+    with_target, with_reference = ranked.dot(tables(ranked.n_rows).gaussian, centred, against)
+    norm = against @ against
+    if norm < 1e-9:
+        return np.full(len(with_target), np.nan)
+    return (with_target - (centred @ against) / norm * with_reference) / ranked.n_rows
 
 
-def neutralise(columns: Matrix, features: npt.NDArray[np.generic]) -> Matrix:
-    """Remove from each column what is linear in the features and a constant.
+def rank_scores(
+    era_starts: IntVector,
+    predictions: Matrix,
+    target: Vector,
+    references: Sequence[Vector] = (),
+) -> npt.NDArray[np.float64]:
+    """CORR of every column in every era, and its contribution beyond each reference.
 
     Parameters
     ----------
-    columns : float[n_rows, n_columns]
-        Usually Gaussian ranks of predictions.
-    features : [n_rows, n_features]
-        Constant features do no harm.
+    era_starts : int64[n_eras + 1]
+        Era `e` is rows ``era_starts[e]:era_starts[e + 1]``.
+    predictions : float[n_rows, n_models]
+        Any scale: only ranks inside an era count. Rows where one is NaN are left out of its score.
+    target : float[n_rows]
+        NaN where unresolved.
+    references : sequence of float[n_rows]
+        Meta model, benchmark; NaN where they have no prediction.
 
     Returns
     -------
-    float64[n_rows, n_columns]
-        Residuals, with mean zero.
+    float64[1 + n_references, n_eras, n_models]
+        NaN where an era is not resolved, or where a reference lacks more than a fifth of its rows.
+
+    Raises
+    ------
+    PredictionError
+        A column is infinite somewhere, or lacks more than a fifth of an era; a resolved era has one
+        row only.
     """
-    centred = features.astype(np.float64)
-    centred -= centred.mean(axis=0)
-    gram = centred.T @ centred
-    gram[np.diag_indices_from(gram)] += RIDGE * len(features) + (np.diag(gram) == 0)
-    centred_columns = columns - columns.mean(axis=0)
-    slopes = cho_solve(cho_factor(gram), centred.T @ centred_columns)
-    return centred_columns - centred @ slopes
+    scores = np.full((1 + len(references), len(era_starts) - 1, predictions.shape[1]), np.nan)
+
+    def one(era: int) -> None:
+        rows = slice(int(era_starts[era]), int(era_starts[era + 1]))
+        known = ~np.isnan(target[rows])
+        if not _enough(known):
+            return
+        if known.sum() == 1:
+            raise PredictionError(
+                f"era number {era} of those scored has one row: no rank, no score."
+            )
+        block, label = predictions[rows][known], target[rows][known]
+        centre = label.mean()  # of the whole era, whatever rows a column lacks
+        beside = [reference[rows][known] for reference in references]
+        for columns, kept in _complete(block, len(known), era):
+            there = slice(None) if kept.all() else kept
+            parts = (block[there][:, columns], label[there], centre, [one[there] for one in beside])
+            scores[:, era, columns] = _scores_of_rows(*parts)
+
+    for _ in over_eras(one, range(len(era_starts) - 1)):
+        pass
+    return scores
+
+
+def _scores_of_rows(
+    predictions: Matrix, target: Vector, centre: float, references: Sequence[Vector]
+) -> npt.NDArray[np.float64]:
+    """float64[1 + n_references, n_models]; predictions and target are complete."""
+    ranked = rank_columns(predictions)
+    scores = np.full((1 + len(references), predictions.shape[1]), np.nan)
+    scores[0] = _corr(ranked, target - centre)
+    for number, reference in enumerate(references, start=1):
+        known = ~np.isnan(reference)
+        if known.all():
+            scores[number] = _contribution(ranked, reference, target)
+        elif _enough(known):
+            parts = (predictions[known], reference[known], target[known])
+            scores[number] = contribution_of_era(*parts)
+    return scores
+
+
+def _complete(block: Matrix, n_rows: int, era: int) -> Iterable[tuple[npt.NDArray[np.intp], Mask]]:
+    """Columns that have the same of an era's `n_rows` rows, with those rows.
+
+    Raises
+    ------
+    PredictionError
+        See `rank_scores`.
+    """
+    if np.isfinite(block).all():
+        return [(np.arange(block.shape[1]), np.ones(len(block), dtype=bool))]
+    missing = np.isnan(block)
+    wrong = ~missing & ~np.isfinite(block)
+    if wrong.any():
+        column = int(np.argwhere(wrong)[0][1])
+        raise PredictionError(
+            f"prediction column {column} is infinite in era number {era} of those scored; mend the "
+            "model that made it."
+        )
+    lacking = missing.sum(axis=0)
+    if len(block) - lacking.max() < (1 - MAX_LEFT_OUT) * n_rows:
+        raise PredictionError(
+            f"prediction column {lacking.argmax()} lacks {lacking.max()} of {len(block)} rows in "
+            f"era number {era} of those scored, at most {MAX_LEFT_OUT:.0%} may be missing; mend "
+            "the model that made it."
+        )
+    whole = np.flatnonzero(~missing.any(axis=0))
+    groups = [(whole, np.ones(len(block), dtype=bool))] if len(whole) else []
+    torn = np.flatnonzero(missing.any(axis=0))
+    return [*groups, *((np.array([column]), ~missing[:, column]) for column in torn)]
+
+
+def _enough(known: Mask) -> bool:
+    return bool(known.any()) and known.mean() >= 1 - MAX_LEFT_OUT
+
+
+def over_eras(task: Callable[[int], Any], eras: Sequence[int]) -> Iterator[int]:
+    """Do a task for every era, on all cores, and yield how many are done; BLAS inside gets one."""
+    from threadpoolctl import threadpool_limits
+
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(allowed or 1) as pool:
+        for done, _ in enumerate(pool.map(task, eras), start=1):
+            yield done
+
+
+class Neutraliser:
+    """One era's features, ready to remove from columns what is linear in them.
+
+    Parameters
+    ----------
+    features : [n_rows, n_features]
+        Constant and repeated features do no harm: they fall back on eigenvectors.
+    precision
+        In which the Gram matrix is made and solved.
+    """
+
+    def __init__(
+        self,
+        features: npt.NDArray[np.generic],
+        precision: type[np.floating] = np.float64,
+    ) -> None:
+        self._features = features.astype(precision)
+        self._sums = self._features.sum(axis=0)
+        gram = self._features.T @ self._features
+        gram -= np.outer(self._sums, self._sums) / len(features)
+        self.norms = np.sqrt(np.maximum(np.diag(gram), 0.0))
+        self._moving = self.norms > 1e-6 * np.sqrt(len(features))
+        gram[~self._moving] = 0.0
+        gram[:, ~self._moving] = 0.0
+        gram[np.diag_indices_from(gram)] += ~self._moving
+        self._solve = _solver(gram)
+
+    def residuals(self, columns: Matrix) -> Matrix:
+        """Columns without what is linear in the features and a constant; mean zero."""
+        centred = columns - columns.mean(axis=0)
+        slopes = self._solve(self._with_features(centred))
+        fitted = self._features @ slopes
+        return centred - (fitted - (self._sums / len(centred)) @ slopes)
+
+    def max_exposure(self, columns: Matrix) -> Vector:
+        """Largest absolute Pearson correlation of each column with any one feature."""
+        centred = columns - columns.mean(axis=0)
+        products = self._with_features(centred)[self._moving]
+        norms = np.sqrt((centred**2).sum(axis=0))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            correlations = products / norms / self.norms[self._moving, None]
+        return np.abs(correlations).max(axis=0, initial=0.0)
+
+    def _with_features(self, centred: Matrix) -> Matrix:
+        products = self._features.T @ centred.astype(self._features.dtype, copy=False)
+        products[~self._moving] = 0.0
+        return products
+
+
+def _solver(gram: Matrix) -> Callable[[Matrix], Matrix]:
+    """Solve for a symmetric matrix: by Cholesky, by eigenvectors where it is singular."""
+    norm = np.abs(gram).sum(axis=0).max()
+    try:
+        factor = cho_factor(gram, check_finite=False)
+    except np.linalg.LinAlgError:
+        condition = 0.0
+    else:
+        estimate = dpocon if gram.dtype == np.float64 else spocon
+        condition = float(estimate(factor[0], norm, uplo="L" if factor[1] else "U")[0])
+    if condition > SMALLEST_CONDITION[gram.dtype.char]:
+        return lambda right: cho_solve(factor, right, check_finite=False)
+    values, vectors = eigh(gram, check_finite=False)
+    kept = values > max(EIGENVALUE_CUT, np.finfo(gram.dtype).eps * len(gram)) * values[-1]
+    values, vectors = values[kept], vectors[:, kept]
+    return lambda right: vectors @ ((vectors.T @ right) / values[:, None])
+
+
+def neutralise(columns: Matrix, features: npt.NDArray[np.generic]) -> Matrix:
+    """Remove from float[n_rows, n_columns] what is linear in the features and a constant."""
+    return Neutraliser(features).residuals(columns)
 
 
 def neutral_corr_of_era(
@@ -105,69 +276,47 @@ def neutral_corr_of_era(
 
 def max_exposure_of_era(predictions: Matrix, features: npt.NDArray[np.generic]) -> Vector:
     """Largest absolute Pearson correlation of each ranked column with any one feature."""
-    ranks = percentile_rank(predictions)
-    ranks -= ranks.mean(axis=0)
-    centred = features.astype(np.float64)
-    centred -= centred.mean(axis=0)
-    feature_norms = np.sqrt((centred**2).sum(axis=0))
-    moving = feature_norms > 0
-    with np.errstate(invalid="ignore", divide="ignore"):
-        columns = ranks / np.sqrt((ranks**2).sum(axis=0))
-    correlations = (centred[:, moving].T @ columns) / feature_norms[moving, None]
-    return np.abs(correlations).max(axis=0, initial=0.0)
+    return Neutraliser(features).max_exposure(percentile_rank(predictions))
 
 
-def score_by_era(
-    score: Callable[..., Vector],
+def feature_scores(
     era_starts: IntVector,
     predictions: Matrix,
-    *others: npt.NDArray[np.generic],
-) -> npt.NDArray[np.float64]:
-    """Score every era with one of the functions above.
+    target: Vector,
+    features_of: Callable[[int], npt.NDArray[np.generic]],
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """FNC and largest exposure of every column in every era, some eras' features at a time.
 
     Parameters
     ----------
-    score : callable
-        Such as `corr_of_era`: (predictions, *others) of one era to one value a column.
-    era_starts : int64[n_eras + 1]
-        Era `e` is rows ``era_starts[e]:era_starts[e + 1]``.
-    predictions : float[n_rows, n_models]
-        Any scale: only ranks inside an era count.
-    *others : [n_rows] or [n_rows, k]
-        What `score` takes beside the predictions; rows where a vector among them is NaN are left
-        out.
+    features_of
+        Gets an era's number among those scored; returns its [n_rows, n_features].
+    progress
+        Gets eras so far, and eras in all.
 
     Returns
     -------
-    float64[n_eras, n_models]
-        NaN where an era has fewer than three rows to score.
-
-    Raises
-    ------
-    PredictionError
-        A prediction is NaN or infinite; names the column, the era's position and the count.
+    float64[n_eras, n_models], float64[n_eras, n_models]
+        FNC is NaN where an era is not resolved.
     """
-    _check_finite(predictions, era_starts)
-    scores = np.full((len(era_starts) - 1, predictions.shape[1]), np.nan)
-    for position, (start, stop) in enumerate(itertools.pairwise(era_starts)):
-        rows = slice(int(start), int(stop))
-        known = np.ones(stop - start, dtype=bool)
-        for other in others:
-            if other.ndim == 1:
-                known &= ~np.isnan(other[rows])
-        if known.sum() < 3:
-            continue
-        pieces = [piece[rows][known] for piece in (predictions, *others)]
-        scores[position] = score(*pieces)
-    return scores
+    n_eras = len(era_starts) - 1
+    fnc = np.full((n_eras, predictions.shape[1]), np.nan)
+    exposure = np.full_like(fnc, np.nan)
 
-
-def _check_finite(predictions: Matrix, era_starts: IntVector) -> None:
-    wrong = ~np.isfinite(predictions)
-    if wrong.any():
-        row, column = np.argwhere(wrong)[0]
-        era = int(np.searchsorted(era_starts, row, side="right")) - 1
-        raise PredictionError(
-            f"prediction column {column} holds {int(wrong[:, column].sum())} values that are not "
-            f"finite, the first in era number {era} of those scored; mend the model that made them."
+    def one(era: int) -> None:
+        rows = slice(int(era_starts[era]), int(era_starts[era + 1]))
+        era_features, columns, label = (
+            Neutraliser(features_of(era)),
+            predictions[rows],
+            target[rows],
         )
+        exposure[era] = era_features.max_exposure(percentile_rank(columns))
+        known = ~np.isnan(label)
+        if _enough(known):
+            neutral = era_features.residuals(gaussian_rank(columns))
+            fnc[era] = corr_of_era(neutral[known], label[known])
+
+    for done in over_eras(one, range(n_eras)):
+        progress(done, n_eras)
+    return fnc, exposure

@@ -16,7 +16,7 @@ from numerai_kedro.errors import (
     TournamentRefused,
     TournamentUnreachable,
 )
-from numerai_kedro.statistics.scoring import percentile_rank
+from numerai_kedro.statistics.ranks import percentile_rank
 
 COLUMNS = ["id", "prediction"]
 UNNAMED_SLOT = "unnamed"  # its csv is written and never uploaded

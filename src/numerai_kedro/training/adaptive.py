@@ -20,7 +20,7 @@ from numerai_kedro.files import digest_json
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.resilience.isolation import Executor, Inline
-from numerai_kedro.statistics.scoring import corr_of_era, score_by_era
+from numerai_kedro.statistics.scoring import rank_scores
 from numerai_kedro.strict import Strict
 from numerai_kedro.training.protocol import no_progress
 from numerai_kedro.training.recipe import Recipe
@@ -156,7 +156,7 @@ def strength_scout(recipe: Recipe, strength: float, params: AdaptiveParams) -> R
 def _mean_corr(panel: EraPanel, predictions: np.ndarray, target: str) -> float:
     columns = predictions.astype(np.float64)[:, None]
     label = panel.target(target).astype(np.float64)
-    return float(np.nanmean(score_by_era(corr_of_era, panel.era_starts, columns, label)))
+    return float(np.nanmean(rank_scores(panel.era_starts, columns, label)[0]))
 
 
 def _key(

@@ -15,11 +15,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import ndtri
 
-from numerai_kedro.statistics.scoring import (
-    contribution_of_era,
-    corr_of_era,
-    percentile_rank,
-)
+from numerai_kedro.statistics.ranks import percentile_rank
+from numerai_kedro.statistics.scoring import contribution_of_era, corr_of_era
 
 if TYPE_CHECKING:
     from numerai_kedro.tournament.demo.world import World

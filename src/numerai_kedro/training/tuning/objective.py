@@ -9,12 +9,8 @@ import numpy.typing as npt
 
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.statistics.intervals import degrees_of_freedom, long_run_variance, mean_interval
-from numerai_kedro.statistics.scoring import (
-    Vector,
-    contribution_of_era,
-    corr_of_era,
-    score_by_era,
-)
+from numerai_kedro.statistics.ranks import Vector
+from numerai_kedro.statistics.scoring import rank_scores
 
 
 @dataclass(frozen=True)
@@ -51,12 +47,11 @@ def era_scores(panel: EraPanel, predictions: Vector, benchmark: Vector, target: 
     """
     columns = predictions.astype(np.float64)[:, None]
     labels = panel.target(target).astype(np.float64)
-    corr = score_by_era(corr_of_era, panel.era_starts, columns, labels)[:, 0]
+    corr, bmc = rank_scores(panel.era_starts, columns, labels, [benchmark])[:, :, 0]
     # A model that says the same of every stock of a resolved era is worth nothing there, which is a
     # score: parameters that flatten a model would have none at all.
     resolved = np.isin(panel.eras, panel.resolved_eras(target))
     corr = np.where(np.isnan(corr) & resolved, 0.0, corr)
-    bmc = score_by_era(contribution_of_era, panel.era_starts, columns, benchmark, labels)[:, 0]
     eras = tuple(int(era) for era in panel.eras)
     return EraScores(eras, tuple(map(float, corr)), tuple(map(float, bmc)))
 
