@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import numpy.typing as npt
 
 from numerai_kedro.errors import BlendError
 from numerai_kedro.statistics.ranks import Matrix, Vector, gaussian_rank, percentile_rank
-from numerai_kedro.statistics.scoring import IntVector
+from numerai_kedro.statistics.scoring import IntVector, over_eras
 
 
 def standardise_of_era(predictions: Matrix) -> Matrix:
@@ -29,7 +27,7 @@ def blend(predictions: Matrix, weights: Vector, era_starts: IntVector) -> npt.ND
     ----------
     predictions : float[n_rows, n_models]
         Any scale.
-    weights : float[n_models]
+    weights : float[n_models] or float[n_eras, n_models]
         Not negative; their sum does not matter.
     era_starts : int64[n_eras + 1]
         Era `e` is rows ``era_starts[e]:era_starts[e + 1]``.
@@ -48,14 +46,21 @@ def blend(predictions: Matrix, weights: Vector, era_starts: IntVector) -> npt.ND
     ----------
     Numerai docs, models.md: rank, Gaussian, standardise, weighted sum.
     """
-    if predictions.shape[1] == 0 or not (weights >= 0).all() or weights.sum() <= 0:
+    n_models = predictions.shape[1]
+    by_era = np.broadcast_to(weights, (len(era_starts) - 1, n_models))
+    totals = by_era.sum(axis=1, keepdims=True)
+    if n_models == 0 or not (by_era >= 0).all() or not (totals > 0).all():
         raise BlendError(
-            f"nothing to blend: {predictions.shape[1]} models with weights {list(weights)}; "
+            f"nothing to blend: {n_models} models with weights {weights.tolist()}; "
             "at least one model must have finished (see the outcomes above)."
         )
     blended = np.empty(len(predictions))
-    for start, stop in itertools.pairwise(era_starts):
-        rows = slice(int(start), int(stop))
-        mixed = standardise_of_era(predictions[rows]) @ (weights / weights.sum())
+
+    def one(era: int) -> None:
+        rows = slice(int(era_starts[era]), int(era_starts[era + 1]))
+        mixed = standardise_of_era(predictions[rows]) @ (by_era[era] / totals[era])
         blended[rows] = percentile_rank(mixed[:, None])[:, 0]
+
+    for _ in over_eras(one, range(len(by_era))):
+        pass
     return blended

@@ -11,6 +11,7 @@ from numerai_kedro.errors import ConfigurationError, SchemaError
 
 # `target` has moved from the 20-day to the 60-day target inside one data version.
 ALIAS = "target"
+META_MODEL = "numerai_meta_model"
 LIVE_ERA = "X"
 
 
@@ -110,6 +111,22 @@ class FeatureMetadata(BaseModel):
                 f'target "{name}" is not in features.json; there are: '
                 f"{', '.join(sorted(self.targets))} (parameters_ingestion.yml)."
             )
+
+
+def meta_model_of(table: pd.DataFrame) -> pd.Series:
+    """The stake-weighted meta model's predictions, by id.
+
+    Raises
+    ------
+    SchemaError
+        The file has no such column; lists those it has.
+    """
+    if META_MODEL not in table:
+        raise SchemaError(
+            f'meta_model.parquet: column "{META_MODEL}" is missing; it has '
+            f"{', '.join(map(str, table.columns))}; delete the file and run ingestion again."
+        )
+    return table[META_MODEL]
 
 
 def benchmark_of(benchmarks: pd.DataFrame, target: str) -> pd.Series:

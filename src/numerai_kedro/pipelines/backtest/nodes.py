@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from numerai_kedro.errors import Failed, PredictionError, SchemaError
+from numerai_kedro.errors import Failed, PredictionError
 from numerai_kedro.files import digest_bytes
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.progress import steps_bar
@@ -16,12 +16,11 @@ from numerai_kedro.statistics.backtest import interval_json, score_columns, summ
 from numerai_kedro.statistics.gate import GateDecision
 from numerai_kedro.statistics.gate_checks import GateParams, backtest_checks, live_checks
 from numerai_kedro.statistics.intervals import mean_interval
-from numerai_kedro.tournament.schema import benchmark_of, overlap_eras
+from numerai_kedro.tournament.schema import benchmark_of, meta_model_of, overlap_eras
 from numerai_kedro.tournament.submission import csv_of_ranks
 
 logger = logging.getLogger(__name__)
 
-META_MODEL = "numerai_meta_model"
 # Scores that Numerai gives live submissions, too.
 PROMISED = ("corr", "mmc")
 
@@ -45,12 +44,7 @@ def score(
         {name: frame.set_index("id")["prediction"] for name, frame in columns.items()}
     )
     benchmark = benchmark_of(benchmark_predictions, folds["paid_target"])
-    if META_MODEL not in meta_model:
-        raise SchemaError(
-            f'meta_model.parquet: column "{META_MODEL}" is missing; it has '
-            f"{', '.join(map(str, meta_model.columns))}; delete the file and run ingestion again."
-        )
-    given = (meta_model[META_MODEL], benchmark, folds["paid_target"], folds["neutral_features"])
+    given = (meta_model_of(meta_model), benchmark, folds["paid_target"], folds["neutral_features"])
     with steps_bar("backtest: eras") as bar:
         ours = score_columns(panel, predictions, *given, progress=bar)
     reference = score_reference(panel, benchmark, *given)

@@ -1,4 +1,4 @@
-"""Blend whatever models finished."""
+"""Weigh whatever models finished by what they earned, and blend them."""
 
 from __future__ import annotations
 
@@ -9,52 +9,145 @@ import numpy as np
 import pandas as pd
 
 from numerai_kedro.errors import BlendError, Failed
+from numerai_kedro.panel import EraPanel
+from numerai_kedro.pipelines.judged import Judged
 from numerai_kedro.statistics.blending import blend
+from numerai_kedro.statistics.member_scores import MemberScores
+from numerai_kedro.statistics.score_check import check_scores
+from numerai_kedro.statistics.scoring import rank_scores
+from numerai_kedro.statistics.weighting import ALL_SCHEMES, EnsembleParams, walk_weights
+from numerai_kedro.tournament.schema import overlap_eras
 
 logger = logging.getLogger(__name__)
 
 
-def weigh(**made: Any) -> pd.DataFrame:
-    """Give equal weight to every model that has out-of-fold predictions and a live fit.
+def weigh(
+    history: EraPanel,
+    folds: dict[str, Any],
+    meta_model: pd.DataFrame,
+    benchmark_predictions: pd.DataFrame,
+    score_weights: dict[str, float],
+    params: EnsembleParams,
+    **made: Any,
+) -> pd.DataFrame:
+    """Weigh every model that has out-of-fold predictions and a live fit, by every scheme.
 
-    Inputs are named ``{model}__oof`` and ``{model}__model``.
+    Models are inputs ``{model}__oof`` and ``{model}__model``. Weights of an era hang on scores that
+    had resolved by then; the last era is the live one.
     """
-    models = sorted({name.partition("__")[0] for name in made})
-    rows = []
-    for model in models:
+    members = _members(made)
+    judged = Judged.of(history, folds, meta_model, benchmark_predictions)
+    columns = judged.columns(members)
+    scores = MemberScores.of(
+        judged.panel.eras,
+        judged.panel.era_starts,
+        columns,
+        judged.target,
+        judged.meta_model,
+        judged.benchmark,
+    )
+    paid = folds["paid_target"]
+    overlap, live_era = overlap_eras(paid), int(folds["history"][1]) + 1
+    eras = np.append(judged.panel.eras, live_era)
+    multipliers = (score_weights["corr"], score_weights["mmc"])
+    # What the newest resolved era tells is known as late in every era of the record as it is live.
+    delay = live_era - int(folds["resolved_to"][paid])
+    frames = []
+    for scheme in ALL_SCHEMES:
+        found = walk_weights(scores, eras, delay, scheme, multipliers, overlap, params)
+        frames.append(
+            pd.DataFrame(
+                {
+                    "scheme": scheme,
+                    "era": np.repeat(eras, len(members)),
+                    "model": np.tile(list(members), len(eras)),
+                    "weight": found.ravel(),
+                    "in_force": scheme == params.scheme,
+                }
+            )
+        )
+        if scheme == params.scheme:
+            for name, weight in zip(members, found[-1], strict=True):
+                logger.info("ensemble: %s weighs %.2f (%s)", name, weight, scheme)
+    return pd.concat(frames, ignore_index=True)
+
+
+def _members(made: dict[str, Any]) -> dict[str, pd.DataFrame]:
+    """Out-of-fold predictions by model, of those that have a live fit, too."""
+    members, reasons = {}, []
+    for model in sorted({name.partition("__")[0] for name in made}):
         parts = [made[f"{model}__oof"], made[f"{model}__model"]]
         failed = next((part for part in parts if isinstance(part, Failed)), None)
-        rows.append(
-            {"model": model, "weight": float(failed is None), "reason": failed and failed.symptom}
-        )
-    weights = pd.DataFrame(rows)
-    n_members = weights["weight"].sum()
-    if n_members == 0:
-        reasons = "; ".join(f"{row['model']}: {row['reason']}" for row in rows)
+        if failed is None:
+            members[model] = parts[0]
+        else:
+            reasons.append(f"{model}: {failed.symptom}")
+            logger.info("ensemble: without %s (%s)", model, failed.symptom)
+    if not members:
         raise BlendError(
-            f"no model has both out-of-fold predictions and a live fit ({reasons}); "
+            f"no model has both out-of-fold predictions and a live fit ({'; '.join(reasons)}); "
             "run kedro run --pipeline=gbm first."
         )
-    weights["weight"] /= n_members
-    for row, weight in zip(rows, weights["weight"], strict=True):
-        because = f" ({row['reason']})" if row["reason"] else ""
-        logger.info("ensemble: %s weighs %.2f%s", row["model"], weight, because)
-    return weights
+    return members
 
 
-def blend_out_of_fold(weights: pd.DataFrame, **oof: Any) -> pd.DataFrame:
-    """Blend the members in every judged era."""
-    members = weights[weights["weight"] > 0]
-    frames = {name: oof[name] for name in members["model"]}
-    return _blend_frames(frames, members["weight"].to_numpy())
+def blend_out_of_fold(
+    weights: pd.DataFrame,
+    history: EraPanel,
+    folds: dict[str, Any],
+    meta_model: pd.DataFrame,
+    benchmark_predictions: pd.DataFrame,
+    score_weights: dict[str, float],
+    **oof: Any,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Blend the members in every judged era, by each scheme, and score what comes of it.
+
+    Returns
+    -------
+    DataFrame, DataFrame
+        The blend in force; and one row a scheme and era: ``corr``, ``spearman``, ``mmc``, ``bmc``,
+        ``payoff``.
+    """
+    judged = Judged.of(history, folds, meta_model, benchmark_predictions)
+    names = list(weights["model"].unique())
+    columns = judged.columns({name: oof[name] for name in names})
+    eras, starts = judged.panel.eras, judged.panel.era_starts
+    blends = {}
+    for scheme, rows in weights.groupby("scheme", sort=False):
+        by_era = rows.pivot(index="era", columns="model", values="weight").loc[eras, names]
+        blends[str(scheme)] = blend(columns, by_era.to_numpy(), starts)
+    in_force = str(weights.loc[weights["in_force"], "scheme"].iloc[0])
+    references = [judged.meta_model, judged.benchmark]
+    table = np.column_stack(list(blends.values()))
+    corr, mmc, bmc = rank_scores(starts, table, judged.target, references)
+    frames = []
+    for position, scheme in enumerate(blends):
+        one = {"corr": corr[:, position], "mmc": mmc[:, position], "bmc": bmc[:, position]}
+        contribution = np.where(np.isnan(one["mmc"]), one["bmc"], one["mmc"])
+        payoff = score_weights["corr"] * one["corr"] + score_weights["mmc"] * contribution
+        frames.append(pd.DataFrame({"scheme": scheme, "era": eras, **one, "payoff": payoff}))
+    scores = pd.concat(frames, ignore_index=True)
+    ours = scores["scheme"] == in_force
+    scores.loc[ours, "spearman"] = check_scores(
+        eras,
+        judged.panel.era_of_rows(),
+        blends[in_force],
+        judged.target,
+        judged.meta_model,
+        scores.loc[ours, "corr"].to_numpy(),
+        scores.loc[ours, "mmc"].to_numpy(),
+    )
+    first = oof[names[0]]
+    return first[["id", "era"]].assign(prediction=blends[in_force]), scores
 
 
 def blend_live(weights: pd.DataFrame, **live: Any) -> pd.DataFrame | Failed:
-    """Blend the members' live predictions by the same weights, standardised the same way.
+    """Blend the members' live predictions by the newest weights, standardised the same way.
 
     A member without live predictions is left out, and said: a round is missed by nothing else.
     """
-    members = weights[weights["weight"] > 0].set_index("model")["weight"]
+    newest = weights[weights["in_force"] & (weights["era"] == weights["era"].max())]
+    members = newest.set_index("model")["weight"]
     absent = {name: live[name] for name in members.index if isinstance(live[name], Failed)}
     for name, failed in absent.items():
         logger.warning("ensemble: %s is left out of this round: %s", name, failed.symptom)
@@ -62,10 +155,9 @@ def blend_live(weights: pd.DataFrame, **live: Any) -> pd.DataFrame | Failed:
     if present.empty:
         reasons = "; ".join(f"{name}: {failed.symptom}" for name, failed in absent.items())
         return Failed("blend_live", f"no member has live predictions ({reasons})")
-    return _blend_frames({name: live[name] for name in present.index}, present.to_numpy())
-
-
-def _blend_frames(frames: dict[str, pd.DataFrame], weights: np.ndarray) -> pd.DataFrame:
+    if not present.sum() > 0:  # those with a weight are absent
+        present = present + 1.0
+    frames = {name: live[name] for name in present.index}
     first_name, first = next(iter(frames.items()))
     for name, frame in frames.items():
         if not frame["id"].equals(first["id"]):
@@ -73,9 +165,6 @@ def _blend_frames(frames: dict[str, pd.DataFrame], weights: np.ndarray) -> pd.Da
                 f"{name} and {first_name} predict different rows; run both again "
                 "(kedro run --pipeline=gbm)."
             )
-    eras = first["era"].to_numpy()
-    starts = np.flatnonzero(np.r_[True, eras[1:] != eras[:-1], True])
-    columns = np.column_stack([frame["prediction"] for frame in frames.values()])
-    return first[["id", "era"]].assign(
-        prediction=blend(columns.astype(np.float64), weights, starts)
-    )
+    columns = np.column_stack([frame["prediction"] for frame in frames.values()]).astype(float)
+    starts = np.array([0, len(first)])
+    return first[["id", "era"]].assign(prediction=blend(columns, present.to_numpy(), starts))

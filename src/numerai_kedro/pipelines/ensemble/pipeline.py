@@ -1,7 +1,7 @@
 """Any number of models to one.
 
-{model}.oof_predictions, {model}.model ─► weigh ─► ensemble_weights ─┬─► blend_out_of_fold
-{model}.live_predictions ──────────────────────────────────────────────┴─► blend_live
+{model}.oof_predictions, {model}.model, targets ─► weigh ─► ensemble_weights ─┬─► blend_out_of_fold
+{model}.live_predictions ──────────────────────────────────────────────────────┴─► blend_live
 """
 
 from __future__ import annotations
@@ -18,13 +18,25 @@ def create_pipeline() -> Pipeline:
     live = {model: f"{model}.live_predictions" for model in MODELS}
     made = {f"{model}__oof": entry for model, entry in oof.items()}
     made |= {f"{model}__model": f"{model}.model" for model in MODELS}
+    judged = {
+        "history": "history_panel",
+        "folds": "folds",
+        "meta_model": "meta_model",
+        "benchmark_predictions": "benchmark_predictions",
+        "score_weights": "score_weights",
+    }
     return Pipeline(
         [
-            Node(nodes.weigh, made, "ensemble_weights", name="weigh_members"),
+            Node(
+                nodes.weigh,
+                {**judged, "params": "params:ensemble", **made},
+                "ensemble_weights",
+                name="weigh_members",
+            ),
             Node(
                 nodes.blend_out_of_fold,
-                {"weights": "ensemble_weights", **oof},
-                "ensemble.oof_predictions",
+                {"weights": "ensemble_weights", **judged, **oof},
+                ["ensemble.oof_predictions", "scheme_scores"],
                 name="blend_out_of_fold",
             ),
             Node(

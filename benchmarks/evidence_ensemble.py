@@ -1,0 +1,222 @@
+"""Claim: live, the ensemble is not worse than its best member or equal weights beyond the interval.
+
+    make evidence NAME=ensemble        resumable seed by seed; docs/evidence/ensemble.json
+    python benchmarks/evidence_ensemble.py --seeds 0 1 2 3 4 --result choice.json
+
+Claim seeds 1000-1009, the default demo, the three families at their presets. Out-of-fold
+predictions of the judged stretch give every scheme its weights; one live fit a family then predicts
+26 weekly eras, whose hidden truth scores the blends: CORR, MMC, and payoff by the round's
+multipliers. The best member is the one that earned most on the judged stretch, named before the
+live eras are looked at. Differences to equal weights and to that member are paired by seed, with t
+intervals over seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from scipy import stats
+
+from evidence_weekly import _code_fingerprint, _live_panel
+from numerai_kedro.files import atomic_write
+from numerai_kedro.incremental import FoldStore
+from numerai_kedro.models import FAMILIES, family
+from numerai_kedro.panel import EraPanel, open_panel, write_panel
+from numerai_kedro.panel.convert import ParquetEras
+from numerai_kedro.panel.walk_forward import live_fit_eras, walk_forward_folds
+from numerai_kedro.statistics.blending import blend
+from numerai_kedro.statistics.member_scores import MemberScores
+from numerai_kedro.statistics.scoring import rank_scores
+from numerai_kedro.statistics.weighting import ALL_SCHEMES, EnsembleParams, weights_at
+from numerai_kedro.tournament.demo.publish import publish
+from numerai_kedro.tournament.demo.sizes import SIZES
+from numerai_kedro.tournament.demo.world import World
+from numerai_kedro.tournament.schema import (
+    benchmark_of,
+    meta_model_of,
+    overlap_eras,
+    parse_era,
+)
+from numerai_kedro.training.recipe import Recipe
+from numerai_kedro.training.walk_forward import (
+    fit_live,
+    predictions_frame,
+    walk_forward,
+)
+
+ROOT = Path(__file__).parents[1]
+RESULT = ROOT / "docs" / "evidence" / "ensemble.json"
+SEEDS = range(1000, 1010)
+N_WEEKS = 26
+TARGET = "target_ender_60"
+MULTIPLIERS = (3.0, 15.0)
+LEVEL = 0.95
+
+
+def main() -> None:
+    """Run the seeds that the result does not hold yet, then compare."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", default="demo")
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    parser.add_argument("--result", type=Path, default=RESULT)
+    options = parser.parse_args()
+    kept = json.loads(options.result.read_text()) if options.result.exists() else {"seeds": {}}
+    seeds = kept["seeds"]
+    for seed in options.seeds:
+        if str(seed) in seeds:
+            continue
+        begin = time.perf_counter()
+        with tempfile.TemporaryDirectory() as folder:
+            seeds[str(seed)] = one_seed(Path(folder), options.size, seed)
+        result = {
+            "size": options.size,
+            "code": kept.setdefault("code", _code_fingerprint()),
+            "gains": gains(seeds),
+            "seeds": seeds,
+        }
+        with atomic_write(options.result) as handle:
+            handle.write((json.dumps(result, indent=1) + "\n").encode())
+        print(
+            f"seed {seed}, {time.perf_counter() - begin:.0f} s: {json.dumps(gains(seeds))}",
+            flush=True,
+        )
+
+
+def one_seed(folder: Path, size: str, seed: int) -> dict[str, Any]:
+    """Live means of every scheme, of every member, and which member was the best beforehand."""
+    demo = SIZES[size]
+    world = World.open(folder / "world", demo, seed, last_era=demo.n_eras + N_WEEKS)
+    files = publish(world, folder / "files", demo.n_eras, demo.n_eras + 1, 1412)
+    panel = history_of(folder / "panel", files, world)
+    stretch, ingestion, presets = parameters(size)
+    live_era, overlap = demo.n_eras + 1, overlap_eras(TARGET)
+    frontier = int(max(panel.resolved_eras(TARGET)))
+    purge = ingestion["purge_eras"]
+    folds = walk_forward_folds(
+        (stretch["judged_begin"], frontier), stretch["judged_fold_eras"], purge, "judged"
+    )
+    eras = live_fit_eras(stretch["judged_begin"], live_era, ingestion["refit_eras"], purge)
+    store, oof, models = FoldStore(folder / "store"), {}, {}
+    for name in FAMILIES:
+        given = presets[name]
+        kind = family(name)
+        preset = kind.params_type.model_validate(given["presets"][given["preset"]])
+        recipe = Recipe(name, kind, preset, (TARGET,), given["era_stride"], 1, 0, threads=2)
+        oof[name], _ = walk_forward(panel, folds, [recipe] * len(folds), store, purge)
+        models[name] = fit_live(panel, eras, recipe, store)
+    scores, means = judged_scores(panel, files, oof, (stretch["judged_begin"], frontier))
+    best = list(FAMILIES)[int(np.nanargmax(means))]
+    params = EnsembleParams.model_validate(
+        yaml.safe_load((ROOT / "conf/base/parameters_ensemble.yml").read_text())["ensemble"]
+    )
+    weights = {
+        scheme: weights_at(scores, frontier, scheme, MULTIPLIERS, overlap, params)
+        for scheme in ALL_SCHEMES
+    }
+    weights |= {name: row for name, row in zip(FAMILIES, np.eye(len(FAMILIES)), strict=True)}
+    return {
+        "best": best,
+        "weights": {name: np.round(row, 4).tolist() for name, row in weights.items()},
+        "live": live_means(folder, world, models, weights),
+    }
+
+
+def judged_scores(
+    panel: EraPanel, files: dict[str, Path], oof: dict[str, Any], stretch: tuple[int, int]
+) -> tuple[MemberScores, np.ndarray]:
+    """What members scored on the judged stretch, and what each would have been paid on average."""
+    import pandas as pd
+
+    judged = panel.select(eras=np.arange(stretch[0], stretch[1] + 1))
+    ids = np.asarray(judged.ids(), dtype=object)
+    parts = [files[f"{name}_benchmark_models.parquet"] for name in ("train", "validation")]
+    benchmarks = pd.concat([pd.read_parquet(path) for path in parts])
+    meta_model = meta_model_of(pd.read_parquet(files["meta_model.parquet"]))
+    scores = MemberScores.of(
+        judged.eras,
+        judged.era_starts,
+        np.column_stack([frame["prediction"] for frame in oof.values()]).astype(float),
+        judged.target(TARGET).astype(float),
+        meta_model.reindex(ids).to_numpy(dtype=float),
+        benchmark_of(benchmarks, TARGET).reindex(ids).to_numpy(dtype=float),
+    )
+    return scores, np.nanmean(scores.payoff(*MULTIPLIERS, overlap_eras(TARGET)), axis=0)
+
+
+def live_means(
+    folder: Path, world: World, models: dict[str, Any], weights: dict[str, np.ndarray]
+) -> dict[str, dict[str, float]]:
+    """Mean live CORR, MMC and payoff over the weeks, of every blend."""
+    rows = []
+    for era in range(world.size.n_eras + 1, world.size.n_eras + N_WEEKS + 1):
+        live = _live_panel(folder, world, era)
+        columns = np.column_stack(
+            [predictions_frame(models[name], live)["prediction"] for name in FAMILIES]
+        ).astype(float)
+        starts = np.array([0, len(columns)])
+        table = np.column_stack([blend(columns, row, starts) for row in weights.values()])
+        truth = world.targets(era)[:, list(world.target_names).index(TARGET)].astype(float)
+        rows.append(rank_scores(starts, table, truth, [world.meta_model(era).astype(float)])[:, 0])
+    corr, mmc = np.mean(rows, axis=0)
+    paid = MULTIPLIERS[0] * corr + MULTIPLIERS[1] * mmc
+    return {
+        name: {"corr": float(corr[k]), "mmc": float(mmc[k]), "payoff": float(paid[k])}
+        for k, name in enumerate(weights)
+    }
+
+
+def gains(seeds: dict[str, Any]) -> dict[str, str]:
+    """Mean difference of every scheme to equal weights and to the best member, with t intervals."""
+    found = {}
+    for scheme in ALL_SCHEMES:
+        for against in ("equal", "best"):
+            if scheme == against:
+                continue
+            for score in ("corr", "payoff"):
+                differences = [
+                    one["live"][scheme][score]
+                    - one["live"][one["best"] if against == "best" else against][score]
+                    for one in seeds.values()
+                ]
+                found[f"{scheme} - {against}, {score}"] = interval(differences)
+    return found
+
+
+def interval(values: list[float]) -> str:
+    """Mean with its two-sided t interval; no interval from fewer than three."""
+    mean = float(np.mean(values))
+    if len(values) < 3:
+        return f"{mean:+.4f}"
+    reach = float(stats.t.ppf(0.5 + LEVEL / 2, len(values) - 1) * stats.sem(values))
+    return f"{mean:+.4f} [{mean - reach:+.4f}, {mean + reach:+.4f}]"
+
+
+def history_of(folder: Path, files: dict[str, Path], world: World) -> EraPanel:
+    """The published history as a panel."""
+    source = ParquetEras(
+        [files["train.parquet"], files["validation.parquet"]],
+        features=list(world.feature_sets["all"]),
+        targets=[TARGET],
+        parse_era=parse_era,
+    )
+    write_panel(folder, source)
+    return open_panel(folder)
+
+
+def parameters(size: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """The project's own defaults, without Kedro: a size's stretches, ingestion, families."""
+    base = ROOT / "conf" / "base"
+    ingestion = yaml.safe_load((base / "parameters_ingestion.yml").read_text())["ingestion"]
+    presets = yaml.safe_load((base / "parameters_gbm.yml").read_text())
+    return ingestion["stretches"][size], ingestion, presets
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""What weights need to know of members: kilobytes an era in place of rows.
+
+A blend of columns with unit variance, z = Z w, scores w's / sqrt(w'Pw), where s are its members'
+own scores and P is the matrix of their products: exactly so for MMC and BMC before the blend is
+ranked again, nearly for CORR, whose power of 1.5 is not linear, and exactly for a single member.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from numerai_kedro.statistics.ranks import Matrix, Vector, rank_columns, tables
+from numerai_kedro.statistics.scoring import IntVector, over_eras, rank_scores
+
+# Independent eras at which MMC of the meta model weighs as much as BMC of all eras.
+EVEN_AT = 40
+
+
+@dataclass(frozen=True)
+class MemberScores:
+    """Era by era, what each member scores, and how alike members are.
+
+    Parameters
+    ----------
+    eras : int64[n_eras]
+    corr, mmc, bmc : float64[n_eras, n_members]
+        NaN where an era, or its reference, is not there.
+    products : float64[n_eras, n_members, n_members]
+        Means over rows of products of members, each with unit variance.
+    """
+
+    eras: IntVector
+    corr: Matrix
+    mmc: Matrix
+    bmc: Matrix
+    products: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls,
+        eras: IntVector,
+        era_starts: IntVector,
+        predictions: Matrix,
+        target: Vector,
+        meta_model: Vector,
+        benchmark: Vector,
+    ) -> Self:
+        """Score float[n_rows, n_members]; see `rank_scores` for what may be NaN."""
+        corr, mmc, bmc = rank_scores(era_starts, predictions, target, [meta_model, benchmark])
+        n_members = predictions.shape[1]
+        products = np.empty((len(eras), n_members, n_members))
+
+        def one(era: int) -> None:
+            block = predictions[int(era_starts[era]) : int(era_starts[era + 1])]
+            columns = rank_columns(block).columns(tables(len(block)).gaussian)
+            deviations = columns.std(axis=0)
+            columns /= np.where(deviations > 0, deviations, 1.0)
+            products[era] = columns.T @ columns / len(columns)
+
+        for _ in over_eras(one, range(len(eras))):
+            pass
+        return cls(np.asarray(eras), corr, mmc, bmc, products)
+
+    def until(self, era: int) -> Self:
+        """Eras up to and with `era`."""
+        known = self.eras <= era
+        return type(self)(
+            self.eras[known],
+            self.corr[known],
+            self.mmc[known],
+            self.bmc[known],
+            self.products[known],
+        )
+
+    def payoff(
+        self, w_corr: float, w_mmc: float, overlap_eras: int, mmc_trust: float = 1.0
+    ) -> Matrix:
+        """What each member would have been paid in each era: float64[n_eras, n_members].
+
+        MMC stands beside BMC, which reaches back further, with a weight that grows with the number
+        of independent eras of the meta model. Of how members differ in it the share `mmc_trust`
+        counts; the rest is taken for noise.
+        """
+        known = ~np.isnan(self.mmc)
+        share = mmc_share(int(known.all(axis=1).sum()), overlap_eras)
+        mixed = np.where(known, (1 - share) * self.bmc + share * self.mmc, self.bmc)
+        common = mixed.mean(axis=1, keepdims=True)
+        return w_corr * self.corr + w_mmc * (common + mmc_trust * (mixed - common))
+
+
+def mmc_share(n_eras: int, overlap_eras: int) -> float:
+    """How much MMC counts beside BMC: n / (n + 40) for n independent eras of the meta model."""
+    independent = n_eras / overlap_eras
+    return independent / (independent + EVEN_AT)
+
+
+def blend_scores(weights: Matrix, scores: Matrix, products: npt.NDArray[np.float64]) -> Matrix:
+    """What blends score in each era: float64[..., n_eras].
+
+    Parameters
+    ----------
+    weights : float64[..., n_members]
+        Of each blend; of any scale.
+    scores : float64[n_eras, n_members]
+        Of the members, any sum of CORR, MMC and BMC.
+    """
+    raw = weights @ scores.T
+    variances = np.einsum("...i,eij,...j->...e", weights, products, weights)
+    return raw / np.sqrt(np.maximum(variances, 1e-12))

@@ -1,0 +1,183 @@
+"""Weights of an ensemble's members from what they earned, era by era.
+
+Four ways, each a function of what was known when the weights were used. Equal weights are the bar:
+with few independent eras and members that are alike, estimated weights rarely beat them.
+
+References
+----------
+DeMiguel, Garlappi and Uppal (2009), Optimal versus naive diversification, RFS 22:1915.
+Caruana et al. (2004), Ensemble selection from libraries of models, ICML.
+Ledoit and Wolf (2004), A well-conditioned estimator for large-dimensional covariance matrices,
+JMVA 88:365.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from numerai_kedro.statistics.member_scores import MemberScores, blend_scores
+from numerai_kedro.statistics.ranks import Matrix, Vector
+from numerai_kedro.strict import Block
+
+Products = npt.NDArray[np.float64]
+Scheme = Literal["equal", "decayed", "greedy", "mean_variance"]
+ALL_SCHEMES: tuple[str, ...] = get_args(Scheme)
+
+
+class EnsembleParams(Block):
+    """How members are weighed; see parameters_ensemble.yml."""
+
+    scheme: Scheme
+    half_life_eras: float = Field(gt=0)
+    sharpness: float = Field(ge=0)
+    prior_eras: float = Field(ge=0)
+    mmc_trust: float = Field(ge=0, le=1)
+    reweigh_eras: int = Field(gt=0)
+    risk_aversion: float = Field(ge=0)
+    bags: int = Field(gt=0)
+    steps: int = Field(gt=0)
+    seed: int = Field(ge=0)
+
+
+def decayed(
+    payoff: Matrix, products: Products, overlap_eras: int, params: EnsembleParams
+) -> Vector:
+    """By mean payoff, the older the less; what earned nothing weighs nothing."""
+    ages = np.arange(len(payoff))[::-1]
+    decay = 0.5 ** (ages / params.half_life_eras)
+    means = np.maximum(decay @ payoff / decay.sum(), 0.0)
+    return _normalised(means**params.sharpness * (means > 0))
+
+
+def greedy(payoff: Matrix, products: Products, overlap_eras: int, params: EnsembleParams) -> Vector:
+    """Ensemble selection with replacement, averaged over bags of blocks of eras."""
+    rng = np.random.default_rng([params.seed, len(payoff)])
+    n_eras, n_members = payoff.shape
+    n_blocks = max(1, n_eras // overlap_eras)
+    blocks = np.array_split(np.arange(n_eras), n_blocks)
+    total = np.zeros(n_members)
+    for _ in range(params.bags):
+        drawn = np.concatenate([blocks[k] for k in rng.integers(n_blocks, size=n_blocks)])
+        counts = np.zeros(n_members)
+        for _ in range(params.steps):
+            tried = counts + np.eye(n_members)
+            values = blend_scores(tried, payoff[drawn], products[drawn]).mean(axis=-1)
+            counts[int(values.argmax())] += 1
+        total += counts
+    return _normalised(total)
+
+
+def mean_variance(
+    payoff: Matrix, products: Products, overlap_eras: int, params: EnsembleParams
+) -> Vector:
+    """Mean payoff less a multiple of its variance over blocks of eras, shrunk to its diagonal."""
+    from scipy.optimize import minimize
+
+    n_eras, n_members = payoff.shape
+    n_blocks = n_eras // overlap_eras
+    if n_blocks < 3:
+        return np.full(n_members, 1 / n_members)
+    blocks = np.stack([rows.mean(axis=0) for rows in np.array_split(payoff, n_blocks)])
+    covariance, means = ledoit_wolf(blocks), payoff.mean(axis=0)
+    scale = max(float(np.abs(means).max()), 1e-12)
+
+    def loss(weights: Vector) -> float:
+        risk = weights @ covariance @ weights
+        return float((params.risk_aversion * risk / scale - means @ weights) / scale)
+
+    found = minimize(
+        loss,
+        np.full(n_members, 1 / n_members),
+        method="SLSQP",
+        bounds=[(0.0, 1.0)] * n_members,
+        constraints={"type": "eq", "fun": lambda weights: weights.sum() - 1},
+    )
+    return _normalised(np.clip(found.x, 0.0, 1.0))
+
+
+def ledoit_wolf(samples: Matrix) -> Matrix:
+    """Covariance of float64[n_samples, n], shrunk towards a multiple of the identity."""
+    n, size = samples.shape
+    centred = samples - samples.mean(axis=0)
+    covariance = centred.T @ centred / n
+    target = np.trace(covariance) / size * np.eye(size)
+    distance = ((covariance - target) ** 2).sum()
+    spread = sum(((np.outer(row, row) - covariance) ** 2).sum() for row in centred) / n**2
+    shrink = 1.0 if distance == 0 else min(1.0, spread / distance)
+    return shrink * target + (1 - shrink) * covariance
+
+
+SCHEMES: dict[str, Callable[[Matrix, Products, int, EnsembleParams], Vector]] = {
+    "decayed": decayed,
+    "greedy": greedy,
+    "mean_variance": mean_variance,
+}
+
+
+def weights_at(
+    members: MemberScores,
+    known_until: int,
+    scheme: str,
+    multipliers: tuple[float, float],
+    overlap_eras: int,
+    params: EnsembleParams,
+) -> Vector:
+    """Weights from eras up to `known_until`, shrunk to equal ones by how little those tell.
+
+    Returns
+    -------
+    float64[n_members]
+        Sum 1. Equal where nothing is known.
+    """
+    n_members = members.corr.shape[1]
+    equal = np.full(n_members, 1 / n_members)
+    known = members.until(known_until)
+    payoff = known.payoff(*multipliers, overlap_eras, params.mmc_trust)
+    whole = ~np.isnan(payoff).any(axis=1)
+    if scheme == "equal" or not whole.any() or n_members == 1:
+        return equal
+    found = SCHEMES[scheme](payoff[whole], known.products[whole], overlap_eras, params)
+    trust = whole.sum() / (whole.sum() + params.prior_eras)
+    return trust * found + (1 - trust) * equal
+
+
+def walk_weights(
+    members: MemberScores,
+    eras: npt.NDArray[np.integer],
+    delay: int,
+    scheme: str,
+    multipliers: tuple[float, float],
+    overlap_eras: int,
+    params: EnsembleParams,
+) -> Matrix:
+    """Weights for each of some eras, from scores that had resolved by then: float64[n_eras, n].
+
+    Parameters
+    ----------
+    eras
+        In time order; weights are found anew at every `reweigh_eras`-th after the first of
+        `members`.
+    delay
+        Eras after which a score is known.
+    """
+    first, made = int(members.eras[0]), {}
+    rows = []
+    for era in map(int, eras):
+        grid = era - (era - first) % params.reweigh_eras
+        if grid not in made:
+            made[grid] = weights_at(
+                members, grid - delay, scheme, multipliers, overlap_eras, params
+            )
+        rows.append(made[grid])
+    return np.stack(rows)
+
+
+def _normalised(weights: Vector) -> Vector:
+    """Sum 1; equal where all are 0."""
+    total = weights.sum()
+    return weights / total if total > 0 else np.full(len(weights), 1 / len(weights))
