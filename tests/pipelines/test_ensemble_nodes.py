@@ -3,75 +3,156 @@
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
+from tests.panels import small_panel
+from tests.project import ROOT
 
-from numerai_kedro.errors import BlendError, Failed
+from numerai_kedro.errors import BlendError, Failed, PredictionError
 from numerai_kedro.pipelines.ensemble.nodes import blend_live, blend_out_of_fold, weigh
+from numerai_kedro.statistics.weighting import ALL_SCHEMES, EnsembleParams
+from numerai_kedro.tournament.schema import META_MODEL
 
 FAILED = Failed("fit", "no memory")
+TARGET = "target_ender_60"
+CONF = yaml.safe_load((ROOT / "conf/base/parameters_ensemble.yml").read_text())["ensemble"]
+PARAMS = EnsembleParams.model_validate(CONF)
+FIRST, FRONTIER, LIVE = 5, 40, 41
 
 
-def predictions(seed, n=30):
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory):
+    """What nodes get beside the members: eras 5 to 40 are judged."""
+    history = small_panel(tmp_path_factory.mktemp("history"), n_eras=FRONTIER)
+    ids = history.ids()
+    rng = np.random.default_rng(0)
+    return {
+        "history": history,
+        "folds": {
+            "stretches": {"judged": [FIRST, FRONTIER]},
+            "paid_target": TARGET,
+            "resolved_to": {TARGET: 27},
+            "history": [1, FRONTIER],
+        },
+        "meta_model": pd.DataFrame({META_MODEL: rng.random(len(ids))}, index=ids),
+        "benchmark_predictions": pd.DataFrame(
+            {"v53_lgbm_ender60": rng.random(len(ids))}, index=ids
+        ),
+        "score_weights": {"corr": 3.0, "mmc": 15.0},
+    }
+
+
+def predictions(judged, seed, skill=0.0):
+    panel = judged["history"].select(eras=range(FIRST, FRONTIER + 1))
     rng = np.random.default_rng(seed)
+    target = np.nan_to_num(panel.target(TARGET), nan=0.5)
     return pd.DataFrame(
         {
-            "id": [f"n{k}" for k in range(n)],
-            "era": np.repeat([1, 2, 3], n // 3),
-            "prediction": rng.normal(size=n),
+            "id": np.asarray(panel.ids(), dtype=object),
+            "era": panel.era_of_rows(),
+            "prediction": rng.normal(size=panel.n_rows) + skill * target,
         }
     )
 
 
-def parts(**models):
-    return {f"{name}__{part}": value for name, value in models.items() for part in ("oof", "model")}
+def live(seed, n=30):
+    rng = np.random.default_rng(seed)
+    ids = [f"n{k}" for k in range(n)]
+    return pd.DataFrame({"id": ids, "era": LIVE, "prediction": rng.normal(size=n)})
 
 
-def test_weights_are_equal_among_those_that_finished():
-    weights = weigh(**parts(a=predictions(0), b=predictions(1), c=FAILED)).set_index("model")
-    assert weights["weight"].to_dict() == {"a": 0.5, "b": 0.5, "c": 0.0}
-    assert weights.loc["c", "reason"] == "no memory"
+def weights_of(judged, params=PARAMS, **models):
+    parts = {f"{name}__{p}": value for name, value in models.items() for p in ("oof", "model")}
+    return weigh(**judged, params=params, **parts)
 
 
-def test_a_model_without_a_live_fit_has_no_weight():
-    given = parts(a=predictions(0), b=predictions(1)) | {"b__model": FAILED}
-    assert weigh(**given).set_index("model")["weight"].to_dict() == {"a": 1.0, "b": 0.0}
+def newest(weights):
+    rows = weights[weights["in_force"] & (weights["era"] == LIVE)]
+    return rows.set_index("model")["weight"]
 
 
-def test_nobody_left_is_said_with_every_reason():
+def test_every_scheme_weighs_every_era_and_the_live_one(judged):
+    weights = weights_of(judged, a=predictions(judged, 0), b=predictions(judged, 1))
+    assert sorted(weights["scheme"].unique()) == sorted(ALL_SCHEMES)
+    assert weights["era"].unique().tolist() == list(range(FIRST, LIVE + 1))
+    sums = weights.groupby(["scheme", "era"])["weight"].sum()
+    np.testing.assert_allclose(sums, 1)
+    assert weights.loc[weights["in_force"], "scheme"].unique().tolist() == [PARAMS.scheme]
+
+
+def test_the_one_with_skill_weighs_more_once_that_has_resolved(judged):
+    given = {"a": predictions(judged, 0, skill=2.0), "b": predictions(judged, 1)}
+    weights = weights_of(judged, **given)
+    assert newest(weights)["a"] > 0.5
+    first = weights[weights["in_force"] & (weights["era"] == FIRST)]
+    assert first["weight"].tolist() == [0.5, 0.5]
+
+
+def test_those_that_did_not_finish_are_named_and_left_out(judged, caplog):
+    caplog.set_level("INFO")
+    a, b = predictions(judged, 0), predictions(judged, 1)
+    weights = weights_of(judged, a=a, b=b, c=FAILED)
+    assert weights["model"].unique().tolist() == ["a", "b"]
+    assert "ensemble: without c (no memory)" in caplog.text
+
+
+def test_a_model_without_a_live_fit_has_no_weight(judged):
+    a, b = predictions(judged, 0), predictions(judged, 1)
+    weights = weigh(**judged, params=PARAMS, a__oof=a, a__model=a, b__oof=b, b__model=FAILED)
+    assert newest(weights).to_dict() == {"a": 1.0}
+
+
+def test_nobody_left_is_said_with_every_reason(judged):
     with pytest.raises(BlendError, match=r"no model has both .*a: no memory; b: no memory"):
-        weigh(**parts(a=FAILED, b=FAILED))
+        weights_of(judged, a=FAILED, b=FAILED)
 
 
-def weights_of(**models):
-    return weigh(**parts(**models))
+def test_one_member_alone_keeps_its_order_in_every_era(judged):
+    a = predictions(judged, 0)
+    blended, _ = blend_out_of_fold(weights_of(judged, a=a), **judged, a=a)
+    ours = blended.groupby("era")["prediction"].rank()
+    assert ours.equals(a.groupby("era")["prediction"].rank())
 
 
-def test_one_member_alone_keeps_its_order_in_every_era():
-    weights, a = weights_of(a=predictions(0), b=FAILED), predictions(0)
-    for blended in (blend_out_of_fold(weights, a=a, b=FAILED), blend_live(weights, a=a, b=FAILED)):
-        ours = blended.groupby("era")["prediction"].rank()
-        assert ours.equals(a.groupby("era")["prediction"].rank())
+def test_every_schemes_blend_is_scored_and_the_one_in_force_twice(judged):
+    given = {"a": predictions(judged, 0, skill=1.0), "b": predictions(judged, 1)}
+    _, scores = blend_out_of_fold(weights_of(judged, **given), **judged, **given)
+    assert scores.groupby("scheme").size().unique().tolist() == [FRONTIER - FIRST + 1]
+    ours = scores[scores["scheme"] == PARAMS.scheme]
+    known = ours["corr"].notna()
+    assert known.sum() > 0
+    assert ours.loc[known, "spearman"].notna().all()
+    assert scores.loc[scores["scheme"] != PARAMS.scheme, "spearman"].isna().all()
+    paid = 3 * ours["corr"] + 15 * ours["mmc"]
+    np.testing.assert_allclose(ours["payoff"], paid)
 
 
-def test_a_members_scale_does_not_count():
-    a, b = predictions(0), predictions(1)
-    loud = b.assign(prediction=b["prediction"] * 1000 + 7)
-    plain, scaled = (
-        blend_out_of_fold(weights_of(a=a, b=other), a=a, b=other) for other in (b, loud)
-    )
-    pd.testing.assert_frame_equal(plain, scaled)
+def test_members_that_predict_other_rows_are_refused(judged):
+    a, b = predictions(judged, 0), predictions(judged, 1).assign(id=lambda t: t["id"] + "x")
+    with pytest.raises(PredictionError, match="b predicts other rows than the judged eras hold"):
+        weights_of(judged, a=a, b=b)
 
 
-def test_members_that_predict_other_rows_are_refused():
-    a, b = predictions(0), predictions(1).assign(id=lambda t: t["id"] + "x")
-    with pytest.raises(BlendError, match="b and a predict different rows"):
-        blend_out_of_fold(weights_of(a=a, b=b), a=a, b=b)
-
-
-def test_a_member_that_cannot_predict_live_misses_the_round_alone(caplog):
-    a, b = predictions(0), predictions(1)
-    weights = weights_of(a=a, b=b)
-    assert blend_live(weights, a=a, b=FAILED).equals(blend_live(weights_of(a=a), a=a))
+def test_a_member_that_cannot_predict_live_misses_the_round_alone(judged, caplog):
+    given = {"a": predictions(judged, 0), "b": predictions(judged, 1)}
+    weights = weights_of(judged, **given)
+    a = live(0)
+    alone = blend_live(weights, a=a, b=FAILED)
+    assert alone["prediction"].rank().equals(a["prediction"].rank())
     assert "b is left out of this round: no memory" in caplog.text
     nobody = blend_live(weights, a=FAILED, b=FAILED)
     assert isinstance(nobody, Failed)
     assert "a: no memory; b: no memory" in nobody.symptom
+
+
+def test_where_all_that_weigh_are_absent_the_others_count_alike(judged):
+    given = {"a": predictions(judged, 0), "b": predictions(judged, 1)}
+    weights = weights_of(judged, **given)
+    weights["weight"] = (weights["model"] == "b").astype(float)
+    assert len(blend_live(weights, a=live(0), b=FAILED)) == 30
+
+
+def test_live_members_of_other_stocks_are_refused(judged):
+    given = {"a": predictions(judged, 0), "b": predictions(judged, 1)}
+    other = live(1).assign(id=lambda t: t["id"] + "x")
+    with pytest.raises(BlendError, match="b and a predict different rows"):
+        blend_live(weights_of(judged, **given), a=live(0), b=other)

@@ -1,0 +1,142 @@
+"""Weights follow what was earned, as late as it was known, and never further."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.project import ROOT
+
+from numerai_kedro.statistics.member_scores import MemberScores
+from numerai_kedro.statistics.weighting import (
+    ALL_SCHEMES,
+    EnsembleParams,
+    ledoit_wolf,
+    walk_weights,
+    weights_at,
+)
+
+OVERLAP, DELAY, MULTIPLIERS = 12, 14, (3.0, 15.0)
+CONF = ROOT / "conf/base/parameters_ensemble.yml"
+PARAMS = EnsembleParams.model_validate(yaml.safe_load(CONF.read_text())["ensemble"])
+ESTIMATED = [scheme for scheme in ALL_SCHEMES if scheme != "equal"]
+
+
+def overlapping(rng, n_eras, n_series, deviation):
+    """Moving sums of twelve: scores of targets that overlap."""
+    shocks = rng.normal(size=(n_eras + OVERLAP - 1, n_series))
+    total = np.cumsum(np.vstack([np.zeros(n_series), shocks]), axis=0)
+    return deviation * (total[OVERLAP:] - total[:-OVERLAP]) / np.sqrt(OVERLAP)
+
+
+def history(seed, n_members=4, n_eras=400, noise_from=None, alike=0.7):
+    """Honest members of live size; from `noise_from` on the first is noise of the same spread."""
+    rng = np.random.default_rng(seed)
+
+    def series(mean, deviation):
+        common = np.sqrt(alike) * overlapping(rng, n_eras, 1, deviation)
+        own = np.sqrt(1 - alike) * overlapping(rng, n_eras, n_members, deviation)
+        found = mean + common + own
+        if noise_from is not None:
+            found[noise_from:, 0] = rng.normal(scale=deviation, size=n_eras - noise_from)
+        return found
+
+    products = np.full((n_eras, n_members, n_members), 0.6)
+    products[:, range(n_members), range(n_members)] = 1.0
+    if noise_from is not None:
+        products[noise_from:, 0, 1:] = products[noise_from:, 1:, 0] = 0.0
+    corr, bmc = series(0.02, 0.0147), series(0.003, 0.0139)
+    return MemberScores(np.arange(1, n_eras + 1), corr, np.full_like(bmc, np.nan), bmc, products)
+
+
+def walk(scores, scheme, params=PARAMS):
+    return walk_weights(scores, scores.eras, DELAY, scheme, MULTIPLIERS, OVERLAP, params)
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    seed=st.integers(0, 1000),
+    n_members=st.integers(1, 6),
+    scheme=st.sampled_from(ALL_SCHEMES),
+    n_eras=st.integers(1, 60),
+)
+def test_weights_are_shares(seed, n_members, scheme, n_eras):
+    scores = history(seed, n_members, n_eras)
+    found = weights_at(scores, n_eras, scheme, MULTIPLIERS, OVERLAP, PARAMS)
+    assert found.shape == (n_members,)
+    assert (found >= 0).all()
+    assert found.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("scheme", ALL_SCHEMES)
+def test_what_has_not_resolved_moves_no_weight(scheme):
+    scores = history(0, n_eras=80)
+    later = scores.eras > 50
+    turned = dataclasses.replace(
+        scores,
+        corr=np.where(later[:, None], -scores.corr, scores.corr),
+        bmc=np.where(later[:, None], -scores.bmc, scores.bmc),
+    )
+    before, after = walk(scores, scheme), walk(turned, scheme)
+    known = scores.eras < 51 + DELAY
+    np.testing.assert_array_equal(before[known], after[known])
+    if scheme != "equal":
+        assert np.abs(before - after).max() > 0
+
+
+@pytest.mark.parametrize("scheme", ALL_SCHEMES)
+def test_weights_are_equal_until_something_has_resolved(scheme):
+    np.testing.assert_array_equal(walk(history(0, n_eras=30), scheme)[:DELAY], 0.25)
+
+
+@pytest.mark.parametrize("scheme", ESTIMATED)
+def test_a_member_that_never_earns_loses_weight_to_those_that_do(scheme):
+    found = walk(history(1, noise_from=0), scheme)[-1]
+    assert found[0] < 0.25 * 0.85
+
+
+@pytest.mark.parametrize("scheme", ALL_SCHEMES)
+def test_the_same_seed_gives_the_same_weights(scheme):
+    np.testing.assert_array_equal(
+        walk(history(2, n_eras=60), scheme), walk(history(2, n_eras=60), scheme)
+    )
+
+
+def test_eras_without_a_benchmark_are_left_out():
+    scores = history(3, n_eras=100)
+    scores.bmc[:40] = np.nan
+    whole = dataclasses.replace(
+        scores,
+        **{name: getattr(scores, name)[40:] for name in ("eras", "corr", "mmc", "bmc", "products")},
+    )
+    ours, theirs = (
+        weights_at(one, 100, "decayed", MULTIPLIERS, OVERLAP, PARAMS) for one in (scores, whole)
+    )
+    np.testing.assert_allclose(ours, theirs)
+
+
+def test_shrinkage_agrees_with_scikit_learn():
+    from sklearn.covariance import ledoit_wolf as theirs
+
+    samples = np.random.default_rng(0).normal(size=(20, 5)) @ np.diag([1, 2, 3, 4, 5])
+    np.testing.assert_allclose(ledoit_wolf(samples), theirs(samples)[0], rtol=1e-10)
+
+
+N_HISTORIES = 200
+FAILURE = 200
+HALF_OF_A_QUARTER = 0.125
+
+
+def test_a_member_that_turns_to_noise_is_noticed_and_an_honest_one_rarely_suspected():
+    """Within 104 eras of the failure's first resolved era."""
+    noticed, suspected = [], []
+    for seed in range(N_HISTORIES):
+        found = walk(history(seed, noise_from=FAILURE), "decayed")
+        window = found[FAILURE + DELAY : FAILURE + DELAY + 105]
+        lowest = window.min(axis=0)
+        noticed.append(lowest[0] < HALF_OF_A_QUARTER)
+        suspected.append(np.mean(lowest[1:] < HALF_OF_A_QUARTER))
+    assert np.mean(noticed) >= 0.8
+    assert np.mean(suspected) <= 0.2
