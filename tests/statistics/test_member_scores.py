@@ -42,7 +42,7 @@ def test_a_blend_scores_nearly_what_its_rows_score(rows, scores, seed):
     corr, mmc, _ = rank_scores(STARTS, blended, rows[1], [rows[2], rows[3]])[:, :, 0]
     for ours, exact in ((scores.corr, corr), (scores.mmc, mmc)):
         near = blend_scores(weights, ours, scores.products)
-        assert np.abs(near - exact).max() < 5e-3  # the blend is ranked again
+        assert np.abs(near - exact).max() < 1e-2  # the blend is ranked again
         assert abs(near.mean() - exact.mean()) < 1e-3
 
 

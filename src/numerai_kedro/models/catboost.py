@@ -103,7 +103,7 @@ class CatBoost:
         scan all rows once a level.
         """
         cells = n_rows * n_features
-        memory = 2.1 * cells + min(2.1 * cells, 2.2 * GIB) + 60 * n_rows + 0.1 * GIB
+        memory = 2.1 * cells + min(2.1 * cells, 2.2 * GIB) + 60 * n_rows + 0.3 * GIB
         used = params.colsample_bytree * n_features
         a_tree = n_rows * (45 + 1.35 * used) * (0.35 + 0.13 * params.max_depth)
         work = 3 * cells + params.n_estimators * a_tree

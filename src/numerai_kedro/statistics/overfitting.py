@@ -1,0 +1,209 @@
+"""How much of a good record is luck: deflated Sharpe, probability of overfitting, SPA.
+
+Per-era scores of overlapping targets are not independent; what assumes so gets the number of eras
+that are.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr, ndtri
+
+from numerai_kedro.statistics.intervals import degrees_of_freedom, long_run_variance
+from numerai_kedro.statistics.ranks import Matrix, Vector
+
+EULER_GAMMA = 0.5772156649015329
+N_BLOCKS = 16
+SPA_REPETITIONS = 1_000
+
+
+def overlap_sharpe(scores: Vector, overlap_eras: int) -> float:
+    """Mean over the root of the long-run variance: a Sharpe that overlap does not flatter.
+
+    Per era, like `performance.sharpe`, and smaller: with a 60-day target by about a third to a
+    half of it. NaN below two spans of the target.
+    """
+    known = scores[~np.isnan(scores)]
+    if len(known) < 2 * overlap_eras:
+        return float("nan")
+    variance = long_run_variance(known, degrees_of_freedom(len(known), overlap_eras))
+    return float(known.mean() / math.sqrt(variance)) if variance > 0 else float("nan")
+
+
+def expected_max_sharpe(variance: float, n_trials: int) -> float:
+    """Sharpe that the best of so many worthless procedures is expected to have.
+
+    Parameters
+    ----------
+    variance
+        Of the Sharpes of the procedures.
+
+    References
+    ----------
+    Bailey and Lopez de Prado (2014), The deflated Sharpe ratio, JPM 40:94, equation 1.
+    """
+    if n_trials < 2:
+        return 0.0
+    first = ndtri(1 - 1 / n_trials)
+    second = ndtri(1 - 1 / (n_trials * math.e))
+    return float(math.sqrt(variance) * ((1 - EULER_GAMMA) * first + EULER_GAMMA * second))
+
+
+def probabilistic_sharpe(
+    sharpe: float, against: float, n_independent: float, skewness: float, kurtosis: float
+) -> float:
+    """Probability that the true Sharpe is above `against`; kurtosis of a normal is 3."""
+    spread = 1 - skewness * sharpe + (kurtosis - 1) / 4 * sharpe**2
+    return float(ndtr((sharpe - against) * math.sqrt(n_independent - 1) / math.sqrt(spread)))
+
+
+def deflated_sharpe(scores: Vector, n_procedures: int, overlap_eras: int) -> float:
+    """Probability that a record's Sharpe is above what the best of so many would have by luck.
+
+    Parameters
+    ----------
+    scores : float64[n_eras]
+        Per era, in time order; NaN is left out.
+    n_procedures
+        Ever judged on these eras, this one included. Their Sharpes' variance is taken as that of
+        worthless ones, one over the number of independent eras.
+
+    Returns
+    -------
+    float
+        NaN with fewer than three independent eras.
+    """
+    known = scores[~np.isnan(scores)]
+    n_independent = len(known) / overlap_eras
+    deviation = known.std(ddof=1) if len(known) > 1 else 0.0
+    if n_independent < 3 or deviation == 0:
+        return float("nan")
+    centred = (known - known.mean()) / known.std()
+    sharpe = float(known.mean() / deviation)
+    luck = expected_max_sharpe(1 / (n_independent - 1), n_procedures)
+    skewness, kurtosis = float((centred**3).mean()), float((centred**4).mean())
+    return probabilistic_sharpe(sharpe, luck, n_independent, skewness, kurtosis)
+
+
+def minimum_detectable(differences: Vector, overlap_eras: int, level: float = 0.9) -> float:
+    """Mean difference that a one-sided test at `level` finds four times in five; NaN if too few."""
+    from scipy.special import stdtrit
+
+    known = differences[~np.isnan(differences)]
+    if len(known) < 2 * overlap_eras:
+        return float("nan")
+    n_cosines = degrees_of_freedom(len(known), overlap_eras)
+    error = math.sqrt(long_run_variance(known, n_cosines) / len(known))
+    return float((stdtrit(n_cosines, level) + stdtrit(n_cosines, 0.8)) * error)
+
+
+@dataclass(frozen=True)
+class Overfitting:
+    """What CSCV says of the choice of the best of several configurations.
+
+    Parameters
+    ----------
+    probability
+        Share of splits in which the configuration that was best in one half is below the median in
+        the other.
+    logits
+        Of the best one's relative rank in the other half, split by split.
+    """
+
+    probability: float
+    logits: Vector
+    n_configurations: int
+    n_eras: int
+
+
+def probability_of_overfitting(
+    scores: Matrix, drop_eras: int = 0, n_blocks: int = N_BLOCKS
+) -> Overfitting | None:
+    """Probability of backtest overfitting by combinatorially symmetric cross-validation.
+
+    Parameters
+    ----------
+    scores : float64[n_eras, n_configurations]
+        In time order; eras where one is NaN are left out.
+    drop_eras
+        At the beginning of every block: eras whose targets reach back into the block before.
+
+    Returns
+    -------
+    Overfitting or None
+        None with fewer than two configurations or fewer eras than blocks.
+
+    References
+    ----------
+    Bailey, Borwein, Lopez de Prado and Zhu (2017), The probability of backtest overfitting, JCF
+    20:39.
+    """
+    whole = scores[~np.isnan(scores).any(axis=1)]
+    pieces = [block[drop_eras:] for block in np.array_split(whole, n_blocks)]
+    n_configurations = scores.shape[1]
+    if n_configurations < 2 or any(len(piece) == 0 for piece in pieces):
+        return None
+    sums = np.stack([piece.sum(axis=0) for piece in pieces])
+    counts = np.array([len(piece) for piece in pieces], dtype=float)
+    inside = _halves(n_blocks)
+    means = (inside @ sums) / (inside @ counts)[:, None]
+    others = ((1 - inside) @ sums) / ((1 - inside) @ counts)[:, None]
+    best = means.argmax(axis=1)
+    of_best = others[np.arange(len(others)), best][:, None]
+    # Ties count half: configurations that are the same must not look overfitted, nor well chosen.
+    ranks = (others < of_best).sum(axis=1) + ((others == of_best).sum(axis=1) + 1) / 2
+    relative = ranks / (n_configurations + 1)
+    logits = np.log(relative / (1 - relative))
+    below = (logits < 0).mean() + (logits == 0).mean() / 2
+    return Overfitting(float(below), logits, n_configurations, len(whole))
+
+
+def _halves(n_blocks: int) -> npt.NDArray[np.float64]:
+    """One row a way to choose half of the blocks: 1 where chosen."""
+    chosen = list(itertools.combinations(range(n_blocks), n_blocks // 2))
+    inside = np.zeros((len(chosen), n_blocks))
+    np.put_along_axis(inside, np.array(chosen), 1.0, axis=1)
+    return inside
+
+
+def superior_predictive_ability(
+    ours: Matrix, against: Vector, overlap_eras: int, seed: int
+) -> float | None:
+    """P value of "none of ours is better than `against`", by Hansen's test (consistent).
+
+    Parameters
+    ----------
+    ours : float64[n_eras, n_models]
+    against : float64[n_eras]
+        Scores, more is better; eras where one is NaN are left out.
+
+    Returns
+    -------
+    float or None
+        None with fewer than six spans of a target.
+
+    References
+    ----------
+    Hansen (2005), A test for superior predictive ability, JBES 23:365; as arch computes it, over
+    blocks of three spans.
+    """
+    from arch.bootstrap import SPA
+
+    known = ~(np.isnan(ours).any(axis=1) | np.isnan(against))
+    if known.sum() < 6 * overlap_eras:
+        return None
+    test = SPA(
+        -against[known],
+        -ours[known],
+        block_size=3 * overlap_eras,
+        reps=SPA_REPETITIONS,
+        bootstrap="stationary",
+        seed=seed,
+    )
+    test.compute()
+    return float(test.pvalues["consistent"])

@@ -1,0 +1,127 @@
+"""What a stake would have earned, and what it may lose in the weeks to come."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtr, stdtrit
+
+from numerai_kedro.statistics.intervals import LEVEL, degrees_of_freedom, long_run_variance
+from numerai_kedro.statistics.ranks import Vector
+
+# A stake is shared by as many rounds as are unresolved at a time: five a week over twelve weeks.
+ROUNDS_AT_A_TIME = 64
+ROUNDS_A_WEEK = 5
+FORECAST_WEEKS = 12
+
+
+@dataclass(frozen=True)
+class PayoutRule:
+    """How a round pays, as the tournament describes it.
+
+    Parameters
+    ----------
+    corr, mmc
+        Multipliers.
+    clip
+        Largest gain and loss of a round, as a share of what is staked on it.
+    factor
+        Share of the clipped score that is paid.
+    """
+
+    corr: float
+    mmc: float
+    clip: float = 1.0
+    factor: float = 1.0
+
+    def returns(self, corr: Vector, mmc: Vector) -> Vector:
+        """Share of a round's stake that each era would have paid; NaN where a score is."""
+        return np.clip(self.factor * (self.corr * corr + self.mmc * mmc), -self.clip, self.clip)
+
+
+def growth(returns: Vector) -> Vector:
+    """What a stake of 1 has become era by era, with the shares of rounds that overlap.
+
+    A week's five rounds are taken to pay alike; eras without a return change nothing.
+    """
+    weekly = np.nan_to_num(returns) * ROUNDS_A_WEEK / ROUNDS_AT_A_TIME
+    return np.cumprod(1 + weekly)
+
+
+@dataclass(frozen=True)
+class BurnForecast:
+    """The mean return of the weeks to come, as a t distribution.
+
+    Parameters
+    ----------
+    mean, scale
+        Of the mean return a round over `weeks` weeks.
+    degrees_of_freedom
+        Of the t distribution.
+    n_windows
+        Independent windows of so many weeks in the record.
+    """
+
+    mean: float
+    scale: float
+    degrees_of_freedom: float
+    n_windows: float
+    weeks: int
+
+    def interval(self, level: float = LEVEL) -> tuple[float, float]:
+        """Two-sided."""
+        reach = self.scale * float(stdtrit(self.degrees_of_freedom, 0.5 + level / 2))
+        return self.mean - reach, self.mean + reach
+
+    @property
+    def probability_of_burn(self) -> float:
+        """That those weeks lose more than they earn."""
+        return float(stdtr(self.degrees_of_freedom, -self.mean / self.scale))
+
+    def quantile(self, probability: float) -> float:
+        """Of the mean return a round."""
+        return self.mean + self.scale * float(stdtrit(self.degrees_of_freedom, probability))
+
+
+def forecast_burn(
+    returns: Vector, overlap_eras: int, weeks: int = FORECAST_WEEKS
+) -> BurnForecast | None:
+    """Forecast the mean return of the next weeks, whose rounds overlap.
+
+    The variance of a mean over so many eras follows from the eras' own variance and the overlap of
+    their targets; what is not known of the mean itself comes on top.
+
+    Parameters
+    ----------
+    returns : float64[n_eras]
+        Of the record, in time order; NaN is left out.
+
+    Returns
+    -------
+    BurnForecast or None
+        None with fewer than three spans of the target.
+    """
+    known = returns[~np.isnan(returns)]
+    n = len(known)
+    if n < 3 * overlap_eras:
+        return None
+    n_cosines = degrees_of_freedom(n, overlap_eras)
+    of_mean = long_run_variance(known, n_cosines) / n
+    lags = np.arange(-weeks + 1, weeks)
+    shared = np.clip(1 - np.abs(lags) / overlap_eras, 0.0, None)
+    # The record's own variance lacks what its mean takes out of it.
+    variance = known.var() + of_mean
+    of_window = variance * float(((weeks - np.abs(lags)) * shared).sum()) / weeks**2
+    # Welch and Satterthwaite: the two variances are estimated from different numbers of values.
+    freedom = (of_window + of_mean) ** 2 / (
+        of_window**2 / (n / overlap_eras) + of_mean**2 / n_cosines
+    )
+    return BurnForecast(
+        mean=float(known.mean()),
+        scale=math.sqrt(of_window + of_mean),
+        degrees_of_freedom=freedom,
+        n_windows=n / max(weeks, overlap_eras),
+        weeks=weeks,
+    )
