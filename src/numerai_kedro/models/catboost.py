@@ -97,13 +97,13 @@ class CatBoost:
 
     @classmethod
     def cost(cls, params: CatBoostParams, n_rows: int, n_features: int) -> Cost:
-        """A byte a cell by columns, one quantised, two, up to 2.2 GiB, while the pool is written.
+        """A byte a cell by columns, one quantised, up to two more while the pool is written.
 
         As measured (bench_gbm_memory.py); 60 bytes a row of targets and gradients. Symmetric trees
         scan all rows once a level.
         """
         cells = n_rows * n_features
-        memory = 2.1 * cells + min(2.1 * cells, 2.2 * GIB) + 60 * n_rows + 0.3 * GIB
+        memory = 4.2 * cells + 60 * n_rows + 0.3 * GIB
         used = params.colsample_bytree * n_features
         a_tree = n_rows * (45 + 1.35 * used) * (0.35 + 0.13 * params.max_depth)
         work = 3 * cells + params.n_estimators * a_tree
