@@ -6,8 +6,8 @@ from hypothesis import strategies as some
 from numerai_tools.submissions import validate_submission_numerai
 
 from numerai_kedro.errors import SubmissionError
+from numerai_kedro.reasons import BlockReason
 from numerai_kedro.tournament.submission import (
-    BlockReason,
     RuleBroken,
     to_csv,
     validate_submission,

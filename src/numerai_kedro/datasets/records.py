@@ -48,7 +48,7 @@ class RecordsDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
 
     def load(self) -> dict[str, Any]:
         """Every record, by its key."""
-        return {key: self._at(path).load() for key, path in self.contents().items()}
+        return {key: self._at(path).load() for key, path in self._records().items()}
 
     def save(self, data: dict[str, Any]) -> None:
         """Add or replace records."""
@@ -58,12 +58,16 @@ class RecordsDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
                     f'"{key}" cannot name a file: letters, digits, "_" and "-" only; choose '
                     "another name for the slot (submission.slots)."
                 )
+        self._folder.mkdir(parents=True, exist_ok=True)
         for key, record in data.items():
             entry = self._at(self._folder / f"{key}{self._suffix}")
             entry.save(self._kept(entry, record))
 
-    def contents(self) -> dict[str, Path]:
-        """Every record, by its key."""
+    def contents(self) -> dict[str, Path | str]:
+        """Every record, by its key; the folder is a part, because saving none is a result, too."""
+        return {"": "records", **self._records()} if self._exists() else {}
+
+    def _records(self) -> dict[str, Path]:
         paths = sorted(self._folder.glob(f"*{self._suffix}"))
         return {path.name.removesuffix(self._suffix): path for path in paths}
 
@@ -78,7 +82,7 @@ class RecordsDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
         return made
 
     def _exists(self) -> bool:
-        return any(self._folder.glob(f"*{self._suffix}"))
+        return self._folder.is_dir()
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._folder), "suffix": self._suffix}

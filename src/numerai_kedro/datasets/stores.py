@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from kedro.io import AbstractDataset, DatasetError
 
 from numerai_kedro.files.trusted_pickle import MANIFEST, read_trusted, write_trusted
 from numerai_kedro.incremental import FoldStore
+from numerai_kedro.incremental.champion_store import ChampionStore, ProcedureStore
 from numerai_kedro.incremental.content import parts_at
 from numerai_kedro.resilience.machine import Machine, read_machine
 from numerai_kedro.training.tuning.store import StudyStore
 
 
-class FoldStoreDataset(AbstractDataset[None, FoldStore]):
-    """The content-addressed store of folds; what weeks hand to later weeks lives here."""
+class StoreDataset(AbstractDataset[None, Any]):
+    """A store that nodes open and fill themselves: what weeks hand to later weeks."""
+
+    kind: ClassVar[type]
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
         self._path = Path(filepath)
         self.metadata = metadata
 
-    def load(self) -> FoldStore:
+    def load(self) -> Any:
         """Open the store; it need not exist."""
-        return FoldStore(self._path)
+        return self.kind(self._path)
 
     def save(self, data: None) -> None:
-        """Refuse: the store is filled through `FoldStore`."""
-        raise DatasetError("the fold store is filled by the nodes that open it")
+        """Refuse: a store is filled through its own class."""
+        raise DatasetError(f"{self._path.name} is filled by the nodes that open it")
 
     def contents(self) -> dict[str, Path | str]:
-        """Constant: filling the store makes nothing stale."""
-        return {"": "fold store"}
+        """Constant: filling a store makes nothing stale."""
+        return {"": self._path.name}
 
     def _exists(self) -> bool:
         return True
@@ -40,14 +43,34 @@ class FoldStoreDataset(AbstractDataset[None, FoldStore]):
         return {"filepath": str(self._path)}
 
 
-class StudyStoreDataset(AbstractDataset[None, StudyStore]):
-    """Studies of tuning, and what was decided from them; append-only.
+class FoldStoreDataset(StoreDataset):
+    """Folds' models and predictions, by content."""
+
+    kind = FoldStore
+
+
+class ChampionStoreDataset(StoreDataset):
+    """What was submitted for each slot, round by round."""
+
+    kind = ChampionStore
+
+
+class ProcedureStoreDataset(StoreDataset):
+    """Every configuration that was ever judged."""
+
+    kind = ProcedureStore
+
+
+class StudyStoreDataset(StoreDataset):
+    """Studies of tuning, and what was decided from them.
 
     Parameters
     ----------
     credentials
         ``url``: of a database that keeps the studies, for trials on several machines; or null.
     """
+
+    kind = StudyStore
 
     def __init__(
         self,
@@ -56,27 +79,12 @@ class StudyStoreDataset(AbstractDataset[None, StudyStore]):
         credentials: dict[str, str | None] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._path = Path(filepath)
+        super().__init__(filepath=filepath, metadata=metadata)
         self._url = (credentials or {}).get("url")
-        self.metadata = metadata
 
     def load(self) -> StudyStore:
         """Open the store; it need not exist."""
         return StudyStore(self._path, self._url)
-
-    def save(self, data: None) -> None:
-        """Refuse: the store is filled through `StudyStore`."""
-        raise DatasetError("the study store is filled by the nodes that open it")
-
-    def contents(self) -> dict[str, Path | str]:
-        """Constant: filling the store makes nothing stale."""
-        return {"": "study store"}
-
-    def _exists(self) -> bool:
-        return True
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._path)}
 
 
 class MachineDataset(AbstractDataset[None, Machine]):

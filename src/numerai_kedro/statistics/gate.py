@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
+from numerai_kedro.reasons import BlockReason
 from numerai_kedro.statistics.intervals import short
 
 
@@ -15,8 +16,8 @@ class Check:
 
     Parameters
     ----------
-    name
-        The block reason that the check guards, such as ``"corr_not_above_zero"``.
+    reason
+        For which the gate blocks where the check is missed.
     label
         What is measured, in the field's words.
     value, threshold
@@ -25,7 +26,7 @@ class Check:
         ``"at least"``, ``"at most"`` or ``"above"`` the threshold.
     """
 
-    name: str
+    reason: BlockReason
     label: str
     value: float
     side: Literal["at least", "at most", "above"]
@@ -51,7 +52,17 @@ class Check:
 
     def as_json(self) -> dict[str, Any]:
         """A row of the gate's table."""
-        return asdict(self) | {"passed": self.passed, "missed_by": self.missed_by}
+        return {
+            "reason": self.reason.name.lower(),
+            "kind": self.reason.kind,
+            "label": self.label,
+            "value": self.value,
+            "side": self.side,
+            "threshold": self.threshold,
+            "passed": self.passed,
+            "missed_by": self.missed_by,
+            "why": "" if self.passed else f"{self.reason}; {self.reason.mend}",
+        }
 
 
 @dataclass(frozen=True)
@@ -59,6 +70,13 @@ class GateDecision:
     """Whether predictions may be submitted, and every check that says so."""
 
     checks: tuple[Check, ...]
+
+    @property
+    def kept_by_comparison(self) -> bool:
+        """Whether the comparison with the champion is all that was missed."""
+        return bool(self.failures) and all(
+            check.reason.kind == "comparison" for check in self.failures
+        )
 
     @property
     def passed(self) -> bool:

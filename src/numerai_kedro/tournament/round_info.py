@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-ROUND_FIELDS = """number openTime closeStakingTime closeTime target
-    roundScoreConfigs { displayName name defaultMultiplier isPayout }"""
+ROUND_FIELDS = """number openTime closeStakingTime closeTime target payoutFactor
+    roundScoreConfigs { displayName name defaultMultiplier isPayout clipThreshold }"""
 
 
 TO_SUBMIT_S = 300.0  # live data, predictions, gate, upload
@@ -31,6 +31,8 @@ class RoundInfo:
         empty where the tournament has not set them.
     server_time
         What the tournament's clock showed; it decides, not this machine's.
+    clip, payout_factor
+        Largest share of a stake that a round pays or burns, and what share of the score is paid.
     """
 
     number: int
@@ -39,6 +41,8 @@ class RoundInfo:
     target: str | None
     multipliers: dict[str, float]
     server_time: datetime
+    clip: float = 1.0
+    payout_factor: float = 1.0
 
     @property
     def is_open(self) -> bool:
@@ -57,6 +61,8 @@ class RoundInfo:
             "close_time": self.close_staking_time.isoformat(),
             "target": self.target,
             "multipliers": self.multipliers,
+            "clip": self.clip,
+            "payout_factor": self.payout_factor,
             "is_open": self.is_open,
             "text": f"round {self.number}, {state} {self.close_staking_time:%a %d %b %H:%M} UTC",
         }
@@ -124,12 +130,23 @@ def read_round(raw: dict[str, Any], server_time: datetime) -> RoundInfo | None:
         closes = _utc(raw.get("closeStakingTime") or raw["closeTime"])
     except (KeyError, TypeError, ValueError):
         return None
+    paid = [one for one in raw.get("roundScoreConfigs") or [] if one.get("defaultMultiplier")]
     multipliers = {
         str(config.get("displayName") or config.get("name")): float(config["defaultMultiplier"])
-        for config in raw.get("roundScoreConfigs") or []
-        if config.get("defaultMultiplier")
+        for config in paid
     }
-    return RoundInfo(number, opens, closes, raw.get("target"), multipliers, server_time)
+    clips = [float(config["clipThreshold"]) for config in paid if config.get("clipThreshold")]
+    factor = raw.get("payoutFactor")
+    return RoundInfo(
+        number,
+        opens,
+        closes,
+        raw.get("target"),
+        multipliers,
+        server_time,
+        min(clips, default=1.0),
+        1.0 if factor is None else float(factor),
+    )
 
 
 def _utc(text: str) -> datetime:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from numerai_kedro.errors import (
     TournamentRefused,
     TournamentUnreachable,
 )
+from numerai_kedro.reasons import BlockReason
 from numerai_kedro.statistics.ranks import percentile_rank
 
 COLUMNS = ["id", "prediction"]
@@ -24,28 +24,6 @@ MIN_STD = 1e-3
 MAX_TIED_SHARE = 0.10
 # 17 digits come back as the same float64: the same predictions, the same bytes.
 FLOAT_FORMAT = "%.17g"
-
-
-class BlockReason(StrEnum):
-    """Why nothing was submitted; each value is the text that the user reads."""
-
-    GATE = "the gate said no"
-    SWITCHED_OFF = "uploading is switched off (submission.upload)"
-    ROUND_CLOSED = "no round is open for submissions"
-    UNKNOWN_MODEL = "the account has no such model"
-    COLUMNS_WRONG = "the columns are not id, prediction"
-    IDS_MISSING = "live ids are missing"
-    IDS_EXTRA = "ids that are not live in this round"
-    IDS_REPEATED = "ids are repeated"
-    NOT_FINITE = "predictions are not all finite numbers"
-    OUT_OF_RANGE = "predictions are not strictly between 0 and 1"
-    CONSTANT = "predictions hardly differ"
-    TIED = "too many predictions are equal"
-    REFUSED_BY_RULES = "numerai-tools refuses it"
-    NO_KEYS = "there are no keys, or they were refused"
-    REFUSED = "the tournament refused it"
-    NOT_JUDGED = "the gate has judged other predictions"
-    UNREACHABLE = "the tournament did not answer"
 
 
 REASON_OF: dict[type[NumeraiKedroError], BlockReason] = {

@@ -1,7 +1,8 @@
-"""Score the judged eras, then decide slot by slot.
+"""Score the judged eras, say what that is worth, then decide slot by slot.
 
-oof predictions, panel, meta model, benchmark ─► score ─► era_scores, backtest_report
-era_scores, live predictions, live panel ─► judge ─► gate_decision (by round and slot)
+oof predictions, panel, meta model, benchmark ─► score ─► era_scores ─► report ─► backtest_report
+champion_store, live panel ─► predict_champions ─► champion.live_predictions
+era_scores, report, live predictions, live panel, champions ─► judge ─► gate_decision ─► crown
 """
 
 from __future__ import annotations
@@ -15,8 +16,23 @@ from numerai_kedro.pipelines.slots import slots_node
 
 def create_pipeline() -> Pipeline:
     """Wire every registered model in beside the ensemble."""
+    live = {f"{model}__live": f"{model}.live_predictions" for model in MODELS}
+    chosen = {f"{model}__best": f"{model}.best_params" for model in MODELS}
+    trials = {f"{model}__trials": f"{model}.trials" for model in MODELS}
     return Pipeline(
         [
+            Node(
+                nodes.name_procedures,
+                {
+                    "folds": "folds",
+                    "ensemble_weights": "ensemble_weights",
+                    "tuning": "params:tuning",
+                    "ensemble": "params:ensemble",
+                    **{model: f"params:{model}" for model in MODELS},
+                },
+                "procedures",
+                name="name_procedures",
+            ),
             Node(
                 nodes.score,
                 {
@@ -27,24 +43,68 @@ def create_pipeline() -> Pipeline:
                     "ensemble": "ensemble.oof_predictions",
                     **{model: f"{model}.oof_predictions" for model in MODELS},
                 },
-                ["era_scores", "backtest_report"],
+                "era_scores",
                 name="score_backtest",
             ),
+            Node(
+                nodes.report,
+                {
+                    "era_scores": "era_scores",
+                    "folds": "folds",
+                    "score_weights": "score_weights",
+                    "procedures": "procedures",
+                    "procedure_store": "procedure_store",
+                    **{model: f"{model}.trials" for model in MODELS},
+                },
+                "backtest_report",
+                name="report_backtest",
+            ),
             slots_node(),
+            Node(
+                nodes.predict_champions,
+                ["champion_store", "live_panel", "slots", "round_info"],
+                "champion.live_predictions",
+                name="predict_champions",
+            ),
             Node(
                 nodes.judge,
                 {
                     "scores": "era_scores",
+                    "backtest_report": "backtest_report",
                     "folds": "folds",
+                    "history": "history_panel",
                     "live_panel": "live_panel",
                     "round_info": "round_info",
                     "slots": "slots",
+                    "procedures": "procedures",
+                    "champion_store": "champion_store",
+                    "champions": "champion.live_predictions",
+                    "score_weights": "score_weights",
+                    "ensemble_weights": "ensemble_weights",
                     "params": "params:gate",
-                    "ensemble": "ensemble.live_predictions",
-                    **{model: f"{model}.live_predictions" for model in MODELS},
+                    "ensemble__live": "ensemble.live_predictions",
+                    **live,
+                    **chosen,
+                    **trials,
                 },
                 "gate_decision",
                 name="judge",
+            ),
+            Node(
+                nodes.crown,
+                {
+                    "gate_decision": "gate_decision",
+                    "champion_store": "champion_store",
+                    "round_info": "round_info",
+                    "slots": "slots",
+                    "procedures": "procedures",
+                    "scores": "era_scores",
+                    "score_weights": "score_weights",
+                    "ensemble_weights": "ensemble_weights",
+                    **{model: f"{model}.model" for model in MODELS},
+                },
+                "champions",
+                name="crown_champions",
             ),
         ]
     )

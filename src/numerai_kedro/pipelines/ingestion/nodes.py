@@ -65,15 +65,16 @@ def offer(name: str) -> Callable[..., RemoteFile]:
 
 
 def name_weights(round_info: dict[str, Any], tuning: TuningParams) -> dict[str, float]:
-    """What CORR and MMC are paid in this round; an entry of its own, so that it rarely changes."""
+    """How this round pays CORR and MMC; an entry of its own, so that it rarely changes."""
     days = round_info["multipliers"]
+    limits = {"clip": round_info["clip"], "factor": round_info["payout_factor"]}
     found = {
         score: next((m for name, m in days.items() if name.startswith(score)), None)
         for score in ("corr", "mmc")
     }
     if None in found.values():
-        return tuning.weights.model_dump()
-    return {score: float(value) for score, value in found.items() if value is not None}
+        return tuning.weights.model_dump() | limits
+    return {score: float(value) for score, value in found.items() if value is not None} | limits
 
 
 def read_history(

@@ -13,10 +13,10 @@ from numerai_kedro.files import digest_bytes
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.pipelines.parameters import IngestionParams, SubmissionParams
 from numerai_kedro.pipelines.slots import name_slots
+from numerai_kedro.reasons import BlockReason
 from numerai_kedro.tournament.client import Client
 from numerai_kedro.tournament.submission import (
     UNNAMED_SLOT,
-    BlockReason,
     RuleBroken,
     csv_of_ranks,
     reason_of,
@@ -44,13 +44,21 @@ WHEN_ROUNDS_OPEN = (
 )
 
 
-def write(slots: dict[str, str], round_info: dict[str, Any], **live: Any) -> dict[str, str]:
-    """Write the csv of each slot whose entry has predictions, as ranks."""
+def write(
+    slots: dict[str, str],
+    round_info: dict[str, Any],
+    gate_decision: dict[str, dict[str, Any]],
+    champions: dict[str, pd.DataFrame],
+    **live: Any,
+) -> dict[str, str]:
+    """Write the csv of each slot as ranks: of its entry, or of the champion where the gate says."""
     written = {}
     for slot, entry in slots.items():
-        if isinstance(live[entry], Failed):
-            continue  # the gate has said so
-        written[f"{round_info['number']}-{slot}"] = csv_of_ranks(live[entry])
+        key = f"{round_info['number']}-{slot}"
+        by_champion = gate_decision.get(key, {}).get("feeds") == "champion"
+        predictions = champions[slot] if by_champion else live[entry]
+        if not isinstance(predictions, Failed):  # the gate has said so
+            written[key] = csv_of_ranks(predictions)
     return written
 
 

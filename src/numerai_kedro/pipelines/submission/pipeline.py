@@ -1,6 +1,6 @@
 """Live predictions to receipts, by round and slot.
 
-live predictions ─► write ─► submission (csv)
+live predictions, gate_decision, champions ─► write ─► submission (csv)
 submission, gate_decision, tournament ─► submit ─► submission_receipt
 """
 
@@ -23,6 +23,8 @@ def create_pipeline() -> Pipeline:
                 {
                     "slots": "slots",
                     "round_info": "round_info",
+                    "gate_decision": "gate_decision",
+                    "champions": "champion.live_predictions",
                     "ensemble": "ensemble.live_predictions",
                     **{model: f"{model}.live_predictions" for model in MODELS},
                 },

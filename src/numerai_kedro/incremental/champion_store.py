@@ -1,0 +1,115 @@
+"""What was last submitted for each slot: its configuration, its record, and its models.
+
+A challenger is compared with it, and where the challenger is worse, it predicts in its place.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from numerai_kedro.errors import StoreError
+from numerai_kedro.files import atomic_write
+from numerai_kedro.files.trusted_pickle import read_trusted, write_trusted
+
+ROUNDS_KEPT = 2  # the current one, and the one that it is judged against
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A configuration that passed the gate.
+
+    Parameters
+    ----------
+    procedure
+        Fingerprint of the configuration.
+    entry
+        What fed the slot: ``ensemble`` or a model.
+    round
+        Of the newest round that it was submitted in.
+    payoff : dict
+        What it earned in each judged era, by era as text (JSON has no other keys).
+    weights : dict
+        Of its members.
+    """
+
+    procedure: str
+    entry: str
+    round: int
+    payoff: dict[str, float]
+    weights: dict[str, float]
+
+
+class ChampionStore:
+    """A folder by slot and round; models behind a manifest of their digest.
+
+    A round is judged against the champion of rounds before it, so that running it again, or with
+    other parameters, finds the same one.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+
+    def find(self, slot: str, before: int) -> Champion | None:
+        """The newest champion of a slot from a round before `before`; None where there is none.
+
+        Raises
+        ------
+        StoreError
+            The file is torn.
+        """
+        rounds = [number for number in self._rounds(slot) if number < before]
+        if not rounds:
+            return None
+        path = self._path(slot, max(rounds)) / "champion.json"
+        try:
+            return Champion(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            raise StoreError(
+                f"{path}: holds no champion; restore it, or delete the folder to begin anew."
+            ) from None
+
+    def models(self, slot: str, champion: Champion) -> dict[str, list[Any]]:
+        """Its fitted models, by member."""
+        folder = self._path(slot, champion.round) / "models"
+        return {name: read_trusted(folder / name) for name in champion.weights}
+
+    def crown(self, slot: str, champion: Champion, models: Mapping[str, Any]) -> None:
+        """Keep a slot's champion of a round, and the one before; the record is written last."""
+        folder = self._path(slot, champion.round)
+        for name in champion.weights:
+            write_trusted(folder / "models" / name, models[name])
+        with atomic_write(folder / "champion.json") as handle:
+            handle.write(json.dumps(asdict(champion), indent=1).encode())
+        for number in self._rounds(slot)[:-ROUNDS_KEPT]:
+            shutil.rmtree(self._path(slot, number))
+
+    def _rounds(self, slot: str) -> list[int]:
+        """Rounds with a whole champion, oldest first."""
+        return sorted(int(one.parent.name) for one in self.folder.glob(f"{slot}/*/champion.json"))
+
+    def _path(self, slot: str, number: int) -> Path:
+        return self.folder / slot / str(number)
+
+
+class ProcedureStore:
+    """One file a configuration that was ever judged; the count deflates what the best is worth."""
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+
+    def register(self, procedure: str, described: Mapping[str, Any]) -> None:
+        """Note a configuration, once."""
+        path = self.folder / f"{procedure}.json"
+        if not path.exists():
+            with atomic_write(path) as handle:
+                handle.write(json.dumps(described, indent=1, sort_keys=True).encode())
+
+    def count(self) -> int:
+        """Configurations ever judged."""
+        return len(list(self.folder.glob("*.json")))

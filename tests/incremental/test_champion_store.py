@@ -1,0 +1,62 @@
+"""A round is judged against what was submitted before it, however often it is run."""
+
+import pytest
+from tests.models.test_contract import SMALL
+from tests.panels import small_panel
+
+from numerai_kedro.errors import StoreError
+from numerai_kedro.incremental.champion_store import Champion, ChampionStore, ProcedureStore
+from numerai_kedro.models import family
+
+
+def champion(number, procedure="a"):
+    return Champion(procedure, "ensemble", number, {"81": 0.1}, {"lightgbm": 1.0})
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    panel = small_panel(tmp_path_factory.mktemp("panel"), n_eras=8)
+    kind = family("lightgbm")
+    params = kind.params_type.model_validate(SMALL["lightgbm"])
+    return {"lightgbm": [kind(params, seed=0, threads=1).fit(panel, None, "target_ender_20")]}
+
+
+def test_only_rounds_before_count(tmp_path, models):
+    store = ChampionStore(tmp_path)
+    assert store.find("demo", 1413) is None
+    store.crown("demo", champion(1412), models)
+    assert store.find("demo", 1412) is None
+    assert store.find("demo", 1413) == champion(1412)
+    assert store.find("other", 1413) is None
+
+
+def test_the_same_round_again_replaces_itself_and_two_rounds_are_kept(tmp_path, models):
+    store = ChampionStore(tmp_path)
+    for number, procedure in ((1412, "a"), (1417, "b"), (1422, "c"), (1422, "d")):
+        store.crown("demo", champion(number, procedure), models)
+    assert store.find("demo", 1423).procedure == "d"
+    assert store.find("demo", 1422).procedure == "b"
+    assert store.find("demo", 1417) is None
+
+
+def test_its_models_come_back_and_predict(tmp_path, models):
+    store = ChampionStore(tmp_path)
+    store.crown("demo", champion(1412), models)
+    (back,) = store.models("demo", store.find("demo", 1413))["lightgbm"]
+    assert back.n_iterations == models["lightgbm"][0].n_iterations
+
+
+def test_a_torn_record_is_a_sentence(tmp_path, models):
+    store = ChampionStore(tmp_path)
+    store.crown("demo", champion(1412), models)
+    (tmp_path / "demo" / "1412" / "champion.json").write_text("{")
+    with pytest.raises(StoreError, match="holds no champion"):
+        store.find("demo", 1413)
+
+
+def test_a_procedure_counts_once(tmp_path):
+    store = ProcedureStore(tmp_path)
+    assert store.count() == 0
+    for name in ("a", "b", "a"):
+        store.register(name, {"entry": "ensemble"})
+    assert store.count() == 2

@@ -1,0 +1,58 @@
+"""What rounds pay, and forecasts that hold what they promise."""
+
+import numpy as np
+import pytest
+
+from numerai_kedro.statistics.intervals import mean_interval
+from numerai_kedro.statistics.payout import PayoutRule, forecast_burn, growth
+
+OVERLAP = 12
+
+
+def overlapping(rng, n):
+    shocks = rng.normal(size=n + OVERLAP - 1)
+    return np.convolve(shocks, np.ones(OVERLAP) / np.sqrt(OVERLAP), "valid")
+
+
+def test_a_round_pays_its_multipliers_within_the_clip():
+    rule = PayoutRule(corr=3.0, mmc=15.0, clip=0.5, factor=0.5)
+    paid = rule.returns(np.array([0.02, 0.1, -0.1, np.nan]), np.array([0.01, 0.1, -0.1, 0.0]))
+    np.testing.assert_allclose(paid, [0.5 * 0.21, 0.5, -0.5, np.nan])
+
+
+def test_a_stake_grows_by_its_share_of_overlapping_rounds():
+    grown = growth(np.array([0.64, np.nan, -0.64]))
+    np.testing.assert_allclose(grown, [1.05, 1.05, 1.05 * 0.95])
+
+
+@pytest.mark.parametrize("n_eras", [87, 120, 400])
+def test_intervals_of_overlapping_scores_hold_their_level(n_eras):
+    rng = np.random.default_rng(n_eras)
+    held = [
+        interval.low <= 0 <= interval.high
+        for interval in (mean_interval(overlapping(rng, n_eras), OVERLAP) for _ in range(2_000))
+    ]
+    assert 0.93 <= np.mean(held) <= 0.97
+
+
+@pytest.mark.parametrize("n_eras", [87, 120, 400])
+def test_forecasts_hold_their_level(n_eras):
+    """The twelve weeks that follow the record overlap with its end, as live rounds do."""
+    rng = np.random.default_rng(n_eras)
+    held = []
+    for _ in range(1_000):
+        series = overlapping(rng, n_eras + 12)
+        low, high = forecast_burn(series[:n_eras], OVERLAP).interval()
+        held.append(low <= series[n_eras:].mean() <= high)
+    assert 0.93 <= np.mean(held) <= 0.98
+
+
+def test_the_probability_of_a_burn_falls_with_the_mean():
+    series = overlapping(np.random.default_rng(0), 200)
+    chances = [
+        forecast_burn(series - series.mean() + mean, OVERLAP).probability_of_burn
+        for mean in (-1.0, 0.0, 1.0)
+    ]
+    assert chances == sorted(chances, reverse=True)
+    assert chances[1] == pytest.approx(0.5)
+    assert forecast_burn(series[:30], OVERLAP) is None
