@@ -1,60 +1,276 @@
-"""Each slot is judged by what feeds it, and what cannot feed one is said."""
+"""Each slot is judged by what feeds it, against what was submitted before, and said why."""
 
 import numpy as np
 import pandas as pd
 import pytest
+from tests.models.test_contract import SMALL
 from tests.panels import small_panel
 from tests.statistics.test_gate_checks import PARAMS, record
 
 from numerai_kedro.errors import Failed, PredictionError, SchemaError
-from numerai_kedro.pipelines.backtest.nodes import benchmark_of, judge, score_reference
+from numerai_kedro.incremental.champion_store import ChampionStore, ProcedureStore
+from numerai_kedro.models import family
+from numerai_kedro.pipelines.backtest.nodes import (
+    check_record,
+    crown,
+    judge,
+    name_procedures,
+    overfitting_of,
+    predict_champions,
+    report,
+    score_reference,
+)
+from numerai_kedro.tournament.schema import benchmark_of
 
 ROUND = {"number": 1412}
+RULE = {"corr": 3.0, "mmc": 15.0, "clip": 1.0, "factor": 1.0}
+WEIGHTS = pd.DataFrame(
+    {"scheme": "equal", "era": 401, "model": ["lightgbm"], "weight": 1.0, "in_force": True}
+)
+NO_TRIALS = pd.DataFrame({"eras": [], "first_era": [], "study": [], "state": [], "payoff": []})
+PRESET = {"decisions": [{"first_era": 88, "source": "preset example"}]}
+
+
+def scores_of(mean=0.02):
+    scores = record(mean).replace({"model": {"ours": "ensemble"}})
+    return scores.assign(mmc=0.01, bmc=0.0, fnc=0.01)
+
+
+class Given:
+    """What judges get: live data, history, folds, and an empty store of champions."""
+
+    def __init__(self, folder):
+        self.live = small_panel(folder / "live", n_eras=1, seed=5)
+        self.history = small_panel(folder / "history", n_eras=20)
+        self.folds = {
+            "paid_target": "target_ender_60",
+            "target": "target_ender_60",
+            "purge_eras": 16,
+            "neutral_features": self.live.feature_names,
+            "features": self.live.feature_names,
+            "judged": [{"name": "judged-1", "train": [1, 71], "test": [88, 147]}],
+            "history": [1, 160],
+            "stretches": {"tuning": [54, 71], "judged": [88, 147]},
+        }
+        self.store = ChampionStore(folder / "champions")
+        self.procedures = {"ensemble": "a", "lightgbm": "b"}
+
+    def record(self, scores, best=PRESET, trials=NO_TRIALS, overfitting=None):
+        return check_record(
+            scores,
+            {"overfitting": overfitting or {}},
+            self.folds,
+            WEIGHTS,
+            PARAMS,
+            lightgbm__best=best,
+            lightgbm__trials=trials,
+        )
+
+    def judge(self, slots, scores=None, params=PARAMS, champions=None, round_info=ROUND, **entries):
+        scores = scores_of() if scores is None else scores
+        given = {
+            name: value if isinstance(value, Failed) else value.assign(id=self.live.ids())
+            for name, value in entries.items()
+        }
+        checks = self.record(scores)
+        return judge(
+            checks | {"lightgbm": checks["ensemble"]},
+            scores,
+            self.folds,
+            self.history,
+            self.live,
+            round_info,
+            slots,
+            self.procedures,
+            self.store,
+            champions or {},
+            RULE,
+            params,
+            **given,
+        )
+
+    def crown(self, decisions, round_info=ROUND, scores=None, **models):
+        return crown(
+            decisions,
+            self.store,
+            round_info,
+            {"demo": "ensemble"},
+            self.procedures,
+            scores_of() if scores is None else scores,
+            RULE,
+            WEIGHTS,
+            **models,
+        )
+
+    def model(self):
+        kind = family("lightgbm")
+        params = kind.params_type.model_validate(SMALL["lightgbm"])
+        return [kind(params, seed=0, threads=1).fit(self.history, None, "target_ender_20")]
+
+    def predictions(self, seed=0):
+        return frame(np.random.default_rng(seed).normal(size=self.live.n_rows))
 
 
 @pytest.fixture
-def live(tmp_path):
-    return small_panel(tmp_path / "live", n_eras=1)
-
-
-def judged(live, slots, **entries):
-    folds = {"paid_target": "target_ender_60", "neutral_features": live.feature_names}
-    scores = record(0.02).replace({"model": {"ours": "ensemble"}})
-    scores = scores.assign(mmc=0.01, bmc=0.0)
-    given = {
-        name: value if isinstance(value, Failed) else value.assign(id=live.ids())
-        for name, value in entries.items()
-    }
-    return judge(scores, folds, live, ROUND, slots, PARAMS, **given)
+def given(tmp_path):
+    return Given(tmp_path)
 
 
 def frame(values):
-    return pd.DataFrame({"prediction": values})
+    return pd.DataFrame({"era": 161, "prediction": values})
 
 
-def test_a_good_record_does_not_excuse_live_predictions_that_collapsed(live):
-    rng = np.random.default_rng(0)
-    passed = judged(live, {"demo": "ensemble"}, ensemble=frame(rng.normal(size=live.n_rows)))
-    names = {c["name"] for c in passed["1412-demo"]["checks"] if not c["passed"]}
-    assert names <= {"live_exposure_too_high"}  # 40 rows are few
-    constant = judged(live, {"demo": "ensemble"}, ensemble=frame(np.ones(live.n_rows)))
-    assert not constant["1412-demo"]["passed"]
-    assert any("distinct" in reason for reason in constant["1412-demo"]["reasons"])
-    promised = passed["1412-demo"]["promised"]
-    assert promised["mmc60"]["mean"] == pytest.approx(0.01)
-    assert set(promised) == {"corr60", "mmc60"}
+# 40 live rows are few: one feature or another is always close.
+LOOSE = PARAMS.model_copy(update={"max_live_exposure": 1.0})
+SLOT = {"demo": "ensemble"}
 
 
-def test_a_model_that_failed_blocks_its_slot_and_no_other(live):
-    rng = np.random.default_rng(0)
-    entries = {
-        "ensemble": frame(rng.normal(size=live.n_rows)),
-        "lightgbm": Failed("fit", "no memory"),
-    }
-    decisions = judged(live, {"a": "lightgbm", "b": "ensemble"}, **entries)
+def missed(decision):
+    return {check["reason"] for check in decision["checks"] if not check["passed"]}
+
+
+def test_a_good_record_does_not_excuse_live_predictions_that_collapsed(given):
+    passed = given.judge(SLOT, params=LOOSE, ensemble=given.predictions())["1412-demo"]
+    assert missed(passed) == set()
+    assert passed["promised"]["mmc60"]["mean"] == pytest.approx(0.01)
+    assert set(passed["promised"]) == {"corr60", "mmc60"}
+    constant = frame(np.ones(given.live.n_rows))
+    blocked = given.judge(SLOT, params=LOOSE, ensemble=constant)["1412-demo"]
+    assert not blocked["passed"]
+    assert any("distinct" in reason for reason in blocked["reasons"])
+
+
+def test_a_model_that_failed_blocks_its_slot_and_no_other(given):
+    entries = {"ensemble": given.predictions(), "lightgbm": Failed("fit", "no memory")}
+    decisions = given.judge({"a": "lightgbm", "b": "ensemble"}, **entries)
     assert decisions["1412-a"]["reasons"] == ["lightgbm made no predictions: no memory"]
     assert not decisions["1412-a"]["passed"]
     assert decisions["1412-b"]["checks"]
+
+
+def test_an_override_names_round_and_reason_and_is_kept(given):
+    one = {"override_round": 1412, "override_reason": "live data were mended"}
+    bad, predictions = scores_of(-0.01), given.predictions()
+    for changed, passes in (
+        (one, True),
+        (one | {"override_round": 1413}, False),
+        (one | {"override_reason": None}, False),
+    ):
+        params = LOOSE.model_copy(update=changed)
+        found = given.judge(SLOT, bad, params, ensemble=predictions)["1412-demo"]
+        assert found["passed"] == passes
+        assert ("override" in found) == passes
+    assert given.crown({"1412-demo": {"passed": True, "feeds": "ensemble", "override": "x"}}) == {}
+
+
+def test_a_changed_configuration_that_is_surely_worse_lets_the_champion_predict(given):
+    first = given.judge(SLOT, params=LOOSE, ensemble=given.predictions())
+    crowned = given.crown(first, lightgbm=given.model())
+    assert crowned == {"demo": {"procedure": "a", "entry": "ensemble", "round": 1412}}
+    later = {"number": 1417}
+    champions = predict_champions(given.store, given.live, SLOT, later)
+    assert len(champions["demo"]) == given.live.n_rows
+    # Still well above the thresholds, and surely below the champion.
+    worse, params = scores_of(0.016), LOOSE.model_copy(update={"min_champion_correlation": -1})
+    same = given.judge(SLOT, worse, params, champions, later, ensemble=given.predictions())[
+        "1417-demo"
+    ]
+    assert (same["passed"], same["feeds"]) == (True, "ensemble")  # the same configuration
+    given.procedures = given.procedures | {"ensemble": "changed"}
+    other = given.judge(SLOT, worse, params, champions, later, ensemble=given.predictions())[
+        "1417-demo"
+    ]
+    assert missed(other) == {"worse_than_champion"}
+    assert (other["passed"], other["feeds"]) == (True, "champion")
+    assert given.crown({"1417-demo": other}, later, lightgbm=given.model())["demo"]["round"] == 1412
+
+
+def test_a_champion_does_not_excuse_a_bad_record(given):
+    first = given.judge(SLOT, params=LOOSE, ensemble=given.predictions())
+    given.crown(first, lightgbm=given.model())
+    given.procedures = given.procedures | {"ensemble": "changed"}
+    later = {"number": 1417}
+    champions = predict_champions(given.store, given.live, SLOT, later)
+    bad = given.judge(
+        SLOT, scores_of(-0.01), LOOSE, champions, later, ensemble=given.predictions()
+    )["1417-demo"]
+    assert not bad["passed"]
+    assert bad["feeds"] == "ensemble"
+
+
+def test_the_first_week_compares_with_nothing(given):
+    assert predict_champions(given.store, given.live, SLOT, ROUND) == {}
+    found = given.judge(SLOT, ensemble=given.predictions())["1412-demo"]
+    kinds = {check["kind"] for check in found["checks"]}
+    assert kinds == {"hard", "absolute"}
+
+
+def trials_of(last_era, first_era=88):
+    rng = np.random.default_rng(0)
+    n = 60
+    return pd.DataFrame(
+        {
+            "study": "s",
+            "state": ["complete"] * 6 + ["pruned"],
+            "first_era": first_era,
+            "eras": [list(range(last_era - n + 1, last_era + 1))] * 7,
+            "payoff": [rng.normal(size=n).tolist() for _ in range(7)],
+        }
+    )
+
+
+def test_a_choice_made_on_judged_eras_is_named(given):
+    honest, leaking = (given.record(scores_of(), trials=trials_of(last)) for last in (71, 90))
+    named = [
+        {row["reason"] for row in checks["ensemble"] if not row["passed"]}
+        for checks in (honest, leaking)
+    ]
+    assert named == [set(), {"selected_on_judged"}]
+
+
+def test_only_adopted_parameters_can_be_overfitted(given):
+    likely = {"lightgbm": {"probability": 0.9}}
+    adopted = {"decisions": [{"adopted": True}]}
+    for best, reasons in ((PRESET, set()), (adopted, {"overfitted"})):
+        checks = given.record(scores_of(), best=best, overfitting=likely)["ensemble"]
+        assert {row["reason"] for row in checks if not row["passed"]} == reasons
+
+
+def test_overfitting_says_how_many_trials_ran_all_folds():
+    found = overfitting_of(trials_of(71), overlap=12)
+    assert (found["n_trials"], found["n_pruned"], found["n_blocks"]) == (6, 1, 4)
+    assert 0 <= found["probability"] <= 1
+    assert overfitting_of(trials_of(71).iloc[:1], overlap=12)["probability"] is None
+
+
+def test_the_report_says_what_scores_are_worth(given, tmp_path):
+    store = ProcedureStore(tmp_path / "procedures")
+    made = report(scores_of(), given.folds, RULE, given.procedures, store, lightgbm=trials_of(71))
+    assert made["n_procedures"] == 2
+    ours = made["models"]["ensemble"]
+    assert ours["payoff"]["mean"] == pytest.approx(3 * ours["corr"]["mean"] + 0.15)
+    assert 0 < ours["deflated_sharpe"] <= 1
+    assert ours["burn"]["low"] < ours["burn"]["mean"] < ours["burn"]["high"]
+    assert 0 <= made["superior_to_benchmark"] <= 1
+    assert set(made["overfitting"]) == {"lightgbm"}
+
+
+def test_a_refit_is_the_same_procedure_and_a_changed_parameter_another(given):
+    from tests.pipelines.test_base_model import PARAMS as MODEL
+    from tests.pipelines.test_base_model import TUNING
+    from tests.pipelines.test_ensemble_nodes import PARAMS as ENSEMBLE
+
+    def named(folds=given.folds, **changed):
+        model = MODEL.model_copy(update=changed).model_dump()
+        return name_procedures(folds, WEIGHTS, TUNING, ENSEMBLE, lightgbm=model)
+
+    later = given.folds | {
+        "history": [1, 161],
+        "stretches": given.folds["stretches"] | {"judged": [88, 148]},
+    }
+    assert named() == named(later)
+    assert named() != named(seed=7)
+    assert named()["ensemble"] != named()["lightgbm"]
 
 
 def test_the_benchmark_is_the_one_of_the_paid_target_or_a_sentence():
@@ -74,8 +290,21 @@ def test_a_benchmark_file_that_lags_behind_is_scored_where_it_is_whole(tmp_path)
     assert score_reference(panel, whole, *given)["era"].tolist() == [1, 2, 3, 4, 5, 6]
 
 
-def test_predictions_for_other_stocks_are_not_judged(live):
-    folds = {"paid_target": "target_ender_60", "neutral_features": live.feature_names}
-    stale = frame(np.arange(live.n_rows)).assign(id=[f"old{k}" for k in range(live.n_rows)])
+def test_predictions_for_other_stocks_are_not_judged(given):
+    stale = given.predictions().assign(id=[f"old{k}" for k in range(given.live.n_rows)])
     with pytest.raises(PredictionError, match="other stocks than this round's"):
-        judge(record(0.02), folds, live, ROUND, {"demo": "ensemble"}, PARAMS, ensemble=stale)
+        judge(
+            given.record(scores_of()),
+            scores_of(),
+            given.folds,
+            given.history,
+            given.live,
+            ROUND,
+            SLOT,
+            given.procedures,
+            given.store,
+            {},
+            RULE,
+            PARAMS,
+            ensemble=stale,
+        )

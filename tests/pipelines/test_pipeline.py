@@ -42,7 +42,14 @@ def test_every_output_is_an_entry_that_lasts(name):
 
 
 def test_what_a_part_reads_an_earlier_part_has_written_or_the_outside_provides():
-    provided = {"tournament", "machine", "fold_store", "study_store"}
+    provided = {
+        "tournament",
+        "machine",
+        "fold_store",
+        "study_store",
+        "champion_store",
+        "procedure_store",
+    }
     for name in PARTS:
         part = pipeline(name)
         read = {n for n in part.inputs() if not n.startswith(("params:", "parameters"))}

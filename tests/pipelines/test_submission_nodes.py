@@ -16,7 +16,8 @@ from numerai_kedro.errors import (
 from numerai_kedro.files import digest_bytes
 from numerai_kedro.pipelines.parameters import SubmissionParams
 from numerai_kedro.pipelines.submission.nodes import submit, write
-from numerai_kedro.tournament.submission import BlockReason
+from numerai_kedro.reasons import BlockReason
+from numerai_kedro.tournament.submission import csv_of_ranks
 
 OPEN = {"number": 1412, "is_open": True}
 IDS = [f"n{k:04d}" for k in range(50)]
@@ -114,7 +115,19 @@ def test_a_model_that_failed_has_no_csv_and_stops_no_other(tmp_path):
     live = small_panel(tmp_path / "panel", n_eras=1)
     frame = pd.DataFrame({"id": live.ids(), "prediction": np.arange(live.n_rows)})
     slots = {"a": "lightgbm", "b": "ensemble"}
-    assert list(write(slots, OPEN, lightgbm=Failed("fit", "x"), ensemble=frame)) == ["1412-b"]
+    written = write(slots, OPEN, {}, {}, lightgbm=Failed("fit", "x"), ensemble=frame)
+    assert list(written) == ["1412-b"]
+
+
+def test_where_the_gate_says_so_the_champion_is_written(tmp_path):
+    live = small_panel(tmp_path / "panel", n_eras=1)
+    ours = pd.DataFrame({"id": live.ids(), "prediction": np.arange(live.n_rows)})
+    theirs = ours.assign(prediction=ours["prediction"][::-1].to_numpy())
+    decisions = {"1412-a": {"feeds": "champion"}, "1412-b": {"feeds": "ensemble"}}
+    slots = {"a": "ensemble", "b": "ensemble"}
+    written = write(slots, OPEN, decisions, {"a": theirs, "b": theirs}, ensemble=ours)
+    assert written["1412-a"] == csv_of_ranks(theirs)
+    assert written["1412-b"] == csv_of_ranks(ours)
 
 
 def test_the_gate_speaks_before_the_switch():
@@ -152,7 +165,7 @@ def test_what_is_written_is_ranks_of_the_live_ids(tmp_path):
     live = small_panel(tmp_path / "panel", n_eras=1)
     raw = np.random.default_rng(0).normal(size=live.n_rows) * 100
     frame = pd.DataFrame({"id": live.ids(), "era": 1, "prediction": raw})
-    written = write({"first": "ensemble"}, OPEN, ensemble=frame)
+    written = write({"first": "ensemble"}, OPEN, {}, {}, ensemble=frame)
     lines = written["1412-first"].splitlines()
     values = pd.Series({i: float(v) for i, _, v in (x.partition(",") for x in lines[1:])})
     assert lines[0] == "id,prediction"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from numerai_kedro.reasons import BlockReason
 from numerai_kedro.statistics.intervals import short
@@ -38,6 +39,15 @@ class Check:
         if self.side == "at most":
             return self.value <= self.threshold
         return self.value > self.threshold if self.side == "above" else self.value >= self.threshold
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Self:
+        """The check of which `as_json` made a row."""
+        reason = BlockReason[row["reason"].upper()]
+        value, threshold = (
+            math.nan if number is None else number for number in (row["value"], row["threshold"])
+        )
+        return cls(reason, row["label"], value, row["side"], threshold)
 
     @property
     def missed_by(self) -> float:

@@ -212,9 +212,31 @@ def predict_champions(
     return made
 
 
-def judge(
+def check_record(
     scores: pd.DataFrame,
     backtest_report: dict[str, Any],
+    folds: dict[str, Any],
+    ensemble_weights: pd.DataFrame,
+    params: GateParams,
+    **made: Any,
+) -> dict[str, list[dict[str, Any]]]:
+    """Judge every entry's record; what was chosen is ``{model}__best`` and ``{model}__trials``."""
+    overlap = overlap_eras(folds["paid_target"])
+    found = {}
+    for entry in sorted(set(scores["model"]) - {BENCHMARK}):
+        members = [entry] if entry != ENSEMBLE else ensemble_weights["model"].unique()
+        checks = (
+            *backtest_checks(scores, entry, overlap, params),
+            *_honesty(scores, entry, folds, members, made),
+            *_overfitting(backtest_report, members, made, params),
+        )
+        found[entry] = [check.as_json() for check in checks]
+    return found
+
+
+def judge(
+    record_checks: dict[str, list[dict[str, Any]]],
+    scores: pd.DataFrame,
     folds: dict[str, Any],
     history: EraPanel,
     live_panel: EraPanel,
@@ -224,61 +246,77 @@ def judge(
     champion_store: ChampionStore,
     champions: dict[str, pd.DataFrame],
     score_weights: dict[str, float],
-    ensemble_weights: pd.DataFrame,
     params: GateParams,
-    **made: Any,
+    **live: Any,
 ) -> dict[str, dict[str, Any]]:
-    """Judge each slot's predictions for themselves; keyed by round and slot.
-
-    Live predictions are inputs ``{entry}__live``, what was chosen ``{model}__best`` and
-    ``{model}__trials``.
-    """
-    live_era, number = int(live_panel.eras[0]), round_info["number"]
+    """Judge each slot's predictions for themselves; keyed by round and slot."""
+    number, era = round_info["number"], int(live_panel.eras[0])
     drift = drift_checks(*_features(history, live_panel, folds), params)
-    features = live_panel.select(features=folds["neutral_features"]).features(live_era)
+    features = live_panel.select(features=folds["neutral_features"]).features(era)
     decisions = {}
     for slot, entry in slots.items():
-        frame = made[f"{entry}__live"]
-        decision: dict[str, Any] = {"passed": False, "reasons": [], "checks": [], "feeds": entry}
-        if isinstance(frame, Failed):
-            decision["reasons"] = [f"{entry} made no predictions: {frame.symptom}"]
+        decision: dict[str, Any] = {"slot": slot, "entry": entry, "feeds": entry}
+        if isinstance(live[entry], Failed):
+            reasons = [f"{entry} made no predictions: {live[entry].symptom}"]
+            decision |= {"passed": False, "reasons": reasons, "checks": []}
         else:
-            members = [entry] if entry != ENSEMBLE else ensemble_weights["model"].unique()
-            predictions = _live_predictions(entry, frame, live_panel)
-            checks = [
-                *backtest_checks(scores, entry, overlap_eras(folds["paid_target"]), params),
-                *_honesty(scores, entry, folds, members, made),
-                *_overfitting(backtest_report, members, made, params),
-                *live_checks(predictions, features, params),
-                *drift,
-            ]
+            predictions = _live_predictions(entry, live[entry], live_panel)
             champion = champion_store.find(slot, number)
-            if champion and slot in champions:
-                theirs = champions[slot]["prediction"].to_numpy(dtype=np.float64)
-                checks.append(likeness_check(predictions, theirs, params))
-            if champion and champion.procedure != procedures[entry]:
-                earned = _earned(scores, entry, PayoutRule(**score_weights))
-                before = {int(era): value for era, value in champion.payoff.items()}
-                overlap = overlap_eras(folds["paid_target"])
-                compared = champion_check(earned, before, overlap, params)
-                checks += [compared] if compared else []
-            judged = GateDecision(tuple(checks))
+            judged = GateDecision(
+                (
+                    *map(Check.from_json, record_checks[entry]),
+                    *live_checks(predictions, features, params),
+                    *drift,
+                    *_likeness(predictions, champion and champions.get(slot), params),
+                    *_comparison(
+                        _earned(scores, entry, PayoutRule(**score_weights)),
+                        champion,
+                        procedures[entry],
+                        overlap_eras(folds["paid_target"]),
+                        params,
+                    ),
+                )
+            )
             for check in judged.checks:
                 logger.info("gate, %s: %s", slot, check)
             decision |= judged.as_json()
-            submitted = frame
+            submitted = live[entry]
             if judged.kept_by_comparison and slot in champions:
+                logger.warning("gate, %s: the champion predicts this round", slot)
                 submitted = champions[slot]
                 decision |= {"passed": True, "feeds": "champion"}
-                logger.warning("gate, %s: the champion predicts this round: %s", slot, checks[-1])
+            elif not judged.passed and params.override_round == number:
+                decision |= _override(slot, params)
             decision |= {
                 "promised": _promised(scores[scores["model"] == entry], folds["paid_target"]),
                 "judged": digest_bytes(csv_of_ranks(submitted).encode()),
             }
-            if not decision["passed"] and params.override_round == number:
-                decision |= _override(slot, params)
-        decisions[f"{number}-{slot}"] = {"slot": slot, "entry": entry, **decision}
+        decisions[f"{number}-{slot}"] = decision
     return decisions
+
+
+def _likeness(
+    predictions: np.ndarray, champions: pd.DataFrame | None, params: GateParams
+) -> list[Check]:
+    if champions is None:
+        return []
+    theirs = champions["prediction"].to_numpy(dtype=np.float64)
+    return [likeness_check(predictions, theirs, params)]
+
+
+def _comparison(
+    earned: dict[int, float],
+    champion: Champion | None,
+    procedure: str,
+    overlap: int,
+    params: GateParams,
+) -> list[Check]:
+    """Nothing to compare in the first week, and with the same configuration."""
+    if champion is None or champion.procedure == procedure:
+        return []
+    before = {int(era): value for era, value in champion.payoff.items()}
+    compared = champion_check(earned, before, overlap, params)
+    return [compared] if compared else []
 
 
 def crown(

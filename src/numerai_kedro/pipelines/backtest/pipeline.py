@@ -2,7 +2,8 @@
 
 oof predictions, panel, meta model, benchmark ─► score ─► era_scores ─► report ─► backtest_report
 champion_store, live panel ─► predict_champions ─► champion.live_predictions
-era_scores, report, live predictions, live panel, champions ─► judge ─► gate_decision ─► crown
+era_scores, report, what was chosen ─► check_record ─► record_checks
+record_checks, live predictions, live panel, champions ─► judge ─► gate_decision ─► crown
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from numerai_kedro.pipelines.slots import slots_node
 
 def create_pipeline() -> Pipeline:
     """Wire every registered model in beside the ensemble."""
-    live = {f"{model}__live": f"{model}.live_predictions" for model in MODELS}
     chosen = {f"{model}__best": f"{model}.best_params" for model in MODELS}
     trials = {f"{model}__trials": f"{model}.trials" for model in MODELS}
     return Pipeline(
@@ -67,10 +67,24 @@ def create_pipeline() -> Pipeline:
                 name="predict_champions",
             ),
             Node(
-                nodes.judge,
+                nodes.check_record,
                 {
                     "scores": "era_scores",
                     "backtest_report": "backtest_report",
+                    "folds": "folds",
+                    "ensemble_weights": "ensemble_weights",
+                    "params": "params:gate",
+                    **chosen,
+                    **trials,
+                },
+                "record_checks",
+                name="check_record",
+            ),
+            Node(
+                nodes.judge,
+                {
+                    "record_checks": "record_checks",
+                    "scores": "era_scores",
                     "folds": "folds",
                     "history": "history_panel",
                     "live_panel": "live_panel",
@@ -80,12 +94,9 @@ def create_pipeline() -> Pipeline:
                     "champion_store": "champion_store",
                     "champions": "champion.live_predictions",
                     "score_weights": "score_weights",
-                    "ensemble_weights": "ensemble_weights",
                     "params": "params:gate",
-                    "ensemble__live": "ensemble.live_predictions",
-                    **live,
-                    **chosen,
-                    **trials,
+                    "ensemble": "ensemble.live_predictions",
+                    **{model: f"{model}.live_predictions" for model in MODELS},
                 },
                 "gate_decision",
                 name="judge",
