@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from numerai_kedro.dashboard.figures import (
-    cumulative_corr,
+    cumulative,
     drawdown,
     importance_by_era_figure,
     importance_figure,
@@ -18,8 +18,15 @@ from numerai_kedro.statistics.leaderboard import leaderboard, parameter_importan
 
 def scores(text=".0213 [.0031, .0395]"):
     mean = {"mean": 0.02, "low": 0.0, "high": 0.04, "text": text}
-    names = ("corr", "mmc", "bmc", "fnc", "max_exposure")
-    return {name: mean for name in names} | {"sharpe": 1.31, "max_drawdown": 0.05}
+    names = ("corr", "mmc", "bmc", "fnc", "payoff", "max_exposure")
+    burn = {"weeks": 12, "mean": 0.1, "low": -0.2, "high": 0.4, "probability": 0.23}
+    return {name: mean for name in names} | {
+        "sharpe": 1.31,
+        "overlap_sharpe": 0.45,
+        "deflated_sharpe": 0.93,
+        "max_drawdown": 0.05,
+        "burn": burn,
+    }
 
 
 def outcome(remedies=(), refit_failed=None):
@@ -81,6 +88,7 @@ def summary(name="lightgbm", detail="accepted for model demo", status="accepted"
             "1412-demo": {
                 "slot": name,
                 "entry": "ensemble",
+                "feeds": "ensemble",
                 "passed": True,
                 "reasons": [],
                 "checks": [
@@ -91,6 +99,7 @@ def summary(name="lightgbm", detail="accepted for model demo", status="accepted"
                         "threshold": 0.0,
                         "passed": False,
                         "missed_by": None,
+                        "why": name,
                     }
                 ],
             }
@@ -98,6 +107,15 @@ def summary(name="lightgbm", detail="accepted for model demo", status="accepted"
         "receipts": {"1412-demo": {"slot": name, "status": status, "detail": detail}},
         "cuts": [],
         "weights": {"corr": 3.0, "mmc": 15.0},
+        "schemes": [
+            {"scheme": name, "corr": ".02", "mmc": ".01", "payoff": ".2", "payoff_gain": ".0"}
+        ],
+        "champions": {},
+        "worth": {
+            "n_procedures": 4,
+            "superior_to_benchmark": 0.03,
+            "overfitting": {name: {"probability": 0.2, "n_trials": 8, "n_pruned": 1}},
+        },
         "drift": {name: [{"feature": name, "kind": "dies", "before": 0.002, "now": 0.0001}]},
         "live": [
             {
@@ -129,7 +147,7 @@ def figures(name="lightgbm"):
         }
     )
     return {
-        "Cumulative CORR": cumulative_corr(era_scores),
+        "Cumulative CORR": cumulative(era_scores, "corr", {name: ".02"}),
         "Drawdown": drawdown(era_scores),
         "Live scores": live_scores_figure(live),
         "Optimisation history": optimisation_history(trials(name)),

@@ -3,7 +3,16 @@
 import numpy as np
 import pandas as pd
 
-from numerai_kedro.dashboard.figures import cumulative_corr, drawdown, live_scores_figure
+from numerai_kedro.dashboard.figures import (
+    burn_density,
+    cumulative,
+    drawdown,
+    exposure,
+    live_scores_figure,
+    payout_growth,
+    version_trend,
+    weights_over_time,
+)
 
 
 def era_scores():
@@ -18,12 +27,12 @@ def era_scores():
     )
 
 
-def test_curves_run_along_eras_and_step_over_missing_scores():
-    lines = {line.name: line for line in cumulative_corr(era_scores()).data}
+def test_curves_run_along_eras_and_leave_missing_scores_out():
+    lines = {line.name: line for line in cumulative(era_scores(), "corr", {}).data}
     assert list(lines) == ["ensemble", "lightgbm", "benchmark"]
     assert list(lines["ensemble"].x) == [1, 2, 3]
     np.testing.assert_allclose(lines["ensemble"].y, [-0.03, 0.01, 0.03])
-    np.testing.assert_allclose(lines["lightgbm"].y, [0.0, 0.01, 0.04])
+    np.testing.assert_allclose(lines["lightgbm"].y, [0.01, 0.04])
 
 
 def test_drawdown_hangs_below_zero():
@@ -33,7 +42,7 @@ def test_drawdown_hangs_below_zero():
 
 
 def test_each_model_has_a_dash_of_its_own():
-    dashes = [line.line.dash for line in cumulative_corr(era_scores()).data]
+    dashes = [line.line.dash for line in cumulative(era_scores(), "corr", {}).data]
     assert len(set(dashes)) == len(dashes)
 
 
@@ -56,3 +65,46 @@ def test_no_scores_yet_is_said():
     empty = pd.DataFrame(columns=["roundNumber", "displayName", "day", "value", "resolved"])
     figure = live_scores_figure(empty)
     assert figure.layout.annotations[0].text == "no round has been scored yet"
+
+
+def test_a_cumulative_legend_has_the_interval_and_nothing_known_is_said():
+    (line, *_) = cumulative(era_scores(), "corr", {"ensemble": ".02 [.01, .03]"}).data
+    assert line.name == "ensemble  .02 [.01, .03]"
+    empty = cumulative(era_scores().assign(mmc=np.nan), "mmc", {})
+    assert empty.layout.annotations[0].text == "no era has MMC yet"
+
+
+def test_only_the_scheme_in_force_is_drawn_in_steps():
+    weights = pd.DataFrame(
+        {"era": [1, 2, 1], "model": "a", "weight": [1.0, 0.5, 0.2], "in_force": [True, True, False]}
+    )
+    (line,) = weights_over_time(weights).data
+    assert list(line.y) == [1.0, 0.5]
+    assert line.line.shape == "hv"
+
+
+def test_other_curves_show_what_they_are_given():
+    scores = era_scores().assign(max_exposure=0.2)
+    assert set(exposure(scores).data[0].y) == {0.2}
+    (grown,) = payout_growth({"ensemble": ([1, 2], [1.0, 1.1])}).data
+    assert list(grown.y) == [1.0, 1.1]
+    (dense,) = burn_density({"ensemble": {"returns": [-1, 0, 1], "density": [0, 1, 0]}}).data
+    assert list(dense.x) == [-1, 0, 1]
+    assert burn_density({}).layout.annotations[0].text == "too few eras to forecast"
+
+
+def test_versions_stand_in_their_order_one_panel_a_figure():
+    versions = pd.DataFrame(
+        {
+            "version": ["b 1", "a 2"],
+            "payoff": [0.1, 0.2],
+            "corr": 0.02,
+            "mmc": 0.01,
+            "minutes": [5.0, 1.0],
+            "peak_gb": 0.4,
+        }
+    )
+    figure = version_trend(versions)
+    assert len(figure.data) == 5
+    assert list(figure.data[0].x) == ["b 1", "a 2"]
+    assert list(figure.data[3].y) == [5.0, 1.0]

@@ -49,6 +49,7 @@ def test_what_a_part_reads_an_earlier_part_has_written_or_the_outside_provides()
         "study_store",
         "champion_store",
         "procedure_store",
+        "version_store",
     }
     for name in PARTS:
         part = pipeline(name)

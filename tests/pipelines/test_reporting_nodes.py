@@ -2,15 +2,22 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
+import pytest
 
 from numerai_kedro.errors import CredentialsError, TournamentUnreachable
+from numerai_kedro.incremental.champion_store import VersionStore
+from numerai_kedro.pipelines.reporting import nodes
 from numerai_kedro.pipelines.reporting.nodes import (
     SCORE_COLUMNS,
     build_summary,
+    compare_schemes,
     draw_live_scores,
+    draw_payout,
     fetch_live_scores,
     join_importance,
+    note_version,
 )
 from numerai_kedro.statistics.live_record import live_record
 
@@ -95,7 +102,13 @@ def summary(**changed):
             "resolved_to": {"target_ender_20": 155, "target_ender_60": 147},
             "features": ["a", "b"],
         },
-        "report": {"models": {"ensemble": {}}, "eras": [88, 147]},
+        "report": {
+            "models": {"ensemble": {}},
+            "eras": [88, 147],
+            "n_procedures": 4,
+            "superior_to_benchmark": None,
+            "overfitting": {},
+        },
         "gate_decision": {},
         "receipts": {},
         "slots": {"demo": "ensemble"},
@@ -104,6 +117,8 @@ def summary(**changed):
         "run_history": live_record({}, {}),
         "importance_history": join_importance(),
         "score_weights": {"corr": 3.0, "mmc": 15.0},
+        "scheme_report": pd.DataFrame(),
+        "champions": {},
     }
     return build_summary(**given | changed, lightgbm={"status": "finished"})
 
@@ -123,3 +138,60 @@ def test_the_target_that_pays_is_told_from_the_one_that_was_learned():
     data = summary()["data"]
     assert (data["target"], data["resolved_to"]) == ("target_ender_60", 147)
     assert data["trained_on"] == "target_ender_20"
+
+
+def scheme_scores(n_eras=80):
+    rng = np.random.default_rng(0)
+    frames = [
+        pd.DataFrame(
+            {"scheme": scheme, "era": range(n_eras), "mmc": 0.0, "payoff": 0.1, "corr": gain}
+        )
+        for scheme, gain in (("equal", rng.normal(size=n_eras)), ("decayed", 0.02))
+    ]
+    return pd.concat(frames)
+
+
+def test_schemes_are_compared_with_equal_weights_era_by_era():
+    scores = scheme_scores()
+    scores.loc[scores["scheme"] == "decayed", "corr"] = (
+        scores.loc[scores["scheme"] == "equal", "corr"].to_numpy() + 0.01
+    )
+    table = compare_schemes(scores, {"paid_target": "target_ender_60"}).set_index("scheme")
+    assert table.loc["decayed", "corr_gain"] == ".0100 [.0100, .0100]"
+    assert table.loc["equal", "payoff_gain"] == ".0000 [.0000, .0000]"
+
+
+def era_scores(n_eras=60, shift=0.0):
+    rng = np.random.default_rng(0)
+    values = {"corr": 0.02 + shift, "mmc": np.nan, "bmc": rng.normal(scale=0.01, size=n_eras)}
+    return pd.DataFrame({"era": range(1, n_eras + 1), "model": "ensemble", **values})
+
+
+RULE = {"corr": 3.0, "mmc": 15.0, "clip": 1.0, "factor": 1.0}
+
+
+def test_versions_are_paired_on_their_common_eras_and_keep_the_longest_time(tmp_path, monkeypatch):
+    store = VersionStore(tmp_path)
+    took = {"seconds": 90.0, "memory": [{"peak_gb": 0.6}]}
+
+    def note(code, n_eras, shift, reading):
+        monkeypatch.setattr(nodes, "code_version", lambda: code)
+        scores = era_scores(n_eras, shift)
+        given = ({"ensemble": "abcdef123"}, RULE, {"number": 1412}, store)
+        return note_version(scores, *given, lightgbm__fold=reading, xgboost__fold={})
+
+    note("one", 60, 0.0, took)
+    again = note("one", 60, 0.0, {"seconds": 0.1, "memory": []})
+    assert again["minutes"].tolist() == [1.5]
+    both = note("two", 70, 0.01, took)
+    assert both["version"].tolist() == ["one abcdef", "two abcdef"]
+    assert both["n_eras"].tolist() == [60, 60]
+    assert both["corr"].tolist() == pytest.approx([0.02, 0.03])
+    assert both["peak_gb"].tolist() == [0.6, 0.6]
+
+
+def test_payouts_are_drawn_for_every_model_the_ensemble_first():
+    scores = pd.concat([era_scores(), era_scores().assign(model="catboost")])
+    grown, burn = draw_payout(scores, RULE, {"paid_target": "target_ender_60"})
+    assert [line.name for line in grown.data] == ["ensemble", "catboost"]
+    assert [line.name for line in burn.data] == ["ensemble", "catboost"]

@@ -15,12 +15,102 @@ SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
-def cumulative_corr(era_scores: pd.DataFrame) -> go.Figure:
-    """Cumulative CORR over the judged eras, one line a model."""
-    figure = _figure("era", "cumulative CORR")
+def cumulative(era_scores: pd.DataFrame, score: str, intervals: dict[str, str]) -> go.Figure:
+    """A score's sum over the judged eras, one line a model; its mean and interval in the legend.
+
+    Parameters
+    ----------
+    score
+        ``corr``, ``mmc``; eras where it is not known are left out.
+    intervals : dict
+        Text by model.
+    """
+    figure = _figure("era", f"cumulative {score.upper()}")
+    known = era_scores.dropna(subset=[score])
+    for model, rows, style in _by_model(known):
+        label = f"{model}  {intervals.get(model, '')}".strip()
+        figure.add_scatter(x=rows["era"], y=np.cumsum(rows[score]), name=label, line=style)
+    return figure if len(known) else _nothing_yet(figure, f"no era has {score.upper()} yet")
+
+
+def exposure(era_scores: pd.DataFrame) -> go.Figure:
+    """Largest correlation with any one feature, era by era."""
+    figure = _figure("era", "maximum feature exposure")
     for model, rows, style in _by_model(era_scores):
-        total = np.nancumsum(rows["corr"])
-        figure.add_scatter(x=rows["era"], y=total, name=model, line=style)
+        figure.add_scatter(x=rows["era"], y=rows["max_exposure"], name=model, line=style)
+    return figure
+
+
+def weights_over_time(weights: pd.DataFrame) -> go.Figure:
+    """Weights of the members, by the scheme in force; the last era is the live one."""
+    figure = _figure("era", "weight")
+    shown = weights[weights["in_force"]]
+    for model, rows, style in _by_model(shown):
+        line = style | {"shape": "hv"}
+        figure.add_scatter(x=rows["era"], y=rows["weight"], name=model, line=line)
+    figure.update_yaxes(range=[0, 1.05])
+    return figure
+
+
+def payout_growth(growth: dict[str, tuple[list[int], list[float]]]) -> go.Figure:
+    """What a stake of 1 has become, with rounds that overlap; one line a model."""
+    figure = _figure("era", "stake, from 1")
+    for position, (name, (eras, values)) in enumerate(growth.items()):
+        figure.add_scatter(x=eras, y=values, name=name, line=_style(position, name))
+    figure.add_hline(y=1.0, line_width=1, line_dash="dot")
+    return figure
+
+
+def burn_density(forecasts: dict[str, dict[str, list[float]]]) -> go.Figure:
+    """Density of the mean return a round over the weeks to come; left of zero the stake burns.
+
+    Parameters
+    ----------
+    forecasts : dict
+        By model: ``returns``, ``density``.
+    """
+    figure = _figure("mean return a round, share of its stake", "density")
+    for position, (name, one) in enumerate(forecasts.items()):
+        figure.add_scatter(
+            x=one["returns"], y=one["density"], name=name, line=_style(position, name)
+        )
+    figure.add_vline(x=0.0, line_width=1, line_dash="dot")
+    return figure if forecasts else _nothing_yet(figure, "too few eras to forecast")
+
+
+def version_trend(versions: pd.DataFrame) -> go.Figure:
+    """Payoff, CORR, MMC, minutes and memory by code version and configuration.
+
+    Parameters
+    ----------
+    versions : pandas.DataFrame
+        One row a version, oldest first: ``version``, ``payoff``, ``corr``, ``mmc``, ``minutes``,
+        ``peak_gb``; scores over the eras that all versions have.
+    """
+    from plotly.subplots import make_subplots
+
+    panels = ("payoff", "corr", "mmc", "minutes", "peak_gb")
+    titles = ("payoff an era", "CORR", "MMC", "minutes", "GB")
+    figure = make_subplots(rows=len(panels), cols=1, shared_xaxes=True, vertical_spacing=0.03)
+    for position, (name, title) in enumerate(zip(panels, titles, strict=True)):
+        figure.add_scatter(
+            x=versions["version"],
+            y=versions[name],
+            name=title,
+            mode="lines+markers",
+            line=_style(position, name),
+            marker={"symbol": SYMBOLS[position], "size": 8},
+            row=position + 1,
+            col=1,
+        )
+        figure.update_yaxes(title_text=title, row=position + 1, col=1)
+    figure.update_layout(
+        template="plotly_white",
+        height=640,
+        showlegend=False,
+        margin={"l": 60, "r": 20, "t": 20, "b": 80},
+    )
+    figure.update_xaxes(type="category")
     return figure
 
 
@@ -183,14 +273,18 @@ def _by_model(era_scores: pd.DataFrame) -> list[tuple[str, pd.DataFrame, dict[st
         (
             str(name),
             era_scores[era_scores["model"] == name].sort_values("era"),
-            {
-                "color": COLOURS[position % len(COLOURS)],
-                "dash": DASHES[position % len(DASHES)],
-                "width": 2.5 if name == "ensemble" else 1.6,
-            },
+            _style(position, str(name)),
         )
         for position, name in enumerate(order)
     ]
+
+
+def _style(position: int, name: str) -> dict[str, object]:
+    return {
+        "color": COLOURS[position % len(COLOURS)],
+        "dash": DASHES[position % len(DASHES)],
+        "width": 2.5 if name == "ensemble" else 1.6,
+    }
 
 
 def _figure(x_title: str, y_title: str) -> go.Figure:
@@ -199,7 +293,7 @@ def _figure(x_title: str, y_title: str) -> go.Figure:
         template="plotly_white",
         xaxis_title=x_title,
         yaxis_title=y_title,
-        legend={"orientation": "h", "y": 1.12},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02},
         margin={"l": 60, "r": 20, "t": 30, "b": 50},
         height=380,
         hovermode="x unified",

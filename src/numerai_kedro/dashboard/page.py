@@ -6,6 +6,7 @@ It opens offline: plotly.js is inside. Every text from outside (models, slots, r
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from html import escape
 from importlib.resources import files
 from string import Template
@@ -24,6 +25,7 @@ SCORES = (
     ("mmc", "MMC"),
     ("bmc", "BMC"),
     ("fnc", "FNC"),
+    ("payoff", "payoff a round"),
     ("max_exposure", "max. exposure"),
 )
 
@@ -48,6 +50,7 @@ def render_page(
         verdict=_verdict(summary),
         lines=_rows(summary_lines(summary), header="th"),
         scores=_scores_table(summary),
+        worth=_worth_table(summary) + _schemes_table(summary["schemes"]),
         live=_live_table(summary["live"]),
         models=_models_table(summary["outcomes"])
         + _drift_table(summary["drift"])
@@ -65,10 +68,24 @@ def _verdict(summary: dict[str, Any]) -> str:
         css = {"accepted": "good", "blocked": "bad"}.get(receipt["status"], "open")
         text = escape(f"{mark} · slot {receipt['slot']} · {receipt['detail']}")
         verdicts.append(f'<p class="verdict {css}">{text}</p>')
+        verdicts += _notes(summary["gate"].values(), receipt["slot"])
         if "later" in receipt:
             text = escape(f"later run: {receipt['later']['detail']}")
             verdicts.append(f'<p class="verdict open">{text}</p>')
     return "".join(verdicts)
+
+
+def _notes(decisions: Iterable[dict[str, Any]], slot: str) -> list[str]:
+    """Who predicts in the place of whom, and who has overridden the gate."""
+    notes = []
+    for decision in decisions:
+        if decision["slot"] != slot:
+            continue
+        if decision["feeds"] == "champion":
+            notes.append("predicted by the champion: the changed configuration is surely worse")
+        if "override" in decision:
+            notes.append(f"the gate was overridden: {decision['override']}")
+    return [f'<p class="verdict open">{escape(note)}</p>' for note in notes]
 
 
 def _rows(lines: list[tuple[str, str]], header: str) -> str:
@@ -80,16 +97,80 @@ def _rows(lines: list[tuple[str, str]], header: str) -> str:
 
 def _scores_table(summary: dict[str, Any]) -> str:
     titles = "".join(f"<th>{title}</th>" for _, title in SCORES)
-    head = f"<tr><th>model</th>{titles}<th>Sharpe</th><th>drawdown</th></tr>"
+    head = f"<tr><th>model</th>{titles}<th>drawdown</th></tr>"
     body = ""
     for model, scores in sorted(summary["scores"].items()):
         cells = "".join(f"<td>{escape(scores[name]['text'])}</td>" for name, _ in SCORES)
-        sharpe = "–" if scores["sharpe"] is None else f"{scores['sharpe']:.2f}"
-        body += (
-            f"<tr><th>{escape(model)}</th>{cells}<td>{sharpe}</td>"
-            f"<td>{scores['max_drawdown']:.3f}</td></tr>"
-        )
+        body += f"<tr><th>{escape(model)}</th>{cells}<td>{scores['max_drawdown']:.3f}</td></tr>"
     return head + body
+
+
+def _worth_table(summary: dict[str, Any]) -> str:
+    """How much of the record is luck, and what the next weeks may burn."""
+    titles = (
+        "model",
+        "Sharpe",
+        "Sharpe without overlap",
+        "deflated Sharpe",
+        "next 12 weeks, a round",
+        "chance of a burn",
+    )
+    head = "".join(f"<th>{title}</th>" for title in titles)
+    body = ""
+    for model, scores in sorted(summary["scores"].items()):
+        burn = scores["burn"]
+        mean = "–" if burn is None else f"{short(burn['mean'])} [{short(burn['low'])}, "
+        cells = (
+            _two_digits(scores["sharpe"]),
+            _two_digits(scores["overlap_sharpe"]),
+            _share(scores["deflated_sharpe"]),
+            mean if burn is None else f"{mean}{short(burn['high'])}]",
+            "–" if burn is None else _share(burn["probability"]),
+        )
+        texts = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+        body += f"<tr><th>{escape(model)}</th>{texts}</tr>"
+    lines = "".join(f"<p>{escape(line)}</p>" for line in _luck_lines(summary["worth"]))
+    table = f'<div class="wide"><table class="scores"><tr>{head}</tr>{body}</table></div>'
+    return f"<h2>What the record is worth</h2>{table}{lines}"
+
+
+def _luck_lines(worth: dict[str, Any]) -> list[str]:
+    lines = [
+        f"The deflated Sharpe is the probability that skill is above the best that luck makes of "
+        f"{worth['n_procedures']} configurations, as many as were ever judged on these eras."
+    ]
+    if worth["superior_to_benchmark"] is not None:
+        lines.append(
+            "That no model is better than the benchmark has a p value of "
+            f"{worth['superior_to_benchmark']:.2f} (Hansen's SPA)."
+        )
+    for name, one in sorted(worth["overfitting"].items()):
+        ran = f"{one['n_trials']} trials that ran all folds, {one['n_pruned']} pruned"
+        known = one["probability"]
+        found = "too little to tell" if known is None else f"{known:.0%}"
+        lines.append(f"Probability that {name}'s best trial is overfitted: {found} ({ran}).")
+    return lines
+
+
+def _schemes_table(schemes: list[dict[str, Any]]) -> str:
+    """Weighting schemes side by side, and what each gains over equal weights."""
+    titles = ("weights", "CORR", "MMC", "payoff a round", "payoff against equal weights")
+    head = "".join(f"<th>{title}</th>" for title in titles)
+    body = ""
+    for one in schemes:
+        names = ("corr", "mmc", "payoff", "payoff_gain")
+        cells = "".join(f"<td>{escape(one[name])}</td>" for name in names)
+        body += f"<tr><th>{escape(one['scheme'])}</th>{cells}</tr>"
+    table = f'<div class="wide"><table class="scores"><tr>{head}</tr>{body}</table></div>'
+    return f"<h2>Ways to weigh the members</h2>{table}"
+
+
+def _two_digits(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0%}"
 
 
 def _models_table(outcomes: dict[str, dict[str, Any]]) -> str:
@@ -177,7 +258,8 @@ def _number(value: float | None) -> str:
 
 
 def _gate_table(decision: dict[str, Any]) -> str:
-    head = "<tr><th>check</th><th>value</th><th>wanted</th><th>result</th></tr>"
+    titles = ("check", "value", "wanted", "result", "why")
+    head = f"<tr>{''.join(f'<th>{title}</th>' for title in titles)}</tr>"
     body = ""
     for check in decision["checks"]:
         passed = check["passed"]
@@ -187,7 +269,7 @@ def _gate_table(decision: dict[str, Any]) -> str:
             f"<tr><th>{escape(check['label'])}</th><td>{value}</td>"
             f"<td>{escape(check['side'])} {threshold}</td>"
             f'<td class="{"good" if passed else "bad"}">{"✓ passed" if passed else "✗ missed"}</td>'
-            "</tr>"
+            f'<td class="text">{escape(check["why"])}</td></tr>'
         )
     title = escape(f"Gate · slot {decision['slot']}, fed by {decision['entry']}")
     return f'<h2>{title}</h2><div class="wide"><table>{head}{body}</table></div>'
@@ -199,7 +281,7 @@ def _section(title: str, figure: go.Figure) -> str:
         figure,
         include_plotlyjs=False,
         full_html=False,
-        config={"responsive": True, "displaylogo": False},
+        config={"responsive": True, "displayModeBar": False},
         div_id="plot-" + "".join(c if c.isalnum() else "-" for c in title.lower()),
     )
     return f"<h2>{escape(title)}</h2>{plot}"

@@ -33,6 +33,7 @@ def summary_lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
         else:
             lines.append((model, f"{outcome['stage']}: {outcome['symptom']}"))
     lines.append(("ensemble", scores_text(summary["scores"]["ensemble"], with_sharpe=True)))
+    lines.append(("payoff", payoff_text(summary["scores"]["ensemble"])))
     lines += [(f"live {line['slot']}", record_text(line)) for line in summary["live"]]
     several = len(summary["gate"]) > 1
     for decision in summary["gate"].values():
@@ -61,10 +62,23 @@ def scores_text(scores: dict[str, Any], with_sharpe: bool = False) -> str:
     return f"{text}   Sharpe {'–' if scores['sharpe'] is None else format(scores['sharpe'], '.2f')}"
 
 
+def payoff_text(scores: dict[str, Any]) -> str:
+    """What a round would have paid, and what the next weeks may burn."""
+    text = f"{scores['payoff']['text']} of a round's stake"
+    burn = scores["burn"]
+    if burn is None:
+        return text
+    return f"{text}; the next {burn['weeks']} weeks burn with a chance of {burn['probability']:.0%}"
+
+
 def gate_text(decision: dict[str, Any]) -> str:
     """How many checks passed, and which did not."""
     checks = decision["checks"]
     passed = sum(check["passed"] for check in checks)
+    if "override" in decision:
+        return f"overridden ({decision['override']}), {passed} of {len(checks)} checks passed"
+    if decision["feeds"] == "champion":
+        return f"the champion predicts: {'; '.join(decision['reasons'])}"
     if decision["passed"]:
         return f"passed, {passed} of {len(checks)} checks"
     return f"blocked, {passed} of {len(checks)} checks passed: {'; '.join(decision['reasons'])}"

@@ -9,7 +9,7 @@ from kedro.io import AbstractDataset, DatasetError
 
 from numerai_kedro.files.trusted_pickle import MANIFEST, read_trusted, write_trusted
 from numerai_kedro.incremental import FoldStore
-from numerai_kedro.incremental.champion_store import ChampionStore, ProcedureStore
+from numerai_kedro.incremental.champion_store import ChampionStore, ProcedureStore, VersionStore
 from numerai_kedro.incremental.content import parts_at
 from numerai_kedro.resilience.machine import Machine, read_machine
 from numerai_kedro.training.tuning.store import StudyStore
@@ -59,6 +59,12 @@ class ProcedureStoreDataset(StoreDataset):
     """Every configuration that was ever judged."""
 
     kind = ProcedureStore
+
+
+class VersionStoreDataset(StoreDataset):
+    """What every code version and configuration came to."""
+
+    kind = VersionStore
 
 
 class StudyStoreDataset(StoreDataset):

@@ -107,9 +107,47 @@ class ProcedureStore:
         """Note a configuration, once."""
         path = self.folder / f"{procedure}.json"
         if not path.exists():
-            with atomic_write(path) as handle:
-                handle.write(json.dumps(described, indent=1, sort_keys=True).encode())
+            _write(path, described)
 
     def count(self) -> int:
         """Configurations ever judged."""
         return len(list(self.folder.glob("*.json")))
+
+
+class VersionStore:
+    """One file a code version and configuration: what they scored and took, for the trend."""
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+
+    def keep(self, code: str, procedure: str, record: Mapping[str, Any]) -> None:
+        """Replace what is known of a version; what a run found done already took no time."""
+        path = self._path(code, procedure)
+        before = _read(path) or {}
+        first = before.get("first_round", record["round"])
+        largest = {
+            name: max(record[name], before.get(name, 0.0)) for name in ("seconds", "peak_gb")
+        }
+        names = {"code": code, "procedure": procedure, "first_round": first}
+        _write(path, {**record, **names, **largest})
+
+    def all(self) -> list[dict[str, Any]]:
+        """Every version, oldest first; what cannot be read is left out."""
+        found = [_read(path) for path in self.folder.glob("*.json")]
+        known = [one for one in found if one is not None]
+        return sorted(known, key=lambda one: (one["first_round"], one["code"], one["procedure"]))
+
+    def _path(self, code: str, procedure: str) -> Path:
+        return self.folder / f"{code}-{procedure[:12]}.json"
+
+
+def _write(path: Path, record: Mapping[str, Any]) -> None:
+    with atomic_write(path) as handle:
+        handle.write(json.dumps(record, indent=1, sort_keys=True).encode())
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None

@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -166,6 +167,7 @@ def tune(
     if postponed is not None:
         decisions = in_force(search, ground, tuning, study_store)
         return {"asked": asked, "decisions": decisions}, postponed, postponed, {}
+    begin = time.monotonic()
     with _worker(name, resources) as worker, steps_bar(f"{name}: trials") as bar:
         try:
             decisions, trials, predictions = tune_family(
@@ -175,8 +177,8 @@ def tune(
             failed = failed_fit("tune", error)
             decisions = in_force(search, ground, tuning, study_store)
             return {"asked": asked, "decisions": decisions}, failed, failed, {}
-        readings = [watch.as_json() for watch in worker.watches]
-    return {"asked": asked, "decisions": decisions}, trials, predictions, {"memory": readings}
+        readings = _readings(worker, begin)
+    return {"asked": asked, "decisions": decisions}, trials, predictions, readings
 
 
 def predict_out_of_fold(
@@ -198,6 +200,7 @@ def predict_out_of_fold(
     panel = history.select(features=folds["features"])
     windows, recipes = judged_recipes(name, folds, plan, params, best_params)
     strengthened = strengthening(panel, folds, tuning, store)
+    begin = time.monotonic()
     with _worker(name, resources) as worker, steps_bar(f"{name}: folds") as bar:
 
         def attempt(stride: int) -> tuple[pd.DataFrame, dict[str, int], dict[str, Any]]:
@@ -218,16 +221,16 @@ def predict_out_of_fold(
 
         stride = plan["models"][name]["era_stride"]
         made = until_it_fits("walk_forward", name, stride, attempt)
-        readings = [watch.as_json() for watch in worker.watches]
+        readings = _readings(worker, begin)
     if isinstance(made, Failed):
-        return made, made, made, {"memory": readings}
+        return made, made, made, readings
     predictions, iterations, rungs = made.value
     recovery = {
         "era_stride": made.era_stride,
         "remedies": list(made.remedies),
         "rungs": rungs,
     }
-    return predictions, iterations, recovery, {"memory": readings}
+    return predictions, iterations, recovery, readings
 
 
 def measure_importance(
@@ -293,6 +296,7 @@ def fit(
     asked = asked_recipe(name, folds, plan, params)
     recipe = recipe_at(asked, best_params["decisions"], grid_era)
     strengthened = strengthening(panel, folds, tuning, store)
+    begin = time.monotonic()
     with _worker(name, resources) as worker, steps_bar(f"{name}: live fit") as bar:
 
         def attempt(stride: int) -> list[Any]:
@@ -300,7 +304,7 @@ def fit(
             return fit_live(panel, eras, lighter, store, bar, worker)
 
         made = until_it_fits("fit", name, recovery["era_stride"], attempt)
-        readings = {"memory": [watch.as_json() for watch in worker.watches]}
+        readings = _readings(worker, begin)
     if isinstance(made, Failed):
         return made, {"failed": made.symptom, "remedies": list(made.remedies)}, readings
     return made.value, {"failed": None, "remedies": list(made.remedies)}, readings
@@ -361,6 +365,12 @@ def outcome(
 
 def _worker(name: str, resources: ResourceParams) -> Worker:
     return Worker(name, resources.isolate_gb, 60 * resources.stall_minutes)
+
+
+def _readings(worker: Worker, begin: float) -> dict[str, Any]:
+    """What a node took: seconds, and the memory of fits that had a process of their own."""
+    memory = [watch.as_json() for watch in worker.watches]
+    return {"seconds": round(time.monotonic() - begin, 1), "memory": memory}
 
 
 def _named(function: Callable[..., Any], name: str) -> Callable[..., Any]:

@@ -75,6 +75,12 @@ class BurnForecast:
         reach = self.scale * float(stdtrit(self.degrees_of_freedom, 0.5 + level / 2))
         return self.mean - reach, self.mean + reach
 
+    def density(self, values: Vector) -> Vector:
+        """Of the mean return a round."""
+        from scipy.stats import t
+
+        return t.pdf(values, self.degrees_of_freedom, self.mean, self.scale)
+
     @property
     def probability_of_burn(self) -> float:
         """That those weeks lose more than they earn."""

@@ -13,6 +13,7 @@ from numerai_kedro.panel import EraPanel
 from numerai_kedro.pipelines.judged import Judged
 from numerai_kedro.statistics.blending import blend
 from numerai_kedro.statistics.member_scores import MemberScores
+from numerai_kedro.statistics.payout import PayoutRule
 from numerai_kedro.statistics.score_check import check_scores
 from numerai_kedro.statistics.scoring import rank_scores
 from numerai_kedro.statistics.weighting import ALL_SCHEMES, EnsembleParams, walk_weights
@@ -124,7 +125,7 @@ def blend_out_of_fold(
     for position, scheme in enumerate(blends):
         one = {"corr": corr[:, position], "mmc": mmc[:, position], "bmc": bmc[:, position]}
         contribution = np.where(np.isnan(one["mmc"]), one["bmc"], one["mmc"])
-        payoff = score_weights["corr"] * one["corr"] + score_weights["mmc"] * contribution
+        payoff = PayoutRule(**score_weights).returns(one["corr"], contribution)
         frames.append(pd.DataFrame({"scheme": scheme, "era": eras, **one, "payoff": payoff}))
     scores = pd.concat(frames, ignore_index=True)
     ours = scores["scheme"] == in_force

@@ -5,24 +5,35 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from numerai_kedro.dashboard.figures import (
-    cumulative_corr,
+    burn_density,
+    cumulative,
     drawdown,
+    exposure,
     importance_by_era_figure,
     importance_figure,
     live_scores_figure,
     optimisation_history,
+    payout_growth,
     strength_figure,
+    version_trend,
+    weights_over_time,
 )
 from numerai_kedro.dashboard.page import render_page
 from numerai_kedro.errors import Failed, NumeraiKedroError
+from numerai_kedro.incremental.champion_store import VersionStore
+from numerai_kedro.pipelines.backtest.nodes import returns_of
 from numerai_kedro.pipelines.parameters import IngestionParams
+from numerai_kedro.pipelines.versions import code_version, paired_versions, without_nan
 from numerai_kedro.statistics.importance import drifting
+from numerai_kedro.statistics.intervals import mean_interval
 from numerai_kedro.statistics.leaderboard import leaderboard, parameter_importance
 from numerai_kedro.statistics.live_record import live_record, promised_and_came
+from numerai_kedro.statistics.payout import PayoutRule, forecast_burn, growth
 from numerai_kedro.tournament.client import Client
 from numerai_kedro.tournament.schema import overlap_eras
 from numerai_kedro.training.importance import COLUMNS as IMPORTANCE_COLUMNS
@@ -32,12 +43,18 @@ logger = logging.getLogger(__name__)
 
 PLOT_TITLES = (
     "Cumulative CORR",
+    "Cumulative MMC",
     "Drawdown",
+    "Weights over time",
+    "Feature exposure",
+    "Payout simulation",
+    "Burn forecast",
     "Live scores",
     "Optimisation history",
     "Parameter importance",
     "Feature importance over time",
     "Strength of regularisation",
+    "Trend across versions",
 )
 SCORE_COLUMNS = ("roundNumber", "displayName", "day", "value", "percentile", "resolved")
 
@@ -67,9 +84,96 @@ def join_history(
     return live_record(live_scores, gate_decision)
 
 
-def draw_cumulative_corr(era_scores: pd.DataFrame) -> go.Figure:
-    """Cumulative CORR of ensemble, members and benchmark."""
-    return cumulative_corr(era_scores)
+def draw_cumulative(
+    era_scores: pd.DataFrame, backtest_report: dict[str, Any]
+) -> tuple[go.Figure, go.Figure]:
+    """Cumulative CORR and MMC of ensemble, members and benchmark."""
+    models = backtest_report["models"]
+    corr, mmc = (
+        cumulative(era_scores, score, {name: one[score]["text"] for name, one in models.items()})
+        for score in ("corr", "mmc")
+    )
+    return corr, mmc
+
+
+def draw_weights(ensemble_weights: pd.DataFrame) -> go.Figure:
+    """Weights of the members, era by era."""
+    return weights_over_time(ensemble_weights)
+
+
+def draw_exposure(era_scores: pd.DataFrame) -> go.Figure:
+    """Largest feature exposure, era by era."""
+    return exposure(era_scores)
+
+
+def draw_payout(
+    era_scores: pd.DataFrame, score_weights: dict[str, float], folds: dict[str, Any]
+) -> tuple[go.Figure, go.Figure]:
+    """What a stake would have become, and what the next weeks may earn or burn."""
+    rule, overlap = PayoutRule(**score_weights), overlap_eras(folds["paid_target"])
+    grown, forecasts = {}, {}
+    names = sorted(era_scores["model"].unique(), key=lambda name: (name != "ensemble", name))
+    for name in names:
+        rows = era_scores[era_scores["model"] == name].sort_values("era")
+        paid = returns_of(rows, rule)
+        grown[name] = (rows["era"].tolist(), growth(paid).tolist())
+        forecast = forecast_burn(paid, overlap)
+        if forecast is not None:
+            values = np.linspace(forecast.quantile(0.001), forecast.quantile(0.999), 121)
+            density = forecast.density(values)
+            forecasts[name] = {"returns": values.tolist(), "density": density.tolist()}
+    return payout_growth(grown), burn_density(forecasts)
+
+
+def compare_schemes(scheme_scores: pd.DataFrame, folds: dict[str, Any]) -> pd.DataFrame:
+    """Every weighting scheme beside equal weights, paired era by era."""
+    overlap = overlap_eras(folds["paid_target"])
+    table = scheme_scores.pivot(index="era", columns="scheme")
+    rows = []
+    for scheme in scheme_scores["scheme"].unique():
+        row = {"scheme": str(scheme)}
+        for score in ("corr", "mmc", "payoff"):
+            values = table[score][scheme].to_numpy()
+            row[score] = str(mean_interval(values, overlap))
+            against = values - table[score]["equal"].to_numpy()
+            row[f"{score}_gain"] = str(mean_interval(against, overlap))
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def note_version(
+    era_scores: pd.DataFrame,
+    procedures: dict[str, str],
+    score_weights: dict[str, float],
+    round_info: dict[str, Any],
+    version_store: VersionStore,
+    **readings: Any,
+) -> pd.DataFrame:
+    """Keep what this code and configuration came to, and set all versions side by side.
+
+    Readings are ``{model}__fold`` and so on; what was found done already took no time, so that a
+    version's largest figures are those of the run that did the work.
+    """
+    rule = PayoutRule(**score_weights)
+    rows = era_scores[era_scores["model"] == "ensemble"].sort_values("era")
+    known = rows.assign(payoff=returns_of(rows, rule)).dropna(subset=["payoff"])
+    taken = [one for one in readings.values() if isinstance(one, dict) and "seconds" in one]
+    record = {
+        "round": round_info["number"],
+        "seconds": sum(one["seconds"] for one in taken),
+        "peak_gb": max((m["peak_gb"] for one in taken for m in one["memory"]), default=0.0),
+        "scores": {
+            score: dict(zip(known["era"].astype(str), known[score], strict=True))
+            for score in ("payoff", "corr", "mmc")
+        },
+    }
+    version_store.keep(code_version(), procedures["ensemble"], without_nan(record))
+    return paired_versions(version_store.all())
+
+
+def draw_versions(version_history: pd.DataFrame) -> go.Figure:
+    """Payoff, CORR, MMC, minutes and memory by version."""
+    return version_trend(version_history)
 
 
 def draw_drawdown(era_scores: pd.DataFrame) -> go.Figure:
@@ -100,6 +204,8 @@ def build_summary(
     run_history: pd.DataFrame,
     importance_history: pd.DataFrame,
     score_weights: dict[str, float],
+    scheme_report: pd.DataFrame,
+    champions: dict[str, Any],
     params: IngestionParams,
     **outcomes: dict[str, Any],
 ) -> dict[str, Any]:
@@ -128,6 +234,11 @@ def build_summary(
             str(model): drifting(rows) for model, rows in importance_history.groupby("model")
         },
         "live": promised_and_came(run_history),
+        "schemes": scheme_report.to_dict("records"),
+        "champions": champions,
+        "worth": {
+            name: report[name] for name in ("n_procedures", "superior_to_benchmark", "overfitting")
+        },
     }
 
 

@@ -1,6 +1,7 @@
 """What people look at.
 
-era_scores ─► cumulative_corr_plot, drawdown_plot ─┐
+era_scores ─► plots of scores, payouts, exposure ──┐
+era_scores, readings ─► version_history ─► plot ───┤
 tournament ─► live_scores ─► live_scores_plot ─────┼─► dashboard
 {model}.trials ─► trial_history ─► leaderboard ────┤
 live_scores, gate ─► run_history ─┐                │
@@ -16,13 +17,20 @@ from numerai_kedro.pipelines.reporting import nodes
 
 PLOTS = [
     "cumulative_corr_plot",
+    "cumulative_mmc_plot",
     "drawdown_plot",
+    "weights_plot",
+    "exposure_plot",
+    "payout_plot",
+    "burn_plot",
     "live_scores_plot",
     "optimisation_history_plot",
     "parameter_importance_plot",
     "importance_plot",
     "strength_plot",
+    "version_plot",
 ]
+READINGS = ("tuning", "fold", "fit")
 
 
 def create_pipeline() -> Pipeline:
@@ -42,9 +50,49 @@ def create_pipeline() -> Pipeline:
                 "run_history",
                 name="join_history",
             ),
-            Node(nodes.draw_cumulative_corr, "era_scores", PLOTS[0], name="draw_cumulative_corr"),
-            Node(nodes.draw_drawdown, "era_scores", PLOTS[1], name="draw_drawdown"),
-            Node(nodes.draw_live_scores, "live_scores", PLOTS[2], name="draw_live_scores"),
+            Node(
+                nodes.draw_cumulative,
+                ["era_scores", "backtest_report"],
+                ["cumulative_corr_plot", "cumulative_mmc_plot"],
+                name="draw_cumulative",
+            ),
+            Node(nodes.draw_drawdown, "era_scores", "drawdown_plot", name="draw_drawdown"),
+            Node(nodes.draw_weights, "ensemble_weights", "weights_plot", name="draw_weights"),
+            Node(nodes.draw_exposure, "era_scores", "exposure_plot", name="draw_exposure"),
+            Node(
+                nodes.draw_payout,
+                ["era_scores", "score_weights", "folds"],
+                ["payout_plot", "burn_plot"],
+                name="draw_payout",
+            ),
+            Node(
+                nodes.draw_live_scores, "live_scores", "live_scores_plot", name="draw_live_scores"
+            ),
+            Node(
+                nodes.compare_schemes,
+                ["scheme_scores", "folds"],
+                "scheme_report",
+                name="compare_schemes",
+            ),
+            Node(
+                nodes.note_version,
+                {
+                    "era_scores": "era_scores",
+                    "procedures": "procedures",
+                    "score_weights": "score_weights",
+                    "round_info": "round_info",
+                    "version_store": "version_store",
+                    **{
+                        f"{model}__{kind}": f"{model}.{kind}_readings"
+                        for model in MODELS
+                        for kind in READINGS
+                    },
+                },
+                "version_history",
+                name="note_version",
+                tags=["always"],
+            ),
+            Node(nodes.draw_versions, "version_history", "version_plot", name="draw_versions"),
             Node(
                 nodes.join_trials,
                 {model: f"{model}.trials" for model in MODELS},
@@ -57,24 +105,29 @@ def create_pipeline() -> Pipeline:
                 "importance_history",
                 name="join_importance",
             ),
-            Node(nodes.draw_importance, "importance_history", PLOTS[5], name="draw_importance"),
+            Node(
+                nodes.draw_importance,
+                "importance_history",
+                "importance_plot",
+                name="draw_importance",
+            ),
             Node(nodes.rank_trials, ["trial_history", "folds"], "leaderboard", name="rank_trials"),
             Node(
                 nodes.draw_optimisation_history,
                 "trial_history",
-                PLOTS[3],
+                "optimisation_history_plot",
                 name="draw_optimisation_history",
             ),
             Node(
                 nodes.draw_parameter_importance,
                 "trial_history",
-                PLOTS[4],
+                "parameter_importance_plot",
                 name="draw_parameter_importance",
             ),
             Node(
                 nodes.draw_strength,
                 {model: f"{model}.outcome" for model in MODELS},
-                PLOTS[6],
+                "strength_plot",
                 name="draw_strength",
             ),
             Node(
@@ -90,6 +143,8 @@ def create_pipeline() -> Pipeline:
                     "run_history": "run_history",
                     "importance_history": "importance_history",
                     "score_weights": "score_weights",
+                    "scheme_report": "scheme_report",
+                    "champions": "champions",
                     "params": "params:ingestion",
                     **{model: f"{model}.outcome" for model in MODELS},
                 },

@@ -1,0 +1,64 @@
+"""Code versions and configurations side by side, over the eras that all of them have."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from numerai_kedro.files import digest_bytes
+
+SCORES = ("payoff", "corr", "mmc")
+COLUMNS = ("version", "first_round", *SCORES, "minutes", "peak_gb", "n_eras")
+SHOWN = 30  # newest versions
+
+
+def code_version() -> str:
+    """Eight digits of the digest of this package's sources."""
+    sources = sorted(Path(__file__).parents[1].rglob("*.py"))
+    return digest_bytes(b"".join(path.read_bytes() for path in sources))[:8]
+
+
+def paired_versions(versions: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """One row a version, oldest first; means over the eras that all versions scored.
+
+    Parameters
+    ----------
+    versions
+        As `VersionStore.all` has them: ``code``, ``procedure``, ``first_round``, ``seconds``,
+        ``peak_gb``, and ``scores``, by score and era.
+    """
+    newest = versions[-SHOWN:]
+    rows = []
+    common = (
+        set.intersection(*(set(one["scores"]["payoff"]) for one in newest)) if newest else set()
+    )
+    for one in newest:
+        means = {name: _mean(one["scores"][name], common) for name in SCORES}
+        rows.append(
+            {
+                "version": f"{one['code']} {one['procedure'][:6]}",
+                "first_round": one["first_round"],
+                **means,
+                "minutes": one["seconds"] / 60,
+                "peak_gb": one["peak_gb"],
+                "n_eras": len(common),
+            }
+        )
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def without_nan(value: Any) -> Any:
+    """NaN becomes None, which JSON has."""
+    if isinstance(value, dict):
+        return {name: without_nan(one) for name, one in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _mean(by_era: dict[str, float | None], eras: set[str]) -> float:
+    known = [by_era[era] for era in eras if by_era.get(era) is not None]
+    return float(np.mean(known)) if known else math.nan
