@@ -66,8 +66,11 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, float]:
     frame = timed(seconds, "example", lambda: predict(example, panel))
     timed(seconds, "deep", lambda: predict(slice_, panel))
     seconds["deep"] *= DEEP_TREES / max(1, options.trees // 20)
-    weights = pd.DataFrame({"model": ["a", "b"], "weight": [0.5, 0.5], "reason": None})
-    blended = timed(seconds, "blend", lambda: blend_live(weights, a=frame, b=frame))
+    weights = pd.DataFrame({"era": 1, "model": ["a", "b"], "weight": 0.5, "in_force": True})
+    plain = {"proportion": 0.0}
+    blended = timed(
+        seconds, "blend", lambda: blend_live(weights, plain, None, panel, {}, a=frame, b=frame)
+    )
     predictions = blended["prediction"].to_numpy()
     gate = GateParams.model_validate(yaml.safe_load(GATE_CONF.read_text())["gate"])
     timed(seconds, "gate", lambda: live_checks(predictions, panel.features(1), gate))

@@ -127,6 +127,7 @@ def summary(name="lightgbm", detail="accepted for model demo", status="accepted"
                 "n_independent": 1,
                 "promised": 0.0495,
                 "came": 0.0312,
+                "gap": None,
                 "running": None,
             }
         ],

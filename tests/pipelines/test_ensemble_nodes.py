@@ -8,12 +8,18 @@ from tests.panels import small_panel
 from tests.project import ROOT
 
 from numerai_kedro.errors import BlendError, Failed, PredictionError
-from numerai_kedro.pipelines.ensemble.nodes import blend_live, blend_out_of_fold, weigh
+from numerai_kedro.pipelines.ensemble.nodes import (
+    blend_live,
+    blend_out_of_fold,
+    choose_neutralisation,
+    weigh,
+)
 from numerai_kedro.statistics.weighting import ALL_SCHEMES, EnsembleParams
 from numerai_kedro.tournament.schema import META_MODEL
 
 FAILED = Failed("fit", "no memory")
 TARGET = "target_ender_60"
+RULE = {"corr": 3.0, "mmc": 15.0}
 CONF = yaml.safe_load((ROOT / "conf/base/parameters_ensemble.yml").read_text())["ensemble"]
 PARAMS = EnsembleParams.model_validate(CONF)
 FIRST, FRONTIER, LIVE = 5, 40, 41
@@ -37,7 +43,7 @@ def judged(tmp_path_factory):
         "benchmark_predictions": pd.DataFrame(
             {"v53_lgbm_ender60": rng.random(len(ids))}, index=ids
         ),
-        "score_weights": {"corr": 3.0, "mmc": 15.0},
+        "score_weights": RULE,
     }
 
 
@@ -63,6 +69,17 @@ def live(seed, n=30):
 def weights_of(judged, params=PARAMS, **models):
     parts = {f"{name}__{p}": value for name, value in models.items() for p in ("oof", "model")}
     return weigh(**judged, params=params, **parts)
+
+
+NONE = {"proportion": 0.0, "verdict": "not asked for"}
+
+
+def blended(judged, weights, neutralisation=NONE, params=PARAMS, **oof):
+    return blend_out_of_fold(weights, neutralisation, params, **judged, **oof)
+
+
+def blended_live(weights, **live):
+    return blend_live(weights, NONE, PARAMS, None, {}, **live)
 
 
 def newest(weights):
@@ -108,14 +125,14 @@ def test_nobody_left_is_said_with_every_reason(judged):
 
 def test_one_member_alone_keeps_its_order_in_every_era(judged):
     a = predictions(judged, 0)
-    blended, _ = blend_out_of_fold(weights_of(judged, a=a), **judged, a=a)
-    ours = blended.groupby("era")["prediction"].rank()
+    made, _ = blended(judged, weights_of(judged, a=a), a=a)
+    ours = made.groupby("era")["prediction"].rank()
     assert ours.equals(a.groupby("era")["prediction"].rank())
 
 
 def test_every_schemes_blend_is_scored_and_the_one_in_force_twice(judged):
     given = {"a": predictions(judged, 0, skill=1.0), "b": predictions(judged, 1)}
-    _, scores = blend_out_of_fold(weights_of(judged, **given), **judged, **given)
+    _, scores = blended(judged, weights_of(judged, **given), **given)
     assert scores.groupby("scheme").size().unique().tolist() == [FRONTIER - FIRST + 1]
     ours = scores[scores["scheme"] == PARAMS.scheme]
     known = ours["corr"].notna()
@@ -136,10 +153,10 @@ def test_a_member_that_cannot_predict_live_misses_the_round_alone(judged, caplog
     given = {"a": predictions(judged, 0), "b": predictions(judged, 1)}
     weights = weights_of(judged, **given)
     a = live(0)
-    alone = blend_live(weights, a=a, b=FAILED)
+    alone = blended_live(weights, a=a, b=FAILED)
     assert alone["prediction"].rank().equals(a["prediction"].rank())
     assert "b is left out of this round: no memory" in caplog.text
-    nobody = blend_live(weights, a=FAILED, b=FAILED)
+    nobody = blended_live(weights, a=FAILED, b=FAILED)
     assert isinstance(nobody, Failed)
     assert "a: no memory; b: no memory" in nobody.symptom
 
@@ -148,11 +165,79 @@ def test_where_all_that_weigh_are_absent_the_others_count_alike(judged):
     given = {"a": predictions(judged, 0), "b": predictions(judged, 1)}
     weights = weights_of(judged, **given)
     weights["weight"] = (weights["model"] == "b").astype(float)
-    assert len(blend_live(weights, a=live(0), b=FAILED)) == 30
+    assert len(blended_live(weights, a=live(0), b=FAILED)) == 30
 
 
 def test_live_members_of_other_stocks_are_refused(judged):
     given = {"a": predictions(judged, 0), "b": predictions(judged, 1)}
     other = live(1).assign(id=lambda t: t["id"] + "x")
     with pytest.raises(BlendError, match="b and a predict different rows"):
-        blend_live(weights_of(judged, **given), a=live(0), b=other)
+        blended_live(weights_of(judged, **given), a=live(0), b=other)
+
+
+def neutral_params(**changed):
+    return PARAMS.model_copy(update={"neutralise_to": "features", **changed})
+
+
+def test_no_share_is_taken_where_none_was_asked_for_or_nothing_is_known(judged):
+    given = {name: judged[name] for name in ("history", "folds", "benchmark_predictions")}
+    assert choose_neutralisation(**given, score_weights=RULE, params=PARAMS) == NONE
+    nothing = choose_neutralisation(
+        **given, score_weights=RULE, params=neutral_params(), a=FAILED, b=pd.DataFrame()
+    )
+    assert nothing["proportion"] == 0
+    assert "no model has predicted the tuning stretch" in nothing["verdict"]
+
+
+def test_a_share_is_adopted_only_where_the_gain_is_sure(judged, monkeypatch):
+    """Predictions that are a feature and a little truth: what is linear in it only costs."""
+    from numerai_kedro.pipelines.ensemble import nodes
+
+    history, folds = judged["history"], judged["folds"] | {"features": ["feature_3"]}
+    panel = history.select(eras=range(FIRST, 28))
+    target = panel.target(TARGET).astype(float)
+    feature = np.concatenate([panel.features(int(era))[:, 3] for era in panel.eras])
+    raw = feature + 0.5 * target + np.random.default_rng(0).normal(scale=0.1, size=len(target))
+    frame = pd.DataFrame(
+        {"id": panel.ids(), "era": panel.era_of_rows(), "prediction": raw.astype("float32")}
+    )
+    given = {
+        "history": history,
+        "folds": folds,
+        "benchmark_predictions": judged["benchmark_predictions"],
+        "score_weights": RULE | {"clip": 100.0},
+    }
+    few = choose_neutralisation(**given, params=neutral_params(), a=frame)
+    assert few["proportion"] == 0
+    assert "too few eras" in few["verdict"]
+    monkeypatch.setattr(nodes, "overlap_eras", lambda target: 1)
+    monkeypatch.setattr("numerai_kedro.statistics.intervals.MIN_ERAS", 10)
+    sure = choose_neutralisation(**given, params=neutral_params(), a=frame)
+    assert sure["proportion"] > 0
+    assert sure["verdict"].endswith(": adopted")
+
+
+def test_a_share_that_was_chosen_is_taken_out_everywhere(judged, tmp_path):
+    given = {"a": predictions(judged, 0), "b": predictions(judged, 1)}
+    folds = judged["folds"] | {"features": judged["history"].feature_names}
+    params, whole = neutral_params(), {"proportion": 1.0, "verdict": "x"}
+    weights = weights_of(judged, **given)
+    plain, _ = blended(judged, weights, **given)
+    neutral, _ = blended(judged | {"folds": folds}, weights, whole, params, **given)
+    assert not np.allclose(plain["prediction"], neutral["prediction"])
+    panel = small_panel(tmp_path / "live", n_eras=1, seed=9)
+    live_frames = {
+        name: pd.DataFrame(
+            {
+                "id": panel.ids(),
+                "era": 1,
+                "prediction": np.random.default_rng(k).normal(size=panel.n_rows),
+            }
+        )
+        for k, name in enumerate("ab")
+    }
+    made = blend_live(weights, whole, params, panel, folds, **live_frames)
+    features = panel.features(1).astype(float)
+    ranks = made["prediction"] - made["prediction"].mean()
+    exposures = np.abs(np.corrcoef(np.column_stack([ranks, features]).T)[0, 1:])
+    assert exposures.max() < 0.12

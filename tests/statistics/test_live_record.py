@@ -65,6 +65,15 @@ def test_means_go_over_the_same_resolved_rounds():
     assert (ours["n_rounds"], ours["n_resolved"], ours["n_independent"]) == (2, 2, 1)
     assert lines["", "corr60"]["promised"] is None  # submitted by something else
     assert lines["", "corr60"]["came"] is None
+    assert ours["gap"] is None  # .02 lies within the promised .01 to .08
+
+
+def test_what_comes_beyond_the_promised_interval_is_said():
+    for value, gap in ((0.03, None), (0.001, "below the promised .0200 to .0600")):
+        frame = scores((1400, "corr60", 60, value, True))
+        (line,) = promised_and_came(live_record({"a": frame}, DECISIONS))
+        assert line["gap"] == gap
+        assert (gap or "independent)") in record_text(line)
 
 
 def test_before_the_first_score_there_is_a_record_without_rows():
@@ -101,5 +110,5 @@ def test_independent_rounds_share_no_day_and_no_choice_has_more(numbers):
 )
 def test_the_line_says_how_much_it_is_worth(changed, text):
     line = {"score": "corr60", "n_rounds": 12, "n_resolved": 12, "n_independent": 1}
-    line |= {"promised": 0.0495, "came": -0.0312, "running": None}
+    line |= {"promised": 0.0495, "came": -0.0312, "running": None, "gap": None}
     assert record_text(line | changed) == text

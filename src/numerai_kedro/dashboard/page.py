@@ -241,7 +241,7 @@ def _live_table(lines: list[dict[str, Any]]) -> str:
             line["entry"] or "–",
             line["score"],
             _number(line["promised"]),
-            _number(line["came"]),
+            _number(line["came"]) + (f", {line['gap']}" if line["gap"] else ""),
             str(line["n_resolved"]),
             str(line["n_independent"]),
             str(line["n_rounds"] - line["n_resolved"]),

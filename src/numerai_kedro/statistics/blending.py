@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from numerai_kedro.errors import BlendError
 from numerai_kedro.statistics.ranks import Matrix, Vector, gaussian_rank, percentile_rank
-from numerai_kedro.statistics.scoring import IntVector, over_eras
+from numerai_kedro.statistics.scoring import IntVector, Neutraliser, over_eras
 
 
 def standardise_of_era(predictions: Matrix) -> Matrix:
@@ -18,6 +20,45 @@ def standardise_of_era(predictions: Matrix) -> Matrix:
     columns = gaussian_rank(predictions)
     deviation = columns.std(axis=0)
     return np.divide(columns, deviation, out=np.zeros_like(columns), where=deviation > 1e-12)
+
+
+def partly_neutral(
+    prediction: Vector,
+    era_starts: IntVector,
+    features_of: Callable[[int], npt.NDArray[np.generic]],
+    proportions: Sequence[float],
+) -> npt.NDArray[np.float64]:
+    """Take a share of what is linear in the features out of a prediction, era by era.
+
+    Parameters
+    ----------
+    prediction : float[n_rows]
+    features_of
+        Gets an era's number; returns its [n_rows, n_features].
+    proportions
+        Between 0, which changes nothing, and 1, which leaves nothing linear.
+
+    Returns
+    -------
+    float64[n_rows, n_proportions]
+        Ranks strictly inside (0, 1).
+
+    References
+    ----------
+    numerai-tools, ``scoring.neutralize``.
+    """
+    made = np.empty((len(prediction), len(proportions)))
+
+    def one(era: int) -> None:
+        rows = slice(int(era_starts[era]), int(era_starts[era + 1]))
+        column = gaussian_rank(prediction[rows][:, None])
+        neutral = Neutraliser(features_of(era)).residuals(column)
+        mixed = column + np.asarray(proportions) * (neutral - column)
+        made[rows] = percentile_rank(mixed)
+
+    for _ in over_eras(one, range(len(era_starts) - 1)):
+        pass
+    return made
 
 
 def blend(predictions: Matrix, weights: Vector, era_starts: IntVector) -> npt.NDArray[np.float64]:

@@ -90,10 +90,20 @@ def promised_and_came(record: pd.DataFrame) -> list[dict[str, Any]]:
                 "n_independent": independent_rounds(resolved["round"].tolist()),
                 "promised": _mean(resolved["promised"]),
                 "came": _mean(resolved["value"]),
+                "gap": _gap(resolved),
                 "running": _mean(rows[~rows["resolved"]]["value"]),
             }
         )
     return lines
+
+
+def _gap(resolved: pd.DataFrame) -> str | None:
+    """Where what came lies beyond the interval of what was promised; None inside, or without."""
+    came, low, high = (resolved[name].mean() for name in ("value", "promised_low", "promised_high"))
+    if pd.isna(low) or pd.isna(high) or low <= came <= high:
+        return None
+    side = "below" if came < low else "above"
+    return f"{side} the promised {short(float(low))} to {short(float(high))}"
 
 
 def independent_rounds(numbers: list[int]) -> int:
@@ -118,6 +128,8 @@ def record_text(line: Mapping[str, Any]) -> str:
         f"{line['score']} promised {promised}, came {short(line['came'])} "
         f"({line['n_resolved']} rounds resolved, {line['n_independent']} independent)"
     )
+    if line["gap"] is not None:
+        text = f"{text}, {line['gap']}"
     return f"{text}; {running}" if n_running else text
 
 

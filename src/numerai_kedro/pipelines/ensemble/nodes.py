@@ -11,13 +11,15 @@ import pandas as pd
 from numerai_kedro.errors import BlendError, Failed
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.pipelines.judged import Judged
-from numerai_kedro.statistics.blending import blend
+from numerai_kedro.statistics.backtest import align
+from numerai_kedro.statistics.blending import blend, partly_neutral
+from numerai_kedro.statistics.intervals import mean_interval
 from numerai_kedro.statistics.member_scores import MemberScores
 from numerai_kedro.statistics.payout import PayoutRule
 from numerai_kedro.statistics.score_check import check_scores
 from numerai_kedro.statistics.scoring import rank_scores
 from numerai_kedro.statistics.weighting import ALL_SCHEMES, EnsembleParams, walk_weights
-from numerai_kedro.tournament.schema import overlap_eras
+from numerai_kedro.tournament.schema import benchmark_of, overlap_eras
 
 logger = logging.getLogger(__name__)
 
@@ -92,8 +94,80 @@ def _members(made: dict[str, Any]) -> dict[str, pd.DataFrame]:
     return members
 
 
+def choose_neutralisation(
+    history: EraPanel,
+    folds: dict[str, Any],
+    benchmark_predictions: pd.DataFrame,
+    score_weights: dict[str, float],
+    params: EnsembleParams,
+    **tuning: Any,
+) -> dict[str, Any]:
+    """Choose how much to neutralise on the tuning stretch, from what the trials predicted there."""
+    frames = {
+        name: frame
+        for name, frame in sorted(tuning.items())
+        if not isinstance(frame, Failed) and len(frame)
+    }
+    if params.neutralise_to == "nothing":
+        return {"proportion": 0.0, "verdict": "not asked for"}
+    if not frames:
+        return {"proportion": 0.0, "verdict": "nothing: no model has predicted the tuning stretch"}
+    common = set.intersection(*(set(frame["era"]) for frame in frames.values()))
+    panel = history.select(eras=sorted(common))
+    ids, paid = np.asarray(panel.ids(), dtype=object), folds["paid_target"]
+    columns = np.column_stack(
+        [frame.set_index("id")["prediction"].reindex(ids) for frame in frames.values()]
+    ).astype(float)
+    blended = blend(columns, np.ones(len(frames)), panel.era_starts)
+    neutral = panel.select(features=folds[params.neutralise_to])
+    made = partly_neutral(
+        blended,
+        panel.era_starts,
+        lambda era: neutral.features(int(neutral.eras[era])),
+        (0.0, *params.proportions),
+    )
+    benchmark = align(benchmark_of(benchmark_predictions, paid), ids)
+    target = panel.target(paid).astype(float)
+    corr, bmc = rank_scores(panel.era_starts, made, target, [benchmark])
+    payoff = PayoutRule(**score_weights).returns(corr, bmc)
+    best = int(np.nanmean(payoff, axis=0).argmax())
+    proportion = (0.0, *params.proportions)[best]
+    if best == 0:
+        return {"proportion": 0.0, "verdict": "nothing: no share earned more"}
+    gain = mean_interval(
+        payoff[:, best] - payoff[:, 0], overlap_eras(paid), level=2 * params.adopt_level - 1
+    )
+    low = "too few eras" if gain.low is None else f"lower bound {gain.low:.4f}"
+    adopted = gain.low is not None and gain.low > 0
+    verdict = f"{proportion:g} gains {gain.mean:.4f} ({low}): {'' if adopted else 'not '}adopted"
+    logger.info("ensemble: neutralising to %s: %s", params.neutralise_to, verdict)
+    return {"proportion": proportion if adopted else 0.0, "verdict": verdict}
+
+
+def _neutralised(
+    prediction: np.ndarray,
+    panel: EraPanel,
+    folds: dict[str, Any],
+    params: EnsembleParams,
+    chosen: dict[str, Any],
+) -> np.ndarray:
+    """The blend, less the share that was chosen; untouched where that is none."""
+    if not chosen["proportion"]:
+        return prediction
+    neutral = panel.select(features=folds[params.neutralise_to])
+    made = partly_neutral(
+        prediction,
+        panel.era_starts,
+        lambda era: neutral.features(int(neutral.eras[era])),
+        [chosen["proportion"]],
+    )
+    return made[:, 0]
+
+
 def blend_out_of_fold(
     weights: pd.DataFrame,
+    neutralisation: dict[str, Any],
+    params: EnsembleParams,
     history: EraPanel,
     folds: dict[str, Any],
     meta_model: pd.DataFrame,
@@ -116,7 +190,8 @@ def blend_out_of_fold(
     blends = {}
     for scheme, rows in weights.groupby("scheme", sort=False):
         by_era = rows.pivot(index="era", columns="model", values="weight").loc[eras, names]
-        blends[str(scheme)] = blend(columns, by_era.to_numpy(), starts)
+        blended = blend(columns, by_era.to_numpy(), starts)
+        blends[str(scheme)] = _neutralised(blended, judged.panel, folds, params, neutralisation)
     in_force = str(weights.loc[weights["in_force"], "scheme"].iloc[0])
     references = [judged.meta_model, judged.benchmark]
     table = np.column_stack(list(blends.values()))
@@ -142,7 +217,14 @@ def blend_out_of_fold(
     return first[["id", "era"]].assign(prediction=blends[in_force]), scores
 
 
-def blend_live(weights: pd.DataFrame, **live: Any) -> pd.DataFrame | Failed:
+def blend_live(
+    weights: pd.DataFrame,
+    neutralisation: dict[str, Any],
+    params: EnsembleParams,
+    live_panel: EraPanel,
+    folds: dict[str, Any],
+    **live: Any,
+) -> pd.DataFrame | Failed:
     """Blend the members' live predictions by the newest weights, standardised the same way.
 
     A member without live predictions is left out, and said: a round is missed by nothing else.
@@ -167,5 +249,7 @@ def blend_live(weights: pd.DataFrame, **live: Any) -> pd.DataFrame | Failed:
                 "(kedro run --pipeline=gbm)."
             )
     columns = np.column_stack([frame["prediction"] for frame in frames.values()]).astype(float)
-    starts = np.array([0, len(first)])
-    return first[["id", "era"]].assign(prediction=blend(columns, present.to_numpy(), starts))
+    blended = blend(columns, present.to_numpy(), np.array([0, len(first)]))
+    if neutralisation["proportion"]:
+        blended = _neutralised(blended, live_panel, folds, params, neutralisation)
+    return first[["id", "era"]].assign(prediction=blended)

@@ -25,6 +25,11 @@ def create_pipeline() -> Pipeline:
         "benchmark_predictions": "benchmark_predictions",
         "score_weights": "score_weights",
     }
+    blended = {
+        "weights": "ensemble_weights",
+        "neutralisation": "neutralisation",
+        "params": "params:ensemble",
+    }
     return Pipeline(
         [
             Node(
@@ -34,14 +39,27 @@ def create_pipeline() -> Pipeline:
                 name="weigh_members",
             ),
             Node(
+                nodes.choose_neutralisation,
+                {
+                    "history": "history_panel",
+                    "folds": "folds",
+                    "benchmark_predictions": "benchmark_predictions",
+                    "score_weights": "score_weights",
+                    "params": "params:ensemble",
+                    **{model: f"{model}.tuning_predictions" for model in MODELS},
+                },
+                "neutralisation",
+                name="choose_neutralisation",
+            ),
+            Node(
                 nodes.blend_out_of_fold,
-                {"weights": "ensemble_weights", **judged, **oof},
+                {**blended, **judged, **oof},
                 ["ensemble.oof_predictions", "scheme_scores"],
                 name="blend_out_of_fold",
             ),
             Node(
                 nodes.blend_live,
-                {"weights": "ensemble_weights", **live},
+                {**blended, "live_panel": "live_panel", "folds": "folds", **live},
                 "ensemble.live_predictions",
                 name="blend_live",
             ),
