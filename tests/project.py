@@ -34,6 +34,9 @@ APART = (
     "values/",
     "study_store/",
     "binned/",
+    "version_store/",
+    "version_history.parquet",
+    "version.json",
 )
 PANELS = ("history_panel", "live_panel")
 TINY = {"tournament": "demo", "size": "tiny", "seed": 0, "data_folder": "data/demo-tiny-0"}

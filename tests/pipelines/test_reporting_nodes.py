@@ -170,7 +170,9 @@ def era_scores(n_eras=60, shift=0.0):
 RULE = {"corr": 3.0, "mmc": 15.0, "clip": 1.0, "factor": 1.0}
 
 
-def test_versions_are_paired_on_their_common_eras_and_keep_the_longest_time(tmp_path, monkeypatch):
+def test_versions_are_paired_on_their_common_eras_and_keep_what_they_took_first(
+    tmp_path, monkeypatch
+):
     store = VersionStore(tmp_path)
     took = {"seconds": 90.0, "memory": [{"peak_gb": 0.6}]}
 

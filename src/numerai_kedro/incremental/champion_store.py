@@ -17,6 +17,7 @@ from numerai_kedro.errors import StoreError
 from numerai_kedro.files import atomic_write
 from numerai_kedro.files.trusted_pickle import read_trusted, write_trusted
 
+FIRST_SEEN = ("first_round", "seconds", "peak_gb")
 ROUNDS_KEPT = 2  # the current one, and the one that it is judged against
 
 
@@ -121,15 +122,15 @@ class VersionStore:
         self.folder = Path(folder)
 
     def keep(self, code: str, procedure: str, record: Mapping[str, Any]) -> None:
-        """Replace what is known of a version; what a run found done already took no time."""
+        """Note a version's scores; what it took stays what it took when it was first complete.
+
+        Later runs find most of it done.
+        """
         path = self._path(code, procedure)
         before = _read(path) or {}
-        first = before.get("first_round", record["round"])
-        largest = {
-            name: max(record[name], before.get(name, 0.0)) for name in ("seconds", "peak_gb")
-        }
-        names = {"code": code, "procedure": procedure, "first_round": first}
-        _write(path, {**record, **names, **largest})
+        names = {"code": code, "procedure": procedure, "first_round": record["round"]}
+        first = {name: before[name] for name in FIRST_SEEN if name in before}
+        _write(path, {**record, **names, **first})
 
     def all(self) -> list[dict[str, Any]]:
         """Every version, oldest first; what cannot be read is left out."""

@@ -60,5 +60,5 @@ def without_nan(value: Any) -> Any:
 
 
 def _mean(by_era: dict[str, float | None], eras: set[str]) -> float:
-    known = [by_era[era] for era in eras if by_era.get(era) is not None]
+    known = [by_era[era] for era in sorted(eras) if by_era.get(era) is not None]
     return float(np.mean(known)) if known else math.nan

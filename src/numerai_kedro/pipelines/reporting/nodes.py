@@ -151,8 +151,7 @@ def note_version(
 ) -> pd.DataFrame:
     """Keep what this code and configuration came to, and set all versions side by side.
 
-    Readings are ``{model}__fold`` and so on; what was found done already took no time, so that a
-    version's largest figures are those of the run that did the work.
+    Readings are ``{model}__fold`` and so on, each of the newest run that did the work of its node.
     """
     rule = PayoutRule(**score_weights)
     rows = era_scores[era_scores["model"] == "ensemble"].sort_values("era")

@@ -90,7 +90,6 @@ def create_pipeline() -> Pipeline:
                 },
                 "version_history",
                 name="note_version",
-                tags=["always"],
             ),
             Node(nodes.draw_versions, "version_history", "version_plot", name="draw_versions"),
             Node(

@@ -1,0 +1,220 @@
+"""Claim: the gate lets honest records through, names leaks, and blocks what learned nothing.
+
+    make evidence NAME=leaks        resumable seed by seed; docs/evidence/leaks.json
+
+Claim seeds 1100-1119, the default demo, LightGBM's example preset as a scout of 200 trees. Of every
+world an honest record, one with a noisy copy of the target among the features, and one that learned
+permuted targets, are fitted walk-forward and judged by the gate's checks of a record; the honest
+one is judged again without its purge, with a choice made on all eras, and with scores of eras that
+have not resolved. Each leak has to be blocked under its own reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import yaml
+
+from evidence_ensemble import TARGET, parameters
+from evidence_weekly import _code_fingerprint
+from numerai_kedro.files import atomic_write
+from numerai_kedro.incremental import FoldStore
+from numerai_kedro.models import family
+from numerai_kedro.panel import EraPanel, EraRows, FeatureBlock, open_panel, write_panel
+from numerai_kedro.panel.convert import ParquetEras
+from numerai_kedro.panel.walk_forward import Fold, walk_forward_folds
+from numerai_kedro.statistics.backtest import score_columns
+from numerai_kedro.statistics.gate import Check
+from numerai_kedro.statistics.gate_checks import GateParams, backtest_checks, honesty_checks
+from numerai_kedro.tournament.demo.publish import publish
+from numerai_kedro.tournament.demo.sizes import SIZES
+from numerai_kedro.tournament.demo.world import World
+from numerai_kedro.tournament.schema import benchmark_of, meta_model_of, overlap_eras, parse_era
+from numerai_kedro.training.recipe import Recipe
+from numerai_kedro.training.walk_forward import walk_forward
+
+ROOT = Path(__file__).parents[1]
+RESULT = ROOT / "docs" / "evidence" / "leaks.json"
+SEEDS = range(1100, 1120)
+COPY_NOISE = 1.0  # of the copy, in standard deviations of the target
+# What every case has to be blocked for; an honest record for nothing.
+WANTED = {
+    "honest": None,
+    "noisy copy of the target": "record_too_good",
+    "no purge": "purge_too_short",
+    "choice on all eras": "selected_on_judged",
+    "unresolved eras scored": "unresolved_scored",
+    "permuted targets": "corr_not_above_zero",
+}
+Change = Callable[[EraRows, np.random.Generator], EraRows]
+
+
+def main() -> None:
+    """Run the seeds that the result does not hold yet, then count."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", default="demo")
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    parser.add_argument("--result", type=Path, default=RESULT)
+    options = parser.parse_args()
+    kept = json.loads(options.result.read_text()) if options.result.exists() else {"seeds": {}}
+    seeds = kept["seeds"]
+    for seed in options.seeds:
+        if str(seed) in seeds:
+            continue
+        begin = time.perf_counter()
+        with tempfile.TemporaryDirectory() as folder:
+            seeds[str(seed)] = one_seed(Path(folder), options.size, seed)
+        code = kept.setdefault("code", _code_fingerprint())
+        result = {"size": options.size, "code": code, "rates": rates(seeds), "seeds": seeds}
+        with atomic_write(options.result) as handle:
+            handle.write((json.dumps(result, indent=1) + "\n").encode())
+        print(
+            f"seed {seed}, {time.perf_counter() - begin:.0f} s: {json.dumps(rates(seeds))}",
+            flush=True,
+        )
+
+
+def one_seed(folder: Path, size: str, seed: int) -> dict[str, list[str]]:
+    """For what each case is blocked."""
+    demo = SIZES[size]
+    world = World.open(folder / "world", demo, seed, last_era=demo.n_eras + 1)
+    files = publish(world, folder / "files", demo.n_eras, demo.n_eras + 1, 1412)
+    stretch, ingestion, _ = parameters(size)
+    live_era, overlap, purge = demo.n_eras + 1, overlap_eras(TARGET), ingestion["purge_eras"]
+    changes: dict[str, Change | None] = {
+        "honest": None,
+        "noisy copy of the target": with_copy,
+        "permuted targets": permuted,
+    }
+    found = {}
+    for case, change in changes.items():
+        panel = panel_of(folder / case.replace(" ", "-"), files, world, change, seed)
+        frontier = int(max(panel.resolved_eras(TARGET)))
+        judged = (stretch["judged_begin"], frontier)
+        folds = walk_forward_folds(judged, stretch["judged_fold_eras"], purge, "judged")
+        honest = open_panel(folder / "honest")
+        scores = record(panel, honest, files, folds, purge, FoldStore(folder / "store"))
+        windows = [(fold.train[1], fold.test[0]) for fold in folds]
+        choice = (stretch["tuning"][1], stretch["judged_begin"])
+        found[case] = blocked(scores, windows, [choice], frontier, live_era, overlap)
+        if case == "honest":
+            begin = stretch["judged_begin"]
+            bare = [(test - 1, test) for _, test in windows]
+            found["no purge"] = blocked(scores, bare, [choice], frontier, live_era, overlap)
+            late = [(frontier, begin)]
+            found["choice on all eras"] = blocked(
+                scores, windows, late, frontier, live_era, overlap
+            )
+            found["unresolved eras scored"] = blocked(
+                scores, windows, [choice], demo.n_eras, live_era, overlap
+            )
+    return found
+
+
+def record(
+    panel: EraPanel,
+    honest: EraPanel,
+    files: dict[str, Path],
+    folds: list[Fold],
+    purge: int,
+    store: FoldStore,
+) -> pd.DataFrame:
+    """Scores of one model on the judged eras, by their true targets, beside the benchmark's."""
+    given = yaml.safe_load((ROOT / "conf/base/parameters_gbm.yml").read_text())["lightgbm"]
+    kind = family("lightgbm")
+    preset = kind.params_type.model_validate(given["presets"]["example"]).scouted(200, 1.0)
+    recipe = Recipe("lightgbm", kind, preset, (TARGET,), 1, 1, 0, threads=2)
+    oof, _ = walk_forward(panel, folds, [recipe] * len(folds), store, purge)
+    eras = np.arange(folds[0].test[0], folds[-1].test[1] + 1)
+    judged = honest.select(eras=eras)
+    parts = [files[f"{name}_benchmark_models.parquet"] for name in ("train", "validation")]
+    benchmark = benchmark_of(pd.concat([pd.read_parquet(part) for part in parts]), TARGET)
+    meta = meta_model_of(pd.read_parquet(files["meta_model.parquet"]))
+    ids = judged.ids()
+    columns = pd.DataFrame(
+        {
+            "ours": oof.set_index("id")["prediction"].reindex(ids),
+            "benchmark": benchmark.reindex(ids),
+        }
+    )
+    neutral = judged.feature_names[:40]
+    return score_columns(judged, columns, meta, benchmark, TARGET, neutral)
+
+
+def blocked(
+    scores: pd.DataFrame,
+    windows: list[tuple[int, int]],
+    choices: list[tuple[int, int]],
+    last_scored: int,
+    live_era: int,
+    overlap: int,
+) -> list[str]:
+    """Reasons of the checks that are missed."""
+    conf = yaml.safe_load((ROOT / "conf/base/parameters_backtest.yml").read_text())["gate"]
+    params = GateParams.model_validate(conf)
+    checks: list[Check] = [
+        *backtest_checks(scores, "ours", overlap, params),
+        *honesty_checks(windows, choices, last_scored, live_era, overlap),
+    ]
+    return [check.reason.name.lower() for check in checks if not check.passed]
+
+
+def panel_of(
+    folder: Path, files: dict[str, Path], world: World, change: Change | None, seed: int
+) -> EraPanel:
+    """The published history, changed era by era."""
+    source = ParquetEras(
+        [files["train.parquet"], files["validation.parquet"]],
+        features=list(world.feature_sets["all"]),
+        targets=[TARGET],
+        parse_era=parse_era,
+    )
+    write_panel(folder, changed(source, change, seed) if change else source)
+    return open_panel(folder)
+
+
+def changed(source: ParquetEras, change: Change, seed: int) -> Iterator[EraRows]:
+    """Every era changed by a generator of its own."""
+    for rows in source:
+        yield change(rows, np.random.default_rng([seed, rows.era]))
+
+
+def with_copy(rows: EraRows, rng: np.random.Generator) -> EraRows:
+    """The first feature becomes a noisy copy of the target, in five bins."""
+    target = rows.targets.column(TARGET).to_numpy(zero_copy_only=False).astype(float)
+    known = np.nan_to_num(target, nan=0.5)
+    noisy = known + COPY_NOISE * 0.25 * rng.normal(size=len(known))
+    values = np.array(rows.features.matrix, dtype=np.int8)
+    values[:, 0] = np.digitize(noisy, np.quantile(noisy, [0.05, 0.25, 0.75, 0.95]))
+    features = FeatureBlock.of(rows.features.names, values)
+    return EraRows(rows.era, rows.data_type, rows.ids, features, rows.targets)
+
+
+def permuted(rows: EraRows, rng: np.random.Generator) -> EraRows:
+    """Targets in another order: nothing can be learned."""
+    targets = rows.targets.take(pa.array(rng.permutation(len(rows.ids))))
+    return EraRows(rows.era, rows.data_type, rows.ids, rows.features, targets)
+
+
+def rates(seeds: dict[str, Any]) -> dict[str, str]:
+    """How often each case went as it should."""
+    counted = {}
+    for case, reason in WANTED.items():
+        right = [
+            (not one[case]) if reason is None else reason in one[case] for one in seeds.values()
+        ]
+        counted[case] = f"{sum(right)} of {len(right)}"
+    return counted
+
+
+if __name__ == "__main__":
+    main()
