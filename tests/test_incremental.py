@@ -33,7 +33,11 @@ def project(done, tmp_path) -> Project:
     return done.copy(tmp_path / "project")
 
 
-READINGS = {"02_intermediate/resource_readings.json", "02_intermediate/run_schedule.json"}
+READINGS = {
+    "02_intermediate/resource_readings.json",
+    "02_intermediate/run_schedule.json",
+    "06_models/lightgbm/tuning_readings.json",
+}
 
 
 def ran(project: Project) -> dict[str, str]:
