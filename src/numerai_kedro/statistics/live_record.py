@@ -81,7 +81,8 @@ def promised_and_came(record: pd.DataFrame) -> list[dict[str, Any]]:
     newest = record.sort_values("day").groupby(["slot", "round", "score"]).tail(1)
     for keys, rows in newest.groupby(["slot", "entry", "score"], sort=True):
         resolved = rows[rows["resolved"]]
-        line = dict(zip(("slot", "entry", "score"), map(str, keys), strict=True))
+        named = zip(("slot", "entry", "score"), map(str, keys), strict=True)
+        line: dict[str, Any] = dict(named)
         lines.append(
             line
             | {
