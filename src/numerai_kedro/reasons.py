@@ -89,6 +89,11 @@ class BlockReason(StrEnum):
 
     # The live data and predictions themselves.
     NO_PREDICTIONS = ("what feeds the slot made no predictions", "hard", "see the models' outcomes")
+    NO_RECORD = (
+        "what feeds the slot has no record on the judged eras",
+        "hard",
+        "see the models' outcomes; run --pipeline=prepare",
+    )
     LIVE_CONSTANT = ("live predictions hardly differ", "hard", "see the models' outcomes")
     LIVE_TIES = ("too many live predictions are equal", "hard", "see the models' outcomes")
     LIVE_EXPOSURE_TOO_HIGH = (

@@ -110,11 +110,12 @@ def summary(name="lightgbm", detail="accepted for model demo", status="accepted"
         "schemes": [
             {"scheme": name, "corr": ".02", "mmc": ".01", "payoff": ".2", "payoff_gain": ".0"}
         ],
-        "champions": {},
+        "champions": {name: {"entry": name, "round": 1412, "procedure": "a"}},
+        "neutralisation": {"proportion": 0.0, "verdict": name},
         "worth": {
             "n_procedures": 4,
             "superior_to_benchmark": 0.03,
-            "overfitting": {name: {"probability": 0.2, "n_trials": 8, "n_pruned": 1}},
+            "overfitting": {name: {"study": {"probability": 0.2, "n_trials": 8, "n_pruned": 1}}},
         },
         "drift": {name: [{"feature": name, "kind": "dies", "before": 0.002, "now": 0.0001}]},
         "live": [

@@ -5,12 +5,19 @@ from tests.models.test_contract import SMALL
 from tests.panels import small_panel
 
 from numerai_kedro.errors import StoreError
-from numerai_kedro.incremental.champion_store import Champion, ChampionStore, ProcedureStore
+from numerai_kedro.incremental import champion_store
+from numerai_kedro.incremental.champion_store import (
+    Champion,
+    ChampionStore,
+    ProcedureStore,
+    VersionStore,
+)
 from numerai_kedro.models import family
 
 
 def champion(number, procedure="a"):
-    return Champion(procedure, "ensemble", number, {"81": 0.1}, {"lightgbm": 1.0})
+    scores, weights = {"81": [0.02, 0.01]}, {"lightgbm": 1.0}
+    return Champion(procedure, "ensemble", number, scores, weights, 0.0, [], {})
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +67,24 @@ def test_a_procedure_counts_once(tmp_path):
     for name in ("a", "b", "a"):
         store.register(name, {"entry": "ensemble"})
     assert store.count() == 2
+
+
+def test_a_write_that_was_cut_leaves_the_round_before(tmp_path, models, monkeypatch):
+    store = ChampionStore(tmp_path)
+    store.crown("demo", champion(1412, "a"), models)
+    store.crown("demo", champion(1417, "b"), models)
+
+    def cut(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(champion_store, "write_trusted", cut)
+    with pytest.raises(KeyboardInterrupt):
+        store.crown("demo", champion(1417, "c"), models)
+    assert store.find("demo", 1418).procedure == "a"
+
+
+def test_versions_stand_in_the_order_in_which_they_came(tmp_path):
+    store = VersionStore(tmp_path)
+    for code in ("ffff", "0000", "8888", "ffff"):
+        store.keep(code, "p", {"seconds": 1.0, "peak_gb": 0.0, "scores": {}})
+    assert [one["code"] for one in store.all()] == ["ffff", "0000", "8888"]

@@ -5,21 +5,22 @@ import pandas as pd
 import pytest
 from tests.models.test_contract import SMALL
 from tests.panels import small_panel
+from tests.pipelines.test_ensemble_nodes import PARAMS as ENSEMBLE
 from tests.statistics.test_gate_checks import PARAMS, record
 
 from numerai_kedro.errors import Failed, PredictionError, SchemaError
 from numerai_kedro.incremental.champion_store import ChampionStore, ProcedureStore
 from numerai_kedro.models import family
+from numerai_kedro.pipelines.backtest.champions import comparison, crown, predict_champions
 from numerai_kedro.pipelines.backtest.nodes import (
     check_record,
-    crown,
     judge,
     name_procedures,
     overfitting_of,
-    predict_champions,
     report,
     score_reference,
 )
+from numerai_kedro.statistics.payout import PayoutRule
 from numerai_kedro.tournament.schema import benchmark_of
 
 ROUND = {"number": 1412}
@@ -97,8 +98,10 @@ class Given:
             {"demo": "ensemble"},
             self.procedures,
             scores_of() if scores is None else scores,
-            RULE,
+            self.folds,
             WEIGHTS,
+            {"proportion": 0.0},
+            ENSEMBLE,
             **models,
         )
 
@@ -143,7 +146,8 @@ def test_a_good_record_does_not_excuse_live_predictions_that_collapsed(given):
 def test_a_model_that_failed_blocks_its_slot_and_no_other(given):
     entries = {"ensemble": given.predictions(), "lightgbm": Failed("fit", "no memory")}
     decisions = given.judge({"a": "lightgbm", "b": "ensemble"}, **entries)
-    assert decisions["1412-a"]["reasons"] == ["lightgbm made no predictions: no memory"]
+    assert missed(decisions["1412-a"]) == {"no_predictions"}
+    assert "no memory" in decisions["1412-a"]["reasons"][0]
     assert not decisions["1412-a"]["passed"]
     assert decisions["1412-b"]["checks"]
 
@@ -160,7 +164,104 @@ def test_an_override_names_round_and_reason_and_is_kept(given):
         found = given.judge(SLOT, bad, params, ensemble=predictions)["1412-demo"]
         assert found["passed"] == passes
         assert ("override" in found) == passes
-    assert given.crown({"1412-demo": {"passed": True, "feeds": "ensemble", "override": "x"}}) == {}
+
+
+def test_what_was_let_through_is_the_champion_of_later_rounds(given):
+    """Else an intended change would be held against the old one every week."""
+    one = {"override_round": 1412, "override_reason": "a new target"}
+    params = LOOSE.model_copy(update=one)
+    found = given.judge(SLOT, scores_of(-0.01), params, ensemble=given.predictions())
+    assert given.crown(found, lightgbm=given.model())["demo"]["round"] == 1412
+
+
+def test_an_override_comes_before_the_champion(given):
+    first = given.judge(SLOT, params=LOOSE, ensemble=given.predictions())
+    given.crown(first, lightgbm=given.model())
+    given.procedures = given.procedures | {"ensemble": "changed"}
+    later = {"number": 1417}
+    champions = predict_champions(given.store, given.live, SLOT, later)
+    changed = {"override_round": 1417, "override_reason": "wanted", "min_champion_correlation": -1}
+    params = LOOSE.model_copy(update=changed)
+    worse, ours = scores_of(0.016), given.predictions()
+    found = given.judge(SLOT, worse, params, champions, later, ensemble=ours)["1417-demo"]
+    assert (found["feeds"], found["override"]) == ("ensemble", "wanted")
+
+
+def test_what_a_round_pays_changes_nothing_between_champion_and_challenger(given):
+    """Both are paid by this round's rule: the same scores are never surely worse."""
+    first = given.judge(SLOT, params=LOOSE, ensemble=given.predictions())
+    given.crown(first, lightgbm=given.model())
+    given.procedures = given.procedures | {"ensemble": "changed"}
+    champion = given.store.find("demo", 1417)
+    rule = PayoutRule(0.75, 2.25, 0.05, 0.1)
+    (check,) = comparison(scores_of(), "ensemble", champion, "changed", rule, 12, PARAMS)
+    assert check.value == pytest.approx(0, abs=1e-12)
+    assert check.passed
+
+
+def test_a_model_with_an_old_fit_and_no_record_blocks_its_slot_alone(given):
+    """Its folds were postponed; the fit of an earlier week still predicts."""
+    checks = given.record(scores_of())
+    found = judge(
+        checks,
+        scores_of(),
+        given.folds,
+        given.history,
+        given.live,
+        ROUND,
+        {"a": "lightgbm", "b": "ensemble"},
+        given.procedures,
+        given.store,
+        {},
+        RULE,
+        LOOSE,
+        lightgbm=given.predictions().assign(id=given.live.ids()),
+        ensemble=given.predictions().assign(id=given.live.ids()),
+    )
+    assert missed(found["1412-a"]) == {"no_record"}
+    assert found["1412-b"]["passed"]
+
+
+def test_an_entry_that_never_scored_is_blocked_not_a_crash(given):
+    scores = scores_of()
+    scores.loc[scores["model"] == "ensemble", "corr"] = np.nan
+    found = given.judge(SLOT, scores, LOOSE, ensemble=given.predictions())["1412-demo"]
+    assert not found["passed"]
+
+
+def test_a_champion_whose_library_is_gone_predicts_nothing(given, monkeypatch, caplog):
+    first = given.judge(SLOT, params=LOOSE, ensemble=given.predictions())
+    given.crown(first, lightgbm=given.model())
+
+    def gone(self, slot, champion):
+        raise ModuleNotFoundError("no module named xgboost")
+
+    monkeypatch.setattr(ChampionStore, "models", gone)
+    assert predict_champions(given.store, given.live, SLOT, {"number": 1417}) == {}
+    assert "cannot predict: no module named xgboost" in caplog.text
+
+
+def test_a_champion_predicts_as_it_was_judged_neutralised(given):
+    first = given.judge(SLOT, params=LOOSE, ensemble=given.predictions())
+    folds = given.folds | {"features": given.live.feature_names}
+    crown(
+        first,
+        given.store,
+        ROUND,
+        SLOT,
+        given.procedures,
+        scores_of(),
+        folds,
+        WEIGHTS,
+        {"proportion": 1.0},
+        ENSEMBLE.model_copy(update={"neutralise_to": "features"}),
+        lightgbm=given.model(),
+    )
+    made = predict_champions(given.store, given.live, SLOT, {"number": 1417})["1417-demo"]
+    ranks = made["prediction"] - made["prediction"].mean()
+    features = given.live.features_at(0).astype(float)
+    exposures = np.abs(np.corrcoef(np.column_stack([ranks, features]).T)[0, 1:])
+    assert exposures.max() < 0.2
 
 
 def test_a_changed_configuration_that_is_surely_worse_lets_the_champion_predict(given):
@@ -169,7 +270,7 @@ def test_a_changed_configuration_that_is_surely_worse_lets_the_champion_predict(
     assert crowned == {"demo": {"procedure": "a", "entry": "ensemble", "round": 1412}}
     later = {"number": 1417}
     champions = predict_champions(given.store, given.live, SLOT, later)
-    assert len(champions["demo"]) == given.live.n_rows
+    assert len(champions["1417-demo"]) == given.live.n_rows
     # Still well above the thresholds, and surely below the champion.
     worse, params = scores_of(0.016), LOOSE.model_copy(update={"min_champion_correlation": -1})
     same = given.judge(SLOT, worse, params, champions, later, ensemble=given.predictions())[
@@ -229,40 +330,52 @@ def test_a_choice_made_on_judged_eras_is_named(given):
 
 
 def test_only_adopted_parameters_can_be_overfitted(given):
-    likely = {"lightgbm": {"probability": 0.9}}
-    adopted = {"decisions": [{"adopted": True}]}
-    for best, reasons in ((PRESET, set()), (adopted, {"overfitted"})):
+    likely = {"lightgbm": {"s": {"probability": 0.9}}}
+    tuned = {"adopted": True, "study": "s", "source": "trial 4"}
+    kept = {"adopted": False, "study": "later", "source": "trial 4"}
+    replaced = {"adopted": False, "study": "later", "source": "preset example"}
+    for decisions, reasons in (
+        (PRESET["decisions"], set()),
+        ([tuned], {"overfitted"}),
+        ([tuned, kept], {"overfitted"}),
+        ([tuned, replaced], set()),
+    ):
+        best = {"decisions": decisions}
         checks = given.record(scores_of(), best=best, overfitting=likely)["ensemble"]
         assert {row["reason"] for row in checks if not row["passed"]} == reasons
 
 
 def test_overfitting_says_how_many_trials_ran_all_folds():
-    found = overfitting_of(trials_of(71), overlap=12)
+    found = overfitting_of(trials_of(71), overlap=12)["s"]
     assert (found["n_trials"], found["n_pruned"], found["n_blocks"]) == (6, 1, 4)
-    assert 0 <= found["probability"] <= 1
-    assert overfitting_of(trials_of(71).iloc[:1], overlap=12)["probability"] is None
+    best = trials_of(71)
+    best.at[2, "payoff"] = (np.array(best.at[2, "payoff"]) + 3).tolist()
+    assert overfitting_of(best, overlap=12)["s"]["probability"] == 0
+    assert overfitting_of(trials_of(71).iloc[:1], overlap=12)["s"]["probability"] is None
 
 
 def test_the_report_says_what_scores_are_worth(given, tmp_path):
     store = ProcedureStore(tmp_path / "procedures")
     made = report(scores_of(), given.folds, RULE, given.procedures, store, lightgbm=trials_of(71))
-    assert made["n_procedures"] == 2
+    assert made["n_procedures"] == 1  # lightgbm has no scores of its own here
     ours = made["models"]["ensemble"]
     assert ours["payoff"]["mean"] == pytest.approx(3 * ours["corr"]["mean"] + 0.15)
     assert 0 < ours["deflated_sharpe"] <= 1
     assert ours["burn"]["low"] < ours["burn"]["mean"] < ours["burn"]["high"]
-    assert 0 <= made["superior_to_benchmark"] <= 1
+    assert made["superior_to_benchmark"] is None  # the benchmark's scores are the same
+    bare = scores_of()[lambda rows: rows["model"] != "benchmark"]
+    lone = report(bare, given.folds, RULE, given.procedures, store, lightgbm=trials_of(71))
+    assert lone["superior_to_benchmark"] is None
     assert set(made["overfitting"]) == {"lightgbm"}
 
 
 def test_a_refit_is_the_same_procedure_and_a_changed_parameter_another(given):
     from tests.pipelines.test_base_model import PARAMS as MODEL
     from tests.pipelines.test_base_model import TUNING
-    from tests.pipelines.test_ensemble_nodes import PARAMS as ENSEMBLE
 
     def named(folds=given.folds, **changed):
         model = MODEL.model_copy(update=changed).model_dump()
-        return name_procedures(folds, WEIGHTS, TUNING, ENSEMBLE, lightgbm=model)
+        return name_procedures(folds, TUNING, ENSEMBLE, lightgbm=model)
 
     later = given.folds | {
         "history": [1, 161],

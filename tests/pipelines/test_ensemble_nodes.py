@@ -193,7 +193,9 @@ def test_a_share_is_adopted_only_where_the_gain_is_sure(judged, monkeypatch):
     """Predictions that are a feature and a little truth: what is linear in it only costs."""
     from numerai_kedro.pipelines.ensemble import nodes
 
-    history, folds = judged["history"], judged["folds"] | {"features": ["feature_3"]}
+    history = judged["history"]
+    stretches = judged["folds"]["stretches"] | {"tuning": [FIRST, 24]}
+    folds = judged["folds"] | {"features": ["feature_3"], "stretches": stretches}
     panel = history.select(eras=range(FIRST, 28))
     target = panel.target(TARGET).astype(float)
     feature = np.concatenate([panel.features(int(era))[:, 3] for era in panel.eras])
@@ -215,6 +217,10 @@ def test_a_share_is_adopted_only_where_the_gain_is_sure(judged, monkeypatch):
     sure = choose_neutralisation(**given, params=neutral_params(), a=frame)
     assert sure["proportion"] > 0
     assert sure["verdict"].endswith(": adopted")
+    # What a re-tuning predicted beyond the tuning stretch counts for nothing.
+    beyond = frame["era"] > 24
+    turned = frame.assign(prediction=np.where(beyond, -9 * feature, frame["prediction"]))
+    assert choose_neutralisation(**given, params=neutral_params(), a=turned) == sure
 
 
 def test_a_share_that_was_chosen_is_taken_out_everywhere(judged, tmp_path):

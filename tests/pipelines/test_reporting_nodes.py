@@ -119,6 +119,7 @@ def summary(**changed):
         "score_weights": {"corr": 3.0, "mmc": 15.0},
         "scheme_report": pd.DataFrame(),
         "champions": {},
+        "neutralisation": {"verdict": "not asked for"},
     }
     return build_summary(**given | changed, lightgbm={"status": "finished"})
 
@@ -179,7 +180,8 @@ def test_versions_are_paired_on_their_common_eras_and_keep_what_they_took_first(
     def note(code, n_eras, shift, reading):
         monkeypatch.setattr(nodes, "code_version", lambda: code)
         scores = era_scores(n_eras, shift)
-        given = ({"ensemble": "abcdef123"}, RULE, {"number": 1412}, store)
+        folds = {"paid_target": "target_ender_60"}
+        given = ({"ensemble": "abcdef123"}, RULE, folds, store)
         return note_version(scores, *given, lightgbm__fold=reading, xgboost__fold={})
 
     note("one", 60, 0.0, took)

@@ -125,7 +125,7 @@ def test_where_the_gate_says_so_the_champion_is_written(tmp_path):
     theirs = ours.assign(prediction=ours["prediction"][::-1].to_numpy())
     decisions = {"1412-a": {"feeds": "champion"}, "1412-b": {"feeds": "ensemble"}}
     slots = {"a": "ensemble", "b": "ensemble"}
-    written = write(slots, OPEN, decisions, {"a": theirs, "b": theirs}, ensemble=ours)
+    written = write(slots, OPEN, decisions, {"1412-a": theirs, "1412-b": theirs}, ensemble=ours)
     assert written["1412-a"] == csv_of_ranks(theirs)
     assert written["1412-b"] == csv_of_ranks(ours)
 

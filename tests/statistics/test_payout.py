@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from numerai_kedro.statistics.intervals import mean_interval
-from numerai_kedro.statistics.payout import PayoutRule, forecast_burn, growth
+from numerai_kedro.statistics.payout import PayoutRule, contribution, forecast_burn, growth
 
 OVERLAP = 12
 
@@ -56,3 +56,10 @@ def test_the_probability_of_a_burn_falls_with_the_mean():
     assert chances == sorted(chances, reverse=True)
     assert chances[1] == pytest.approx(0.5)
     assert forecast_burn(series[:30], OVERLAP) is None
+
+
+def test_payouts_are_never_made_of_two_scores():
+    mmc, bmc = np.full(100, np.nan), np.zeros(100)
+    mmc[-40:] = 0.01
+    np.testing.assert_array_equal(contribution(mmc, bmc, OVERLAP), mmc)
+    np.testing.assert_array_equal(contribution(mmc[:80], bmc[:80], OVERLAP), bmc[:80])

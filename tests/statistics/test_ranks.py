@@ -1,12 +1,14 @@
 """Ranks keep ties, and what is looked up is what would be computed."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
+from numerai_kedro.errors import PredictionError
 from numerai_kedro.statistics.ranks import gaussian_rank, percentile_rank, rank_columns, tables
 
 COLUMNS = hnp.arrays(
@@ -35,3 +37,12 @@ def test_sums_over_rows_need_no_order_of_rows(columns):
     sums, squares = ranked.moments(table)
     np.testing.assert_allclose(sums, whole.sum(axis=0), atol=1e-9)
     np.testing.assert_allclose(squares, (whole**2).sum(axis=0), atol=1e-9)
+
+
+def test_a_value_that_is_not_finite_is_refused():
+    """Sorted, it would become the best of all."""
+    for wrong in (np.nan, np.inf):
+        columns = np.arange(10.0)[:, None]
+        columns[3] = wrong
+        with pytest.raises(PredictionError, match="column 0 holds 1 values that are not finite"):
+            percentile_rank(columns)

@@ -140,3 +140,19 @@ def test_a_member_that_turns_to_noise_is_noticed_and_an_honest_one_rarely_suspec
         suspected.append(np.mean(lowest[1:] < HALF_OF_A_QUARTER))
     assert np.mean(noticed) >= 0.8
     assert np.mean(suspected) <= 0.2
+
+
+def test_a_member_that_collapses_costs_only_itself():
+    """It says the same of every stock from era 81 on: that is a score of nothing, not no score."""
+    rng = np.random.default_rng(0)
+    n_eras, n_rows = 160, 200
+    target = rng.choice([0, 0.25, 0.5, 0.75, 1], size=n_eras * n_rows)
+    members = rng.normal(size=(len(target), 2)) + target[:, None]
+    members[80 * n_rows :, 1] = 7.0
+    starts = np.arange(n_eras + 1) * n_rows
+    reference = rng.normal(size=len(target))
+    eras = np.arange(1, n_eras + 1)
+    scores = MemberScores.of(eras, starts, members, target, reference, reference)
+    assert np.isfinite(scores.corr).all()
+    found = walk(scores, "decayed")
+    assert found[-1, 1] < 0.8 * found[79, 1]

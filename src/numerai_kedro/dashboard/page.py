@@ -6,7 +6,6 @@ It opens offline: plotly.js is inside. Every text from outside (models, slots, r
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from html import escape
 from importlib.resources import files
 from string import Template
@@ -68,23 +67,20 @@ def _verdict(summary: dict[str, Any]) -> str:
         css = {"accepted": "good", "blocked": "bad"}.get(receipt["status"], "open")
         text = escape(f"{mark} · slot {receipt['slot']} · {receipt['detail']}")
         verdicts.append(f'<p class="verdict {css}">{text}</p>')
-        verdicts += _notes(summary["gate"].values(), receipt["slot"])
+        verdicts += _notes(receipt)
         if "later" in receipt:
             text = escape(f"later run: {receipt['later']['detail']}")
             verdicts.append(f'<p class="verdict open">{text}</p>')
     return "".join(verdicts)
 
 
-def _notes(decisions: Iterable[dict[str, Any]], slot: str) -> list[str]:
+def _notes(receipt: dict[str, Any]) -> list[str]:
     """Who predicts in the place of whom, and who has overridden the gate."""
     notes = []
-    for decision in decisions:
-        if decision["slot"] != slot:
-            continue
-        if decision["feeds"] == "champion":
-            notes.append("predicted by the champion: the changed configuration is surely worse")
-        if "override" in decision:
-            notes.append(f"the gate was overridden: {decision['override']}")
+    if receipt.get("feeds") == "champion":
+        notes.append("predicted by the champion: the changed configuration is surely worse")
+    if "override" in receipt:
+        notes.append(f"the gate was overridden: {receipt['override']}")
     return [f'<p class="verdict open">{escape(note)}</p>' for note in notes]
 
 
@@ -129,7 +125,8 @@ def _worth_table(summary: dict[str, Any]) -> str:
         )
         texts = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
         body += f"<tr><th>{escape(model)}</th>{texts}</tr>"
-    lines = "".join(f"<p>{escape(line)}</p>" for line in _luck_lines(summary["worth"]))
+    worth = [*_luck_lines(summary["worth"]), *_ensemble_lines(summary)]
+    lines = "".join(f"<p>{escape(line)}</p>" for line in worth)
     table = f'<div class="wide"><table class="scores"><tr>{head}</tr>{body}</table></div>'
     return f"<h2>What the record is worth</h2>{table}{lines}"
 
@@ -144,11 +141,20 @@ def _luck_lines(worth: dict[str, Any]) -> list[str]:
             "That no model is better than the benchmark has a p value of "
             f"{worth['superior_to_benchmark']:.2f} (Hansen's SPA)."
         )
-    for name, one in sorted(worth["overfitting"].items()):
+    for name, studies in sorted(worth["overfitting"].items()):
+        one = next(reversed(studies.values()))
         ran = f"{one['n_trials']} trials that ran all folds, {one['n_pruned']} pruned"
         known = one["probability"]
         found = "too little to tell" if known is None else f"{known:.0%}"
         lines.append(f"Probability that {name}'s best trial is overfitted: {found} ({ran}).")
+    return lines
+
+
+def _ensemble_lines(summary: dict[str, Any]) -> list[str]:
+    """What was neutralised, and who is champion."""
+    lines = [f"Neutralisation of the blend: {summary['neutralisation']['verdict']}."]
+    for slot, one in sorted(summary["champions"].items()):
+        lines.append(f"Champion of slot {slot}: {one['entry']} of round {one['round']}.")
     return lines
 
 

@@ -71,7 +71,7 @@ class JSONDataset(AtomicFileDataset[Any]):
         return json.loads(path.read_text(encoding="utf-8"))
 
     def _write(self, data: Any, handle: IO[bytes]) -> None:
-        text = json.dumps(_without_nan(data), indent=1, sort_keys=True, allow_nan=False)
+        text = json.dumps(without_nan(data), indent=1, sort_keys=True, allow_nan=False)
         handle.write(text.encode())
 
     def preview(self) -> JSONPreview:
@@ -126,11 +126,12 @@ class FigureDataset(AtomicFileDataset[go.Figure]):
         return PlotlyPreview(json.loads(self._path.read_text(encoding="utf-8")))
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
+    """NaN and infinity become None, which JSON has."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {str(name): _without_nan(item) for name, item in value.items()}
+        return {str(name): without_nan(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
+        return [without_nan(item) for item in value]
     return value

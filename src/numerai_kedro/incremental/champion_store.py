@@ -17,7 +17,7 @@ from numerai_kedro.errors import StoreError
 from numerai_kedro.files import atomic_write
 from numerai_kedro.files.trusted_pickle import read_trusted, write_trusted
 
-FIRST_SEEN = ("first_round", "seconds", "peak_gb")
+FIRST_SEEN = ("number", "seconds", "peak_gb")
 ROUNDS_KEPT = 2  # the current one, and the one that it is judged against
 
 
@@ -33,17 +33,25 @@ class Champion:
         What fed the slot: ``ensemble`` or a model.
     round
         Of the newest round that it was submitted in.
-    payoff : dict
-        What it earned in each judged era, by era as text (JSON has no other keys).
+    scores : dict
+        CORR and what it contributed in each judged era, by era as text (JSON has no other keys):
+        what they pay changes with the rounds.
     weights : dict
         Of its members.
+    proportion, neutral
+        What share of what is linear in these features was taken out.
+    promised : dict
+        What its record let expect.
     """
 
     procedure: str
     entry: str
     round: int
-    payoff: dict[str, float]
+    scores: dict[str, list[float]]
     weights: dict[str, float]
+    proportion: float
+    neutral: list[str]
+    promised: dict[str, Any]
 
 
 class ChampionStore:
@@ -83,6 +91,7 @@ class ChampionStore:
     def crown(self, slot: str, champion: Champion, models: Mapping[str, Any]) -> None:
         """Keep a slot's champion of a round, and the one before; the record is written last."""
         folder = self._path(slot, champion.round)
+        (folder / "champion.json").unlink(missing_ok=True)
         for name in champion.weights:
             write_trusted(folder / "models" / name, models[name])
         with atomic_write(folder / "champion.json") as handle:
@@ -128,15 +137,16 @@ class VersionStore:
         """
         path = self._path(code, procedure)
         before = _read(path) or {}
-        names = {"code": code, "procedure": procedure, "first_round": record["round"]}
+        number = 1 + max((one["number"] for one in self.all()), default=0)
+        names = {"code": code, "procedure": procedure, "number": number}
         first = {name: before[name] for name in FIRST_SEEN if name in before}
         _write(path, {**record, **names, **first})
 
     def all(self) -> list[dict[str, Any]]:
-        """Every version, oldest first; what cannot be read is left out."""
+        """Every version, in the order in which they came; what cannot be read is left out."""
         found = [_read(path) for path in self.folder.glob("*.json")]
         known = [one for one in found if one is not None]
-        return sorted(known, key=lambda one: (one["first_round"], one["code"], one["procedure"]))
+        return sorted(known, key=lambda one: int(one["number"]))
 
     def _path(self, code: str, procedure: str) -> Path:
         return self.folder / f"{code}-{procedure[:12]}.json"

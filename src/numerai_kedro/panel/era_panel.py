@@ -117,6 +117,10 @@ class EraPanel:
             return matrix[:, numbers[0] : numbers[-1] + 1 : int(steps[0])]
         return matrix[:, numbers]
 
+    def features_at(self, position: int) -> npt.NDArray[np.int8]:
+        """Features of the era at a position among `eras`."""
+        return self.features(int(self.eras[position]))
+
     def arrow(self) -> pa.Table:
         """Table of the selected features, memory-mapped, one chunk an era."""
         chosen = [self._columns[name] for name in self.feature_names]

@@ -327,7 +327,10 @@ def predict_live(
             "--pipeline=prepare fits it again",
             name,
         )
-    return predictions_frame(model, live)
+    try:
+        return predictions_frame(model, live)
+    except Exception as error:  # noqa: BLE001 - what is no outcome is raised again
+        return failed_fit("predict_live", error)
 
 
 def outcome(

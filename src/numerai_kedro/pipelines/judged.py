@@ -12,6 +12,7 @@ import pandas as pd
 from numerai_kedro.errors import PredictionError
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.statistics.backtest import align
+from numerai_kedro.statistics.payout import PayoutRule, contribution
 from numerai_kedro.tournament.schema import benchmark_of, meta_model_of
 
 
@@ -59,3 +60,9 @@ class Judged:
                     "(kedro run --pipeline=gbm)."
                 )
         return np.column_stack([frame["prediction"] for frame in frames.values()]).astype(float)
+
+
+def returns_of(rows: pd.DataFrame, rule: PayoutRule, overlap_eras: int) -> npt.NDArray[np.float64]:
+    """What each era would have paid: `rows` are one model's in `era_scores`."""
+    beyond = contribution(rows["mmc"].to_numpy(), rows["bmc"].to_numpy(), overlap_eras)
+    return rule.returns(rows["corr"].to_numpy(), beyond)

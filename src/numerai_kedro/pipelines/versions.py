@@ -13,7 +13,7 @@ import pandas as pd
 from numerai_kedro.files import digest_bytes
 
 SCORES = ("payoff", "corr", "mmc")
-COLUMNS = ("version", "first_round", *SCORES, "minutes", "peak_gb", "n_eras")
+COLUMNS = ("version", *SCORES, "minutes", "peak_gb", "n_eras")
 SHOWN = 30  # newest versions
 
 
@@ -29,10 +29,10 @@ def paired_versions(versions: Sequence[dict[str, Any]]) -> pd.DataFrame:
     Parameters
     ----------
     versions
-        As `VersionStore.all` has them: ``code``, ``procedure``, ``first_round``, ``seconds``,
-        ``peak_gb``, and ``scores``, by score and era.
+        As `VersionStore.all` has them: ``code``, ``procedure``, ``seconds``, ``peak_gb``, and
+        ``scores``, by score and era; those without any era are left out.
     """
-    newest = versions[-SHOWN:]
+    newest = [one for one in versions if one["scores"]["payoff"]][-SHOWN:]
     rows = []
     common = (
         set.intersection(*(set(one["scores"]["payoff"]) for one in newest)) if newest else set()
@@ -42,7 +42,6 @@ def paired_versions(versions: Sequence[dict[str, Any]]) -> pd.DataFrame:
         rows.append(
             {
                 "version": f"{one['code']} {one['procedure'][:6]}",
-                "first_round": one["first_round"],
                 **means,
                 "minutes": one["seconds"] / 60,
                 "peak_gb": one["peak_gb"],
@@ -50,13 +49,6 @@ def paired_versions(versions: Sequence[dict[str, Any]]) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows, columns=list(COLUMNS))
-
-
-def without_nan(value: Any) -> Any:
-    """NaN becomes None, which JSON has."""
-    if isinstance(value, dict):
-        return {name: without_nan(one) for name, one in value.items()}
-    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _mean(by_era: dict[str, float | None], eras: set[str]) -> float:

@@ -75,7 +75,7 @@ def score_columns(
     )
     neutral = panel.select(features=neutral_features)
     scores["fnc"], scores["max_exposure"] = feature_scores(
-        starts, columns, target, lambda era: neutral.features(int(neutral.eras[era])), progress
+        starts, columns, target, neutral.features_at, progress
     )
     return pd.DataFrame(
         {

@@ -33,6 +33,7 @@ class GateParams(Block):
     max_live_exposure: float = Field(gt=0, le=1)
     min_distinct_share: float = Field(ge=0, le=1)
     min_live_deviation: float = Field(gt=0)
+    max_plausible_corr: float = Field(gt=0)
     max_corr_of_benchmark: float = Field(gt=0)
     max_overfitting: float = Field(gt=0, le=1)
     comparison_level: float = Field(gt=0.5, lt=1)
@@ -110,10 +111,13 @@ def backtest_checks(
         ),
         Check(
             BlockReason.RECORD_TOO_GOOD,
-            "CORR",
-            interval.mean,
+            f"CORR's one-sided {level} lower bound",
+            bound,
             "at most",
-            params.max_corr_of_benchmark * float(np.nanmean(benchmark_corr)),
+            max(
+                params.max_plausible_corr,
+                params.max_corr_of_benchmark * float(np.nanmean(benchmark_corr)),
+            ),
         ),
     )
 
@@ -202,6 +206,24 @@ def champion_check(
     )
 
 
+def constant_check(
+    live: npt.NDArray[np.int8], past: Sequence[npt.NDArray[np.int8]]
+) -> tuple[Check, ...]:
+    """Count features that stand still, in the live era and in past ones; nothing without those."""
+    if not past:
+        return ()
+    constant = constant_features(live, past)
+    return (
+        Check(
+            BlockReason.LIVE_FEATURES_CONSTANT,
+            "live features with one value",
+            constant.value,
+            "at most",
+            max(constant.past),
+        ),
+    )
+
+
 def drift_checks(
     live: npt.NDArray[np.int8], past: Sequence[npt.NDArray[np.int8]], params: GateParams
 ) -> tuple[Check, ...]:
@@ -215,29 +237,19 @@ def drift_checks(
     """
     if len(past) < params.drift_eras:
         return ()
-    constant = constant_features(live, past)
     measures = (
         (BlockReason.LIVE_CORRELATIONS_MOVED, "correlations", moved_correlations(live, past)),
         (BlockReason.LIVE_TOLD_APART, "classifier", told_apart(live, past)),
     )
-    return (
+    return tuple(
         Check(
-            BlockReason.LIVE_FEATURES_CONSTANT,
-            "live features with one value",
-            constant.value,
+            reason,
+            f"live features' {word}, in deviations of {len(drift.past)} past eras",
+            drift.deviations,
             "at most",
-            max(constant.past),
-        ),
-        *(
-            Check(
-                reason,
-                f"live features' {word}, in deviations of {len(drift.past)} past eras",
-                drift.deviations,
-                "at most",
-                params.max_drift,
-            )
-            for reason, word, drift in measures
-        ),
+            params.max_drift,
+        )
+        for reason, word, drift in measures
     )
 
 

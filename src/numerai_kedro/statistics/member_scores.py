@@ -51,6 +51,9 @@ class MemberScores:
     ) -> Self:
         """Score float[n_rows, n_members]; see `rank_scores` for what may be NaN."""
         corr, mmc, bmc = rank_scores(era_starts, predictions, target, [meta_model, benchmark])
+        # Who says the same of every stock of a resolved era earned nothing there, which is a score.
+        resolved = ~np.isnan(corr).all(axis=1, keepdims=True)
+        corr = np.where(np.isnan(corr) & resolved, 0.0, corr)
         n_members = predictions.shape[1]
         products = np.empty((len(eras), n_members, n_members))
 

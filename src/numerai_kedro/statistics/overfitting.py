@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -102,40 +101,20 @@ def minimum_detectable(differences: Vector, overlap_eras: int, level: float = 0.
     return float((stdtrit(n_cosines, level) + stdtrit(n_cosines, 0.8)) * error)
 
 
-@dataclass(frozen=True)
-class Overfitting:
-    """What CSCV says of the choice of the best of several configurations.
-
-    Parameters
-    ----------
-    probability
-        Share of splits in which the configuration that was best in one half is below the median in
-        the other.
-    logits
-        Of the best one's relative rank in the other half, split by split.
-    """
-
-    probability: float
-    logits: Vector
-    n_configurations: int
-    n_eras: int
-
-
-def probability_of_overfitting(
-    scores: Matrix, drop_eras: int = 0, n_blocks: int = N_BLOCKS
-) -> Overfitting | None:
+def probability_of_overfitting(scores: Matrix, n_blocks: int = N_BLOCKS) -> float | None:
     """Probability of backtest overfitting by combinatorially symmetric cross-validation.
+
+    The share of splits in which the configuration that was best in one half of the blocks is below
+    the median in the other.
 
     Parameters
     ----------
     scores : float64[n_eras, n_configurations]
         In time order; eras where one is NaN are left out.
-    drop_eras
-        At the beginning of every block: eras whose targets reach back into the block before.
 
     Returns
     -------
-    Overfitting or None
+    float or None
         None with fewer than two configurations or fewer eras than blocks.
 
     References
@@ -144,7 +123,7 @@ def probability_of_overfitting(
     20:39.
     """
     whole = scores[~np.isnan(scores).any(axis=1)]
-    pieces = [block[drop_eras:] for block in np.array_split(whole, n_blocks)]
+    pieces = np.array_split(whole, n_blocks)
     n_configurations = scores.shape[1]
     if n_configurations < 2 or any(len(piece) == 0 for piece in pieces):
         return None
@@ -159,8 +138,7 @@ def probability_of_overfitting(
     ranks = (others < of_best).sum(axis=1) + ((others == of_best).sum(axis=1) + 1) / 2
     relative = ranks / (n_configurations + 1)
     logits = np.log(relative / (1 - relative))
-    below = (logits < 0).mean() + (logits == 0).mean() / 2
-    return Overfitting(float(below), logits, n_configurations, len(whole))
+    return float((logits < 0).mean() + (logits == 0).mean() / 2)
 
 
 def _halves(n_blocks: int) -> npt.NDArray[np.float64]:
@@ -195,11 +173,13 @@ def superior_predictive_ability(
     from arch.bootstrap import SPA
 
     known = ~(np.isnan(ours).any(axis=1) | np.isnan(against))
-    if known.sum() < 6 * overlap_eras:
+    # What never differs from the benchmark has no variance to be judged by.
+    other = (ours[known] != against[known, None]).any(axis=0)
+    if known.sum() < 6 * overlap_eras or not other.any():
         return None
     test = SPA(
         -against[known],
-        -ours[known],
+        -ours[known][:, other],
         block_size=3 * overlap_eras,
         reps=SPA_REPETITIONS,
         bootstrap="stationary",

@@ -15,6 +15,7 @@ from numerai_kedro.statistics.ranks import Vector
 ROUNDS_AT_A_TIME = 64
 ROUNDS_A_WEEK = 5
 FORECAST_WEEKS = 12
+SPANS_FOR_MMC = 3  # of a target; fewer eras of the meta model say too little
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,15 @@ class PayoutRule:
     def returns(self, corr: Vector, mmc: Vector) -> Vector:
         """Share of a round's stake that each era would have paid; NaN where a score is."""
         return np.clip(self.factor * (self.corr * corr + self.mmc * mmc), -self.clip, self.clip)
+
+
+def contribution(mmc: Vector, bmc: Vector, overlap_eras: int) -> Vector:
+    """MMC where the meta model spans enough eras; BMC in all eras where it does not.
+
+    The two differ in level, so that one series is never made of both.
+    """
+    enough = (~np.isnan(mmc)).sum() >= SPANS_FOR_MMC * overlap_eras
+    return mmc if enough else bmc
 
 
 def growth(returns: Vector) -> Vector:

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
+from numerai_kedro.errors import PredictionError
+
 Matrix = npt.NDArray[np.floating]
 Vector = npt.NDArray[np.floating]
 
@@ -106,10 +108,28 @@ def _doubled_with_ties(ordered: Vector) -> npt.NDArray[np.intp]:
 
 
 def percentile_rank(columns: Matrix) -> Matrix:
-    """Tie-kept ranks of each column, in (0, 1): (mean rank - 1/2) / n."""
+    """Tie-kept ranks of each column, in (0, 1): (mean rank - 1/2) / n.
+
+    Raises
+    ------
+    PredictionError
+        A value is not finite: sorted, it would become the best of all.
+    """
+    _check_finite(columns)
     return rank_columns(columns).columns(tables(len(columns)).percentile)
 
 
 def gaussian_rank(columns: Matrix) -> Matrix:
-    """Gaussian scores of each column's tie-kept ranks."""
+    """Gaussian scores of each column's tie-kept ranks; errors as `percentile_rank`."""
+    _check_finite(columns)
     return rank_columns(columns).columns(tables(len(columns)).gaussian)
+
+
+def _check_finite(columns: Matrix) -> None:
+    wrong = ~np.isfinite(columns)
+    if wrong.any():
+        column = int(np.argwhere(wrong)[0][1])
+        raise PredictionError(
+            f"prediction column {column} holds {int(wrong[:, column].sum())} values that are not "
+            f"finite, of {len(columns)}; mend the model that made them."
+        )

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from numerai_kedro.errors import PredictionError
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.walk_forward import Fold
@@ -181,7 +182,19 @@ def predictions_frame(models: Sequence[Model], panel: EraPanel) -> pd.DataFrame:
 
 
 def frame_of(panel: EraPanel, predictions: npt.NDArray[np.float32]) -> pd.DataFrame:
-    """Columns ``id``, ``era``, ``prediction``, rows as in the panel."""
+    """Columns ``id``, ``era``, ``prediction``, rows as in the panel.
+
+    Raises
+    ------
+    PredictionError
+        A prediction is not finite.
+    """
+    wrong = int((~np.isfinite(predictions)).sum())
+    if wrong:
+        raise PredictionError(
+            f"{wrong} of {len(predictions)} predictions are not finite numbers; the model has "
+            "diverged: choose a lower learning rate, or leave it out."
+        )
     return pd.DataFrame(
         {
             "id": np.asarray(panel.ids(), dtype=object),

@@ -9,24 +9,31 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from numerai_kedro.errors import Failed, NumeraiKedroError, PredictionError
+from numerai_kedro.errors import Failed, PredictionError
 from numerai_kedro.files import digest_bytes, digest_json
-from numerai_kedro.incremental.champion_store import Champion, ChampionStore, ProcedureStore
+from numerai_kedro.incremental.champion_store import ChampionStore, ProcedureStore
 from numerai_kedro.models import family
 from numerai_kedro.panel import EraPanel
-from numerai_kedro.pipelines.judged import Judged
+from numerai_kedro.pipelines.backtest.champions import (
+    BENCHMARK,
+    CHAMPION,
+    ENSEMBLE,
+    comparison,
+    likeness,
+    promised_by,
+)
+from numerai_kedro.pipelines.judged import Judged, returns_of
 from numerai_kedro.pipelines.parameters import ModelParams
 from numerai_kedro.progress import steps_bar
+from numerai_kedro.reasons import BlockReason
 from numerai_kedro.statistics.backtest import interval_json, score_columns, summarise
-from numerai_kedro.statistics.blending import blend
 from numerai_kedro.statistics.gate import Check, GateDecision
 from numerai_kedro.statistics.gate_checks import (
     GateParams,
     backtest_checks,
-    champion_check,
+    constant_check,
     drift_checks,
     honesty_checks,
-    likeness_check,
     live_checks,
     overfitting_check,
 )
@@ -43,20 +50,16 @@ from numerai_kedro.statistics.weighting import EnsembleParams
 from numerai_kedro.tournament.schema import benchmark_of, meta_model_of, overlap_eras
 from numerai_kedro.tournament.submission import csv_of_ranks
 from numerai_kedro.training.tuning.ground import TuningParams
-from numerai_kedro.training.walk_forward import predictions_frame
 
 logger = logging.getLogger(__name__)
 
-ENSEMBLE, BENCHMARK = "ensemble", "benchmark"
-# Scores that Numerai gives live submissions, too.
-PROMISED = ("corr", "mmc")
 DRIFT_ERAS = 52  # the last year's eras, which live features are compared with
+CONSTANT_ERAS = 8  # of those, in which all features are counted that stand still
 SPA_SEED = 0
 
 
 def name_procedures(
     folds: dict[str, Any],
-    ensemble_weights: pd.DataFrame,
     tuning: TuningParams,
     ensemble: EnsembleParams,
     **models: Any,
@@ -74,8 +77,7 @@ def name_procedures(
         version = family(name).version
         chosen = tuning.model_dump(mode="json")
         named[name] = digest_json([name, version, params, chosen, shared])
-    members = sorted(ensemble_weights["model"].unique())
-    blended = [named[name] for name in members]
+    blended = [named[name] for name, raw in sorted(models.items()) if raw["enabled"]]
     named[ENSEMBLE] = digest_json([ENSEMBLE, ensemble.model_dump(mode="json"), blended])
     return named
 
@@ -121,12 +123,12 @@ def report(
 ) -> dict[str, Any]:
     """Say what the scores amount to: intervals, luck, payouts, and what the next weeks may burn."""
     overlap, rule = overlap_eras(folds["paid_target"]), PayoutRule(**score_weights)
-    for entry, procedure in procedures.items():
-        procedure_store.register(procedure, {"entry": entry})
+    for entry in sorted(set(era_scores["model"]) - {BENCHMARK}):
+        procedure_store.register(procedures[entry], {"entry": entry})
     n_procedures = procedure_store.count()
     models = summarise(era_scores, overlap)
     for name, rows in era_scores.groupby("model"):
-        corr, paid = rows["corr"].to_numpy(), returns_of(rows, rule)
+        corr, paid = rows["corr"].to_numpy(), returns_of(rows, rule, overlap)
         forecast = forecast_burn(paid, overlap)
         models[str(name)] |= {
             "payoff": interval_json(mean_interval(paid, overlap)),
@@ -143,7 +145,8 @@ def report(
             },
         }
     table = era_scores.pivot(index="era", columns="model", values="corr")
-    ours = table.drop(columns=BENCHMARK)
+    ours = table.drop(columns=BENCHMARK, errors="ignore")
+    against = table.get(BENCHMARK, pd.Series(np.nan, index=table.index))
     made = {
         "eras": [int(era_scores["era"].min()), int(era_scores["era"].max())],
         "target": folds["paid_target"],
@@ -151,7 +154,7 @@ def report(
         "n_procedures": n_procedures,
         "rule": score_weights,
         "superior_to_benchmark": superior_predictive_ability(
-            ours.to_numpy(), table[BENCHMARK].to_numpy(), overlap, SPA_SEED
+            ours.to_numpy(), against.to_numpy(), overlap, SPA_SEED
         ),
         "overfitting": {
             name: overfitting_of(frame, overlap)
@@ -164,52 +167,21 @@ def report(
     return made
 
 
-def returns_of(rows: pd.DataFrame, rule: PayoutRule) -> np.ndarray:
-    """What each era would have paid; where there is no meta model, BMC stands in for MMC."""
-    contribution = rows["mmc"].fillna(rows["bmc"]).to_numpy()
-    return rule.returns(rows["corr"].to_numpy(), contribution)
-
-
-def overfitting_of(trials: pd.DataFrame, overlap: int) -> dict[str, Any]:
-    """How likely the best of the newest study's whole trials is the best by luck."""
-    newest = trials[trials["study"] == trials["study"].iloc[-1]]
-    whole = newest[newest["state"] == "complete"]
-    scores = np.array([list(payoff) for payoff in whole["payoff"]], dtype=float).T
-    # Blocks as long as a target, so that they are nearly independent; an even number of them.
-    n_blocks = min(16, len(scores) // overlap // 2 * 2) if scores.ndim == 2 else 0
-    found = probability_of_overfitting(scores, n_blocks=n_blocks) if n_blocks >= 4 else None
-    return {
-        "probability": found and found.probability,
-        "n_trials": len(whole),
-        "n_pruned": int((newest["state"] == "pruned").sum()),
-        "n_blocks": n_blocks,
-    }
-
-
-def predict_champions(
-    champion_store: ChampionStore,
-    live_panel: EraPanel,
-    slots: dict[str, str],
-    round_info: dict[str, Any],
-) -> dict[str, pd.DataFrame]:
-    """Predict the live stocks by what was submitted in the round before, slot by slot."""
-    made = {}
-    for slot in slots:
-        try:
-            champion = champion_store.find(slot, round_info["number"])
-            models = champion_store.models(slot, champion) if champion else {}
-            frames = {name: predictions_frame(one, live_panel) for name, one in models.items()}
-        except NumeraiKedroError as error:
-            logger.warning("champion of %s: cannot predict: %s", slot, error)
-            continue
-        if champion is None:
-            continue
-        columns = np.column_stack([frame["prediction"] for frame in frames.values()]).astype(float)
-        weights = np.array([champion.weights[name] for name in frames])
-        first = next(iter(frames.values()))
-        blended = blend(columns, weights, np.array([0, len(columns)]))
-        made[slot] = first[["id", "era"]].assign(prediction=blended)
-    return made
+def overfitting_of(trials: pd.DataFrame, overlap: int) -> dict[str, dict[str, Any]]:
+    """How likely the best of each study's whole trials is the best by luck; oldest first."""
+    found = {}
+    for study, rows in trials.groupby("study", sort=False):
+        whole = rows[rows["state"] == "complete"]
+        scores = np.array([list(payoff) for payoff in whole["payoff"]], dtype=float).T
+        # Blocks as long as a target, so that they are nearly independent; an even number of them.
+        n_blocks = min(16, len(scores) // overlap // 2 * 2) if scores.ndim == 2 else 0
+        found[str(study)] = {
+            "probability": probability_of_overfitting(scores, n_blocks) if n_blocks >= 4 else None,
+            "n_trials": len(whole),
+            "n_pruned": int((rows["state"] == "pruned").sum()),
+            "n_blocks": n_blocks,
+        }
+    return found
 
 
 def check_record(
@@ -250,119 +222,74 @@ def judge(
     **live: Any,
 ) -> dict[str, dict[str, Any]]:
     """Judge each slot's predictions for themselves; keyed by round and slot."""
-    number, era = round_info["number"], int(live_panel.eras[0])
-    drift = drift_checks(*_features(history, live_panel, folds), params)
-    features = live_panel.select(features=folds["neutral_features"]).features(era)
+    number, rule = round_info["number"], PayoutRule(**score_weights)
+    overlap, features = overlap_eras(folds["paid_target"]), folds["neutral_features"]
+    exposed = live_panel.select(features=features).features_at(0)
+    drift = _drift(history, live_panel, folds, params)
     decisions = {}
     for slot, entry in slots.items():
+        key = f"{number}-{slot}"
         decision: dict[str, Any] = {"slot": slot, "entry": entry, "feeds": entry}
         if isinstance(live[entry], Failed):
-            reasons = [f"{entry} made no predictions: {live[entry].symptom}"]
-            decision |= {"passed": False, "reasons": reasons, "checks": []}
-        else:
-            predictions = _live_predictions(entry, live[entry], live_panel)
-            champion = champion_store.find(slot, number)
-            judged = GateDecision(
-                (
-                    *map(Check.from_json, record_checks[entry]),
-                    *live_checks(predictions, features, params),
-                    *drift,
-                    *_likeness(predictions, champion and champions.get(slot), params),
-                    *_comparison(
-                        _earned(scores, entry, PayoutRule(**score_weights)),
-                        champion,
-                        procedures[entry],
-                        overlap_eras(folds["paid_target"]),
-                        params,
-                    ),
-                )
+            label = f"live predictions of {entry} ({live[entry].symptom})"
+            nothing = Check(BlockReason.NO_PREDICTIONS, label, 0.0, "at least", 1.0)
+            decisions[key] = decision | GateDecision((nothing,)).as_json()
+            continue
+        predictions = _live_predictions(entry, live[entry], live_panel)
+        champion = champion_store.find(slot, number)
+        theirs = champions.get(key) if champion else None
+        judged = GateDecision(
+            (
+                *_record_of(entry, record_checks),
+                *live_checks(predictions, exposed, params),
+                *drift,
+                *likeness(predictions, theirs, params),
+                *comparison(scores, entry, champion, procedures[entry], rule, overlap, params),
             )
-            for check in judged.checks:
-                logger.info("gate, %s: %s", slot, check)
-            decision |= judged.as_json()
-            submitted = live[entry]
-            if judged.kept_by_comparison and slot in champions:
-                logger.warning("gate, %s: the champion predicts this round", slot)
-                submitted = champions[slot]
-                decision |= {"passed": True, "feeds": "champion"}
-            elif not judged.passed and params.override_round == number:
-                decision |= _override(slot, params)
-            decision |= {
-                "promised": _promised(scores[scores["model"] == entry], folds["paid_target"]),
-                "judged": digest_bytes(csv_of_ranks(submitted).encode()),
-            }
-        decisions[f"{number}-{slot}"] = decision
+        )
+        for check in judged.checks:
+            logger.info("gate, %s: %s", slot, check)
+        decision |= judged.as_json()
+        submitted, promised = live[entry], promised_by(scores, entry, folds["paid_target"])
+        if not judged.passed and params.override_round == number:
+            decision |= _override(slot, params)
+        elif judged.kept_by_comparison and champion and theirs is not None:
+            stands_in = GateDecision(live_checks(_prediction(theirs), exposed, params))
+            logger.warning("gate, %s: the champion predicts this round", slot)
+            submitted, promised = theirs, champion.promised
+            decision |= {"passed": stands_in.passed, "feeds": CHAMPION}
+            decision["reasons"] += [f"champion: {check}" for check in stands_in.failures]
+        decision |= {
+            "promised": promised,
+            "judged": digest_bytes(csv_of_ranks(submitted).encode()),
+        }
+        decisions[key] = decision
     return decisions
 
 
-def _likeness(
-    predictions: np.ndarray, champions: pd.DataFrame | None, params: GateParams
-) -> list[Check]:
-    if champions is None:
-        return []
-    theirs = champions["prediction"].to_numpy(dtype=np.float64)
-    return [likeness_check(predictions, theirs, params)]
+def _record_of(entry: str, record_checks: dict[str, list[dict[str, Any]]]) -> list[Check]:
+    """A model whose folds are not made may still have an older fit that predicts."""
+    if entry not in record_checks:
+        label = f"record of {entry} on the judged eras"
+        return [Check(BlockReason.NO_RECORD, label, 0.0, "at least", 1.0)]
+    return [Check.from_json(row) for row in record_checks[entry]]
 
 
-def _comparison(
-    earned: dict[int, float],
-    champion: Champion | None,
-    procedure: str,
-    overlap: int,
-    params: GateParams,
-) -> list[Check]:
-    """Nothing to compare in the first week, and with the same configuration."""
-    if champion is None or champion.procedure == procedure:
-        return []
-    before = {int(era): value for era, value in champion.payoff.items()}
-    compared = champion_check(earned, before, overlap, params)
-    return [compared] if compared else []
-
-
-def crown(
-    gate_decision: dict[str, dict[str, Any]],
-    champion_store: ChampionStore,
-    round_info: dict[str, Any],
-    slots: dict[str, str],
-    procedures: dict[str, str],
-    scores: pd.DataFrame,
-    score_weights: dict[str, float],
-    ensemble_weights: pd.DataFrame,
-    **models: Any,
-) -> dict[str, Any]:
-    """Keep what passed by itself as the champion of its slot; returns who is, by slot."""
-    rule = PayoutRule(**score_weights)
-    for slot, entry in slots.items():
-        decision = gate_decision[f"{round_info['number']}-{slot}"]
-        if not decision["passed"] or decision["feeds"] == "champion" or "override" in decision:
-            continue
-        weights = {entry: 1.0}
-        if entry == ENSEMBLE:
-            newest = ensemble_weights["in_force"] & (
-                ensemble_weights["era"] == ensemble_weights["era"].max()
-            )
-            weights = ensemble_weights[newest].set_index("model")["weight"].to_dict()
-        earned = {str(era): value for era, value in _earned(scores, entry, rule).items()}
-        champion = Champion(procedures[entry], entry, round_info["number"], earned, weights)
-        champion_store.crown(slot, champion, models)
-    found = {slot: champion_store.find(slot, round_info["number"] + 1) for slot in slots}
-    return {
-        slot: {"procedure": one.procedure, "entry": one.entry, "round": one.round}
-        for slot, one in found.items()
-        if one is not None
-    }
-
-
-def _features(
-    history: EraPanel, live_panel: EraPanel, folds: dict[str, Any]
-) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Some features of the live era and of the last year's, oldest first."""
-    features = folds["features"]
-    shown = [features[k] for k in features_shown(len(features))]
+def _drift(
+    history: EraPanel, live_panel: EraPanel, folds: dict[str, Any], params: GateParams
+) -> tuple[Check, ...]:
+    """Compare the live features with the last year's: some of them in all eras, all in some."""
+    learned = folds["features"]
+    recent = history.select(eras=history.eras[-CONSTANT_ERAS:], features=learned)
+    constant = constant_check(
+        live_panel.select(features=learned).features_at(0),
+        [recent.features_at(k) for k in range(len(recent.eras))],
+    )
+    shown = [learned[k] for k in features_shown(len(learned))]
     past = history.select(eras=history.eras[-DRIFT_ERAS:], features=shown)
-    live = live_panel.select(features=shown)
-    eras = [past.features(int(era)) for era in past.eras]
-    return live.features(int(live.eras[0])), eras
+    live = live_panel.select(features=shown).features_at(0)
+    moved = drift_checks(live, [past.features_at(k) for k in range(len(past.eras))], params)
+    return (*constant, *moved)
 
 
 def _honesty(
@@ -383,29 +310,25 @@ def _honesty(
     known = scores[(scores["model"] == entry) & scores["corr"].notna()]
     live_era = int(folds["history"][1]) + 1
     overlap = overlap_eras(folds["paid_target"])
-    return honesty_checks(windows, choices, int(known["era"].max()), live_era, overlap)
+    last_scored = int(known["era"].max()) if len(known) else 0
+    return honesty_checks(windows, choices, last_scored, live_era, overlap)
 
 
 def _overfitting(
     backtest_report: dict[str, Any], members: Any, made: Mapping[str, Any], params: GateParams
 ) -> list[Check]:
     """Of members whose parameters a trial gave: a preset was not chosen among trials."""
-    adopted = [
-        name
-        for name in members
-        if not isinstance(made[f"{name}__best"], Failed)
-        and made[f"{name}__best"]["decisions"][-1].get("adopted")
-    ]
-    found = [backtest_report["overfitting"].get(name, {}).get("probability") for name in adopted]
-    known = [probability for probability in found if probability is not None]
-    return [overfitting_check(max(known), params)] if known else []
-
-
-def _earned(scores: pd.DataFrame, entry: str, rule: PayoutRule) -> dict[int, float]:
-    """What an entry would have been paid in each judged era."""
-    rows = scores[scores["model"] == entry].sort_values("era")
-    paid = zip(rows["era"], returns_of(rows, rule), strict=True)
-    return {int(era): float(value) for era, value in paid if not np.isnan(value)}
+    known = []
+    for name in members:
+        best = made[f"{name}__best"]
+        decisions = [] if isinstance(best, Failed) else best["decisions"]
+        # A later study may have kept what an earlier one adopted.
+        adopted = [one for one in decisions if one.get("adopted")]
+        if adopted and decisions[-1]["source"] == adopted[-1]["source"]:
+            studies = backtest_report["overfitting"].get(name, {})
+            known.append(studies.get(adopted[-1]["study"], {}).get("probability"))
+    found = [probability for probability in known if probability is not None]
+    return [overfitting_check(max(found), params)] if found else []
 
 
 def _live_predictions(entry: str, frame: pd.DataFrame, live_panel: EraPanel) -> np.ndarray:
@@ -414,16 +337,11 @@ def _live_predictions(entry: str, frame: pd.DataFrame, live_panel: EraPanel) -> 
             f"{entry}: the live predictions are for other stocks than this round's; run "
             "kedro run --pipeline=gbm and --pipeline=ensemble again, or the weekly pipeline."
         )
+    return _prediction(frame)
+
+
+def _prediction(frame: pd.DataFrame) -> np.ndarray:
     return frame["prediction"].to_numpy(dtype=np.float64)
-
-
-def _promised(scores: pd.DataFrame, target: str) -> dict[str, Any]:
-    """What the backtest lets expect, by the names of live scores: ``corr60`` of 60-day targets."""
-    days, overlap = target.rpartition("_")[2], overlap_eras(target)
-    return {
-        f"{name}{days}": interval_json(mean_interval(scores[name].to_numpy(), overlap))
-        for name in PROMISED
-    }
 
 
 def _override(slot: str, params: GateParams) -> dict[str, Any]:

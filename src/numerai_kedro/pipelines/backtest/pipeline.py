@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
-from numerai_kedro.pipelines.backtest import nodes
+from numerai_kedro.pipelines.backtest import champions, nodes
 from numerai_kedro.pipelines.gbm.pipeline import MODELS
 from numerai_kedro.pipelines.slots import slots_node
 
@@ -25,7 +25,6 @@ def create_pipeline() -> Pipeline:
                 nodes.name_procedures,
                 {
                     "folds": "folds",
-                    "ensemble_weights": "ensemble_weights",
                     "tuning": "params:tuning",
                     "ensemble": "params:ensemble",
                     **{model: f"params:{model}" for model in MODELS},
@@ -61,7 +60,7 @@ def create_pipeline() -> Pipeline:
             ),
             slots_node(),
             Node(
-                nodes.predict_champions,
+                champions.predict_champions,
                 ["champion_store", "live_panel", "slots", "round_info"],
                 "champion.live_predictions",
                 name="predict_champions",
@@ -102,7 +101,7 @@ def create_pipeline() -> Pipeline:
                 name="judge",
             ),
             Node(
-                nodes.crown,
+                champions.crown,
                 {
                     "gate_decision": "gate_decision",
                     "champion_store": "champion_store",
@@ -110,8 +109,10 @@ def create_pipeline() -> Pipeline:
                     "slots": "slots",
                     "procedures": "procedures",
                     "scores": "era_scores",
-                    "score_weights": "score_weights",
+                    "folds": "folds",
                     "ensemble_weights": "ensemble_weights",
+                    "neutralisation": "neutralisation",
+                    "ensemble": "params:ensemble",
                     **{model: f"{model}.model" for model in MODELS},
                 },
                 "champions",

@@ -15,7 +15,7 @@ from numerai_kedro.statistics.backtest import align
 from numerai_kedro.statistics.blending import blend, partly_neutral
 from numerai_kedro.statistics.intervals import mean_interval
 from numerai_kedro.statistics.member_scores import MemberScores
-from numerai_kedro.statistics.payout import PayoutRule
+from numerai_kedro.statistics.payout import PayoutRule, contribution
 from numerai_kedro.statistics.score_check import check_scores
 from numerai_kedro.statistics.scoring import rank_scores
 from numerai_kedro.statistics.weighting import ALL_SCHEMES, EnsembleParams, walk_weights
@@ -112,8 +112,10 @@ def choose_neutralisation(
         return {"proportion": 0.0, "verdict": "not asked for"}
     if not frames:
         return {"proportion": 0.0, "verdict": "nothing: no model has predicted the tuning stretch"}
+    first, last = folds["stretches"]["tuning"]
     common = set.intersection(*(set(frame["era"]) for frame in frames.values()))
-    panel = history.select(eras=sorted(common))
+    # A re-tuning has predicted judged eras, too, and the share serves all of those.
+    panel = history.select(eras=[era for era in sorted(common) if first <= era <= last])
     ids, paid = np.asarray(panel.ids(), dtype=object), folds["paid_target"]
     columns = np.column_stack(
         [frame.set_index("id")["prediction"].reindex(ids) for frame in frames.values()]
@@ -123,7 +125,7 @@ def choose_neutralisation(
     made = partly_neutral(
         blended,
         panel.era_starts,
-        lambda era: neutral.features(int(neutral.eras[era])),
+        neutral.features_at,
         (0.0, *params.proportions),
     )
     benchmark = align(benchmark_of(benchmark_predictions, paid), ids)
@@ -155,13 +157,8 @@ def _neutralised(
     if not chosen["proportion"]:
         return prediction
     neutral = panel.select(features=folds[params.neutralise_to])
-    made = partly_neutral(
-        prediction,
-        panel.era_starts,
-        lambda era: neutral.features(int(neutral.eras[era])),
-        [chosen["proportion"]],
-    )
-    return made[:, 0]
+    proportions = [chosen["proportion"]]
+    return partly_neutral(prediction, panel.era_starts, neutral.features_at, proportions)[:, 0]
 
 
 def blend_out_of_fold(
@@ -199,8 +196,8 @@ def blend_out_of_fold(
     frames = []
     for position, scheme in enumerate(blends):
         one = {"corr": corr[:, position], "mmc": mmc[:, position], "bmc": bmc[:, position]}
-        contribution = np.where(np.isnan(one["mmc"]), one["bmc"], one["mmc"])
-        payoff = PayoutRule(**score_weights).returns(one["corr"], contribution)
+        beyond = contribution(one["mmc"], one["bmc"], overlap_eras(folds["paid_target"]))
+        payoff = PayoutRule(**score_weights).returns(one["corr"], beyond)
         frames.append(pd.DataFrame({"scheme": scheme, "era": eras, **one, "payoff": payoff}))
     scores = pd.concat(frames, ignore_index=True)
     ours = scores["scheme"] == in_force

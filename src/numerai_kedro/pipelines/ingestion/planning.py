@@ -246,6 +246,7 @@ def _plan_model(
         )
     except ResourceError as error:
         return _Planned(name, model.sampling(), reason=str(error))
+    device = device_of(name, kind, model.device)
     recipe = Recipe(
         name=name,
         family=kind,
@@ -255,6 +256,7 @@ def _plan_model(
         n_offsets=sampling.n_offsets,
         seed=model.seed,
         threads=machine.cores,
+        device=device,
         adaptive=model.adaptive,
     )
     n_trials = model.trials(params.size)
@@ -271,7 +273,7 @@ def _plan_model(
         name,
         model.sampling(),
         sampling,
-        device_of(name, kind, model.device),
+        device,
         memory_gb=max((cost.memory_gb for cost in fits), default=0.0),
         disk_gb=sum(cost.disk_gb + cost.bins_gb for cost in fits),
         fit_work=sum(cost.work for cost in fits),

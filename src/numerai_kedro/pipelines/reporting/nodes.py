@@ -24,11 +24,12 @@ from numerai_kedro.dashboard.figures import (
     weights_over_time,
 )
 from numerai_kedro.dashboard.page import render_page
+from numerai_kedro.datasets.atomic_file import without_nan
 from numerai_kedro.errors import Failed, NumeraiKedroError
 from numerai_kedro.incremental.champion_store import VersionStore
-from numerai_kedro.pipelines.backtest.nodes import returns_of
+from numerai_kedro.pipelines.judged import returns_of
 from numerai_kedro.pipelines.parameters import IngestionParams
-from numerai_kedro.pipelines.versions import code_version, paired_versions, without_nan
+from numerai_kedro.pipelines.versions import code_version, paired_versions
 from numerai_kedro.statistics.importance import drifting
 from numerai_kedro.statistics.intervals import mean_interval
 from numerai_kedro.statistics.leaderboard import leaderboard, parameter_importance
@@ -115,7 +116,7 @@ def draw_payout(
     names = sorted(era_scores["model"].unique(), key=lambda name: (name != "ensemble", name))
     for name in names:
         rows = era_scores[era_scores["model"] == name].sort_values("era")
-        paid = returns_of(rows, rule)
+        paid = returns_of(rows, rule, overlap)
         grown[name] = (rows["era"].tolist(), growth(paid).tolist())
         forecast = forecast_burn(paid, overlap)
         if forecast is not None:
@@ -145,7 +146,7 @@ def note_version(
     era_scores: pd.DataFrame,
     procedures: dict[str, str],
     score_weights: dict[str, float],
-    round_info: dict[str, Any],
+    folds: dict[str, Any],
     version_store: VersionStore,
     **readings: Any,
 ) -> pd.DataFrame:
@@ -153,12 +154,11 @@ def note_version(
 
     Readings are ``{model}__fold`` and so on, each of the newest run that did the work of its node.
     """
-    rule = PayoutRule(**score_weights)
+    rule, overlap = PayoutRule(**score_weights), overlap_eras(folds["paid_target"])
     rows = era_scores[era_scores["model"] == "ensemble"].sort_values("era")
-    known = rows.assign(payoff=returns_of(rows, rule)).dropna(subset=["payoff"])
+    known = rows.assign(payoff=returns_of(rows, rule, overlap)).dropna(subset=["payoff"])
     taken = [one for one in readings.values() if isinstance(one, dict) and "seconds" in one]
     record = {
-        "round": round_info["number"],
         "seconds": sum(one["seconds"] for one in taken),
         "peak_gb": max((m["peak_gb"] for one in taken for m in one["memory"]), default=0.0),
         "scores": {
@@ -205,6 +205,7 @@ def build_summary(
     score_weights: dict[str, float],
     scheme_report: pd.DataFrame,
     champions: dict[str, Any],
+    neutralisation: dict[str, Any],
     params: IngestionParams,
     **outcomes: dict[str, Any],
 ) -> dict[str, Any]:
@@ -235,6 +236,7 @@ def build_summary(
         "live": promised_and_came(run_history),
         "schemes": scheme_report.to_dict("records"),
         "champions": champions,
+        "neutralisation": neutralisation,
         "worth": {
             name: report[name] for name in ("n_procedures", "superior_to_benchmark", "overfitting")
         },

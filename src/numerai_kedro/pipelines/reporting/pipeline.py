@@ -80,7 +80,7 @@ def create_pipeline() -> Pipeline:
                     "era_scores": "era_scores",
                     "procedures": "procedures",
                     "score_weights": "score_weights",
-                    "round_info": "round_info",
+                    "folds": "folds",
                     "version_store": "version_store",
                     **{
                         f"{model}__{kind}": f"{model}.{kind}_readings"
@@ -144,6 +144,7 @@ def create_pipeline() -> Pipeline:
                     "score_weights": "score_weights",
                     "scheme_report": "scheme_report",
                     "champions": "champions",
+                    "neutralisation": "neutralisation",
                     "params": "params:ingestion",
                     **{model: f"{model}.outcome" for model in MODELS},
                 },

@@ -56,7 +56,7 @@ def write(
     for slot, entry in slots.items():
         key = f"{round_info['number']}-{slot}"
         by_champion = gate_decision.get(key, {}).get("feeds") == "champion"
-        predictions = champions[slot] if by_champion else live[entry]
+        predictions = champions[key] if by_champion else live[entry]
         if not isinstance(predictions, Failed):  # the gate has said so
             written[key] = csv_of_ranks(predictions)
     return written
@@ -83,6 +83,11 @@ def submit(
         csv = submission.get(key, "")
         receipt = {"slot": slot, "entry": entry, "round": round_info["number"]}
         receipt |= {"n_stocks": max(0, csv.count("\n") - 1)}
+        receipt |= {
+            name: gate_decision[key][name]
+            for name in ("override", "feeds")
+            if name in gate_decision.get(key, {})
+        }
         receipt |= _submit_slot(
             tournament, slot, csv, live_ids, gate_decision.get(key), held_back, round_info
         )

@@ -79,7 +79,7 @@ def tune(
     exact = (newest["point"], search.recipe.family.params_type.model_validate(newest["params"]))
     chosen = Trials(search, ground, params, fold_store, executor, exact)
     tuning_folds = ground.calendar.tuning_folds(newest["first_era"])
-    predictions = chosen.predictions(newest["point"], tuning_folds)
+    predictions = chosen.predictions(newest["point"], option_of(newest), tuning_folds)
     return _without_trials(decisions), _trials_frame(trials), predictions
 
 

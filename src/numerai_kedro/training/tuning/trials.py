@@ -119,9 +119,11 @@ class Trials:
         )
         return value
 
-    def predictions(self, point: Mapping[str, Any], folds: Sequence[Fold]) -> pd.DataFrame:
-        """Out-of-fold predictions of a point on the tuning folds."""
-        scout = self._scout(point)
+    def predictions(
+        self, point: Mapping[str, Any], option: Option, folds: Sequence[Fold]
+    ) -> pd.DataFrame:
+        """Out-of-fold predictions on the tuning folds, by scouts of a point and an option."""
+        scout = self._scout(point).with_option(option)
         frames = [frame_of(*self._predict(scout, fold, no_progress)) for fold in folds]
         return pd.concat(frames, ignore_index=True)
 

@@ -1,0 +1,164 @@
+"""What passed the gate in an earlier round: it predicts, is compared with, and is replaced."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from numerai_kedro.errors import NumeraiKedroError
+from numerai_kedro.incremental.champion_store import Champion, ChampionStore
+from numerai_kedro.panel import EraPanel
+from numerai_kedro.pipelines.judged import returns_of
+from numerai_kedro.statistics.backtest import interval_json
+from numerai_kedro.statistics.blending import blend, partly_neutral
+from numerai_kedro.statistics.gate import Check
+from numerai_kedro.statistics.gate_checks import GateParams, champion_check, likeness_check
+from numerai_kedro.statistics.intervals import mean_interval
+from numerai_kedro.statistics.payout import PayoutRule, contribution, forecast_burn
+from numerai_kedro.statistics.weighting import EnsembleParams
+from numerai_kedro.tournament.schema import overlap_eras
+from numerai_kedro.training.walk_forward import predictions_frame
+
+logger = logging.getLogger(__name__)
+
+ENSEMBLE, BENCHMARK, CHAMPION = "ensemble", "benchmark", "champion"
+# Scores that Numerai gives live submissions, too.
+PROMISED = ("corr", "mmc")
+
+
+def predict_champions(
+    champion_store: ChampionStore,
+    live_panel: EraPanel,
+    slots: dict[str, str],
+    round_info: dict[str, Any],
+) -> dict[str, pd.DataFrame]:
+    """Predict the live stocks by what passed in an earlier round; keyed by round and slot."""
+    made = {}
+    for slot in slots:
+        try:
+            champion = champion_store.find(slot, round_info["number"])
+            if champion is not None:
+                models = champion_store.models(slot, champion)
+                made[f"{round_info['number']}-{slot}"] = _predicted(champion, models, live_panel)
+        # A library may be gone since, or a feature.
+        except (NumeraiKedroError, ImportError) as error:
+            logger.warning("champion of %s: cannot predict: %s", slot, error)
+    return made
+
+
+def _predicted(champion: Champion, models: dict[str, Any], live_panel: EraPanel) -> pd.DataFrame:
+    frames = {name: predictions_frame(one, live_panel) for name, one in models.items()}
+    columns = np.column_stack([frame["prediction"] for frame in frames.values()]).astype(float)
+    starts = np.array([0, len(columns)])
+    blended = blend(columns, np.array([champion.weights[name] for name in frames]), starts)
+    if champion.proportion:
+        neutral = live_panel.select(features=champion.neutral)
+        share = [champion.proportion]
+        blended = partly_neutral(blended, starts, neutral.features_at, share)[:, 0]
+    return next(iter(frames.values()))[["id", "era"]].assign(prediction=blended)
+
+
+def likeness(
+    predictions: np.ndarray, champions: pd.DataFrame | None, params: GateParams
+) -> list[Check]:
+    """How alike the predictions and the champion's are; nothing without one."""
+    if champions is None:
+        return []
+    theirs = champions["prediction"].to_numpy(dtype=np.float64)
+    return [likeness_check(predictions, theirs, params)]
+
+
+def comparison(
+    scores: pd.DataFrame,
+    entry: str,
+    champion: Champion | None,
+    procedure: str,
+    rule: PayoutRule,
+    overlap: int,
+    params: GateParams,
+) -> list[Check]:
+    """Compare by this round's rule; nothing in the first week, nor with the same configuration."""
+    if champion is None or champion.procedure == procedure:
+        return []
+    rows = scores[scores["model"] == entry].sort_values("era")
+    ours = _by_era(rows["era"], returns_of(rows, rule, overlap))
+    corr, beyond = np.array(list(champion.scores.values()), dtype=float).reshape(-1, 2).T
+    theirs = _by_era(map(int, champion.scores), rule.returns(corr, beyond))
+    compared = champion_check(ours, theirs, overlap, params)
+    return [compared] if compared else []
+
+
+def promised_by(scores: pd.DataFrame, entry: str, target: str) -> dict[str, Any]:
+    """What the record lets expect of twelve weeks, by the names of live scores: ``corr60``."""
+    days, overlap = target.rpartition("_")[2], overlap_eras(target)
+    rows = scores[scores["model"] == entry]
+    promised = {}
+    for name in PROMISED:
+        values = rows[name].to_numpy()
+        one = interval_json(mean_interval(values, overlap))
+        forecast = forecast_burn(values, overlap)
+        low, high = forecast.interval() if forecast else (None, None)
+        promised[f"{name}{days}"] = one | {"low": low, "high": high}
+    return promised
+
+
+def crown(
+    gate_decision: dict[str, dict[str, Any]],
+    champion_store: ChampionStore,
+    round_info: dict[str, Any],
+    slots: dict[str, str],
+    procedures: dict[str, str],
+    scores: pd.DataFrame,
+    folds: dict[str, Any],
+    ensemble_weights: pd.DataFrame,
+    neutralisation: dict[str, Any],
+    ensemble: EnsembleParams,
+    **models: Any,
+) -> dict[str, Any]:
+    """Keep what passed, or was let through, as its slot's champion; returns who is, by slot."""
+    overlap, number = overlap_eras(folds["paid_target"]), round_info["number"]
+    for slot, entry in slots.items():
+        decision = gate_decision[f"{number}-{slot}"]
+        if not decision["passed"] or decision["feeds"] == CHAMPION:
+            continue
+        rows = scores[scores["model"] == entry].dropna(subset=["corr"]).sort_values("era")
+        beyond = contribution(rows["mmc"].to_numpy(), rows["bmc"].to_numpy(), overlap)
+        pairs = zip(rows["corr"].tolist(), beyond.tolist(), strict=True)
+        blended = entry == ENSEMBLE and neutralisation["proportion"] > 0
+        champion = Champion(
+            procedure=procedures[entry],
+            entry=entry,
+            round=number,
+            scores={
+                str(era): list(pair)
+                for era, pair in zip(rows["era"], pairs, strict=True)
+                if not np.isnan(pair).any()
+            },
+            weights=_weights_of(entry, ensemble_weights),
+            proportion=neutralisation["proportion"] if blended else 0.0,
+            neutral=folds[ensemble.neutralise_to] if blended else [],
+            promised=decision["promised"],
+        )
+        champion_store.crown(slot, champion, models)
+    found = {slot: champion_store.find(slot, number + 1) for slot in slots}
+    return {
+        slot: {"procedure": one.procedure, "entry": one.entry, "round": one.round}
+        for slot, one in found.items()
+        if one is not None
+    }
+
+
+def _weights_of(entry: str, ensemble_weights: pd.DataFrame) -> dict[str, float]:
+    if entry != ENSEMBLE:
+        return {entry: 1.0}
+    newest = ensemble_weights["era"] == ensemble_weights["era"].max()
+    rows = ensemble_weights[newest & ensemble_weights["in_force"]]
+    return {str(name): float(w) for name, w in zip(rows["model"], rows["weight"], strict=True)}
+
+
+def _by_era(eras: Any, values: np.ndarray) -> dict[int, float]:
+    pairs = zip(eras, values, strict=True)
+    return {int(era): float(value) for era, value in pairs if not np.isnan(value)}
