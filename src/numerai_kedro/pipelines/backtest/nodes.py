@@ -72,12 +72,13 @@ def name_procedures(
     shared = {name: folds[name] for name in ("target", "paid_target", "purge_eras", "features")}
     shared |= {"stretches": {k: v for k, v in folds["stretches"].items() if k != "judged"}}
     named = {}
-    for name, raw in models.items():
-        params = ModelParams.model_validate(raw).model_dump(mode="json", exclude={"enabled"})
+    typed = {name: ModelParams.model_validate(raw) for name, raw in sorted(models.items())}
+    for name, model in typed.items():
+        params = model.model_dump(mode="json", exclude={"enabled"})
         version = family(name).version
         chosen = tuning.model_dump(mode="json")
         named[name] = digest_json([name, version, params, chosen, shared])
-    blended = [named[name] for name, raw in sorted(models.items()) if raw["enabled"]]
+    blended = [named[name] for name, model in typed.items() if model.enabled]
     named[ENSEMBLE] = digest_json([ENSEMBLE, ensemble.model_dump(mode="json"), blended])
     return named
 
