@@ -77,7 +77,7 @@ def gate_text(decision: dict[str, Any]) -> str:
     passed = sum(check["passed"] for check in checks)
     if "override" in decision:
         return f"overridden ({decision['override']}), {passed} of {len(checks)} checks passed"
-    if decision["feeds"] == "champion":
+    if decision.get("feeds") == "champion":
         return f"the champion predicts: {'; '.join(decision['reasons'])}"
     if decision["passed"]:
         return f"passed, {passed} of {len(checks)} checks"
