@@ -13,19 +13,14 @@ intervals over seeds.
 
 from __future__ import annotations
 
-import argparse
-import json
-import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
-from scipy import stats
 
-from evidence_weekly import _code_fingerprint, _live_panel
-from numerai_kedro.files import atomic_write
+from claim_seeds import interval, parser, run_seeds
+from evidence_weekly import _live_panel
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.models import FAMILIES, family
 from numerai_kedro.panel import EraPanel, open_panel, write_panel
@@ -57,36 +52,16 @@ SEEDS = range(1000, 1010)
 N_WEEKS = 26
 TARGET = "target_ender_60"
 MULTIPLIERS = (3.0, 15.0)
-LEVEL = 0.95
 
 
 def main() -> None:
-    """Run the seeds that the result does not hold yet, then compare."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", default="demo")
-    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
-    parser.add_argument("--result", type=Path, default=RESULT)
-    options = parser.parse_args()
-    kept = json.loads(options.result.read_text()) if options.result.exists() else {"seeds": {}}
-    seeds = kept["seeds"]
-    for seed in options.seeds:
-        if str(seed) in seeds:
-            continue
-        begin = time.perf_counter()
-        with tempfile.TemporaryDirectory() as folder:
-            seeds[str(seed)] = one_seed(Path(folder), options.size, seed)
-        result = {
-            "size": options.size,
-            "code": kept.setdefault("code", _code_fingerprint()),
-            "gains": gains(seeds),
-            "seeds": seeds,
-        }
-        with atomic_write(options.result) as handle:
-            handle.write((json.dumps(result, indent=1) + "\n").encode())
-        print(
-            f"seed {seed}, {time.perf_counter() - begin:.0f} s: {json.dumps(gains(seeds))}",
-            flush=True,
-        )
+    """Run what is missing, then compare."""
+    options = parser(__doc__, "demo", SEEDS, RESULT).parse_args()
+    run_seeds(
+        options,
+        lambda folder, seed: one_seed(folder, options.size, seed),
+        lambda seeds: {"gains": gains(seeds)},
+    )
 
 
 def one_seed(folder: Path, size: str, seed: int) -> dict[str, Any]:
@@ -187,15 +162,6 @@ def gains(seeds: dict[str, Any]) -> dict[str, str]:
                 ]
                 found[f"{scheme} - {against}, {score}"] = interval(differences)
     return found
-
-
-def interval(values: list[float]) -> str:
-    """Mean with its two-sided t interval; no interval from fewer than three."""
-    mean = float(np.mean(values))
-    if len(values) < 3:
-        return f"{mean:+.4f}"
-    reach = float(stats.t.ppf(0.5 + LEVEL / 2, len(values) - 1) * stats.sem(values))
-    return f"{mean:+.4f} [{mean - reach:+.4f}, {mean + reach:+.4f}]"
 
 
 def history_of(folder: Path, files: dict[str, Path], world: World) -> EraPanel:

@@ -11,10 +11,6 @@ have not resolved. Each leak has to be blocked under its own reason.
 
 from __future__ import annotations
 
-import argparse
-import json
-import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,9 +20,8 @@ import pandas as pd
 import pyarrow as pa
 import yaml
 
+from claim_seeds import parser, run_seeds
 from evidence_ensemble import TARGET, parameters
-from evidence_weekly import _code_fingerprint
-from numerai_kedro.files import atomic_write
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.models import family
 from numerai_kedro.panel import EraPanel, EraRows, FeatureBlock, open_panel, write_panel
@@ -59,28 +54,13 @@ Change = Callable[[EraRows, np.random.Generator], EraRows]
 
 
 def main() -> None:
-    """Run the seeds that the result does not hold yet, then count."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", default="demo")
-    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
-    parser.add_argument("--result", type=Path, default=RESULT)
-    options = parser.parse_args()
-    kept = json.loads(options.result.read_text()) if options.result.exists() else {"seeds": {}}
-    seeds = kept["seeds"]
-    for seed in options.seeds:
-        if str(seed) in seeds:
-            continue
-        begin = time.perf_counter()
-        with tempfile.TemporaryDirectory() as folder:
-            seeds[str(seed)] = one_seed(Path(folder), options.size, seed)
-        code = kept.setdefault("code", _code_fingerprint())
-        result = {"size": options.size, "code": code, "rates": rates(seeds), "seeds": seeds}
-        with atomic_write(options.result) as handle:
-            handle.write((json.dumps(result, indent=1) + "\n").encode())
-        print(
-            f"seed {seed}, {time.perf_counter() - begin:.0f} s: {json.dumps(rates(seeds))}",
-            flush=True,
-        )
+    """Run what is missing, then count."""
+    options = parser(__doc__, "demo", SEEDS, RESULT).parse_args()
+    run_seeds(
+        options,
+        lambda folder, seed: one_seed(folder, options.size, seed),
+        lambda seeds: {"rates": rates(seeds)},
+    )
 
 
 def one_seed(folder: Path, size: str, seed: int) -> dict[str, list[str]]:

@@ -11,19 +11,16 @@ intervals.
 
 from __future__ import annotations
 
-import argparse
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import yaml
-from scipy import stats
 
+from claim_seeds import interval, parser, run_seeds
 from numerai_kedro.dashboard.figures import strength_figure
-from numerai_kedro.files import atomic_write
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.models import family
 from numerai_kedro.panel import EraPanel, EraRows, FeatureBlock, open_panel, write_panel
@@ -43,25 +40,14 @@ BINS = np.array([0.0, 0.25, 0.5, 0.75, 1.0], np.float32)
 EDGES = (0.05, 0.25, 0.75, 0.95)
 # Trees deep and fast enough to learn noise by heart, so that there is something to steer.
 CHANGED = {"n_estimators": 100, "learning_rate": 0.1, "max_depth": 6, "colsample_bytree": 0.5}
-LEVEL = 0.95
 
 
 def main() -> None:
-    """Run the seeds that the result does not hold yet, then compare and draw."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--picture", type=Path, help="a page with the rungs of all seeds")
-    options = parser.parse_args()
-    kept = json.loads(RESULT.read_text()) if RESULT.exists() else {"seeds": {}}
-    seeds = kept["seeds"]
-    for seed in SEEDS:
-        if str(seed) in seeds:
-            continue
-        with tempfile.TemporaryDirectory() as folder:
-            seeds[str(seed)] = one_seed(Path(folder), seed)
-        with atomic_write(RESULT) as handle:
-            result = {"summary": summary(seeds), "seeds": seeds}
-            handle.write((json.dumps(result, indent=1) + "\n").encode())
-        print(f"seed {seed}", flush=True)
+    """Run what is missing, then compare and draw."""
+    asked = parser(__doc__, "120 x 400 x 40", SEEDS, RESULT)
+    asked.add_argument("--picture", type=Path, help="a page with the rungs of all seeds")
+    options = asked.parse_args()
+    seeds = run_seeds(options, one_seed, lambda seeds: {"summary": summary(seeds)})
     print(json.dumps(summary(seeds), indent=1))
     if options.picture:
         strength_figure(climbs(seeds)).write_html(options.picture)
@@ -129,15 +115,6 @@ def summary(seeds: dict[str, Any]) -> dict[str, dict[str, str]]:
             "gain": interval([run["corr"] - run["corr_without"] for run in runs]),
         }
     return made
-
-
-def interval(values: list[float]) -> str:
-    """Mean with its two-sided t interval; no interval from fewer than three."""
-    mean = float(np.mean(values))
-    if len(values) < 3:
-        return f"{mean:.4f}"
-    reach = float(stats.t.ppf(0.5 + LEVEL / 2, len(values) - 1) * stats.sem(values))
-    return f"{mean:.4f} [{mean - reach:.4f}, {mean + reach:.4f}]"
 
 
 def climbs(seeds: dict[str, Any]) -> dict[str, list[list[float]]]:

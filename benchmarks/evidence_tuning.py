@@ -10,21 +10,18 @@ adopted or not. Differences to the example are paired by seed, with t intervals 
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from numerai_kedro.files import atomic_write
+from claim_seeds import interval, parser, run_seeds
 from numerai_kedro.panel import open_panel
 from numerai_kedro.tournament.schema import benchmark_of
 from numerai_kedro.training.tuning.objective import era_scores
@@ -33,33 +30,21 @@ ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "docs" / "evidence" / "tuning.json"
 SEEDS = range(1000, 1010)
 FAMILIES = ("lightgbm", "catboost", "xgboost")
-LEVEL = 0.95
 
 
 def main() -> None:
-    """Run the seeds that the result does not hold yet, then compare."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", default="evidence")
-    parser.add_argument("--trials", type=int, default=60)
-    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
-    parser.add_argument("--result", type=Path, default=RESULT)
-    options = parser.parse_args()
-    kept = json.loads(options.result.read_text()) if options.result.exists() else {"seeds": {}}
-    seeds = kept["seeds"]
-    for seed in options.seeds:
-        if str(seed) in seeds:
-            continue
-        with tempfile.TemporaryDirectory() as folder:
-            seeds[str(seed)] = one_seed(Path(folder), options.size, seed, options.trials)
-        result = {
-            "size": options.size,
+    """Run what is missing, then compare."""
+    asked = parser(__doc__, "evidence", SEEDS, RESULT)
+    asked.add_argument("--trials", type=int, default=60)
+    options = asked.parse_args()
+    run_seeds(
+        options,
+        lambda folder, seed: one_seed(folder, options.size, seed, options.trials),
+        lambda seeds: {
             "n_trials": options.trials,
             "gains": {family: gains(seeds, family) for family in FAMILIES},
-            "seeds": seeds,
-        }
-        with atomic_write(options.result) as handle:
-            handle.write((json.dumps(result, indent=1) + "\n").encode())
-        print(f"seed {seed}: {json.dumps(result['gains'])}", flush=True)
+        },
+    )
 
 
 def one_seed(folder: Path, size: str, seed: int, n_trials: int) -> dict[str, Any]:
@@ -128,24 +113,15 @@ class Judge:
         }
 
 
-def gains(seeds: dict[str, Any], family: str) -> dict[str, Any]:
+def gains(seeds: dict[str, Any], family: str) -> dict[str, str]:
     """Mean difference to the example over seeds with its t interval, by model and score."""
     found = {}
     for model in ("chosen", "best"):
         for score in ("corr", "objective"):
             values = [one[family]["scores"] for one in seeds.values()]
-            differences = np.array([v[model][score] - v["example"][score] for v in values])
+            differences = [v[model][score] - v["example"][score] for v in values]
             found[f"{model}.{score}"] = interval(differences)
     return found
-
-
-def interval(values: np.ndarray) -> dict[str, float | None]:
-    """Mean and two-sided t interval; no interval from fewer than three."""
-    mean = float(values.mean())
-    if len(values) < 3:
-        return {"mean": mean, "low": None, "high": None}
-    reach = float(stats.t.ppf(0.5 + LEVEL / 2, len(values) - 1) * stats.sem(values))
-    return {"mean": mean, "low": mean - reach, "high": mean + reach}
 
 
 def kedro(folder: Path, *arguments: str) -> None:

@@ -19,7 +19,14 @@ from numerai_kedro.statistics.leaderboard import leaderboard, parameter_importan
 def scores(text=".0213 [.0031, .0395]"):
     mean = {"mean": 0.02, "low": 0.0, "high": 0.04, "text": text}
     names = ("corr", "mmc", "bmc", "fnc", "payoff", "max_exposure")
-    burn = {"weeks": 12, "mean": 0.1, "low": -0.2, "high": 0.4, "probability": 0.23}
+    burn = {
+        "weeks": 12,
+        "mean": 0.1,
+        "low": -0.2,
+        "high": 0.4,
+        "probability": 0.23,
+        "n_windows": 10.0,
+    }
     return {name: mean for name in names} | {
         "sharpe": 1.31,
         "overlap_sharpe": 0.45,

@@ -15,8 +15,6 @@ from numerai_kedro.statistics.scoring import (
     corr_of_era,
     feature_scores,
     max_exposure_of_era,
-    neutral_corr_of_era,
-    neutralise,
     rank_scores,
 )
 
@@ -68,7 +66,7 @@ def test_fnc_agrees_with_numerai_tools(seed):
     names = [f"f{k}" for k in range(30)]
     neutralisers = pd.DataFrame(features.astype(float), index=frame.index, columns=names)
     expected = tools.feature_neutral_corr(frame, neutralisers, series).to_numpy()
-    ours = neutral_corr_of_era(predictions, features, target)
+    (ours,), _ = feature_scores(np.array([0, 400]), predictions, target, lambda era: features)
     np.testing.assert_allclose(ours, expected, atol=1e-10)
 
 
@@ -78,7 +76,7 @@ def test_constant_and_doubled_features_do_not_break_neutralising():
     features = rng.integers(0, 5, size=(200, 6)).astype(np.int8)
     features[:, 2] = 2
     features[:, 4] = features[:, 1]
-    residuals = neutralise(predictions, features)
+    residuals = Neutraliser(features).residuals(predictions)
     centred = features - features.mean(axis=0)
     assert np.abs(centred.T @ residuals).max() < 1e-4
     assert np.abs(residuals.mean(axis=0)).max() < 1e-12
@@ -198,7 +196,7 @@ def test_a_singular_gram_falls_back_and_neutralises_all_the_same(precision):
 def test_fewer_rows_than_features_leave_nothing():
     predictions, _, _, _ = era(5, n_rows=10)
     features = np.random.default_rng(0).integers(0, 5, size=(10, 30)).astype(np.int8)
-    assert np.abs(neutralise(predictions, features)).max() < 1e-10
+    assert np.abs(Neutraliser(features).residuals(predictions)).max() < 1e-10
 
 
 def test_feature_scores_are_those_of_each_era_and_left_out_where_unresolved():
@@ -215,7 +213,8 @@ def test_feature_scores_are_those_of_each_era_and_left_out_where_unresolved():
         features.__getitem__,
         lambda *step: told.append(step),
     )
-    np.testing.assert_allclose(fnc[0], neutral_corr_of_era(first[0], features[0], first[1]))
+    neutral = Neutraliser(features[0]).residuals(gaussian_rank(first[0]))
+    np.testing.assert_allclose(fnc[0], corr_of_era(neutral, first[1]))
     assert np.isnan(fnc[1]).all()
     np.testing.assert_allclose(exposure[1], max_exposure_of_era(second[0], features[1]))
     assert told == [(1, 2), (2, 2)]

@@ -110,6 +110,7 @@ def _worth_table(summary: dict[str, Any]) -> str:
         "deflated Sharpe",
         "next 12 weeks, a round",
         "chance of a burn",
+        "independent spans",
     )
     head = "".join(f"<th>{title}</th>" for title in titles)
     body = ""
@@ -122,6 +123,7 @@ def _worth_table(summary: dict[str, Any]) -> str:
             _share(scores["deflated_sharpe"]),
             mean if burn is None else f"{mean}{short(burn['high'])}]",
             "–" if burn is None else _share(burn["probability"]),
+            "–" if burn is None else f"{burn['n_windows']:.0f}",
         )
         texts = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
         body += f"<tr><th>{escape(model)}</th>{texts}</tr>"

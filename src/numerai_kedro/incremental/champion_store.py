@@ -1,4 +1,4 @@
-"""What was last submitted for each slot: its configuration, its record, and its models.
+"""What last passed the gate for each slot: its configuration, its record, and its models.
 
 A challenger is compared with it, and where the challenger is worse, it predicts in its place.
 """

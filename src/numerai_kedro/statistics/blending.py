@@ -23,38 +23,39 @@ def standardise_of_era(predictions: Matrix) -> Matrix:
 
 
 def partly_neutral(
-    prediction: Vector,
+    predictions: Matrix,
     era_starts: IntVector,
     features_of: Callable[[int], npt.NDArray[np.generic]],
     proportions: Sequence[float],
 ) -> npt.NDArray[np.float64]:
-    """Take a share of what is linear in the features out of a prediction, era by era.
+    """Take a share of what is linear in the features out of predictions, era by era.
 
     Parameters
     ----------
-    prediction : float[n_rows]
+    predictions : float[n_rows, n_columns]
+        Any scale.
     features_of
         Gets an era's number; returns its [n_rows, n_features].
     proportions
-        Between 0, which changes nothing, and 1, which leaves nothing linear.
+        Between 0, which changes nothing, and 1, which leaves nothing linear. One for all columns,
+        or several for a single column.
 
     Returns
     -------
-    float64[n_rows, n_proportions]
+    float64[n_rows, n_columns or n_proportions]
         Ranks strictly inside (0, 1).
 
     References
     ----------
     numerai-tools, ``scoring.neutralize``.
     """
-    made = np.empty((len(prediction), len(proportions)))
+    made = np.empty((len(predictions), max(predictions.shape[1], len(proportions))))
 
     def one(era: int) -> None:
         rows = slice(int(era_starts[era]), int(era_starts[era + 1]))
-        column = gaussian_rank(prediction[rows][:, None])
-        neutral = Neutraliser(features_of(era)).residuals(column)
-        mixed = column + np.asarray(proportions) * (neutral - column)
-        made[rows] = percentile_rank(mixed)
+        columns = gaussian_rank(predictions[rows])
+        neutral = Neutraliser(features_of(era)).residuals(columns)
+        made[rows] = percentile_rank(columns + np.asarray(proportions) * (neutral - columns))
 
     for _ in over_eras(one, range(len(era_starts) - 1)):
         pass

@@ -7,6 +7,7 @@ All scores that hang on the ranks of the predictions share one sort of them.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -213,14 +214,19 @@ class Neutraliser:
     ) -> None:
         self._features = features.astype(precision)
         self._sums = self._features.sum(axis=0)
-        gram = self._features.T @ self._features
-        gram -= np.outer(self._sums, self._sums) / len(features)
-        self.norms = np.sqrt(np.maximum(np.diag(gram), 0.0))
+        squares = np.einsum("ij,ij->j", self._features, self._features)
+        self.norms = np.sqrt(np.maximum(squares - self._sums**2 / len(features), 0.0))
         self._moving = self.norms > 1e-6 * np.sqrt(len(features))
+
+    @functools.cached_property
+    def _solve(self) -> Callable[[Matrix], Matrix]:
+        """Made where something is neutralised: exposures need no Gram matrix."""
+        gram = self._features.T @ self._features
+        gram -= np.outer(self._sums, self._sums) / len(self._features)
         gram[~self._moving] = 0.0
         gram[:, ~self._moving] = 0.0
         gram[np.diag_indices_from(gram)] += ~self._moving
-        self._solve = _solver(gram)
+        return _solver(gram)
 
     def residuals(self, columns: Matrix) -> Matrix:
         """Columns without what is linear in the features and a constant; mean zero."""
@@ -260,18 +266,6 @@ def _solver(gram: Matrix) -> Callable[[Matrix], Matrix]:
     kept = values > max(EIGENVALUE_CUT, np.finfo(gram.dtype).eps * len(gram)) * values[-1]
     values, vectors = values[kept], vectors[:, kept]
     return lambda right: vectors @ ((vectors.T @ right) / values[:, None])
-
-
-def neutralise(columns: Matrix, features: npt.NDArray[np.generic]) -> Matrix:
-    """Remove from float[n_rows, n_columns] what is linear in the features and a constant."""
-    return Neutraliser(features).residuals(columns)
-
-
-def neutral_corr_of_era(
-    predictions: Matrix, features: npt.NDArray[np.generic], target: Vector
-) -> Vector:
-    """FNC: the CORR that is left after neutralising the predictions to the features."""
-    return corr_of_era(neutralise(gaussian_rank(predictions), features), target)
 
 
 def max_exposure_of_era(predictions: Matrix, features: npt.NDArray[np.generic]) -> Vector:

@@ -50,10 +50,13 @@ def test_a_gain_that_is_sure_is_adopted_and_serves(week, monkeypatch):
     assert len(list(served.members())) == 2
 
 
-def test_a_gain_of_noise_is_not(week, monkeypatch):
-    planted(monkeypatch, dict.fromkeys([Option(), *OPTIONS.values()], 0.0))
-    (decision,), _, _ = week.tune(search(options=OPTIONS))
+def test_a_gain_that_is_not_sure_is_not_adopted(week, monkeypatch):
+    planted(monkeypatch, {Option(): 0.0, OFFSETS: 0.004, OPTIONS["adaptive"]: 0.0})
+    (decision,), trials, _ = week.tune(search(options=OPTIONS))
+    tried = trials[trials["state"] == "option"]["objective"].tolist()
+    assert max(tried) > tried[0]  # one looks better than the way in force
     assert decision["option"] == {}
+    assert decision["verdict"].endswith("not sure enough")
 
 
 def test_too_few_eras_never_adopt(week, monkeypatch):

@@ -57,7 +57,7 @@ def _predicted(champion: Champion, models: dict[str, Any], live_panel: EraPanel)
     if champion.proportion:
         neutral = live_panel.select(features=champion.neutral)
         share = [champion.proportion]
-        blended = partly_neutral(blended, starts, neutral.features_at, share)[:, 0]
+        blended = partly_neutral(blended[:, None], starts, neutral.features_at, share)[:, 0]
     return next(iter(frames.values()))[["id", "era"]].assign(prediction=blended)
 
 

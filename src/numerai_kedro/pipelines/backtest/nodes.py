@@ -153,7 +153,6 @@ def report(
         "target": folds["paid_target"],
         "models": models,
         "n_procedures": n_procedures,
-        "rule": score_weights,
         "superior_to_benchmark": superior_predictive_ability(
             ours.to_numpy(), against.to_numpy(), overlap, SPA_SEED
         ),

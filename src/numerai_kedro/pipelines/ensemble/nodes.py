@@ -122,18 +122,14 @@ def choose_neutralisation(
     ).astype(float)
     blended = blend(columns, np.ones(len(frames)), panel.era_starts)
     neutral = panel.select(features=folds[params.neutralise_to])
-    made = partly_neutral(
-        blended,
-        panel.era_starts,
-        neutral.features_at,
-        (0.0, *params.proportions),
-    )
+    proportions = (0.0, *params.proportions)
+    made = partly_neutral(blended[:, None], panel.era_starts, neutral.features_at, proportions)
     benchmark = align(benchmark_of(benchmark_predictions, paid), ids)
     target = panel.target(paid).astype(float)
     corr, bmc = rank_scores(panel.era_starts, made, target, [benchmark])
     payoff = PayoutRule(**score_weights).returns(corr, bmc)
     best = int(np.nanmean(payoff, axis=0).argmax())
-    proportion = (0.0, *params.proportions)[best]
+    proportion = proportions[best]
     if best == 0:
         return {"proportion": 0.0, "verdict": "nothing: no share earned more"}
     gain = mean_interval(
@@ -147,18 +143,18 @@ def choose_neutralisation(
 
 
 def _neutralised(
-    prediction: np.ndarray,
+    blends: np.ndarray,
     panel: EraPanel,
     folds: dict[str, Any],
     params: EnsembleParams,
     chosen: dict[str, Any],
 ) -> np.ndarray:
-    """The blend, less the share that was chosen; untouched where that is none."""
+    """Columns of blends, less the share that was chosen; untouched where that is none."""
     if not chosen["proportion"]:
-        return prediction
+        return blends
     neutral = panel.select(features=folds[params.neutralise_to])
     proportions = [chosen["proportion"]]
-    return partly_neutral(prediction, panel.era_starts, neutral.features_at, proportions)[:, 0]
+    return partly_neutral(blends, panel.era_starts, neutral.features_at, proportions)
 
 
 def blend_out_of_fold(
@@ -187,11 +183,12 @@ def blend_out_of_fold(
     blends = {}
     for scheme, rows in weights.groupby("scheme", sort=False):
         by_era = rows.pivot(index="era", columns="model", values="weight").loc[eras, names]
-        blended = blend(columns, by_era.to_numpy(), starts)
-        blends[str(scheme)] = _neutralised(blended, judged.panel, folds, params, neutralisation)
+        blends[str(scheme)] = blend(columns, by_era.to_numpy(), starts)
     in_force = str(weights.loc[weights["in_force"], "scheme"].iloc[0])
     references = [judged.meta_model, judged.benchmark]
     table = np.column_stack(list(blends.values()))
+    table = _neutralised(table, judged.panel, folds, params, neutralisation)
+    chosen = table[:, list(blends).index(in_force)]
     corr, mmc, bmc = rank_scores(starts, table, judged.target, references)
     frames = []
     for position, scheme in enumerate(blends):
@@ -204,14 +201,14 @@ def blend_out_of_fold(
     scores.loc[ours, "spearman"] = check_scores(
         eras,
         judged.panel.era_of_rows(),
-        blends[in_force],
+        chosen,
         judged.target,
         judged.meta_model,
         scores.loc[ours, "corr"].to_numpy(),
         scores.loc[ours, "mmc"].to_numpy(),
     )
     first = oof[names[0]]
-    return first[["id", "era"]].assign(prediction=blends[in_force]), scores
+    return first[["id", "era"]].assign(prediction=chosen), scores
 
 
 def blend_live(
@@ -246,7 +243,6 @@ def blend_live(
                 "(kedro run --pipeline=gbm)."
             )
     columns = np.column_stack([frame["prediction"] for frame in frames.values()]).astype(float)
-    blended = blend(columns, present.to_numpy(), np.array([0, len(first)]))
-    if neutralisation["proportion"]:
-        blended = _neutralised(blended, live_panel, folds, params, neutralisation)
-    return first[["id", "era"]].assign(prediction=blended)
+    blended = blend(columns, present.to_numpy(), np.array([0, len(first)]))[:, None]
+    made = _neutralised(blended, live_panel, folds, params, neutralisation)
+    return first[["id", "era"]].assign(prediction=made[:, 0])

@@ -1,0 +1,67 @@
+"""What claims over seeds share: options, a run that goes on seed by seed, and their interval."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from evidence_weekly import _code_fingerprint
+from numerai_kedro.files import atomic_write
+
+LEVEL = 0.95
+
+
+def parser(doc: str, size: str, seeds: Sequence[int], result: Path) -> argparse.ArgumentParser:
+    """Options that every claim has."""
+    made = argparse.ArgumentParser(description=doc.splitlines()[0])
+    made.add_argument("--size", default=size)
+    made.add_argument("--seeds", type=int, nargs="+", default=seeds)
+    made.add_argument("--result", type=Path, default=result)
+    return made
+
+
+def run_seeds(
+    options: argparse.Namespace,
+    one_seed: Callable[[Path, int], Any],
+    conclude: Callable[[dict[str, Any]], dict[str, Any]],
+) -> dict[str, Any]:
+    """Run the seeds that the result does not hold yet; each is kept as it ends.
+
+    Parameters
+    ----------
+    one_seed
+        Gets an empty folder and a seed.
+    conclude
+        Gets what came of all seeds, by seed as text; what it returns stands beside them.
+    """
+    kept = json.loads(options.result.read_text()) if options.result.exists() else {"seeds": {}}
+    seeds, code = kept["seeds"], kept.get("code", _code_fingerprint())
+    for seed in options.seeds:
+        if str(seed) in seeds:
+            continue
+        begin = time.perf_counter()
+        with tempfile.TemporaryDirectory() as folder:
+            seeds[str(seed)] = one_seed(Path(folder), seed)
+        found = conclude(seeds)
+        result = {"size": options.size, "code": code, **found, "seeds": seeds}
+        with atomic_write(options.result) as handle:
+            handle.write((json.dumps(result, indent=1) + "\n").encode())
+        print(f"seed {seed}, {time.perf_counter() - begin:.0f} s: {json.dumps(found)}", flush=True)
+    return dict(seeds)
+
+
+def interval(values: Sequence[float]) -> str:
+    """Mean over seeds with its two-sided t interval; no interval from fewer than three."""
+    mean = float(np.mean(values))
+    if len(values) < 3:
+        return f"{mean:.4f}"
+    reach = float(stats.t.ppf(0.5 + LEVEL / 2, len(values) - 1) * stats.sem(values))
+    return f"{mean:.4f} [{mean - reach:.4f}, {mean + reach:.4f}]"
