@@ -7,7 +7,6 @@ All scores that hang on the ranks of the predictions share one sort of them.
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -214,19 +213,14 @@ class Neutraliser:
     ) -> None:
         self._features = features.astype(precision)
         self._sums = self._features.sum(axis=0)
-        squares = np.einsum("ij,ij->j", self._features, self._features)
-        self.norms = np.sqrt(np.maximum(squares - self._sums**2 / len(features), 0.0))
-        self._moving = self.norms > 1e-6 * np.sqrt(len(features))
-
-    @functools.cached_property
-    def _solve(self) -> Callable[[Matrix], Matrix]:
-        """Made where something is neutralised: exposures need no Gram matrix."""
         gram = self._features.T @ self._features
-        gram -= np.outer(self._sums, self._sums) / len(self._features)
+        gram -= np.outer(self._sums, self._sums) / len(features)
+        self.norms = np.sqrt(np.maximum(np.diag(gram), 0.0))
+        self._moving = self.norms > 1e-6 * np.sqrt(len(features))
         gram[~self._moving] = 0.0
         gram[:, ~self._moving] = 0.0
         gram[np.diag_indices_from(gram)] += ~self._moving
-        return _solver(gram)
+        self._solve = _solver(gram)
 
     def residuals(self, columns: Matrix) -> Matrix:
         """Columns without what is linear in the features and a constant; mean zero."""
