@@ -1,23 +1,19 @@
 import numpy as np
 import pytest
+from benchmarks.simulated import OVERLAP, overlapping
 
 from numerai_kedro.statistics.intervals import degrees_of_freedom, mean_interval, short
 
 
-def overlapping_scores(rng: np.random.Generator, n_eras: int, overlap: int) -> np.ndarray:
-    shocks = rng.normal(size=n_eras + overlap - 1)
-    return np.convolve(shocks, np.ones(overlap) / np.sqrt(overlap), mode="valid")
-
-
-@pytest.mark.parametrize("n_eras", [120, 400])
+@pytest.mark.parametrize("n_eras", [87, 120, 400])
 def test_intervals_of_overlapping_scores_cover_as_they_promise(n_eras):
-    rng = np.random.default_rng(4)
-    n_histories = 1500
+    rng = np.random.default_rng(n_eras)
+    n_histories = 2_000
     covered = 0
     for _ in range(n_histories):
-        interval = mean_interval(overlapping_scores(rng, n_eras, 12), overlap_eras=12)
+        interval = mean_interval(overlapping(rng, n_eras, 1)[:, 0], OVERLAP)
         covered += interval.low <= 0 <= interval.high
-    assert 0.92 <= covered / n_histories <= 0.97
+    assert 0.93 <= covered / n_histories <= 0.97
 
 
 def test_treating_eras_as_independent_would_cover_far_less():
@@ -25,7 +21,7 @@ def test_treating_eras_as_independent_would_cover_far_less():
     rng = np.random.default_rng(4)
     covered = 0
     for _ in range(1000):
-        scores = overlapping_scores(rng, 120, 12)
+        scores = overlapping(rng, 120, 1)[:, 0]
         reach = 1.98 * scores.std(ddof=1) / np.sqrt(120)
         covered += abs(scores.mean()) <= reach
     assert covered / 1000 < 0.6

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from benchmarks.simulated import OVERLAP, overlapping
 
 from numerai_kedro.statistics.overfitting import (
     deflated_sharpe,
@@ -22,8 +23,18 @@ def noise(rng, n_eras=N_ERAS):
 
 def test_noise_is_overfitted_half_of_the_time():
     rng = np.random.default_rng(0)
-    found = [probability_of_overfitting(noise(rng)) for _ in range(200)]
+    found = [probability_of_overfitting(noise(rng), 1) for _ in range(200)]
     assert np.mean(found) == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize("n_eras", [78, 104, 260])
+def test_overlapping_noise_is_overfitted_half_of_the_time_too(n_eras):
+    rng = np.random.default_rng(n_eras)
+    drawn = [overlapping(rng, n_eras, N_CONFIGURATIONS) for _ in range(200)]
+    found = [probability_of_overfitting(one, OVERLAP) for one in drawn]
+    assert np.mean(found) == pytest.approx(0.5, abs=0.05)
+    # What the purge is for: taken as independent eras, the same noise looks chosen well.
+    assert np.mean([probability_of_overfitting(one, 1) for one in drawn]) < 0.42
 
 
 def test_one_that_is_really_better_is_seldom_called_overfitted():
@@ -32,7 +43,7 @@ def test_one_that_is_really_better_is_seldom_called_overfitted():
     for _ in range(100):
         scores = noise(rng)
         scores[:, 3] += 0.4
-        found.append(probability_of_overfitting(scores))
+        found.append(probability_of_overfitting(scores, 1))
     assert np.mean(np.array(found) < 0.05) >= 0.9
 
 
@@ -43,19 +54,19 @@ def test_the_more_it_is_better_the_less_it_is_called_so():
         scores = [noise(rng) for _ in range(40)]
         for one in scores:
             one[:, 0] += sharpe
-        curve.append(np.mean([probability_of_overfitting(one) for one in scores]))
+        curve.append(np.mean([probability_of_overfitting(one, 1) for one in scores]))
     assert curve == sorted(curve, reverse=True)
 
 
 def test_configurations_that_are_the_same_are_neither():
     same = np.repeat(np.random.default_rng(0).normal(size=(N_ERAS, 1)), 5, axis=1)
-    assert probability_of_overfitting(same) == pytest.approx(0.5)
+    assert probability_of_overfitting(same, OVERLAP) == pytest.approx(0.5)
 
 
 def test_too_little_is_said_to_be_too_little():
     rng = np.random.default_rng(0)
-    assert probability_of_overfitting(noise(rng)[:, :1]) is None
-    assert probability_of_overfitting(noise(rng, n_eras=10)) is None
+    assert probability_of_overfitting(noise(rng)[:, :1], 1) is None
+    assert probability_of_overfitting(noise(rng, n_eras=47), OVERLAP) is None
 
 
 def test_the_deflated_sharpes_published_example():

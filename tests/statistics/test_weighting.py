@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import yaml
+from benchmarks.simulated import OVERLAP, member_history
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.project import ROOT
@@ -18,37 +19,10 @@ from numerai_kedro.statistics.weighting import (
     weights_at,
 )
 
-OVERLAP, DELAY, MULTIPLIERS = 12, 14, (3.0, 15.0)
+DELAY, MULTIPLIERS = 14, (3.0, 15.0)
 CONF = ROOT / "conf/base/parameters_ensemble.yml"
 PARAMS = EnsembleParams.model_validate(yaml.safe_load(CONF.read_text())["ensemble"])
 ESTIMATED = [scheme for scheme in ALL_SCHEMES if scheme != "equal"]
-
-
-def overlapping(rng, n_eras, n_series, deviation):
-    """Moving sums of twelve: scores of targets that overlap."""
-    shocks = rng.normal(size=(n_eras + OVERLAP - 1, n_series))
-    total = np.cumsum(np.vstack([np.zeros(n_series), shocks]), axis=0)
-    return deviation * (total[OVERLAP:] - total[:-OVERLAP]) / np.sqrt(OVERLAP)
-
-
-def history(seed, n_members=4, n_eras=400, noise_from=None, alike=0.7):
-    """Honest members of live size; from `noise_from` on the first is noise of the same spread."""
-    rng = np.random.default_rng(seed)
-
-    def series(mean, deviation):
-        common = np.sqrt(alike) * overlapping(rng, n_eras, 1, deviation)
-        own = np.sqrt(1 - alike) * overlapping(rng, n_eras, n_members, deviation)
-        found = mean + common + own
-        if noise_from is not None:
-            found[noise_from:, 0] = rng.normal(scale=deviation, size=n_eras - noise_from)
-        return found
-
-    products = np.full((n_eras, n_members, n_members), 0.6)
-    products[:, range(n_members), range(n_members)] = 1.0
-    if noise_from is not None:
-        products[noise_from:, 0, 1:] = products[noise_from:, 1:, 0] = 0.0
-    corr, bmc = series(0.02, 0.0147), series(0.003, 0.0139)
-    return MemberScores(np.arange(1, n_eras + 1), corr, np.full_like(bmc, np.nan), bmc, products)
 
 
 def walk(scores, scheme, params=PARAMS):
@@ -63,7 +37,7 @@ def walk(scores, scheme, params=PARAMS):
     n_eras=st.integers(1, 60),
 )
 def test_weights_are_shares(seed, n_members, scheme, n_eras):
-    scores = history(seed, n_members, n_eras)
+    scores = member_history(seed, n_members, n_eras)
     found = weights_at(scores, n_eras, scheme, MULTIPLIERS, OVERLAP, PARAMS)
     assert found.shape == (n_members,)
     assert (found >= 0).all()
@@ -72,7 +46,7 @@ def test_weights_are_shares(seed, n_members, scheme, n_eras):
 
 @pytest.mark.parametrize("scheme", ALL_SCHEMES)
 def test_what_has_not_resolved_moves_no_weight(scheme):
-    scores = history(0, n_eras=80)
+    scores = member_history(0, n_eras=80)
     later = scores.eras > 50
     turned = dataclasses.replace(
         scores,
@@ -88,24 +62,24 @@ def test_what_has_not_resolved_moves_no_weight(scheme):
 
 @pytest.mark.parametrize("scheme", ALL_SCHEMES)
 def test_weights_are_equal_until_something_has_resolved(scheme):
-    np.testing.assert_array_equal(walk(history(0, n_eras=30), scheme)[:DELAY], 0.25)
+    np.testing.assert_array_equal(walk(member_history(0, n_eras=30), scheme)[:DELAY], 0.25)
 
 
 @pytest.mark.parametrize("scheme", ESTIMATED)
 def test_a_member_that_never_earns_loses_weight_to_those_that_do(scheme):
-    found = walk(history(1, noise_from=0), scheme)[-1]
+    found = walk(member_history(1, noise_from=0), scheme)[-1]
     assert found[0] < 0.25 * 0.85
 
 
 @pytest.mark.parametrize("scheme", ALL_SCHEMES)
 def test_the_same_seed_gives_the_same_weights(scheme):
     np.testing.assert_array_equal(
-        walk(history(2, n_eras=60), scheme), walk(history(2, n_eras=60), scheme)
+        walk(member_history(2, n_eras=60), scheme), walk(member_history(2, n_eras=60), scheme)
     )
 
 
 def test_eras_without_a_benchmark_are_left_out():
-    scores = history(3, n_eras=100)
+    scores = member_history(3, n_eras=100)
     scores.bmc[:40] = np.nan
     whole = dataclasses.replace(
         scores,
@@ -133,7 +107,7 @@ def test_a_member_that_turns_to_noise_is_noticed_and_an_honest_one_rarely_suspec
     """Within 104 eras of the failure's first resolved era."""
     noticed, suspected = [], []
     for seed in range(N_HISTORIES):
-        found = walk(history(seed, noise_from=FAILURE), "decayed")
+        found = walk(member_history(seed, noise_from=FAILURE), "decayed")
         window = found[FAILURE + DELAY : FAILURE + DELAY + 105]
         lowest = window.min(axis=0)
         noticed.append(lowest[0] < HALF_OF_A_QUARTER)

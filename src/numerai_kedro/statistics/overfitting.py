@@ -17,7 +17,7 @@ from numerai_kedro.statistics.intervals import degrees_of_freedom, long_run_vari
 from numerai_kedro.statistics.ranks import Matrix, Vector
 
 EULER_GAMMA = 0.5772156649015329
-N_BLOCKS = 16
+MAX_BLOCKS, MIN_BLOCKS = 16, 4
 SPA_REPETITIONS = 1_000
 
 
@@ -101,11 +101,13 @@ def minimum_detectable(differences: Vector, overlap_eras: int, level: float = 0.
     return float((stdtrit(n_cosines, level) + stdtrit(n_cosines, 0.8)) * error)
 
 
-def probability_of_overfitting(scores: Matrix, n_blocks: int = N_BLOCKS) -> float | None:
-    """Probability of backtest overfitting by combinatorially symmetric cross-validation.
+def probability_of_overfitting(scores: Matrix, overlap_eras: int) -> float | None:
+    """Probability of backtest overfitting by combinatorially symmetric cross-validation, purged.
 
     The share of splits in which the configuration that was best in one half of the blocks is below
-    the median in the other.
+    the median in the other. A block is at least as long as a target; where its predecessor lies in
+    the other half, its first eras, whose targets reach into both, count in neither. Without that,
+    worthless configurations look chosen well: .34 in place of .5 with 78 eras of 60-day targets.
 
     Parameters
     ----------
@@ -115,7 +117,7 @@ def probability_of_overfitting(scores: Matrix, n_blocks: int = N_BLOCKS) -> floa
     Returns
     -------
     float or None
-        None with fewer than two configurations or fewer eras than blocks.
+        None with fewer than two configurations or fewer than four spans of the target.
 
     References
     ----------
@@ -123,15 +125,25 @@ def probability_of_overfitting(scores: Matrix, n_blocks: int = N_BLOCKS) -> floa
     20:39.
     """
     whole = scores[~np.isnan(scores).any(axis=1)]
-    pieces = np.array_split(whole, n_blocks)
+    n_blocks = blocks_for(len(whole), overlap_eras)
     n_configurations = scores.shape[1]
-    if n_configurations < 2 or any(len(piece) == 0 for piece in pieces):
+    if n_configurations < 2 or n_blocks < MIN_BLOCKS:
         return None
-    sums = np.stack([piece.sum(axis=0) for piece in pieces])
-    counts = np.array([len(piece) for piece in pieces], dtype=float)
+    blocks = np.array_split(whole, n_blocks)
+    sums = np.stack([block.sum(axis=0) for block in blocks])
+    counts = np.array([len(block) for block in blocks], dtype=float)
+    purge = overlap_eras - 1
+    edges = np.stack([block[:purge].sum(axis=0) for block in blocks])
     inside = _halves(n_blocks)
-    means = (inside @ sums) / (inside @ counts)[:, None]
-    others = ((1 - inside) @ sums) / ((1 - inside) @ counts)[:, None]
+    cut = np.zeros_like(inside)
+    cut[:, 1:] = inside[:, 1:] != inside[:, :-1]
+
+    def means_of(half: Matrix) -> Matrix:
+        purged = half * cut
+        n_eras = half @ counts - purge * purged.sum(axis=1)
+        return (half @ sums - purged @ edges) / n_eras[:, None]
+
+    means, others = means_of(inside), means_of(1 - inside)
     best = means.argmax(axis=1)
     of_best = others[np.arange(len(others)), best][:, None]
     # Ties count half: configurations that are the same must not look overfitted, nor well chosen.
@@ -139,6 +151,11 @@ def probability_of_overfitting(scores: Matrix, n_blocks: int = N_BLOCKS) -> floa
     relative = ranks / (n_configurations + 1)
     logits = np.log(relative / (1 - relative))
     return float((logits < 0).mean() + (logits == 0).mean() / 2)
+
+
+def blocks_for(n_eras: int, overlap_eras: int) -> int:
+    """How many blocks so many eras are cut into: an even number, each a target long or longer."""
+    return min(MAX_BLOCKS, n_eras // overlap_eras // 2 * 2)
 
 
 def _halves(n_blocks: int) -> npt.NDArray[np.float64]:

@@ -40,6 +40,7 @@ from numerai_kedro.statistics.gate_checks import (
 from numerai_kedro.statistics.intervals import mean_interval
 from numerai_kedro.statistics.live_drift import features_shown
 from numerai_kedro.statistics.overfitting import (
+    blocks_for,
     deflated_sharpe,
     overlap_sharpe,
     probability_of_overfitting,
@@ -173,13 +174,11 @@ def overfitting_of(trials: pd.DataFrame, overlap: int) -> dict[str, dict[str, An
     for study, rows in trials.groupby("study", sort=False):
         whole = rows[rows["state"] == "complete"]
         scores = np.array([list(payoff) for payoff in whole["payoff"]], dtype=float).T
-        # Blocks as long as a target, so that they are nearly independent; an even number of them.
-        n_blocks = min(16, len(scores) // overlap // 2 * 2) if scores.ndim == 2 else 0
         found[str(study)] = {
-            "probability": probability_of_overfitting(scores, n_blocks) if n_blocks >= 4 else None,
+            "probability": probability_of_overfitting(scores, overlap) if len(whole) else None,
             "n_trials": len(whole),
             "n_pruned": int((rows["state"] == "pruned").sum()),
-            "n_blocks": n_blocks,
+            "n_blocks": blocks_for(len(scores), overlap),
         }
     return found
 
