@@ -18,16 +18,28 @@ def test_a_stake_grows_by_its_share_of_overlapping_rounds():
     np.testing.assert_allclose(grown, [1.05, 1.05, 1.05 * 0.95])
 
 
+@pytest.mark.parametrize("share", [1.0, 0.6, 0.0])
 @pytest.mark.parametrize("n_eras", [87, 120, 400])
-def test_forecasts_hold_their_level(n_eras):
-    """The twelve weeks that follow the record overlap with its end, as live rounds do."""
+def test_forecasts_hold_their_level(n_eras, share):
+    """Of twelve live weeks, by a record that ends where scores had resolved.
+
+    Predictions that change from week to week share less of what overlapping targets allow.
+    """
     rng = np.random.default_rng(n_eras)
-    held = []
-    for _ in range(1_000):
-        series = overlapping(rng, n_eras + 12, 1)[:, 0]
-        low, high = forecast_burn(series[:n_eras], OVERLAP).interval()
-        held.append(low <= series[n_eras:].mean() <= high)
-    assert 0.93 <= np.mean(held) <= 0.98
+    n_series, live = 1_000, n_eras + OVERLAP
+    drawn = np.sqrt(share) * overlapping(rng, live + 12, n_series)
+    drawn += np.sqrt(1 - share) * rng.normal(size=drawn.shape)
+    forecasts = [forecast_burn(one[:n_eras], OVERLAP).interval() for one in drawn.T]
+    low, high = np.transpose(forecasts)
+    came = drawn[live:].mean(axis=0)
+    assert 0.93 <= np.mean((low <= came) & (came <= high)) <= 0.975
+
+
+def test_a_forecast_of_unlike_weeks_is_narrower():
+    """A mean over weeks that are unlike varies less, and the record tells."""
+    rng = np.random.default_rng(0)
+    alike, unlike = overlapping(rng, 200, 1)[:, 0], rng.normal(size=200)
+    assert forecast_burn(unlike, OVERLAP).scale < 0.7 * forecast_burn(alike, OVERLAP).scale
 
 
 def test_the_probability_of_a_burn_falls_with_the_mean():

@@ -106,8 +106,10 @@ def forecast_burn(
 ) -> BurnForecast | None:
     """Forecast the mean return of the next weeks, whose rounds overlap.
 
-    The variance of a mean over so many eras follows from the eras' own variance and the overlap of
-    their targets; what is not known of the mean itself comes on top.
+    The variance of a mean over so many weeks is that of all such windows of the record, however
+    alike their eras are; windows overlap, so that it counts as if it came from one window a span.
+    What is not known of the record's own mean comes on top. Simulated coverage at 95 % is .94 to
+    .96 from 87 eras on, whether neighbours share all that overlapping targets allow or nothing.
 
     Parameters
     ----------
@@ -117,19 +119,17 @@ def forecast_burn(
     Returns
     -------
     BurnForecast or None
-        None with fewer than three spans of the target.
+        None with fewer than three spans of the target, or of the weeks.
     """
     known = returns[~np.isnan(returns)]
     n = len(known)
-    if n < 3 * overlap_eras:
+    if n < 3 * max(overlap_eras, weeks):
         return None
     n_cosines = degrees_of_freedom(n, overlap_eras)
     of_mean = long_run_variance(known, n_cosines) / n
-    lags = np.arange(-weeks + 1, weeks)
-    shared = np.clip(1 - np.abs(lags) / overlap_eras, 0.0, None)
-    # The record's own variance lacks what its mean takes out of it.
-    variance = known.var() + of_mean
-    of_window = variance * float(((weeks - np.abs(lags)) * shared).sum()) / weeks**2
+    windows = np.convolve(known - known.mean(), np.full(weeks, 1 / weeks), mode="valid")
+    # The windows' own variance lacks what the mean takes out of it, and what few of them do.
+    of_window = (float((windows**2).mean()) + of_mean) * (1 + weeks / n)
     # Welch and Satterthwaite: the two variances are estimated from different numbers of values.
     freedom = (of_window + of_mean) ** 2 / (
         of_window**2 / (n / overlap_eras) + of_mean**2 / n_cosines
