@@ -5,8 +5,9 @@
 
 Eras are generated one after another, as they would be read. numerai-tools scores `--sample` of
 them, in turn with ours on the same eras; the ratio is the median over rounds. Neutralising Gaussian
-columns is timed beside the Gram matrix of the same features alone. Memory is the growth of unshared
-pages between a tenth of the eras and all. Last line: one JSON object.
+columns is timed beside the Gram matrices of the same features alone, as scores are made: an era a
+core. Memory is the growth of unshared pages between a tenth of the eras and all. Last line: one
+JSON object.
 """
 
 from __future__ import annotations
@@ -27,12 +28,13 @@ from numerai_tools import scoring as tools
 
 from numerai_kedro.resilience.memory import unshared_gb
 from numerai_kedro.statistics.ranks import gaussian_rank
-from numerai_kedro.statistics.scoring import Neutraliser, feature_scores, rank_scores
+from numerai_kedro.statistics.scoring import Neutraliser, feature_scores, over_eras, rank_scores
 
 SHARES = (0.05, 0.20, 0.50, 0.20, 0.05)
 LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
 ROUNDS = 5
 CHUNK = 10  # eras in memory at a time
+NEUTRALISED = 8  # eras
 
 
 def main() -> None:
@@ -93,24 +95,28 @@ def beside_the_tools(options: argparse.Namespace) -> dict[str, float]:
 
 
 def neutralising(options: argparse.Namespace) -> dict[str, float]:
-    """Neutralising Gaussian columns over the Gram matrix alone, in the same precision."""
+    """Neutralising Gaussian columns over the Gram matrices alone, in float64, an era a core."""
     predictions, _, _ = eras_of(0, 1, options)
     columns = gaussian_rank(predictions)
-    features = features_of(0, options)
-    floats = features.astype(np.float64)
+    features = [features_of(era, options) for era in range(NEUTRALISED)]
+    floats = [one.astype(np.float64) for one in features]
+
+    def gram_of(era: int) -> None:
+        floats[era].T @ floats[era]
+
+    def neutralise_of(era: int) -> None:
+        Neutraliser(features[era]).residuals(columns)
 
     def gram() -> None:
-        floats.T @ floats
+        list(over_eras(gram_of, range(NEUTRALISED)))
 
     def neutralise() -> None:
-        Neutraliser(features).residuals(columns)
+        list(over_eras(neutralise_of, range(NEUTRALISED)))
 
-    rounds = [{task.__name__: seconds(task) for task in (gram, neutralise)} for _ in range(15)]
-    print(
-        f"an era's Gram matrix {statistics.median(r['gram'] for r in rounds) * 1e3:.0f} ms, ",
-        end="",
-    )
-    print(f"neutralising {statistics.median(r['neutralise'] for r in rounds) * 1e3:.0f} ms")
+    rounds = [{task.__name__: seconds(task) for task in (gram, neutralise)} for _ in range(9)]
+    of = {name: statistics.median(r[name] for r in rounds) / NEUTRALISED for name in rounds[0]}
+    print(f"an era's Gram matrix {of['gram'] * 1e3:.0f} ms, ", end="")
+    print(f"neutralising {of['neutralise'] * 1e3:.0f} ms")
     return {"neutralise_over_gram": ratio(rounds, "neutralise", "gram")}
 
 

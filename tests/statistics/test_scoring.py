@@ -193,6 +193,17 @@ def test_a_singular_gram_falls_back_and_neutralises_all_the_same(precision):
     np.testing.assert_allclose(both, alone, atol=1e-10 if precision is np.float64 else 1e-3)
 
 
+@pytest.mark.parametrize("largest", [4, 3_000])
+def test_integers_are_neutralised_as_floats_are(largest):
+    """Small ones by an exact product in single precision, larger ones not."""
+    predictions, _, _, _ = era(5)
+    rng = np.random.default_rng(0)
+    features = rng.integers(0, largest + 1, size=(200, 20)).astype(np.int16)
+    ours = Neutraliser(features).residuals(predictions)
+    expected = Neutraliser(features.astype(np.float64)).residuals(predictions)
+    np.testing.assert_allclose(ours, expected, atol=1e-12)
+
+
 def test_fewer_rows_than_features_leave_nothing():
     predictions, _, _, _ = era(5, n_rows=10)
     features = np.random.default_rng(0).integers(0, 5, size=(10, 30)).astype(np.int8)
