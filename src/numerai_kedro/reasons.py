@@ -94,6 +94,11 @@ class BlockReason(StrEnum):
         "hard",
         "see the models' outcomes; run --pipeline=prepare",
     )
+    DATA_VERSION_DIFFERS = (
+        "live features are of another data version than what models learned",
+        "hard",
+        "run --pipeline=weekly, which brings that version's history in",
+    )
     LIVE_CONSTANT = ("live predictions hardly differ", "hard", "see the models' outcomes")
     LIVE_TIES = ("too many live predictions are equal", "hard", "see the models' outcomes")
     LIVE_EXPOSURE_TOO_HIGH = (

@@ -54,6 +54,14 @@ def test_the_verdict_comes_first():
     assert body.index("blocked") < body.index("<table>")
 
 
+def test_what_speaks_for_a_change_of_configuration_stands_under_the_gate():
+    run = summary()
+    assert "than the champion" not in render_page(run, figures(), leaders())
+    run["gate"]["1412-demo"]["superior_to_champion"] = 0.25
+    text = "nothing of ours earns more than the champion has a p value of 0.25"
+    assert text in render_page(run, figures(), leaders())
+
+
 def test_models_say_their_parameters_their_tuning_and_what_was_tried():
     run = summary()
     run["outcomes"]["lightgbm"] = outcome(["killed: fitted again on every second era"], "no memory")

@@ -23,7 +23,8 @@ from numerai_kedro.pipelines.backtest.nodes import (
 from numerai_kedro.statistics.payout import PayoutRule
 from numerai_kedro.tournament.schema import benchmark_of
 
-ROUND = {"number": 1412}
+ROUND = {"number": 1412, "data_version": "v5.3"}
+LATER = ROUND | {"number": 1417}
 RULE = {"corr": 3.0, "mmc": 15.0, "clip": 1.0, "factor": 1.0}
 WEIGHTS = pd.DataFrame(
     {"scheme": "equal", "era": 401, "model": ["lightgbm"], "weight": 1.0, "in_force": True}
@@ -80,6 +81,7 @@ class Given:
             self.folds,
             self.history,
             self.live,
+            {"data_version": "v5.3"},
             round_info,
             slots,
             self.procedures,
@@ -101,8 +103,12 @@ class Given:
             self.folds,
             WEIGHTS,
             {"proportion": 0.0},
-            ENSEMBLE,
             **models,
+        )
+
+    def champions(self, round_info):
+        return predict_champions(
+            *(self.store, self.live, SLOT, round_info, self.folds, None, PARAMS)
         )
 
     def model(self):
@@ -178,12 +184,11 @@ def test_an_override_comes_before_the_champion(given):
     first = given.judge(SLOT, params=LOOSE, ensemble=given.predictions())
     given.crown(first, lightgbm=given.model())
     given.procedures = given.procedures | {"ensemble": "changed"}
-    later = {"number": 1417}
-    champions = predict_champions(given.store, given.live, SLOT, later)
+    champions = given.champions(LATER)
     changed = {"override_round": 1417, "override_reason": "wanted", "min_champion_correlation": -1}
     params = LOOSE.model_copy(update=changed)
     worse, ours = scores_of(0.016), given.predictions()
-    found = given.judge(SLOT, worse, params, champions, later, ensemble=ours)["1417-demo"]
+    found = given.judge(SLOT, worse, params, champions, LATER, ensemble=ours)["1417-demo"]
     assert (found["feeds"], found["override"]) == ("ensemble", "wanted")
 
 
@@ -208,6 +213,7 @@ def test_a_model_with_an_old_fit_and_no_record_blocks_its_slot_alone(given):
         given.folds,
         given.history,
         given.live,
+        {"data_version": "v5.3"},
         ROUND,
         {"a": "lightgbm", "b": "ensemble"},
         given.procedures,
@@ -237,13 +243,12 @@ def test_a_champion_whose_library_is_gone_predicts_nothing(given, monkeypatch, c
         raise ModuleNotFoundError("no module named xgboost")
 
     monkeypatch.setattr(ChampionStore, "models", gone)
-    assert predict_champions(given.store, given.live, SLOT, {"number": 1417}) == {}
+    assert given.champions(LATER) == {}
     assert "cannot predict: no module named xgboost" in caplog.text
 
 
 def test_a_champion_predicts_as_it_was_judged_neutralised(given):
     first = given.judge(SLOT, params=LOOSE, ensemble=given.predictions())
-    folds = given.folds | {"features": given.live.feature_names}
     crown(
         first,
         given.store,
@@ -251,13 +256,12 @@ def test_a_champion_predicts_as_it_was_judged_neutralised(given):
         SLOT,
         given.procedures,
         scores_of(),
-        folds,
+        given.folds,
         WEIGHTS,
-        {"proportion": 1.0},
-        ENSEMBLE.model_copy(update={"neutralise_to": "features"}),
+        {"proportion": 1.0, "features": given.live.feature_names},
         lightgbm=given.model(),
     )
-    made = predict_champions(given.store, given.live, SLOT, {"number": 1417})["1417-demo"]
+    made = given.champions(LATER)["1417-demo"]
     ranks = made["prediction"] - made["prediction"].mean()
     features = given.live.features_at(0).astype(float)
     exposures = np.abs(np.corrcoef(np.column_stack([ranks, features]).T)[0, 1:])
@@ -268,39 +272,63 @@ def test_a_changed_configuration_that_is_surely_worse_lets_the_champion_predict(
     first = given.judge(SLOT, params=LOOSE, ensemble=given.predictions())
     crowned = given.crown(first, lightgbm=given.model())
     assert crowned == {"demo": {"procedure": "a", "entry": "ensemble", "round": 1412}}
-    later = {"number": 1417}
-    champions = predict_champions(given.store, given.live, SLOT, later)
+    champions = given.champions(LATER)
     assert len(champions["1417-demo"]) == given.live.n_rows
     # Still well above the thresholds, and surely below the champion.
     worse, params = scores_of(0.016), LOOSE.model_copy(update={"min_champion_correlation": -1})
-    same = given.judge(SLOT, worse, params, champions, later, ensemble=given.predictions())[
+    jitter = np.random.default_rng(0).normal(scale=1e-4, size=len(worse))
+    worse["corr"] += np.where(worse["model"] == "ensemble", jitter, 0)
+    same = given.judge(SLOT, worse, params, champions, LATER, ensemble=given.predictions())[
         "1417-demo"
     ]
     assert (same["passed"], same["feeds"]) == (True, "ensemble")  # the same configuration
     given.procedures = given.procedures | {"ensemble": "changed"}
-    other = given.judge(SLOT, worse, params, champions, later, ensemble=given.predictions())[
+    other = given.judge(SLOT, worse, params, champions, LATER, ensemble=given.predictions())[
         "1417-demo"
     ]
     assert missed(other) == {"worse_than_champion"}
+    assert same["superior_to_champion"] is None
+    assert other["superior_to_champion"] > 0.3  # nothing speaks for it
     assert (other["passed"], other["feeds"]) == (True, "champion")
-    assert given.crown({"1417-demo": other}, later, lightgbm=given.model())["demo"]["round"] == 1412
+    assert given.crown({"1417-demo": other}, LATER, lightgbm=given.model())["demo"]["round"] == 1412
 
 
 def test_a_champion_does_not_excuse_a_bad_record(given):
     first = given.judge(SLOT, params=LOOSE, ensemble=given.predictions())
     given.crown(first, lightgbm=given.model())
     given.procedures = given.procedures | {"ensemble": "changed"}
-    later = {"number": 1417}
-    champions = predict_champions(given.store, given.live, SLOT, later)
+    champions = given.champions(LATER)
     bad = given.judge(
-        SLOT, scores_of(-0.01), LOOSE, champions, later, ensemble=given.predictions()
+        SLOT, scores_of(-0.01), LOOSE, champions, LATER, ensemble=given.predictions()
     )["1417-demo"]
     assert not bad["passed"]
     assert bad["feeds"] == "ensemble"
 
 
+@pytest.mark.parametrize("changed", [{"number": 1412 + 61}, {"data_version": "v6.0"}])
+def test_a_champion_that_is_old_or_of_other_data_is_none(given, changed):
+    first = given.judge(SLOT, params=LOOSE, ensemble=given.predictions())
+    given.crown(first, lightgbm=given.model())
+    given.procedures = given.procedures | {"ensemble": "changed"}
+    then = ROUND | changed
+    assert given.champions(then) == {}
+    worse = scores_of(0.016)
+    found = given.judge(SLOT, worse, LOOSE, {}, then, ensemble=given.predictions())
+    (decision,) = found.values()
+    assert "worse_than_champion" not in {check["reason"] for check in decision["checks"]}
+
+
+def test_live_features_of_another_data_version_are_refused(given):
+    then = ROUND | {"data_version": "v6.0"}
+    (found,) = given.judge(
+        SLOT, params=LOOSE, round_info=then, ensemble=given.predictions()
+    ).values()
+    assert missed(found) == {"data_version_differs"}
+    assert "live features of v6.0, models of v5.3" in found["reasons"][0]
+
+
 def test_the_first_week_compares_with_nothing(given):
-    assert predict_champions(given.store, given.live, SLOT, ROUND) == {}
+    assert given.champions(ROUND) == {}
     found = given.judge(SLOT, ensemble=given.predictions())["1412-demo"]
     kinds = {check["kind"] for check in found["checks"]}
     assert kinds == {"hard", "absolute"}
@@ -412,6 +440,7 @@ def test_predictions_for_other_stocks_are_not_judged(given):
             given.folds,
             given.history,
             given.live,
+            {"data_version": "v5.3"},
             ROUND,
             SLOT,
             given.procedures,

@@ -7,11 +7,12 @@ import yaml
 from tests.panels import small_panel
 from tests.project import ROOT
 
-from numerai_kedro.errors import BlendError, Failed, PredictionError
+from numerai_kedro.errors import BlendError, ConfigurationError, Failed, PredictionError
 from numerai_kedro.pipelines.ensemble.nodes import (
     blend_live,
     blend_out_of_fold,
     choose_neutralisation,
+    name_neutral,
     weigh,
 )
 from numerai_kedro.statistics.weighting import ALL_SCHEMES, EnsembleParams
@@ -71,15 +72,16 @@ def weights_of(judged, params=PARAMS, **models):
     return weigh(**judged, params=params, **parts)
 
 
-NONE = {"proportion": 0.0, "verdict": "not asked for"}
+NOTHING = {"to": "nothing", "features": []}
+NONE = NOTHING | {"proportion": 0.0, "verdict": "not asked for"}
 
 
-def blended(judged, weights, neutralisation=NONE, params=PARAMS, **oof):
-    return blend_out_of_fold(weights, neutralisation, params, **judged, **oof)
+def blended(judged, weights, neutralisation=NONE, **oof):
+    return blend_out_of_fold(weights, neutralisation, **judged, **oof)
 
 
 def blended_live(weights, **live):
-    return blend_live(weights, NONE, PARAMS, None, {}, **live)
+    return blend_live(weights, NONE, None, {}, None, **live)
 
 
 def newest(weights):
@@ -175,16 +177,12 @@ def test_live_members_of_other_stocks_are_refused(judged):
         blended_live(weights_of(judged, **given), a=live(0), b=other)
 
 
-def neutral_params(**changed):
-    return PARAMS.model_copy(update={"neutralise_to": "features", **changed})
-
-
 def test_no_share_is_taken_where_none_was_asked_for_or_nothing_is_known(judged):
     given = {name: judged[name] for name in ("history", "folds", "benchmark_predictions")}
-    assert choose_neutralisation(**given, score_weights=RULE, params=PARAMS) == NONE
-    nothing = choose_neutralisation(
-        **given, score_weights=RULE, params=neutral_params(), a=FAILED, b=pd.DataFrame()
-    )
+    given |= {"score_weights": RULE, "params": PARAMS}
+    assert choose_neutralisation(NOTHING, **given) == NONE
+    asked = {"to": "features", "features": judged["history"].feature_names}
+    nothing = choose_neutralisation(asked, **given, a=FAILED, b=pd.DataFrame())
     assert nothing["proportion"] == 0
     assert "no model has predicted the tuning stretch" in nothing["verdict"]
 
@@ -195,7 +193,10 @@ def test_a_share_is_adopted_only_where_the_gain_is_sure(judged, monkeypatch):
 
     history = judged["history"]
     stretches = judged["folds"]["stretches"] | {"tuning": [FIRST, 24]}
-    folds = judged["folds"] | {"features": ["feature_3"], "stretches": stretches}
+    folds, asked = (
+        judged["folds"] | {"stretches": stretches},
+        {"to": "features", "features": ["feature_3"]},
+    )
     panel = history.select(eras=range(FIRST, 28))
     target = panel.target(TARGET).astype(float)
     feature = np.concatenate([panel.features(int(era))[:, 3] for era in panel.eras])
@@ -208,28 +209,28 @@ def test_a_share_is_adopted_only_where_the_gain_is_sure(judged, monkeypatch):
         "folds": folds,
         "benchmark_predictions": judged["benchmark_predictions"],
         "score_weights": RULE | {"clip": 100.0},
+        "params": PARAMS,
     }
-    few = choose_neutralisation(**given, params=neutral_params(), a=frame)
+    few = choose_neutralisation(asked, **given, a=frame)
     assert few["proportion"] == 0
     assert "too few eras" in few["verdict"]
     monkeypatch.setattr(nodes, "overlap_eras", lambda target: 1)
     monkeypatch.setattr("numerai_kedro.statistics.intervals.MIN_ERAS", 10)
-    sure = choose_neutralisation(**given, params=neutral_params(), a=frame)
+    sure = choose_neutralisation(asked, **given, a=frame)
     assert sure["proportion"] > 0
     assert sure["verdict"].endswith(": adopted")
     # What a re-tuning predicted beyond the tuning stretch counts for nothing.
     beyond = frame["era"] > 24
     turned = frame.assign(prediction=np.where(beyond, -9 * feature, frame["prediction"]))
-    assert choose_neutralisation(**given, params=neutral_params(), a=turned) == sure
+    assert choose_neutralisation(asked, **given, a=turned) == sure
 
 
 def test_a_share_that_was_chosen_is_taken_out_everywhere(judged, tmp_path):
     given = {"a": predictions(judged, 0), "b": predictions(judged, 1)}
-    folds = judged["folds"] | {"features": judged["history"].feature_names}
-    params, whole = neutral_params(), {"proportion": 1.0, "verdict": "x"}
+    whole = {"proportion": 1.0, "features": judged["history"].feature_names}
     weights = weights_of(judged, **given)
     plain, _ = blended(judged, weights, **given)
-    neutral, _ = blended(judged | {"folds": folds}, weights, whole, params, **given)
+    neutral, _ = blended(judged, weights, whole, **given)
     assert not np.allclose(plain["prediction"], neutral["prediction"])
     panel = small_panel(tmp_path / "live", n_eras=1, seed=9)
     live_frames = {
@@ -242,8 +243,52 @@ def test_a_share_that_was_chosen_is_taken_out_everywhere(judged, tmp_path):
         )
         for k, name in enumerate("ab")
     }
-    made = blend_live(weights, whole, params, panel, folds, **live_frames)
+    made = blend_live(weights, whole, panel, judged["folds"], None, **live_frames)
     features = panel.features(1).astype(float)
     ranks = made["prediction"] - made["prediction"].mean()
     exposures = np.abs(np.corrcoef(np.column_stack([ranks, features]).T)[0, 1:])
     assert exposures.max() < 0.12
+    # Without features it is the benchmark that is taken out; it lacks one of the stocks.
+    benchmark = pd.DataFrame(
+        {"v53_lgbm_ender60": np.random.default_rng(5).random(panel.n_rows - 1)},
+        index=panel.ids()[:-1],
+    )
+    beyond = {"proportion": 1.0, "features": []}
+    made = blend_live(weights, beyond, panel, judged["folds"], benchmark, **live_frames)
+    theirs = benchmark["v53_lgbm_ender60"].rank()
+    assert abs(made["prediction"][:-1].corr(theirs.reset_index(drop=True))) < 0.1
+
+
+METADATA = {
+    "feature_sets": {"wisdom": ["feature_2", "feature_1"], "rare": ["feature_999"]},
+    "targets": [TARGET],
+}
+
+
+@pytest.mark.parametrize(
+    ("to", "features"),
+    [
+        ("nothing", []),
+        ("benchmark", []),
+        ("features", ["feature_0"]),
+        ("wisdom", ["feature_1", "feature_2"]),
+    ],
+)
+def test_what_is_taken_out_has_a_name(judged, to, features):
+    folds = judged["folds"] | {"features": ["feature_0"]}
+    params = PARAMS.model_copy(update={"neutralise_to": to})
+    found = name_neutral(folds, METADATA, judged["history"], params)
+    assert found == {"to": to, "features": features}
+
+
+@pytest.mark.parametrize(
+    ("to", "message"),
+    [
+        ("wisdm", r'feature set "wisdm" is not in features.json; there are: rare, wisdom .*ensem'),
+        ("rare", 'neutralise_to: "rare": the panel holds none of its features'),
+    ],
+)
+def test_a_name_that_means_nothing_here_is_refused(judged, to, message):
+    params = PARAMS.model_copy(update={"neutralise_to": to})
+    with pytest.raises(ConfigurationError, match=message):
+        name_neutral(judged["folds"], METADATA, judged["history"], params)

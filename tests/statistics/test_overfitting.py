@@ -106,3 +106,4 @@ def test_superior_ability_is_seen_where_there_is_some_and_not_in_noise():
     models[:, 2] += 0.6
     assert superior_predictive_ability(models, against, 1, seed=0) < 0.05
     assert superior_predictive_ability(models[:50], against[:50], 12, seed=0) is None
+    assert superior_predictive_ability(against[:, None] + 0.1, against, 1, seed=0) is None

@@ -280,7 +280,12 @@ def _gate_table(decision: dict[str, Any]) -> str:
             f'<td class="text">{escape(check["why"])}</td></tr>'
         )
     title = escape(f"Gate · slot {decision['slot']}, fed by {decision['entry']}")
-    return f'<h2>{title}</h2><div class="wide"><table>{head}{body}</table></div>'
+    table = f'<h2>{title}</h2><div class="wide"><table>{head}{body}</table></div>'
+    superior = decision.get("superior_to_champion")
+    if superior is None:
+        return table
+    text = f"That nothing of ours earns more than the champion has a p value of {superior:.2f}"
+    return f"{table}<p>{text} (Hansen's SPA).</p>"
 
 
 def _section(title: str, figure: go.Figure) -> str:

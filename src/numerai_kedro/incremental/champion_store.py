@@ -39,9 +39,12 @@ class Champion:
     weights : dict
         Of its members.
     proportion, neutral
-        What share of what is linear in these features was taken out.
+        What share of what is linear in these features was taken out; without features, in the
+        benchmark.
     promised : dict
         What its record let expect.
+    data_version
+        Of the history that its models learned from; empty where an earlier version kept it.
     """
 
     procedure: str
@@ -52,6 +55,7 @@ class Champion:
     proportion: float
     neutral: list[str]
     promised: dict[str, Any]
+    data_version: str = ""
 
 
 class ChampionStore:
@@ -64,15 +68,15 @@ class ChampionStore:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
 
-    def find(self, slot: str, before: int) -> Champion | None:
-        """The newest champion of a slot from a round before `before`; None where there is none.
+    def find(self, slot: str, before: int, since: int = 0) -> Champion | None:
+        """The newest champion of a slot, of a round from `since` to before `before`, if any.
 
         Raises
         ------
         StoreError
             The file is torn.
         """
-        rounds = [number for number in self._rounds(slot) if number < before]
+        rounds = [number for number in self._rounds(slot) if since <= number < before]
         if not rounds:
             return None
         path = self._path(slot, max(rounds)) / "champion.json"

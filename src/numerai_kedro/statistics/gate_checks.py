@@ -38,6 +38,7 @@ class GateParams(Block):
     max_overfitting: float = Field(gt=0, le=1)
     comparison_level: float = Field(gt=0.5, lt=1)
     min_champion_correlation: float = Field(ge=-1, le=1)
+    max_champion_rounds: int = Field(gt=0)
     max_drift: float = Field(gt=0)
     drift_eras: int = Field(ge=3)
     override_round: int | None
@@ -202,6 +203,17 @@ def champion_check(
         f"{len(common)} common eras (less than {short(found)} an era goes unseen)",
         interval.high,
         "at least",
+        0.0,
+    )
+
+
+def version_check(live: str, learned: str) -> Check:
+    """Whether live features are of the data version that models learned from."""
+    return Check(
+        BlockReason.DATA_VERSION_DIFFERS,
+        f"live features of {live}, models of {learned}: versions that differ",
+        float(live != learned),
+        "at most",
         0.0,
     )
 

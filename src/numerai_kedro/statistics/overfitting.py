@@ -190,9 +190,11 @@ def superior_predictive_ability(
     from arch.bootstrap import SPA
 
     known = ~(np.isnan(ours).any(axis=1) | np.isnan(against))
-    # What never differs from the benchmark has no variance to be judged by.
-    other = (ours[known] != against[known, None]).any(axis=0)
-    if known.sum() < 6 * overlap_eras or not other.any():
+    if known.sum() < 6 * overlap_eras:
+        return None
+    # What differs from the benchmark by the same in every era has no variance to be judged by.
+    other = (ours[known] - against[known, None]).std(axis=0) > 1e-12
+    if not other.any():
         return None
     test = SPA(
         -against[known],

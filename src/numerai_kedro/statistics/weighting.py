@@ -39,7 +39,7 @@ class EnsembleParams(Block):
     mmc_trust: float = Field(ge=0, le=1)
     reweigh_eras: int = Field(gt=0)
     risk_aversion: float = Field(ge=0)
-    neutralise_to: Literal["nothing", "neutral_features", "features"]
+    neutralise_to: str
     proportions: tuple[float, ...]
     adopt_level: float = Field(gt=0.5, lt=1)
     bags: int = Field(gt=0)

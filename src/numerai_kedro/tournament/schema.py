@@ -82,7 +82,7 @@ class FeatureMetadata(BaseModel):
                 f"features.json: {where}: {first['msg']}; delete the file and run ingestion again."
             ) from None
 
-    def features(self, name: str) -> list[str]:
+    def features(self, name: str, parameters: str = "ingestion") -> list[str]:
         """Names of a feature set, in the file's order.
 
         Raises
@@ -93,7 +93,7 @@ class FeatureMetadata(BaseModel):
         if name not in self.feature_sets:
             raise ConfigurationError(
                 f'feature set "{name}" is not in features.json; there are: '
-                f"{', '.join(sorted(self.feature_sets))} (parameters_ingestion.yml)."
+                f"{', '.join(sorted(self.feature_sets))} (parameters_{parameters}.yml)."
             )
         return self.feature_sets[name]
 

@@ -12,13 +12,14 @@ from numerai_kedro.errors import NumeraiKedroError
 from numerai_kedro.incremental.champion_store import Champion, ChampionStore
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.pipelines.judged import returns_of
+from numerai_kedro.pipelines.neutral import taken_out
 from numerai_kedro.statistics.backtest import interval_json
-from numerai_kedro.statistics.blending import blend, partly_neutral
+from numerai_kedro.statistics.blending import blend
 from numerai_kedro.statistics.gate import Check
 from numerai_kedro.statistics.gate_checks import GateParams, champion_check, likeness_check
 from numerai_kedro.statistics.intervals import mean_interval
+from numerai_kedro.statistics.overfitting import superior_predictive_ability
 from numerai_kedro.statistics.payout import PayoutRule, contribution, forecast_burn
-from numerai_kedro.statistics.weighting import EnsembleParams
 from numerai_kedro.tournament.schema import overlap_eras
 from numerai_kedro.training.walk_forward import predictions_frame
 
@@ -27,6 +28,7 @@ logger = logging.getLogger(__name__)
 ENSEMBLE, BENCHMARK, CHAMPION = "ensemble", "benchmark", "champion"
 # Scores that Numerai gives live submissions, too.
 PROMISED = ("corr", "mmc")
+SPA_SEED = 0
 
 
 def predict_champions(
@@ -34,30 +36,49 @@ def predict_champions(
     live_panel: EraPanel,
     slots: dict[str, str],
     round_info: dict[str, Any],
+    folds: dict[str, Any],
+    live_benchmarks: pd.DataFrame,
+    params: GateParams,
 ) -> dict[str, pd.DataFrame]:
     """Predict the live stocks by what passed in an earlier round; keyed by round and slot."""
     made = {}
     for slot in slots:
         try:
-            champion = champion_store.find(slot, round_info["number"])
+            champion = champion_of(champion_store, slot, round_info, params)
             if champion is not None:
                 models = champion_store.models(slot, champion)
-                made[f"{round_info['number']}-{slot}"] = _predicted(champion, models, live_panel)
+                given = (live_panel, live_benchmarks, folds["paid_target"])
+                made[f"{round_info['number']}-{slot}"] = _predicted(champion, models, *given)
         # A library may be gone since, or a feature.
         except (NumeraiKedroError, ImportError) as error:
             logger.warning("champion of %s: cannot predict: %s", slot, error)
     return made
 
 
-def _predicted(champion: Champion, models: dict[str, Any], live_panel: EraPanel) -> pd.DataFrame:
+def champion_of(
+    store: ChampionStore, slot: str, round_info: dict[str, Any], params: GateParams
+) -> Champion | None:
+    """Who a round is judged against; nobody where the newest is too old, or of other data."""
+    number = round_info["number"]
+    found = store.find(slot, number, number - params.max_champion_rounds)
+    same = found is not None and found.data_version == round_info["data_version"]
+    return found if same else None
+
+
+def _predicted(
+    champion: Champion,
+    models: dict[str, Any],
+    live_panel: EraPanel,
+    benchmarks: pd.DataFrame,
+    paid_target: str,
+) -> pd.DataFrame:
     frames = {name: predictions_frame(one, live_panel) for name, one in models.items()}
     columns = np.column_stack([frame["prediction"] for frame in frames.values()]).astype(float)
     starts = np.array([0, len(columns)])
     blended = blend(columns, np.array([champion.weights[name] for name in frames]), starts)
     if champion.proportion:
-        neutral = live_panel.select(features=champion.neutral)
-        share = [champion.proportion]
-        blended = partly_neutral(blended[:, None], starts, neutral.features_at, share)[:, 0]
+        given = (blended[:, None], live_panel, benchmarks, paid_target, champion.neutral)
+        blended = taken_out(*given, [champion.proportion])[:, 0]
     return next(iter(frames.values()))[["id", "era"]].assign(prediction=blended)
 
 
@@ -85,10 +106,38 @@ def comparison(
         return []
     rows = scores[scores["model"] == entry].sort_values("era")
     ours = _by_era(rows["era"], returns_of(rows, rule, overlap))
-    corr, beyond = np.array(list(champion.scores.values()), dtype=float).reshape(-1, 2).T
-    theirs = _by_era(map(int, champion.scores), rule.returns(corr, beyond))
-    compared = champion_check(ours, theirs, overlap, params)
+    compared = champion_check(ours, _returns_of_champion(champion, rule), overlap, params)
     return [compared] if compared else []
+
+
+def superior_to(
+    scores: pd.DataFrame,
+    champion: Champion | None,
+    procedure: str,
+    rule: PayoutRule,
+    overlap: int,
+) -> float | None:
+    """P value of "nothing of ours earns more than the champion", by Hansen's test.
+
+    None where there is no champion, or of the same configuration, or where too few eras are common.
+    """
+    if champion is None or champion.procedure == procedure:
+        return None
+    theirs = pd.Series(_returns_of_champion(champion, rule), name=CHAMPION)
+    ours = {
+        str(name): _by_era(rows["era"], returns_of(rows, rule, overlap))
+        for name, rows in scores.groupby("model")
+        if name != BENCHMARK
+    }
+    table = pd.DataFrame(ours).join(theirs, how="inner").sort_index()
+    columns = table.drop(columns=CHAMPION).to_numpy(dtype=float)
+    against = table[CHAMPION].to_numpy(dtype=float)
+    return superior_predictive_ability(columns, against, overlap, SPA_SEED)
+
+
+def _returns_of_champion(champion: Champion, rule: PayoutRule) -> dict[int, float]:
+    corr, beyond = np.array(list(champion.scores.values()), dtype=float).reshape(-1, 2).T
+    return _by_era(map(int, champion.scores), rule.returns(corr, beyond))
 
 
 def promised_by(scores: pd.DataFrame, entry: str, target: str) -> dict[str, Any]:
@@ -115,7 +164,6 @@ def crown(
     folds: dict[str, Any],
     ensemble_weights: pd.DataFrame,
     neutralisation: dict[str, Any],
-    ensemble: EnsembleParams,
     **models: Any,
 ) -> dict[str, Any]:
     """Keep what passed, or was let through, as its slot's champion; returns who is, by slot."""
@@ -139,8 +187,9 @@ def crown(
             },
             weights=_weights_of(entry, ensemble_weights),
             proportion=neutralisation["proportion"] if blended else 0.0,
-            neutral=folds[ensemble.neutralise_to] if blended else [],
+            neutral=neutralisation["features"] if blended else [],
             promised=decision["promised"],
+            data_version=round_info["data_version"],
         )
         champion_store.crown(slot, champion, models)
     found = {slot: champion_store.find(slot, number + 1) for slot in slots}

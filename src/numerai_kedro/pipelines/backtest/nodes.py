@@ -18,9 +18,12 @@ from numerai_kedro.pipelines.backtest.champions import (
     BENCHMARK,
     CHAMPION,
     ENSEMBLE,
+    SPA_SEED,
+    champion_of,
     comparison,
     likeness,
     promised_by,
+    superior_to,
 )
 from numerai_kedro.pipelines.judged import Judged, returns_of
 from numerai_kedro.pipelines.parameters import ModelParams
@@ -36,6 +39,7 @@ from numerai_kedro.statistics.gate_checks import (
     honesty_checks,
     live_checks,
     overfitting_check,
+    version_check,
 )
 from numerai_kedro.statistics.intervals import mean_interval
 from numerai_kedro.statistics.live_drift import features_shown
@@ -56,7 +60,6 @@ logger = logging.getLogger(__name__)
 
 DRIFT_ERAS = 52  # the last year's eras, which live features are compared with
 CONSTANT_ERAS = 8  # of those, in which all features are counted that stand still
-SPA_SEED = 0
 
 
 def name_procedures(
@@ -211,6 +214,7 @@ def judge(
     folds: dict[str, Any],
     history: EraPanel,
     live_panel: EraPanel,
+    history_version: dict[str, str],
     round_info: dict[str, Any],
     slots: dict[str, str],
     procedures: dict[str, str],
@@ -224,7 +228,8 @@ def judge(
     number, rule = round_info["number"], PayoutRule(**score_weights)
     overlap, features = overlap_eras(folds["paid_target"]), folds["neutral_features"]
     exposed = live_panel.select(features=features).features_at(0)
-    drift = _drift(history, live_panel, folds, params)
+    version = version_check(round_info["data_version"], history_version["data_version"])
+    drift = (version, *_drift(history, live_panel, folds, params))
     decisions = {}
     for slot, entry in slots.items():
         key = f"{number}-{slot}"
@@ -235,7 +240,7 @@ def judge(
             decisions[key] = decision | GateDecision((nothing,)).as_json()
             continue
         predictions = _live_predictions(entry, live[entry], live_panel)
-        champion = champion_store.find(slot, number)
+        champion = champion_of(champion_store, slot, round_info, params)
         theirs = champions.get(key) if champion else None
         judged = GateDecision(
             (
@@ -248,7 +253,8 @@ def judge(
         )
         for check in judged.checks:
             logger.info("gate, %s: %s", slot, check)
-        decision |= judged.as_json()
+        superior = superior_to(scores, champion, procedures[entry], rule, overlap)
+        decision |= judged.as_json() | {"superior_to_champion": superior}
         submitted, promised = live[entry], promised_by(scores, entry, folds["paid_target"])
         if not judged.passed and params.override_round == number:
             decision |= _override(slot, params)

@@ -11,8 +11,9 @@ import pandas as pd
 from numerai_kedro.errors import BlendError, Failed
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.pipelines.judged import Judged
+from numerai_kedro.pipelines.neutral import NOTHING, features_to, taken_out
 from numerai_kedro.statistics.backtest import align
-from numerai_kedro.statistics.blending import blend, partly_neutral
+from numerai_kedro.statistics.blending import blend
 from numerai_kedro.statistics.intervals import mean_interval
 from numerai_kedro.statistics.member_scores import MemberScores
 from numerai_kedro.statistics.payout import PayoutRule, contribution
@@ -94,7 +95,19 @@ def _members(made: dict[str, Any]) -> dict[str, pd.DataFrame]:
     return members
 
 
+def name_neutral(
+    folds: dict[str, Any],
+    feature_metadata: dict[str, Any],
+    history: EraPanel,
+    params: EnsembleParams,
+) -> dict[str, Any]:
+    """Name what `neutralise_to` means, before anything is fitted."""
+    features = features_to(params.neutralise_to, folds, feature_metadata, history)
+    return {"to": params.neutralise_to, "features": features}
+
+
 def choose_neutralisation(
+    neutral_columns: dict[str, Any],
     history: EraPanel,
     folds: dict[str, Any],
     benchmark_predictions: pd.DataFrame,
@@ -108,10 +121,11 @@ def choose_neutralisation(
         for name, frame in sorted(tuning.items())
         if not isinstance(frame, Failed) and len(frame)
     }
-    if params.neutralise_to == "nothing":
-        return {"proportion": 0.0, "verdict": "not asked for"}
+    nothing = {**neutral_columns, "proportion": 0.0}
+    if neutral_columns["to"] == NOTHING:
+        return nothing | {"verdict": "not asked for"}
     if not frames:
-        return {"proportion": 0.0, "verdict": "nothing: no model has predicted the tuning stretch"}
+        return nothing | {"verdict": "nothing: no model has predicted the tuning stretch"}
     first, last = folds["stretches"]["tuning"]
     common = set.intersection(*(set(frame["era"]) for frame in frames.values()))
     # A re-tuning has predicted judged eras, too, and the share serves all of those.
@@ -121,9 +135,12 @@ def choose_neutralisation(
         [frame.set_index("id")["prediction"].reindex(ids) for frame in frames.values()]
     ).astype(float)
     blended = blend(columns, np.ones(len(frames)), panel.era_starts)
-    neutral = panel.select(features=folds[params.neutralise_to])
-    proportions = (0.0, *params.proportions)
-    made = partly_neutral(blended[:, None], panel.era_starts, neutral.features_at, proportions)
+    proportions = [0.0, *params.proportions]
+    made = taken_out(
+        *(blended[:, None], panel, benchmark_predictions, paid),
+        neutral_columns["features"],
+        proportions,
+    )
     benchmark = align(benchmark_of(benchmark_predictions, paid), ids)
     target = panel.target(paid).astype(float)
     corr, bmc = rank_scores(panel.era_starts, made, target, [benchmark])
@@ -131,36 +148,34 @@ def choose_neutralisation(
     best = int(np.nanmean(payoff, axis=0).argmax())
     proportion = proportions[best]
     if best == 0:
-        return {"proportion": 0.0, "verdict": "nothing: no share earned more"}
+        return nothing | {"verdict": "nothing: no share earned more"}
     gain = mean_interval(
         payoff[:, best] - payoff[:, 0], overlap_eras(paid), level=2 * params.adopt_level - 1
     )
     low = "too few eras" if gain.low is None else f"lower bound {gain.low:.4f}"
     adopted = gain.low is not None and gain.low > 0
     verdict = f"{proportion:g} gains {gain.mean:.4f} ({low}): {'' if adopted else 'not '}adopted"
-    logger.info("ensemble: neutralising to %s: %s", params.neutralise_to, verdict)
-    return {"proportion": proportion if adopted else 0.0, "verdict": verdict}
+    logger.info("ensemble: neutralising to %s: %s", neutral_columns["to"], verdict)
+    return nothing | {"proportion": proportion if adopted else 0.0, "verdict": verdict}
 
 
 def _neutralised(
     blends: np.ndarray,
     panel: EraPanel,
     folds: dict[str, Any],
-    params: EnsembleParams,
     chosen: dict[str, Any],
+    benchmarks: pd.DataFrame,
 ) -> np.ndarray:
     """Columns of blends, less the share that was chosen; untouched where that is none."""
     if not chosen["proportion"]:
         return blends
-    neutral = panel.select(features=folds[params.neutralise_to])
-    proportions = [chosen["proportion"]]
-    return partly_neutral(blends, panel.era_starts, neutral.features_at, proportions)
+    given = (blends, panel, benchmarks, folds["paid_target"], chosen["features"])
+    return taken_out(*given, [chosen["proportion"]])
 
 
 def blend_out_of_fold(
     weights: pd.DataFrame,
     neutralisation: dict[str, Any],
-    params: EnsembleParams,
     history: EraPanel,
     folds: dict[str, Any],
     meta_model: pd.DataFrame,
@@ -187,7 +202,7 @@ def blend_out_of_fold(
     in_force = str(weights.loc[weights["in_force"], "scheme"].iloc[0])
     references = [judged.meta_model, judged.benchmark]
     table = np.column_stack(list(blends.values()))
-    table = _neutralised(table, judged.panel, folds, params, neutralisation)
+    table = _neutralised(table, judged.panel, folds, neutralisation, benchmark_predictions)
     chosen = table[:, list(blends).index(in_force)]
     corr, mmc, bmc = rank_scores(starts, table, judged.target, references)
     frames = []
@@ -214,9 +229,9 @@ def blend_out_of_fold(
 def blend_live(
     weights: pd.DataFrame,
     neutralisation: dict[str, Any],
-    params: EnsembleParams,
     live_panel: EraPanel,
     folds: dict[str, Any],
+    live_benchmarks: pd.DataFrame,
     **live: Any,
 ) -> pd.DataFrame | Failed:
     """Blend the members' live predictions by the newest weights, standardised the same way.
@@ -244,5 +259,5 @@ def blend_live(
             )
     columns = np.column_stack([frame["prediction"] for frame in frames.values()]).astype(float)
     blended = blend(columns, present.to_numpy(), np.array([0, len(first)]))[:, None]
-    made = _neutralised(blended, live_panel, folds, params, neutralisation)
+    made = _neutralised(blended, live_panel, folds, neutralisation, live_benchmarks)
     return first[["id", "era"]].assign(prediction=made[:, 0])

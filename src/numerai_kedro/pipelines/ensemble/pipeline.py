@@ -28,7 +28,6 @@ def create_pipeline() -> Pipeline:
     blended = {
         "weights": "ensemble_weights",
         "neutralisation": "neutralisation",
-        "params": "params:ensemble",
     }
     return Pipeline(
         [
@@ -39,8 +38,15 @@ def create_pipeline() -> Pipeline:
                 name="weigh_members",
             ),
             Node(
+                nodes.name_neutral,
+                ["folds", "feature_metadata", "history_panel", "params:ensemble"],
+                "neutral_columns",
+                name="name_neutral",
+            ),
+            Node(
                 nodes.choose_neutralisation,
                 {
+                    "neutral_columns": "neutral_columns",
                     "history": "history_panel",
                     "folds": "folds",
                     "benchmark_predictions": "benchmark_predictions",
@@ -59,7 +65,13 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.blend_live,
-                {**blended, "live_panel": "live_panel", "folds": "folds", **live},
+                {
+                    **blended,
+                    "live_panel": "live_panel",
+                    "folds": "folds",
+                    "live_benchmarks": "raw_live_benchmarks",
+                    **live,
+                },
                 "ensemble.live_predictions",
                 name="blend_live",
             ),

@@ -77,6 +77,11 @@ def name_weights(round_info: dict[str, Any], tuning: TuningParams) -> dict[str, 
     return {score: float(value) for score, value in found.items() if value is not None} | limits
 
 
+def name_version(round_info: dict[str, Any], history: EraPanel) -> dict[str, str]:
+    """Which data version models learn from: live data of another one must not meet them."""
+    return {"data_version": round_info["data_version"]}
+
+
 def read_history(
     train: Path, validation: Path, feature_metadata: dict[str, Any], params: IngestionParams
 ) -> ParquetEras:

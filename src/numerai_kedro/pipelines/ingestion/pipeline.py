@@ -21,6 +21,7 @@ FILES = {
     "meta_model": "meta_model.parquet",
     "raw_train_benchmarks": "train_benchmark_models.parquet",
     "raw_validation_benchmarks": "validation_benchmark_models.parquet",
+    "raw_live_benchmarks": "live_benchmark_models.parquet",
 }
 
 
@@ -82,6 +83,12 @@ def create_pipeline() -> Pipeline:
                 ["raw_train", "raw_validation", "feature_metadata", "params:ingestion"],
                 "history_panel",
                 name="build_history_panel",
+            ),
+            Node(
+                nodes.name_version,
+                ["round_info", "history_panel"],
+                "history_version",
+                name="name_version",
             ),
             Node(
                 nodes.read_live,

@@ -18,9 +18,8 @@ from numerai_kedro.pipelines import backtest, ensemble, gbm, ingestion, reportin
 PARTS = (ingestion, gbm, ensemble, backtest, submission, reporting)
 # Both halves ask which round it is.
 SHARED = ["find_round"]
-# What is asked when a round is open, beside all that follows from its live data.
-LIVE = "download_live"
-ASKED_LIVE = ["name_slots", "fetch_live_scores"]
+# What is asked when a round is open; all that follows from it is the second half.
+ASKED_LIVE = ["download_live", "download_live_benchmarks", "name_slots", "fetch_live_scores"]
 
 
 def create_pipeline() -> Pipeline:
@@ -31,10 +30,10 @@ def create_pipeline() -> Pipeline:
 def submit_pipeline() -> Pipeline:
     """Cut out what follows from live data."""
     whole = create_pipeline()
-    return whole.from_nodes(LIVE, *ASKED_LIVE) + whole.only_nodes(*SHARED)
+    return whole.from_nodes(*ASKED_LIVE) + whole.only_nodes(*SHARED)
 
 
 def prepare_pipeline() -> Pipeline:
     """Cut out all that needs no live data."""
     whole = create_pipeline()
-    return whole - whole.from_nodes(LIVE, *ASKED_LIVE)
+    return whole - whole.from_nodes(*ASKED_LIVE)
