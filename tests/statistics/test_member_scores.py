@@ -69,6 +69,6 @@ def test_payoff_takes_mmc_beside_bmc_where_it_is_known(scores):
     share = mmc_share(6, 1)
     mixed = (1 - share) * scores.bmc[6:] + share * scores.mmc[6:]
     np.testing.assert_allclose(paid[6:], 3 * scores.corr[6:] + 15 * mixed)
-    none = half.payoff(3.0, 15.0, 1, mmc_trust=0.0)
-    differences = none - 3 * scores.corr
-    np.testing.assert_allclose(differences, differences[:, :1] * np.ones(N_MEMBERS))
+    corr, beyond = half.earned(3.0, 15.0, overlap_eras=1)
+    np.testing.assert_allclose(corr, 3 * scores.corr)
+    np.testing.assert_allclose(corr + beyond, paid)

@@ -79,20 +79,25 @@ class MemberScores:
             self.products[known],
         )
 
-    def payoff(
-        self, w_corr: float, w_mmc: float, overlap_eras: int, mmc_trust: float = 1.0
-    ) -> Matrix:
-        """What each member would have been paid in each era: float64[n_eras, n_members].
+    def earned(self, w_corr: float, w_mmc: float, overlap_eras: int) -> tuple[Matrix, Matrix]:
+        """What each member would have been paid for CORR, and for what is beyond others.
 
         MMC stands beside BMC, which reaches back further, with a weight that grows with the number
-        of independent eras of the meta model. Of how members differ in it the share `mmc_trust`
-        counts; the rest is taken for noise.
+        of independent eras of the meta model.
+
+        Returns
+        -------
+        float64[n_eras, n_members], float64[n_eras, n_members]
         """
         known = ~np.isnan(self.mmc)
         share = mmc_share(int(known.all(axis=1).sum()), overlap_eras)
         mixed = np.where(known, (1 - share) * self.bmc + share * self.mmc, self.bmc)
-        common = mixed.mean(axis=1, keepdims=True)
-        return w_corr * self.corr + w_mmc * (common + mmc_trust * (mixed - common))
+        return w_corr * self.corr, w_mmc * mixed
+
+    def payoff(self, w_corr: float, w_mmc: float, overlap_eras: int) -> Matrix:
+        """What each member would have been paid in each era: float64[n_eras, n_members]."""
+        corr, beyond = self.earned(w_corr, w_mmc, overlap_eras)
+        return corr + beyond
 
 
 def mmc_share(n_eras: int, overlap_eras: int) -> float:

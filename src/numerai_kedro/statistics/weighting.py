@@ -1,7 +1,8 @@
 """Weights of an ensemble's members from what they earned, era by era.
 
 Four ways, each a function of what was known when the weights were used. Equal weights are the bar:
-with few independent eras and members that are alike, estimated weights rarely beat them.
+with few independent eras and members that are alike, estimated weights rarely beat them, and all
+others are shrunk towards them.
 
 References
 ----------
@@ -20,11 +21,15 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from numerai_kedro.statistics.intervals import degrees_of_freedom, long_run_variance
 from numerai_kedro.statistics.member_scores import MemberScores, blend_scores
 from numerai_kedro.statistics.ranks import Matrix, Vector
 from numerai_kedro.strict import Block
 
 Products = npt.NDArray[np.float64]
+# By CORR and by what is beyond others, float64[n_eras, n_members] each: their sum is what is paid.
+Earned = tuple[Matrix, Matrix]
+TINY = 1e-12
 Scheme = Literal["equal", "decayed", "greedy", "mean_variance"]
 ALL_SCHEMES: tuple[str, ...] = get_args(Scheme)
 
@@ -35,8 +40,8 @@ class EnsembleParams(Block):
     scheme: Scheme
     half_life_eras: float = Field(gt=0)
     sharpness: float = Field(ge=0)
+    doubt: float = Field(ge=0)
     prior_eras: float = Field(ge=0)
-    mmc_trust: float = Field(ge=0, le=1)
     reweigh_eras: int = Field(gt=0)
     risk_aversion: float = Field(ge=0)
     neutralise_to: str
@@ -48,17 +53,57 @@ class EnsembleParams(Block):
 
 
 def decayed(
-    payoff: Matrix, products: Products, overlap_eras: int, params: EnsembleParams
+    earned: Earned, products: Products, overlap_eras: int, params: EnsembleParams
 ) -> Vector:
-    """By mean payoff, the older the less; what earned nothing weighs nothing."""
-    ages = np.arange(len(payoff))[::-1]
-    decay = 0.5 ** (ages / params.half_life_eras)
-    means = np.maximum(decay @ payoff / decay.sum(), 0.0)
-    return _normalised(means**params.sharpness * (means > 0))
+    """By mean payoff, the older the less, as far as members differ by more than noise.
+
+    That is told apart for CORR and for MMC, which is paid five times as much and hardly known.
+    """
+    decay = 0.5 ** (np.arange(len(products))[::-1] / params.half_life_eras)
+    decay /= decay.sum()
+    corr, beyond = (sure_differences(one, decay, overlap_eras, params.doubt) for one in earned)
+    common = np.add(*earned).mean(axis=1)
+    n_cosines = degrees_of_freedom(len(common), overlap_eras)
+    error = np.sqrt(long_run_variance(common, n_cosines) * (decay @ decay))
+    # What all earn together is the measure; where that is next to nothing, its own error is.
+    tilt = params.sharpness * (corr + beyond) / max(decay @ common, error, TINY)
+    return _normalised(np.exp(tilt - tilt.max()))
 
 
-def greedy(payoff: Matrix, products: Products, overlap_eras: int, params: EnsembleParams) -> Vector:
-    """Ensemble selection with replacement, averaged over bags of blocks of eras."""
+def sure_differences(earned: Matrix, decay: Vector, overlap_eras: int, doubt: float) -> Vector:
+    """How members' means differ from their common one, less what noise would make of it.
+
+    Parameters
+    ----------
+    earned : float64[n_eras, n_members]
+    decay : float64[n_eras]
+        Weights of the eras; sum 1.
+    doubt
+        By how much more than they seem the means are taken to be noise.
+
+    Returns
+    -------
+    float64[n_members]
+        Sum 0: every difference times the one share that is not noise.
+
+    References
+    ----------
+    Efron and Morris (1973), Stein's estimation rule and its competitors, JASA 68:117.
+    """
+    n_members = earned.shape[1]
+    means = decay @ earned
+    differences = means - means.mean()
+    own = earned - earned.mean(axis=1, keepdims=True)
+    n_cosines = degrees_of_freedom(len(own), overlap_eras)
+    variances = [long_run_variance(one, n_cosines) for one in own.T]
+    noise = doubt * sum(variances) / (n_members - 1) * (decay @ decay)
+    seen = differences @ differences / (n_members - 1)
+    return differences * max(0.0, 1 - noise / seen) if seen > 0 else differences
+
+
+def greedy(earned: Earned, products: Products, overlap_eras: int, params: EnsembleParams) -> Vector:
+    """Ensemble selection with replacement, averaged over bags of blocks of eras, and shrunk."""
+    payoff = np.add(*earned)
     rng = np.random.default_rng([params.seed, len(payoff)])
     n_eras, n_members = payoff.shape
     n_blocks = max(1, n_eras // overlap_eras)
@@ -72,15 +117,16 @@ def greedy(payoff: Matrix, products: Products, overlap_eras: int, params: Ensemb
             values = blend_scores(tried, payoff[drawn], products[drawn]).mean(axis=-1)
             counts[int(values.argmax())] += 1
         total += counts
-    return _normalised(total)
+    return _shrunk(_normalised(total), n_eras, params)
 
 
 def mean_variance(
-    payoff: Matrix, products: Products, overlap_eras: int, params: EnsembleParams
+    earned: Earned, products: Products, overlap_eras: int, params: EnsembleParams
 ) -> Vector:
-    """Mean payoff less a multiple of its variance over blocks of eras, shrunk to its diagonal."""
+    """Mean payoff less a multiple of its variance over blocks of eras, and shrunk."""
     from scipy.optimize import minimize
 
+    payoff = np.add(*earned)
     n_eras, n_members = payoff.shape
     n_blocks = n_eras // overlap_eras
     if n_blocks < 3:
@@ -100,7 +146,13 @@ def mean_variance(
         bounds=[(0.0, 1.0)] * n_members,
         constraints={"type": "eq", "fun": lambda weights: weights.sum() - 1},
     )
-    return _normalised(np.clip(found.x, 0.0, 1.0))
+    return _shrunk(_normalised(np.clip(found.x, 0.0, 1.0)), n_eras, params)
+
+
+def _shrunk(weights: Vector, n_eras: int, params: EnsembleParams) -> Vector:
+    """Towards equal weights, the fewer eras tell, the more."""
+    trust = n_eras / (n_eras + params.prior_eras)
+    return trust * weights + (1 - trust) / len(weights)
 
 
 def ledoit_wolf(samples: Matrix) -> Matrix:
@@ -115,7 +167,7 @@ def ledoit_wolf(samples: Matrix) -> Matrix:
     return shrink * target + (1 - shrink) * covariance
 
 
-SCHEMES: dict[str, Callable[[Matrix, Products, int, EnsembleParams], Vector]] = {
+SCHEMES: dict[str, Callable[[Earned, Products, int, EnsembleParams], Vector]] = {
     "decayed": decayed,
     "greedy": greedy,
     "mean_variance": mean_variance,
@@ -130,23 +182,22 @@ def weights_at(
     overlap_eras: int,
     params: EnsembleParams,
 ) -> Vector:
-    """Weights from eras up to `known_until`, shrunk to equal ones by how little those tell.
+    """Weights from eras up to `known_until`.
 
     Returns
     -------
     float64[n_members]
-        Sum 1. Equal where nothing is known.
+        Sum 1. Equal where less than one span of the target is known.
     """
     n_members = members.corr.shape[1]
     equal = np.full(n_members, 1 / n_members)
     known = members.until(known_until)
-    payoff = known.payoff(*multipliers, overlap_eras, params.mmc_trust)
-    whole = ~np.isnan(payoff).any(axis=1)
-    if scheme == "equal" or not whole.any() or n_members == 1:
+    corr, beyond = known.earned(*multipliers, overlap_eras)
+    whole = ~np.isnan(corr + beyond).any(axis=1)
+    if scheme == "equal" or whole.sum() < overlap_eras or n_members == 1:
         return equal
-    found = SCHEMES[scheme](payoff[whole], known.products[whole], overlap_eras, params)
-    trust = whole.sum() / (whole.sum() + params.prior_eras)
-    return trust * found + (1 - trust) * equal
+    earned = corr[whole], beyond[whole]
+    return SCHEMES[scheme](earned, known.products[whole], overlap_eras, params)
 
 
 def walk_weights(
