@@ -6,10 +6,9 @@
 Claim seeds 1000-1009, the default demo, the three families at their presets. Out-of-fold
 predictions of the judged stretch give every scheme its weights; one live fit a family then predicts
 26 weekly eras, whose hidden truth scores the blends: CORR, MMC, and payoff by the round's
-multipliers. Beside it stands what each scheme's weights, walked, earned on the judged stretch. The
-best member is the one that earned most on the judged stretch, named before the live eras are
-looked at. Differences to equal weights and to that member are paired by seed, with t intervals
-over seeds.
+multipliers. The best member is the one that earned most on the judged stretch, named before
+the live eras are looked at. Differences to equal weights and to that member are paired by seed,
+with t intervals over seeds.
 """
 
 from __future__ import annotations
@@ -28,12 +27,11 @@ from numerai_kedro.panel import EraPanel, open_panel, write_panel
 from numerai_kedro.panel.convert import ParquetEras
 from numerai_kedro.panel.walk_forward import live_fit_eras, walk_forward_folds
 from numerai_kedro.statistics.blending import blend
-from numerai_kedro.statistics.member_scores import MemberScores, blend_scores
+from numerai_kedro.statistics.member_scores import MemberScores
 from numerai_kedro.statistics.scoring import rank_scores
 from numerai_kedro.statistics.weighting import (
     ALL_SCHEMES,
     EnsembleParams,
-    walk_weights,
     weights_at,
 )
 from numerai_kedro.tournament.demo.publish import publish
@@ -105,23 +103,8 @@ def one_seed(folder: Path, size: str, seed: int) -> dict[str, Any]:
     return {
         "best": best,
         "weights": {name: np.round(row, 4).tolist() for name, row in weights.items()},
-        "walked": walked_means(scores, params, overlap),
         "live": live_means(folder, world, models, weights),
     }
-
-
-def walked_means(scores: MemberScores, params: EnsembleParams, overlap: int) -> dict[str, float]:
-    """Mean payoff of every scheme on the judged eras, weighed by what had resolved before each."""
-    payoff = scores.payoff(*MULTIPLIERS, overlap)
-    found = {}
-    for scheme in ALL_SCHEMES:
-        rows = walk_weights(scores, scores.eras, overlap, scheme, MULTIPLIERS, overlap, params)
-        paid = [
-            blend_scores(rows[k], payoff[k : k + 1], scores.products[k : k + 1])[0]
-            for k in range(len(rows))
-        ]
-        found[scheme] = float(np.nanmean(paid))
-    return found
 
 
 def judged_scores(
@@ -182,9 +165,6 @@ def gains(seeds: dict[str, Any]) -> dict[str, str]:
                     for one in seeds.values()
                 ]
                 found[f"{scheme} - {against}, {score}"] = interval(differences)
-        if scheme != "equal":
-            walked = [one["walked"][scheme] - one["walked"]["equal"] for one in seeds.values()]
-            found[f"{scheme} - equal, walked payoff"] = interval(walked)
     return found
 
 

@@ -13,11 +13,13 @@ CORR, BMC = (0.02, 0.0147), (0.003, 0.0139)
 PRODUCT = 0.6  # mean product of two members' predictions
 
 
-def overlapping(rng: np.random.Generator, n_eras: int, n_series: int) -> npt.NDArray[np.float64]:
-    """MA(11) series of mean 0 and variance 1: float64[n_eras, n_series]."""
-    shocks = rng.normal(size=(n_eras + OVERLAP - 1, n_series))
+def overlapping(
+    rng: np.random.Generator, n_eras: int, n_series: int, overlap: int = OVERLAP
+) -> npt.NDArray[np.float64]:
+    """Moving sums of so many shocks, mean 0, variance 1: float64[n_eras, n_series]."""
+    shocks = rng.normal(size=(n_eras + overlap - 1, n_series))
     total = np.cumsum(np.vstack([np.zeros(n_series), shocks]), axis=0)
-    return (total[OVERLAP:] - total[:-OVERLAP]) / np.sqrt(OVERLAP)
+    return (total[overlap:] - total[:-overlap]) / np.sqrt(overlap)
 
 
 def member_history(

@@ -56,6 +56,7 @@ class Given:
         }
         self.store = ChampionStore(folder / "champions")
         self.procedures = {"ensemble": "a", "lightgbm": "b"}
+        self.fit_report = {"data_version": "v5.3", "failed": None}
 
     def record(self, scores, best=PRESET, trials=NO_TRIALS, overfitting=None):
         return check_record(
@@ -81,7 +82,6 @@ class Given:
             self.folds,
             self.history,
             self.live,
-            {"data_version": "v5.3"},
             round_info,
             slots,
             self.procedures,
@@ -89,6 +89,8 @@ class Given:
             champions or {},
             RULE,
             params,
+            WEIGHTS,
+            lightgbm__fit=self.fit_report,
             **given,
         )
 
@@ -103,6 +105,7 @@ class Given:
             self.folds,
             WEIGHTS,
             {"proportion": 0.0},
+            lightgbm__fit=self.fit_report,
             **models,
         )
 
@@ -213,7 +216,6 @@ def test_a_model_with_an_old_fit_and_no_record_blocks_its_slot_alone(given):
         given.folds,
         given.history,
         given.live,
-        {"data_version": "v5.3"},
         ROUND,
         {"a": "lightgbm", "b": "ensemble"},
         given.procedures,
@@ -221,6 +223,7 @@ def test_a_model_with_an_old_fit_and_no_record_blocks_its_slot_alone(given):
         {},
         RULE,
         LOOSE,
+        WEIGHTS,
         lightgbm=given.predictions().assign(id=given.live.ids()),
         ensemble=given.predictions().assign(id=given.live.ids()),
     )
@@ -305,26 +308,47 @@ def test_a_champion_does_not_excuse_a_bad_record(given):
     assert bad["feeds"] == "ensemble"
 
 
-@pytest.mark.parametrize("changed", [{"number": 1412 + 61}, {"data_version": "v6.0"}])
-def test_a_champion_that_is_old_or_of_other_data_is_none(given, changed):
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"number": 1412 + 61}, "it is of round 1412, too long ago"),
+        ({"number": 1417, "data_version": "v6.0"}, "it learned from v5.3"),
+    ],
+)
+def test_a_champion_that_is_old_or_of_other_data_is_none(given, changed, reason, caplog):
     first = given.judge(SLOT, params=LOOSE, ensemble=given.predictions())
     given.crown(first, lightgbm=given.model())
     given.procedures = given.procedures | {"ensemble": "changed"}
     then = ROUND | changed
     assert given.champions(then) == {}
+    assert f"champion of demo: counts for nothing: {reason}" in caplog.text
     worse = scores_of(0.016)
     found = given.judge(SLOT, worse, LOOSE, {}, then, ensemble=given.predictions())
     (decision,) = found.values()
     assert "worse_than_champion" not in {check["reason"] for check in decision["checks"]}
 
 
-def test_live_features_of_another_data_version_are_refused(given):
+def test_a_champion_of_an_earlier_version_of_the_project_still_counts(given):
+    given.fit_report = {"failed": None}
+    first = given.judge(SLOT, params=LOOSE, ensemble=given.predictions())
+    given.crown(first, lightgbm=given.model())
+    assert given.store.find("demo", 1417).data_version == ""
+    assert "1417-demo" in given.champions(LATER)
+
+
+def test_models_of_another_data_version_are_not_asked_about_live_features(given):
+    """History and live data are of the new version already, the fit is not: a stopped run."""
     then = ROUND | {"data_version": "v6.0"}
     (found,) = given.judge(
         SLOT, params=LOOSE, round_info=then, ensemble=given.predictions()
     ).values()
     assert missed(found) == {"data_version_differs"}
-    assert "live features of v6.0, models of v5.3" in found["reasons"][0]
+    assert "than v6.0 that models learned from (v5.3)" in found["reasons"][0]
+    # Let through all the same, it is no champion of the new version.
+    overridden = LOOSE.model_copy(update={"override_round": 1412, "override_reason": "wanted"})
+    passed = given.judge(SLOT, params=overridden, round_info=then, ensemble=given.predictions())
+    given.crown(passed, then, lightgbm=given.model())
+    assert given.store.find("demo", 1417).data_version == "v5.3"
 
 
 def test_the_first_week_compares_with_nothing(given):
@@ -440,7 +464,6 @@ def test_predictions_for_other_stocks_are_not_judged(given):
             given.folds,
             given.history,
             given.live,
-            {"data_version": "v5.3"},
             ROUND,
             SLOT,
             given.procedures,
@@ -448,5 +471,6 @@ def test_predictions_for_other_stocks_are_not_judged(given):
             {},
             RULE,
             PARAMS,
+            WEIGHTS,
             ensemble=stale,
         )

@@ -107,7 +107,7 @@ class Given:
     def fit(self, best, recovery, params=PARAMS):
         return base_model.fit(
             *(self.history, self.folds, PLAN, ALL_RUNS, self.store, params, RESOURCES),
-            *(TUNING, best, recovery, "lightgbm"),
+            *(TUNING, best, recovery, {"data_version": "v5.3"}, "lightgbm"),
         )
 
 
@@ -124,6 +124,7 @@ def test_a_model_that_finishes_says_what_it_made(given, tmp_path):
     best, trials, tuned, _ = given.tune()
     oof, iterations, recovery, _ = given.out_of_fold(best)
     model, report, _ = given.fit(best, recovery)
+    assert report == {"failed": None, "remedies": [], "data_version": "v5.3"}
     predictions = base_model.predict_live(model, live, PARAMS, best, name="lightgbm")
     outcome = base_model.outcome(
         best, trials, oof, iterations, recovery, model, report, predictions

@@ -23,12 +23,12 @@ TARGET = "target_ender_60"
 RULE = {"corr": 3.0, "mmc": 15.0}
 CONF = yaml.safe_load((ROOT / "conf/base/parameters_ensemble.yml").read_text())["ensemble"]
 PARAMS = EnsembleParams.model_validate(CONF)
-FIRST, FRONTIER, LIVE = 5, 40, 41
+FIRST, FRONTIER, LIVE = 5, 100, 101
 
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory):
-    """What nodes get beside the members: eras 5 to 40 are judged."""
+    """What nodes get beside the members: eras 5 to 100 are judged."""
     history = small_panel(tmp_path_factory.mktemp("history"), n_eras=FRONTIER)
     ids = history.ids()
     rng = np.random.default_rng(0)
@@ -37,7 +37,7 @@ def judged(tmp_path_factory):
         "folds": {
             "stretches": {"judged": [FIRST, FRONTIER]},
             "paid_target": TARGET,
-            "resolved_to": {TARGET: 27},
+            "resolved_to": {TARGET: 87},
             "history": [1, FRONTIER],
         },
         "meta_model": pd.DataFrame({META_MODEL: rng.random(len(ids))}, index=ids),
@@ -292,3 +292,24 @@ def test_a_name_that_means_nothing_here_is_refused(judged, to, message):
     params = PARAMS.model_copy(update={"neutralise_to": to})
     with pytest.raises(ConfigurationError, match=message):
         name_neutral(judged["folds"], METADATA, judged["history"], params)
+
+
+def test_a_benchmark_that_lacks_the_stocks_is_an_outcome_not_a_blend(judged, tmp_path):
+    given = {"a": predictions(judged, 0), "b": predictions(judged, 1)}
+    weights = weights_of(judged, **given)
+    panel = small_panel(tmp_path / "live", n_eras=1, seed=9)
+    frames = {
+        name: pd.DataFrame({"id": panel.ids(), "era": 1, "prediction": np.arange(panel.n_rows)})
+        for name in "ab"
+    }
+    other = pd.DataFrame({"v53_lgbm_ender60": np.ones(panel.n_rows)}, index=panel.ids() + "x")
+    beyond = {"proportion": 1.0, "features": []}
+    made = blend_live(weights, beyond, panel, judged["folds"], other, **frames)
+    assert isinstance(made, Failed)
+    assert "the benchmark does not predict 40 of 40 stocks of era 0001" in made.symptom
+
+
+def test_a_choice_by_an_earlier_version_is_said_to_be_one(judged):
+    given = {"a": predictions(judged, 0), "b": predictions(judged, 1)}
+    with pytest.raises(BlendError, match="chosen by an earlier version; run"):
+        blended(judged, weights_of(judged, **given), {"proportion": 0.5}, **given)

@@ -44,7 +44,7 @@ class Champion:
     promised : dict
         What its record let expect.
     data_version
-        Of the history that its models learned from; empty where an earlier version kept it.
+        Of the history that its models learned from; empty where that is not known.
     """
 
     procedure: str
@@ -68,15 +68,15 @@ class ChampionStore:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
 
-    def find(self, slot: str, before: int, since: int = 0) -> Champion | None:
-        """The newest champion of a slot, of a round from `since` to before `before`, if any.
+    def find(self, slot: str, before: int) -> Champion | None:
+        """The newest champion of a slot from a round before `before`; None where there is none.
 
         Raises
         ------
         StoreError
             The file is torn.
         """
-        rounds = [number for number in self._rounds(slot) if since <= number < before]
+        rounds = [number for number in self._rounds(slot) if number < before]
         if not rounds:
             return None
         path = self._path(slot, max(rounds)) / "champion.json"

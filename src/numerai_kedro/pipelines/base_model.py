@@ -51,6 +51,7 @@ SHARED_INPUTS = {
     "history_panel",
     "live_panel",
     "folds",
+    "history_version",
     "resource_plan",
     "run_schedule",
     "fold_store",
@@ -94,7 +95,7 @@ def create_model_pipeline(name: str) -> Pipeline:
         ),
         Node(
             _named(fit, name),
-            [*shared, "best_params", "recovery"],
+            [*shared, "best_params", "recovery", "history_version"],
             ["model", "fit_report", "fit_readings"],
             name="fit",
         ),
@@ -282,11 +283,13 @@ def fit(
     tuning: TuningParams,
     best_params: Any,
     recovery: Any,
+    history_version: dict[str, str],
     name: str,
 ) -> tuple[Any, Any, Any]:
     """Fit the model that predicts live, on all eras up to the newest point of the refit grid.
 
-    The report says why a refit failed, where one did: the model before it then stays in force.
+    The report says which data version was learned, and why a refit failed, where one did: the model
+    before it then stays in force.
     """
     if isinstance(recovery, Failed):
         return recovery, {"failed": recovery.symptom, "remedies": []}, {}
@@ -307,7 +310,8 @@ def fit(
         readings = _readings(worker, begin)
     if isinstance(made, Failed):
         return made, {"failed": made.symptom, "remedies": list(made.remedies)}, readings
-    return made.value, {"failed": None, "remedies": list(made.remedies)}, readings
+    report = {"failed": None, "remedies": list(made.remedies), **history_version}
+    return made.value, report, readings
 
 
 def predict_live(

@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from numerai_kedro.errors import ConfigurationError
+from numerai_kedro.errors import BlendError, ConfigurationError
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.statistics.backtest import align
 from numerai_kedro.statistics.blending import partly_neutral
 from numerai_kedro.statistics.ranks import gaussian_rank
+from numerai_kedro.statistics.scoring import MAX_LEFT_OUT
 from numerai_kedro.tournament.schema import FeatureMetadata, benchmark_of
 
 NOTHING, BENCHMARK, FEATURES = "nothing", "benchmark", "features"
@@ -51,7 +52,13 @@ def taken_out(
     features: list[str],
     proportions: list[float],
 ) -> npt.NDArray[np.float64]:
-    """Take shares out of columns; see `partly_neutral`. Without features, of the benchmark."""
+    """Take shares out of columns; see `partly_neutral`. Without features, of the benchmark.
+
+    Raises
+    ------
+    BlendError
+        The benchmark lacks more than a fifth of an era.
+    """
     if features:
         columns_of = panel.select(features=features).features_at
     else:
@@ -63,14 +70,19 @@ def taken_out(
 def _by_era(
     benchmark: npt.NDArray[np.float64], panel: EraPanel
 ) -> Callable[[int], npt.NDArray[np.float64]]:
-    """The benchmark's Gaussian ranks, one column an era; 0 where it does not predict a row."""
+    """The benchmark's Gaussian ranks, one column an era; 0 where it lacks a row."""
 
     def column(era: int) -> npt.NDArray[np.float64]:
         values = benchmark[int(panel.era_starts[era]) : int(panel.era_starts[era + 1])]
         known = ~np.isnan(values)
+        if known.mean() < 1 - MAX_LEFT_OUT:
+            raise BlendError(
+                f"the benchmark does not predict {int((~known).sum())} of {len(values)} stocks of "
+                f"era {panel.eras[era]:04d}, so that nothing can be neutralised to it; download "
+                "its file again, or choose another ensemble.neutralise_to."
+            )
         made = np.zeros((len(values), 1))
-        if known.any():
-            made[known] = gaussian_rank(values[known, None])
+        made[known] = gaussian_rank(values[known, None])
         return made
 
     return column

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -207,12 +207,19 @@ def champion_check(
     )
 
 
-def version_check(live: str, learned: str) -> Check:
-    """Whether live features are of the data version that models learned from."""
+def version_check(live: str, learned: Collection[str]) -> Check:
+    """Whether live features are of the data version that every model learned from.
+
+    Parameters
+    ----------
+    learned
+        Versions of all members whose version is known.
+    """
+    others = sorted(set(learned) - {live})
     return Check(
         BlockReason.DATA_VERSION_DIFFERS,
-        f"live features of {live}, models of {learned}: versions that differ",
-        float(live != learned),
+        f"other data versions than {live} that models learned from ({', '.join(others) or 'none'})",
+        float(len(others)),
         "at most",
         0.0,
     )

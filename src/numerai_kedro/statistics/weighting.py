@@ -2,7 +2,7 @@
 
 Four ways, each a function of what was known when the weights were used. Equal weights are the bar:
 with few independent eras and members that are alike, estimated weights rarely beat them, and all
-others are shrunk towards them.
+others stay near them, as long as little is known.
 
 References
 ----------
@@ -21,7 +21,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from numerai_kedro.statistics.intervals import degrees_of_freedom, long_run_variance
+from numerai_kedro.statistics.intervals import (
+    MIN_ERAS,
+    degrees_of_freedom,
+    long_run_variance,
+)
 from numerai_kedro.statistics.member_scores import MemberScores, blend_scores
 from numerai_kedro.statistics.ranks import Matrix, Vector
 from numerai_kedro.strict import Block
@@ -187,14 +191,15 @@ def weights_at(
     Returns
     -------
     float64[n_members]
-        Sum 1. Equal where less than one span of the target is known.
+        Sum 1. Equal where fewer than `MIN_ERAS` eras are known: noise is underestimated by half in
+        two spans of a target, and weights that trust it follow it.
     """
     n_members = members.corr.shape[1]
     equal = np.full(n_members, 1 / n_members)
     known = members.until(known_until)
     corr, beyond = known.earned(*multipliers, overlap_eras)
     whole = ~np.isnan(corr + beyond).any(axis=1)
-    if scheme == "equal" or whole.sum() < overlap_eras or n_members == 1:
+    if scheme == "equal" or whole.sum() < MIN_ERAS or n_members == 1:
         return equal
     earned = corr[whole], beyond[whole]
     return SCHEMES[scheme](earned, known.products[whole], overlap_eras, params)

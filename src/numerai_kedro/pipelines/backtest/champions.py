@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,9 +61,34 @@ def champion_of(
 ) -> Champion | None:
     """Who a round is judged against; nobody where the newest is too old, or of other data."""
     number = round_info["number"]
-    found = store.find(slot, number, number - params.max_champion_rounds)
-    same = found is not None and found.data_version == round_info["data_version"]
-    return found if same else None
+    found = store.find(slot, number)
+    if found is None:
+        return None
+    reason = None
+    if found.round < number - params.max_champion_rounds:
+        reason = f"it is of round {found.round}, too long ago (gate.max_champion_rounds)"
+    # An earlier version of this project did not note it.
+    elif found.data_version not in ("", round_info["data_version"]):
+        reason = f"it learned from {found.data_version}"
+    if reason is None:
+        return found
+    logger.warning("champion of %s: counts for nothing: %s", slot, reason)
+    return None
+
+
+def members_of(entry: str, ensemble_weights: pd.DataFrame) -> list[str]:
+    """Models behind an entry."""
+    return [entry] if entry != ENSEMBLE else list(ensemble_weights["model"].unique())
+
+
+def learned_versions(members: Sequence[str], fits: Mapping[str, Any]) -> set[str]:
+    """Data versions that members' live fits learned from, as far as they are known.
+
+    A refit that failed, and one by an earlier version of this project, say nothing.
+    """
+    found = (fits.get(name, {}) for name in members)
+    known = (one.get("data_version") for one in found if isinstance(one, Mapping))
+    return {version for version in known if version}
 
 
 def _predicted(
@@ -164,10 +190,12 @@ def crown(
     folds: dict[str, Any],
     ensemble_weights: pd.DataFrame,
     neutralisation: dict[str, Any],
-    **models: Any,
+    **made: Any,
 ) -> dict[str, Any]:
     """Keep what passed, or was let through, as its slot's champion; returns who is, by slot."""
     overlap, number = overlap_eras(folds["paid_target"]), round_info["number"]
+    fits = {k.removesuffix("__fit"): v for k, v in made.items() if k.endswith("__fit")}
+    models = {name: value for name, value in made.items() if not name.endswith("__fit")}
     for slot, entry in slots.items():
         decision = gate_decision[f"{number}-{slot}"]
         if not decision["passed"] or decision["feeds"] == CHAMPION:
@@ -189,7 +217,10 @@ def crown(
             proportion=neutralisation["proportion"] if blended else 0.0,
             neutral=neutralisation["features"] if blended else [],
             promised=decision["promised"],
-            data_version=round_info["data_version"],
+            # One, where all members agree; several are no version that a later round could have.
+            data_version=" and ".join(
+                sorted(learned_versions(members_of(entry, ensemble_weights), fits))
+            ),
         )
         champion_store.crown(slot, champion, models)
     found = {slot: champion_store.find(slot, number + 1) for slot in slots}

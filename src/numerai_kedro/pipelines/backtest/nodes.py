@@ -21,7 +21,9 @@ from numerai_kedro.pipelines.backtest.champions import (
     SPA_SEED,
     champion_of,
     comparison,
+    learned_versions,
     likeness,
+    members_of,
     promised_by,
     superior_to,
 )
@@ -198,7 +200,7 @@ def check_record(
     overlap = overlap_eras(folds["paid_target"])
     found = {}
     for entry in sorted(set(scores["model"]) - {BENCHMARK}):
-        members = [entry] if entry != ENSEMBLE else ensemble_weights["model"].unique()
+        members = members_of(entry, ensemble_weights)
         checks = (
             *backtest_checks(scores, entry, overlap, params),
             *_honesty(scores, entry, folds, members, made),
@@ -214,7 +216,6 @@ def judge(
     folds: dict[str, Any],
     history: EraPanel,
     live_panel: EraPanel,
-    history_version: dict[str, str],
     round_info: dict[str, Any],
     slots: dict[str, str],
     procedures: dict[str, str],
@@ -222,14 +223,19 @@ def judge(
     champions: dict[str, pd.DataFrame],
     score_weights: dict[str, float],
     params: GateParams,
-    **live: Any,
+    ensemble_weights: pd.DataFrame,
+    **made: Any,
 ) -> dict[str, dict[str, Any]]:
-    """Judge each slot's predictions for themselves; keyed by round and slot."""
+    """Judge each slot's predictions for themselves; keyed by round and slot.
+
+    Live predictions come by entry, reports of the live fits as ``{model}__fit``.
+    """
+    fits = {k.removesuffix("__fit"): v for k, v in made.items() if k.endswith("__fit")}
+    live = {name: value for name, value in made.items() if not name.endswith("__fit")}
     number, rule = round_info["number"], PayoutRule(**score_weights)
     overlap, features = overlap_eras(folds["paid_target"]), folds["neutral_features"]
     exposed = live_panel.select(features=features).features_at(0)
-    version = version_check(round_info["data_version"], history_version["data_version"])
-    drift = (version, *_drift(history, live_panel, folds, params))
+    drift = _drift(history, live_panel, folds, params)
     decisions = {}
     for slot, entry in slots.items():
         key = f"{number}-{slot}"
@@ -246,6 +252,10 @@ def judge(
             (
                 *_record_of(entry, record_checks),
                 *live_checks(predictions, exposed, params),
+                version_check(
+                    round_info["data_version"],
+                    learned_versions(members_of(entry, ensemble_weights), fits),
+                ),
                 *drift,
                 *likeness(predictions, theirs, params),
                 *comparison(scores, entry, champion, procedures[entry], rule, overlap, params),

@@ -18,6 +18,7 @@ from numerai_kedro.pipelines.slots import slots_node
 def create_pipeline() -> Pipeline:
     """Wire every registered model in beside the ensemble."""
     chosen = {f"{model}__best": f"{model}.best_params" for model in MODELS}
+    fit_reports = {f"{model}__fit": f"{model}.fit_report" for model in MODELS}
     trials = {f"{model}__trials": f"{model}.trials" for model in MODELS}
     return Pipeline(
         [
@@ -95,7 +96,6 @@ def create_pipeline() -> Pipeline:
                     "folds": "folds",
                     "history": "history_panel",
                     "live_panel": "live_panel",
-                    "history_version": "history_version",
                     "round_info": "round_info",
                     "slots": "slots",
                     "procedures": "procedures",
@@ -103,8 +103,10 @@ def create_pipeline() -> Pipeline:
                     "champions": "champion.live_predictions",
                     "score_weights": "score_weights",
                     "params": "params:gate",
+                    "ensemble_weights": "ensemble_weights",
                     "ensemble": "ensemble.live_predictions",
                     **{model: f"{model}.live_predictions" for model in MODELS},
+                    **fit_reports,
                 },
                 "gate_decision",
                 name="judge",
@@ -122,6 +124,7 @@ def create_pipeline() -> Pipeline:
                     "ensemble_weights": "ensemble_weights",
                     "neutralisation": "neutralisation",
                     **{model: f"{model}.model" for model in MODELS},
+                    **fit_reports,
                 },
                 "champions",
                 name="crown_champions",

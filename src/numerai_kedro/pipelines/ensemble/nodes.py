@@ -169,6 +169,11 @@ def _neutralised(
     """Columns of blends, less the share that was chosen; untouched where that is none."""
     if not chosen["proportion"]:
         return blends
+    if "features" not in chosen:
+        raise BlendError(
+            "what is taken out of the blend was chosen by an earlier version; run "
+            "kedro run --pipeline=prepare to choose it again."
+        )
     given = (blends, panel, benchmarks, folds["paid_target"], chosen["features"])
     return taken_out(*given, [chosen["proportion"]])
 
@@ -259,5 +264,8 @@ def blend_live(
             )
     columns = np.column_stack([frame["prediction"] for frame in frames.values()]).astype(float)
     blended = blend(columns, present.to_numpy(), np.array([0, len(first)]))[:, None]
-    made = _neutralised(blended, live_panel, folds, neutralisation, live_benchmarks)
+    try:
+        made = _neutralised(blended, live_panel, folds, neutralisation, live_benchmarks)
+    except BlendError as error:  # no blend as it was judged: an outcome, and the rest goes on
+        return Failed("blend_live", str(error))
     return first[["id", "era"]].assign(prediction=made[:, 0])
