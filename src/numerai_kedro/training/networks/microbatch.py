@@ -1,0 +1,178 @@
+"""How many rows a device holds at once: two small ones are tried, and the rest follows.
+
+On a GPU the allocator tells. Elsewhere what autograd saves is counted, which is most of it: a
+simulated device of any size, for tests and for predictions.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from numerai_kedro.errors import ResourceError
+
+logger = logging.getLogger(__name__)
+
+PROBED = (64, 128)  # rows
+MARGIN = 0.9  # of the memory: the allocator's pieces do not fit together perfectly
+LEAST_ROWS = 16  # below it, a network is too large for the device
+MIB = 2**20
+INF = float("inf")
+
+
+class Memory(Protocol):
+    """What a device has, and how much of it a piece of work takes at its peak."""
+
+    budget: float
+
+    def watch(self) -> contextmanager[Callable[[], float]]:
+        """Yield a function that returns the peak in bytes since the block began."""
+
+
+class CudaMemory:
+    """The allocator's own count.
+
+    Parameters
+    ----------
+    budget
+        Bytes; by default what is free, with what this process holds.
+    """
+
+    def __init__(self, device: torch.device, budget: float | None = None) -> None:
+        self.device = device
+        if budget is None:
+            free, _ = torch.cuda.mem_get_info(device)
+            budget = free + torch.cuda.memory_reserved(device)
+        self.budget = budget
+
+    @contextmanager
+    def watch(self) -> Iterator[Callable[[], float]]:
+        """See `Memory`."""
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(self.device)
+        yield lambda: float(torch.cuda.max_memory_allocated(self.device))
+
+
+class CountedMemory:
+    """Parameters, gradients, optimiser and what autograd saves, counted: a simulated device.
+
+    Parameters
+    ----------
+    network
+    budget
+        Bytes; what goes beyond raises `torch.OutOfMemoryError`, as a GPU does.
+    """
+
+    def __init__(self, network: nn.Module, budget: float) -> None:
+        self.budget = budget
+        tensors = [*network.parameters(), *network.buffers()]
+        self._own = {tensor.untyped_storage().data_ptr() for tensor in tensors}
+        trained = sum(p.numel() * p.element_size() for p in network.parameters() if p.requires_grad)
+        # Weights, gradients, two moments, the running average.
+        self.fixed = sum(t.numel() * t.element_size() for t in tensors) + 4 * trained
+        self._held: dict[int, tuple[int, int]] = {}
+        self._peak = self.fixed
+
+    @contextmanager
+    def watch(self) -> Iterator[Callable[[], float]]:
+        """See `Memory`."""
+        self._held, self._peak = {}, self.fixed
+        with torch.autograd.graph.saved_tensors_hooks(self._pack, lambda held: held.tensor):
+            yield lambda: float(self._peak)
+
+    def _pack(self, tensor: Tensor) -> _Held:
+        storage = tensor.untyped_storage()
+        place, size = storage.data_ptr(), storage.nbytes()
+        if place in self._own:
+            return _Held(tensor, {}, place)
+        users, _ = self._held.get(place, (0, 0))
+        self._held[place] = (users + 1, size)
+        held = _Held(tensor, self._held, place)
+        now = self.fixed + sum(size for _, size in self._held.values())
+        self._peak = max(self._peak, now)
+        if now > self.budget:
+            raise torch.OutOfMemoryError(
+                f"out of memory: {now / MIB:.1f} MiB wanted, this device has "
+                f"{self.budget / MIB:.1f} MiB"
+            )
+        return held
+
+
+class _Held:
+    """A tensor that autograd keeps; what it takes is given back when autograd lets go."""
+
+    def __init__(self, tensor: Tensor, held: dict[int, tuple[int, int]], place: int) -> None:
+        self.tensor, self._held, self._place = tensor, held, place
+
+    def __del__(self) -> None:
+        users, size = self._held.get(self._place, (0, 0))
+        if users > 1:
+            self._held[self._place] = (users - 1, size)
+        elif users:
+            del self._held[self._place]
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """How many rows are held at once, and what a step then takes at its peak, in bytes."""
+
+    rows: int
+    peak: float
+
+
+def rows_that_fit(
+    memory: Memory, step: Callable[[int], None], most: int, later: float = 0.0
+) -> MicroBatch:
+    """Choose the rows of a micro-batch, at most `most`.
+
+    Two small batches tell bytes a row. The size that follows is tried itself: what takes most at a
+    hundred rows is often not what takes most at a thousand.
+
+    Parameters
+    ----------
+    step
+        Forward and backward of so many rows; leaves no gradient behind.
+    later
+        Bytes that the first real step will take beside: the optimiser's.
+
+    Raises
+    ------
+    ResourceError
+        Not even the smallest micro-batch fits.
+    """
+    usable = MARGIN * memory.budget - later
+    few, more = (_peak(memory, step, rows) for rows in PROBED)
+    slope = max((more - few) / (PROBED[1] - PROBED[0]), 1.0)
+    guess = (usable - few) / slope + PROBED[0] if math.isfinite(more) else LEAST_ROWS
+    rows = int(max(LEAST_ROWS, min(guess, most)))
+    while True:
+        peak = _peak(memory, step, rows)
+        if peak <= usable:
+            logger.info(
+                "micro-batch: %d rows take %.0f of %.0f MiB",
+                *(rows, (peak + later) / MIB, memory.budget / MIB),
+            )
+            return MicroBatch(rows, peak + later)
+        if rows <= LEAST_ROWS:
+            raise ResourceError(
+                f"not enough memory: {LEAST_ROWS} rows do not fit into "
+                f"{memory.budget / MIB:.0f} MiB; choose a smaller preset."
+            )
+        rows = max(LEAST_ROWS, int(rows * min(0.9 * usable / peak, 0.5 if peak == INF else 0.95)))
+
+
+def _peak(memory: Memory, step: Callable[[int], None], rows: int) -> float:
+    """Bytes of a step; infinite where it does not fit."""
+    try:
+        with memory.watch() as peak:
+            step(rows)
+            return peak()
+    except torch.OutOfMemoryError:
+        return INF
