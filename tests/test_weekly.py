@@ -51,7 +51,7 @@ def test_the_week_ends_with_an_accepted_submission_and_a_page(done):
     page = (done.data / "08_reporting" / "dashboard.html").read_text()
     assert "submitted" in page
     printed = (done.folder / "stdout.txt").read_text()
-    for part in ("numerai_kedro · demo tournament · round 1412", "lightgbm    CORR ", "16 of 16"):
+    for part in ("numerai_kedro · demo tournament · round 1412", "lightgbm    CORR ", "17 of 17"):
         assert part in printed
     assert "[1m" not in printed  # plain when piped
 

@@ -94,7 +94,7 @@ def test_what_makes_a_record_worthless_is_named(given, reasons):
 
 def test_parameters_that_are_best_by_luck_are_missed():
     assert overfitting_check(0.4, PARAMS).passed
-    assert missed([overfitting_check(0.6, PARAMS)]) == {"overfitted"}
+    assert missed([overfitting_check(0.8, PARAMS)]) == {"overfitted"}
 
 
 def payoffs(mean, seed=0, n=120):
