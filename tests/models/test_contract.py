@@ -1,14 +1,13 @@
 """What every family must do; a new one is added to FAMILIES and passes, or is not merged."""
 
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from tests.new_process import predicted_in_a_new_process
 from tests.panels import era_rows, small_panel
 
-from numerai_kedro.files.trusted_pickle import read_trusted, write_trusted
+from numerai_kedro.files.trusted_pickle import read_trusted
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.models import FAMILIES, family
 from numerai_kedro.panel import EraRows, open_panel, write_panel
@@ -68,18 +67,8 @@ def test_it_learns_what_is_there(name, panel, tmp_path):
 
 def test_a_saved_model_predicts_the_same_in_a_new_process(name, panel, tmp_path):
     model = fitted(name, panel)
-    write_trusted(tmp_path / "model", model)
-    code = (
-        "import sys, numpy as np\n"
-        "from numerai_kedro.files.trusted_pickle import read_trusted\n"
-        "from numerai_kedro.panel import open_panel\n"
-        "p = read_trusted(sys.argv[1]).predict(open_panel(sys.argv[2]))\n"
-        "np.save(sys.argv[3], p)\n"
-    )
-    out = tmp_path / "out.npy"
-    args = [str(tmp_path / "model"), str(panel.folder), str(out)]
-    subprocess.run([sys.executable, "-c", code, *args], check=True)
-    np.testing.assert_array_equal(np.load(out), model.predict(panel))
+    there = predicted_in_a_new_process(model, panel, tmp_path)
+    np.testing.assert_array_equal(there, model.predict(panel))
     again = read_trusted(tmp_path / "model")
     assert again.n_iterations == model.n_iterations > 0
 

@@ -14,8 +14,13 @@ from torch import Tensor, nn
 
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.strict import Block
-from numerai_kedro.training.networks.batches import TrainingEras, eras_in_parts
-from numerai_kedro.training.networks.loop import LoopParams, TrainingRun, first_target
+from numerai_kedro.training.networks.batches import TrainingEras
+from numerai_kedro.training.networks.loop import (
+    LoopParams,
+    TrainingRun,
+    first_target,
+    predictions_of,
+)
 from numerai_kedro.training.protocol import Bins, FitProgress, no_progress
 
 MIDDLE, DEVIATION = 2.0, 2**0.5  # of features, which are 0 to 4, each as often as the others
@@ -109,14 +114,13 @@ class NetworkModel:
     def predict(self, panel: EraPanel) -> npt.NDArray[np.float32]:
         """Predict every row of the first target, a bounded number of rows at a time."""
         chosen = panel.select(features=self.feature_names)
-        made = np.empty(panel.n_rows, np.float32)
-        for rows, features in eras_in_parts(chosen, self.params.batch_rows):
-            made[rows] = self._predicted(features)
-        return made
+        cpu = torch.device("cpu")
+        return predictions_of(self._fitted(), chosen, self.params.batch_rows, cpu)
 
     def predict_rows(self, rows: npt.NDArray[np.int8]) -> npt.NDArray[np.float32]:
         """Predict rows whose columns are the training panel's."""
-        return self._predicted(torch.from_numpy(np.ascontiguousarray(rows)))
+        with torch.no_grad():
+            return first_target(self._fitted()(torch.from_numpy(np.ascontiguousarray(rows))))
 
     def gain_importance(self) -> npt.NDArray[np.float64]:
         """How much the loss on typical rows hangs on each feature: gradients of the prediction.
@@ -134,10 +138,6 @@ class NetworkModel:
     def has_gpu(cls) -> bool:
         """Whether torch sees a card."""
         return bool(torch.cuda.is_available())
-
-    def _predicted(self, features: Tensor) -> npt.NDArray[np.float32]:
-        with torch.no_grad():
-            return first_target(self._fitted()(features))
 
     def _fitted(self) -> nn.Module:
         assert self._network is not None, "predict before fit"

@@ -3,7 +3,7 @@
 A 60-day target overlaps the next 12 weekly eras: about one era in twelve is independent, and an
 interval that ignores it is three times too narrow. The equal-weighted-cosine estimate with t
 quantiles has simulated coverage of .94 to .96 from 87 eras on, where a block bootstrap has .72 at
-87 and .86 at 400 (docs/evidence/statistics.json).
+87 and .87 at 400 (docs/evidence/statistics.json).
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ def greedy(earned: Earned, products: Products, overlap_eras: int, params: Ensemb
     payoff = np.add(*earned)
     rng = np.random.default_rng([params.seed, len(payoff)])
     n_eras, n_members = payoff.shape
-    n_blocks = max(1, n_eras // overlap_eras)
+    n_blocks = n_eras // overlap_eras
     blocks = np.array_split(np.arange(n_eras), n_blocks)
     total = np.zeros(n_members)
     for _ in range(params.bags):
@@ -133,8 +133,6 @@ def mean_variance(
     payoff = np.add(*earned)
     n_eras, n_members = payoff.shape
     n_blocks = n_eras // overlap_eras
-    if n_blocks < 3:
-        return np.full(n_members, 1 / n_members)
     blocks = np.stack([rows.mean(axis=0) for rows in np.array_split(payoff, n_blocks)])
     covariance, means = ledoit_wolf(blocks), payoff.mean(axis=0)
     scale = max(float(np.abs(means).max()), 1e-12)

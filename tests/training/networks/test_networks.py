@@ -1,14 +1,13 @@
 """What every network must do, as every family must (test_contract.py)."""
 
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from tests.new_process import predicted_in_a_new_process
 from tests.panels import small_panel
 
-from numerai_kedro.files.trusted_pickle import read_trusted, write_trusted
+from numerai_kedro.files.trusted_pickle import read_trusted
 from numerai_kedro.models.tabm import TabM
 from numerai_kedro.models.transformer import Transformer
 from numerai_kedro.models.vae import VaeHead
@@ -73,18 +72,8 @@ def test_it_learns_what_is_there(kind, panel, tmp_path):
 
 def test_a_saved_model_predicts_the_same_in_a_new_process(kind, panel, tmp_path):
     model = fitted(kind, panel)
-    write_trusted(tmp_path / "model", model)
-    code = (
-        "import sys, numpy as np\n"
-        "from numerai_kedro.files.trusted_pickle import read_trusted\n"
-        "from numerai_kedro.panel import open_panel\n"
-        "p = read_trusted(sys.argv[1]).predict(open_panel(sys.argv[2]))\n"
-        "np.save(sys.argv[3], p)\n"
-    )
-    out = tmp_path / "out.npy"
-    args = [str(tmp_path / "model"), str(panel.folder), str(out)]
-    subprocess.run([sys.executable, "-c", code, *args], check=True)
-    np.testing.assert_allclose(np.load(out), model.predict(panel), rtol=1e-5, atol=1e-6)
+    there = predicted_in_a_new_process(model, panel, tmp_path)
+    np.testing.assert_allclose(there, model.predict(panel), rtol=1e-5, atol=1e-6)
     assert read_trusted(tmp_path / "model").n_iterations == model.n_iterations == 4
 
 

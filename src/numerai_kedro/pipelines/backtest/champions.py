@@ -81,6 +81,12 @@ def members_of(entry: str, ensemble_weights: pd.DataFrame) -> list[str]:
     return [entry] if entry != ENSEMBLE else list(ensemble_weights["model"].unique())
 
 
+def without_fits(made: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Inputs by entry, and the reports of live fits, ``{model}__fit``, by model."""
+    fits = {k.removesuffix("__fit"): v for k, v in made.items() if k.endswith("__fit")}
+    return {name: value for name, value in made.items() if not name.endswith("__fit")}, fits
+
+
 def learned_versions(members: Sequence[str], fits: Mapping[str, Any]) -> set[str]:
     """Data versions that members' live fits learned from, as far as they are known.
 
@@ -194,8 +200,7 @@ def crown(
 ) -> dict[str, Any]:
     """Keep what passed, or was let through, as its slot's champion; returns who is, by slot."""
     overlap, number = overlap_eras(folds["paid_target"]), round_info["number"]
-    fits = {k.removesuffix("__fit"): v for k, v in made.items() if k.endswith("__fit")}
-    models = {name: value for name, value in made.items() if not name.endswith("__fit")}
+    models, fits = without_fits(made)
     for slot, entry in slots.items():
         decision = gate_decision[f"{number}-{slot}"]
         if not decision["passed"] or decision["feeds"] == CHAMPION:

@@ -26,6 +26,7 @@ from numerai_kedro.pipelines.backtest.champions import (
     members_of,
     promised_by,
     superior_to,
+    without_fits,
 )
 from numerai_kedro.pipelines.judged import Judged, returns_of
 from numerai_kedro.pipelines.parameters import ModelParams
@@ -230,8 +231,7 @@ def judge(
 
     Live predictions come by entry, reports of the live fits as ``{model}__fit``.
     """
-    fits = {k.removesuffix("__fit"): v for k, v in made.items() if k.endswith("__fit")}
-    live = {name: value for name, value in made.items() if not name.endswith("__fit")}
+    live, fits = without_fits(made)
     number, rule = round_info["number"], PayoutRule(**score_weights)
     overlap, features = overlap_eras(folds["paid_target"]), folds["neutral_features"]
     exposed = live_panel.select(features=features).features_at(0)

@@ -83,10 +83,9 @@ class Diverged(NumeraiKedroError):
 
 @dataclass
 class Position:
-    """Where a run stands; with the tensors of a checkpoint, all of its state."""
+    """Where a run stands at the end of an epoch; with a checkpoint's tensors, all of its state."""
 
     epoch: int = 0
-    batch: int = 0
     step: int = 0
     rate_factor: float = 1.0
     order: int = 0
@@ -152,9 +151,9 @@ class TrainingRun:
         self.n_steps = params.epochs * len(eras.epoch(0, seed))
         self.micro_rows = params.batch_rows
         self.fitted_to: MicroBatch | None = None
-        device_memory = self._memory(memory)
-        if device_memory is not None:
-            self._fit_to(device_memory)
+        self._device_memory = memory(self.bare) if memory is not None else self._card()
+        if self._device_memory is not None:
+            self._fit_to(self._device_memory)
         self.wait_share = 0.0
         self._drawn = checkpoint.random_state()
 
@@ -168,29 +167,27 @@ class TrainingRun:
         while self.at.epoch < self.params.epochs and not self._patience_is_over():
             self._epoch(progress)
 
-    def predict(self, panel: EraPanel, weights: dict[str, Tensor] | None = None) -> Any:
+    def predict(
+        self, panel: EraPanel, weights: dict[str, Tensor] | None = None
+    ) -> npt.NDArray[np.float32]:
         """Predict every row, float32[n_rows], by the best weights or by some others."""
-        made = np.empty(panel.n_rows, np.float32)
         own = {name: value.clone() for name, value in self.bare.state_dict().items()}
         self.bare.load_state_dict(self.best if weights is None else weights)
         self.bare.eval()
         try:
-            with torch.no_grad(), self._autocast():
-                for rows, features in eras_in_parts(panel, self.micro_rows):
-                    made[rows] = first_target(self.bare(features.to(self.accelerator.device)))
+            with self._autocast():
+                return predictions_of(self.bare, panel, self.micro_rows, self.accelerator.device)
         finally:
             self.bare.load_state_dict(own)
             self.bare.train()
-        return made
 
     # -- one epoch ---------------------------------------------------------------------------
 
     def _epoch(self, progress: FitProgress) -> None:
         begin, rows, losses = time.monotonic(), 0, []
         batches = self.eras.epoch(self.at.epoch, self.seed + 1_000_003 * self.at.order)
-        left = batches[self.at.batch :]
         waited = 0.0
-        with ahead(self._loaded(left)) as loaded:
+        with ahead(self._loaded(batches)) as loaded:
             while True:
                 asked = time.monotonic()
                 features, labels = next(loaded, (None, None))
@@ -200,12 +197,11 @@ class TrainingRun:
                 loss = self._step(features, labels)
                 if loss is None and self.at.skips >= SKIPS_IN_A_ROW:
                     return self._go_back()
-                self.at.batch += 1
                 self.at.step += 1
                 rows += len(labels)
                 losses.append(loss)
                 progress(self.at.step, self.n_steps)
-        self.at.epoch, self.at.batch = self.at.epoch + 1, 0
+        self.at.epoch += 1
         self._choose()
         known = [loss for loss in losses if loss is not None]
         spent = max(time.monotonic() - begin, 1e-9)
@@ -397,16 +393,14 @@ class TrainingRun:
     def _autocast(self) -> Any:
         return nullcontext() if self.at.full_precision else self.accelerator.autocast()
 
-    def _memory(self, memory: Callable[[nn.Module], Memory] | None) -> Memory | None:
-        self._device_memory: Memory | None = None
-        if memory is not None:
-            self._device_memory = memory(self.bare)
-        elif self.accelerator.device.type == "cuda":
-            device = CudaMemory(self.accelerator.device)
-            if self.eras.keep_on(self.accelerator.device, RESIDENT_SHARE * device.budget):
-                device = CudaMemory(self.accelerator.device)
-            self._device_memory = device
-        return self._device_memory
+    def _card(self) -> Memory | None:
+        """A GPU's memory, with the features on it where it can hold them; None on the CPU."""
+        device = self.accelerator.device
+        if device.type != "cuda":
+            return None
+        card = CudaMemory(device)
+        kept = self.eras.keep_on(device, RESIDENT_SHARE * card.budget)
+        return CudaMemory(device) if kept else card
 
     def _watched(self) -> Any:
         """A simulated device counts in every step; a real one does by itself."""
@@ -455,6 +449,17 @@ class TrainingRun:
         if scaler and self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(scaler)
         self.at = Position(**state)
+
+
+def predictions_of(
+    network: nn.Module, panel: EraPanel, max_rows: int, device: torch.device
+) -> npt.NDArray[np.float32]:
+    """Predict every row of the first target, so many rows at a time: float32[n_rows]."""
+    made = np.empty(panel.n_rows, np.float32)
+    with torch.no_grad():
+        for rows, features in eras_in_parts(panel, max_rows):
+            made[rows] = first_target(network(features.to(device)))
+    return made
 
 
 def first_target(predictions: Tensor) -> npt.NDArray[np.float32]:

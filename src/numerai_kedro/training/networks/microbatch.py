@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,7 +32,7 @@ class Memory(Protocol):
 
     budget: float
 
-    def watch(self) -> contextmanager[Callable[[], float]]:
+    def watch(self) -> AbstractContextManager[Callable[[], float]]:
         """Yield a function that returns the peak in bytes since the block began."""
 
 
