@@ -18,9 +18,6 @@ setup:  ## make or renew .venv (done by all others)
 	@test -n "$(PYTHON)" || { echo "setup: no Python found, 3.11 or newer is needed: 'apt-get install python3 python3-venv'."; exit 1; }
 	@$(PYTHON) tools/setup_environment.py
 
-networks: setup  ## torch and what trains networks, about 300 MB, with CUDA 3 GB; no pipeline needs it yet
-	@$(BIN)/python -m pip --disable-pip-version-check install -q -e ".[networks]"
-
 weekly: setup  ## the whole week; SIZE=tiny|demo|evidence|full and SEED=N choose another demo
 ifneq ($(SIZE)$(SEED),)
 	@! grep -qs '^tournament: *numerai' conf/local/globals.yml || { echo "make: SIZE and SEED choose a demo, but the real tournament is chosen; type 'kedro tournament use demo' first."; exit 1; }
@@ -52,4 +49,4 @@ viz: setup  ## the graph, in a browser
 clean:  ## remove what can be made again; data and conf/local stay
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis .viz
 
-.PHONY: help setup networks weekly test quick lint bench evidence viz clean
+.PHONY: help setup weekly test quick lint bench evidence viz clean

@@ -29,7 +29,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from numerai_kedro.models.tabm import TabM, TabMParams
 from numerai_kedro.models.transformer import Transformer, TransformerParams
-from numerai_kedro.models.vae import VaeHead, VaeParams
+from numerai_kedro.models.vae_head import VaeHead, VaeParams
 from numerai_kedro.panel import EraPanel, EraRows, FeatureBlock, open_panel, write_panel
 from numerai_kedro.training.networks.batches import TrainingEras
 from numerai_kedro.training.networks.loop import TrainingRun, _precision

@@ -22,10 +22,11 @@ import yaml
 from claim_seeds import interval, parser, run_seeds
 from evidence_weekly import _live_panel
 from numerai_kedro.incremental import FoldStore
-from numerai_kedro.models import FAMILIES, family
+from numerai_kedro.models import family
 from numerai_kedro.panel import EraPanel, open_panel, write_panel
 from numerai_kedro.panel.convert import ParquetEras
 from numerai_kedro.panel.walk_forward import live_fit_eras, walk_forward_folds
+from numerai_kedro.pipelines.models import BOOSTED
 from numerai_kedro.statistics.blending import blend
 from numerai_kedro.statistics.member_scores import MemberScores
 from numerai_kedro.statistics.scoring import rank_scores
@@ -83,7 +84,7 @@ def one_seed(folder: Path, size: str, seed: int) -> dict[str, Any]:
     )
     eras = live_fit_eras(stretch["judged_begin"], live_era, ingestion["refit_eras"], purge)
     store, oof, models = FoldStore(folder / "store"), {}, {}
-    for name in FAMILIES:
+    for name in BOOSTED:
         given = presets[name]
         kind = family(name)
         preset = kind.params_type.model_validate(given["presets"][given["preset"]])
@@ -91,7 +92,7 @@ def one_seed(folder: Path, size: str, seed: int) -> dict[str, Any]:
         oof[name], _ = walk_forward(panel, folds, [recipe] * len(folds), store, purge)
         models[name] = fit_live(panel, eras, recipe, store)
     scores, means = judged_scores(panel, files, oof, (stretch["judged_begin"], frontier))
-    best = list(FAMILIES)[int(np.nanargmax(means))]
+    best = list(BOOSTED)[int(np.nanargmax(means))]
     params = EnsembleParams.model_validate(
         yaml.safe_load((ROOT / "conf/base/parameters_ensemble.yml").read_text())["ensemble"]
     )
@@ -99,7 +100,7 @@ def one_seed(folder: Path, size: str, seed: int) -> dict[str, Any]:
         scheme: weights_at(scores, frontier, scheme, MULTIPLIERS, overlap, params)
         for scheme in ALL_SCHEMES
     }
-    weights |= {name: row for name, row in zip(FAMILIES, np.eye(len(FAMILIES)), strict=True)}
+    weights |= {name: row for name, row in zip(BOOSTED, np.eye(len(BOOSTED)), strict=True)}
     return {
         "best": best,
         "weights": {name: np.round(row, 4).tolist() for name, row in weights.items()},
@@ -137,7 +138,7 @@ def live_means(
     for era in range(world.size.n_eras + 1, world.size.n_eras + N_WEEKS + 1):
         live = _live_panel(folder, world, era)
         columns = np.column_stack(
-            [predictions_frame(models[name], live)["prediction"] for name in FAMILIES]
+            [predictions_frame(models[name], live)["prediction"] for name in BOOSTED]
         ).astype(float)
         starts = np.array([0, len(columns)])
         table = np.column_stack([blend(columns, row, starts) for row in weights.values()])

@@ -22,6 +22,9 @@ QUICK = {
     "lightgbm": {"presets": {"example": {"n_estimators": 60}}, "n_trials": 0},
     "catboost": {"enabled": False},
     "xgboost": {"enabled": False},
+    "tabm": {"enabled": False},
+    "transformer": {"enabled": False},
+    "vae_head": {"enabled": False},
     "gate": {"min_corr_bound": -1.0},
     "tracking": {"enabled": False},
 }

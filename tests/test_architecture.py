@@ -33,10 +33,7 @@ ORDER = {room: step for step, rooms in enumerate(STEPS) for room in rooms}
 HANDED_A_PARTIAL_PATH = {"publish.py", "checkpoint.py"}
 HEAVY = {"torch", "catboost", "mlflow", "lightgbm", "xgboost", "kedro_viz"}
 # Made of torch from top to bottom, and imported where a network is trained, never before.
-NETWORKS = (
-    "training.networks",
-    *(f"models.{n}" for n in ("network", "tabm", "transformer", "vae")),
-)
+NETWORKS = ("training.networks", "models.modules")
 
 
 def modules() -> list[Path]:

@@ -51,7 +51,9 @@ def test_a_misspelt_pipeline_is_named_with_the_closest():
     check_pipelines(["weekly", "gbm", "__default__"])
     with pytest.raises(ConfigurationError, match='no pipeline "weeky"; did you mean weekly\\?'):
         check_pipelines(["weeky"])
-    with pytest.raises(ConfigurationError, match="did you mean backtest or ensemble or gbm"):
+    with pytest.raises(
+        ConfigurationError, match="did you mean backtest or deep_learning or ensemble"
+    ):
         check_pipelines(["zzz"])
 
 

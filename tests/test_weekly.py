@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from numerai_kedro.pipelines.gbm.pipeline import MODELS
+from numerai_kedro.pipelines.models import MODELS
 from numerai_kedro.tournament.client import Client
 from numerai_kedro.tournament.demo.tournament import DemoTournament
 from tests.project import Project

@@ -28,7 +28,7 @@ from __future__ import annotations
 import re
 import signal
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
@@ -170,13 +170,13 @@ class Failed:
         ``"not run"`` where the entry was never made; ``"off"`` where the user wants it so, which
         is no reason to try again.
     remedies
-        What was tried before giving up, in order.
+        What was tried before giving up, in order: lines of `resilience.recovery`.
     """
 
     stage: str
     symptom: str
     kind: Literal["error", "not run", "off", "postponed", "resource"] = "error"
-    remedies: tuple[str, ...] = field(default=())
+    remedies: tuple[dict[str, Any], ...] = field(default=())
 
     def as_json(self) -> dict[str, object]:
         """A form that JSON and MLflow can hold."""

@@ -43,7 +43,7 @@ def check_entry(name: str, catalog: Any) -> None:
     ConfigurationError
         Names the entry, and the closest ones there are.
     """
-    from numerai_kedro.pipelines.gbm.pipeline import MODELS
+    from numerai_kedro.pipelines.models import MODELS
 
     known = [entry for entry in catalog.config_resolver.config if "{" not in entry]
     pattern = catalog.config_resolver.match_dataset_pattern(name)

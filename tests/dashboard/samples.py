@@ -13,6 +13,7 @@ from numerai_kedro.dashboard.figures import (
     live_scores_figure,
     optimisation_history,
 )
+from numerai_kedro.pipelines.reporting.nodes import LEDGER_COLUMNS
 from numerai_kedro.statistics.leaderboard import leaderboard, parameter_importance
 
 
@@ -49,6 +50,12 @@ def outcome(remedies=(), refit_failed=None):
 
 def leaders(name="lightgbm"):
     return leaderboard(trials(name), overlap_eras=12)
+
+
+def ledger(evidence="2 GB wanted"):
+    line = ["tabm", "walk_forward", "2026-11-27T12:00:00+00:00", "judged-1, step 3 of 60"]
+    line += ["out of memory in loading", evidence, "rows are picked before", "training went on"]
+    return pd.DataFrame([line], columns=LEDGER_COLUMNS)
 
 
 def trials(name="lightgbm", n=8):

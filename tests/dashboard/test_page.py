@@ -3,10 +3,11 @@
 from html.parser import HTMLParser
 
 import pytest
-from tests.dashboard.samples import figures, leaders, outcome, summary
+from tests.dashboard.samples import figures, leaders, ledger, outcome, summary
 
 from numerai_kedro.dashboard.page import render_page
 
+KILLED = {"symptom": "killed", "remedy": "fitted again on every second era"}
 CANARY = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
 
 
@@ -28,27 +29,27 @@ def parsed(page):
 
 
 def test_the_page_asks_nothing_of_the_network():
-    assert parsed(render_page(summary(), figures(), leaders())).links == []
+    assert parsed(render_page(summary(), figures(), leaders(), ledger())).links == []
 
 
 @pytest.mark.parametrize("where", ["name", "detail"])
 def test_texts_from_outside_are_no_markup(where):
-    honest = parsed(render_page(summary(), figures(), leaders()))
+    honest = parsed(render_page(summary(), figures(), leaders(), ledger()))
     evil = summary(**{where: CANARY})
     name = CANARY if where == "name" else "lightgbm"
-    page = render_page(evil, figures(name), leaders(name))
+    page = render_page(evil, figures(name), leaders(name), ledger(evidence=CANARY))
     elements = parsed(page)
     assert elements.tags == honest.tags
     assert elements.handlers == []
 
 
 def test_the_page_stays_small():
-    assert len(render_page(summary(), figures(), leaders()).encode()) < 6_000_000
+    assert len(render_page(summary(), figures(), leaders(), ledger()).encode()) < 6_000_000
 
 
 def test_the_verdict_comes_first():
     page = render_page(
-        summary(status="blocked", detail="CORR missed by .004"), figures(), leaders()
+        summary(status="blocked", detail="CORR missed by .004"), figures(), leaders(), ledger()
     )
     body = page[page.index("<body>") :]
     assert body.index("blocked") < body.index("<table>")
@@ -56,27 +57,29 @@ def test_the_verdict_comes_first():
 
 def test_what_speaks_for_a_change_of_configuration_stands_under_the_gate():
     run = summary()
-    assert "than the champion" not in render_page(run, figures(), leaders())
+    assert "than the champion" not in render_page(run, figures(), leaders(), ledger())
     run["gate"]["1412-demo"]["superior_to_champion"] = 0.25
     text = "nothing of ours earns more than the champion has a p value of 0.25"
-    assert text in render_page(run, figures(), leaders())
+    assert text in render_page(run, figures(), leaders(), ledger())
 
 
 def test_models_say_their_parameters_their_tuning_and_what_was_tried():
     run = summary()
-    run["outcomes"]["lightgbm"] = outcome(["killed: fitted again on every second era"], "no memory")
+    run["outcomes"]["lightgbm"] = outcome([KILLED], "no memory")
     run["outcomes"]["xgboost"] = {
         "status": "failed",
         "stage": "fit",
         "symptom": "no module xgboost",
         "remedies": [],
     }
-    page = render_page(run, figures(), leaders())
+    page = render_page(run, figures(), leaders(), ledger())
     for text in (
         "no trial was better than preset example, which stays",
         "killed: fitted again on every second era; the fit before stays in force: no memory",
         "fit: no module xgboost",
         "max_depth 3, learning_rate",
+        "What went wrong and was mended",
+        "out of memory in loading",
     ):
         assert text in page
-    assert "Leaderboard" not in render_page(run, figures(), leaders().head(0))
+    assert "Leaderboard" not in render_page(run, figures(), leaders().head(0), ledger())

@@ -16,7 +16,9 @@ def dataset(tmp_path):
 def test_a_value_and_a_reason_take_the_same_place(dataset):
     dataset.save({"a": 1})
     assert dataset.load() == {"a": 1}
-    failed = Failed("fit", "out of memory", kind="resource", remedies=("half the rows",))
+    failed = Failed(
+        "fit", "out of memory", kind="resource", remedies=({"remedy": "half the rows"},)
+    )
     dataset.save(failed)
     assert dataset.load() == failed
     dataset.save({"a": 2})

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from tests.panels import small_panel
 
+from numerai_kedro.dashboard.summary import remedies_of
 from numerai_kedro.errors import ConfigurationError, Failed, ResourceError
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.pipelines import base_model
@@ -59,8 +60,20 @@ TUNING = TuningParams(
     seed=0,
     adaptive=ADAPTIVE,
 )
-ASKED = {"enabled": True, "device": "auto", "era_stride": 1, "n_offsets": 1}
-DECIDED = {"era_stride": 1, "n_offsets": 1, "device": "cpu", "asked": ASKED}
+ASKED = {
+    "enabled": True,
+    "preset": "small",
+    "device": "auto",
+    "era_stride": 1,
+    "n_offsets": 1,
+}
+DECIDED = {
+    "era_stride": 1,
+    "n_offsets": 1,
+    "device": "cpu",
+    "preset": "small",
+    "asked": ASKED,
+}
 PLAN = {"threads": 1, "models": {"lightgbm": DECIDED}}
 ALL_RUNS = {"postponed": []}
 WEIGHTS = {"corr": 3.0, "mmc": 15.0}
@@ -80,6 +93,9 @@ class Given:
             "history": [1, 60],
             "stretches": {"tuning": [14, 19], "judged": [26, 50]},
             "judged_fold_eras": 13,
+            "valid_eras": 4,
+            "refit_eras": 5,
+            "groups": [self.history.feature_names],
             "tuning": [{"name": "tuning-1", "train": [1, 8], "test": [14, 19]}],
             "judged": [
                 {"name": "judged-1", "train": [1, 20], "test": [26, 38]},
@@ -101,7 +117,7 @@ class Given:
     def out_of_fold(self, best, plan=PLAN, schedule=ALL_RUNS, params=PARAMS):
         return base_model.predict_out_of_fold(
             *(self.history, self.folds, plan, schedule, self.store, params, RESOURCES),
-            *(TUNING, best, "lightgbm"),
+            *(TUNING, best, self.benchmarks, "lightgbm"),
         )
 
     def fit(self, best, recovery, params=PARAMS):
@@ -116,7 +132,7 @@ def given(tmp_path):
     return Given(tmp_path)
 
 
-WHOLE = {"era_stride": 1, "remedies": [], "rungs": {}}
+WHOLE = {"lighter": 0, "lines": [], "rungs": {}}
 
 
 def test_a_model_that_finishes_says_what_it_made(given, tmp_path):
@@ -124,7 +140,7 @@ def test_a_model_that_finishes_says_what_it_made(given, tmp_path):
     best, trials, tuned, _ = given.tune()
     oof, iterations, recovery, _ = given.out_of_fold(best)
     model, report, _ = given.fit(best, recovery)
-    assert report == {"failed": None, "remedies": [], "data_version": "v5.3"}
+    assert report == {"failed": None, "lines": [], "data_version": "v5.3"}
     predictions = base_model.predict_live(model, live, PARAMS, best, name="lightgbm")
     outcome = base_model.outcome(
         best, trials, oof, iterations, recovery, model, report, predictions
@@ -155,10 +171,11 @@ def test_no_memory_is_tried_again_with_less_and_then_an_outcome(given, monkeypat
     outcome = base_model.outcome(best, trials, oof, iterations, recovery, model, report, live)
     assert (outcome["status"], outcome["stage"]) == ("failed", "walk_forward")
     assert (outcome["symptom"], outcome["kind"]) == ("needs 12 GB", "resource")
-    assert outcome["remedies"] == [
+    assert remedies_of(outcome) == [
         "needs 12 GB: fitted again on every second era",
         "needs 12 GB: fitted again on every fourth era",
     ]
+    assert [line["result"] for line in outcome["remedies"]] == 2 * ["it did not help"]
     assert live is model
 
 
@@ -173,11 +190,9 @@ def test_what_went_through_with_less_predicts_live_with_less(given, monkeypatch)
     best = given.tune()[0]
     monkeypatch.setattr(base_model, "walk_forward", fail_whole)
     _, _, recovery, _ = given.out_of_fold(best)
-    assert recovery == {
-        "era_stride": 2,
-        "remedies": ["killed: fitted again on every second era"],
-        "rungs": {},
-    }
+    (line,) = recovery["lines"]
+    assert (recovery["lighter"], line["symptom"]) == (1, "killed")
+    assert (line["remedy"], line["result"]) == ("fitted again on every second era", "went through")
     seen = []
     monkeypatch.setattr(
         base_model, "fit_live", lambda panel, eras, recipe, *_: seen.append(recipe.era_stride)

@@ -25,6 +25,7 @@ STRETCH = {
     "warm_up_end": 20,
     "tuning": [41, 60],
     "tuning_fold_eras": 15,
+    "valid_eras": 8,
     "judged_begin": 81,
     "judged_fold_eras": 20,
 }

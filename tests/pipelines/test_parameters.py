@@ -6,7 +6,7 @@ from tests.project import ROOT
 
 from numerai_kedro.errors import ConfigurationError
 from numerai_kedro.models import family
-from numerai_kedro.pipelines.gbm.pipeline import MODELS
+from numerai_kedro.pipelines.models import BOOSTED, MODELS
 from numerai_kedro.pipelines.parameters import IngestionParams, ModelParams
 
 PURGE = 16
@@ -14,6 +14,7 @@ TIGHT = {
     "warm_up_end": 20,
     "tuning": [20 + PURGE + 1, 60],
     "tuning_fold_eras": 15,
+    "valid_eras": 8,
     "judged_begin": 60 + PURGE + 1,
     "judged_fold_eras": 20,
 }
@@ -61,17 +62,17 @@ def test_a_preset_that_is_none_is_named_with_those_there_are():
 
 @pytest.mark.parametrize("model", MODELS)
 def test_every_preset_that_is_offered_is_sound_for_its_family(model):
-    given = conf("gbm", model)
+    given = conf("gbm" if model in BOOSTED else "deep_learning", model)
     for preset, values in given["presets"].items():
         params = ModelParams.model_validate(given | {"preset": preset})
-        chosen = params.chosen(family(model).params_type, model)
-        assert chosen.model_dump() == values
+        chosen = params.chosen(family(model).params_type, model, preset)
+        assert chosen.model_dump(mode="json") == values
 
 
 def test_a_wrong_value_of_the_preset_in_force_is_named_with_its_place():
     given = conf("gbm", "lightgbm")
     given["presets"]["deep"]["num_leaves"] = 1
-    ModelParams.model_validate(given).chosen(family("lightgbm").params_type, "lightgbm")
+    ModelParams.model_validate(given).chosen(family("lightgbm").params_type, "lightgbm", "example")
     deep = ModelParams.model_validate(given | {"preset": "deep"})
     with pytest.raises(ConfigurationError, match=r"lightgbm\.presets\.deep\.num_leaves: 1 "):
-        deep.chosen(family("lightgbm").params_type, "lightgbm")
+        deep.chosen(family("lightgbm").params_type, "lightgbm", "deep")

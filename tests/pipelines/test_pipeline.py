@@ -6,9 +6,9 @@ import pytest
 import yaml
 from tests.project import ROOT
 
-from numerai_kedro.pipelines.gbm.pipeline import MODELS
+from numerai_kedro.pipelines.models import MODELS
 
-PARTS = ("ingestion", "gbm", "ensemble", "backtest", "submission", "reporting")
+PARTS = ("ingestion", "gbm", "deep_learning", "ensemble", "backtest", "submission", "reporting")
 CATALOG = {
     name: entry
     for path in (ROOT / "conf" / "base").glob("catalog_*.yml")

@@ -77,7 +77,7 @@ def given(tmp_path, monkeypatch):
     made = Given(tmp_path)
 
     def read(*_):
-        return planning._History(Data(0, 0, 130_000, 8), made.last_era, FEATURES)
+        return planning._History(Data(0, 0, 130_000, 8), made.last_era, FEATURES, [FEATURES])
 
     monkeypatch.setattr(planning._History, "read", read)
     monkeypatch.setattr(planning, "lightgbm_work_per_second", lambda cores: 1e9)

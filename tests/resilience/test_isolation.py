@@ -13,7 +13,7 @@ import pytest
 
 from numerai_kedro.errors import PanelError, ProcessDied
 from numerai_kedro.resilience.isolation import Worker
-from numerai_kedro.resilience.remedies import until_it_fits
+from numerai_kedro.resilience.remedies import AGAIN, until_it_fits
 
 
 def no_progress(done, total):
@@ -104,16 +104,18 @@ def stop_once(marker, progress):
 def test_a_child_that_stands_still_is_ended_and_tried_once_more(tmp_path):
     with Worker("model", stall_s=1.0) as worker:
         made = until_it_fits(
-            "fit", "model", 1, lambda stride: run(worker, stop_once, str(tmp_path / "marker"))
+            "fit", "model", (), lambda steps: run(worker, stop_once, str(tmp_path / "marker"))
         )
-        assert (made.value, made.era_stride) == ("went on", 1)
-        assert made.remedies[0].endswith("it had stood still for 1 s: fitted again")
+        assert (made.value, made.lighter) == ("went on", 0)
+        (line,) = made.remedies
+        assert line.symptom.endswith("it had stood still for 1 s")
+        assert (line.remedy, line.result) == (AGAIN, "went through")
 
 
 def test_what_stands_still_again_is_an_outcome():
     with Worker("model", stall_s=0.6) as worker:
         failed = until_it_fits(
-            "fit", "model", 1, lambda stride: run(worker, kill_itself, signal.SIGSTOP)
+            "fit", "model", ("lighter",), lambda steps: run(worker, kill_itself, signal.SIGSTOP)
         )
     assert "it had stood still" in failed.symptom
     assert len(failed.remedies) == 1
@@ -213,16 +215,17 @@ from numerai_kedro.resilience.isolation import Worker
 from numerai_kedro.resilience.remedies import until_it_fits
 from tests.resilience.test_isolation import hold
 with Worker("model") as worker:
-    def attempt(stride):
-        return worker.run(hold, int(sys.argv[2]) // stride, progress=print, planned_gb=1.0)
-    print(until_it_fits("fit", "model", 1, attempt))
+    def attempt(steps):
+        return worker.run(hold, int(sys.argv[2]) // 2**steps, progress=print, planned_gb=1.0)
+    ladder = ["on every second era", "on every fourth era"]
+    print(until_it_fits("fit", "model", ladder, attempt))
 """
 
 
 @pytest.mark.parametrize(
     ("megabytes", "words"),
     [
-        (400, ["Made(value=209715200, era_stride=2", "fitted again on every second era"]),
+        (400, ["Made(value=209715200, lighter=1", "on every second era", "went through"]),
         (2000, ["Failed(stage='fit'", "kind='resource'", "on every fourth era"]),
     ],
 )

@@ -7,9 +7,10 @@ from tests.panels import BINS
 from tests.training.test_walk_forward import PARAMS, TARGET, recipe
 
 from numerai_kedro.incremental import FoldStore
-from numerai_kedro.models import FAMILIES, family
+from numerai_kedro.models import family
 from numerai_kedro.models.boosting import Strength
 from numerai_kedro.panel import EraRows, FeatureBlock, open_panel, write_panel
+from numerai_kedro.pipelines.models import BOOSTED
 from numerai_kedro.training import adaptive
 from numerai_kedro.training.adaptive import AdaptiveParams, Rung, adapted, next_strength
 
@@ -115,9 +116,9 @@ def test_no_strength_changes_nothing_and_the_most_leaves_stumps():
     assert (most.columns(0.1), most.rows(0.8)) == (0.025, 0.4)
 
 
-@pytest.mark.parametrize("name", sorted(FAMILIES))
+@pytest.mark.parametrize("name", BOOSTED)
 def test_every_family_learns_less_the_stronger_it_is(tmp_path, name):
-    from tests.models.test_contract import SMALL
+    from tests.models.sizes import SMALL
 
     panel = panel_of(tmp_path / "panel", 0.3)
     spread = []

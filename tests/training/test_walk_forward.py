@@ -18,7 +18,12 @@ from numerai_kedro.models import family
 from numerai_kedro.panel import EraRows, open_panel, write_panel
 from numerai_kedro.panel.walk_forward import Fold, walk_forward_folds
 from numerai_kedro.training.recipe import Recipe
-from numerai_kedro.training.walk_forward import fit_live, predictions_frame, walk_forward
+from numerai_kedro.training.walk_forward import (
+    fit_live,
+    predictions_frame,
+    recoveries_of,
+    walk_forward,
+)
 
 TARGET = "target_ender_60"
 PURGE = 4
@@ -195,7 +200,10 @@ def test_a_gpu_that_fails_falls_back_to_the_cpu_and_is_said(tmp_path, monkeypatc
     on_gpu = dataclasses.replace(recipe(), device="cuda")
     made, _ = walk_forward(panel, FOLDS[:1], [on_gpu], store, PURGE)
     assert devices == ["cuda", "cpu"]
-    assert "fitted on the CPU: the GPU says CUDA error 35: driver too old" in caplog.text
+    assert "the GPU failed (CUDA error 35: driver too old): fitted on the CPU" in caplog.text
+    (line,) = recoveries_of(panel, FOLDS[:1], [on_gpu], store)
+    assert (line["place"], line["remedy"]) == ("judged-1, lightgbm", "fitted on the CPU")
+    assert line["result"] == "went through"
     on_cpu, _ = walk_forward(panel, FOLDS[:1], [recipe()], FoldStore(tmp_path / "other"), PURGE)
     pd.testing.assert_frame_equal(made, on_cpu)
 

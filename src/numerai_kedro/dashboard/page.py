@@ -16,7 +16,7 @@ import plotly.graph_objects as go
 import plotly.io
 from plotly.offline import get_plotlyjs
 
-from numerai_kedro.dashboard.summary import headline, summary_lines
+from numerai_kedro.dashboard.summary import headline, remedies_of, summary_lines
 from numerai_kedro.statistics.intervals import short
 
 SCORES = (
@@ -30,7 +30,10 @@ SCORES = (
 
 
 def render_page(
-    summary: dict[str, Any], figures: dict[str, go.Figure], leaders: pd.DataFrame
+    summary: dict[str, Any],
+    figures: dict[str, go.Figure],
+    leaders: pd.DataFrame,
+    ledger: pd.DataFrame,
 ) -> str:
     """Render the dashboard.
 
@@ -42,6 +45,8 @@ def render_page(
         Title to figure, drawn in this order.
     leaders : pandas.DataFrame
         As `statistics.leaderboard` ranks them.
+    ledger : pandas.DataFrame
+        What went wrong and was mended, a line each.
     """
     template = Template(files("numerai_kedro.dashboard").joinpath("page.html").read_text("utf-8"))
     return template.substitute(
@@ -52,6 +57,7 @@ def render_page(
         worth=_worth_table(summary) + _schemes_table(summary["schemes"]),
         live=_live_table(summary["live"]),
         models=_models_table(summary["outcomes"])
+        + _ledger_table(ledger)
         + _drift_table(summary["drift"])
         + _leaders_table(leaders),
         gate="".join(_gate_table(decision) for decision in summary["gate"].values()),
@@ -187,17 +193,32 @@ def _models_table(outcomes: dict[str, dict[str, Any]]) -> str:
     body = ""
     for model, outcome in sorted(outcomes.items()):
         if outcome["status"] == "finished":
-            remedies = [*outcome["remedies"]]
+            remedies = remedies_of(outcome)
             if outcome["refit_failed"]:
                 remedies.append(f"the fit before stays in force: {outcome['refit_failed']}")
             made = [outcome["source"], *(f"{key} {one}" for key, one in outcome["option"].items())]
             cells = [", ".join(made), outcome["tuning"] or "–", "; ".join(remedies) or "–"]
         else:
-            remedies = outcome["remedies"]
+            remedies = remedies_of(outcome)
             cells = ["–", f"{outcome['stage']}: {outcome['symptom']}", "; ".join(remedies) or "–"]
         texts = "".join(f'<td class="text">{escape(cell)}</td>' for cell in cells)
         body += f"<tr><th>{escape(model)}</th>{texts}</tr>"
     return f'<h2>Models</h2><div class="wide"><table><tr>{head}</tr>{body}</table></div>'
+
+
+def _ledger_table(ledger: pd.DataFrame) -> str:
+    """Everything that went wrong and was mended; nothing where all went well."""
+    if ledger.empty:
+        return ""
+    titles = ("model", "stage", "when", "where", "seen", "evidence", "done", "what came of it")
+    head = "".join(f"<th>{title}</th>" for title in titles)
+    body = ""
+    for line in ledger.itertuples(index=False):
+        model, *cells = (escape(str(cell)) for cell in line)
+        texts = "".join(f'<td class="text">{cell}</td>' for cell in cells)
+        body += f"<tr><th>{model}</th>{texts}</tr>"
+    table = f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
+    return f"<h2>What went wrong and was mended</h2>{table}"
 
 
 def _drift_table(drift: dict[str, list[dict[str, Any]]]) -> str:

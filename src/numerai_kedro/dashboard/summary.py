@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,17 @@ def summary_lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
 
 def notes_of(outcome: dict[str, Any]) -> list[str]:
     """What happened to a model that finished, beyond its scores."""
-    notes = [f"remedy: {remedy}" for remedy in outcome["remedies"]]
+    notes = [f"remedy: {remedy}" for remedy in remedies_of(outcome)]
     if outcome["refit_failed"]:
         notes.append(f"the fit before stays in force: {outcome['refit_failed']}")
     return notes
+
+
+def remedies_of(outcome: dict[str, Any]) -> list[str]:
+    """What was done about what, the same trouble once."""
+    said = [f"{line['symptom']}: {line['remedy']}" for line in outcome["remedies"]]
+    times = Counter(said)
+    return [text if n == 1 else f"{text} ({n} times)" for text, n in times.items()]
 
 
 def scores_text(scores: dict[str, Any], with_sharpe: bool = False) -> str:

@@ -77,15 +77,31 @@ class FoldStore:
                 os.utime(folder)
             return kept
 
+    def work(self, key: Key) -> Path:
+        """Folder in which what is made under `key` may keep how far it is."""
+        return self._work / digest_json(key)
+
+    def drop_work(self, key: Key) -> None:
+        """Forget how far something was that is finished now."""
+        shutil.rmtree(self.work(key), ignore_errors=True)
+
     def value(self, key: Key, compute: Callable[[], Any]) -> Any:
         """Return the small JSON value kept under `key`, or compute and keep it."""
         kept = self.find(key)
         if kept is not None:
             return kept
         made = compute()
-        with atomic_write(self._value_path(key)) as handle:
-            handle.write(json.dumps({"value": made, "digest": digest_json(made)}).encode())
+        self.remember(key, made)
         return made
+
+    def remember(self, key: Key, value: Any) -> None:
+        """Keep a small JSON value, in the place of the one before."""
+        with atomic_write(self._value_path(key)) as handle:
+            handle.write(json.dumps({"value": value, "digest": digest_json(value)}).encode())
+
+    def recall(self, key: Key) -> Any | None:
+        """Return what was remembered; None where nothing was."""
+        return self.find(key)
 
     def find(self, key: Key) -> Any | None:
         """Return the value kept under `key`; None where there is none, or a damaged one."""
@@ -134,8 +150,8 @@ class FoldStore:
         return self.folder / "predictions" / f"{digest_json(key)}.f32"
 
     def sizes(self) -> dict[Path, int]:
-        """Bytes of every model and binned data set, least recently used first."""
-        folders = [*self._models.glob("*"), *self._binned.glob("*")]
+        """Bytes of every model, binned data set and checkpoint, least recently used first."""
+        folders = [p for kind in (self._models, self._binned, self._work) for p in kind.glob("*")]
         folders.sort(key=lambda folder: folder.stat().st_mtime_ns)
         return {folder: _bytes_in(folder) for folder in folders}
 
@@ -161,6 +177,10 @@ class FoldStore:
     @property
     def _binned(self) -> Path:
         return self.folder / "binned"
+
+    @property
+    def _work(self) -> Path:
+        return self.folder / "work"
 
 
 # Threads that ask for one piece at once make it once.

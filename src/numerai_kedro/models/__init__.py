@@ -17,6 +17,9 @@ FAMILIES = {
     "lightgbm": ("numerai_kedro.models.lightgbm", "LightGBM"),
     "catboost": ("numerai_kedro.models.catboost", "CatBoost"),
     "xgboost": ("numerai_kedro.models.xgboost", "XGBoost"),
+    "tabm": ("numerai_kedro.models.tabm", "TabM"),
+    "transformer": ("numerai_kedro.models.transformer", "Transformer"),
+    "vae_head": ("numerai_kedro.models.vae_head", "VaeHead"),
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,19 @@ class BoostingParams(Block):
         trees = min(n_trees, self.n_estimators)
         rate = min(1.0, self.learning_rate * self.n_estimators / trees)
         return self.model_copy(update={"n_estimators": trees, "learning_rate": rate})
+
+
+class Boosted:
+    """What no family of trees does; see `training.protocol.Model`."""
+
+    stops_early: ClassVar[bool] = False
+    reads_groups: ClassVar[bool] = False
+    gpu_speed: ClassVar[float] = 1.0
+
+    @property
+    def recoveries(self) -> list[dict[str, Any]]:
+        """Trees have no trouble that they mend themselves."""
+        return []
 
 
 @dataclass(frozen=True)

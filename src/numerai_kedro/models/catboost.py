@@ -14,6 +14,7 @@ from numerai_kedro.models.boosting import (
     GIB,
     N_VALUES,
     STEPS_A_REPORT,
+    Boosted,
     BoostingParams,
     Strength,
     in_eras,
@@ -21,7 +22,7 @@ from numerai_kedro.models.boosting import (
     threads_for,
 )
 from numerai_kedro.strict import Block
-from numerai_kedro.training.protocol import Bins, Cost, FitProgress, no_progress
+from numerai_kedro.training.protocol import NO_AIDS, Aids, Bins, Cost, FitProgress, no_progress
 
 if TYPE_CHECKING:
     import catboost
@@ -42,7 +43,7 @@ class CatBoostParams(BoostingParams):
     random_strength: float = Field(ge=0)
 
 
-class CatBoost:
+class CatBoost(Boosted):
     """Gradient-boosted symmetric trees; see `training.protocol.Model` for the contract."""
 
     version: ClassVar[int] = 1
@@ -64,13 +65,13 @@ class CatBoost:
         valid: EraPanel | None,
         target: str,
         progress: FitProgress = no_progress,
-        bins: Bins | None = None,
+        aids: Aids = NO_AIDS,
     ) -> Self:
         """Fit a fixed number of trees to the rows that have a target."""
         import catboost
 
         self.feature_names = list(train.feature_names)
-        pool = _quantised(train, target, bins)
+        pool = _quantised(train, target, aids.bins)
         threads = threads_for(train, self.threads)
         model = catboost.CatBoost(self._training_params(threads, train.n_rows))
         # On a GPU CatBoost takes no callbacks.

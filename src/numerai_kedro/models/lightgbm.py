@@ -13,12 +13,13 @@ from numerai_kedro.models.boosting import (
     GIB,
     N_VALUES,
     STEPS_A_REPORT,
+    Boosted,
     BoostingParams,
     Strength,
     threads_for,
 )
 from numerai_kedro.strict import Block
-from numerai_kedro.training.protocol import Bins, Cost, FitProgress, no_progress
+from numerai_kedro.training.protocol import NO_AIDS, Aids, Bins, Cost, FitProgress, no_progress
 
 if TYPE_CHECKING:
     import lightgbm
@@ -55,7 +56,7 @@ class LightGBMParams(BoostingParams):
         return super().scouted(n_trees, row_share).model_copy(update={"min_data_in_leaf": rows})
 
 
-class LightGBM:
+class LightGBM(Boosted):
     """Gradient-boosted trees; see `training.protocol.Model` for the contract."""
 
     version: ClassVar[int] = 1
@@ -77,14 +78,14 @@ class LightGBM:
         valid: EraPanel | None,
         target: str,
         progress: FitProgress = no_progress,
-        bins: Bins | None = None,
+        aids: Aids = NO_AIDS,
     ) -> Self:
         """Fit a fixed number of trees; rows without a target get weight 0, which copies nothing."""
         import lightgbm as lgb
 
         label = train.target(target)
         known = ~np.isnan(label)
-        data = _binned(train, bins)
+        data = _binned(train, aids.bins)
         data.set_label(np.where(known, label, np.float32(0)))
         if not known.all():
             data.set_weight(known.astype(np.float32))

@@ -1,73 +1,66 @@
-"""What all torch networks share: input, the training loop, saving, predicting."""
+"""What all torch networks share: input, the training loop, saving, predicting, what they cost."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from pydantic import Field
-from safetensors.torch import load as tensors_of
-from safetensors.torch import save as bytes_of
-from torch import Tensor, nn
 
-from numerai_kedro.panel import EraPanel
+from numerai_kedro.models.boosting import GIB
+from numerai_kedro.resilience.machine import gpu_memory_gb, simulated_gpu_gb
 from numerai_kedro.strict import Block
-from numerai_kedro.training.networks.batches import TrainingEras
-from numerai_kedro.training.networks.loop import (
-    LoopParams,
-    TrainingRun,
-    first_target,
-    predictions_of,
-)
-from numerai_kedro.training.protocol import Bins, FitProgress, no_progress
+from numerai_kedro.training.protocol import NO_AIDS, Aids, Cost, FitProgress, no_progress
 
-MIDDLE, DEVIATION = 2.0, 2**0.5  # of features, which are 0 to 4, each as often as the others
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
+    from numerai_kedro.panel import EraPanel
+    from numerai_kedro.training.network_params import LoopParams
 
-class NetworkParams(LoopParams):
-    """What every network has beside its sizes."""
+logger = logging.getLogger(__name__)
 
-    dropout: float = Field(ge=0, lt=1)
-    feature_dropout: float = Field(ge=0, lt=1)
-    more_heads: tuple[str, ...] = ()
+TORCH_GB = 0.45  # what importing torch takes, measured
+STEP_NS = 6e6  # of a step, whatever its size
+NS_A_PRODUCT = 0.12  # multiplying and adding, forward and backward, on the two cores of `probe`
+NS_A_FLOAT = 2.5  # writing and reading one that the backward pass needs
 
 
-class Centred(nn.Module):
-    """int8 features of five values to floats of mean 0 and variance 1, some of them left out.
+@dataclass(frozen=True)
+class Size:
+    """What a network is, in counts.
 
-    Leaving out whole features, other ones in every batch, is to a network what column sampling is
-    to trees.
+    Parameters
+    ----------
+    weights
+        Numbers that are trained.
+    products
+        Multiplications of a row's forward pass.
+    held
+        Floats that the backward pass needs of a row.
     """
 
-    def __init__(self, feature_dropout: float) -> None:
-        super().__init__()
-        self.share = feature_dropout
-
-    def forward(self, features: Tensor) -> Tensor:
-        """float[n, n_features]."""
-        dtype = torch.get_autocast_dtype(features.device.type) if _autocast(features) else None
-        values = features.to(dtype or torch.float32)
-        values = (values - MIDDLE) / DEVIATION
-        if self.training and self.share:
-            kept = torch.rand(1, values.shape[1], device=values.device) >= self.share
-            values = values * kept / (1 - self.share)
-        return values
-
-
-def _autocast(features: Tensor) -> bool:
-    return torch.is_autocast_enabled(features.device.type)
+    weights: int
+    products: int
+    held: int
 
 
 class NetworkModel:
     """A network as a model; see `training.protocol.Model` for the contract.
 
-    A family says what it is made of (`build`), and inherits the rest.
+    A family says what it is made of (`build`, `size`), and inherits the rest. Torch is imported
+    where it is used: plans and tests of parameters do without.
     """
 
     version: ClassVar[int]
     params_type: ClassVar[type[Block]]
+    stops_early: ClassVar[bool] = True
+    reads_groups: ClassVar[bool] = False
+    gpu_speed: ClassVar[float] = 30.0  # of a card such as an RTX 3060, by its matmul roof
 
     def __init__(self, params: Any, *, seed: int, threads: int, device: str = "cpu") -> None:
         self.params = params
@@ -82,76 +75,190 @@ class NetworkModel:
         """Make the network with fresh weights."""
         raise NotImplementedError
 
+    @classmethod
+    def size(cls, params: Any, n_features: int, n_targets: int) -> Size:
+        """Count what the network is made of."""
+        raise NotImplementedError
+
+    def prepare(self, train: EraPanel, aids: Aids) -> None:
+        """Look at the training eras before the network is made; most do not."""
+
     def fit(
         self,
         train: EraPanel,
         valid: EraPanel | None,
         target: str,
         progress: FitProgress = no_progress,
-        bins: Bins | None = None,
+        aids: Aids = NO_AIDS,
     ) -> Self:
         """Train on the panel's eras; the best epoch by `valid`, the last one without."""
-        torch.set_num_threads(self.threads)
         self.feature_names = list(train.feature_names)
         self.targets = [target, *(one for one in self.params.more_heads if one != target)]
-        eras = TrainingEras(train, self.targets, self.params.batch_rows)
+        self.prepare(train, aids)
+        n_features, n_targets = len(self.feature_names), len(self.targets)
+        self._train(
+            lambda: self.build(n_features, n_targets), train, valid, self.params, progress, aids
+        )
+        return self
+
+    def _train(
+        self,
+        build: Callable[[], nn.Module],
+        train: EraPanel,
+        valid: EraPanel | None,
+        params: LoopParams,
+        progress: FitProgress,
+        aids: Aids,
+    ) -> None:
+        """Run the loop, and keep the best weights and what there was to mend."""
+        import torch
+
+        from numerai_kedro.training.networks.batches import TrainingEras
+        from numerai_kedro.training.networks.loop import TrainingRun
+        from numerai_kedro.training.networks.microbatch import CountedMemory
+
+        torch.set_num_threads(self.threads)
+        device, memory = self.device, None
+        if device == "cuda" and not torch.cuda.is_available():
+            budget = simulated_gpu_gb() * GIB
+            if not budget:
+                raise RuntimeError("no CUDA device was found")
+            device, memory = "cpu", lambda network: CountedMemory(network, budget)
+        holds = {
+            "rows at once": type(self).__name__,
+            "params": params.model_dump(mode="json"),
+            "n_features": len(self.feature_names),
+            "memory_gb": round(gpu_memory_gb(), 1),
+        }
+        notes = aids.notes if self.device == "cuda" else None
         run = TrainingRun(
-            lambda: self.build(len(self.feature_names), len(self.targets)),
-            eras,
-            self.params,
+            build,
+            TrainingEras(train, self.targets, params.batch_rows),
+            params,
             self.seed,
             valid=valid,
-            target=target,
-            device=self.device,
+            target=self.targets[0],
+            device=device,
+            memory=memory,
+            work=aids.work,
+            micro_rows=notes.recall(holds) if notes else None,
         )
         run.train(progress)
+        if notes:
+            notes.remember(holds, run.micro_rows)
         run.bare.load_state_dict(run.best)
         self._network = run.bare.to("cpu").eval()
         self.n_iterations = run.at.best_epoch
         self.recoveries = run.at.recoveries
-        return self
 
     def predict(self, panel: EraPanel) -> npt.NDArray[np.float32]:
-        """Predict every row of the first target, a bounded number of rows at a time."""
+        """Predict every row of the first target, on a GPU where there is one."""
+        from numerai_kedro.training.networks.loop import predictions_of
+
+        device = self._device()
+        network = self._fitted().to(device)
         chosen = panel.select(features=self.feature_names)
-        cpu = torch.device("cpu")
-        return predictions_of(self._fitted(), chosen, self.params.batch_rows, cpu)
+        try:
+            return predictions_of(network, chosen, self.params.batch_rows, device)
+        finally:
+            network.to("cpu")
 
     def predict_rows(self, rows: npt.NDArray[np.int8]) -> npt.NDArray[np.float32]:
         """Predict rows whose columns are the training panel's."""
+        import torch
+
+        from numerai_kedro.training.networks.loop import first_target
+
+        device = self._device()
+        network = self._fitted().to(device)
         with torch.no_grad():
-            return first_target(self._fitted()(torch.from_numpy(np.ascontiguousarray(rows))))
+            return first_target(network(torch.from_numpy(np.ascontiguousarray(rows)).to(device)))
 
     def gain_importance(self) -> npt.NDArray[np.float64]:
         """How much the loss on typical rows hangs on each feature: gradients of the prediction.
 
         Root mean square over random rows of the five values, float64[n_features].
         """
+        import torch
+
         generator = torch.Generator().manual_seed(self.seed)
         shape = (256, len(self.feature_names))
         rows = torch.randint(0, 5, shape, generator=generator).float().requires_grad_()
-        self._fitted()(rows)[..., 0].mean(dim=1).sum().backward()
+        self._fitted().to("cpu")(rows)[..., 0].mean(dim=1).sum().backward()
         assert rows.grad is not None
         return rows.grad.square().mean(dim=0).sqrt().double().numpy()
 
     @classmethod
+    def cost(cls, params: Any, n_rows: int, n_features: int) -> Cost:
+        """Weights with gradients, moments and averages; what a batch holds; labels.
+
+        Time by products and by floats moved, both as measured on two cores
+        (bench_training_step.py).
+        """
+        n_targets = 1 + len(params.more_heads)
+        size = cls.size(params, n_features, n_targets)
+        # Weights, gradients, two moments, the running average, the best, and a checkpoint's copy.
+        memory = 28 * size.weights + 4 * params.batch_rows * (size.held + 3 * n_features)
+        memory += TORCH_GB * GIB + 4 * n_rows * (1 + n_targets)
+        a_row = NS_A_PRODUCT * size.products + NS_A_FLOAT * size.held
+        n_steps = n_rows / params.batch_rows
+        work = params.epochs * (n_rows * a_row + n_steps * (STEP_NS + size.weights))
+        return Cost(memory / GIB, float(work), 4 * size.weights / GIB)
+
+    @classmethod
     def has_gpu(cls) -> bool:
-        """Whether torch sees a card."""
+        """Whether there is a card, and torch sees it; a simulated one counts."""
+        if simulated_gpu_gb():
+            return True
+        if not gpu_memory_gb():  # asks the driver, which is quicker than asking torch
+            return False
+        import torch
+
         return bool(torch.cuda.is_available())
+
+    def _device(self) -> torch.device:
+        import torch
+
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def _fitted(self) -> nn.Module:
         assert self._network is not None, "predict before fit"
         return self._network
 
+    def _tensors(self) -> dict[str, bytes]:
+        """The weights as safetensors, by name of the part."""
+        return {"network": bytes_of(self._fitted().state_dict())}
+
+    def _restored(self, parts: dict[str, bytes]) -> nn.Module:
+        """The network of `_tensors`."""
+        network = self.build(len(self.feature_names), len(self.targets))
+        network.load_state_dict(tensors_of(parts["network"]))
+        return network
+
     def __getstate__(self) -> dict[str, Any]:
-        state = {k: v for k, v in self.__dict__.items() if k not in ("params", "_network")}
-        tensors = {k: v.contiguous() for k, v in self._fitted().state_dict().items()}
-        return state | {"params": self.params.model_dump(), "tensors": bytes_of(tensors)}
+        # What went wrong on the way is kept beside: it is no part of the model.
+        apart = ("params", "device", "recoveries", "_network")
+        state = {k: v for k, v in self.__dict__.items() if k not in apart}
+        return state | {"params": self.params.model_dump(), "tensors": self._tensors()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        tensors = tensors_of(state.pop("tensors"))
+        parts = state.pop("tensors")
         params = self.params_type(**state.pop("params"))
-        self.__dict__.update(state, params=params, device="cpu")
-        network = self.build(len(self.feature_names), len(self.targets))
-        network.load_state_dict(tensors)
-        self._network = network.eval()
+        self.__dict__.update(state, params=params, device="cpu", recoveries=[])
+        self._network = self._restored(parts).eval()
+
+
+def bytes_of(tensors: dict[str, torch.Tensor]) -> bytes:
+    """Tensors as safetensors: nothing in them can run."""
+    from safetensors.torch import save
+
+    made: bytes = save({name: value.contiguous() for name, value in tensors.items()})
+    return made
+
+
+def tensors_of(content: bytes) -> dict[str, torch.Tensor]:
+    """Back from `bytes_of`."""
+    from safetensors.torch import load
+
+    found: dict[str, torch.Tensor] = load(content)
+    return found

@@ -11,11 +11,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
-from torch import Tensor, nn
 
-from numerai_kedro.models.network import Centred, NetworkModel, NetworkParams
+from numerai_kedro.models.network import NetworkModel, Size
+from numerai_kedro.training.network_params import NetworkParams
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from numerai_kedro.strict import Block
 
 
@@ -27,28 +29,6 @@ class TabMParams(NetworkParams):
     d_block: int = Field(gt=0)
 
 
-class TabMNetwork(nn.Module):
-    """int8[n, n_features] to float[n, k, n_targets]."""
-
-    def __init__(self, params: TabMParams, n_features: int, n_targets: int) -> None:
-        from tabm import TabM as Ensemble
-
-        super().__init__()
-        self.centred = Centred(params.feature_dropout)
-        self.ensemble = Ensemble.make(
-            n_num_features=n_features,
-            d_out=n_targets,
-            k=params.k,
-            n_blocks=params.n_blocks,
-            d_block=params.d_block,
-            dropout=params.dropout,
-        )
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Predict every target by every member."""
-        return self.ensemble(self.centred(features))
-
-
 class TabM(NetworkModel):
     """See the module; `training.protocol.Model` has the contract."""
 
@@ -57,4 +37,15 @@ class TabM(NetworkModel):
 
     def build(self, n_features: int, n_targets: int) -> nn.Module:
         """Make the network with fresh weights."""
+        from numerai_kedro.models.modules.tabm import TabMNetwork
+
         return TabMNetwork(self.params, n_features, n_targets)
+
+    @classmethod
+    def size(cls, params: TabMParams, n_features: int, n_targets: int) -> Size:
+        """Every member has its own scales, and its own last layer."""
+        d, k = params.d_block, params.k
+        shared = n_features * d + (params.n_blocks - 1) * d * d
+        own = n_features + 3 * params.n_blocks * d + d * n_targets
+        products = k * (shared + d * n_targets)
+        return Size(shared + k * own, products, k * (2 * n_features + 5 * params.n_blocks * d))

@@ -3,102 +3,42 @@
 References
 ----------
 Gorishniy et al. (2021), Revisiting deep learning models for tabular data, NeurIPS, for features as
-tokens; patches in place of single features keep 3,555 of them in a sequence of 223.
+tokens; patches in place of single features keep 3,555 of them in a sequence of 223. Hu et al.
+(2022), LoRA: low-rank adaptation of large language models, ICLR, for the updates.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import torch
+import numpy as np
+import numpy.typing as npt
 from pydantic import Field
-from torch import Tensor, nn
-from transformers import BertConfig, BertModel, PretrainedConfig, PreTrainedModel
 
-from numerai_kedro.models.network import Centred, NetworkModel, NetworkParams
+from numerai_kedro.models.network import NetworkModel, Size, bytes_of, tensors_of
+from numerai_kedro.training.network_params import NetworkParams
+from numerai_kedro.training.protocol import NO_AIDS, Aids, FitProgress, no_progress
 
 if TYPE_CHECKING:
+    from torch import nn
+
+    from numerai_kedro.panel import EraPanel
     from numerai_kedro.strict import Block
+
+SAMPLED_ROWS = 20_000  # from which correlations are told: their error is then below .01
 
 
 class TransformerParams(NetworkParams):
-    """Sizes of the encoder; what each does stands beside the presets."""
+    """Sizes of the encoder, and how it is updated; what each does stands beside the presets."""
 
     patch: int = Field(gt=0)
     d_token: int = Field(gt=0)
     n_layers: int = Field(gt=0)
     n_heads: int = Field(gt=0)
     d_feedforward: int = Field(gt=0)
-
-
-class FeatureTransformerConfig(PretrainedConfig):
-    """What `FeatureTransformer` is made of; saved beside its weights."""
-
-    model_type = "numerai_feature_transformer"
-
-    def __init__(
-        self,
-        n_features: int = 1,
-        n_targets: int = 1,
-        patch: int = 16,
-        d_token: int = 192,
-        n_layers: int = 4,
-        n_heads: int = 6,
-        d_feedforward: int = 384,
-        dropout: float = 0.1,
-        feature_dropout: float = 0.0,
-        **rest: Any,
-    ) -> None:
-        self.n_features, self.n_targets, self.patch = n_features, n_targets, patch
-        self.d_token, self.n_layers, self.n_heads = d_token, n_layers, n_heads
-        self.d_feedforward, self.dropout = d_feedforward, dropout
-        self.feature_dropout = feature_dropout
-        super().__init__(**rest)
-
-
-class FeatureTransformer(PreTrainedModel):
-    """int8[n, n_features] to float[n, 1, n_targets]."""
-
-    config_class = FeatureTransformerConfig
-    base_model_prefix = "encoder"
-    supports_gradient_checkpointing = True
-
-    def __init__(self, config: FeatureTransformerConfig) -> None:
-        super().__init__(config)
-        n_tokens = -(-config.n_features // config.patch)
-        self.n_padding = n_tokens * config.patch - config.n_features
-        self.centred = Centred(config.feature_dropout)
-        scale = config.patch**-0.5
-        shape = (n_tokens, config.patch, config.d_token)
-        self.tokens = nn.Parameter(torch.randn(shape) * scale)
-        self.summary = nn.Parameter(torch.randn(1, 1, config.d_token) * 0.02)
-        self.encoder = BertModel(
-            BertConfig(
-                vocab_size=1,
-                hidden_size=config.d_token,
-                num_hidden_layers=config.n_layers,
-                num_attention_heads=config.n_heads,
-                intermediate_size=config.d_feedforward,
-                hidden_dropout_prob=config.dropout,
-                attention_probs_dropout_prob=config.dropout,
-                max_position_embeddings=n_tokens + 1,
-                attn_implementation="sdpa",
-            ),
-            add_pooling_layer=False,
-        )
-        self.head = nn.Linear(config.d_token, config.n_targets)
-        self.post_init()
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Predict every target from the summary token."""
-        values = nn.functional.pad(self.centred(features), (0, self.n_padding))
-        patches = values.view(len(values), -1, self.config.patch)
-        # Every patch has a matrix of its own: one product for all of them.
-        tokens = torch.einsum("ntp,tpd->ntd", patches, self.tokens.to(patches.dtype))
-        summary = self.summary.to(tokens.dtype).expand(len(tokens), -1, -1)
-        sequence = torch.cat([summary, tokens], dim=1)
-        encoded = self.encoder(inputs_embeds=sequence).last_hidden_state
-        return self.head(encoded[:, 0])[:, None, :]
+    lora_rank: int = Field(gt=0)
+    update_epochs: int = Field(gt=0)
+    update_rate: float = Field(gt=0)
 
 
 class Transformer(NetworkModel):
@@ -106,20 +46,138 @@ class Transformer(NetworkModel):
 
     version: ClassVar[int] = 1
     params_type: ClassVar[type[Block]] = TransformerParams
+    reads_groups: ClassVar[bool] = True
+
+    def __init__(self, params: Any, *, seed: int, threads: int, device: str = "cpu") -> None:
+        super().__init__(params, seed=seed, threads=threads, device=device)
+        self.order: list[int] = []
+
+    def prepare(self, train: EraPanel, aids: Aids) -> None:
+        """Put features that go together into one patch."""
+        self.order = patch_order(train, aids.groups, self.seed)
 
     def build(self, n_features: int, n_targets: int) -> nn.Module:
         """Make the network with fresh weights."""
-        p: TransformerParams = self.params
+        from numerai_kedro.models.modules.transformer import (
+            FeatureTransformer,
+            FeatureTransformerConfig,
+        )
+
+        sizes = self.params.model_dump(include=set(FeatureTransformerConfig.SIZES))
         return FeatureTransformer(
             FeatureTransformerConfig(
-                n_features=n_features,
-                n_targets=n_targets,
-                patch=p.patch,
-                d_token=p.d_token,
-                n_layers=p.n_layers,
-                n_heads=p.n_heads,
-                d_feedforward=p.d_feedforward,
-                dropout=p.dropout,
-                feature_dropout=p.feature_dropout,
+                n_features=n_features, n_targets=n_targets, order=self.order, **sizes
             )
         )
+
+    def updated(
+        self,
+        train: EraPanel,
+        target: str,
+        progress: FitProgress = no_progress,
+        aids: Aids = NO_AIDS,
+    ) -> Self:
+        """Another model whose adapters have learned newer eras; every other weight is the same.
+
+        Parameters
+        ----------
+        train
+            The newest eras; `target` is that of the fit.
+        """
+        from numerai_kedro.models.modules.transformer import with_adapters
+
+        model = type(self)(self.params, seed=self.seed, threads=self.threads, device=self.device)
+        model.feature_names, model.targets = self.feature_names, self.targets
+        model.order = self.order
+        learned = self.params.model_copy(
+            update={"epochs": self.params.update_epochs, "learning_rate": self.params.update_rate}
+        )
+        weights = self._tensors()
+        model._train(
+            lambda: with_adapters(model._restored(weights), self.params.lora_rank),
+            train.select(features=self.feature_names),
+            None,
+            learned,
+            progress,
+            aids,
+        )
+        return model
+
+    @classmethod
+    def size(cls, params: TransformerParams, n_features: int, n_targets: int) -> Size:
+        """Patches to tokens, then layers of attention and two products."""
+        d, f = params.d_token, params.d_feedforward
+        n_tokens = 1 + -(-n_features // params.patch)
+        layer = 4 * d * d + 2 * d * f
+        weights = n_features * d + params.n_layers * layer + n_tokens * d + d * n_targets
+        attention = 2 * n_tokens * d
+        products = n_features * d + n_tokens * params.n_layers * (layer + attention)
+        held = n_tokens * params.n_layers * (14 * d + 2 * f)
+        return Size(weights, products, held + 3 * n_features)
+
+    def _tensors(self) -> dict[str, bytes]:
+        """The fitted weights; adapters are apart from what they adapt."""
+        from numerai_kedro.models.modules.transformer import adapters_of, without_adapters
+
+        base, adapters = without_adapters(self._fitted()), adapters_of(self._fitted())
+        parts = {"network": bytes_of(base)}
+        return parts | ({"adapters": bytes_of(adapters)} if adapters else {})
+
+    def _restored(self, parts: dict[str, bytes]) -> nn.Module:
+        from numerai_kedro.models.modules.transformer import set_adapters, with_adapters
+
+        network = super()._restored(parts)
+        if "adapters" not in parts:
+            return network
+        adapted = with_adapters(network, self.params.lora_rank)
+        set_adapters(adapted, tensors_of(parts["adapters"]))
+        return adapted
+
+
+def patch_order(train: EraPanel, groups: tuple[tuple[str, ...], ...], seed: int) -> list[int]:
+    """Positions of the features, those of one group together, and those that move together next.
+
+    By group, then by the leaves of a hierarchical clustering of the correlations of some training
+    rows: every patch then holds features that have much in common.
+
+    Parameters
+    ----------
+    groups
+        Names by official group; without, all features are one.
+    """
+    position = {name: k for k, name in enumerate(train.feature_names)}
+    known = [[position[name] for name in group if name in position] for group in groups]
+    known = [group for group in known if group] or [list(range(len(position)))]
+    rows = _sampled(train, seed)
+    order: list[int] = []
+    for group in known:
+        order += [group[k] for k in _leaves(rows[:, group])]
+    return order
+
+
+def _sampled(train: EraPanel, seed: int) -> npt.NDArray[np.int8]:
+    """Rows of all eras alike, int8[n, n_features]."""
+    rng = np.random.default_rng(seed)
+    each = max(2, SAMPLED_ROWS // len(train.eras))
+    pieces = []
+    for era in train.eras:
+        rows = train.features(int(era))
+        chosen = rng.choice(len(rows), size=min(each, len(rows)), replace=False)
+        pieces.append(rows[np.sort(chosen)])
+    return np.concatenate(pieces)
+
+
+def _leaves(rows: npt.NDArray[np.int8]) -> list[int]:
+    """Order of the columns in which correlated ones are neighbours."""
+    from scipy.cluster.hierarchy import leaves_list, linkage
+    from scipy.spatial.distance import squareform
+
+    if rows.shape[1] < 3:
+        return list(range(rows.shape[1]))
+    values = rows.astype(np.float32)
+    values -= values.mean(axis=0)
+    values /= np.maximum(values.std(axis=0), 1e-6)
+    distance = 1 - np.abs(values.T @ values) / len(values)
+    np.fill_diagonal(distance, 0)
+    condensed = squareform(np.clip(distance, 0, 1), checks=False)
+    return [int(k) for k in leaves_list(linkage(condensed, "average"))]

@@ -12,13 +12,14 @@ from numerai_kedro.models.boosting import (
     GIB,
     N_VALUES,
     STEPS_A_REPORT,
+    Boosted,
     BoostingParams,
     Strength,
     in_eras,
     threads_for,
 )
 from numerai_kedro.strict import Block
-from numerai_kedro.training.protocol import Bins, Cost, FitProgress, no_progress
+from numerai_kedro.training.protocol import NO_AIDS, Aids, Cost, FitProgress, no_progress
 
 if TYPE_CHECKING:
     import xgboost
@@ -44,7 +45,7 @@ class XGBoostParams(BoostingParams):
         return super().scouted(n_trees, row_share).model_copy(update={"min_child_weight": weight})
 
 
-class XGBoost:
+class XGBoost(Boosted):
     """Gradient-boosted trees; see `training.protocol.Model` for the contract."""
 
     version: ClassVar[int] = 1
@@ -66,7 +67,7 @@ class XGBoost:
         valid: EraPanel | None,
         target: str,
         progress: FitProgress = no_progress,
-        bins: Bins | None = None,
+        aids: Aids = NO_AIDS,
     ) -> Self:
         """Fit a fixed number of trees to the rows that have a target; it has no binned file."""
         import xgboost as xgb

@@ -31,19 +31,29 @@ from numerai_kedro.pipelines.recipes import (
     asked_as_json,
     asked_recipe,
     judged_recipes,
+    ladder,
+    live_recipe,
     not_now,
     strengthening,
 )
 from numerai_kedro.progress import steps_bar
+from numerai_kedro.resilience.health import collapsed
 from numerai_kedro.resilience.isolation import Worker
+from numerai_kedro.resilience.recovery import noted
 from numerai_kedro.resilience.remedies import failed_fit, until_it_fits
 from numerai_kedro.tournament.schema import benchmark_of, overlap_eras
 from numerai_kedro.training.importance import importance_by_fold
-from numerai_kedro.training.tuning.decide import in_force, recipe_at
+from numerai_kedro.training.tuning.decide import in_force
 from numerai_kedro.training.tuning.decide import tune as tune_family
 from numerai_kedro.training.tuning.ground import Ground, Search, TuningParams
 from numerai_kedro.training.tuning.store import StudyStore
-from numerai_kedro.training.walk_forward import fit_live, predictions_frame, walk_forward
+from numerai_kedro.training.walk_forward import (
+    fit_live,
+    placed,
+    predictions_frame,
+    recoveries_of,
+    walk_forward,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +93,7 @@ def create_model_pipeline(name: str) -> Pipeline:
         ),
         Node(
             _named(predict_out_of_fold, name),
-            [*shared, "best_params"],
+            [*shared, "best_params", "benchmark_predictions"],
             ["oof_predictions", "fold_iterations", "recovery", "fold_readings"],
             name="walk_forward",
         ),
@@ -149,9 +159,10 @@ def tune(
     if off is not None:
         return off, off, off, {}
     recipe = asked_recipe(name, folds, plan, params)
+    preset = plan["models"][name]["preset"]
     search = Search(
         recipe,
-        params.all_presets(recipe.family.params_type, name),
+        params.all_presets(recipe.family.params_type, name, preset),
         params.space,
         params.trials(folds["size"]),
         params.options_at(folds["size"]),
@@ -163,7 +174,7 @@ def tune(
         (weights["corr"], weights["mmc"]),
         overlap_eras(folds["paid_target"]),
     )
-    asked = asked_as_json(recipe, params)
+    asked = asked_as_json(params)
     postponed = not_now(name, plan, schedule, params, "trials", "tune")
     if postponed is not None:
         decisions = in_force(search, ground, tuning, study_store)
@@ -192,6 +203,7 @@ def predict_out_of_fold(
     resources: ResourceParams,
     tuning: TuningParams,
     best_params: Any,
+    benchmarks: pd.DataFrame,
     name: str,
 ) -> tuple[Any, Any, Any, Any]:
     """Predict every judged era by a fit that ends `purge` eras before it."""
@@ -203,35 +215,49 @@ def predict_out_of_fold(
     strengthened = strengthening(panel, folds, tuning, store)
     begin = time.monotonic()
     with _worker(name, resources) as worker, steps_bar(f"{name}: folds") as bar:
+        words, lighter = ladder(name, plan["models"][name], params)
 
-        def attempt(stride: int) -> tuple[pd.DataFrame, dict[str, int], dict[str, Any]]:
-            lighter = [
-                strengthened(recipe.thinned(stride), window.train, worker)
+        def attempt(steps: int) -> tuple[Any, ...]:
+            climbed = [
+                strengthened(lighter(recipe, steps), window.train, worker)
                 for recipe, window in zip(recipes, windows, strict=True)
             ]
-            made = [recipe for recipe, _ in lighter]
-            predictions, iterations = walk_forward(
-                panel, windows, made, store, folds["purge_eras"], progress=bar, executor=worker
-            )
+            made = [recipe for recipe, _ in climbed]
+            purge = folds["purge_eras"]
             rungs = {
                 window.name: [dataclasses.asdict(rung) for rung in rungs]
-                for (_, rungs), window in zip(lighter, windows, strict=True)
+                for (_, rungs), window in zip(climbed, windows, strict=True)
                 if rungs
             }
-            return predictions, iterations, rungs
+            predictions, iterations = walk_forward(
+                panel, windows, made, store, purge, progress=bar, executor=worker
+            )
+            mended = recoveries_of(panel, windows, made, store)
+            return predictions, iterations, mended, rungs
 
-        stride = plan["models"][name]["era_stride"]
-        made = until_it_fits("walk_forward", name, stride, attempt)
+        made = until_it_fits("walk_forward", name, words, attempt)
         readings = _readings(worker, begin)
     if isinstance(made, Failed):
         return made, made, made, readings
-    predictions, iterations, rungs = made.value
-    recovery = {
-        "era_stride": made.era_stride,
-        "remedies": list(made.remedies),
-        "rungs": rungs,
-    }
+    predictions, iterations, mended, rungs = made.value
+    lines = [*made.lines(), *mended, *copies(name, predictions, benchmarks, folds)]
+    recovery = {"lighter": made.lighter, "lines": lines, "rungs": rungs}
     return predictions, iterations, recovery, readings
+
+
+def copies(
+    name: str, predictions: pd.DataFrame, benchmarks: pd.DataFrame, folds: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """A line where a model has come to predict what the benchmark predicts; none otherwise."""
+    benchmark = benchmark_of(benchmarks, folds["paid_target"])
+    both = predictions.assign(benchmark=benchmark.reindex(predictions["id"]).to_numpy())
+    ranks = both.groupby("era")[["prediction", "benchmark"]].rank()
+    by_era = ranks.groupby(both["era"])
+    evidence = collapsed([rows.corr().iloc[0, 1] for _, rows in by_era])
+    if evidence is None:
+        return []
+    remedy = "none: the ensemble weighs it by what it adds"
+    return [noted(name, "predicts the benchmark", evidence, remedy).as_json()]
 
 
 def measure_importance(
@@ -253,13 +279,14 @@ def measure_importance(
     panel = history.select(features=folds["features"])
     windows, recipes = judged_recipes(name, folds, plan, params, best_params)
     strengthened = strengthening(panel, folds, tuning, store)
+    _, lighter = ladder(name, plan["models"][name], params)
     with _worker(name, resources) as worker, steps_bar(f"{name}: importance") as bar:
         try:
             return importance_by_fold(
                 panel,
                 windows,
                 [
-                    strengthened(recipe.thinned(recovery["era_stride"]), window.train, worker)[0]
+                    strengthened(lighter(recipe, recovery["lighter"]), window.train, worker)[0]
                     for recipe, window in zip(recipes, windows, strict=True)
                 ],
                 folds["paid_target"],
@@ -292,26 +319,26 @@ def fit(
     before it then stays in force.
     """
     if isinstance(recovery, Failed):
-        return recovery, {"failed": recovery.symptom, "remedies": []}, {}
+        return recovery, {"failed": recovery.symptom, "lines": []}, {}
     panel = history.select(features=folds["features"])
-    eras = tuple(folds["live_fit"])
-    grid_era = eras[1] + folds["purge_eras"] + 1
-    asked = asked_recipe(name, folds, plan, params)
-    recipe = recipe_at(asked, best_params["decisions"], grid_era)
+    recipe, eras, updated_to = live_recipe(name, folds, plan, params, best_params)
     strengthened = strengthening(panel, folds, tuning, store)
     begin = time.monotonic()
     with _worker(name, resources) as worker, steps_bar(f"{name}: live fit") as bar:
+        words, lighter = ladder(name, plan["models"][name], params)
 
-        def attempt(stride: int) -> list[Any]:
-            lighter, _ = strengthened(recipe.thinned(stride), eras, worker)
-            return fit_live(panel, eras, lighter, store, bar, worker)
+        def attempt(steps: int) -> tuple[list[Any], list[dict[str, Any]]]:
+            strong, _ = strengthened(lighter(recipe, steps), eras, worker)
+            models = fit_live(panel, eras, strong, store, bar, worker, updated_to)
+            fits = strong.fits(panel, eras, updated_to=updated_to)
+            return models, placed(fits, "live fit", store)
 
-        made = until_it_fits("fit", name, recovery["era_stride"], attempt)
+        made = until_it_fits("fit", name, words, attempt, recovery["lighter"])
         readings = _readings(worker, begin)
     if isinstance(made, Failed):
-        return made, {"failed": made.symptom, "remedies": list(made.remedies)}, readings
-    report = {"failed": None, "remedies": list(made.remedies), **history_version}
-    return made.value, report, readings
+        return made, {"failed": made.symptom, "lines": list(made.remedies)}, readings
+    models, mended = made.value
+    return models, {"failed": None, "lines": [*made.lines(), *mended], **history_version}, readings
 
 
 def predict_live(
@@ -323,9 +350,7 @@ def predict_live(
     model_class = family(name)
     if not (isinstance(model, list) and all(isinstance(one, model_class) for one in model)):
         return Failed("predict_live", f"{name}.model holds a {type(model).__name__}")
-    asked = params.chosen(model_class.params_type, name)
-    known = {} if isinstance(best_params, Failed) else best_params["asked"]
-    if (known.get("params"), known.get("seed")) != (asked.model_dump(mode="json"), params.seed):
+    if not isinstance(best_params, Failed) and best_params["asked"] != asked_as_json(params):
         logger.warning(
             "%s: predicts by a fit with other parameters than those in force; kedro run "
             "--pipeline=prepare fits it again",
@@ -360,7 +385,7 @@ def outcome(
         "tuning": trials.symptom if isinstance(trials, Failed) else newest.get("verdict"),
         "option": newest.get("option", {}),
         "n_trials": 0 if isinstance(trials, Failed) else int((trials["state"] != "option").sum()),
-        "remedies": [*recovery["remedies"], *fit_report["remedies"]],
+        "remedies": [*recovery["lines"], *fit_report["lines"]],
         "rungs": recovery["rungs"],
         "refit_failed": fit_report["failed"],
         "oof_rows": len(oof),

@@ -7,8 +7,9 @@ from typing import Literal
 from pydantic import Field, NonNegativeInt, model_validator
 
 from numerai_kedro.errors import ConfigurationError
+from numerai_kedro.resilience.plan import MACHINES, lighter_presets
 from numerai_kedro.strict import Block, BlockType, Strict, read_block
-from numerai_kedro.training.recipe import Option
+from numerai_kedro.training.recipe import Option, Update
 from numerai_kedro.training.tuning.space import Range
 
 
@@ -18,6 +19,7 @@ class Stretches(Strict):
     warm_up_end: int = Field(gt=0)
     tuning: tuple[int, int]
     tuning_fold_eras: int = Field(gt=0)
+    valid_eras: int = Field(gt=0)
     judged_begin: int = Field(gt=0)
     judged_fold_eras: int = Field(gt=0)
 
@@ -53,12 +55,13 @@ class IngestionParams(Block):
         return self
 
 
-# Finished trials of a family where `n_trials` says auto, by the size of the data; the sizes named
-# here are the quick ones, where `try_options: auto` tries none.
-AUTO_TRIALS = {"tiny": 2, "demo": 8}
-FULL_TRIALS = 60
+# Sizes on which `try_options: auto` tries none.
+QUICK_SIZES = ("tiny", "demo")
+OTHERWISE = "otherwise"  # what stands for every size that is not named
+# The preset that is chosen by the machine, from those in `resilience.plan.MACHINES`.
+BY_MACHINE = "auto"
 # Why a model of the week does not run: the user wants it so.
-SWITCHED_OFF = "switched off (enabled: false in parameters_gbm.yml)"
+SWITCHED_OFF = "switched off (enabled: false)"
 
 
 class ResourceParams(Block):
@@ -80,27 +83,38 @@ class ModelParams(Block):
     n_offsets: int = Field(gt=0)
     more_targets: tuple[str, ...]
     adaptive: bool
-    n_trials: Literal["auto"] | NonNegativeInt
+    update: Update = "none"
+    n_trials: NonNegativeInt | dict[str, NonNegativeInt]
     try_options: Literal["auto"] | bool
     options: dict[str, Option]
     space: dict[str, Range]
-    presets: dict[str, dict[str, float | int | str]]
+    presets: dict[str, dict[str, float | int | str | tuple[str, ...]]]
 
     @model_validator(mode="after")
     def _preset_is_there(self) -> ModelParams:
-        if self.preset not in self.presets:
-            raise ConfigurationError(
-                f'preset: "{self.preset}" is not among {", ".join(sorted(self.presets))}'
-            )
+        wanted = MACHINES if self.preset == BY_MACHINE else (self.preset,)
+        for preset in wanted:
+            if preset not in self.presets:
+                raise ConfigurationError(
+                    f'preset: "{preset}" is not among {", ".join(sorted(self.presets))}'
+                )
         return self
 
-    def chosen(self, kind: type[BlockType], name: str) -> BlockType:
-        """Parameters of the preset that is in force, typed as model `name` types them."""
-        return self._read(kind, name, self.preset)
+    @model_validator(mode="after")
+    def _trials_are_for_every_size(self) -> ModelParams:
+        if isinstance(self.n_trials, dict) and OTHERWISE not in self.n_trials:
+            raise ConfigurationError(f"n_trials: {OTHERWISE} is missing, for the other sizes")
+        return self
 
-    def all_presets(self, kind: type[BlockType], name: str) -> dict[str, BlockType]:
-        """Every preset, the one in force first."""
-        names = [self.preset, *(other for other in self.presets if other != self.preset)]
+    def chosen(self, kind: type[BlockType], name: str, preset: str) -> BlockType:
+        """Parameters of the preset that is in force, typed as model `name` types them."""
+        return self._read(kind, name, preset)
+
+    def all_presets(self, kind: type[BlockType], name: str, first: str) -> dict[str, BlockType]:
+        """Every preset that this machine may be asked for, the one in force first."""
+        names = [first, *(other for other in self.presets if other != first)]
+        if self.preset == BY_MACHINE:
+            names = [first, *lighter_presets(first)]
         return {one: self._read(kind, name, one) for one in names}
 
     def _read(self, kind: type[BlockType], name: str, preset: str) -> BlockType:
@@ -108,24 +122,25 @@ class ModelParams(Block):
 
     def sampling(self) -> dict[str, bool | int | str]:
         """What the plan decides by; a plan that was made for other values is out of date."""
-        return self.model_dump(include={"enabled", "device", "era_stride", "n_offsets"})
+        decided_by = {"enabled", "preset", "device", "era_stride", "n_offsets"}
+        return self.model_dump(include=decided_by)
 
     def all_targets(self) -> set[str]:
-        """What is learned beside the target, by the model itself and by its options."""
-        return {
-            target
-            for targets in (self.more_targets, *(o.more_targets for o in self.options.values()))
-            for target in targets or ()
-        }
+        """What is learned beside the target, by the model itself, its options and its heads."""
+        heads = (preset.get("more_heads", ()) for preset in self.presets.values())
+        options = (option.more_targets for option in self.options.values())
+        return {t for targets in (self.more_targets, *options, *heads) for t in targets or ()}
 
     def options_at(self, size: str) -> dict[str, Option]:
         """Other ways to make the model that a study of data of this size tries."""
-        tried = size not in AUTO_TRIALS if self.try_options == "auto" else self.try_options
+        tried = size not in QUICK_SIZES if self.try_options == "auto" else self.try_options
         return self.options if tried else {}
 
     def trials(self, size: str) -> int:
         """Finished trials that end a study of this model."""
-        return AUTO_TRIALS.get(size, FULL_TRIALS) if self.n_trials == "auto" else self.n_trials
+        if isinstance(self.n_trials, int):
+            return self.n_trials
+        return self.n_trials.get(size, self.n_trials[OTHERWISE])
 
 
 class SubmissionParams(Block):

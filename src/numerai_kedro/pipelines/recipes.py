@@ -10,9 +10,11 @@ from numerai_kedro.incremental import FoldStore
 from numerai_kedro.models import family
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.walk_forward import Fold
-from numerai_kedro.pipelines.parameters import SWITCHED_OFF, ModelParams
+from numerai_kedro.pipelines.parameters import BY_MACHINE, SWITCHED_OFF, ModelParams
 from numerai_kedro.resilience.isolation import Executor
+from numerai_kedro.resilience.plan import LARGEST_STRIDE, lighter_presets
 from numerai_kedro.training.adaptive import Rung, adapted
+from numerai_kedro.training.protocol import Model
 from numerai_kedro.training.recipe import Recipe
 from numerai_kedro.training.tuning.decide import recipe_at
 from numerai_kedro.training.tuning.ground import TuningParams
@@ -52,25 +54,91 @@ def asked_recipe(
     name: str, folds: dict[str, Any], plan: dict[str, Any], params: ModelParams
 ) -> Recipe:
     """The recipe of the preset that the user chose, as the plan lets it run."""
-    decided, model_class = plan["models"][name], family(name)
+    return planned_recipe(name, folds, plan["models"][name], plan["threads"], params)
+
+
+def planned_recipe(
+    name: str, folds: dict[str, Any], decided: dict[str, Any], threads: int, params: ModelParams
+) -> Recipe:
+    """The recipe by decisions of a plan.
+
+    Parameters
+    ----------
+    folds
+        As the entry `folds` has them: ``target``, ``valid_eras``, ``purge_eras``, ``refit_eras``
+        and ``groups``.
+
+    Raises
+    ------
+    ConfigurationError
+        The model is asked for what its family cannot do.
+    """
+    kind = family(name)
+    check_abilities(name, kind, params)
     return Recipe(
         name=name,
-        family=model_class,
-        params=params.chosen(model_class.params_type, name),
+        family=kind,
+        params=params.chosen(kind.params_type, name, decided["preset"]),
         targets=(folds["target"], *params.more_targets),
         era_stride=decided["era_stride"],
         n_offsets=decided["n_offsets"],
         seed=params.seed,
-        threads=plan["threads"],
+        threads=threads,
         device=decided["device"],
         adaptive=params.adaptive,
+        valid_eras=folds["valid_eras"] if kind.stops_early else 0,
+        purge_eras=folds["purge_eras"],
+        groups=tuple(map(tuple, folds["groups"])) if kind.reads_groups else (),
+        update=params.update,
+        update_every=folds["refit_eras"],
     )
 
 
-def asked_as_json(recipe: Recipe, params: ModelParams) -> dict[str, Any]:
+def check_abilities(name: str, kind: type[Model], params: ModelParams) -> None:
+    """Refuse what the family cannot do.
+
+    Raises
+    ------
+    ConfigurationError
+        Names the parameter.
+    """
+    options = params.options.values()
+    adapts = params.adaptive or any(one.adaptive for one in options)
+    if adapts and "strength" not in kind.params_type.model_fields:
+        raise ConfigurationError(f"{name}.adaptive: {name} has no strength that could adapt.")
+    updates = params.update == "lora" or any(one.update == "lora" for one in options)
+    if updates and not hasattr(kind, "updated"):
+        raise ConfigurationError(f"{name}.update: {name} cannot be updated, only fitted again.")
+
+
+def ladder(
+    name: str, decided: dict[str, Any], params: ModelParams
+) -> tuple[list[str], Callable[[Recipe, int], Recipe]]:
+    """What makes a model lighter, step by step, in words; and a recipe so many steps lighter.
+
+    Fewer eras a fit where the panel is what does not fit, which is so for trees; a smaller preset
+    where the model itself is.
+    """
+    kind = family(name)
+    if kind.stops_early:
+        presets = lighter_presets(decided["preset"])
+        smaller = [params.chosen(kind.params_type, name, preset) for preset in presets]
+        words = [f"fitted again by the preset {preset}" for preset in presets]
+        return words, lambda recipe, k: recipe.with_params(smaller[k - 1]) if k else recipe
+    strides = [stride for stride in (2, LARGEST_STRIDE) if stride > decided["era_stride"]]
+    words = [f"fitted again on every {_nth(stride)} era" for stride in strides]
+    return words, lambda recipe, k: recipe.thinned(strides[k - 1]) if k else recipe
+
+
+def _nth(stride: int) -> str:
+    return {2: "second", 4: "fourth"}[stride]
+
+
+def asked_as_json(params: ModelParams) -> dict[str, Any]:
     """What the user asked for, to tell later whether that has changed."""
-    chosen = recipe.params.model_dump(mode="json")
-    return {"preset": params.preset, "params": chosen, "seed": params.seed}
+    presets = params.model_dump(mode="json")["presets"]
+    chosen = presets if params.preset == BY_MACHINE else {params.preset: presets[params.preset]}
+    return {"preset": params.preset, "presets": chosen, "seed": params.seed}
 
 
 def judged_recipes(
@@ -81,6 +149,28 @@ def judged_recipes(
     asked = asked_recipe(name, folds, plan, params)
     decisions = best_params["decisions"]
     return windows, [recipe_at(asked, decisions, window.test[0]) for window in windows]
+
+
+def live_recipe(
+    name: str, folds: dict[str, Any], plan: dict[str, Any], params: ModelParams, best_params: Any
+) -> tuple[Recipe, tuple[int, int], int | None]:
+    """The recipe of the live fit, what it learns, and up to which era it is updated.
+
+    Without updates it is a fold that begins at the newest point of the refit grid; with them, the
+    newest fold that began, updated as that fold would be by now.
+    """
+    asked, decisions = asked_recipe(name, folds, plan, params), best_params["decisions"]
+    purge, live_era = folds["purge_eras"], folds["history"][1] + 1
+    first, last = folds["live_fit"]
+    recipe = recipe_at(asked, decisions, last + purge + 1)
+    if recipe.update == "none":
+        return recipe, (first, last), None
+    judged_begin, fold_eras = folds["stretches"]["judged"][0], folds["judged_fold_eras"]
+    begin = judged_begin + fold_eras * max(0, (live_era - judged_begin) // fold_eras)
+    n_updates = (live_era - begin) // recipe.update_every
+    updated_to = begin + n_updates * recipe.update_every - purge - 1
+    recipe = recipe_at(asked, decisions, begin)
+    return recipe, (first, begin - purge - 1), updated_to if n_updates else None
 
 
 def strengthening(

@@ -8,7 +8,7 @@ import logging
 from kedro.pipeline import Node
 
 from numerai_kedro.errors import ConfigurationError
-from numerai_kedro.pipelines.gbm.pipeline import MODELS
+from numerai_kedro.pipelines.models import MODELS
 from numerai_kedro.pipelines.parameters import IngestionParams, SubmissionParams
 from numerai_kedro.tournament.client import Client
 from numerai_kedro.tournament.submission import UNNAMED_SLOT

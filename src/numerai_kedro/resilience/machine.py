@@ -15,6 +15,7 @@ import psutil
 from numerai_kedro.resilience import cgroups
 
 GIB = 2**30
+SIMULATED_GPU = "NUMERAI_KEDRO_SIMULATED_GPU_GB"
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,15 @@ def read_machine(data_folder: str | os.PathLike[str]) -> Machine:
     )
 
 
+def simulated_gpu_gb() -> float:
+    """Memory of a simulated GPU in GiB, for tests and drills: networks count on the CPU; else 0."""
+    return float(os.environ.get(SIMULATED_GPU, 0))
+
+
 def gpu_memory_gb() -> float:
     """Video memory of the first NVIDIA GPU in GiB, as its driver says; 0 without one."""
+    if simulated_gpu_gb():
+        return simulated_gpu_gb()
     command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
     try:
         found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)

@@ -21,6 +21,21 @@ RESERVE_DISK_GB = 1.0
 # Bytes of one row beside its features: id, 41 float32 targets.
 ROW_BYTES = 200
 LARGEST_STRIDE = 4  # fitting on fewer than every fourth era is another experiment, not a cut
+# Presets of networks, by what trains them; the largest first.
+MACHINES = ("large_gpu", "small_gpu", "cpu")
+LARGE_GPU_GB = 10.0  # a card of 12 GB, less what a desktop takes of it
+
+
+def preset_for(device: str, gpu_gb: float) -> str:
+    """Which of `MACHINES` a fit on this device is made for."""
+    if device == "cpu":
+        return "cpu"
+    return "large_gpu" if gpu_gb >= LARGE_GPU_GB else "small_gpu"
+
+
+def lighter_presets(preset: str) -> tuple[str, ...]:
+    """What may take a preset's place where it does not fit, largest first."""
+    return MACHINES[MACHINES.index(preset) + 1 :] if preset in MACHINES else ()
 
 
 @dataclass(frozen=True)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from numerai_kedro.errors import Failed, NumeraiKedroError, ProcessDied, ResourceError
-from numerai_kedro.resilience.plan import LARGEST_STRIDE
-
-logger = logging.getLogger(__name__)
+from numerai_kedro.resilience.recovery import Recovery, noted
 
 # What a library raises when a fit does not fit: a bug of ours is none of these, and stays a crash.
 FIT_ERRORS = (MemoryError, ImportError, NumeraiKedroError)
 # Libraries name an error of their own where C++ had no memory.
 OUT_OF_MEMORY = ("bad_alloc", "out of memory", "Cannot allocate", "bad allocation")
 
-AGAIN = "fitted again"
+AGAIN = "fitted again, from where it was"
 
 
 @dataclass(frozen=True)
@@ -26,51 +23,75 @@ class Made:
 
     Parameters
     ----------
-    era_stride
-        With which it went through.
+    lighter
+        How many steps of the ladder were taken.
     remedies
         What was tried before, and why.
     """
 
     value: Any
-    era_stride: int
-    remedies: tuple[str, ...]
+    lighter: int
+    remedies: tuple[Recovery, ...]
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The remedies, in a form for the catalog."""
+        return [one.as_json() for one in self.remedies]
 
 
 def until_it_fits(
-    stage: str, name: str, era_stride: int, attempt: Callable[[int], Any]
+    stage: str,
+    name: str,
+    ladder: Sequence[str],
+    attempt: Callable[[int], Any],
+    lighter: int = 0,
 ) -> Made | Failed:
-    """Attempt on every `era_stride`-th era; where memory ends it, on every second of those.
+    """Attempt by the first step of the ladder; where memory ends it, by the next.
 
-    What stood still is attempted once more as it was.
+    What stood still, or was ended from outside with memory left, is attempted once more as it was.
+
+    Parameters
+    ----------
+    ladder
+        What each step beyond the first does, in words.
+    attempt
+        Gets the number of steps taken.
+    lighter
+        Steps that are taken from the beginning.
 
     Raises
     ------
     Exception
         What is no matter of resources, and no error of ours: a bug.
     """
-    remedies: list[str] = []
+    remedies: list[Recovery] = []
     while True:
         try:
-            return Made(attempt(era_stride), era_stride, tuple(remedies))
+            value = attempt(lighter)
         except Exception as error:  # noqa: BLE001 - what is no outcome is raised again
-            failed = failed_fit(stage, error, tuple(remedies))
-            lighter = 2 if era_stride == 1 else LARGEST_STRIDE
-            stalled = isinstance(error, ProcessDied) and error.stalled
-            if stalled and not any(remedy.endswith(AGAIN) for remedy in remedies):
-                remedies.append(f"{failed.symptom}: {AGAIN}")
-                logger.warning("%s: %s", name, remedies[-1])
+            remedies = _came_to(remedies, "it did not help")
+            failed = failed_fit(stage, error, tuple(one.as_json() for one in remedies))
+            died = isinstance(error, ProcessDied) and not error.out_of_memory
+            if died and not any(one.remedy == AGAIN for one in remedies):
+                remedies.append(noted(name, failed.symptom, "", AGAIN))
                 continue
-            if stalled or failed.kind != "resource" or era_stride >= LARGEST_STRIDE:
+            stalled = isinstance(error, ProcessDied) and error.stalled
+            if stalled or failed.kind != "resource" or lighter >= len(ladder):
                 return failed
-        remedies.append(f"{failed.symptom}: fitted again on every {_nth(lighter)} era")
-        logger.warning("%s: %s", name, remedies[-1])
-        era_stride = lighter
+            remedies.append(noted(name, failed.symptom, "", ladder[lighter]))
+            lighter += 1
+        else:
+            return Made(value, lighter, tuple(_came_to(remedies, "went through")))
 
 
-def failed_fit(stage: str, error: Exception, remedies: tuple[str, ...] = ()) -> Failed:
+def _came_to(remedies: list[Recovery], result: str) -> list[Recovery]:
+    """The newest line, now that it is known what came of it."""
+    return [*remedies[:-1], replace(remedies[-1], result=result)] if remedies else []
+
+
+def failed_fit(stage: str, error: Exception, remedies: tuple[dict[str, Any], ...] = ()) -> Failed:
     """The outcome of a fit that did not fit; whatever else it is, is a bug and goes on up."""
     text = str(error) or type(error).__name__
+    remedies = (*getattr(error, "lines", ()), *remedies)
     if isinstance(error, ResourceError | MemoryError):
         return Failed(stage, text, kind="resource", remedies=remedies)
     if isinstance(error, FIT_ERRORS):
@@ -78,7 +99,3 @@ def failed_fit(stage: str, error: Exception, remedies: tuple[str, ...] = ()) -> 
     if any(words in text for words in OUT_OF_MEMORY):
         return Failed(stage, f"no memory left ({text})", kind="resource", remedies=remedies)
     raise error
-
-
-def _nth(stride: int) -> str:
-    return {2: "second", 4: "fourth"}.get(stride, f"{stride}th")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -13,6 +14,17 @@ from numerai_kedro.errors import ConfigurationError, SchemaError
 ALIAS = "target"
 META_MODEL = "numerai_meta_model"
 LIVE_ERA = "X"
+# Feature sets that share no feature: where a feature comes from.
+FEATURE_GROUPS = (
+    "constitution",
+    "charisma",
+    "agility",
+    "wisdom",
+    "strength",
+    "serenity",
+    "dexterity",
+    "intelligence",
+)
 
 
 def parse_era(text: str | None) -> int:
@@ -96,6 +108,16 @@ class FeatureMetadata(BaseModel):
                 f"{', '.join(sorted(self.feature_sets))} (parameters_{parameters}.yml)."
             )
         return self.feature_sets[name]
+
+    def groups(self, names: Sequence[str]) -> list[list[str]]:
+        """Features by official group, each once, in the order given; those of none come last."""
+        left = list(names)
+        made = []
+        for group in FEATURE_GROUPS:
+            members = set(self.feature_sets.get(group, ()))
+            made.append([name for name in left if name in members])
+            left = [name for name in left if name not in members]
+        return [group for group in (*made, left) if group]
 
     def check_target(self, name: str) -> None:
         """Refuse a target that the data does not have.

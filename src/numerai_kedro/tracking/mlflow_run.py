@@ -19,6 +19,7 @@ from numerai_kedro.strict import Block
 logger = logging.getLogger(__name__)
 
 LIBRARIES = (
+    "accelerate",
     "catboost",
     "kedro",
     "lightgbm",
@@ -27,7 +28,11 @@ LIBRARIES = (
     "numpy",
     "optuna",
     "pandas",
+    "peft",
     "pyarrow",
+    "tabm",
+    "torch",
+    "transformers",
 )
 # By the extra that was installed.
 EITHER = ("xgboost-cpu", "xgboost")
@@ -124,20 +129,18 @@ def _tags(run_params: dict[str, Any], error: Exception | None) -> dict[str, str]
 
 def _log_results(client: Any, run_id: str, outputs: set[str], catalog: Any) -> None:
     """Per-era metrics, means, the gate's decision, models and reports of what this run made."""
-    if "era_scores" in outputs:
-        _log_era_scores(client, run_id, catalog.load("era_scores"))
-    if "backtest_report" in outputs:
-        client.log_dict(run_id, catalog.load("backtest_report"), "backtest_report.json")
-    if "gate_decision" in outputs:
-        decisions = catalog.load("gate_decision")
-        client.log_dict(run_id, decisions, "gate_decision.json")
-        newest = max(decisions, default=None)
-        client.set_tag(run_id, "gate", str(newest and decisions[newest]["passed"]))
-    if "submission_receipt" in outputs:
-        client.log_dict(run_id, catalog.load("submission_receipt"), "submission_receipt.json")
-    if "history_panel" in outputs:
-        panel = catalog.load("history_panel")
-        client.set_tag(run_id, "version.data", panel.digest())
+    for name in ("backtest_report", "submission_receipt"):
+        if name in outputs:
+            client.log_dict(run_id, catalog.load(name), f"{name}.json")
+    logged = {
+        "era_scores": _log_era_scores,
+        "gate_decision": _log_gate,
+        "recovery_ledger": _log_recovery,
+        "history_panel": _log_data,
+    }
+    for name, log in logged.items():
+        if name in outputs:
+            log(client, run_id, catalog.load(name))
     if "dashboard" in outputs:
         client.log_text(run_id, catalog.load("dashboard"), "dashboard.html")
     for name in sorted(outputs):
@@ -145,6 +148,24 @@ def _log_results(client: Any, run_id: str, outputs: set[str], catalog: Any) -> N
             _log_model(client, run_id, name, catalog)
         elif name.endswith(".trials"):
             _log_trials(client, run_id, name.partition(".")[0], catalog.load(name))
+
+
+def _log_gate(client: Any, run_id: str, decisions: dict[str, Any]) -> None:
+    client.log_dict(run_id, decisions, "gate_decision.json")
+    newest = max(decisions, default=None)
+    client.set_tag(run_id, "gate", str(newest and decisions[newest]["passed"]))
+
+
+def _log_data(client: Any, run_id: str, panel: Any) -> None:
+    client.set_tag(run_id, "version.data", panel.digest())
+
+
+def _log_recovery(client: Any, run_id: str, ledger: pd.DataFrame) -> None:
+    """Every line as a file, and how many each model has as a tag."""
+    client.log_dict(run_id, json.loads(ledger.to_json(orient="records")), "recovery_ledger.json")
+    for model, rows in ledger.groupby("model"):
+        symptoms = ", ".join(sorted(rows["symptom"].unique()))
+        client.set_tag(run_id, f"recovery.{model}", f"{len(rows)}: {symptoms}")
 
 
 def _log_model(client: Any, run_id: str, name: str, catalog: Any) -> None:

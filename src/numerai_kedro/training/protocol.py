@@ -28,6 +28,38 @@ class Bins(Protocol):
         """Return the file kept under `key`, or have it built at a path and keep it."""
 
 
+class Notes(Protocol):
+    """What was learned about this machine, from one week to the next."""
+
+    def recall(self, key: Mapping[str, Any]) -> Any | None:
+        """What was noted under `key`; None where nothing was."""
+
+    def remember(self, key: Mapping[str, Any], value: Any) -> None:
+        """Note a small value, in the place of the one before."""
+
+
+@dataclass(frozen=True)
+class Aids:
+    """What helps a fit beside its data; none of it changes the model, groups aside.
+
+    Parameters
+    ----------
+    bins
+        Where binned data are found again, so that many fits on the same rows bin them once.
+    work
+        Folder in which an unfinished fit is found again.
+    notes
+        What this machine was found to hold.
+    groups
+        Names of the features of each official group, for a family that reads them.
+    """
+
+    bins: Bins | None = None
+    work: Path | None = None
+    notes: Notes | None = None
+    groups: tuple[tuple[str, ...], ...] = ()
+
+
 @dataclass(frozen=True)
 class Cost:
     """What one fit needs, as predicted before it starts.
@@ -51,6 +83,9 @@ class Cost:
     bins_gb: float = 0.0
 
 
+NO_AIDS = Aids()
+
+
 @runtime_checkable
 class Model(Protocol):
     """One model family: made from parameters, fitted once, then predicting.
@@ -58,10 +93,25 @@ class Model(Protocol):
     `version` goes into every key of the fold store: raise it when the same data and parameters
     would give another model. A family that is tuned has parameters with a method
     ``scouted(n_trees, row_share)``: the same experiment, cheaper.
+
+    Attributes
+    ----------
+    stops_early
+        Whether a fit is given eras by which it decides when to stop.
+    reads_groups
+        Whether the official groups of the features make another model.
+    gpu_speed
+        How many times as fast a fit is on a GPU as `cost` says; 1 where nobody has measured it.
+    recoveries
+        What went wrong in the fit and was mended, `resilience.recovery.Recovery` as dicts.
     """
 
     version: ClassVar[int]
     params_type: ClassVar[type[Block]]
+    stops_early: ClassVar[bool]
+    reads_groups: ClassVar[bool]
+    gpu_speed: ClassVar[float]
+    recoveries: list[dict[str, Any]]
     params: Any
     seed: int
 
@@ -73,17 +123,9 @@ class Model(Protocol):
         valid: EraPanel | None,
         target: str,
         progress: FitProgress = no_progress,
-        bins: Bins | None = None,
+        aids: Aids = NO_AIDS,
     ) -> Self:
-        """Learn `target` from the panel.
-
-        Parameters
-        ----------
-        valid
-            Decides when to stop, where given.
-        bins
-            Where binned data are found again, so that many fits on the same rows bin them once.
-        """
+        """Learn `target` from the panel; `valid` decides when to stop, where given."""
 
     def predict(self, panel: EraPanel) -> npt.NDArray[np.float32]:
         """Predict every row, float32[n_rows]; only ranks inside an era will count."""

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from numerai_kedro.files import digest_json
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.panel import EraPanel
+from numerai_kedro.panel.walk_forward import Fold
+from numerai_kedro.resilience.recovery import noted
 from numerai_kedro.strict import Strict
-from numerai_kedro.training.protocol import FitProgress, Model
+from numerai_kedro.training.protocol import Aids, Cost, FitProgress, Model, no_progress
 
-logger = logging.getLogger(__name__)
+# How a model that was fitted learns the eras that came after: not at all, or by adapters (LoRA).
+Update = Literal["none", "lora"]
+UPDATE_ERAS = 52  # newest eras that an update learns from
 
 
 class Option(Strict):
@@ -27,6 +31,7 @@ class Option(Strict):
     n_offsets: int | None = Field(default=None, gt=0)
     more_targets: tuple[str, ...] | None = None
     adaptive: bool | None = None
+    update: Update | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,13 @@ class Recipe:
         columns.
     adaptive
         Whether each fit finds its own strength (`training.adaptive`), which `params` then get.
+    valid_eras, purge_eras
+        Of a family that stops early: so many of the newest eras decide when, and those right
+        before them are not learned from.
+    groups
+        Features by official group, for a family that reads them.
+    update, update_every
+        Between full fits a fitted model learns the newest eras, every so many of them.
     """
 
     name: str
@@ -65,13 +77,68 @@ class Recipe:
     threads: int
     device: str = "cpu"
     adaptive: bool = False
+    valid_eras: int = 0
+    purge_eras: int = 0
+    groups: tuple[tuple[str, ...], ...] = ()
+    update: Update = "none"
+    update_every: int = 0
 
-    def fits(self, history: EraPanel, eras: tuple[int, int], keep: bool = True) -> list[Fit]:
-        """The fits of this recipe on the eras of a range that have their target."""
-        return [
-            Fit(self, target, _thinned(history, eras, target, self.era_stride, offset), keep)
-            for target, offset in self.members()
-        ]
+    def fits(
+        self,
+        history: EraPanel,
+        eras: tuple[int, int],
+        keep: bool = True,
+        updated_to: int | None = None,
+    ) -> list[Fit]:
+        """The fits of this recipe on the eras of a range that have their target.
+
+        Parameters
+        ----------
+        updated_to
+            The newest era that an update of each fit learns from; None without updates.
+        """
+        made = []
+        for target, offset in self.members():
+            inside = self._thinned(history, eras, target, offset)
+            fit = Fit(self, target, *self._held_back(inside), keep)
+            if updated_to is not None:
+                newest = (updated_to - UPDATE_ERAS + 1, updated_to)
+                fit = Fit(
+                    self, target, self._thinned(history, newest, target, offset), None, keep, fit
+                )
+            made.append(fit)
+        return made
+
+    def steps(self, fold: Fold) -> list[tuple[Fold, int | None]]:
+        """A fold cut at its updates: each part, and the newest era that its update learns from."""
+        if self.update == "none":
+            return [(fold, None)]
+        cut = range(fold.test[0], fold.test[1] + 1, self.update_every)
+        parts = []
+        for begin in cut:
+            test = (begin, min(begin + self.update_every - 1, fold.test[1]))
+            newest = None if begin == fold.test[0] else begin - self.purge_eras - 1
+            parts.append((Fold(fold.name, fold.train, test), newest))
+        return parts
+
+    def _thinned(
+        self, history: EraPanel, eras: tuple[int, int], target: str, offset: int
+    ) -> EraPanel:
+        """Rows to learn from: resolved eras of the range, every n-th back from the newest."""
+        resolved = history.resolved_eras(target)
+        inside = resolved[(resolved >= eras[0]) & (resolved <= eras[1])]
+        return history.select(eras=inside[::-1][offset :: self.era_stride][::-1])
+
+    def _held_back(self, panel: EraPanel) -> tuple[EraPanel, EraPanel | None]:
+        """What is learned, and the newest eras that say when to stop; all and None if too few."""
+        n_valid = self.valid_eras // self.era_stride
+        if not self.family.stops_early or not n_valid or len(panel.eras) <= n_valid:
+            return panel, None
+        valid = panel.eras[-n_valid:]
+        learned = panel.eras[panel.eras < valid[0] - self.purge_eras]
+        if len(learned) < n_valid:
+            return panel, None
+        return panel.select(eras=learned), panel.select(eras=valid)
 
     def members(self) -> Iterator[tuple[str, int]]:
         """Target and offset of each fit."""
@@ -90,7 +157,7 @@ class Recipe:
     def with_option(self, option: Option) -> Recipe:
         """The same made in another way, which never takes more eras at once: they may not fit."""
         changed = self if option.era_stride is None else self.thinned(option.era_stride)
-        given: dict[str, Any] = {"n_offsets": option.n_offsets, "adaptive": option.adaptive}
+        given: dict[str, Any] = option.model_dump(include={"n_offsets", "adaptive", "update"})
         if option.more_targets is not None:
             given["targets"] = tuple(dict.fromkeys((self.targets[0], *option.more_targets)))
         known = {name: value for name, value in given.items() if value is not None}
@@ -98,13 +165,25 @@ class Recipe:
 
     def made_of(self, target: str) -> dict[str, Any]:
         """What decides a fit, its rows aside."""
-        return {
+        made = {
             "family": self.family.__name__,
             "version": self.family.version,
             "params": self.params.model_dump(mode="json"),
             "seed": self.seed,
             "target": target,
         } | ({} if self.device == "cpu" else {"device": self.device})
+        if self.family.stops_early:
+            made["held_back"] = [self.valid_eras, self.purge_eras]
+        if self.family.reads_groups:
+            made["groups"] = digest_json(self.groups)
+        return made
+
+    def cost(self, n_rows: int, n_features: int) -> Cost:
+        """What a fit of this size needs on the recipe's device."""
+        cost = self.family.cost(self.params, n_rows, n_features)
+        if self.device == "cpu":
+            return cost
+        return dataclasses.replace(cost, work=cost.work / self.family.gpu_speed)
 
     def plan_keys(self, eras: tuple[int, int], features: Sequence[str]) -> list[dict[str, Any]]:
         """Under which fits are known to be made before their data is there: numbers and names."""
@@ -120,68 +199,86 @@ class Recipe:
         return {"fitted": made_of | place | {"features": list(features)}}
 
 
-def _thinned(
-    history: EraPanel, eras: tuple[int, int], target: str, stride: int, offset: int
-) -> EraPanel:
-    """Rows to learn from: resolved eras of the range, every n-th back from the newest."""
-    resolved = history.resolved_eras(target)
-    inside = resolved[(resolved >= eras[0]) & (resolved <= eras[1])]
-    return history.select(eras=inside[::-1][offset::stride][::-1])
-
-
 @dataclass(frozen=True)
 class Fit:
     """One fit: a recipe, one target, and the rows to learn from.
 
     Parameters
     ----------
+    valid
+        Eras that say when to stop; None where the fit goes to its end.
     keep
         Whether the fitted model itself is kept; a trial's is not, its predictions are.
+    base
+        The fit that this one updates, by what `train` adds; None for a fit of its own.
     """
 
     recipe: Recipe
     target: str
     train: EraPanel
+    valid: EraPanel | None = None
     keep: bool = True
+    base: Fit | None = None
 
     @property
     def key(self) -> dict[str, Any]:
         """What the fitted model is made of."""
-        digest = self.train.digest(targets=(self.target,))
-        return self.recipe.made_of(self.target) | {"train": digest}
+        targets = (self.target, *getattr(self.recipe.params, "more_heads", ()))
+        made = self.recipe.made_of(self.target) | {"train": self.train.digest(targets=targets)}
+        if self.valid is not None:
+            made["valid"] = self.valid.digest(targets=(self.target,))
+        if self.base is not None:
+            made["updates"] = self.base.key
+        return made
 
     @property
     def planned_gb(self) -> float:
         """Memory that the fit should need."""
-        cost = self.recipe.family.cost(
-            self.recipe.params, self.train.n_rows, len(self.train.feature_names)
-        )
-        return cost.memory_gb
+        n_features = len(self.train.feature_names)
+        return self.recipe.cost(self.train.n_rows, n_features).memory_gb
 
     def model(self, store: FoldStore, progress: FitProgress) -> Model:
         """The fitted model, from the store where it is kept there."""
 
         def fit() -> Model:
-            device = self.recipe.device
+            device, lines = self.recipe.device, []
             try:
-                return self._fitted_on(device, store, progress)
+                model = self._fitted_on(device, store, progress)
             except Exception as error:
                 if device == "cpu":
                     raise
                 reason = " ".join(str(error).split())
-                logger.warning("%s: fitted on the CPU: the GPU says %s", self.recipe.name, reason)
-                return self._fitted_on("cpu", store, progress)
+                lines = [noted(self.recipe.name, "the GPU failed", reason, "fitted on the CPU")]
+                model = self._fitted_on("cpu", store, progress)
+            mended = [replace(one, result="went through").as_json() for one in lines]
+            store.value(self.recovery_key, lambda: [*mended, *model.recoveries])
+            return model
 
         model = store.model(self.key, fit) if self.keep else fit()
         store.value(self.key, lambda: model.n_iterations)
+        store.drop_work(self.key)
         return model
 
     def _fitted_on(self, device: str, store: FoldStore, progress: FitProgress) -> Model:
         recipe = self.recipe
+        aids = Aids(store, store.work(self.key), store, recipe.groups)
+        if self.base is not None:
+            base = self.base.model(store, no_progress)
+            return base.updated(self.train, self.target, progress, aids)
         model = recipe.family(
             recipe.params, seed=recipe.seed, threads=recipe.threads, device=device
         )
-        return model.fit(self.train, None, self.target, progress, store)
+        return model.fit(self.train, self.valid, self.target, progress, aids)
+
+    @property
+    def recovery_key(self) -> dict[str, Any]:
+        """Under which what went wrong in the fit is kept."""
+        return {"recoveries": self.key}
+
+    def recoveries(self, store: FoldStore) -> list[dict[str, Any]]:
+        """What went wrong in the fit and was mended, and in the one that it updates."""
+        before = [] if self.base is None else self.base.recoveries(store)
+        return [*before, *(store.find(self.recovery_key) or [])]
 
     def n_iterations(self, store: FoldStore) -> int | None:
         """Trees or epochs; None where it was never fitted."""

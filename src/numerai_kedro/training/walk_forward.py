@@ -8,7 +8,9 @@ the predicted eras. So a new era adds one prediction, and no refit.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -69,16 +71,13 @@ def walk_forward(
     """
     pieces, iterations = [], {}
     for number, (fold, recipe) in enumerate(zip(folds, recipes, strict=True)):
-        fold.check_purge(purge_eras)
         progress(number, len(folds))
-        test = history.select(eras=np.arange(fold.test[0], fold.test[1] + 1))
+        within, made = part_of(progress, number, len(folds)), False
+        for part in predict_fold(recipe, history, fold, purge_eras, store, executor, within):
+            made |= part.made
+            pieces.append(frame_of(part.test, part.predictions))
         fits = recipe.fits(history, fold.train)
-        # Era by era, so that one more resolved era predicts one era, not the fold again.
-        eras = [test.select(eras=[era]) for era in test.eras]
-        within = part_of(progress, number, len(folds))
-        predictions, made = predict_by_fits(fits, eras, store, executor or Inline(), within)
         _note_for_the_plan(recipe, fold.train, fits, store)
-        pieces.append(frame_of(test, predictions))
         iterations[fold.name] = sum(fit.n_iterations(store) or 0 for fit in fits)
         logger.info(
             "%s, fold %s: eras %04d-%04d from %s up to %04d, %s",
@@ -91,6 +90,83 @@ def walk_forward(
         )
     progress(len(folds), len(folds))
     return pd.concat(pieces, ignore_index=True), iterations
+
+
+def recoveries_of(
+    history: EraPanel, folds: Sequence[Fold], recipes: Sequence[Recipe], store: FoldStore
+) -> list[dict[str, Any]]:
+    """What went wrong in the fits of `walk_forward` and was mended, fold by fold."""
+    return [
+        line
+        for fold, recipe in zip(folds, recipes, strict=True)
+        for part, updated_to in recipe.steps(fold)
+        for line in placed(
+            recipe.fits(history, part.train, updated_to=updated_to), fold.name, store
+        )
+    ]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Eras of a fold that the same fits predict.
+
+    Parameters
+    ----------
+    test : EraPanel
+    predictions : float32[n_rows]
+    fits
+    made
+        Whether any of it was made now.
+    """
+
+    test: EraPanel
+    predictions: npt.NDArray[np.float32]
+    fits: list[Fit]
+    made: bool
+
+
+def predict_fold(
+    recipe: Recipe,
+    history: EraPanel,
+    fold: Fold,
+    purge_eras: int,
+    store: FoldStore,
+    executor: Executor | None = None,
+    progress: FitProgress = no_progress,
+    keep: bool = True,
+) -> Iterator[Part]:
+    """Predict a fold: whole, or part by part where a fitted model learns what came since.
+
+    Parameters
+    ----------
+    keep
+        Whether fits are kept, and predictions era by era: one more resolved era then predicts one
+        era, not the fold again. A trial has no later eras to come.
+
+    Raises
+    ------
+    LeakError
+        What a part learned comes closer to it than the purge allows.
+    """
+    steps = recipe.steps(fold)
+    for number, (part, updated_to) in enumerate(steps):
+        newest = updated_to or part.train[1]
+        replace(part, train=(part.train[0], newest)).check_purge(purge_eras)
+        test = history.select(eras=np.arange(part.test[0], part.test[1] + 1))
+        fits = recipe.fits(history, part.train, keep, updated_to)
+        pieces = [test.select(eras=[era]) for era in test.eras] if keep else [test]
+        within = part_of(progress, number, len(steps))
+        predictions, made = predict_by_fits(fits, pieces, store, executor or Inline(), within)
+        yield Part(test, predictions, fits, made)
+
+
+def placed(fits: Sequence[Fit], place: str, store: FoldStore) -> list[dict[str, Any]]:
+    """What went wrong in fits and was mended, each line with the place of its fit."""
+    return [
+        line | {"place": f"{place}, {line['place']}"}
+        for fit in fits
+        for line in fit.recoveries(store)
+    ]
 
 
 def predict_by_fits(
@@ -149,9 +225,10 @@ def fit_live(
     store: FoldStore,
     progress: Progress = no_progress,
     executor: Executor | None = None,
+    updated_to: int | None = None,
 ) -> list[Model]:
     """Fit the models that predict live, exactly as a fold that begins at the same grid era."""
-    fits = recipe.fits(history, eras)
+    fits = recipe.fits(history, eras, updated_to=updated_to)
     made = False
     for number, fit in enumerate(fits):
         if not store.has_model(fit.key):

@@ -9,14 +9,10 @@ from tests.panels import small_panel
 from torch import nn
 
 from numerai_kedro.errors import ResourceError
+from numerai_kedro.training.network_params import LoopParams
 from numerai_kedro.training.networks.batches import TrainingEras
-from numerai_kedro.training.networks.loop import (
-    RESTORES,
-    SKIPS_IN_A_ROW,
-    Diverged,
-    LoopParams,
-    TrainingRun,
-)
+from numerai_kedro.training.networks.care import RESTORES, SKIPS_IN_A_ROW, Diverged
+from numerai_kedro.training.networks.loop import TrainingRun
 from numerai_kedro.training.networks.microbatch import CountedMemory
 
 TARGETS = ["target_ender_60", "target_ender_20"]
@@ -190,14 +186,14 @@ def test_bad_batches_in_a_row_go_back_to_the_checkpoint_at_half_the_rate(panel, 
     one.train()
     assert one.at.epoch == PARAMS.epochs
     assert (one.at.rate_factor, one.at.order, one.at.restores) == (0.5, 1, 1)
-    assert one.at.recoveries[-1]["remedy"].startswith("restored, half the rate")
+    assert one.at.recoveries[-1]["remedy"].startswith("back to epoch 1, half the rate")
     assert all(torch.isfinite(value).all() for value in one.best.values())
 
 
 def test_what_never_becomes_finite_is_given_up_with_a_sentence(panel, tmp_path):
     n = len(run(panel).eras.epoch(0, 0))
     one = run(panel, faulty(*range(n + 1, 10_000)), work=tmp_path / "work")
-    with pytest.raises(Diverged, match=f"after {RESTORES} restores; choose a lower learning_rate"):
+    with pytest.raises(Diverged, match=rf"after {RESTORES} restores; choose a lower learning_rate"):
         one.train()
 
 

@@ -1,53 +1,33 @@
-"""What every network must do, as every family must (test_contract.py)."""
-
-import pickle
+"""What networks have beside what every family must do (tests/models/test_contract.py)."""
 
 import numpy as np
 import pytest
+import torch
+from tests.models.sizes import NETWORKS
 from tests.new_process import predicted_in_a_new_process
 from tests.panels import small_panel
 
 from numerai_kedro.files.trusted_pickle import read_trusted
-from numerai_kedro.models.tabm import TabM
-from numerai_kedro.models.transformer import Transformer
-from numerai_kedro.models.vae import VaeHead
+from numerai_kedro.models import family
+from numerai_kedro.models.modules.transformer import FeatureTransformer, adapters_of
+from numerai_kedro.models.transformer import patch_order
+from numerai_kedro.resilience.machine import SIMULATED_GPU
 from numerai_kedro.statistics.scoring import rank_scores
 
 TARGET = "target_ender_60"
-LOOP = {
-    "epochs": 4,
-    "batch_rows": 40,
-    "learning_rate": 3e-3,
-    "weight_decay": 0.01,
-    "warm_up": 0.1,
-    "clip_norm": 1.0,
-    "average_decay": 0.95,
-    "corr_weight": 0.5,
-    "patience": 4,
-    "dropout": 0.1,
-    "feature_dropout": 0.1,
-    "more_heads": ("target_ender_20",),
-}
-SMALL = {
-    TabM: LOOP | {"k": 4, "n_blocks": 1, "d_block": 32},
-    Transformer: LOOP
-    | {"patch": 2, "d_token": 16, "n_layers": 1, "n_heads": 2, "d_feedforward": 32},
-    VaeHead: LOOP
-    | {
-        "d_hidden": 32,
-        "d_latent": 8,
-        "beta": 0.5,
-        "beta_warm_up": 0.3,
-        "free_nats": 0.02,
-        "reconstruction_weight": 0.2,
-    },
-}
-pytestmark = pytest.mark.parametrize("kind", list(SMALL), ids=lambda kind: kind.__name__)
+each_network = pytest.mark.parametrize("name", sorted(NETWORKS))
 
 
-def fitted(kind, panel, seed=0, valid=None):
-    params = kind.params_type.model_validate(SMALL[kind])
-    return kind(params, seed=seed, threads=1).fit(panel, valid, TARGET)
+def fitted(name, panel, valid=None, **changed):
+    kind = family(name)
+    params = kind.params_type.model_validate(NETWORKS[name] | changed)
+    return kind(params, seed=0, threads=1).fit(panel, valid, TARGET)
+
+
+def mean_corr(model, panel):
+    predictions = model.predict(panel)[:, None].astype(float)
+    target = panel.target(TARGET).astype(float)
+    return rank_scores(panel.era_starts, predictions, target)[0].mean()
 
 
 @pytest.fixture(scope="module")
@@ -55,38 +35,135 @@ def panel(tmp_path_factory):
     return small_panel(tmp_path_factory.mktemp("networks") / "panel")
 
 
-def test_same_seed_same_model_byte_for_byte(kind, panel):
-    first, second = fitted(kind, panel), fitted(kind, panel)
-    assert pickle.dumps(first) == pickle.dumps(second)
-    assert pickle.dumps(fitted(kind, panel, seed=1)) != pickle.dumps(first)
-
-
-def test_it_learns_what_is_there(kind, panel, tmp_path):
-    later = small_panel(tmp_path / "later", n_eras=20, seed=9)
-    predictions = fitted(kind, panel).predict(later)
-    assert predictions.dtype == np.float32
-    target = later.target(TARGET).astype(float)
-    scores = rank_scores(later.era_starts, predictions[:, None].astype(float), target)[0]
-    assert scores.mean() > 0.2
-
-
-def test_a_saved_model_predicts_the_same_in_a_new_process(kind, panel, tmp_path):
-    model = fitted(kind, panel)
-    there = predicted_in_a_new_process(model, panel, tmp_path)
-    np.testing.assert_allclose(there, model.predict(panel), rtol=1e-5, atol=1e-6)
-    assert read_trusted(tmp_path / "model").n_iterations == model.n_iterations == 4
-
-
-def test_it_finds_its_features_by_name_and_the_one_that_matters(kind, panel):
-    model = fitted(kind, panel)
-    turned = panel.select(features=panel.feature_names[::-1])
-    np.testing.assert_array_equal(model.predict(turned), model.predict(panel))
-    rows = panel.features(1)
+@each_network
+def test_it_predicts_rows_as_it_predicts_panels(name, panel):
+    model = fitted(name, panel)
     first = panel.select(eras=[1])
-    np.testing.assert_allclose(model.predict_rows(rows), model.predict(first), rtol=1e-4, atol=1e-5)
-    assert model.feature_names[int(model.gain_importance().argmax())] == "feature_0"
+    rows = model.predict_rows(panel.features(1))
+    np.testing.assert_allclose(rows, model.predict(first), rtol=1e-4, atol=1e-5)
 
 
-def test_valid_eras_choose_the_epoch(kind, panel, tmp_path):
+@each_network
+def test_valid_eras_choose_the_epoch(name, panel, tmp_path):
     valid = small_panel(tmp_path / "valid", n_eras=5, seed=4)
-    assert 1 <= fitted(kind, panel, valid=valid).n_iterations <= LOOP["epochs"]
+    assert 1 <= fitted(name, panel, valid=valid).n_iterations <= 4
+
+
+@each_network
+def test_counted_sizes_are_those_of_the_network(name, panel):
+    kind = family(name)
+    params = kind.params_type.model_validate(
+        NETWORKS[name] | {"n_blocks": 3} if name == "tabm" else NETWORKS[name]
+    )
+    model = kind(params, seed=0, threads=1)
+    network = model.build(400, 2)
+    counted = kind.size(params, 400, 2).weights
+    real = sum(one.numel() for one in network.parameters())
+    assert counted == pytest.approx(real, rel=0.1)
+
+
+@each_network
+def test_the_backward_pass_may_compute_again_and_learns_the_same(name, panel):
+    kind = family(name)
+    params = kind.params_type.model_validate(NETWORKS[name] | {"dropout": 0.0})
+    gradients = []
+    for again in (False, True):
+        torch.manual_seed(0)
+        network = kind(params, seed=0, threads=1).build(len(panel.feature_names), 2).train()
+        if again:
+            network.keep_less()
+        torch.manual_seed(1)
+        made = network(torch.from_numpy(np.array(panel.features(1))))
+        predictions, penalty = made if isinstance(made, tuple) else (made, torch.zeros(1))
+        (predictions.square().mean() + penalty.mean()).backward()
+        gradients.append([p.grad for p in network.parameters()])
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_a_gpu_that_is_not_there_is_said(panel):
+    kind = family("tabm")
+    params = kind.params_type.model_validate(NETWORKS["tabm"])
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(RuntimeError, match="no CUDA device"):
+        kind(params, seed=0, threads=1, device="cuda").fit(panel, None, TARGET)
+
+
+@pytest.mark.parametrize("gb", [2, 4, 12])
+@each_network
+def test_a_simulated_card_trains_what_the_cpu_trains(name, panel, monkeypatch, gb):
+    kind = family(name)
+    params = kind.params_type.model_validate(NETWORKS[name])
+    on_cpu = kind(params, seed=0, threads=1).fit(panel, None, TARGET)
+    monkeypatch.setenv(SIMULATED_GPU, str(gb))
+    on_card = kind(params, seed=0, threads=1, device="cuda").fit(panel, None, TARGET)
+    np.testing.assert_array_equal(on_card.predict(panel), on_cpu.predict(panel))
+    assert on_card.recoveries == []
+
+
+def test_features_of_a_group_come_together_and_each_once(panel):
+    names = panel.feature_names
+    groups = (tuple(names[1::2]), tuple(names[0::2]))
+    order = patch_order(panel, groups, seed=0)
+    assert sorted(order) == list(range(len(names)))
+    assert {names[k] for k in order[: len(groups[0])]} == set(groups[0])
+
+
+def test_features_that_move_together_are_neighbours(tmp_path):
+    from tests.panels import era_rows
+
+    from numerai_kedro.panel import EraRows, FeatureBlock, open_panel, write_panel
+
+    def twins(era):
+        rows = era_rows(era)
+        values = np.array(rows.features.matrix)
+        values[:, 5] = values[:, 0]
+        features = FeatureBlock.of(rows.features.names, values)
+        return EraRows(rows.era, rows.data_type, rows.ids, features, rows.targets)
+
+    write_panel(tmp_path / "panel", [twins(era) for era in range(1, 9)])
+    order = patch_order(open_panel(tmp_path / "panel"), (), seed=0)
+    assert abs(order.index(0) - order.index(5)) == 1
+
+
+def test_a_transformer_saves_and_loads_the_ordinary_way(panel, tmp_path):
+    network = fitted("transformer", panel)._fitted()
+    network.save_pretrained(tmp_path / "saved")
+    again = FeatureTransformer.from_pretrained(tmp_path / "saved").eval()
+    rows = torch.from_numpy(np.array(panel.features(1)))
+    with torch.no_grad():
+        torch.testing.assert_close(again(rows), network.eval()(rows))
+
+
+@pytest.fixture(scope="module")
+def pair(panel, tmp_path_factory):
+    """A base, and what it became by eras in which another feature counts."""
+    newest = small_panel(tmp_path_factory.mktemp("newest") / "panel", n_eras=8, seed=5)
+    base = fitted("transformer", panel, d_token=48, d_feedforward=192, n_layers=2)
+    return base, base.updated(newest, TARGET), newest
+
+
+def test_few_weights_learn_and_all_others_stay(pair):
+    base, updated, _ = pair
+    network = updated._fitted()
+    every = sum(p.numel() for p in network.parameters())
+    trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
+    assert 0 < trained < 0.05 * every
+    before, after = base._tensors(), updated._tensors()
+    assert set(after) == {"network", "adapters"}
+    assert after["network"] == before["network"]
+
+
+def test_it_predicts_something_else_and_not_worse(pair, tmp_path):
+    base, updated, newest = pair
+    later = small_panel(tmp_path / "later", n_eras=20, seed=9)
+    assert (updated.predict(newest) != base.predict(newest)).any()
+    assert mean_corr(updated, later) > 0.2
+
+
+def test_base_and_adapters_predict_the_same_in_a_new_process(pair, tmp_path):
+    _, updated, newest = pair
+    there = predicted_in_a_new_process(updated, newest, tmp_path)
+    np.testing.assert_array_equal(there, updated.predict(newest))
+    assert adapters_of(read_trusted(tmp_path / "model")._fitted())

@@ -6,10 +6,17 @@ from tests.project import ROOT
 
 from numerai_kedro.errors import ConfigurationError
 from numerai_kedro.models import FAMILIES, family
+from numerai_kedro.pipelines.models import BOOSTED
 from numerai_kedro.pipelines.parameters import ModelParams
 from numerai_kedro.training.tuning.space import Range, distributions, params_at, point_of
 
-CONF = yaml.safe_load((ROOT / "conf/base/parameters_gbm.yml").read_text())
+CONF = {
+    name: block
+    for file in ("gbm", "deep_learning")
+    for name, block in yaml.safe_load(
+        (ROOT / f"conf/base/parameters_{file}.yml").read_text()
+    ).items()
+}
 
 
 @pytest.mark.parametrize("name", sorted(FAMILIES))
@@ -17,7 +24,7 @@ def test_every_preset_lies_in_the_space_that_is_shipped(name):
     params = ModelParams.model_validate(CONF[name])
     kind = family(name).params_type
     ranges = distributions(params.space, kind, name)
-    presets = params.all_presets(kind, name)
+    presets = params.all_presets(kind, name, next(iter(params.presets)))
     for preset in presets.values():
         point = point_of(preset, params.space)
         assert point.keys() == ranges.keys()
@@ -26,8 +33,9 @@ def test_every_preset_lies_in_the_space_that_is_shipped(name):
         given = preset.model_dump()
         exact = {k: v for k, v in given.items() if k in within and v >= params.space[k].low}
         assert exact == pytest.approx({key: within[key] for key in exact})  # nothing is clipped
-    standard = point_of(presets["standard"], params.space)
-    assert standard["learning_rate"] == pytest.approx(0.01)
+    if name in BOOSTED:
+        standard = point_of(presets["standard"], params.space)
+        assert standard["learning_rate"] == pytest.approx(0.01)
 
 
 def test_whole_numbers_stay_whole():

@@ -11,7 +11,7 @@ from __future__ import annotations
 from kedro.pipeline import Node, Pipeline
 
 from numerai_kedro.pipelines.backtest import champions, nodes
-from numerai_kedro.pipelines.gbm.pipeline import MODELS
+from numerai_kedro.pipelines.models import MODELS
 from numerai_kedro.pipelines.slots import slots_node
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from kedro.pipeline import Pipeline
 
 from numerai_kedro.pipelines.base_model import create_model_pipeline
-
-MODELS = ("lightgbm", "catboost", "xgboost")
+from numerai_kedro.pipelines.models import BOOSTED
 
 
 def create_pipeline() -> Pipeline:
     """Sum the families."""
-    return sum((create_model_pipeline(name) for name in MODELS), Pipeline([]))
+    return sum((create_model_pipeline(name) for name in BOOSTED), Pipeline([]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -16,12 +16,14 @@ from numerai_kedro.incremental.runner import IncrementalParams
 from numerai_kedro.models import family
 from numerai_kedro.panel.walk_forward import live_fit_eras, walk_forward_folds
 from numerai_kedro.pipelines.parameters import (
+    BY_MACHINE,
     SWITCHED_OFF,
     IngestionParams,
     ModelParams,
     ResourceParams,
 )
-from numerai_kedro.resilience.machine import Machine
+from numerai_kedro.pipelines.recipes import planned_recipe
+from numerai_kedro.resilience.machine import Machine, gpu_memory_gb
 from numerai_kedro.resilience.plan import (
     BASE_MEMORY_GB,
     Data,
@@ -29,6 +31,7 @@ from numerai_kedro.resilience.plan import (
     Sampling,
     Step,
     check_disk,
+    preset_for,
     sampling_of,
     schedule_steps,
 )
@@ -38,7 +41,7 @@ from numerai_kedro.tournament.schema import FeatureMetadata, overlap_eras, parse
 from numerai_kedro.training import Cost, Model
 from numerai_kedro.training.adaptive import strength_scout
 from numerai_kedro.training.probe import lightgbm_work_per_second
-from numerai_kedro.training.recipe import Option, Recipe
+from numerai_kedro.training.recipe import UPDATE_ERAS, Option, Recipe
 from numerai_kedro.training.tuning.decide import recipe_at
 from numerai_kedro.training.tuning.ground import (
     Calendar,
@@ -137,11 +140,14 @@ class _History:
         The newest that has features.
     features
         What models learn.
+    groups
+        The same by official group.
     """
 
     data: Data
     last_era: int
     features: list[str]
+    groups: list[list[str]]
 
     @classmethod
     def read(
@@ -162,13 +168,14 @@ class _History:
             n_rows=sum(rows for rows, _, _ in footers.values()),
             n_features=len(features) + len(neutral_features(metadata, params)),
         )
-        return cls(data, max(era for _, era, _ in footers.values()), features)
+        last_era = max(era for _, era, _ in footers.values())
+        return cls(data, last_era, features, metadata.groups(features))
 
     def cost(self, recipe: Recipe, eras: tuple[int, int]) -> Cost:
         """Of one fit on a range of eras, which hold about as many rows each."""
         share = (eras[1] - eras[0] + 1) / self.last_era
         n_rows = round(self.data.n_rows * share / recipe.era_stride)
-        return recipe.family.cost(recipe.params, n_rows, len(self.features))
+        return recipe.cost(n_rows, len(self.features))
 
 
 @dataclass(frozen=True)
@@ -185,6 +192,7 @@ class _Planned:
     asked: dict[str, Any]
     sampling: Sampling = field(default_factory=lambda: Sampling(1, 1))
     device: str = "cpu"
+    preset: str = ""
     reason: str = ""
     memory_gb: float = 0.0
     disk_gb: float = 0.0
@@ -200,6 +208,7 @@ class _Planned:
             "era_stride": self.sampling.era_stride,
             "n_offsets": self.sampling.n_offsets,
             "device": self.device,
+            "preset": self.preset,
             "asked": self.asked,
         }
 
@@ -234,7 +243,12 @@ def _plan_model(
     if not model.enabled:
         return _Planned(name, model.sampling(), reason=SWITCHED_OFF)
     kind = family(name)
-    chosen = model.chosen(kind.params_type, name)
+    device = device_of(name, kind, model.device)
+    preset = model.preset
+    if preset == BY_MACHINE:
+        preset = preset_for(device, gpu_memory_gb() if device != "cpu" else 0.0)
+        logger.info("plan: %s: preset %s, by what this machine has", name, preset)
+    chosen = model.chosen(kind.params_type, name, preset)
     n_rows, n_features = history.data.n_rows, len(history.features)
     asked = Sampling(model.era_stride, min(model.n_offsets, model.era_stride))
     try:
@@ -246,21 +260,11 @@ def _plan_model(
         )
     except ResourceError as error:
         return _Planned(name, model.sampling(), reason=str(error))
-    device = device_of(name, kind, model.device)
-    recipe = Recipe(
-        name=name,
-        family=kind,
-        params=chosen,
-        targets=(params.target, *model.more_targets),
-        era_stride=sampling.era_stride,
-        n_offsets=sampling.n_offsets,
-        seed=model.seed,
-        threads=machine.cores,
-        device=device,
-        adaptive=model.adaptive,
-    )
+    made = _Planned(name, model.sampling(), sampling, device, preset)
+    folds = _folds_to_be(params, history)
+    recipe = planned_recipe(name, folds, made.decisions(), machine.cores, model)
     n_trials = model.trials(params.size)
-    presets = model.all_presets(kind.params_type, name) if n_trials else {}
+    presets = model.all_presets(kind.params_type, name, preset) if n_trials else {}
     search = Search(recipe, presets, model.space, n_trials, model.options_at(params.size))
     decisions = studies.noted(search.plan_key(tuning)) if n_trials else []
     fits = [
@@ -269,11 +273,8 @@ def _plan_model(
         for cost in _fits_to_come(recipe, decisions, eras, history, params, tuning, store)
     ]
     trials = _trials_to_come(search, decisions, history, params, tuning)
-    return _Planned(
-        name,
-        model.sampling(),
-        sampling,
-        device,
+    return replace(
+        made,
         memory_gb=max((cost.memory_gb for cost in fits), default=0.0),
         disk_gb=sum(cost.disk_gb + cost.bins_gb for cost in fits),
         fit_work=sum(cost.work for cost in fits),
@@ -296,6 +297,9 @@ def _fits_to_come(
     recipe = recipe_at(asked, decisions, serves) if decisions else asked
     keys = recipe.plan_keys(eras, history.features)
     fits = [history.cost(recipe, eras) for key in keys if store.find(key) is None]
+    if recipe.update != "none" and fits:
+        n_updates = params.borders.judged_fold_eras // recipe.update_every
+        fits += [history.cost(recipe, (1, UPDATE_ERAS))] * n_updates * len(fits)
     if recipe.adaptive and fits:
         fits += _rungs(recipe, eras, history, tuning)
     return fits
@@ -316,7 +320,7 @@ def _trials_to_come(
     tuning: TuningParams,
 ) -> list[Cost]:
     """Fits of a study, where one is due."""
-    calendar = Calendar(_folds_to_be(params, history.last_era))
+    calendar = Calendar(_folds_to_be(params, history))
     due = not decisions or calendar.is_due(decisions[-1], tuning.retune_weeks)
     if not search.n_trials or not due:
         return []
@@ -362,15 +366,19 @@ def _judged(params: IngestionParams, last_era: int) -> tuple[int, int]:
     return begin, max(begin, last_era - overlap_eras(params.paid_target) - 1)
 
 
-def _folds_to_be(params: IngestionParams, last_era: int) -> dict[str, Any]:
-    """What `cut_folds` will say, as far as numbers alone tell."""
-    borders, purge = params.borders, params.purge_eras
+def _folds_to_be(params: IngestionParams, history: _History) -> dict[str, Any]:
+    """What `cut_folds` will say, as far as numbers and names alone tell."""
+    borders, purge, last_era = params.borders, params.purge_eras, history.last_era
     tuning = walk_forward_folds(borders.tuning, borders.tuning_fold_eras, purge, "tuning")
     return {
         "history": [1, last_era],
         "stretches": {"judged": _judged(params, last_era)},
         "tuning": [{"name": f.name, "train": f.train, "test": f.test} for f in tuning],
         "judged_fold_eras": borders.judged_fold_eras,
+        "valid_eras": borders.valid_eras,
+        "refit_eras": params.refit_eras,
+        "groups": history.groups,
+        "target": params.target,
         "purge_eras": purge,
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import Any
 
@@ -56,6 +57,16 @@ PLOT_TITLES = (
     "Feature importance over time",
     "Strength of regularisation",
     "Trend across versions",
+)
+LEDGER_COLUMNS = (
+    "model",
+    "stage",
+    "time",
+    "place",
+    "symptom",
+    "evidence",
+    "remedy",
+    "result",
 )
 SCORE_COLUMNS = ("roundNumber", "displayName", "day", "value", "percentile", "resolved")
 
@@ -251,6 +262,25 @@ def join_trials(**trials: Any) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)[empty.columns] if frames else empty
 
 
+def join_recovery(**entries: Any) -> pd.DataFrame:
+    """Every line of what went wrong and was mended, in time; entries are ``{model}__{entry}``."""
+    stages = {"trials": "tune", "recovery": "walk_forward", "fit_report": "fit"}
+    rows = []
+    for key, entry in entries.items():
+        model, _, kind = key.partition("__")
+        rows += [{"model": model, "stage": stages[kind], **line} for line in _lines(entry)]
+    ledger = pd.DataFrame(rows, columns=[*LEDGER_COLUMNS])
+    return ledger.sort_values(["time", "model", "stage"], kind="stable", ignore_index=True)
+
+
+def _lines(entry: Any) -> list[dict[str, Any]]:
+    if isinstance(entry, Failed):
+        return list(entry.remedies)
+    if isinstance(entry, pd.DataFrame):
+        return [line for lines in entry["recoveries"] for line in json.loads(lines)]
+    return list(entry["lines"])
+
+
 def join_importance(**importance: Any) -> pd.DataFrame:
     """Importance of every feature in every model and block of eras."""
     known = {n: frame for n, frame in importance.items() if not isinstance(frame, Failed)}
@@ -289,11 +319,13 @@ def draw_strength(**outcomes: dict[str, Any]) -> go.Figure:
     return strength_figure(rungs)
 
 
-def build_dashboard(summary: dict[str, Any], leaders: pd.DataFrame, *plots: go.Figure) -> str:
+def build_dashboard(
+    summary: dict[str, Any], leaders: pd.DataFrame, ledger: pd.DataFrame, *plots: go.Figure
+) -> str:
     """Put verdict, tables and plots on one page that opens offline."""
     drawn = dict(zip(PLOT_TITLES, plots, strict=True))
     return render_page(
-        summary, {t: plot for t, plot in drawn.items() if not _is_empty(plot)}, leaders
+        summary, {t: plot for t, plot in drawn.items() if not _is_empty(plot)}, leaders, ledger
     )
 
 

@@ -4,6 +4,7 @@ era_scores ─► plots of scores, payouts, exposure ──┐
 era_scores, readings ─► version_history ─► plot ───┤
 tournament ─► live_scores ─► live_scores_plot ─────┼─► dashboard
 {model}.trials ─► trial_history ─► leaderboard ────┤
+{model}.recovery ─► recovery_ledger ───────────────┤
 live_scores, gate ─► run_history ─┐                │
 round, folds, report, gate, receipts ─► run_summary ┘
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
-from numerai_kedro.pipelines.gbm.pipeline import MODELS
+from numerai_kedro.pipelines.models import MODELS
 from numerai_kedro.pipelines.reporting import nodes
 
 PLOTS = [
@@ -99,6 +100,16 @@ def create_pipeline() -> Pipeline:
                 name="join_trials",
             ),
             Node(
+                nodes.join_recovery,
+                {
+                    f"{model}__{entry}": f"{model}.{entry}"
+                    for model in MODELS
+                    for entry in ("trials", "recovery", "fit_report")
+                },
+                "recovery_ledger",
+                name="join_recovery",
+            ),
+            Node(
                 nodes.join_importance,
                 {model: f"{model}.importance_by_era" for model in MODELS},
                 "importance_history",
@@ -153,7 +164,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.build_dashboard,
-                ["run_summary", "leaderboard", *PLOTS],
+                ["run_summary", "leaderboard", "recovery_ledger", *PLOTS],
                 "dashboard",
                 name="build_dashboard",
             ),

@@ -1,6 +1,7 @@
 """The whole week, and its two halves.
 
-    ingestion ─► gbm ─► ensemble ─► backtest ─► submission ─► reporting
+    ingestion ─┬─► gbm ───────────┬─► ensemble ─► backtest ─► submission ─► reporting
+               └─► deep_learning ─┘
 
     prepare   all that needs no live data: hours, any day
     submit    the rest, with the newest finished models: minutes, while a round is open
@@ -13,9 +14,17 @@ from __future__ import annotations
 
 from kedro.pipeline import Pipeline
 
-from numerai_kedro.pipelines import backtest, ensemble, gbm, ingestion, reporting, submission
+from numerai_kedro.pipelines import (
+    backtest,
+    deep_learning,
+    ensemble,
+    gbm,
+    ingestion,
+    reporting,
+    submission,
+)
 
-PARTS = (ingestion, gbm, ensemble, backtest, submission, reporting)
+PARTS = (ingestion, gbm, deep_learning, ensemble, backtest, submission, reporting)
 # Both halves ask which round it is.
 SHARED = ["find_round"]
 # What is asked when a round is open; all that follows from it is the second half.

@@ -49,6 +49,7 @@ class TrainingEras:
         self.n_features, self.batch_rows = len(panel.feature_names), batch_rows
         self._panel = panel
         self._resident: dict[int, Tensor] = {}
+        self._moves_eras = True
         self.labels: dict[int, Tensor] = {}
         self._known: dict[int, npt.NDArray[np.int64]] = {}
         values = [panel.target(target) for target in targets]
@@ -64,6 +65,16 @@ class TrainingEras:
     def n_rows(self) -> int:
         """Rows that an epoch sees."""
         return sum(len(rows) for rows in self._known.values())
+
+    def some(self, n_eras: int) -> EraPanel:
+        """So many of the eras, spread over all."""
+        eras = list(self._known)
+        return self._panel.select(eras=eras[:: max(1, len(eras) // n_eras)][:n_eras])
+
+    def let_go(self) -> None:
+        """Keep nothing on the device, and move no more of an era than a batch needs."""
+        self._resident.clear()
+        self._moves_eras = False
 
     def keep_on(self, device: torch.device, budget_bytes: float) -> bool:
         """Put all features on the device, where they take no more than so many bytes of it."""
@@ -89,14 +100,17 @@ class TrainingEras:
 
         Features come as a transposed view: they lie by columns, as in the panel.
         """
+        rows = torch.from_numpy(batch.rows)
+        labels = self.labels[batch.era].to(device).index_select(0, rows.to(device))
         columns = self._resident.get(batch.era)
         if columns is None:
+            columns = _columns(self._panel.features(batch.era))
+            if not self._moves_eras:
+                return columns.index_select(1, rows).to(device).T, labels
             # The whole era is moved, and its rows are picked on the device: a copy of one piece is
             # ten times as fast as picking rows from thousands of columns on one core.
-            columns = _columns(self._panel.features(batch.era)).to(device, non_blocking=True)
-        rows = torch.from_numpy(batch.rows).to(device)
-        labels = self.labels[batch.era].to(device)
-        return columns.index_select(1, rows).T, labels.index_select(0, rows)
+            columns = columns.to(device, non_blocking=True)
+        return columns.index_select(1, rows.to(device)).T, labels
 
 
 def eras_in_parts(panel: EraPanel, max_rows: int) -> Iterator[tuple[slice, Tensor]]:

@@ -12,10 +12,10 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,77 +25,31 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object
-from pydantic import Field
 from torch import Tensor, nn
 
-from numerai_kedro.errors import NumeraiKedroError, ResourceError
+from numerai_kedro.errors import ResourceError
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.ahead import ahead
+from numerai_kedro.resilience import drill, health
+from numerai_kedro.resilience.memory import unshared_gb
 from numerai_kedro.statistics.scoring import rank_scores
-from numerai_kedro.strict import Block
-from numerai_kedro.training.networks import checkpoint
+from numerai_kedro.training.network_params import LEAST_ROWS, LoopParams
+from numerai_kedro.training.networks import checkpoint, faults
 from numerai_kedro.training.networks.batches import Batch, TrainingEras, eras_in_parts
+from numerai_kedro.training.networks.care import Care, Position
 from numerai_kedro.training.networks.losses import objective
 from numerai_kedro.training.networks.microbatch import (
-    LEAST_ROWS,
+    CountedMemory,
     CudaMemory,
     Memory,
     MicroBatch,
-    rows_that_fit,
 )
 from numerai_kedro.training.protocol import FitProgress, no_progress
 
 logger = logging.getLogger(__name__)
 
-SKIPS_IN_A_ROW = 3  # after so many the run goes back
-SCALER_SKIPS_IN_A_ROW = 12  # fp16 begins with a scale that is too large, and halves it
-RESTORES_BEFORE_FULL_PRECISION, RESTORES = 1, 3
 RESIDENT_SHARE = 0.4  # of the GPU's memory that features may take
-
-
-class LoopParams(Block):
-    """How a network is trained; what each does stands beside the presets."""
-
-    epochs: int = Field(gt=0)
-    batch_rows: int = Field(ge=LEAST_ROWS)
-    learning_rate: float = Field(gt=0)
-    weight_decay: float = Field(ge=0)
-    warm_up: float = Field(ge=0, lt=1)
-    clip_norm: float = Field(gt=0)
-    average_decay: float = Field(ge=0, lt=1)
-    corr_weight: float = Field(ge=0)
-    patience: int = Field(gt=0)
-
-
-@dataclass(frozen=True)
-class Recovery:
-    """One line of what went wrong and what was done about it."""
-
-    step: int
-    symptom: str
-    evidence: str
-    remedy: str
-
-
-class Diverged(NumeraiKedroError):
-    """Training has come to no finite loss, whatever was tried."""
-
-
-@dataclass
-class Position:
-    """Where a run stands at the end of an epoch; with a checkpoint's tensors, all of its state."""
-
-    epoch: int = 0
-    step: int = 0
-    rate_factor: float = 1.0
-    order: int = 0
-    full_precision: bool = False
-    restores: int = 0
-    skips: float = 0
-    best_epoch: int = 0
-    best_corr: float = -math.inf
-    scores: list[float] = field(default_factory=list)
-    recoveries: list[dict[str, Any]] = field(default_factory=list)
+ERAS_OF_THE_GAP = 5  # training eras that are predicted to see what was learned by heart
 
 
 class TrainingRun:
@@ -115,6 +69,8 @@ class TrainingRun:
         Of the device; asked for the size of the micro-batch. None holds any batch.
     work
         Folder of the checkpoint; without, nothing is kept, and nothing can be restored.
+    micro_rows
+        Rows that the device is known to hold at once; without, it is tried out.
     """
 
     def __init__(
@@ -129,6 +85,7 @@ class TrainingRun:
         device: str = "cpu",
         memory: Callable[[nn.Module], Memory] | None = None,
         work: Path | None = None,
+        micro_rows: int | None = None,
     ) -> None:
         self.eras, self.params, self.seed, self.work = eras, params, seed, work
         self.valid, self.target = valid, target
@@ -148,12 +105,15 @@ class TrainingRun:
             [value for _, value in self.bare.named_parameters()],
         ]
         self.at = Position()
+        self.care = Care(self)
+        self.checkpointed = False
+        self._fault: str | None = None
         self.n_steps = params.epochs * len(eras.epoch(0, seed))
-        self.micro_rows = params.batch_rows
+        self.micro_rows = micro_rows or params.batch_rows
         self.fitted_to: MicroBatch | None = None
-        self._device_memory = memory(self.bare) if memory is not None else self._card()
-        if self._device_memory is not None:
-            self._fit_to(self._device_memory)
+        self.device_memory = memory(self.bare) if memory is not None else self._card()
+        if self.device_memory is not None and not micro_rows:
+            self.care.fit_to(self.device_memory)
         self.wait_share = 0.0
         self._drawn = checkpoint.random_state()
 
@@ -164,8 +124,11 @@ class TrainingRun:
             logger.info("goes on from epoch %d, step %d", self.at.epoch, self.at.step)
         else:
             checkpoint.set_random_state(self._drawn)
+            self.save()
         while self.at.epoch < self.params.epochs and not self._patience_is_over():
             self._epoch(progress)
+        self._look_at_the_gap()
+        self.care.settled("went on to the end")
 
     def predict(
         self, panel: EraPanel, weights: dict[str, Tensor] | None = None
@@ -176,7 +139,10 @@ class TrainingRun:
         self.bare.eval()
         try:
             with self._autocast():
-                return predictions_of(self.bare, panel, self.micro_rows, self.accelerator.device)
+                device = self.accelerator.device
+                return predictions_of(
+                    self.bare, panel, self.micro_rows, device, self.care.less_to_predict
+                )
         finally:
             self.bare.load_state_dict(own)
             self.bare.train()
@@ -195,19 +161,24 @@ class TrainingRun:
                 if features is None or labels is None:
                     break
                 loss = self._step(features, labels)
-                if loss is None and self.at.skips >= SKIPS_IN_A_ROW:
-                    return self._go_back()
+                symptom = self.care.symptom_of(loss)
+                if symptom is not None:
+                    return self.care.go_back(*symptom)
                 self.at.step += 1
                 rows += len(labels)
                 losses.append(loss)
                 progress(self.at.step, self.n_steps)
         self.at.epoch += 1
-        self._choose()
+        evidence = self._choose()
+        if evidence is not None:
+            return self.care.go_back("dead predictions", evidence)
         known = [loss for loss in losses if loss is not None]
+        self.care.look_at_epoch(float(np.mean(known)) if known else math.nan)
         spent = max(time.monotonic() - begin, 1e-9)
         self.wait_share = waited / spent
         logger.info(
-            "epoch %d of %d: loss %.4f, CORR %s, rate %.1e, %d rows/s, %.0f %% waiting for data%s",
+            "epoch %d of %d: loss %.4f, CORR %s, rate %.1e, %d rows/s, %.0f %% waiting for data, "
+            "%.1f GB of memory%s",
             self.at.epoch,
             self.params.epochs,
             np.mean(known) if known else math.nan,
@@ -215,6 +186,7 @@ class TrainingRun:
             self._rate(),
             rows / spent,
             100 * self.wait_share,
+            unshared_gb(os.getpid()),
             _vram(self.accelerator.device),
         )
         self.save()
@@ -222,7 +194,7 @@ class TrainingRun:
 
     def _loaded(self, batches: list[Batch]) -> Iterator[tuple[Tensor, Tensor]]:
         for batch in batches:
-            yield self.eras.load(batch, self.accelerator.device)
+            yield self.care.loaded(batch)
 
     def _step(self, features: Tensor, labels: Tensor) -> float | None:
         """One step of the optimiser; None where the batch had to be skipped."""
@@ -230,6 +202,8 @@ class TrainingRun:
             group["lr"] = self._rate()
         if hasattr(self.bare, "done"):
             self.bare.done = self.at.step / self.n_steps
+        self.care.look_at_memory()
+        self._fault = drill.due("step", self.at.step, self.n_steps)
         drawn = checkpoint.random_state()
         while True:
             try:
@@ -239,7 +213,7 @@ class TrainingRun:
             except torch.OutOfMemoryError as error:
                 evidence = str(error).splitlines()[0]
             # Outside of the handler: the traceback would keep the tensors of the failed step.
-            self._halve(evidence)
+            self.care.halve(evidence)
             self.optimiser.zero_grad()
             checkpoint.set_random_state(drawn)
         norm = self.accelerator.clip_grad_norm_(self.network.parameters(), self.params.clip_norm)
@@ -248,18 +222,15 @@ class TrainingRun:
             self.optimiser.step()
             self.optimiser.zero_grad()
             self.at.skips = 0
+            self.care.settled("training went on")
             self._follow()
             return loss
         if scaler is not None:
             self.optimiser.step()  # leaves the weights as they are, and makes its scale smaller
         self.optimiser.zero_grad()
         evidence = f"loss {loss:.3g}, norm of the gradient {float(norm):.3g}"
-        if scaler is not None and math.isfinite(loss):
-            # How fp16 finds its scale: a fault only where it never ends.
-            self.at.skips += SKIPS_IN_A_ROW / SCALER_SKIPS_IN_A_ROW
-            logger.info("step %d: %s, scale %g", self.at.step, evidence, scaler.get_scale())
-            return None
-        return self._skipped(evidence)
+        self.care.skipped(evidence, scaler if math.isfinite(loss) else None)
+        return None
 
     def _backward(self, features: Tensor, labels: Tensor) -> float:
         """Gradients of the whole batch's loss; returns the loss."""
@@ -299,6 +270,9 @@ class TrainingRun:
         with self._autocast():
             made = network(features)
         predictions, penalty = made if isinstance(made, tuple) else (made, None)
+        if self._fault is not None:
+            fault, self._fault = self._fault, None
+            predictions = predictions * faults.happen(fault)
         if penalty is None:
             penalty = torch.zeros(len(predictions), device=predictions.device)
         return predictions.float(), penalty.float()
@@ -316,21 +290,41 @@ class TrainingRun:
         with torch.no_grad():
             torch._foreach_lerp_(*self._followed, 1 - decay)
 
-    def _choose(self) -> None:
-        """Keep the average's weights where it is the best so far; without `valid`, always."""
+    def _choose(self) -> str | None:
+        """Keep the average's weights where it is the best so far; without `valid`, always.
+
+        Returns evidence that it predicts nothing.
+        """
         if self.valid is not None:
-            columns = self.predict(self.valid, self.average)[:, None].astype(np.float64)
-            target = self.valid.target(self.target).astype(np.float64)
-            corr = float(
-                np.nanmean(np.nan_to_num(rank_scores(self.valid.era_starts, columns, target)[0]))
-            )
+            predictions = self.predict(self.valid, self.average)
+            evidence = health.dead(predictions, self.valid.era_starts)
+            if evidence is not None:
+                return evidence
+            corr = self._corr(self.valid, predictions)
             self.at.scores.append(corr)
             if corr <= self.at.best_corr:
-                return
+                return None
             self.at.best_corr = corr
         self.at.best_epoch = self.at.epoch
         for name, value in self.average.items():
             self.best[name].copy_(value)
+        return None
+
+    def _corr(self, panel: EraPanel, predictions: npt.NDArray[np.float32]) -> float:
+        """Mean over eras; what has none counts as nothing."""
+        target = panel.target(self.target).astype(np.float64)
+        columns = predictions[:, None].astype(np.float64)
+        return float(np.mean(np.nan_to_num(rank_scores(panel.era_starts, columns, target)[0])))
+
+    def _look_at_the_gap(self) -> None:
+        """Compare with what the best epoch knows of some eras that it has learned."""
+        if self.valid is None:
+            return
+        learned = self.eras.some(ERAS_OF_THE_GAP)
+        evidence = health.gap(self._corr(learned, self.predict(learned)), self.at.best_corr)
+        if evidence is not None:
+            kept = f"epoch {self.at.best_epoch} of {self.at.epoch} kept"
+            self.care.note("learned by heart", evidence, kept)
 
     def _patience_is_over(self) -> bool:
         waited = self.at.epoch - self.at.best_epoch
@@ -345,48 +339,6 @@ class TrainingRun:
         else:
             factor = 0.01 + 0.99 * (1 + math.cos(math.pi * (done - warm) / (1 - warm))) / 2
         return self.params.learning_rate * self.at.rate_factor * min(factor, 1.0)
-
-    # -- what goes wrong ---------------------------------------------------------------------
-
-    def _skipped(self, evidence: str) -> None:
-        self.at.skips += 1
-        self._note("not finite", evidence, "batch skipped")
-
-    def _go_back(self) -> None:
-        """To the last checkpoint, at half the rate and in another order; in the end, give up."""
-        recoveries, restores = self.at.recoveries, self.at.restores + 1
-        rate, order = self.at.rate_factor / 2, self.at.order + 1
-        if restores > RESTORES or self.work is None:
-            raise Diverged(
-                f"training did not come to finite numbers at step {self.at.step}, after "
-                f"{restores - 1} restores; choose a lower learning_rate, or leave the model out."
-            )
-        if (self.work / "state.json").exists():
-            self.restore()
-        else:
-            raise Diverged("training did not come to finite numbers in its first epoch.")
-        self.at.recoveries, self.at.restores = recoveries, restores
-        self.at.rate_factor, self.at.order, self.at.skips = rate, order, 0
-        self.at.full_precision |= restores > RESTORES_BEFORE_FULL_PRECISION
-        words = ", in full precision" if self.at.full_precision else ""
-        self._note(
-            "not finite again and again", f"{restores} restores", f"restored, half the rate{words}"
-        )
-
-    def _halve(self, evidence: str) -> None:
-        if self.micro_rows <= LEAST_ROWS:
-            raise ResourceError(
-                f"not enough memory for {LEAST_ROWS} rows ({evidence}); choose a smaller preset."
-            )
-        if self.accelerator.device.type == "cuda":
-            torch.cuda.empty_cache()
-        self.micro_rows = max(LEAST_ROWS, self.micro_rows // 2)
-        self._note("out of memory", evidence, f"micro-batch of {self.micro_rows} rows")
-
-    def _note(self, symptom: str, evidence: str, remedy: str) -> None:
-        one = Recovery(self.at.step, symptom, evidence, remedy)
-        logger.warning("step %d: %s (%s): %s", one.step, symptom, evidence, remedy)
-        self.at.recoveries.append(dataclasses.asdict(one))
 
     # -- the machine -------------------------------------------------------------------------
 
@@ -404,40 +356,23 @@ class TrainingRun:
 
     def _watched(self) -> Any:
         """A simulated device counts in every step; a real one does by itself."""
-        counted = self._device_memory is not None and not isinstance(
-            self._device_memory, CudaMemory
-        )
-        return self._device_memory.watch() if counted else nullcontext()
-
-    def _fit_to(self, memory: Memory) -> None:
-        batch = max(self.eras.epoch(0, self.seed), key=lambda one: len(one.rows))
-
-        def step(rows: int) -> None:
-            few = Batch(batch.era, batch.rows[:rows])
-            try:
-                self._backward(*self.eras.load(few, self.accelerator.device))
-            finally:
-                self.optimiser.zero_grad()
-
-        drawn = checkpoint.random_state()
-        most = min(self.params.batch_rows, len(batch.rows))
-        trained = [p for p in self.bare.parameters() if p.requires_grad]
-        # CountedMemory has the optimiser's two moments in its fixed part.
-        moments = 2 * sum(p.numel() * p.element_size() for p in trained)
-        later = moments if isinstance(memory, CudaMemory) else 0
-        self.fitted_to = rows_that_fit(memory, step, most, later)
-        self.micro_rows = self.fitted_to.rows
-        checkpoint.set_random_state(drawn)
+        simulated = isinstance(self.device_memory, CountedMemory)
+        return self.device_memory.watch() if simulated else nullcontext()
 
     def save(self) -> None:
         """Write all state down."""
         if self.work is None or not self.accelerator.is_main_process:
             return
+        if not self.care.has_room():
+            return
         tensors = {f"average.{k}": v for k, v in self.average.items()}
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
         scaler = self.accelerator.scaler
         state = dataclasses.asdict(self.at) | {"scaler": scaler and scaler.state_dict()}
-        checkpoint.save(self.work, self.bare, tensors, self.optimiser.optimizer, state)
+        try:
+            checkpoint.save(self.work, self.bare, tensors, self.optimiser.optimizer, state)
+        except OSError as error:  # the disk filled up meanwhile; the checkpoint before stays
+            self.care.note("no checkpoint could be written", str(error), "none, it goes on")
 
     def restore(self) -> None:
         """Bring all state back."""
@@ -452,13 +387,45 @@ class TrainingRun:
 
 
 def predictions_of(
-    network: nn.Module, panel: EraPanel, max_rows: int, device: torch.device
+    network: nn.Module,
+    panel: EraPanel,
+    max_rows: int,
+    device: torch.device,
+    less: Callable[[int, str], None] = lambda rows, evidence: None,
 ) -> npt.NDArray[np.float32]:
-    """Predict every row of the first target, so many rows at a time: float32[n_rows]."""
+    """Predict every row of the first target, so many rows at a time: float32[n_rows].
+
+    Parameters
+    ----------
+    less
+        Told the rows and the reason where memory allows only fewer.
+
+    Raises
+    ------
+    ResourceError
+        The device does not hold `LEAST_ROWS` rows.
+    """
     made = np.empty(panel.n_rows, np.float32)
     with torch.no_grad():
         for rows, features in eras_in_parts(panel, max_rows):
-            made[rows] = first_target(network(features.to(device)))
+            begin = 0
+            while begin < len(features):
+                part = slice(begin, begin + max_rows)
+                try:
+                    faults.in_evaluation()
+                    made[rows][part] = first_target(network(features[part].to(device)))
+                except torch.OutOfMemoryError as error:
+                    evidence = str(error).splitlines()[0]
+                else:
+                    begin += max_rows
+                    continue
+                if max_rows <= LEAST_ROWS:
+                    raise ResourceError(
+                        f"not enough memory to predict {LEAST_ROWS} rows ({evidence}); choose a "
+                        "smaller preset."
+                    )
+                max_rows = max(LEAST_ROWS, max_rows // 2)
+                less(max_rows, evidence)
     return made
 
 

@@ -17,12 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from numerai_kedro.errors import ResourceError
+from numerai_kedro.training.network_params import LEAST_ROWS
 
 logger = logging.getLogger(__name__)
 
 PROBED = (64, 128)  # rows
 MARGIN = 0.9  # of the memory: the allocator's pieces do not fit together perfectly
-LEAST_ROWS = 16  # below it, a network is too large for the device
 MIB = 2**20
 INF = float("inf")
 

@@ -26,7 +26,7 @@ from numerai_kedro.training.tuning.options import decide_option, n_candidates, o
 from numerai_kedro.training.tuning.space import distributions, params_at, point_of
 from numerai_kedro.training.tuning.store import StudyStore
 from numerai_kedro.training.tuning.study import open_study, run_study
-from numerai_kedro.training.tuning.trials import SCORES, Trials
+from numerai_kedro.training.tuning.trials import RECOVERIES, SCORES, Trials
 from numerai_kedro.training.walk_forward import part_of
 
 if TYPE_CHECKING:
@@ -268,6 +268,7 @@ def _trial_rows(study: optuna.Study, ground: Ground) -> list[dict[str, Any]]:
                 **dataclasses.asdict(scores),
                 "payoff": scores.payoff(*ground.weights).tolist(),
                 "ended": trial.user_attrs.get("ended"),
+                "recoveries": trial.user_attrs.get(RECOVERIES, []),
                 "seconds": trial.user_attrs.get("seconds"),
             }
         )
@@ -286,14 +287,16 @@ COLUMNS = (
     "bmc",
     "payoff",
     "ended",
+    "recoveries",
 )
+AS_JSON = ("params", "recoveries")  # families have different ones; lists of dicts are no column
 
 
 def _trials_frame(trials: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """One row a trial; parameters as sorted JSON, because families have different ones."""
+    """One row a trial; parameters, and what was mended, as sorted JSON."""
     rows = [
-        [json.dumps(one[c], sort_keys=True) if c == "params" else one[c] for c in COLUMNS]
-        for one in trials
+        [json.dumps(one[c], sort_keys=True) if c in AS_JSON else one[c] for c in COLUMNS]
+        for one in ({"recoveries": [], **trial} for trial in trials)
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

@@ -76,6 +76,7 @@ def decide_option(
             "params": option.model_dump(mode="json", exclude_none=True),
             **_judged(scores, ground, params),
             "ended": None,
+            "recoveries": [],
             "seconds": round(time.monotonic() - begin, 3),
         }
     chosen, verdict = now, "options could not be tried"

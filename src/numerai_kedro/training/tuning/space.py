@@ -47,7 +47,7 @@ def distributions(space: Space, kind: type[Block], name: str) -> dict[str, BaseD
         if parameter not in kind.model_fields:
             raise ConfigurationError(
                 f"{name}.space: {parameter} is no parameter of {name}, which has "
-                f"{', '.join(kind.model_fields)} (parameters_gbm.yml)."
+                f"{', '.join(kind.model_fields)} (conf/base/parameters_*.yml)."
             )
         if kind.model_fields[parameter].annotation is int:
             made[parameter] = IntDistribution(round(one.low), round(one.high), log=one.log)

@@ -9,12 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from numerai_kedro.errors import PredictionError
 from numerai_kedro.incremental import FoldStore
-from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.walk_forward import Fold
 from numerai_kedro.resilience.isolation import Executor
 from numerai_kedro.resilience.remedies import failed_fit
@@ -36,14 +34,21 @@ from numerai_kedro.training.tuning.objective import (
     objective,
 )
 from numerai_kedro.training.tuning.space import params_at
-from numerai_kedro.training.walk_forward import Progress, frame_of, part_of, predict_by_fits
+from numerai_kedro.training.walk_forward import (
+    Part,
+    Progress,
+    frame_of,
+    part_of,
+    placed,
+    predict_fold,
+)
 
 if TYPE_CHECKING:
     import optuna
 
 logger = logging.getLogger(__name__)
 
-SCORES = "scores"
+SCORES, RECOVERIES = "scores", "recoveries"
 
 
 class Trials:
@@ -76,11 +81,12 @@ class Trials:
         import optuna
 
         begin, scores, step = time.monotonic(), NOTHING, 0
+        lines: list[dict[str, Any]] = []
         ground, params = self._ground, self._params
         for number, fold in enumerate(folds):
             within = part_of(progress, number, len(folds))
             try:
-                test, predictions = self._predict(self._scout(trial.params), fold, within)
+                parts = self._predict(self._scout(trial.params), fold, within)
             except Exception as error:
                 # What does not fit counts as a trial that was not worth its end; the parameters in
                 # force are tried again in a later run, because nothing is decided without them.
@@ -91,10 +97,13 @@ class Trials:
                 name = self._search.recipe.name
                 logger.warning("%s: trial %d: %s", name, trial.number, failed.symptom)
                 raise optuna.TrialPruned from error
-            scores += self._scores(test, predictions)
+            scores += self._scores(parts)
+            lines += [line for p in parts for line in placed(p.fits, fold.name, self._store)]
+            trial.set_user_attr(RECOVERIES, lines)
             payoff = scores.payoff(*ground.weights)
             value = objective(payoff, ground.overlap_eras, params.risk_aversion)
-            for mean in block_means(payoff[-len(test.eras) :], ground.overlap_eras):
+            n_eras = sum(len(part.test.eras) for part in parts)
+            for mean in block_means(payoff[-n_eras:], ground.overlap_eras):
                 trial.report(mean, step)
                 step += 1
             trial.set_user_attr(SCORES, dataclasses.asdict(scores))
@@ -124,7 +133,11 @@ class Trials:
     ) -> pd.DataFrame:
         """Out-of-fold predictions on the tuning folds, by scouts of a point and an option."""
         scout = self._scout(point).with_option(option)
-        frames = [frame_of(*self._predict(scout, fold, no_progress)) for fold in folds]
+        frames = [
+            frame_of(part.test, part.predictions)
+            for fold in folds
+            for part in self._predict(scout, fold, no_progress)
+        ]
         return pd.concat(frames, ignore_index=True)
 
     def scores_of(
@@ -149,19 +162,17 @@ class Trials:
                 )
             scout = option_scout(strong, self._params)
             within = part_of(progress, number, len(folds))
-            scores += self._scores(*self._predict(scout, fold, within))
+            scores += self._scores(self._predict(scout, fold, within))
         return scores
 
-    def _predict(
-        self, scout: Recipe, fold: Fold, progress: Progress
-    ) -> tuple[EraPanel, npt.NDArray[np.float32]]:
-        fold.check_purge(self._ground.folds["purge_eras"])
-        history = self._ground.history
-        test = history.select(eras=np.arange(fold.test[0], fold.test[1] + 1))
-        fits = scout.fits(history, fold.train, keep=False)
-        # One piece a fold: a trial has no later eras to come.
-        predictions, _ = predict_by_fits(fits, [test], self._store, self._executor, progress)
-        return test, predictions
+    def _predict(self, scout: Recipe, fold: Fold, progress: Progress) -> list[Part]:
+        ground, purge = self._ground, self._ground.folds["purge_eras"]
+        return list(
+            predict_fold(
+                *(scout, ground.history, fold, purge, self._store, self._executor, progress),
+                keep=False,
+            )
+        )
 
     def _scout(self, point: Mapping[str, Any]) -> Recipe:
         recipe = self._search.recipe
@@ -173,6 +184,10 @@ class Trials:
         )
         return scout_of(recipe, whole, self._params)
 
-    def _scores(self, test: EraPanel, predictions: npt.NDArray[np.float32]) -> EraScores:
-        benchmark = self._ground.benchmark.reindex(test.ids()).to_numpy(dtype=np.float64)
-        return era_scores(test, predictions, benchmark, self._ground.folds["paid_target"])
+    def _scores(self, parts: Sequence[Part]) -> EraScores:
+        scores, ground = NOTHING, self._ground
+        for part in parts:
+            benchmark = ground.benchmark.reindex(part.test.ids()).to_numpy(dtype=np.float64)
+            paid = ground.folds["paid_target"]
+            scores += era_scores(part.test, part.predictions, benchmark, paid)
+        return scores

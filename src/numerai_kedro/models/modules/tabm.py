@@ -1,0 +1,40 @@
+"""TabM as the authors' package makes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tabm import TabM as Ensemble
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from numerai_kedro.models.modules.centred import Centred
+
+if TYPE_CHECKING:
+    from numerai_kedro.models.tabm import TabMParams
+
+
+class TabMNetwork(nn.Module):
+    """int8[n, n_features] to float[n, k, n_targets]."""
+
+    def __init__(self, params: TabMParams, n_features: int, n_targets: int) -> None:
+        super().__init__()
+        self.centred = Centred(params.feature_dropout)
+        self.ensemble = Ensemble.make(
+            n_num_features=n_features,
+            d_out=n_targets,
+            k=params.k,
+            n_blocks=params.n_blocks,
+            d_block=params.d_block,
+            dropout=params.dropout,
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Predict every target by every member."""
+        return self.ensemble(self.centred(features))
+
+    def keep_less(self) -> None:
+        """Keep the inputs of each block alone, and compute the rest again in the backward pass."""
+        for block in self.ensemble.backbone.blocks:
+            plain = block.forward
+            block.forward = lambda x, plain=plain: checkpoint(plain, x, use_reentrant=False)

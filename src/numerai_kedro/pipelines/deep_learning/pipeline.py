@@ -1,0 +1,13 @@
+"""Networks: the model template once for each."""
+
+from __future__ import annotations
+
+from kedro.pipeline import Pipeline
+
+from numerai_kedro.pipelines.base_model import create_model_pipeline
+from numerai_kedro.pipelines.models import NETWORKS
+
+
+def create_pipeline() -> Pipeline:
+    """Sum the networks."""
+    return sum((create_model_pipeline(name) for name in NETWORKS), Pipeline([]))

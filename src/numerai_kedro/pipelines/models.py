@@ -1,0 +1,5 @@
+"""The models of the week: each is a namespace, an instance of the template `base_model`."""
+
+BOOSTED = ("lightgbm", "catboost", "xgboost")
+NETWORKS = ("tabm", "transformer", "vae_head")
+MODELS = (*BOOSTED, *NETWORKS)

@@ -1,0 +1,95 @@
+"""Faults on request: how `kedro drill` and the tests see the remedies work.
+
+An order stands in an environment variable, so that the processes of fits inherit it. What has
+happened is counted in a file: a fault does not come again in the process that mends it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from numerai_kedro.files import atomic_write
+
+VARIABLE = "NUMERAI_KEDRO_DRILL"
+KINDS = ("oom", "nan", "overflow", "kill", "gpu-lost")
+MOMENTS = ("first", "middle", "last")
+PLACES = ("evaluation", "loading")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to go wrong.
+
+    Parameters
+    ----------
+    inject
+        One of `KINDS`.
+    at
+        One of `MOMENTS`, the number of a step, or one of `PLACES`.
+    times
+        How often in all; steps in a row, from that one on.
+    count
+        File that counts.
+    """
+
+    inject: str
+    at: str
+    times: int
+    count: str
+
+    @contextmanager
+    def given(self) -> Iterator[None]:
+        """In force for this process and those that it starts."""
+        before = os.environ.get(VARIABLE)
+        os.environ[VARIABLE] = json.dumps(asdict(self))
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ[VARIABLE]
+            else:
+                os.environ[VARIABLE] = before
+
+
+def due(place: str, step: int = 0, n_steps: int = 1) -> str | None:
+    """The fault that is to happen here and now, or None; one that kills does not come back.
+
+    Parameters
+    ----------
+    place
+        ``"step"``, ``"evaluation"`` or ``"loading"``.
+    """
+    text = os.environ.get(VARIABLE)
+    if text is None:
+        return None
+    order = Order(**json.loads(text))
+    wanted = _step_of(order.at, n_steps)
+    here = place == order.at if wanted is None else place == "step" and step >= wanted
+    if not here or not _counted(Path(order.count), order.times):
+        return None
+    if order.inject == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return order.inject
+
+
+def _step_of(at: str, n_steps: int) -> int | None:
+    if at in PLACES:
+        return None
+    moments = dict(zip(MOMENTS, (0, n_steps // 2, n_steps - 1), strict=True))
+    return moments[at] if at in moments else int(at)
+
+
+def _counted(count: Path, times: int) -> bool:
+    """Whether it may happen once more; counts it."""
+    happened = count.stat().st_size if count.exists() else 0
+    if happened >= times:
+        return False
+    with atomic_write(count) as handle:
+        handle.write(b"." * (happened + 1))
+    return True

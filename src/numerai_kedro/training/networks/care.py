@@ -1,0 +1,252 @@
+"""What a training run does about what goes wrong: the ladder of remedies, each step a line.
+
+skip the batch ─► back to the checkpoint, half the rate, another order ─► full precision ─► give up
+half the rows at once ─► the backward pass computes again what it does not keep ─► give up
+
+What gives up here is tried again outside: on the CPU, by a smaller preset, at last as an outcome.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from numerai_kedro.errors import NumeraiKedroError, ResourceError
+from numerai_kedro.resilience import health, pressure
+from numerai_kedro.resilience.recovery import noted
+from numerai_kedro.training.network_params import LEAST_ROWS
+from numerai_kedro.training.networks import checkpoint, faults
+from numerai_kedro.training.networks.batches import Batch
+from numerai_kedro.training.networks.microbatch import CudaMemory, Memory, rows_that_fit
+
+if TYPE_CHECKING:
+    from numerai_kedro.training.networks.loop import TrainingRun
+
+logger = logging.getLogger(__name__)
+
+SKIPS_IN_A_ROW = 3  # after so many the run goes back
+SCALER_SKIPS_IN_A_ROW = 12  # fp16 begins with a scale that is too large, and halves it
+RESTORES_BEFORE_FULL_PRECISION, RESTORES = 1, 3
+LOOK_S, LOOK_AGAIN_S = 5.0, 60.0  # between looks at memory, and after one that changed something
+
+
+class Diverged(NumeraiKedroError):
+    """Training has come to nothing that could be used, whatever was tried.
+
+    Parameters
+    ----------
+    lines
+        What was tried, as `resilience.recovery` has it.
+    """
+
+    def __init__(self, message: str, lines: tuple[dict[str, Any], ...] = ()) -> None:
+        super().__init__(message)
+        self.lines = lines
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.message, self.lines)
+
+
+@dataclass
+class Position:
+    """Where a run stands at the end of an epoch; with a checkpoint's tensors, all of its state."""
+
+    epoch: int = 0
+    step: int = 0
+    rate_factor: float = 1.0
+    order: int = 0
+    full_precision: bool = False
+    restores: int = 0
+    skips: float = 0
+    best_epoch: int = 0
+    best_corr: float = -math.inf
+    scores: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    recoveries: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Care:
+    """Watches one run and mends it."""
+
+    def __init__(self, run: TrainingRun) -> None:
+        self._run = run
+        self._losses = health.LossWatch()
+        self._look_at = time.monotonic() + LOOK_S
+        self._no_room = False
+
+    def note(self, symptom: str, evidence: str, remedy: str) -> None:
+        """Add a line; what came of it follows (`settled`)."""
+        run = self._run
+        place = f"step {run.at.step} of {run.n_steps}"
+        run.at.recoveries.append(noted(place, symptom, evidence, remedy).as_json())
+
+    def settled(self, result: str) -> None:
+        """Say what came of the newest lines."""
+        for line in reversed(self._run.at.recoveries):
+            if line["result"]:
+                return
+            line["result"] = result
+
+    # -- numbers that are none ---------------------------------------------------------------
+
+    def skipped(self, evidence: str, scaler: Any | None) -> None:
+        """Count a batch that was left out; with a scaler, it may be on its way to its scale."""
+        at = self._run.at
+        if scaler is None:
+            at.skips += 1
+            self.note("not finite", evidence, "batch skipped")
+            return
+        # How fp16 finds its scale: a fault only where it never ends.
+        at.skips += SKIPS_IN_A_ROW / SCALER_SKIPS_IN_A_ROW
+        logger.info("step %d: %s, scale %g", at.step, evidence, scaler.get_scale())
+
+    def symptom_of(self, loss: float | None) -> tuple[str, str] | None:
+        """Why the run has to go back, and the evidence; None where it goes on."""
+        if loss is None:
+            skips = self._run.at.skips
+            in_a_row = skips >= SKIPS_IN_A_ROW
+            return ("not finite again and again", f"{skips:g} in a row") if in_a_row else None
+        evidence = self._losses.exploded(loss)
+        return None if evidence is None else ("loss exploded", evidence)
+
+    def go_back(self, symptom: str, evidence: str) -> None:
+        """To the last checkpoint, at half the rate and in another order; in the end, give up.
+
+        Raises
+        ------
+        Diverged
+            After `RESTORES` times, or without a checkpoint.
+        """
+        run = self._run
+        recoveries, restores = run.at.recoveries, run.at.restores + 1
+        rate, order = run.at.rate_factor / 2, run.at.order + 1
+        kept = run.work is not None and (run.work / "state.json").exists()
+        if restores > RESTORES or not kept:
+            self.settled("it did not help")
+            self.note(symptom, evidence, "given up")
+            raise Diverged(
+                f"training came to nothing at step {run.at.step} ({symptom}: {evidence}) after "
+                f"{restores - 1} restores; choose a lower learning_rate, or leave the model out.",
+                tuple(run.at.recoveries),
+            )
+        self.settled("it did not help")
+        run.restore()
+        run.optimiser.zero_grad()
+        run.at.recoveries, run.at.restores = recoveries, restores
+        run.at.rate_factor, run.at.order, run.at.skips = rate, order, 0
+        run.at.full_precision |= restores > RESTORES_BEFORE_FULL_PRECISION
+        self._losses = health.LossWatch()
+        words = ", in full precision" if run.at.full_precision else ""
+        self.note(symptom, evidence, f"back to epoch {run.at.epoch}, half the rate{words}")
+
+    def look_at_epoch(self, loss: float) -> None:
+        """Halve the rate where the loss does not fall any more."""
+        watch = health.EpochWatch(self._run.at.losses)
+        evidence = watch.plateau(loss) if math.isfinite(loss) else None
+        self._run.at.losses = watch.losses
+        if evidence is not None:
+            self._run.at.rate_factor /= 2
+            self.note("plateau", evidence, "half the rate")
+
+    # -- memory and disk ---------------------------------------------------------------------
+
+    def fit_to(self, memory: Memory) -> None:
+        """Choose how many rows the device holds at once."""
+        run = self._run
+        batch = max(run.eras.epoch(0, run.seed), key=lambda one: len(one.rows))
+
+        def step(rows: int) -> None:
+            few = Batch(batch.era, batch.rows[:rows])
+            try:
+                run._backward(*run.eras.load(few, run.accelerator.device))
+            finally:
+                run.optimiser.zero_grad()
+
+        drawn = checkpoint.random_state()
+        most = min(run.params.batch_rows, len(batch.rows))
+        trained = [p for p in run.bare.parameters() if p.requires_grad]
+        # CountedMemory has the optimiser's two moments in its fixed part.
+        moments = 2 * sum(p.numel() * p.element_size() for p in trained)
+        later = moments if isinstance(memory, CudaMemory) else 0
+        try:
+            run.fitted_to = rows_that_fit(memory, step, most, later)
+        except ResourceError as error:
+            self._keep_less(str(error))
+            run.fitted_to = rows_that_fit(memory, step, most, later)
+        run.micro_rows = run.fitted_to.rows
+        checkpoint.set_random_state(drawn)
+
+    def halve(self, evidence: str, symptom: str = "out of memory") -> None:
+        """Half the rows at once; where those are few already, keep less for the backward pass.
+
+        Raises
+        ------
+        ResourceError
+            There is nothing left that could be made smaller.
+        """
+        run = self._run
+        if run.micro_rows <= LEAST_ROWS:
+            self._keep_less(evidence)
+            return
+        if run.accelerator.device.type == "cuda":
+            torch.cuda.empty_cache()
+        longest = max(len(one.rows) for one in run.eras.epoch(0, run.seed))
+        run.micro_rows = max(LEAST_ROWS, min(run.micro_rows, longest) // 2)
+        self.note(symptom, evidence, f"{run.micro_rows} rows at once")
+
+    def _keep_less(self, evidence: str) -> None:
+        run = self._run
+        enable = getattr(run.bare, "keep_less", None)
+        if enable is None or run.checkpointed:
+            raise ResourceError(
+                f"not enough memory for {LEAST_ROWS} rows ({evidence}); choose a smaller preset."
+            )
+        enable()
+        run.checkpointed = True
+        self.note("out of memory", evidence, "the backward pass computes again what it needs")
+
+    def less_to_predict(self, rows: int, evidence: str) -> None:
+        """Note that fewer rows are predicted at once."""
+        self.note("out of memory in evaluation", evidence, f"{rows} rows at once")
+
+    def loaded(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """A batch on the device; where it does not fit, the rest of its era stays away."""
+        eras, device = self._run.eras, self._run.accelerator.device
+        try:
+            faults.in_loading()
+            return eras.load(batch, device)
+        except torch.OutOfMemoryError as error:
+            evidence = str(error).splitlines()[0]
+        eras.let_go()
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+        self.note("out of memory in loading", evidence, "rows are picked before they are moved")
+        return eras.load(batch, device)
+
+    def look_at_memory(self) -> None:
+        """Now and then: half the rows at once where memory is nearly gone."""
+        if time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + LOOK_S
+        evidence = pressure.memory_pressure()
+        if evidence is not None and self._run.micro_rows > LEAST_ROWS:
+            self.halve(evidence, "little memory left")
+            self._look_at = time.monotonic() + LOOK_AGAIN_S
+
+    def has_room(self) -> bool:
+        """Whether a checkpoint fits on the disk; said once where it does not."""
+        run = self._run
+        assert run.work is not None
+        # Weights, average, best, two moments; beside the one before until that is replaced.
+        wanted = 5.0 * sum(v.numel() * v.element_size() for v in run.bare.state_dict().values())
+        evidence = pressure.disk_pressure(run.work, wanted)
+        if evidence is not None and not self._no_room:
+            self._no_room = True
+            self.note("little disk left", evidence, "no checkpoint")
+        return evidence is None
