@@ -48,6 +48,7 @@ LOOP = {
     "patience": 99,
     "dropout": 0.1,
     "feature_dropout": 0.1,
+    "closing_rate": 0.5,
 }
 # What predicts is the same on every machine; sizes are those of a 12 GB card and of a few cores.
 NETWORKS: dict[str, dict[str, dict[str, Any]]] = {

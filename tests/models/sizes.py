@@ -19,6 +19,7 @@ LOOP = {
     "patience": 4,
     "dropout": 0.1,
     "feature_dropout": 0.1,
+    "closing_rate": 0.5,
     "more_heads": ("target_ender_20",),
 }
 NETWORKS = {

@@ -22,7 +22,15 @@ from numerai_kedro.models.boosting import (
     threads_for,
 )
 from numerai_kedro.strict import Block
-from numerai_kedro.training.protocol import NO_AIDS, Aids, Bins, Cost, FitProgress, no_progress
+from numerai_kedro.training.protocol import (
+    NO_AIDS,
+    Aids,
+    Bins,
+    Cost,
+    FitProgress,
+    HoldBack,
+    no_progress,
+)
 
 if TYPE_CHECKING:
     import catboost
@@ -62,7 +70,7 @@ class CatBoost(Boosted):
     def fit(
         self,
         train: EraPanel,
-        valid: EraPanel | None,
+        stop: HoldBack | None,
         target: str,
         progress: FitProgress = no_progress,
         aids: Aids = NO_AIDS,

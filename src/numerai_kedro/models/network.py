@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -13,7 +14,14 @@ import numpy.typing as npt
 from numerai_kedro.models.boosting import GIB
 from numerai_kedro.resilience.machine import gpu_memory_gb, simulated_gpu_gb
 from numerai_kedro.strict import Block
-from numerai_kedro.training.protocol import NO_AIDS, Aids, Cost, FitProgress, no_progress
+from numerai_kedro.training.protocol import (
+    NO_AIDS,
+    Aids,
+    Cost,
+    FitProgress,
+    HoldBack,
+    no_progress,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -86,20 +94,40 @@ class NetworkModel:
     def fit(
         self,
         train: EraPanel,
-        valid: EraPanel | None,
+        stop: HoldBack | None,
         target: str,
         progress: FitProgress = no_progress,
         aids: Aids = NO_AIDS,
     ) -> Self:
-        """Train on the panel's eras; the best epoch by `valid`, the last one without."""
+        """Train on the panel's eras; with `stop`, the eras held back first say when, then teach.
+
+        What they teach is learned at `closing_rate` of the rate, as often as the other eras: the
+        newest eras are worth most, and would be lost.
+        """
         self.feature_names = list(train.feature_names)
         self.targets = [target, *(one for one in self.params.more_heads if one != target)]
         self.prepare(train, aids)
         n_features, n_targets = len(self.feature_names), len(self.targets)
-        self._train(
-            lambda: self.build(n_features, n_targets), train, valid, self.params, progress, aids
-        )
+        split = stop and stop.split(train)
+        learned, valid, rest = split or (train, None, None)
+        fresh = lambda: self.build(n_features, n_targets)  # noqa: E731 - handed on
+        self._train(fresh, learned, valid, self.params, progress, aids)
+        if rest is not None:
+            self._learn_rest(rest, progress, aids)
         return self
+
+    def _learn_rest(self, rest: EraPanel, progress: FitProgress, aids: Aids) -> None:
+        """Learn the eras that have said when to stop, from the weights that they chose."""
+        chosen, epochs, mended = self._fitted(), self.n_iterations, self.recoveries
+        rate = self.params.closing_rate * self.params.learning_rate
+        params = self.params.model_copy(update={"epochs": epochs, "learning_rate": rate})
+        work = aids.work and aids.work / "rest"
+        self._train(
+            lambda: copy.deepcopy(chosen).train(),
+            *(rest, None, params, progress),
+            replace(aids, work=work),
+        )
+        self.n_iterations, self.recoveries = epochs, [*mended, *self.recoveries]
 
     def _train(
         self,

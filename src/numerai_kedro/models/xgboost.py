@@ -19,7 +19,7 @@ from numerai_kedro.models.boosting import (
     threads_for,
 )
 from numerai_kedro.strict import Block
-from numerai_kedro.training.protocol import NO_AIDS, Aids, Cost, FitProgress, no_progress
+from numerai_kedro.training.protocol import NO_AIDS, Aids, Cost, FitProgress, HoldBack, no_progress
 
 if TYPE_CHECKING:
     import xgboost
@@ -64,7 +64,7 @@ class XGBoost(Boosted):
     def fit(
         self,
         train: EraPanel,
-        valid: EraPanel | None,
+        stop: HoldBack | None,
         target: str,
         progress: FitProgress = no_progress,
         aids: Aids = NO_AIDS,

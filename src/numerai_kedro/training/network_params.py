@@ -31,6 +31,7 @@ class NetworkParams(LoopParams):
 
     dropout: float = Field(ge=0, lt=1)
     feature_dropout: float = Field(ge=0, lt=1)
+    closing_rate: float = Field(gt=0, le=1)
     more_heads: tuple[str, ...] = ()
 
     def scouted(self, n_trees: int, row_share: float) -> Self:

@@ -86,6 +86,36 @@ class Cost:
 NO_AIDS = Aids()
 
 
+@dataclass(frozen=True)
+class HoldBack:
+    """Which of the eras to learn from say first when to stop.
+
+    Parameters
+    ----------
+    n_eras
+        The newest so many.
+    purge_eras
+        Eras before them whose targets reach into them.
+    """
+
+    n_eras: int
+    purge_eras: int
+
+    def split(self, panel: EraPanel) -> tuple[EraPanel, EraPanel, EraPanel] | None:
+        """What is learned first, what says when to stop, and all that was held back.
+
+        None where fewer eras would be learned than say when to stop.
+        """
+        if not self.n_eras or len(panel.eras) <= self.n_eras:
+            return None
+        valid = panel.eras[-self.n_eras :]
+        first = panel.eras[panel.eras < valid[0] - self.purge_eras]
+        if len(first) < self.n_eras:
+            return None
+        rest = panel.eras[panel.eras > first[-1]]
+        return panel.select(eras=first), panel.select(eras=valid), panel.select(eras=rest)
+
+
 @runtime_checkable
 class Model(Protocol):
     """One model family: made from parameters, fitted once, then predicting.
@@ -97,7 +127,7 @@ class Model(Protocol):
     Attributes
     ----------
     stops_early
-        Whether a fit is given eras by which it decides when to stop.
+        Whether a fit decides by some of its eras when to stop.
     reads_groups
         Whether the official groups of the features make another model.
     gpu_speed
@@ -120,12 +150,12 @@ class Model(Protocol):
     def fit(
         self,
         train: EraPanel,
-        valid: EraPanel | None,
+        stop: HoldBack | None,
         target: str,
         progress: FitProgress = no_progress,
         aids: Aids = NO_AIDS,
     ) -> Self:
-        """Learn `target` from the panel; `valid` decides when to stop, where given."""
+        """Learn `target` from the panel; `stop` is for families that stop early, by some of it."""
 
     def predict(self, panel: EraPanel) -> npt.NDArray[np.float32]:
         """Predict every row, float32[n_rows]; only ranks inside an era will count."""

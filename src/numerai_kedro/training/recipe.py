@@ -17,7 +17,14 @@ from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.walk_forward import Fold
 from numerai_kedro.resilience.recovery import noted
 from numerai_kedro.strict import Strict
-from numerai_kedro.training.protocol import Aids, Cost, FitProgress, Model, no_progress
+from numerai_kedro.training.protocol import (
+    Aids,
+    Cost,
+    FitProgress,
+    HoldBack,
+    Model,
+    no_progress,
+)
 
 # How a model that was fitted learns the eras that came after: not at all, or by adapters (LoRA).
 Update = Literal["none", "lora"]
@@ -59,8 +66,8 @@ class Recipe:
     adaptive
         Whether each fit finds its own strength (`training.adaptive`), which `params` then get.
     valid_eras, purge_eras
-        Of a family that stops early: so many of the newest eras decide when, and those right
-        before them are not learned from.
+        Of a family that stops early: so many of the newest eras say when, apart from what is
+        learned by then.
     groups
         Features by official group, for a family that reads them.
     update, update_every
@@ -99,13 +106,11 @@ class Recipe:
         """
         made = []
         for target, offset in self.members():
-            inside = self._thinned(history, eras, target, offset)
-            fit = Fit(self, target, *self._held_back(inside), keep)
+            fit = Fit(self, target, self._thinned(history, eras, target, offset), keep)
             if updated_to is not None:
                 newest = (updated_to - UPDATE_ERAS + 1, updated_to)
-                fit = Fit(
-                    self, target, self._thinned(history, newest, target, offset), None, keep, fit
-                )
+                learned = self._thinned(history, newest, target, offset)
+                fit = Fit(self, target, learned, keep, base=fit)
             made.append(fit)
         return made
 
@@ -129,16 +134,11 @@ class Recipe:
         inside = resolved[(resolved >= eras[0]) & (resolved <= eras[1])]
         return history.select(eras=inside[::-1][offset :: self.era_stride][::-1])
 
-    def _held_back(self, panel: EraPanel) -> tuple[EraPanel, EraPanel | None]:
-        """What is learned, and the newest eras that say when to stop; all and None if too few."""
-        n_valid = self.valid_eras // self.era_stride
-        if not self.family.stops_early or not n_valid or len(panel.eras) <= n_valid:
-            return panel, None
-        valid = panel.eras[-n_valid:]
-        learned = panel.eras[panel.eras < valid[0] - self.purge_eras]
-        if len(learned) < n_valid:
-            return panel, None
-        return panel.select(eras=learned), panel.select(eras=valid)
+    @property
+    def stop(self) -> HoldBack | None:
+        """By which eras fits decide when to stop."""
+        n_eras = self.valid_eras // self.era_stride
+        return HoldBack(n_eras, self.purge_eras) if self.family.stops_early else None
 
     def members(self) -> Iterator[tuple[str, int]]:
         """Target and offset of each fit."""
@@ -205,8 +205,6 @@ class Fit:
 
     Parameters
     ----------
-    valid
-        Eras that say when to stop; None where the fit goes to its end.
     keep
         Whether the fitted model itself is kept; a trial's is not, its predictions are.
     base
@@ -216,7 +214,6 @@ class Fit:
     recipe: Recipe
     target: str
     train: EraPanel
-    valid: EraPanel | None = None
     keep: bool = True
     base: Fit | None = None
 
@@ -225,8 +222,6 @@ class Fit:
         """What the fitted model is made of."""
         targets = (self.target, *getattr(self.recipe.params, "more_heads", ()))
         made = self.recipe.made_of(self.target) | {"train": self.train.digest(targets=targets)}
-        if self.valid is not None:
-            made["valid"] = self.valid.digest(targets=(self.target,))
         if self.base is not None:
             made["updates"] = self.base.key
         return made
@@ -268,7 +263,7 @@ class Fit:
         model = recipe.family(
             recipe.params, seed=recipe.seed, threads=recipe.threads, device=device
         )
-        return model.fit(self.train, self.valid, self.target, progress, aids)
+        return model.fit(self.train, recipe.stop, self.target, progress, aids)
 
     @property
     def recovery_key(self) -> dict[str, Any]:

@@ -136,8 +136,15 @@ def test_valid_eras_choose_the_epoch(panel, tmp_path):
     one = run(panel, valid=valid, target=TARGETS[0])
     one.train()
     assert len(one.at.scores) == one.at.epoch
-    assert one.at.best_epoch == 1 + int(np.argmax(one.at.scores))
-    assert one.at.best_corr == max(one.at.scores)
+    assert one.at.scores[one.at.best_epoch - 1] == pytest.approx(np.mean(one.at.best_by_era))
+
+
+@pytest.mark.parametrize(("lost", "worse"), [(0.0, False), (0.02, False), (0.06, True)])
+def test_only_a_sure_loss_of_corr_is_one(panel, lost, worse):
+    """Sixteen eras whose differences have a standard error of .04."""
+    one, noise = run(panel), 0.16 * np.resize([1.0, -1.0], 16)
+    one.at.best_by_era = [0.05] * 16
+    assert one._is_worse(0.05 - lost + noise * (15 / 16) ** 0.5) is worse
 
 
 def test_patience_ends_a_run_that_gets_no_better(panel, tmp_path):
@@ -145,6 +152,7 @@ def test_patience_ends_a_run_that_gets_no_better(panel, tmp_path):
     params = PARAMS.model_copy(update={"epochs": 30, "learning_rate": 1e-8, "patience": 2})
     one = run(panel, valid=valid, target=TARGETS[0], params=params)
     one._choose = lambda: one.at.scores.append(0.0)  # nothing is ever better
+    one.at.best_by_era = [0.0]
     one.train()
     assert one.at.epoch == 2
 

@@ -10,18 +10,20 @@ from tests.panels import small_panel
 from numerai_kedro.files.trusted_pickle import read_trusted
 from numerai_kedro.models import family
 from numerai_kedro.models.modules.transformer import FeatureTransformer, adapters_of
+from numerai_kedro.models.network import NetworkModel
 from numerai_kedro.models.transformer import patch_order
 from numerai_kedro.resilience.machine import SIMULATED_GPU
 from numerai_kedro.statistics.scoring import rank_scores
+from numerai_kedro.training.protocol import HoldBack
 
 TARGET = "target_ender_60"
 each_network = pytest.mark.parametrize("name", sorted(NETWORKS))
 
 
-def fitted(name, panel, valid=None, **changed):
+def fitted(name, panel, stop=None, **changed):
     kind = family(name)
     params = kind.params_type.model_validate(NETWORKS[name] | changed)
-    return kind(params, seed=0, threads=1).fit(panel, valid, TARGET)
+    return kind(params, seed=0, threads=1).fit(panel, stop, TARGET)
 
 
 def mean_corr(model, panel):
@@ -44,9 +46,27 @@ def test_it_predicts_rows_as_it_predicts_panels(name, panel):
 
 
 @each_network
-def test_valid_eras_choose_the_epoch(name, panel, tmp_path):
-    valid = small_panel(tmp_path / "valid", n_eras=5, seed=4)
-    assert 1 <= fitted(name, panel, valid=valid).n_iterations <= 4
+def test_eras_held_back_choose_the_epoch_and_are_learned_then(name, panel, monkeypatch):
+    seen = []
+    real = NetworkModel._train
+
+    def train(self, build, learned, valid, *others):
+        seen.append((learned.eras.tolist(), valid and valid.eras.tolist()))
+        return real(self, build, learned, valid, *others)
+
+    monkeypatch.setattr(NetworkModel, "_train", train)
+    model = fitted(name, panel, HoldBack(4, 3))
+    assert 1 <= model.n_iterations <= 4
+    n = len(panel.eras)
+    whole = list(range(1, n + 1))
+    assert seen == [(whole[:-7], whole[-4:]), (whole[-7:], None)]
+    assert np.isfinite(model.predict(panel)).all()
+
+
+def test_too_few_eras_hold_none_back(panel):
+    assert HoldBack(4, 3).split(panel.select(eras=range(1, 11))) is None
+    learned, valid, rest = HoldBack(4, 3).split(panel.select(eras=range(1, 12)))
+    assert (len(learned.eras), len(valid.eras), len(rest.eras)) == (4, 4, 7)
 
 
 @each_network

@@ -65,7 +65,7 @@ class Position:
     restores: int = 0
     skips: float = 0
     best_epoch: int = 0
-    best_corr: float = -math.inf
+    best_by_era: list[float] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     recoveries: list[dict[str, Any]] = field(default_factory=list)

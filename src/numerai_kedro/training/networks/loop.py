@@ -291,7 +291,7 @@ class TrainingRun:
             torch._foreach_lerp_(*self._followed, 1 - decay)
 
     def _choose(self) -> str | None:
-        """Keep the average's weights where it is the best so far; without `valid`, always.
+        """Keep the average's weights, unless it is surely worse than the best; see `_is_worse`.
 
         Returns evidence that it predicts nothing.
         """
@@ -300,28 +300,44 @@ class TrainingRun:
             evidence = health.dead(predictions, self.valid.era_starts)
             if evidence is not None:
                 return evidence
-            corr = self._corr(self.valid, predictions)
-            self.at.scores.append(corr)
-            if corr <= self.at.best_corr:
+            by_era = self._corr(self.valid, predictions)
+            self.at.scores.append(float(np.mean(by_era)))
+            if self._is_worse(by_era):
                 return None
-            self.at.best_corr = corr
+            self.at.best_by_era = by_era.tolist()
         self.at.best_epoch = self.at.epoch
         for name, value in self.average.items():
             self.best[name].copy_(value)
         return None
 
-    def _corr(self, panel: EraPanel, predictions: npt.NDArray[np.float32]) -> float:
-        """Mean over eras; what has none counts as nothing."""
+    def _is_worse(self, by_era: npt.NDArray[np.float64]) -> bool:
+        """Whether CORR fell by more than a standard error of the difference, paired by era.
+
+        Validation eras are few and CORR is mostly noise: the highest of some epochs would be the
+        luckiest, and often an early one.
+        """
+        if not self.at.best_by_era:
+            return False
+        lost = np.asarray(self.at.best_by_era) - by_era
+        error = lost.std(ddof=1) / math.sqrt(len(lost)) if len(lost) > 1 else 0.0
+        return bool(lost.mean() > error)
+
+    def _corr(
+        self, panel: EraPanel, predictions: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float64]:
+        """CORR era by era, float64[n_eras]; an era without one counts as nothing."""
         target = panel.target(self.target).astype(np.float64)
         columns = predictions[:, None].astype(np.float64)
-        return float(np.mean(np.nan_to_num(rank_scores(panel.era_starts, columns, target)[0])))
+        scores = rank_scores(panel.era_starts, columns, target)[0][:, 0]
+        return np.nan_to_num(scores)
 
     def _look_at_the_gap(self) -> None:
         """Compare with what the best epoch knows of some eras that it has learned."""
         if self.valid is None:
             return
         learned = self.eras.some(ERAS_OF_THE_GAP)
-        evidence = health.gap(self._corr(learned, self.predict(learned)), self.at.best_corr)
+        corr = float(np.mean(self._corr(learned, self.predict(learned))))
+        evidence = health.gap(corr, float(np.mean(self.at.best_by_era)))
         if evidence is not None:
             kept = f"epoch {self.at.best_epoch} of {self.at.epoch} kept"
             self.care.note("learned by heart", evidence, kept)
