@@ -24,63 +24,23 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+import yaml
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from numerai_kedro.models.tabm import TabM, TabMParams
-from numerai_kedro.models.transformer import Transformer, TransformerParams
-from numerai_kedro.models.vae_head import VaeHead, VaeParams
+from numerai_kedro.models import family
 from numerai_kedro.panel import EraPanel, EraRows, FeatureBlock, open_panel, write_panel
+from numerai_kedro.pipelines.models import NETWORKS
 from numerai_kedro.training.networks.batches import TrainingEras
 from numerai_kedro.training.networks.loop import TrainingRun, _precision
 from numerai_kedro.training.networks.losses import objective
 from numerai_kedro.training.networks.microbatch import CountedMemory, CudaMemory
 
 TARGETS = ("target_ender_60", "target_ender_20")
-LOOP = {
-    "epochs": 99,
-    "learning_rate": 1e-3,
-    "weight_decay": 0.01,
-    "warm_up": 0.05,
-    "clip_norm": 1.0,
-    "average_decay": 0.999,
-    "corr_weight": 0.5,
-    "patience": 99,
-    "dropout": 0.1,
-    "feature_dropout": 0.1,
-    "closing_rate": 0.5,
-}
-# What predicts is the same on every machine; sizes are those of a 12 GB card and of a few cores.
-NETWORKS: dict[str, dict[str, dict[str, Any]]] = {
-    "cuda": {
-        "tabm": {"k": 32, "n_blocks": 3, "d_block": 512},
-        "transformer": {
-            "patch": 16,
-            "d_token": 192,
-            "n_layers": 4,
-            "n_heads": 6,
-            "d_feedforward": 384,
-        },
-        "vae_head": {"d_hidden": 512, "d_latent": 128},
-    },
-    "cpu": {
-        "tabm": {"k": 8, "n_blocks": 2, "d_block": 128},
-        "transformer": {
-            "patch": 64,
-            "d_token": 64,
-            "n_layers": 2,
-            "n_heads": 4,
-            "d_feedforward": 128,
-        },
-        "vae_head": {"d_hidden": 128, "d_latent": 32},
-    },
-}
-KINDS = {
-    "tabm": (TabM, TabMParams),
-    "transformer": (Transformer, TransformerParams),
-    "vae_head": (VaeHead, VaeParams),
-}
-BOUND = {"beta": 0.5, "beta_warm_up": 0.3, "free_nats": 0.02, "reconstruction_weight": 0.2}
+CONF = Path(__file__).parents[1] / "conf" / "base" / "parameters_deep_learning.yml"
+# The preset of a device; epochs are counted here.
+PRESETS = {"cuda": "large_gpu", "cpu": "cpu"}
+ENDLESS = {"epochs": 99, "patience": 99}
 
 
 def main() -> None:
@@ -90,10 +50,10 @@ def main() -> None:
     parser.add_argument("--eras", type=int, default=6)
     parser.add_argument("--rows", type=int, default=5_500, help="of an era")
     parser.add_argument("--features", type=int, default=3_555)
-    parser.add_argument("--batch", type=int, default=1_100)
+    parser.add_argument("--batch", type=int, help="in place of the preset's")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--memory-gb", type=float, help="what a smaller card would have")
-    parser.add_argument("--networks", nargs="+", default=list(KINDS))
+    parser.add_argument("--networks", nargs="+", default=NETWORKS)
     options = parser.parse_args()
     name = (
         torch.cuda.get_device_name()
@@ -118,11 +78,11 @@ def measured(
     network: str, panel: EraPanel, options: argparse.Namespace, roof: float
 ) -> dict[str, float]:
     """Rows a second of both loops, and what ours makes of the machine."""
-    kind, params_type = KINDS[network]
-    sizes = NETWORKS[options.device][network]
-    bound = BOUND if network == "vae_head" else {}
-    params = params_type(**LOOP, **sizes, **bound, batch_rows=options.batch)
-    eras = TrainingEras(panel, TARGETS, options.batch)
+    kind = family(network)
+    preset = yaml.safe_load(CONF.read_text())[network]["presets"][PRESETS[options.device]]
+    asked = {"batch_rows": options.batch} if options.batch else {}
+    params = kind.params_type.model_validate(preset | ENDLESS | asked)
+    eras = TrainingEras(panel, TARGETS, params.batch_rows)
     made = kind(params, seed=0, threads=torch.get_num_threads())
     build = lambda: made.build(eras.n_features, len(TARGETS))  # noqa: E731 - called twice, below
     memory = None
@@ -135,7 +95,7 @@ def measured(
         )
     run = TrainingRun(build, eras, params, 0, device=options.device, memory=memory)
     # On a small card the plain loop runs out of memory.
-    plain = (lambda: None) if memory else plain_loop(build(), panel, options)
+    plain = (lambda: None) if memory else plain_loop(build(), panel, params, options)
     run._epoch(lambda done, total: None)  # warm
     plain()
     ours, theirs = [], []
@@ -158,7 +118,7 @@ def measured(
     n_parameters = sum(p.numel() for p in run.bare.parameters())
     print(
         f"{network}: {n_parameters / 1e6:.1f} million parameters, micro-batch {run.micro_rows} of "
-        f"{options.batch} rows; ours {eras.n_rows / statistics.median(ours):,.0f} rows/s, plain "
+        f"{params.batch_rows} rows; ours {eras.n_rows / statistics.median(ours):,.0f} rows/s, plain "
         f"{eras.n_rows / statistics.median(theirs):,.0f}; peak {peak:.2f} GiB of VRAM"
     )
     return {
@@ -174,14 +134,14 @@ def measured(
 
 
 def plain_loop(
-    network: torch.nn.Module, panel: EraPanel, options: argparse.Namespace
+    network: torch.nn.Module, panel: EraPanel, params: Any, options: argparse.Namespace
 ) -> Callable[[], None]:
     """An epoch of the loop that one would write first."""
     device = torch.device(options.device)
     rows = np.concatenate([panel.features(int(era)) for era in panel.eras]).astype(np.float32)
-    labels = np.concatenate(list(TrainingEras(panel, TARGETS, options.batch).labels.values()))
+    labels = np.concatenate(list(TrainingEras(panel, TARGETS, params.batch_rows).labels.values()))
     data = TensorDataset(torch.from_numpy(rows), torch.from_numpy(labels))
-    loader = DataLoader(data, options.batch, shuffle=True, pin_memory=options.device == "cuda")
+    loader = DataLoader(data, params.batch_rows, shuffle=True, pin_memory=options.device == "cuda")
     network = network.to(device).train()
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3)
     precision = _precision(options.device)
@@ -193,7 +153,7 @@ def plain_loop(
             with torch.autocast(options.device, dtype, enabled=precision != "no"):
                 made = network(features)
             predictions, penalty = made if isinstance(made, tuple) else (made, torch.zeros(1))
-            loss = objective(predictions, label, LOOP["corr_weight"]) + penalty.mean().to(device)
+            loss = objective(predictions, label, params.corr_weight) + penalty.mean().to(device)
             optimiser.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)

@@ -22,7 +22,7 @@ STEPS = [
     {"models"},
     {"tracking", "dashboard", "datasets", "notify"},
     {"pipelines"},
-    {"session", "replay", "schedule", "housekeeping"},
+    {"session", "replay", "drilling", "schedule", "housekeeping"},
     {"hooks"},
     {"settings"},
     {"pipeline_registry", "cli", "__main__"},

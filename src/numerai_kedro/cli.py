@@ -2,6 +2,7 @@
 
 kedro tournament status | use | wait | schedule | clean | advance | serve
 kedro replay
+kedro drill
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from numerai_kedro.resilience.drill import KINDS, check_place
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -218,6 +221,23 @@ def replay(metadata: ProjectMetadata, weeks: int) -> None:
     from numerai_kedro.replay import replay as run_replay
 
     run_replay(metadata.project_path, _demo_settings(metadata, "replay"), weeks)
+
+
+@cli.command()
+@click.option("--inject", type=click.Choice(KINDS), required=True, help="What goes wrong.")
+@click.option("--at", default="middle", help="first, middle, last, a step, evaluation or loading.")
+@click.option("--times", type=click.IntRange(min=1), default=1, help="Steps in a row.")
+@click.option("--model", default="tabm", help="Which network.")
+@click.pass_obj
+def drill(metadata: ProjectMetadata, inject: str, at: str, times: int, model: str) -> None:
+    """Let something go wrong in a network's fit on the demo, and show what was done about it."""
+    from numerai_kedro import drilling
+
+    _demo_settings(metadata, "drill")
+    check_place(at)
+    ground = drilling.ground_of(metadata.project_path, model)
+    calm = drilling.undisturbed(ground)
+    drilling.show(drilling.drill(ground, calm, inject, at, times))
 
 
 def load_settings(project_path: Path) -> tuple[TournamentSettings, dict[str, str | None]]:

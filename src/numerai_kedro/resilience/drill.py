@@ -10,10 +10,11 @@ import json
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from numerai_kedro.errors import ConfigurationError
 from numerai_kedro.files import atomic_write
 
 VARIABLE = "NUMERAI_KEDRO_DRILL"
@@ -43,18 +44,36 @@ class Order:
     times: int
     count: str
 
-    @contextmanager
-    def given(self) -> Iterator[None]:
+    def given(self) -> AbstractContextManager[None]:
         """In force for this process and those that it starts."""
-        before = os.environ.get(VARIABLE)
-        os.environ[VARIABLE] = json.dumps(asdict(self))
-        try:
-            yield
-        finally:
-            if before is None:
-                del os.environ[VARIABLE]
-            else:
-                os.environ[VARIABLE] = before
+        return variable(VARIABLE, json.dumps(asdict(self)))
+
+
+@contextmanager
+def variable(name: str, value: str) -> Iterator[None]:
+    """Set an environment variable for a while, for this process and those that it starts."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+def check_place(at: str) -> None:
+    """Refuse a place that is none.
+
+    Raises
+    ------
+    ConfigurationError
+        Lists those there are.
+    """
+    if at not in (*MOMENTS, *PLACES) and not at.isdigit():
+        there = ", ".join((*MOMENTS, *PLACES))
+        raise ConfigurationError(f"--at {at}: is none of {there}, and no number of a step.")
 
 
 def due(place: str, step: int = 0, n_steps: int = 1) -> str | None:

@@ -424,15 +424,19 @@ def predictions_of(
     made = np.empty(panel.n_rows, np.float32)
     with torch.no_grad():
         for rows, features in eras_in_parts(panel, max_rows):
-            begin = 0
+            begin, again = 0, False
             while begin < len(features):
                 part = slice(begin, begin + max_rows)
                 try:
-                    faults.in_evaluation()
-                    made[rows][part] = first_target(network(features[part].to(device)))
+                    factor = faults.in_evaluation()
+                    found = first_target(network(features[part].to(device))) * factor
                 except torch.OutOfMemoryError as error:
                     evidence = str(error).splitlines()[0]
                 else:
+                    if not again and not np.isfinite(found).all():
+                        again = True  # a card that errs once; whoever asked refuses what is left
+                        continue
+                    made[rows][part], again = found, False
                     begin += max_rows
                     continue
                 if max_rows <= LEAST_ROWS:

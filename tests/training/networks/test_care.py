@@ -1,0 +1,230 @@
+"""Every rung of the ladder is reached by its own trouble, says what it did, and leaves a model."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from tests.models.sizes import NETWORKS
+from tests.panels import small_panel
+from tests.training.networks.test_loop import PARAMS, TARGETS, NoDropout, Small, run, weights
+
+from numerai_kedro.errors import ResourceError
+from numerai_kedro.incremental import FoldStore
+from numerai_kedro.models import family
+from numerai_kedro.panel.walk_forward import Fold
+from numerai_kedro.resilience import pressure
+from numerai_kedro.resilience.drill import Order, variable
+from numerai_kedro.resilience.isolation import Worker
+from numerai_kedro.resilience.machine import SIMULATED_GPU
+from numerai_kedro.resilience.remedies import AGAIN, until_it_fits
+from numerai_kedro.training.network_params import LEAST_ROWS
+from numerai_kedro.training.networks import care
+from numerai_kedro.training.networks.care import RESTORES, Diverged
+from numerai_kedro.training.networks.loop import predictions_of
+from numerai_kedro.training.protocol import Aids, HoldBack
+from numerai_kedro.training.recipe import Recipe
+from numerai_kedro.training.walk_forward import placed, predict_fold
+
+
+@pytest.fixture(scope="module")
+def panel(tmp_path_factory):
+    return small_panel(tmp_path_factory.mktemp("care") / "panel", n_eras=12)
+
+
+def said(one):
+    return [(line["symptom"], line["remedy"]) for line in one.at.recoveries]
+
+
+def order(inject, at, tmp_path, times=1):
+    return Order(inject, at, times, str(tmp_path / "count")).given()
+
+
+def test_an_explosion_goes_back_at_half_the_rate(panel, tmp_path, monkeypatch):
+    monkeypatch.setattr(care.health, "WARM_STEPS", 5)
+    one = run(panel, work=tmp_path / "work", params=PARAMS.model_copy(update={"epochs": 6}))
+    real, calls = one._step, []
+
+    def step(features, labels):
+        calls.append(1)
+        loss = real(features, labels)
+        return 1e3 * loss if 20 <= len(calls) < 23 else loss
+
+    one._step = step
+    one.train()
+    (symptom, remedy), *_ = said(one)
+    assert symptom == "loss exploded"
+    assert remedy == "back to epoch 1, half the rate"
+    assert one.at.recoveries[0]["result"] == "training went on"
+    assert (one.at.epoch, one.at.rate_factor) == (6, 0.5)
+
+
+def test_a_plateau_halves_the_rate_once(panel):
+    one = run(panel, params=PARAMS.model_copy(update={"epochs": 7}))
+    one._step = lambda features, labels: 1.5 if one.at.epoch else 1.4
+    one.train()
+    assert said(one) == [("plateau", "half the rate")]
+    assert one.at.rate_factor == 0.5
+
+
+class Dead(Small):
+    """Learns, and says the same of every row whenever it is asked."""
+
+    def forward(self, features):
+        made = super().forward(features)
+        return made if self.training else made * 0
+
+
+def test_dead_predictions_go_back_and_in_the_end_are_given_up(panel, tmp_path):
+    valid = small_panel(tmp_path / "valid", n_eras=6, seed=3)
+    one = run(panel, Dead, valid=valid, target=TARGETS[0], work=tmp_path / "work")
+    with pytest.raises(Diverged, match="dead predictions: constant in 6 of 6 eras") as raised:
+        one.train()
+    symptoms = [line["symptom"] for line in raised.value.lines]
+    assert symptoms == ["dead predictions"] * (RESTORES + 1)
+    results = [line["result"] for line in raised.value.lines]
+    assert results == [*["it did not help"] * RESTORES, ""]
+
+
+@pytest.mark.parametrize("fault", ["nan", "overflow"])
+@pytest.mark.parametrize("at", ["first", "middle", "last"])
+def test_a_batch_that_is_not_finite_is_skipped(panel, tmp_path, fault, at):
+    one = run(panel, work=tmp_path / "work")
+    with order(fault, at, tmp_path):
+        one.train()
+    assert said(one) == [("not finite", "batch skipped")]
+    assert one.at.epoch == PARAMS.epochs
+    assert all(torch.isfinite(value).all() for value in one.best.values())
+
+
+def test_it_goes_on_in_full_precision_and_then_gives_up(panel, tmp_path):
+    one = run(panel, work=tmp_path / "work")
+    with order("nan", "middle", tmp_path, times=10_000), pytest.raises(Diverged) as raised:
+        one.train()
+    remedies = [line["remedy"] for line in raised.value.lines]
+    assert sum(remedy.endswith("in full precision") for remedy in remedies) == RESTORES - 1
+    assert remedies[-1] == "given up"
+
+
+def test_out_of_memory_in_loading_changes_nothing(panel, tmp_path):
+    calm, one = run(panel), run(panel)
+    calm.train()
+    with order("oom", "loading", tmp_path):
+        one.train()
+    assert said(one) == [("out of memory in loading", "rows are picked before they are moved")]
+    for name, value in weights(calm).items():
+        assert torch.equal(weights(one)[name], value)
+
+
+@pytest.mark.parametrize("fault", ["oom", "nan", "overflow"])
+def test_a_fault_in_evaluation_changes_nothing(panel, tmp_path, fault):
+    valid = small_panel(tmp_path / "valid", n_eras=6, seed=3)
+    given = {"valid": valid, "target": TARGETS[0]}
+    calm, one = run(panel, **given), run(panel, **given)
+    calm.train()
+    with order(fault, "evaluation", tmp_path):
+        one.train()
+    symptoms = {symptom for symptom, _ in said(one)} - {"learned by heart"}
+    assert symptoms == ({"out of memory in evaluation"} if fault == "oom" else set())
+    assert one.at.scores == pytest.approx(calm.at.scores, abs=1e-6)
+
+
+def test_what_cannot_be_predicted_at_all_is_a_sentence(panel, tmp_path):
+    with order("oom", "evaluation", tmp_path, times=99), pytest.raises(ResourceError, match="16"):
+        predictions_of(Small(8).eval(), panel, 40, torch.device("cpu"))
+
+
+class KeepsLess(NoDropout):
+    kept = False
+
+    def keep_less(self):
+        type(self).kept = True
+
+
+def test_when_few_rows_are_still_too_many_less_is_kept(panel, tmp_path):
+    one = run(panel, KeepsLess)
+    one.micro_rows = LEAST_ROWS
+    with order("oom", "middle", tmp_path):
+        one.train()
+    assert KeepsLess.kept
+    assert said(one) == [("out of memory", "the backward pass computes again what it needs")]
+
+
+def test_little_memory_left_halves_the_rows(panel, monkeypatch):
+    monkeypatch.setattr(care, "LOOK_S", -1.0)
+    monkeypatch.setattr(pressure, "memory_pressure", lambda: "0.30 GB of memory left")
+    one = run(panel, NoDropout)
+    one.train()
+    assert said(one) == [("little memory left", "20 rows at once")]
+
+
+def test_without_room_on_the_disk_there_is_no_checkpoint_and_a_model(panel, tmp_path, monkeypatch):
+    monkeypatch.setattr(pressure, "disk_pressure", lambda folder, wanted: "0.10 GB of disk left")
+    one = run(panel, work=tmp_path / "work")
+    one.train()
+    assert said(one) == [("little disk left", "no checkpoint")]
+    assert not (tmp_path / "work").exists()
+    assert one.at.epoch == PARAMS.epochs
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory):
+    return small_panel(tmp_path_factory.mktemp("history") / "panel", n_eras=40)
+
+
+FOLD = Fold("judged-1", (1, 28), (33, 40))
+
+
+def recipe(**changed):
+    kind = family("tabm")
+    params = kind.params_type.model_validate(NETWORKS["tabm"])
+    made = Recipe("tabm", kind, params, TARGETS[:1], 1, 1, 0, threads=1)
+    return dataclasses.replace(made, valid_eras=4, purge_eras=4, **changed)
+
+
+def predicted(history, store, made, executor=None):
+    parts = list(predict_fold(made, history, FOLD, 4, store, executor))
+    lines = [line for part in parts for line in placed(part.fits, FOLD.name, store)]
+    return np.concatenate([part.predictions for part in parts]), lines
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at", ["first", "middle", "last", "evaluation", "loading"])
+def test_a_killed_fit_goes_on_from_its_checkpoint_to_the_same_model(history, tmp_path, at):
+    calm, _ = predicted(history, FoldStore(tmp_path / "calm"), recipe())
+    store = FoldStore(tmp_path / "store")
+    with Worker("tabm") as worker, order("kill", at, tmp_path):
+        made = until_it_fits(
+            "fit", "tabm", (), lambda steps: predicted(history, store, recipe(), worker)
+        )
+    np.testing.assert_array_equal(made.value[0], calm)
+    assert [line.remedy for line in made.remedies] == [AGAIN]
+    assert not list((tmp_path / "store" / "work").glob("*"))
+
+
+def test_a_lost_gpu_leaves_its_work_to_the_cpu(history, tmp_path):
+    calm, _ = predicted(history, FoldStore(tmp_path / "calm"), recipe())
+    with variable(SIMULATED_GPU, "12"), order("gpu-lost", "middle", tmp_path):
+        made, lines = predicted(history, FoldStore(tmp_path / "store"), recipe(device="cuda"))
+    np.testing.assert_array_equal(made, calm)
+    first = lines[0]
+    assert (first["symptom"], first["remedy"]) == ("the GPU failed", "fitted on the CPU")
+    assert first["result"] == "went through"
+
+
+def test_what_a_card_holds_is_remembered(history, tmp_path, monkeypatch):
+    store, kind = FoldStore(tmp_path / "store"), family("tabm")
+    params = kind.params_type.model_validate(NETWORKS["tabm"])
+    monkeypatch.setenv(SIMULATED_GPU, "12")
+
+    def fit():
+        model = kind(params, seed=0, threads=1, device="cuda")
+        aids = Aids(notes=store)
+        return model.fit(history, HoldBack(4, 4), TARGETS[0], aids=aids).recoveries
+
+    with order("oom", "first", tmp_path):
+        assert "out of memory" in [line["symptom"] for line in fit()]
+    asked = []
+    monkeypatch.setattr(care.Care, "fit_to", lambda self, memory: asked.append(memory))
+    lines = [line for line in fit() if line["symptom"] != "learned by heart"]
+    assert (asked, lines) == ([], [])
