@@ -95,9 +95,11 @@ def measured(
         )
     run = TrainingRun(build, eras, params, 0, device=options.device, memory=memory)
     # On a small card the plain loop runs out of memory.
-    plain = (lambda: None) if memory else plain_loop(build(), panel, params, options)
     run._epoch(lambda done, total: None)  # warm
+    before = held_gb(options.device)
+    plain = (lambda: None) if memory else plain_loop(build(), panel, params, options)
     plain()
+    beside = held_gb(options.device) - before  # the plain loop's own weights and moments
     ours, theirs = [], []
     peak = 0.0
     for _ in range(options.rounds):
@@ -105,7 +107,7 @@ def measured(
             torch.cuda.reset_peak_memory_stats()
         ours.append(seconds(lambda: run._epoch(lambda done, total: None), options.device))
         if options.device == "cuda":
-            peak = max(peak, torch.cuda.max_memory_allocated() / 2**30)
+            peak = max(peak, torch.cuda.max_memory_allocated() / 2**30 - beside)
         theirs.append(seconds(plain, options.device))
     counter = FlopCounterMode(display=False)
     features, labels = eras.load(eras.epoch(0, 0)[0], run.accelerator.device)
@@ -117,8 +119,8 @@ def measured(
     fitted = run.fitted_to
     n_parameters = sum(p.numel() for p in run.bare.parameters())
     print(
-        f"{network}: {n_parameters / 1e6:.1f} million parameters, micro-batch {run.micro_rows} of "
-        f"{params.batch_rows} rows; ours {eras.n_rows / statistics.median(ours):,.0f} rows/s, plain "
+        f"{network}: {n_parameters / 1e6:.1f} million parameters, {run.micro_rows} rows at once of "
+        f"{params.batch_rows}; ours {eras.n_rows / statistics.median(ours):,.0f} rows/s, plain "
         f"{eras.n_rows / statistics.median(theirs):,.0f}; peak {peak:.2f} GiB of VRAM"
     )
     return {
@@ -169,6 +171,11 @@ def roof_of(device: str) -> float:
     left, right = (torch.randn(n, n, device=device, dtype=dtype) for _ in range(2))
     times = [seconds(lambda: left @ right, device) for _ in range(6)]
     return float(2 * n**3 / min(times))
+
+
+def held_gb(device: str) -> float:
+    """GiB that tensors hold on a card."""
+    return torch.cuda.memory_allocated() / 2**30 if device == "cuda" else 0.0
 
 
 def seconds(task: Callable[[], Any], device: str) -> float:

@@ -83,7 +83,7 @@ def test_dead_predictions_go_back_and_in_the_end_are_given_up(panel, tmp_path):
     symptoms = [line["symptom"] for line in raised.value.lines]
     assert symptoms == ["dead predictions"] * (RESTORES + 1)
     results = [line["result"] for line in raised.value.lines]
-    assert results == [*["it did not help"] * RESTORES, ""]
+    assert results == [*["it came back"] * RESTORES, ""]
 
 
 @pytest.mark.parametrize("fault", ["nan", "overflow"])

@@ -110,6 +110,7 @@ def test_a_gpu_that_is_not_there_is_said(panel):
         kind(params, seed=0, threads=1, device="cuda").fit(panel, None, TARGET)
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a real card")
 @pytest.mark.parametrize("gb", [2, 4, 12])
 @each_network
 def test_a_simulated_card_trains_what_the_cpu_trains(name, panel, monkeypatch, gb):

@@ -125,6 +125,8 @@ class Care:
         """
         run = self._run
         recoveries, restores = run.at.recoveries, run.at.restores + 1
+        if recoveries and recoveries[-1]["symptom"] == symptom:
+            recoveries[-1]["result"] = "it came back"
         rate, order = run.at.rate_factor / 2, run.at.order + 1
         kept = run.work is not None and (run.work / "state.json").exists()
         if restores > RESTORES or not kept:
