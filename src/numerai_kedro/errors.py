@@ -37,7 +37,15 @@ NO_MEMORY_LEFT_GB = 0.3
 
 
 class NumeraiKedroError(click.ClickException):
-    """An error that the user can mend; its text is one sentence that says how."""
+    """An error that the user can mend; its text is one sentence that says how.
+
+    Attributes
+    ----------
+    lines
+        What was tried before it was raised, as `resilience.recovery` has it.
+    """
+
+    lines: tuple[dict[str, Any], ...] = ()
 
     def __str__(self) -> str:
         return self.message

@@ -172,8 +172,8 @@ def test_no_memory_is_tried_again_with_less_and_then_an_outcome(given, monkeypat
     assert (outcome["status"], outcome["stage"]) == ("failed", "walk_forward")
     assert (outcome["symptom"], outcome["kind"]) == ("needs 12 GB", "resource")
     assert remedies_of(outcome) == [
-        "needs 12 GB: fitted again on every second era",
-        "needs 12 GB: fitted again on every fourth era",
+        "not enough memory: fitted again on every second era",
+        "not enough memory: fitted again on every fourth era",
     ]
     assert [line["result"] for line in outcome["remedies"]] == 2 * ["it did not help"]
     assert live is model
@@ -191,7 +191,7 @@ def test_what_went_through_with_less_predicts_live_with_less(given, monkeypatch)
     monkeypatch.setattr(base_model, "walk_forward", fail_whole)
     _, _, recovery, _ = given.out_of_fold(best)
     (line,) = recovery["lines"]
-    assert (recovery["lighter"], line["symptom"]) == (1, "killed")
+    assert (recovery["lighter"], line["symptom"]) == (1, "not enough memory")
     assert (line["remedy"], line["result"]) == ("fitted again on every second era", "went through")
     seen = []
     monkeypatch.setattr(

@@ -108,7 +108,7 @@ def test_a_child_that_stands_still_is_ended_and_tried_once_more(tmp_path):
         )
         assert (made.value, made.lighter) == ("went on", 0)
         (line,) = made.remedies
-        assert line.symptom.endswith("it had stood still for 1 s")
+        assert line.evidence.endswith("it had stood still for 1 s")
         assert (line.remedy, line.result) == (AGAIN, "went through")
 
 

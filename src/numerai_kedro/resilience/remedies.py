@@ -70,17 +70,27 @@ def until_it_fits(
         except Exception as error:  # noqa: BLE001 - what is no outcome is raised again
             remedies = _came_to(remedies, "it did not help")
             failed = failed_fit(stage, error, tuple(one.as_json() for one in remedies))
+            remedies += [Recovery(**line) for line in getattr(error, "lines", ())]
             died = isinstance(error, ProcessDied) and not error.out_of_memory
             if died and not any(one.remedy == AGAIN for one in remedies):
-                remedies.append(noted(name, failed.symptom, "", AGAIN))
+                remedies.append(noted(name, symptom_of(error), failed.symptom, AGAIN))
                 continue
             stalled = isinstance(error, ProcessDied) and error.stalled
             if stalled or failed.kind != "resource" or lighter >= len(ladder):
                 return failed
-            remedies.append(noted(name, failed.symptom, "", ladder[lighter]))
+            remedies.append(noted(name, symptom_of(error), failed.symptom, ladder[lighter]))
             lighter += 1
         else:
             return Made(value, lighter, tuple(_came_to(remedies, "went through")))
+
+
+def symptom_of(error: Exception) -> str:
+    """A few words for what ended a fit."""
+    if not isinstance(error, ProcessDied):
+        return "not enough memory"
+    if error.stalled:
+        return "the process stood still"
+    return "the process was killed for memory" if error.out_of_memory else "the process was killed"
 
 
 def _came_to(remedies: list[Recovery], result: str) -> list[Recovery]:
@@ -91,7 +101,7 @@ def _came_to(remedies: list[Recovery], result: str) -> list[Recovery]:
 def failed_fit(stage: str, error: Exception, remedies: tuple[dict[str, Any], ...] = ()) -> Failed:
     """The outcome of a fit that did not fit; whatever else it is, is a bug and goes on up."""
     text = str(error) or type(error).__name__
-    remedies = (*getattr(error, "lines", ()), *remedies)
+    remedies = (*remedies, *getattr(error, "lines", ()))
     if isinstance(error, ResourceError | MemoryError):
         return Failed(stage, text, kind="resource", remedies=remedies)
     if isinstance(error, FIT_ERRORS):

@@ -12,7 +12,7 @@ import logging
 import math
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -37,20 +37,7 @@ LOOK_S, LOOK_AGAIN_S = 5.0, 60.0  # between looks at memory, and after one that 
 
 
 class Diverged(NumeraiKedroError):
-    """Training has come to nothing that could be used, whatever was tried.
-
-    Parameters
-    ----------
-    lines
-        What was tried, as `resilience.recovery` has it.
-    """
-
-    def __init__(self, message: str, lines: tuple[dict[str, Any], ...] = ()) -> None:
-        super().__init__(message)
-        self.lines = lines
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.message, self.lines)
+    """Training has come to nothing that could be used, whatever was tried."""
 
 
 @dataclass
@@ -132,10 +119,12 @@ class Care:
         if restores > RESTORES or not kept:
             self.settled("it did not help")
             self.note(symptom, evidence, "given up")
-            raise Diverged(
-                f"training came to nothing at step {run.at.step} ({symptom}: {evidence}) after "
-                f"{restores - 1} restores; choose a lower learning_rate, or leave the model out.",
-                tuple(run.at.recoveries),
+            self._give_up(
+                Diverged(
+                    f"training came to nothing at step {run.at.step} ({symptom}: {evidence}), "
+                    f"after {restores - 1} restores; choose a lower learning_rate, or leave the "
+                    "model out."
+                )
             )
         self.settled("it did not help")
         run.restore()
@@ -206,12 +195,21 @@ class Care:
         run = self._run
         enable = getattr(run.bare, "keep_less", None)
         if enable is None or run.checkpointed:
-            raise ResourceError(
-                f"not enough memory for {LEAST_ROWS} rows ({evidence}); choose a smaller preset."
+            self.settled("it did not help")
+            self._give_up(
+                ResourceError(
+                    f"not enough memory for {LEAST_ROWS} rows ({evidence}); choose a smaller "
+                    "preset."
+                )
             )
         enable()
         run.checkpointed = True
         self.note("out of memory", evidence, "the backward pass computes again what it needs")
+
+    def _give_up(self, error: NumeraiKedroError) -> NoReturn:
+        """Raise an error that takes along what was tried."""
+        error.lines = tuple(self._run.at.recoveries)
+        raise error
 
     def less_to_predict(self, rows: int, evidence: str) -> None:
         """Note that fewer rows are predicted at once."""

@@ -1,0 +1,114 @@
+"""Claim: networks earn CORR on the demo, and a blend with LightGBM more than LightGBM alone.
+
+    make evidence NAME=networks        resumable seed by seed; docs/evidence/networks.json
+
+Claim seeds 1000-1004, the default demo. The three networks at their CPU presets, and LightGBM as
+its study chose it (8 trials on the tuning stretch), predict the judged stretch out of fold, as the
+pipeline does it. CORR and BMC are means over its 120 eras; every difference is paired by seed, with
+a t interval over seeds. The blend has equal weights.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from claim_seeds import interval, parser, run_seeds
+from evidence_tuning import kedro
+from numerai_kedro.panel import open_panel
+from numerai_kedro.pipelines.models import NETWORKS
+from numerai_kedro.statistics.blending import blend
+from numerai_kedro.tournament.schema import benchmark_of
+from numerai_kedro.training.tuning.objective import era_scores
+
+ROOT = Path(__file__).parents[1]
+RESULT = ROOT / "docs" / "evidence" / "networks.json"
+SEEDS = range(1000, 1005)
+TREES = "lightgbm"
+BLENDS = {
+    "tabm + transformer + lightgbm": ("tabm", "transformer", TREES),
+    "all four": (*NETWORKS, TREES),
+}
+WANTED_SHARE = 0.95  # of LightGBM's CORR that TabM should have
+
+
+def main() -> None:
+    """Run what is missing, then compare."""
+    options = parser(__doc__, "demo", SEEDS, RESULT).parse_args()
+    run_seeds(options, lambda folder, seed: one_seed(folder, options.size, seed), concluded)
+
+
+def one_seed(folder: Path, size: str, seed: int) -> dict[str, dict[str, float]]:
+    """Mean CORR and BMC of every model and blend on the judged stretch of one world."""
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    (folder / "src").mkdir()
+    shutil.copytree(ROOT / "conf", folder / "conf", ignore=shutil.ignore_patterns("local"))
+    (folder / "conf" / "local").mkdir()
+    kedro(folder, "tournament", "use", "demo", "--size", size, "--seed", str(seed))
+    kedro(folder, "run", "--pipeline=ingestion")
+    kedro(folder, "run", "--pipeline=gbm", f"--to-nodes={TREES}.walk_forward")
+    for name in NETWORKS:
+        command = ("run", "--pipeline=deep_learning", f"--to-nodes={name}.walk_forward")
+        kedro(folder, *command, f"--params={name}.n_trials=0")
+    (data,) = (path.parent for path in folder.glob("data/*/02_intermediate"))
+    return scores_of(data)
+
+
+def scores_of(data: Path) -> dict[str, dict[str, float]]:
+    """Read predictions and score them."""
+    folds = json.loads((data / "02_intermediate" / "folds.json").read_text())
+    target = folds["paid_target"]
+    panel = open_panel(data / "02_intermediate" / "history_panel")
+    first, last = folds["stretches"]["judged"]
+    judged = panel.select(eras=np.arange(first, last + 1))
+    benchmarks = pd.read_parquet(data / "02_intermediate" / "benchmark_predictions.parquet")
+    benchmark = benchmark_of(benchmarks, target).reindex(judged.ids()).to_numpy(dtype=np.float64)
+    columns = {
+        name: pd.read_parquet(data / "07_model_output" / name / "oof_predictions.parquet")
+        .set_index("id")["prediction"]
+        .reindex(judged.ids())
+        .to_numpy(dtype=np.float64)
+        for name in (*NETWORKS, TREES)
+    }
+    for title, names in BLENDS.items():
+        table = np.column_stack([columns[name] for name in names])
+        columns[title] = blend(table, np.ones(len(names)), judged.era_starts)
+    found = {}
+    for name, column in columns.items():
+        scores = era_scores(judged, column, benchmark, target)
+        found[name] = {
+            "corr": float(np.nanmean(scores.corr)),
+            "bmc": float(np.nanmean(scores.bmc)),
+            "payoff": float(np.nanmean(scores.payoff(3.0, 15.0))),
+        }
+    return found
+
+
+def concluded(seeds: dict[str, Any]) -> dict[str, Any]:
+    """What each network earns by itself, and beside LightGBM."""
+    runs = list(seeds.values())
+    found: dict[str, Any] = {"corr": {}, "earns": {}, "gains": {}}
+    for name in runs[0]:
+        values = [one[name]["corr"] for one in runs]
+        found["corr"][name] = interval(values)
+        if name in NETWORKS and len(values) > 1:
+            errors = float(np.mean(values) / stats.sem(values))
+            said = "beats" if errors > 2 else "earns nothing sure: does not beat"
+            found["earns"][name] = f"{said} CORR 0 by two standard errors ({errors:.1f})"
+    for title in BLENDS:
+        for score in ("corr", "payoff"):
+            differences = [one[title][score] - one[TREES][score] for one in runs]
+            found["gains"][f"{title} - lightgbm, {score}"] = interval(differences)
+    shares = [one["tabm"]["corr"] / one[TREES]["corr"] for one in runs]
+    found["tabm as a share of lightgbm"] = f"{interval(shares)}, wanted {WANTED_SHARE}"
+    return found
+
+
+if __name__ == "__main__":
+    main()
