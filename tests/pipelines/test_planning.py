@@ -4,16 +4,18 @@ import dataclasses
 import logging
 
 import pytest
+import yaml
 from tests.pipelines.test_base_model import PARAMS, PRESET, TUNING
 from tests.pipelines.test_ingestion_nodes import FEATURES, METADATA
 from tests.pipelines.test_ingestion_nodes import params as ingestion_params
+from tests.project import ROOT
 
 from numerai_kedro.errors import ConfigurationError
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.incremental.runner import IncrementalParams
 from numerai_kedro.models import family
 from numerai_kedro.pipelines.ingestion import planning
-from numerai_kedro.pipelines.parameters import ResourceParams
+from numerai_kedro.pipelines.parameters import ModelParams, ResourceParams
 from numerai_kedro.resilience.machine import Machine
 from numerai_kedro.resilience.plan import Data
 from numerai_kedro.training.recipe import Recipe
@@ -37,7 +39,7 @@ class Given:
         self.store, self.studies = FoldStore(folder / "store"), StudyStore(folder / "studies")
         self.last_era, self.params = LAST_ERA, ingestion_params()
 
-    def plan(self, model=MODEL, hours=None, metadata=METADATA):
+    def plan(self, model=MODEL, hours=None, metadata=METADATA, name="lightgbm"):
         resources = ResourceParams(time_budget_hours=hours, isolate_gb=1, stall_minutes=10)
         decisions, readings, schedule = planning.plan(
             Tournament(),
@@ -49,7 +51,7 @@ class Given:
             resources,
             TUNING,
             IncrementalParams(run_all=False, cache_limit_gb=10),
-            lightgbm=model.model_dump(),
+            **{name: model.model_dump()},
         )
         self.seconds = {step["name"]: step["seconds"] for step in readings["steps"]}
         return decisions, schedule
@@ -175,3 +177,57 @@ def test_the_budget_postpones_and_says_so(given, caplog):
         given.make(given.recipe(), eras)
     _, later = given.plan(hours=1.01 * fits / 3600)
     assert later["postponed"] == []
+
+
+@pytest.mark.parametrize(
+    ("device", "memory_gb", "hybrid", "apart"),
+    [
+        ("cuda", 16.0, True, ["tabm"]),
+        ("cuda", 16.0, False, []),
+        ("cuda", 3.0, True, []),
+        ("cpu", 16.0, True, []),
+    ],
+)
+def test_networks_train_beside_boosting_where_both_fit(given, device, memory_gb, hybrid, apart):
+    network = yaml.safe_load((ROOT / "conf/base/parameters_deep_learning.yml").read_text())["tabm"]
+    network |= {"n_trials": 0, "device": device, "preset": "cpu"}
+    resources = ResourceParams(isolate_gb=1, stall_minutes=10, hybrid=hybrid)
+    decisions, _, _ = planning.plan(
+        Tournament(),
+        METADATA | {"targets": [TARGET, "target_ender_20"]},
+        Machine(memory_gb, 2, 8.0, 100.0, 10.0),
+        *(given.store, given.studies, given.params, resources, TUNING),
+        IncrementalParams(run_all=False, cache_limit_gb=10),
+        lightgbm=MODEL.model_dump(),
+        tabm=network,
+    )
+    assert decisions["apart"] == apart
+    assert decisions["models"]["tabm"]["device"] == device
+
+
+@pytest.mark.parametrize(
+    ("gb", "preset"), [(12.0, "large_gpu"), (11.5, "large_gpu"), (6.0, "small_gpu"), (0.0, "cpu")]
+)
+def test_a_networks_preset_follows_the_card(given, monkeypatch, gb, preset):
+    monkeypatch.setattr(planning, "gpu_memory_gb", lambda: gb)
+    device = "cuda" if gb else "cpu"
+    monkeypatch.setattr(planning, "device_of", lambda *_: device)
+    network = yaml.safe_load((ROOT / "conf/base/parameters_deep_learning.yml").read_text())["tabm"]
+    decisions, _ = given.plan(
+        metadata=METADATA | {"targets": [TARGET, "target_ender_20"]},
+        model=ModelParams.model_validate(network | {"n_trials": 0}),
+        name="tabm",
+    )
+    assert decisions["models"]["tabm"]["preset"] == preset
+
+
+def test_a_network_is_refused_what_only_trees_can(given):
+    network = yaml.safe_load((ROOT / "conf/base/parameters_deep_learning.yml").read_text())["tabm"]
+    for changed, words in (
+        ({"adaptive": True}, "tabm.adaptive: tabm has no strength"),
+        ({"update": "lora"}, "tabm.update: tabm cannot be updated"),
+    ):
+        model = ModelParams.model_validate(network | {"n_trials": 0} | changed)
+        metadata = METADATA | {"targets": [TARGET, "target_ender_20"]}
+        with pytest.raises(ConfigurationError, match=words):
+            given.plan(metadata=metadata, model=model, name="tabm")

@@ -7,13 +7,13 @@ option of `kedro run`, every runner with threads, and a notebook get the same.
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import chain
@@ -36,6 +36,7 @@ from numerai_kedro.incremental.fingerprint import (
     one_line,
 )
 from numerai_kedro.incremental.fold_store import FoldStore
+from numerai_kedro.incremental.lanes import in_order
 from numerai_kedro.incremental.record import NodeRecords
 from numerai_kedro.strict import Block, read_block
 
@@ -197,8 +198,15 @@ def incremental_run(
     catalog: Any,
     hook_manager: Any = None,
     run_id: str | None = None,
+    stop: Callable[[], None] = lambda: None,
 ) -> None:
-    """Stand in for `AbstractRunner._run`; the wave stops where outputs come out identical."""
+    """Stand in for `AbstractRunner._run`; the wave stops where outputs come out identical.
+
+    Parameters
+    ----------
+    stop
+        Ends what other threads of this process wait for.
+    """
     runner._validate_catalog(catalog)
     runner._validate_nodes(pipeline.nodes)
     params = read_block(IncrementalParams, "incremental", catalog.load("params:incremental"))
@@ -217,7 +225,8 @@ def incremental_run(
         return incremental.step(task)
 
     try:
-        for node in _in_order(runner, pipeline, step):
+        pool = runner._get_executor(runner._get_required_workers_count(pipeline))
+        for node in in_order(pipeline, step, pool, _apart(catalog), stop):
             runner._release_datasets(node, catalog, loads, pipeline)
             if "fold_store" in node.inputs:
                 _keep_within(catalog.load("fold_store"), params.cache_limit_gb)
@@ -237,22 +246,13 @@ def _keep_within(store: FoldStore, limit_gb: float) -> None:
         )
 
 
-def _in_order(runner: AbstractRunner, pipeline: Pipeline, step: Any) -> Iterator[Node]:
-    """Nodes as they end, each begun after all that it depends on."""
-    pool = runner._get_executor(runner._get_required_workers_count(pipeline))
-    if pool is None:
-        yield from map(step, pipeline.nodes)
-        return
-    waiting = dict(pipeline.node_dependencies)
-    done: set[Node] = set()
-    running: set[Future[Node]] = set()
-    with pool:
-        while waiting or running:
-            for node in [node for node, needs in waiting.items() if needs <= done]:
-                del waiting[node]
-                running.add(pool.submit(step, node))
-            ended, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in ended:
-                node = future.result()
-                done.add(node)
-                yield node
+def _apart(catalog: Any) -> Callable[[Node], bool]:
+    """Whether a node belongs to a model that the plan lets train beside the others."""
+
+    @functools.cache
+    def names() -> frozenset[str]:
+        plan = catalog.load("resource_plan") if catalog.exists("resource_plan") else {}
+        return frozenset(plan.get("apart", ()))
+
+    # A model's nodes read the plan, so that it is there when the first of them could run.
+    return lambda node: "resource_plan" in node.inputs and node.namespace in names()

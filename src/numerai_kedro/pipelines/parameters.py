@@ -70,6 +70,7 @@ class ResourceParams(Block):
     time_budget_hours: float | None = Field(default=None, gt=0)
     isolate_gb: float = Field(ge=0)
     stall_minutes: float = Field(gt=0)
+    hybrid: bool = True
 
 
 class ModelParams(Block):

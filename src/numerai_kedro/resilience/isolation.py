@@ -30,6 +30,21 @@ END_S = 10.0
 Progress = Callable[[float, float], None]
 
 
+# Set when this process ends: threads that wait for a child then end with it.
+_ending = threading.Event()
+
+
+class Ending(BaseException):
+    """The process ends, so no child is started any more."""
+
+
+def end_all() -> None:
+    """End every child, and let no thread start another."""
+    _ending.set()
+    for child in multiprocessing.active_children():
+        child.kill()
+
+
 class Executor(Protocol):
     """Where a task runs: here, or in a child."""
 
@@ -113,6 +128,8 @@ class Worker:
         """
         if planned_gb < self.isolate_gb:
             return task(*arguments, progress)
+        if _ending.is_set():
+            raise Ending
         pipe = self._started()
         watch = MemoryWatch(self.name, planned_gb)
         self.watches.append(watch)

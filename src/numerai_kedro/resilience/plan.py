@@ -197,10 +197,16 @@ class ResourcePlan:
     models: dict[str, dict[str, Any]]
     steps: tuple[Step, ...]
     cuts: tuple[str, ...] = field(default=())
+    apart: tuple[str, ...] = field(default=())
 
     def decisions(self) -> dict[str, Any]:
-        """What a fit depends on."""
-        return {"threads": self.threads, "models": self.models, "cuts": list(self.cuts)}
+        """What a fit depends on, and which models train beside the others."""
+        return {
+            "threads": self.threads,
+            "models": self.models,
+            "cuts": list(self.cuts),
+            "apart": list(self.apart),
+        }
 
     def predictions(self) -> list[dict[str, Any]]:
         """What each step will take."""

@@ -26,6 +26,7 @@ from numerai_kedro.pipelines.recipes import planned_recipe
 from numerai_kedro.resilience.machine import Machine, gpu_memory_gb
 from numerai_kedro.resilience.plan import (
     BASE_MEMORY_GB,
+    RESERVE_MEMORY_GB,
     Data,
     ResourcePlan,
     Sampling,
@@ -90,8 +91,10 @@ def plan(
     # A preset of each model first, then tuning: a submission needs the former.
     steps = [*fits, *(one.trials(speed) for one in planned if not one.reason)]
     schedule = schedule_steps(steps, resources.time_budget_hours)
+    apart = _apart(planned, machine) if resources.hybrid else ()
     made = ResourcePlan(
         threads=machine.cores,
+        apart=apart,
         models={one.name: one.decisions() for one in planned},
         steps=(*history.data.steps(), *steps),
         cuts=tuple(one.sampling.cut for one in planned if one.sampling.cut),
@@ -104,6 +107,21 @@ def plan(
         logger.warning("plan: %s", hurry)
     readings = {"machine": machine.readings(), "steps": made.predictions()}
     return made.decisions(), readings, schedule.as_json()
+
+
+def _apart(planned: list[_Planned], machine: Machine) -> tuple[str, ...]:
+    """Models that train on the GPU while the others train on the cores, where both fit."""
+    running = [one for one in planned if not one.reason]
+    on_gpu = [one for one in running if one.device != "cpu"]
+    on_cpu = [one for one in running if one.device == "cpu"]
+    if not on_gpu or not on_cpu:
+        return ()
+    both_gb = sum(max(one.whole_gb for one in lane) for lane in (on_gpu, on_cpu))
+    if BASE_MEMORY_GB + both_gb > machine.memory_gb - RESERVE_MEMORY_GB:
+        return ()
+    names = tuple(one.name for one in on_gpu)
+    logger.info("plan: %s on the GPU while the others train on the cores", ", ".join(names))
+    return names
 
 
 def _say(made: ResourcePlan, postponed: tuple[str, ...], resources: ResourceParams) -> None:
@@ -186,6 +204,10 @@ class _Planned:
     ----------
     reason
         Why it does not run; empty where it does.
+    whole_gb
+        Memory of a fit on all of history.
+    memory_gb
+        Of the largest one that is to come.
     """
 
     name: str
@@ -194,6 +216,7 @@ class _Planned:
     device: str = "cpu"
     preset: str = ""
     reason: str = ""
+    whole_gb: float = 0.0
     memory_gb: float = 0.0
     disk_gb: float = 0.0
     fit_work: float = 0.0
@@ -275,6 +298,7 @@ def _plan_model(
     trials = _trials_to_come(search, decisions, history, params, tuning)
     return replace(
         made,
+        whole_gb=history.cost(recipe, (1, history.last_era)).memory_gb,
         memory_gb=max((cost.memory_gb for cost in fits), default=0.0),
         disk_gb=sum(cost.disk_gb + cost.bins_gb for cost in fits),
         fit_work=sum(cost.work for cost in fits),
