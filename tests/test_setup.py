@@ -89,7 +89,7 @@ def test_no_network(script, calls, monkeypatch, capfd):
     text = sentence_of(script)
     assert "check the network, a proxy (HTTPS_PROXY) and the disk" in text
     assert not os.path.exists(script.STAMP)
-    assert "downloads about 330 MB" in capfd.readouterr().out
+    assert "downloads about 580 MB" in capfd.readouterr().out
 
 
 def test_a_wrong_choice_of_gpu(script, calls, monkeypatch):

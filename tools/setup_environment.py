@@ -16,9 +16,10 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(ROOT, ".venv")
 STAMP = os.path.join(VENV, ".numerai_kedro")
 OLDEST = (3, 11)
-# Measured on an empty pip cache, 2026-11; xgboost with CUDA brings NCCL.
-DOWNLOAD_MB = {"cpu": 330, "gpu": 810}
-DISK_MB = {"cpu": 1500, "gpu": 2600}
+# Measured on an empty pip cache, 2026-11; with CUDA torch and xgboost bring its libraries.
+DOWNLOAD_MB = {"cpu": 580, "gpu": 3800}
+DISK_MB = {"cpu": 2700, "gpu": 9000}
+WITH_CUDA = ", or 3300 MB and 8 GB where the package index has torch with CUDA only (README)"
 
 
 def main():
@@ -35,7 +36,8 @@ def main():
         return
     check_machine(extra)
     say("setting up .venv with the extra '%s'" % extra)
-    say("downloads about %d MB, takes about %d MB of disk" % (DOWNLOAD_MB[extra], DISK_MB[extra]))
+    need = "downloads about %d MB, takes about %d MB of disk" % (DOWNLOAD_MB[extra], DISK_MB[extra])
+    say(need + (WITH_CUDA if extra == "cpu" else ""))
     make_venv()
     install(extra)
     with open(STAMP + ".partial", "w") as handle:
