@@ -80,7 +80,7 @@ def test_no_libgomp(script, calls, monkeypatch):
 
 def test_a_full_disk(script, calls, monkeypatch):
     monkeypatch.setattr(script.shutil, "disk_usage", lambda _: Usage(0, 0, 300 << 20))
-    assert "has 300 MB free, the packages need about 1500 MB" in sentence_of(script)
+    assert "has 300 MB free, the packages need about 2700 MB" in sentence_of(script)
     assert calls == []
 
 

@@ -234,7 +234,7 @@ def drill(metadata: ProjectMetadata, inject: str, at: str, times: int, model: st
     from numerai_kedro import drilling
 
     _demo_settings(metadata, "drill")
-    check_place(at)
+    check_place(inject, at)
     ground = drilling.ground_of(metadata.project_path, model)
     calm = drilling.undisturbed(ground)
     drilling.show(drilling.drill(ground, calm, inject, at, times))

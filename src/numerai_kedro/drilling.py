@@ -66,6 +66,8 @@ class Drilled:
         Of the predictions with those of the undisturbed fit; 1 where they are the same bit by bit.
     corr, undisturbed_corr
         Mean CORR on the fold.
+    came
+        Whether the fault came at all.
     """
 
     lines: list[dict[str, Any]]
@@ -74,6 +76,7 @@ class Drilled:
     same: bool
     corr: float
     undisturbed_corr: float
+    came: bool
 
 
 def ground_of(project_path: Path, model: str) -> Ground:
@@ -96,6 +99,9 @@ def ground_of(project_path: Path, model: str) -> Ground:
         folds, plan = catalog.load("folds"), catalog.load("resource_plan")
         history = catalog.load("history_panel").select(features=folds["features"])
         params = catalog.load(f"params:{model}")
+    reason = plan["models"].get(model, {}).get("reason")
+    if reason is not None:
+        raise ConfigurationError(f"drill: {model} does not run: {reason}.")
     recipe = asked_recipe(model, folds, plan, params)
     words, lighter = ladder(model, plan["models"][model], params)
     first = folds["judged"][0]
@@ -132,12 +138,13 @@ def drill(
             card = variable(SIMULATED_GPU, str(LOST_GPU_GB))
         with card, order.given():
             found, lines, failed = _fitted(disturbed, Path(folder) / "disturbed", inject)
+        came = Path(order.count).exists()
     corr = _mean_corr(ground, calm)
     if found is None:
-        return Drilled(lines, failed, float("nan"), False, float("nan"), corr)
+        return Drilled(lines, failed, float("nan"), False, float("nan"), corr, came)
     same = bool(np.array_equal(found, calm))
     correlation = 1.0 if same else float(np.corrcoef(found, calm)[0, 1])
-    return Drilled(lines, None, correlation, same, _mean_corr(ground, found), corr)
+    return Drilled(lines, None, correlation, same, _mean_corr(ground, found), corr, came)
 
 
 def show(drilled: Drilled) -> None:
@@ -148,6 +155,9 @@ def show(drilled: Drilled) -> None:
         table.add_row(*(line[key] for key in keys))
     console = Console()
     console.print(table)
+    if not drilled.came:
+        console.print("the fault never came: the fit has no such step")
+        return
     if drilled.failed is not None:
         console.print(f"ended as an outcome, the week would go on without: {drilled.failed}")
         return

@@ -14,6 +14,7 @@ PLACES = {
     "02_intermediate": ("panel", False),
     "06_models/fold_store/models": ("models of finished folds", True),
     "06_models/fold_store/binned": ("binned data sets", True),
+    "06_models/fold_store/work": ("checkpoints of fits that were not finished", True),
     "06_models": ("other models, predictions of folds", False),
     "07_model_output": ("predictions, submissions, receipts", False),
     "08_reporting": ("reports", False),
@@ -44,7 +45,7 @@ def _size(path: Path) -> int:
 
 
 def free_space(data_folder: Path) -> str:
-    """Delete the models of finished folds and binned data sets; says how much that was.
+    """Delete models of finished folds, binned data sets and checkpoints; says how much that was.
 
     Predictions of folds stay: no fold is computed again for what it has predicted already.
 

@@ -22,7 +22,7 @@ from numerai_kedro.errors import ConfigurationError, NumeraiKedroError
 from numerai_kedro.files import folder_lock
 from numerai_kedro.incremental.runner import incremental_run
 from numerai_kedro.notify import NotifyParams, notify
-from numerai_kedro.resilience.isolation import end_all
+from numerai_kedro.resilience.isolation import begin, end_all
 from numerai_kedro.strict import WHERE, read_block
 
 logger = logging.getLogger(__name__)
@@ -128,6 +128,7 @@ def check_runner(runner: AbstractRunner) -> None:
 @contextmanager
 def skipping(runner: AbstractRunner, data_folder: str) -> Iterator[None]:
     """Let a runner leave out, for the length of the block, what is current."""
+    begin()
     stand_in = functools.partial(incremental_run, runner, Path(data_folder), stop=end_all)
     runner._run = stand_in  # type: ignore[method-assign]
     try:

@@ -62,7 +62,6 @@ TUNING = TuningParams(
 )
 ASKED = {
     "enabled": True,
-    "preset": "small",
     "device": "auto",
     "era_stride": 1,
     "n_offsets": 1,
@@ -293,3 +292,12 @@ def test_a_fit_of_other_parameters_still_predicts_and_is_said(given, tmp_path, c
 def test_what_is_no_model_of_the_family_is_an_outcome():
     made = base_model.predict_live("a text", None, PARAMS, {}, name="lightgbm")
     assert made == Failed("predict_live", "lightgbm.model holds a str")
+
+
+def test_a_preset_chosen_by_hand_needs_no_new_plan(given):
+    """The README's own command: one pipeline, another preset, the plan as it is."""
+    two = PARAMS.model_copy(
+        update={"preset": "deep", "presets": {"small": PRESET, "deep": PRESET | {"max_depth": 5}}}
+    )
+    best = given.tune(params=two.model_copy(update={"n_trials": 0}))[0]
+    assert best["decisions"][0]["params"]["max_depth"] == 5

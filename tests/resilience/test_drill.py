@@ -58,4 +58,10 @@ def test_a_kill_is_one(count):
 @pytest.mark.parametrize("at", ["nowhere", "-3", "1.5", ""])
 def test_a_place_that_is_none_is_a_sentence(at):
     with pytest.raises(ConfigurationError, match="first, middle, last, evaluation, loading"):
-        check_place(at)
+        check_place("oom", at)
+
+
+def test_what_cannot_happen_is_refused():
+    with pytest.raises(ConfigurationError, match="int8"):
+        check_place("nan", "loading")
+    check_place("nan", "evaluation")

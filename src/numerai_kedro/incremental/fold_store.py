@@ -151,9 +151,12 @@ class FoldStore:
 
     def sizes(self) -> dict[Path, int]:
         """Bytes of every model, binned data set and checkpoint, least recently used first."""
-        folders = [p for kind in (self._models, self._binned, self._work) for p in kind.glob("*")]
-        folders.sort(key=lambda folder: folder.stat().st_mtime_ns)
-        return {folder: _bytes_in(folder) for folder in folders}
+        kinds = (self._models, self._binned, self._work)
+        used: dict[Path, tuple[int, int]] = {}
+        for folder in (one for kind in kinds for one in kind.glob("*")):
+            with suppress(FileNotFoundError):  # another lane of this run finishes or drops it
+                used[folder] = (folder.stat().st_mtime_ns, _bytes_in(folder))
+        return {folder: size for folder, (_, size) in sorted(used.items(), key=lambda i: i[1][0])}
 
     def keep_within(self, limit_bytes: float) -> int:
         """Let models and binned data go, least recently used first, until the rest fits.
@@ -166,7 +169,7 @@ class FoldStore:
         for folder, size in sizes.items():
             if left <= limit_bytes:
                 break
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
             left -= size
         return total - left
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from numerai_kedro.errors import NumeraiKedroError
 from numerai_kedro.models.boosting import GIB
 from numerai_kedro.resilience.machine import gpu_memory_gb, simulated_gpu_gb
 from numerai_kedro.strict import Block
@@ -118,15 +118,16 @@ class NetworkModel:
 
     def _learn_rest(self, rest: EraPanel, progress: FitProgress, aids: Aids) -> None:
         """Learn the eras that have said when to stop, from the weights that they chose."""
-        chosen, epochs, mended = self._fitted(), self.n_iterations, self.recoveries
+        weights, epochs, mended = self._tensors(), self.n_iterations, self.recoveries
         rate = self.params.closing_rate * self.params.learning_rate
         params = self.params.model_copy(update={"epochs": epochs, "learning_rate": rate})
         work = aids.work and aids.work / "rest"
-        self._train(
-            lambda: copy.deepcopy(chosen).train(),
-            *(rest, None, params, progress),
-            replace(aids, work=work),
-        )
+        build = lambda: self._restored(weights).train()  # noqa: E731 - handed on
+        try:
+            self._train(build, rest, None, params, progress, replace(aids, work=work))
+        except NumeraiKedroError as error:
+            error.lines = (*mended, *error.lines)
+            raise
         self.n_iterations, self.recoveries = epochs, [*mended, *self.recoveries]
 
     def _train(
@@ -152,12 +153,8 @@ class NetworkModel:
             if not budget:
                 raise RuntimeError("no CUDA device was found")
             device, memory = "cpu", lambda network: CountedMemory(network, budget)
-        holds = {
-            "rows at once": type(self).__name__,
-            "params": params.model_dump(mode="json"),
-            "n_features": len(self.feature_names),
-            "memory_gb": round(gpu_memory_gb(), 1),
-        }
+        size = self.size(self.params, len(self.feature_names), len(self.targets))
+        holds = {"rows at once": asdict(size), "memory_gb": round(gpu_memory_gb(), 1)}
         notes = aids.notes if self.device == "cuda" else None
         run = TrainingRun(
             build,
@@ -172,8 +169,8 @@ class NetworkModel:
             micro_rows=notes.recall(holds) if notes else None,
         )
         run.train(progress)
-        if notes:
-            notes.remember(holds, run.micro_rows)
+        if notes and run.care.held_rows:
+            notes.remember(holds, run.care.held_rows)
         run.bare.load_state_dict(run.best)
         self._network = run.bare.to("cpu").eval()
         self.n_iterations = run.at.best_epoch
@@ -226,12 +223,13 @@ class NetworkModel:
         n_targets = 1 + len(params.more_heads)
         size = cls.size(params, n_features, n_targets)
         # Weights, gradients, two moments, the running average, the best, and a checkpoint's copy.
-        memory = 28 * size.weights + 4 * params.batch_rows * (size.held + 3 * n_features)
-        memory += TORCH_GB * GIB + 4 * n_rows * (1 + n_targets)
+        on_device = 28 * size.weights + 4 * params.batch_rows * (size.held + 3 * n_features)
+        memory = on_device + TORCH_GB * GIB + 4 * n_rows * (1 + n_targets)
         a_row = NS_A_PRODUCT * size.products + NS_A_FLOAT * size.held
         n_steps = n_rows / params.batch_rows
         work = params.epochs * (n_rows * a_row + n_steps * (STEP_NS + size.weights))
-        return Cost(memory / GIB, float(work), 4 * size.weights / GIB)
+        disk = 4 * size.weights / GIB
+        return Cost(memory / GIB, float(work), disk, device_gb=on_device / GIB)
 
     @classmethod
     def has_gpu(cls) -> bool:
@@ -245,9 +243,11 @@ class NetworkModel:
         return bool(torch.cuda.is_available())
 
     def _device(self) -> torch.device:
+        """Where the fit ran; a model that was read predicts on a card where there is one."""
         import torch
 
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        usable = self.device != "cpu" and torch.cuda.is_available()
+        return torch.device("cuda" if usable else "cpu")
 
     def _fitted(self) -> nn.Module:
         assert self._network is not None, "predict before fit"
@@ -272,7 +272,7 @@ class NetworkModel:
     def __setstate__(self, state: dict[str, Any]) -> None:
         parts = state.pop("tensors")
         params = self.params_type(**state.pop("params"))
-        self.__dict__.update(state, params=params, device="cpu", recoveries=[])
+        self.__dict__.update(state, params=params, device="auto", recoveries=[])
         self._network = self._restored(parts).eval()
 
 

@@ -107,7 +107,7 @@ class Transformer(NetworkModel):
     def size(cls, params: TransformerParams, n_features: int, n_targets: int) -> Size:
         """Patches to tokens, then layers of attention and two products."""
         d, f = params.d_token, params.d_feedforward
-        n_tokens = 1 + -(-n_features // params.patch)
+        n_tokens = -(-n_features // params.patch)
         layer = 4 * d * d + 2 * d * f
         weights = n_features * d + params.n_layers * layer + n_tokens * d + d * n_targets
         attention = 2 * n_tokens * d

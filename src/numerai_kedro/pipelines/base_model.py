@@ -159,7 +159,7 @@ def tune(
     if off is not None:
         return off, off, off, {}
     recipe = asked_recipe(name, folds, plan, params)
-    preset = plan["models"][name]["preset"]
+    preset = params.preset_in(plan["models"][name])
     search = Search(
         recipe,
         params.all_presets(recipe.family.params_type, name, preset),

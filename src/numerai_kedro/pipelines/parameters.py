@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, NonNegativeInt, model_validator
 
@@ -107,6 +107,10 @@ class ModelParams(Block):
             raise ConfigurationError(f"n_trials: {OTHERWISE} is missing, for the other sizes")
         return self
 
+    def preset_in(self, decided: dict[str, Any]) -> str:
+        """Name of the preset in force; by a plan's decision where the machine chooses."""
+        return str(decided["preset"]) if self.preset == BY_MACHINE else self.preset
+
     def chosen(self, kind: type[BlockType], name: str, preset: str) -> BlockType:
         """Parameters of the preset that is in force, typed as model `name` types them."""
         return self._read(kind, name, preset)
@@ -123,8 +127,7 @@ class ModelParams(Block):
 
     def sampling(self) -> dict[str, bool | int | str]:
         """What the plan decides by; a plan that was made for other values is out of date."""
-        decided_by = {"enabled", "preset", "device", "era_stride", "n_offsets"}
-        return self.model_dump(include=decided_by)
+        return self.model_dump(include={"enabled", "device", "era_stride", "n_offsets"})
 
     def all_targets(self) -> set[str]:
         """What is learned beside the target, by the model itself, its options and its heads."""

@@ -78,7 +78,7 @@ def planned_recipe(
     return Recipe(
         name=name,
         family=kind,
-        params=params.chosen(kind.params_type, name, decided["preset"]),
+        params=params.chosen(kind.params_type, name, params.preset_in(decided)),
         targets=(folds["target"], *params.more_targets),
         era_stride=decided["era_stride"],
         n_offsets=decided["n_offsets"],
@@ -121,7 +121,7 @@ def ladder(
     """
     kind = family(name)
     if kind.stops_early:
-        presets = lighter_presets(decided["preset"])
+        presets = lighter_presets(params.preset_in(decided))
         smaller = [params.chosen(kind.params_type, name, preset) for preset in presets]
         words = [f"fitted again by the preset {preset}" for preset in presets]
         return words, lambda recipe, k: recipe.with_params(smaller[k - 1]) if k else recipe
@@ -160,17 +160,22 @@ def live_recipe(
     newest fold that began, updated as that fold would be by now.
     """
     asked, decisions = asked_recipe(name, folds, plan, params), best_params["decisions"]
-    purge, live_era = folds["purge_eras"], folds["history"][1] + 1
     first, last = folds["live_fit"]
-    recipe = recipe_at(asked, decisions, last + purge + 1)
+    recipe = recipe_at(asked, decisions, last + folds["purge_eras"] + 1)
     if recipe.update == "none":
         return recipe, (first, last), None
+    eras, updated_to = live_window(folds, recipe.update_every)
+    return recipe_at(asked, decisions, eras[1] + folds["purge_eras"] + 1), eras, updated_to
+
+
+def live_window(folds: dict[str, Any], update_every: int) -> tuple[tuple[int, int], int | None]:
+    """What the newest fold learns that has begun, and the newest era that its update learns."""
+    purge, live_era = folds["purge_eras"], folds["history"][1] + 1
     judged_begin, fold_eras = folds["stretches"]["judged"][0], folds["judged_fold_eras"]
     begin = judged_begin + fold_eras * max(0, (live_era - judged_begin) // fold_eras)
-    n_updates = (live_era - begin) // recipe.update_every
-    updated_to = begin + n_updates * recipe.update_every - purge - 1
-    recipe = recipe_at(asked, decisions, begin)
-    return recipe, (first, begin - purge - 1), updated_to if n_updates else None
+    n_updates = (live_era - begin) // update_every
+    updated_to = begin + n_updates * update_every - purge - 1
+    return (folds["live_fit"][0], begin - purge - 1), updated_to if n_updates else None
 
 
 def strengthening(

@@ -21,6 +21,7 @@ VARIABLE = "NUMERAI_KEDRO_DRILL"
 KINDS = ("oom", "nan", "overflow", "kill", "gpu-lost")
 MOMENTS = ("first", "middle", "last")
 PLACES = ("evaluation", "loading")
+IMPOSSIBLE = (("nan", "loading"), ("overflow", "loading"))  # int8 holds neither
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ def variable(name: str, value: str) -> Iterator[None]:
             os.environ[name] = before
 
 
-def check_place(at: str) -> None:
-    """Refuse a place that is none.
+def check_place(inject: str, at: str) -> None:
+    """Refuse a place that is none, or where the fault cannot happen.
 
     Raises
     ------
@@ -74,6 +75,8 @@ def check_place(at: str) -> None:
     if at not in (*MOMENTS, *PLACES) and not at.isdigit():
         there = ", ".join((*MOMENTS, *PLACES))
         raise ConfigurationError(f"--at {at}: is none of {there}, and no number of a step.")
+    if (inject, at) in IMPOSSIBLE:
+        raise ConfigurationError(f"--inject {inject} --at {at}: rows that are loaded are int8.")
 
 
 def due(place: str, step: int = 0, n_steps: int = 1) -> str | None:

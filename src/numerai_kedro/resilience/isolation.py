@@ -45,6 +45,26 @@ def end_all() -> None:
         child.kill()
 
 
+def begin() -> None:
+    """Let children be started again: a new run of the same process."""
+    _ending.clear()
+
+
+def _go_on() -> None:
+    if _ending.is_set():
+        raise Ending
+
+
+def _ending_too(progress: Progress) -> Progress:
+    """Progress of a task in this process, which ends where its steps see that the run does."""
+
+    def told(done: float, total: float) -> None:
+        _go_on()
+        progress(done, total)
+
+    return told
+
+
 class Executor(Protocol):
     """Where a task runs: here, or in a child."""
 
@@ -52,6 +72,9 @@ class Executor(Protocol):
         self, task: Callable[..., Any], *arguments: Any, progress: Progress, planned_gb: float
     ) -> Any:
         """Do ``task(*arguments, progress)`` and return what it returns."""
+
+    def close(self) -> None:
+        """End whatever process there is; the next task gets a fresh one."""
 
 
 class Inline:
@@ -66,6 +89,9 @@ class Inline:
     ) -> Any:
         """Do the task here."""
         return task(*arguments, progress)
+
+    def close(self) -> None:
+        """Nothing was started."""
 
 
 class Worker:
@@ -126,10 +152,9 @@ class Worker:
         Exception
             What the task raised, with the child's traceback as a note.
         """
+        _go_on()
         if planned_gb < self.isolate_gb:
-            return task(*arguments, progress)
-        if _ending.is_set():
-            raise Ending
+            return task(*arguments, _ending_too(progress))
         pipe = self._started()
         watch = MemoryWatch(self.name, planned_gb)
         self.watches.append(watch)

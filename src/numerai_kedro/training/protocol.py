@@ -75,12 +75,15 @@ class Cost:
         What the fitted model takes in the fold store, in GiB.
     bins_gb
         What its binned data set takes there.
+    device_gb
+        What of `memory_gb` lies on a GPU where one fits.
     """
 
     memory_gb: float
     work: float
     disk_gb: float
     bins_gb: float = 0.0
+    device_gb: float = 0.0
 
 
 NO_AIDS = Aids()

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from numerai_kedro.errors import NumeraiKedroError, ResourceError
 from numerai_kedro.files import digest_json
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.panel import EraPanel
@@ -28,6 +29,8 @@ from numerai_kedro.training.protocol import (
 
 # How a model that was fitted learns the eras that came after: not at all, or by adapters (LoRA).
 Update = Literal["none", "lora"]
+# What no GPU raises.
+BUGS = (TypeError, AttributeError, LookupError, AssertionError, ImportError)
 UPDATE_ERAS = 52  # newest eras that an update learns from
 
 
@@ -106,7 +109,9 @@ class Recipe:
         """
         made = []
         for target, offset in self.members():
-            fit = Fit(self, target, self._thinned(history, eras, target, offset), keep)
+            # What is updated is kept even for a trial: every part of a fold begins with it.
+            base = keep or self.update != "none"
+            fit = Fit(self, target, self._thinned(history, eras, target, offset), base)
             if updated_to is not None:
                 newest = (updated_to - UPDATE_ERAS + 1, updated_to)
                 learned = self._thinned(history, newest, target, offset)
@@ -180,10 +185,7 @@ class Recipe:
 
     def cost(self, n_rows: int, n_features: int) -> Cost:
         """What a fit of this size needs on the recipe's device."""
-        cost = self.family.cost(self.params, n_rows, n_features)
-        if self.device == "cpu":
-            return cost
-        return dataclasses.replace(cost, work=cost.work / self.family.gpu_speed)
+        return cost_on(self.device, self.family, self.params, n_rows, n_features)
 
     def plan_keys(self, eras: tuple[int, int], features: Sequence[str]) -> list[dict[str, Any]]:
         """Under which fits are known to be made before their data is there: numbers and names."""
@@ -199,6 +201,15 @@ class Recipe:
         return {"fitted": made_of | place | {"features": list(features)}}
 
 
+def cost_on(device: str, family: type[Model], params: Any, n_rows: int, n_features: int) -> Cost:
+    """What a fit of this size needs of the machine's own memory, and how long it takes there."""
+    cost = family.cost(params, n_rows, n_features)
+    if device == "cpu":
+        return cost
+    memory = cost.memory_gb - cost.device_gb
+    return dataclasses.replace(cost, memory_gb=memory, work=cost.work / family.gpu_speed)
+
+
 @dataclass(frozen=True)
 class Fit:
     """One fit: a recipe, one target, and the rows to learn from.
@@ -209,6 +220,10 @@ class Fit:
         Whether the fitted model itself is kept; a trial's is not, its predictions are.
     base
         The fit that this one updates, by what `train` adds; None for a fit of its own.
+    on
+        Another device than the recipe's; no part of the key.
+    mended
+        What went wrong before, as lines of recovery.
     """
 
     recipe: Recipe
@@ -216,6 +231,8 @@ class Fit:
     train: EraPanel
     keep: bool = True
     base: Fit | None = None
+    on: str | None = None
+    mended: tuple[dict[str, Any], ...] = ()
 
     @property
     def key(self) -> dict[str, Any]:
@@ -236,17 +253,8 @@ class Fit:
         """The fitted model, from the store where it is kept there."""
 
         def fit() -> Model:
-            device, lines = self.recipe.device, []
-            try:
-                model = self._fitted_on(device, store, progress)
-            except Exception as error:
-                if device == "cpu":
-                    raise
-                reason = " ".join(str(error).split())
-                lines = [noted(self.recipe.name, "the GPU failed", reason, "fitted on the CPU")]
-                model = self._fitted_on("cpu", store, progress)
-            mended = [replace(one, result="went through").as_json() for one in lines]
-            store.value(self.recovery_key, lambda: [*mended, *model.recoveries])
+            model = self._fitted(store, progress)
+            store.remember(self.recovery_key, [*self.mended, *model.recoveries])
             return model
 
         model = store.model(self.key, fit) if self.keep else fit()
@@ -254,14 +262,36 @@ class Fit:
         store.drop_work(self.key)
         return model
 
-    def _fitted_on(self, device: str, store: FoldStore, progress: FitProgress) -> Model:
+    def on_cpu(self, error: Exception) -> Fit:
+        """The same fit on the cores, after a GPU has failed; it goes on from the checkpoint.
+
+        Raises
+        ------
+        Exception
+            The error, where no GPU is to blame.
+        """
+        ours = isinstance(error, NumeraiKedroError) and not isinstance(error, ResourceError)
+        if self.device == "cpu" or ours or isinstance(error, BUGS):
+            raise error
+        reason = " ".join(str(error).split())
+        line = noted(self.recipe.name, "the GPU failed", reason, "fitted on the CPU")
+        before = (*getattr(error, "lines", ()), replace(line, result="went through").as_json())
+        return replace(self, on="cpu", mended=(*self.mended, *before))
+
+    @property
+    def device(self) -> str:
+        """Where the fit runs."""
+        return self.on or self.recipe.device
+
+    def _fitted(self, store: FoldStore, progress: FitProgress) -> Model:
         recipe = self.recipe
         aids = Aids(store, store.work(self.key), store, recipe.groups)
         if self.base is not None:
             base = self.base.model(store, no_progress)
+            base.device = self.device
             return base.updated(self.train, self.target, progress, aids)
         model = recipe.family(
-            recipe.params, seed=recipe.seed, threads=recipe.threads, device=device
+            recipe.params, seed=recipe.seed, threads=recipe.threads, device=self.device
         )
         return model.fit(self.train, recipe.stop, self.target, progress, aids)
 
@@ -271,9 +301,8 @@ class Fit:
         return {"recoveries": self.key}
 
     def recoveries(self, store: FoldStore) -> list[dict[str, Any]]:
-        """What went wrong in the fit and was mended, and in the one that it updates."""
-        before = [] if self.base is None else self.base.recoveries(store)
-        return [*before, *(store.find(self.recovery_key) or [])]
+        """What went wrong in the fit and was mended; what it updates has lines of its own."""
+        return list(store.find(self.recovery_key) or [])
 
     def n_iterations(self, store: FoldStore) -> int | None:
         """Trees or epochs; None where it was never fitted."""

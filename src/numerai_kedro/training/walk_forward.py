@@ -189,8 +189,7 @@ def predict_by_fits(
         if kept is None:
             made = True
             step = part_of(progress, number, len(fits))
-            planned_gb = fit.planned_gb
-            executor.run(_fit_and_predict, fit, pieces, store, progress=step, planned_gb=planned_gb)
+            _made_by(executor, fit, _fit_and_predict, pieces, store, progress=step)
             kept = fit.stored_predictions(pieces, store)
             assert kept is not None, "predictions that were just made are gone"
         columns.append(kept)
@@ -209,13 +208,31 @@ def average(
     return blend(table, np.ones(len(columns)), starts).astype(np.float32)
 
 
+def _made_by(
+    executor: Executor,
+    fit: Fit,
+    task: Callable[..., None],
+    *arguments: Any,
+    progress: FitProgress,
+) -> None:
+    """Do a fit's task; where a GPU fails, on the cores, in a process that has not seen it fail."""
+    try:
+        executor.run(task, fit, *arguments, progress=progress, planned_gb=fit.planned_gb)
+    except Exception as error:  # noqa: BLE001 - what is no failure of a GPU is raised again
+        again = fit.on_cpu(error)
+        executor.close()
+        executor.run(task, again, *arguments, progress=progress, planned_gb=again.planned_gb)
+
+
 def _fit_and_predict(
     fit: Fit, pieces: Sequence[EraPanel], store: FoldStore, progress: FitProgress
 ) -> None:
     """Fit, and keep the predictions; runs where the executor puts it."""
     model = fit.model(store, progress)
     for piece in pieces:
-        store.predictions(fit.prediction_key(piece), lambda piece=piece: model.predict(piece))
+        store.predictions(
+            fit.prediction_key(piece), lambda piece=piece: finite(model.predict(piece))
+        )
 
 
 def fit_live(
@@ -234,9 +251,7 @@ def fit_live(
         if not store.has_model(fit.key):
             made = True
             step = part_of(progress, number, len(fits))
-            (executor or Inline()).run(
-                _fit_only, fit, store, progress=step, planned_gb=fit.planned_gb
-            )
+            _made_by(executor or Inline(), fit, _fit_only, store, progress=step)
     models = [fit.model(store, no_progress) for fit in fits]
     _note_for_the_plan(recipe, eras, fits, store)
     logger.info(
@@ -266,12 +281,7 @@ def frame_of(panel: EraPanel, predictions: npt.NDArray[np.float32]) -> pd.DataFr
     PredictionError
         A prediction is not finite.
     """
-    wrong = int((~np.isfinite(predictions)).sum())
-    if wrong:
-        raise PredictionError(
-            f"{wrong} of {len(predictions)} predictions are not finite numbers; the model has "
-            "diverged: choose a lower learning rate, or leave it out."
-        )
+    finite(predictions)
     return pd.DataFrame(
         {
             "id": np.asarray(panel.ids(), dtype=object),
@@ -279,6 +289,23 @@ def frame_of(panel: EraPanel, predictions: npt.NDArray[np.float32]) -> pd.DataFr
             "prediction": predictions.astype(np.float32),
         }
     )
+
+
+def finite(predictions: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return predictions that are all finite.
+
+    Raises
+    ------
+    PredictionError
+        One is not.
+    """
+    wrong = int((~np.isfinite(predictions)).sum())
+    if wrong:
+        raise PredictionError(
+            f"{wrong} of {len(predictions)} predictions are not finite numbers; the model has "
+            "diverged: choose a lower learning rate, or leave it out."
+        )
+    return predictions
 
 
 def part_of(progress: Progress, parts_done: int, n_parts: int) -> FitProgress:

@@ -202,6 +202,33 @@ def test_a_killed_fit_goes_on_from_its_checkpoint_to_the_same_model(history, tmp
     assert not list((tmp_path / "store" / "work").glob("*"))
 
 
+@pytest.mark.parametrize("step", [1, 5])
+def test_a_fit_ended_while_it_learns_what_was_held_back_goes_on_there(history, tmp_path, step):
+    kind = family("tabm")
+    params = kind.params_type.model_validate(NETWORKS["tabm"])
+
+    def fit(folder, progress):
+        model = kind(params, seed=0, threads=1)
+        aids = Aids(work=tmp_path / folder)
+        return model.fit(history, HoldBack(4, 4), TARGETS[0], progress, aids)
+
+    totals = []
+    calm = fit("calm", lambda done, total: totals.append(total))
+    rest = totals[-1]
+    assert totals[0] > rest
+
+    def end(done, total):
+        if total == rest and done == step:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit("work", end)
+    seen = []
+    again = fit("work", lambda done, total: seen.append(total))
+    np.testing.assert_array_equal(again.predict(history), calm.predict(history))
+    assert set(seen) == {rest}  # what came before was finished
+
+
 def test_a_lost_gpu_leaves_its_work_to_the_cpu(history, tmp_path):
     calm, _ = predicted(history, FoldStore(tmp_path / "calm"), recipe())
     with variable(SIMULATED_GPU, "12"), order("gpu-lost", "middle", tmp_path):

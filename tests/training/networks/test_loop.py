@@ -137,13 +137,14 @@ def test_valid_eras_choose_the_epoch(panel, tmp_path):
     one.train()
     assert len(one.at.scores) == one.at.epoch
     assert one.at.scores[one.at.best_epoch - 1] == pytest.approx(np.mean(one.at.best_by_era))
+    assert np.mean(one.at.highest_by_era) == pytest.approx(max(one.at.scores))
 
 
 @pytest.mark.parametrize(("lost", "worse"), [(0.0, False), (0.02, False), (0.06, True)])
 def test_only_a_sure_loss_of_corr_is_one(panel, lost, worse):
     """Sixteen eras whose differences have a standard error of .04."""
     one, noise = run(panel), 0.16 * np.resize([1.0, -1.0], 16)
-    one.at.best_by_era = [0.05] * 16
+    one.at.highest_by_era = [0.05] * 16
     assert one._is_worse(0.05 - lost + noise * (15 / 16) ** 0.5) is worse
 
 
@@ -259,3 +260,52 @@ def test_a_device_that_holds_nothing_is_said_to_be_too_small(tmp_path):
     panel = small_panel(tmp_path / "panel", n_eras=4, n_rows=600)
     with pytest.raises((ResourceError, torch.OutOfMemoryError)):
         run(panel, Wide, memory=lambda net: CountedMemory(net, 1e5))
+
+
+def test_a_loss_of_corr_in_small_steps_is_one_in_the_end(panel, tmp_path, monkeypatch):
+    """Each epoch is compared with the highest, not with the one before."""
+    valid = small_panel(tmp_path / "valid", n_eras=16, seed=3)
+    one = run(panel, valid=valid, target=TARGETS[0], params=PARAMS.model_copy(update={"epochs": 9}))
+    noise = 0.16 * np.resize([1.0, -1.0], 16) * (15 / 16) ** 0.5
+    values = iter([0.05 + k % 2 * noise - 0.03 * k for k in range(20)])
+    monkeypatch.setattr(one, "_corr", lambda panel, predictions: next(values))
+    one.train()
+    assert one.at.best_epoch == 2
+    assert one.at.epoch < 9
+
+
+@pytest.mark.parametrize("part", ["network", "optimiser", "random"])
+def test_a_torn_checkpoint_is_begun_anew(panel, tmp_path, part, caplog):
+    whole = run(panel, work=tmp_path / "whole")
+    whole.train()
+    one = run(panel, work=tmp_path / "work")
+    one.train()
+    torn = tmp_path / "work" / f"{part}.safetensors"
+    torn.write_bytes(torn.read_bytes()[:-9])
+    again = run(panel, work=tmp_path / "work")
+    again.train()
+    assert "The fit begins anew" in caplog.text
+    assert_equal(again.best, whole.best)
+
+
+def test_rows_held_at_once_are_part_of_the_checkpoint(panel, tmp_path):
+    """A run that had to halve them, and was killed then, goes on as it was."""
+    whole, broken = (run(panel, work=tmp_path / name) for name in ("whole", "broken"))
+    n = len(whole.eras.epoch(0, 0))
+
+    def halving(one, kill):
+        def step(done, total):
+            if done == n:
+                one.care.halve("as a test")
+            if kill and done == 2 * n + 1:
+                raise KeyboardInterrupt
+
+        return step
+
+    whole.train(halving(whole, kill=False))
+    with pytest.raises(KeyboardInterrupt):
+        broken.train(halving(broken, kill=True))
+    again = run(panel, work=tmp_path / "broken")
+    again.train()
+    assert again.micro_rows == 20
+    assert_equal(again.best, whole.best)

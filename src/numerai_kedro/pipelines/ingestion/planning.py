@@ -22,7 +22,7 @@ from numerai_kedro.pipelines.parameters import (
     ModelParams,
     ResourceParams,
 )
-from numerai_kedro.pipelines.recipes import planned_recipe
+from numerai_kedro.pipelines.recipes import live_window, planned_recipe
 from numerai_kedro.resilience.machine import Machine, gpu_memory_gb
 from numerai_kedro.resilience.plan import (
     BASE_MEMORY_GB,
@@ -42,7 +42,7 @@ from numerai_kedro.tournament.schema import FeatureMetadata, overlap_eras, parse
 from numerai_kedro.training import Cost, Model
 from numerai_kedro.training.adaptive import strength_scout
 from numerai_kedro.training.probe import lightgbm_work_per_second
-from numerai_kedro.training.recipe import UPDATE_ERAS, Option, Recipe
+from numerai_kedro.training.recipe import UPDATE_ERAS, Option, Recipe, cost_on
 from numerai_kedro.training.tuning.decide import recipe_at
 from numerai_kedro.training.tuning.ground import (
     Calendar,
@@ -277,7 +277,7 @@ def _plan_model(
     try:
         sampling = sampling_of(
             name,
-            lambda stride: kind.cost(chosen, n_rows // stride, n_features).memory_gb,
+            lambda stride: cost_on(device, kind, chosen, n_rows // stride, n_features).memory_gb,
             asked,
             machine,
         )
@@ -319,6 +319,8 @@ def _fits_to_come(
     """Fits of one training window that are not made yet, by the parameters that serve it."""
     serves = eras[1] + params.purge_eras + 1
     recipe = recipe_at(asked, decisions, serves) if decisions else asked
+    if recipe.update != "none" and eras == live_fit(params, history.last_era):
+        eras, _ = live_window(_folds_to_be(params, history), recipe.update_every)
     keys = recipe.plan_keys(eras, history.features)
     fits = [history.cost(recipe, eras) for key in keys if store.find(key) is None]
     if recipe.update != "none" and fits:
@@ -397,6 +399,7 @@ def _folds_to_be(params: IngestionParams, history: _History) -> dict[str, Any]:
     return {
         "history": [1, last_era],
         "stretches": {"judged": _judged(params, last_era)},
+        "live_fit": live_fit(params, last_era),
         "tuning": [{"name": f.name, "train": f.train, "test": f.test} for f in tuning],
         "judged_fold_eras": borders.judged_fold_eras,
         "valid_eras": borders.valid_eras,

@@ -3,11 +3,13 @@
 skip the batch ─► back to the checkpoint, half the rate, another order ─► full precision ─► give up
 half the rows at once ─► the backward pass computes again what it does not keep ─► give up
 
-What gives up here is tried again outside: on the CPU, by a smaller preset, at last as an outcome.
+Memory that gives up here is tried again outside, on the CPU or by a smaller preset; what diverges
+is an outcome.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 import time
@@ -30,9 +32,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+OUT_OF_MEMORY = "out of memory"
 SKIPS_IN_A_ROW = 3  # after so many the run goes back
 SCALER_SKIPS_IN_A_ROW = 12  # fp16 begins with a scale that is too large, and halves it
 RESTORES_BEFORE_FULL_PRECISION, RESTORES = 1, 3
+LEAST_VIDEO = 0.02  # of a card's memory
 LOOK_S, LOOK_AGAIN_S = 5.0, 60.0  # between looks at memory, and after one that changed something
 
 
@@ -52,10 +56,25 @@ class Position:
     restores: int = 0
     skips: float = 0
     best_epoch: int = 0
+    micro_rows: int = 0
+    keeps_less: bool = False
+    usual: dict[str, float] = field(default_factory=dict)
+    highest_by_era: list[float] = field(default_factory=list)
     best_by_era: list[float] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     recoveries: list[dict[str, Any]] = field(default_factory=list)
+
+
+def video_pressure(device: torch.device) -> str | None:
+    """Evidence that a card is nearly full, as when another program takes of it."""
+    if device.type != "cuda":
+        return None
+    free, total = torch.cuda.mem_get_info(device)
+    cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    if free + cached > LEAST_VIDEO * total:
+        return None
+    return f"{(free + cached) / 2**30:.2f} GB of video memory left"
 
 
 class Care:
@@ -64,8 +83,16 @@ class Care:
     def __init__(self, run: TrainingRun) -> None:
         self._run = run
         self._losses = health.LossWatch()
+        self.held_rows: int | None = None  # where the device's memory decided how many
         self._look_at = time.monotonic() + LOOK_S
         self._no_room = False
+
+    def resume(self) -> None:
+        """Be as the run was when its checkpoint was written."""
+        at = self._run.at
+        self._losses = health.LossWatch(**at.usual)
+        if at.keeps_less:
+            self._run.bare.keep_less()
 
     def note(self, symptom: str, evidence: str, remedy: str) -> None:
         """Add a line; what came of it follows (`settled`)."""
@@ -100,6 +127,7 @@ class Care:
             in_a_row = skips >= SKIPS_IN_A_ROW
             return ("not finite again and again", f"{skips:g} in a row") if in_a_row else None
         evidence = self._losses.exploded(loss)
+        self._run.at.usual = dataclasses.asdict(self._losses)
         return None if evidence is None else ("loss exploded", evidence)
 
     def go_back(self, symptom: str, evidence: str) -> None:
@@ -115,6 +143,7 @@ class Care:
         if recoveries and recoveries[-1]["symptom"] == symptom:
             recoveries[-1]["result"] = "it came back"
         rate, order = run.at.rate_factor / 2, run.at.order + 1
+        rows, keeps_less = run.at.micro_rows, run.at.keeps_less
         kept = run.work is not None and (run.work / "state.json").exists()
         if restores > RESTORES or not kept:
             self.settled("it did not help")
@@ -131,8 +160,9 @@ class Care:
         run.optimiser.zero_grad()
         run.at.recoveries, run.at.restores = recoveries, restores
         run.at.rate_factor, run.at.order, run.at.skips = rate, order, 0
+        run.at.micro_rows, run.at.keeps_less = rows, keeps_less
         run.at.full_precision |= restores > RESTORES_BEFORE_FULL_PRECISION
-        self._losses = health.LossWatch()
+        self._losses, run.at.usual = health.LossWatch(), {}
         words = ", in full precision" if run.at.full_precision else ""
         self.note(symptom, evidence, f"back to epoch {run.at.epoch}, half the rate{words}")
 
@@ -171,9 +201,10 @@ class Care:
             self._keep_less(str(error))
             run.fitted_to = rows_that_fit(memory, step, most, later)
         run.micro_rows = run.fitted_to.rows
+        self.held_rows = run.micro_rows if run.micro_rows < most else None
         checkpoint.set_random_state(drawn)
 
-    def halve(self, evidence: str, symptom: str = "out of memory") -> None:
+    def halve(self, evidence: str, symptom: str = OUT_OF_MEMORY) -> None:
         """Half the rows at once; where those are few already, keep less for the backward pass.
 
         Raises
@@ -189,12 +220,14 @@ class Care:
             torch.cuda.empty_cache()
         longest = max(len(one.rows) for one in run.eras.epoch(0, run.seed))
         run.micro_rows = max(LEAST_ROWS, min(run.micro_rows, longest) // 2)
+        if symptom == OUT_OF_MEMORY:
+            self.held_rows = run.micro_rows
         self.note(symptom, evidence, f"{run.micro_rows} rows at once")
 
     def _keep_less(self, evidence: str) -> None:
         run = self._run
         enable = getattr(run.bare, "keep_less", None)
-        if enable is None or run.checkpointed:
+        if enable is None or run.at.keeps_less:
             self.settled("it did not help")
             self._give_up(
                 ResourceError(
@@ -203,8 +236,8 @@ class Care:
                 )
             )
         enable()
-        run.checkpointed = True
-        self.note("out of memory", evidence, "the backward pass computes again what it needs")
+        run.at.keeps_less = True
+        self.note(OUT_OF_MEMORY, evidence, "the backward pass computes again what it needs")
 
     def _give_up(self, error: NumeraiKedroError) -> NoReturn:
         """Raise an error that takes along what was tried."""
@@ -234,7 +267,7 @@ class Care:
         if time.monotonic() < self._look_at:
             return
         self._look_at = time.monotonic() + LOOK_S
-        evidence = pressure.memory_pressure()
+        evidence = pressure.memory_pressure() or video_pressure(self._run.accelerator.device)
         if evidence is not None and self._run.micro_rows > LEAST_ROWS:
             self.halve(evidence, "little memory left")
             self._look_at = time.monotonic() + LOOK_AGAIN_S

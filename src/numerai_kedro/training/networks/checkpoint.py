@@ -49,12 +49,20 @@ def load(
     """
     device = str(next(network.parameters()).device)
     try:
-        network.load_state_dict(load_file(folder / "network.safetensors", device=device))
-        for name, value in load_file(folder / "average.safetensors", device=device).items():
-            average[name].copy_(value)
-        _restore(optimiser, load_file(folder / "optimiser.safetensors", device=device))
-        set_random_state(load_file(folder / "random.safetensors"))
+        # All of it is read before any of it is put in place: a torn one changes nothing.
+        parts = {
+            name: load_file(folder / f"{name}.safetensors", device=device)
+            for name in ("network", "average", "optimiser")
+        }
+        drawn = load_file(folder / "random.safetensors")
         found: dict[str, Any] = json.loads((folder / "state.json").read_text())
+        if parts["average"].keys() != average.keys():
+            raise KeyError("other weights")
+        network.load_state_dict(parts["network"])
+        for name, value in parts["average"].items():
+            average[name].copy_(value)
+        _restore(optimiser, parts["optimiser"])
+        set_random_state(drawn)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise StoreError(
             f"{folder}: no checkpoint of this network ({error}); delete it to begin anew."

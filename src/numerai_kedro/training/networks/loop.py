@@ -13,6 +13,7 @@ import dataclasses
 import logging
 import math
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -27,7 +28,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object
 from torch import Tensor, nn
 
-from numerai_kedro.errors import ResourceError
+from numerai_kedro.errors import ResourceError, StoreError
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.ahead import ahead
 from numerai_kedro.resilience import drill, health
@@ -97,19 +98,18 @@ class TrainingRun:
         groups = _groups(network, params.weight_decay)
         optimiser = torch.optim.AdamW(groups, lr=params.learning_rate, fused=True)
         self.network, self.optimiser = self.accelerator.prepare(network, optimiser)
-        self.bare = self.accelerator.unwrap_model(self.network)
+        # Without Accelerate's own wrapper, which would compute in half precision for ever.
+        self.bare = self.accelerator.unwrap_model(self.network, keep_fp32_wrapper=False)
         self.average = {name: v.detach().clone() for name, v in self.bare.state_dict().items()}
         self.best = {name: value.clone() for name, value in self.average.items()}
         self._followed = [
             [self.average[name] for name, _ in self.bare.named_parameters()],
             [value for _, value in self.bare.named_parameters()],
         ]
-        self.at = Position()
+        self.at = Position(micro_rows=micro_rows or params.batch_rows)
         self.care = Care(self)
-        self.checkpointed = False
         self._fault: str | None = None
         self.n_steps = params.epochs * len(eras.epoch(0, seed))
-        self.micro_rows = micro_rows or params.batch_rows
         self.fitted_to: MicroBatch | None = None
         self.device_memory = memory(self.bare) if memory is not None else self._card()
         if self.device_memory is not None and not micro_rows:
@@ -119,16 +119,35 @@ class TrainingRun:
 
     def train(self, progress: FitProgress = no_progress) -> None:
         """Go on to the end, from the checkpoint where there is one."""
-        if self.work is not None and (self.work / "state.json").exists():
-            self.restore()
-            logger.info("goes on from epoch %d, step %d", self.at.epoch, self.at.step)
-        else:
+        if self.work is None or not self._resumed(self.work):
             checkpoint.set_random_state(self._drawn)
             self.save()
         while self.at.epoch < self.params.epochs and not self._patience_is_over():
             self._epoch(progress)
         self._look_at_the_gap()
         self.care.settled("went on to the end")
+
+    def _resumed(self, work: Path) -> bool:
+        """Whether there was a checkpoint to go on from; a damaged one is none."""
+        if not (work / "state.json").exists():
+            return False
+        try:
+            self.restore()
+        except StoreError as error:
+            logger.warning("%s The fit begins anew.", error)
+            shutil.rmtree(work)
+            return False
+        logger.info("goes on from epoch %d, step %d", self.at.epoch, self.at.step)
+        return True
+
+    @property
+    def micro_rows(self) -> int:
+        """Rows that are held at once."""
+        return self.at.micro_rows
+
+    @micro_rows.setter
+    def micro_rows(self, rows: int) -> None:
+        self.at.micro_rows = rows
 
     def predict(
         self, panel: EraPanel, weights: dict[str, Tensor] | None = None
@@ -291,7 +310,7 @@ class TrainingRun:
             torch._foreach_lerp_(*self._followed, 1 - decay)
 
     def _choose(self) -> str | None:
-        """Keep the average's weights, unless it is surely worse than the best; see `_is_worse`.
+        """Keep the average's weights, unless it is surely worse than the highest (`_is_worse`).
 
         Returns evidence that it predicts nothing.
         """
@@ -302,7 +321,10 @@ class TrainingRun:
                 return evidence
             by_era = self._corr(self.valid, predictions)
             self.at.scores.append(float(np.mean(by_era)))
-            if self._is_worse(by_era):
+            worse = self._is_worse(by_era)
+            if not self.at.highest_by_era or by_era.mean() > np.mean(self.at.highest_by_era):
+                self.at.highest_by_era = by_era.tolist()
+            if worse:
                 return None
             self.at.best_by_era = by_era.tolist()
         self.at.best_epoch = self.at.epoch
@@ -311,14 +333,14 @@ class TrainingRun:
         return None
 
     def _is_worse(self, by_era: npt.NDArray[np.float64]) -> bool:
-        """Whether CORR fell by more than a standard error of the difference, paired by era.
+        """Whether CORR is more than a standard error below the highest, paired by era.
 
         Validation eras are few and CORR is mostly noise: the highest of some epochs would be the
         luckiest, and often an early one.
         """
-        if not self.at.best_by_era:
+        if not self.at.highest_by_era:
             return False
-        lost = np.asarray(self.at.best_by_era) - by_era
+        lost = np.asarray(self.at.highest_by_era) - by_era
         error = lost.std(ddof=1) / math.sqrt(len(lost)) if len(lost) > 1 else 0.0
         return bool(lost.mean() > error)
 
@@ -400,6 +422,7 @@ class TrainingRun:
         if scaler and self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(scaler)
         self.at = Position(**state)
+        self.care.resume()
 
 
 def predictions_of(

