@@ -1,5 +1,7 @@
 """What networks have beside what every family must do (tests/models/test_contract.py)."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from numerai_kedro.models.network import NetworkModel
 from numerai_kedro.models.transformer import patch_order
 from numerai_kedro.resilience.machine import SIMULATED_GPU
 from numerai_kedro.statistics.scoring import rank_scores
+from numerai_kedro.training.networks.microbatch import CountedMemory
 from numerai_kedro.training.protocol import HoldBack
 
 TARGET = "target_ender_60"
@@ -108,6 +111,32 @@ def test_a_gpu_that_is_not_there_is_said(panel):
         pytest.skip("there is one")
     with pytest.raises(RuntimeError, match="no CUDA device"):
         kind(params, seed=0, threads=1, device="cuda").fit(panel, None, TARGET)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a real card")
+@each_network
+def test_a_card_too_small_for_a_batch_trains_it_in_parts(name, panel, monkeypatch, caplog):
+    kind = family(name)
+    params = kind.params_type.model_validate(
+        NETWORKS[name] | {"dropout": 0.0, "feature_dropout": 0.0}
+    )
+    on_cpu = kind(params, seed=0, threads=1).fit(panel, None, TARGET)
+    network = on_cpu._restored(on_cpu._tensors()).train()
+    memory = CountedMemory(network, 1e12)
+    with memory.watch() as peak:
+        made = network(torch.from_numpy(np.array(panel.features(1))))
+        predictions, penalty = made if isinstance(made, tuple) else (made, torch.zeros(1))
+        (predictions.square().mean() + penalty.mean()).backward()
+        whole = peak()
+    budget = memory.fixed + 0.8 * (whole - memory.fixed)
+    monkeypatch.setenv(SIMULATED_GPU, repr(budget / 0.9 / 2**30))
+    with caplog.at_level("INFO"):
+        on_card = kind(params, seed=0, threads=1, device="cuda").fit(panel, None, TARGET)
+    (rows,) = re.findall(r"micro-batch: (\d+) rows", caplog.text)
+    assert 16 <= int(rows) < 40
+    if name != "vae_head":  # its parts draw other latents
+        np.testing.assert_allclose(on_card.predict(panel), on_cpu.predict(panel), atol=2e-3)
+    assert mean_corr(on_card, panel) > 0.2
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a real card")
