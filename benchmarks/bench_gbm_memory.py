@@ -34,8 +34,9 @@ import pyarrow.parquet as pq
 import yaml
 
 from numerai_kedro.incremental import FoldStore
-from numerai_kedro.models import FAMILIES, family
+from numerai_kedro.models import family
 from numerai_kedro.panel import EraRows, FeatureBlock, open_panel, write_panel
+from numerai_kedro.pipelines.models import BOOSTED
 from numerai_kedro.resilience.memory import unshared_gb
 from numerai_kedro.training.protocol import Aids
 from numerai_kedro.training.recipe import Recipe
@@ -92,7 +93,7 @@ def measure_families(folder: Path, options: argparse.Namespace) -> dict[str, flo
     """The other families at two sizes: slope, and what was predicted over what came."""
     panel = generate(folder / "small_panel", max(options.family_eras), options)
     found = {}
-    for name in [name for name in FAMILIES if name != "lightgbm"]:
+    for name in [name for name in BOOSTED if name != "lightgbm"]:
         runs = [run(name, panel, eras, folder) for eras in options.family_eras]
         found[f"{name}_bytes_per_cell"] = slope(runs)
         found[f"{name}_peak_over_predicted"] = round(
@@ -173,13 +174,13 @@ def one_run(what: str, data: Path, n_eras: int, store: Path) -> dict[str, float]
         def progress(*_: object) -> None:
             first.append(time.perf_counter() - begin)
 
-        if what in FAMILIES:
+        if what in BOOSTED:
             rows, features = fit(what, data, n_eras, store, progress)
         else:
             special = {"live": fit_by_offsets, "plain": fit_plainly}[what]
             rows, features = special(data, n_eras, store, progress)
         seconds = time.perf_counter() - begin
-    name = what if what in FAMILIES else "lightgbm"
+    name = what if what in BOOSTED else "lightgbm"
     held = rows // OFFSETS if what == "live" else rows
     predicted = family(name).cost(params_of(name), held, features).memory_gb
     return {
