@@ -17,14 +17,13 @@ from numerai_kedro.panel import open_panel
 ROOT = Path(__file__).parents[1]
 # Keys of the developer, and switches that the package itself must set.
 HIDDEN = ("NUMERAI_", "DO_NOT_TRACK", "KEDRO_DISABLE", "MLFLOW_DISABLE")
+WITHOUT_NETWORKS = {name: {"enabled": False} for name in ("tabm", "transformer", "vae_head")}
 # A week of seconds: few trees, which earn no pass by themselves, and no MLflow.
 QUICK = {
     "lightgbm": {"presets": {"example": {"n_estimators": 60}}, "n_trials": 0},
     "catboost": {"enabled": False},
     "xgboost": {"enabled": False},
-    "tabm": {"enabled": False},
-    "transformer": {"enabled": False},
-    "vae_head": {"enabled": False},
+    **WITHOUT_NETWORKS,
     "gate": {"min_corr_bound": -1.0},
     "tracking": {"enabled": False},
 }

@@ -9,12 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import ROOT, Project
+from tests.project import ROOT, WITHOUT_NETWORKS, Project
 
 pytestmark = pytest.mark.slow
 FEW = {"presets": {"example": {"n_estimators": 60}}}
 # Two families and a study, so that it shows what one of them does to the other.
-FAST = {"lightgbm": FEW, "catboost": FEW | {"n_trials": 0}, "xgboost": {"enabled": False}}
+FAST = WITHOUT_NETWORKS | {
+    "lightgbm": FEW,
+    "catboost": FEW | {"n_trials": 0},
+    "xgboost": {"enabled": False},
+}
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from numerai_kedro.tournament.demo.faults import Fault
 from numerai_kedro.tournament.demo.server import DemoServer
 from numerai_kedro.tournament.demo.tournament import DemoTournament
 from numerai_kedro.tournament.transport import ALLOWED_OPERATIONS
-from tests.project import ROOT, Project
+from tests.project import ROOT, WITHOUT_NETWORKS, Project
 from tests.test_weekly import sentence
 
 pytestmark = pytest.mark.slow
@@ -51,6 +51,7 @@ def first(server, tmp_path_factory) -> Project:
     stretches = yaml.safe_load(text)["ingestion"]["stretches"]
     tiny = {"stretches": {"numerai": stretches["tiny"]}}
     project.local("parameters_ingestion", {"ingestion": tiny})
+    project.local("parameters", WITHOUT_NETWORKS)
     project.local("parameters_backtest", {"gate": OPEN_GATE})
     run = project.kedro("run", "--pipeline=weekly")
     assert run.returncode == 0, run.stderr[-3000:]
