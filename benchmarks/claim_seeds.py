@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +20,7 @@ from evidence_weekly import _code_fingerprint
 from numerai_kedro.files import atomic_write
 
 LEVEL = 0.95
+ROOT = Path(__file__).parents[1]
 
 
 def parser(doc: str, size: str, seeds: Sequence[int], result: Path) -> argparse.ArgumentParser:
@@ -65,3 +69,21 @@ def interval(values: Sequence[float]) -> str:
         return f"{mean:.4f}"
     reach = float(stats.t.ppf(0.5 + LEVEL / 2, len(values) - 1) * stats.sem(values))
     return f"{mean:.4f} [{mean - reach:.4f}, {mean + reach:.4f}]"
+
+
+def demo_project(folder: Path, size: str, seed: int) -> None:
+    """A project of the committed configuration, with a demo's data brought in."""
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    (folder / "src").mkdir()
+    shutil.copytree(ROOT / "conf", folder / "conf", ignore=shutil.ignore_patterns("local"))
+    (folder / "conf" / "local").mkdir()
+    kedro(folder, "tournament", "use", "demo", "--size", size, "--seed", str(seed))
+    kedro(folder, "run", "--pipeline=ingestion")
+
+
+def kedro(folder: Path, *arguments: str) -> None:
+    """Run kedro in the folder; what it says is shown when it fails."""
+    command = [str(Path(sys.executable).parent / "kedro"), *arguments]
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if run.returncode:
+        sys.exit(f"kedro {' '.join(arguments)} failed:\n{run.stdout[-2000:]}{run.stderr[-2000:]}")

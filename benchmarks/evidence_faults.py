@@ -12,12 +12,11 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from evidence_tuning import kedro
+from claim_seeds import demo_project
 from evidence_weekly import _code_fingerprint
 from numerai_kedro.drilling import Ground, drill, ground_of, undisturbed
 from numerai_kedro.files import atomic_write
@@ -62,12 +61,7 @@ def main() -> None:
 
 def grounds_of(folder: Path, networks: list[str]) -> dict[str, Ground]:
     """A tiny demo with its data brought in."""
-    shutil.copy(ROOT / "pyproject.toml", folder)
-    (folder / "src").mkdir()
-    shutil.copytree(ROOT / "conf", folder / "conf", ignore=shutil.ignore_patterns("local"))
-    (folder / "conf" / "local").mkdir()
-    kedro(folder, "tournament", "use", "demo", "--size", "tiny", "--seed", "0")
-    kedro(folder, "run", "--pipeline=ingestion")
+    demo_project(folder, "tiny", 0)
     return {name: ground_of(folder, name) for name in networks}
 
 

@@ -11,7 +11,6 @@ a t interval over seeds. The blend has equal weights.
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from claim_seeds import interval, parser, run_seeds
-from evidence_tuning import kedro
+from claim_seeds import demo_project, interval, kedro, parser, run_seeds
 from numerai_kedro.panel import open_panel
 from numerai_kedro.pipelines.models import NETWORKS
 from numerai_kedro.statistics.blending import blend
@@ -46,12 +44,7 @@ def main() -> None:
 
 def one_seed(folder: Path, size: str, seed: int) -> dict[str, dict[str, float]]:
     """Mean CORR and BMC of every model and blend on the judged stretch of one world."""
-    shutil.copy(ROOT / "pyproject.toml", folder)
-    (folder / "src").mkdir()
-    shutil.copytree(ROOT / "conf", folder / "conf", ignore=shutil.ignore_patterns("local"))
-    (folder / "conf" / "local").mkdir()
-    kedro(folder, "tournament", "use", "demo", "--size", size, "--seed", str(seed))
-    kedro(folder, "run", "--pipeline=ingestion")
+    demo_project(folder, size, seed)
     kedro(folder, "run", "--pipeline=gbm", f"--to-nodes={TREES}.walk_forward")
     for name in NETWORKS:
         command = ("run", "--pipeline=deep_learning", f"--to-nodes={name}.walk_forward")

@@ -11,9 +11,6 @@ adopted or not. Differences to the example are paired by seed, with t intervals 
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from claim_seeds import interval, parser, run_seeds
+from claim_seeds import demo_project, interval, kedro, parser, run_seeds
 from numerai_kedro.panel import open_panel
 from numerai_kedro.tournament.schema import benchmark_of
 from numerai_kedro.training.tuning.objective import era_scores
@@ -49,12 +46,7 @@ def main() -> None:
 
 def one_seed(folder: Path, size: str, seed: int, n_trials: int) -> dict[str, Any]:
     """Scores of every family's three models on the judged stretch of one world."""
-    shutil.copy(ROOT / "pyproject.toml", folder)
-    (folder / "src").mkdir()
-    shutil.copytree(ROOT / "conf", folder / "conf", ignore=shutil.ignore_patterns("local"))
-    (folder / "conf" / "local").mkdir()
-    kedro(folder, "tournament", "use", "demo", "--size", size, "--seed", str(seed))
-    kedro(folder, "run", "--pipeline=ingestion")
+    demo_project(folder, size, seed)
     (data,) = (path.parent for path in folder.glob("data/*/02_intermediate"))
     judge = Judge(data)
     found = {}
@@ -122,14 +114,6 @@ def gains(seeds: dict[str, Any], family: str) -> dict[str, str]:
             differences = [v[model][score] - v["example"][score] for v in values]
             found[f"{model}.{score}"] = interval(differences)
     return found
-
-
-def kedro(folder: Path, *arguments: str) -> None:
-    """Run kedro in the folder; what it says is shown when it fails."""
-    command = [str(Path(sys.executable).parent / "kedro"), *arguments]
-    run = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if run.returncode:
-        sys.exit(f"kedro {' '.join(arguments)} failed:\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -11,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from numerai_kedro.errors import NumeraiKedroError
-from numerai_kedro.models.boosting import GIB
-from numerai_kedro.resilience.machine import gpu_memory_gb, simulated_gpu_gb
+from numerai_kedro.resilience.machine import GIB, gpu_memory_gb, simulated_gpu_gb
 from numerai_kedro.strict import Block
 from numerai_kedro.training.protocol import (
     NO_AIDS,
@@ -29,8 +27,6 @@ if TYPE_CHECKING:
 
     from numerai_kedro.panel import EraPanel
     from numerai_kedro.training.network_params import LoopParams
-
-logger = logging.getLogger(__name__)
 
 TORCH_GB = 0.45  # what importing torch takes, measured
 STEP_NS = 6e6  # of a step, whatever its size

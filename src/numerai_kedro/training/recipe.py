@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from numerai_kedro.errors import NumeraiKedroError, ResourceError
+from numerai_kedro.errors import NumeraiKedroError, ProcessDied, ResourceError
 from numerai_kedro.files import digest_json
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.panel import EraPanel
@@ -271,7 +271,8 @@ class Fit:
             The error, where no GPU is to blame.
         """
         ours = isinstance(error, NumeraiKedroError) and not isinstance(error, ResourceError)
-        if self.device == "cpu" or ours or isinstance(error, BUGS):
+        # A process that was killed goes on from its checkpoint, on the GPU (`until_it_fits`).
+        if self.device == "cpu" or ours or isinstance(error, (ProcessDied, *BUGS)):
             raise error
         reason = " ".join(str(error).split())
         line = noted(self.recipe.name, "the GPU failed", reason, "fitted on the CPU")

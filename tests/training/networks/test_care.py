@@ -9,7 +9,7 @@ from tests.models.sizes import NETWORKS
 from tests.panels import small_panel
 from tests.training.networks.test_loop import PARAMS, TARGETS, NoDropout, Small, run, weights
 
-from numerai_kedro.errors import ResourceError
+from numerai_kedro.errors import NumeraiKedroError, ProcessDied, ResourceError
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.models import family
 from numerai_kedro.panel.walk_forward import Fold
@@ -179,7 +179,7 @@ def recipe(**changed):
     kind = family("tabm")
     params = kind.params_type.model_validate(NETWORKS["tabm"])
     made = Recipe("tabm", kind, params, TARGETS[:1], 1, 1, 0, threads=1)
-    return dataclasses.replace(made, valid_eras=4, purge_eras=4, **changed)
+    return dataclasses.replace(made, **{"valid_eras": 4, "purge_eras": 4} | changed)
 
 
 def predicted(history, store, made, executor=None):
@@ -255,3 +255,30 @@ def test_what_a_card_holds_is_remembered(history, tmp_path, monkeypatch):
     monkeypatch.setattr(care.Care, "fit_to", lambda self, memory: asked.append(memory))
     lines = [line for line in fit() if line["symptom"] != "learned by heart"]
     assert (asked, lines) == ([], [])
+
+
+@pytest.mark.parametrize("error", [ProcessDied("tabm", -9, 1.0, 8.0, False), Diverged("no")])
+def test_no_gpu_is_blamed_for_what_was_killed_or_diverged(history, error):
+    (fit,) = recipe(device="cuda").fits(history, FOLD.train)
+    with pytest.raises(type(error)):
+        fit.on_cpu(error)
+    assert fit.on_cpu(RuntimeError("CUDA error: launch failure")).device == "cpu"
+
+
+def test_less_is_kept_once_however_often_the_run_goes_back(panel, tmp_path):
+    calls = []
+    kind = type("Counts", (NoDropout,), {"keep_less": lambda self: calls.append(1)})
+    one = run(panel, kind, work=tmp_path / "work")
+    one.micro_rows = LEAST_ROWS
+    one.care.halve("as a test")
+    one.save()
+    one.care.go_back("as a test", "none")
+    assert calls == [1]
+
+
+def test_what_is_not_finite_is_refused_before_it_is_kept(history, tmp_path):
+    store = FoldStore(tmp_path / "store")
+    with order("nan", "evaluation", tmp_path, times=10_000), pytest.raises(NumeraiKedroError):
+        predicted(history, store, recipe(valid_eras=0))
+    assert not list((tmp_path / "store" / "predictions").glob("*.f32"))
+    assert np.isfinite(predicted(history, store, recipe(valid_eras=0))[0]).all()

@@ -85,14 +85,15 @@ class Care:
         self._losses = health.LossWatch()
         self.held_rows: int | None = None  # where the device's memory decided how many
         self._look_at = time.monotonic() + LOOK_S
-        self._no_room = False
+        self._no_room = self._keeping_less = False
 
     def resume(self) -> None:
         """Be as the run was when its checkpoint was written."""
         at = self._run.at
         self._losses = health.LossWatch(**at.usual)
-        if at.keeps_less:
+        if at.keeps_less and not self._keeping_less:
             self._run.bare.keep_less()
+            self._keeping_less = True
 
     def note(self, symptom: str, evidence: str, remedy: str) -> None:
         """Add a line; what came of it follows (`settled`)."""
@@ -236,7 +237,7 @@ class Care:
                 )
             )
         enable()
-        run.at.keeps_less = True
+        run.at.keeps_less = self._keeping_less = True
         self.note(OUT_OF_MEMORY, evidence, "the backward pass computes again what it needs")
 
     def _give_up(self, error: NumeraiKedroError) -> NoReturn:
