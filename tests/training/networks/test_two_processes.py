@@ -26,6 +26,7 @@ if one.accelerator.is_main_process:
     made = {"n": one.accelerator.num_processes, "losses": losses, "weights": found}
     with open(sys.argv[2], "w") as handle:
         json.dump(made, handle)
+one.accelerator.end_training()  # a group that is left open can abort its process at the exit
 """
 
 
