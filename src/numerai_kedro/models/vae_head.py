@@ -38,7 +38,7 @@ class VaeParams(NetworkParams):
 class VaeHead(NetworkModel):
     """See the module; `training.protocol.Model` has the contract."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     params_type: ClassVar[type[Block]] = VaeParams
 
     def build(self, n_features: int, n_targets: int) -> nn.Module:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from numerai_kedro.models.modules.centred import Centred
+from numerai_kedro.models.modules.dropout import quickened
 
 if TYPE_CHECKING:
     from numerai_kedro.models.tabm import TabMParams
@@ -20,7 +21,7 @@ class TabMNetwork(nn.Module):
     def __init__(self, params: TabMParams, n_features: int, n_targets: int) -> None:
         super().__init__()
         self.centred = Centred(params.feature_dropout)
-        self.ensemble = Ensemble.make(
+        ensemble = Ensemble.make(
             n_num_features=n_features,
             d_out=n_targets,
             k=params.k,
@@ -28,6 +29,7 @@ class TabMNetwork(nn.Module):
             d_block=params.d_block,
             dropout=params.dropout,
         )
+        self.ensemble = quickened(ensemble)
 
     def forward(self, features: Tensor) -> Tensor:
         """Predict every target by every member."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from numerai_kedro.models.modules.centred import Centred
+from numerai_kedro.models.modules.dropout import Dropout
 
 if TYPE_CHECKING:
     from numerai_kedro.models.vae_head import VaeParams
@@ -34,7 +35,7 @@ class SupervisedVae(nn.Module):
             nn.Linear(n_features, params.d_hidden),
             nn.LayerNorm(params.d_hidden),
             nn.SiLU(),
-            nn.Dropout(params.dropout),
+            Dropout(params.dropout),
             nn.Linear(params.d_hidden, 2 * params.d_latent),
         )
         self.decoder = nn.Sequential(
@@ -45,7 +46,7 @@ class SupervisedVae(nn.Module):
         self.head = nn.Sequential(
             nn.Linear(params.d_latent, params.d_hidden),
             nn.SiLU(),
-            nn.Dropout(params.dropout),
+            Dropout(params.dropout),
             nn.Linear(params.d_hidden, n_targets),
         )
 
