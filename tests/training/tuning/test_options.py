@@ -1,5 +1,7 @@
 """Other ways of making the model are tried on all their eras, and adopted only where it is sure."""
 
+import json
+
 import numpy as np
 import pytest
 from tests.panels import small_panel
@@ -29,7 +31,8 @@ def planted(monkeypatch, gains, n_eras=104):
         if isinstance(gain, Exception):
             raise gain
         corr = 0.02 + gain + rng.normal(scale=0.02, size=n_eras)
-        return EraScores(tuple(range(n_eras)), tuple(corr), (0.0,) * n_eras)
+        line = {"symptom": "planted", "place": str(gain)}
+        return EraScores(tuple(range(n_eras)), tuple(corr), (0.0,) * n_eras), [line]
 
     monkeypatch.setattr(Trials, "scores_of", scores_of)
 
@@ -71,8 +74,19 @@ def test_a_way_that_does_not_fit_is_left_out(week, monkeypatch, caplog):
     planted(monkeypatch, {Option(): 0.0, OFFSETS: none, OPTIONS["adaptive"]: 0.02})
     (decision,), trials, _ = week.tune(search(options=OPTIONS))
     assert decision["option"] == {"adaptive": True}
-    assert (trials["state"] == "option").sum() == 2
+    tried = trials[trials["state"] == "option"].set_index("params")
+    ended = tried.loc['{"era_stride": 2, "n_offsets": 2}']
+    assert (ended["ended"], list(ended["eras"]), len(tried)) == ("no memory left", [], 3)
     assert "lightgbm: option offsets: no memory left" in caplog.text
+
+
+def test_what_was_mended_in_an_option_is_told(week, monkeypatch):
+    none = ResourceError("no memory left")
+    none.lines = ({"symptom": "not enough memory", "place": "step 3"},)
+    planted(monkeypatch, {Option(): 0.0, OFFSETS: none, OPTIONS["adaptive"]: 0.001})
+    _, trials, _ = week.tune(search(options=OPTIONS))
+    lines = trials.loc[trials["state"] == "option", "recoveries"].map(json.loads).tolist()
+    assert [[line["place"] for line in one] for one in lines] == [["0.0"], ["step 3"], ["0.001"]]
 
 
 def test_where_the_way_in_force_does_not_fit_nothing_can_be_compared(week, monkeypatch):

@@ -185,7 +185,7 @@ def _study_and_decide(
     decision = _decide(study, points[0], before, search, ground, params)
     if search.options:
 
-        def score(option: Option, number: int) -> EraScores:
+        def score(option: Option, number: int) -> tuple[EraScores, list[dict[str, Any]]]:
             step = part_of(progress, search.n_trials + number, n_steps)
             return trials.scores_of(option, decision["params"], folds, step)
 

@@ -15,7 +15,7 @@ from typing import Any
 from numerai_kedro.resilience.remedies import failed_fit
 from numerai_kedro.training.recipe import Option
 from numerai_kedro.training.tuning.ground import Ground, Search, TuningParams
-from numerai_kedro.training.tuning.objective import EraScores, gain_bound, objective
+from numerai_kedro.training.tuning.objective import NOTHING, EraScores, gain_bound, objective
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def n_candidates(options: Mapping[str, Option]) -> int:
 def decide_option(
     decision: Mapping[str, Any],
     before: Mapping[str, Any],
-    score: Callable[[Option, int], EraScores],
+    score: Callable[[Option, int], tuple[EraScores, list[dict[str, Any]]]],
     search: Search,
     ground: Ground,
     params: TuningParams,
@@ -48,12 +48,14 @@ def decide_option(
     decision, before
         What was just decided about parameters; what was in force before.
     score
-        Gets an option and its number, and fits and scores it with the parameters just decided.
+        Gets an option and its number, fits and scores it with the parameters just decided, and
+        says what went wrong on the way and was mended.
 
     Returns
     -------
     dict
-        What changes in the decision: ``option``, ``verdict``, ``trials`` with a row an option.
+        What changes in the decision: ``option``, ``verdict``, ``trials`` with a row an option, also
+        for one that could not be made.
     """
     now = option_of(before)
     others = {name: one for name, one in search.options.items() if one != now}
@@ -61,25 +63,26 @@ def decide_option(
         others[AS_ASKED] = Option()
     rows: dict[str, dict[str, Any]] = {}
     for number, (name, option) in enumerate([(IN_FORCE, now), *others.items()]):
-        begin = time.monotonic()
+        begin, ended = time.monotonic(), None
         try:
-            scores = score(option, number)
+            scores, lines = score(option, number)
         except Exception as error:  # noqa: BLE001 - what is no outcome is raised again
             failed = failed_fit("tune", error)
-            logger.warning("%s: option %s: %s", search.recipe.name, name, failed.symptom)
-            continue
+            scores, lines, ended = NOTHING, [*failed.remedies], failed.symptom
+            logger.warning("%s: option %s: %s", search.recipe.name, name, ended)
         rows[name] = {
             "trial": search.n_trials + number,
             "state": "option",
             "params": option.model_dump(mode="json", exclude_none=True),
             **_judged(scores, ground, params),
-            "ended": None,
-            "recoveries": [],
+            "ended": ended,
+            "recoveries": lines,
             "seconds": round(time.monotonic() - begin, 3),
         }
+    made = {name: row for name, row in rows.items() if row["ended"] is None}
     chosen, verdict = now, "options could not be tried"
-    if IN_FORCE in rows:
-        best, verdict, adopted = _best(rows, ground, params)
+    if IN_FORCE in made:
+        best, verdict, adopted = _best(made, ground, params)
         chosen = others[best] if adopted else now
     return {
         "option": chosen.model_dump(mode="json", exclude_none=True),
@@ -90,7 +93,7 @@ def decide_option(
 
 def _judged(scores: EraScores, ground: Ground, params: TuningParams) -> dict[str, Any]:
     payoff = scores.payoff(*ground.weights)
-    value = objective(payoff, ground.overlap_eras, params.risk_aversion)
+    value = objective(payoff, ground.overlap_eras, params.risk_aversion) if len(payoff) else None
     return {**dataclasses.asdict(scores), "payoff": payoff.tolist(), "objective": value}
 
 

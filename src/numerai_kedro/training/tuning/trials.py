@@ -99,7 +99,7 @@ class Trials:
                 logger.warning("%s: trial %d: %s", name, trial.number, failed.symptom)
                 raise optuna.TrialPruned from error
             scores += self._scores(parts)
-            lines += [line for p in parts for line in placed(p.fits, fold.name, self._store)]
+            lines += self._lines(parts, fold)
             trial.set_user_attr(RECOVERIES, lines)
             payoff = scores.payoff(*ground.weights)
             value = objective(payoff, ground.overlap_eras, params.risk_aversion)
@@ -143,9 +143,16 @@ class Trials:
 
     def scores_of(
         self, option: Option, params: Mapping[str, Any], folds: Sequence[Fold], progress: Progress
-    ) -> EraScores:
-        """Score a way of making the model, fold by fold, by fits on all eras that it takes."""
+    ) -> tuple[EraScores, list[dict[str, Any]]]:
+        """Score a way of making the model, fold by fold, by fits on all eras that it takes.
+
+        Returns
+        -------
+        EraScores, list of dict
+            And what went wrong in its fits and was mended.
+        """
         asked, scores = self._search.recipe, NOTHING
+        lines: list[dict[str, Any]] = []
         recipe = asked.with_params(asked.family.params_type.model_validate(params))
         recipe = recipe.with_option(option)
         purge = self._ground.folds["purge_eras"]
@@ -163,8 +170,10 @@ class Trials:
                 )
             scout = option_scout(strong, self._params)
             within = part_of(progress, number, len(folds))
-            scores += self._scores(self._predict(scout, fold, within))
-        return scores
+            parts = self._predict(scout, fold, within)
+            scores += self._scores(parts)
+            lines += self._lines(parts, fold)
+        return scores, lines
 
     def _predict(self, scout: Recipe, fold: Fold, progress: Progress) -> list[Part]:
         ground, purge = self._ground, self._ground.folds["purge_eras"]
@@ -174,6 +183,9 @@ class Trials:
                 keep=False,
             )
         )
+
+    def _lines(self, parts: Sequence[Part], fold: Fold) -> list[dict[str, Any]]:
+        return [line for part in parts for line in placed(part.fits, fold.name, self._store)]
 
     def _scout(self, point: Mapping[str, Any]) -> Recipe:
         recipe = self._search.recipe
