@@ -97,6 +97,17 @@ def test_a_batch_that_is_not_finite_is_skipped(panel, tmp_path, fault, at):
     assert all(torch.isfinite(value).all() for value in one.best.values())
 
 
+def test_a_scale_that_is_found_is_no_fault_and_one_that_never_is_goes_back(panel):
+    one = run(panel)
+    scaler = torch.amp.GradScaler("cpu")
+    for skipped in range(1, care.SCALER_SKIPS_IN_A_ROW + 1):
+        assert one.care.symptom_of(None) is None
+        one.care.skipped("norm of the gradient inf", scaler)
+        assert one.at.skips == pytest.approx(skipped / 4)
+    assert one.care.symptom_of(None) == ("not finite again and again", "3 in a row")
+    assert not one.at.recoveries
+
+
 def test_it_goes_on_in_full_precision_and_then_gives_up(panel, tmp_path):
     one = run(panel, work=tmp_path / "work")
     with order("nan", "middle", tmp_path, times=10_000), pytest.raises(Diverged) as raised:

@@ -58,6 +58,18 @@ def test_a_card_learns_what_the_cpu_learns(panel, tmp_path, monkeypatch, precisi
     assert rank_scores(later.era_starts, table, target)[0].mean(axis=0).min() > 0.2
 
 
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_full_precision_is_full(panel, monkeypatch, precision):
+    columns = []
+    for kind in (precision, "no"):
+        monkeypatch.setattr(loop, "_precision", lambda device, kind=kind: kind)
+        one = run(panel, NoDropout)
+        one.at.full_precision = True
+        one.train()
+        columns.append(one.predict(panel))
+    np.testing.assert_allclose(*columns, rtol=1e-3, atol=1e-4)
+
+
 def test_features_stay_on_the_card_where_it_can_hold_them(panel):
     one = run(panel, Small)
     features, labels = one.eras.load(one.eras.epoch(0, 0)[0], one.accelerator.device)

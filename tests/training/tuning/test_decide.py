@@ -1,6 +1,7 @@
 """What is adopted, when a study is due again, and that no trial looks where it must not."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from numerai_kedro.incremental import FoldStore
 from numerai_kedro.models import family
 from numerai_kedro.panel import EraRows, open_panel, write_panel
 from numerai_kedro.resilience.isolation import Inline
+from numerai_kedro.training.networks.care import Diverged
 from numerai_kedro.training.recipe import Recipe
 from numerai_kedro.training.tuning import decide, study
 from numerai_kedro.training.tuning.decide import in_force, recipe_at, tune
@@ -245,18 +247,21 @@ def test_a_planted_leak_in_a_tuning_fold_is_refused(week):
         week.tune(where=ground(week.panel, tuning=leaking))
 
 
-def test_a_trial_that_does_not_fit_counts_and_the_study_goes_on(week, monkeypatch):
+@pytest.mark.parametrize("error", [MemoryError("killed."), Diverged("it came to nothing.")])
+def test_a_trial_that_comes_to_nothing_counts_and_the_study_goes_on(week, monkeypatch, error):
     real = Trials._predict
+    error.lines = ({"symptom": "planted"},)
 
     def predict(self, scout, fold, progress):
         if scout.params.max_depth == 5:
-            raise MemoryError("killed.")
+            raise error
         return real(self, scout, fold, progress)
 
     monkeypatch.setattr(Trials, "_predict", predict)
     _, trials, _ = week.tune()
-    assert trials["ended"].tolist()[1] == "killed."
+    assert trials["ended"].tolist()[1] == str(error)
     assert trials["state"].tolist()[1] == "pruned"
+    assert json.loads(trials["recoveries"].tolist()[1]) == [{"symptom": "planted"}]
     assert len(trials) == 4
 
 
