@@ -7,7 +7,7 @@ from numerai_kedro.tournament.demo.faults import Fault
 from numerai_kedro.tournament.demo.server import DemoServer
 from numerai_kedro.tournament.demo.tournament import DemoTournament
 from numerai_kedro.tournament.transport import ALLOWED_OPERATIONS
-from tests.project import ROOT, WITHOUT_NETWORKS, Project
+from tests.project import QUICK, ROOT, Project
 from tests.test_weekly import sentence
 
 pytestmark = pytest.mark.slow
@@ -21,6 +21,9 @@ OPEN_GATE = {
     "max_drawdown_of_benchmark": 99.0,
     "max_exposure_of_benchmark": 99.0,
 }
+# A study, which is a tournament's own, but a short one; MLflow is one more place for a key.
+FEW = QUICK["lightgbm"] | {"enabled": True}
+WEEK = {**QUICK, "lightgbm": FEW | {"n_trials": 2}, "catboost": FEW, "tracking": {"enabled": True}}
 UPLOADING = {"submission": {"slots": {"demo": "ensemble"}, "upload": True}}
 
 
@@ -51,8 +54,7 @@ def first(server, tmp_path_factory) -> Project:
     stretches = yaml.safe_load(text)["ingestion"]["stretches"]
     tiny = {"stretches": {"numerai": stretches["tiny"]}}
     project.local("parameters_ingestion", {"ingestion": tiny})
-    project.local("parameters", WITHOUT_NETWORKS)
-    project.local("parameters_backtest", {"gate": OPEN_GATE})
+    project.local("parameters", WEEK | {"gate": OPEN_GATE})
     run = project.kedro("run", "--pipeline=weekly")
     assert run.returncode == 0, run.stderr[-3000:]
     (project.folder / "stdout.txt").write_text(run.stdout + run.stderr)
