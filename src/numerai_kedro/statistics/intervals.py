@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit  # Student's t quantile
 
-from numerai_kedro.statistics.ranks import Vector
+from numerai_kedro.statistics.ranks import Matrix, Vector
 
 MIN_ERAS = 60
 LEVEL = 0.95
@@ -53,6 +53,25 @@ def degrees_of_freedom(n_eras: int, overlap_eras: int) -> int:
     return max(2, round(n_eras / (3 * overlap_eras)))
 
 
+def cosine_powers(series: Matrix, n_cosines: int) -> Matrix:
+    """Squared loadings of series on cosines that a constant does not load on.
+
+    Parameters
+    ----------
+    series : float64[n_eras, ...]
+
+    Returns
+    -------
+    float64[n_cosines, ...]
+        Each is an estimate of the long-run variance, and nearly independent of the others.
+    """
+    n = len(series)
+    times = (np.arange(n) + 0.5) / n
+    cosines = np.cos(np.pi * np.outer(np.arange(1, n_cosines + 1), times))
+    loadings = np.sqrt(2 / n) * cosines @ series
+    return loadings**2
+
+
 def long_run_variance(series: Vector, n_cosines: int) -> float:
     """Equal-weighted-cosine estimate of a series' long-run variance.
 
@@ -60,11 +79,7 @@ def long_run_variance(series: Vector, n_cosines: int) -> float:
     ----------
     Lazarus, Lewis, Stock and Watson (2018), HAR Inference, JBES 36:541.
     """
-    n = len(series)
-    times = (np.arange(n) + 0.5) / n
-    cosines = np.cos(np.pi * np.outer(np.arange(1, n_cosines + 1), times))
-    loadings = np.sqrt(2 / n) * cosines @ series
-    return float(np.mean(loadings**2))
+    return float(np.mean(cosine_powers(series, n_cosines)))
 
 
 def mean_interval(scores: Vector, overlap_eras: int, level: float = LEVEL) -> Interval:

@@ -1,0 +1,214 @@
+"""Which effects persist over eras, and which keep their sign in every long regime.
+
+A series of effects has one value an era: the correlation of a feature with the target inside that
+era, or its share in a regression on all features. Nothing here proves causation: data are
+observational and anonymised. What passes is a replicable predictor.
+
+References
+----------
+Lazarus, Lewis, Stock and Watson (2018), HAR Inference, JBES 36:541 (tests of means).
+Benjamini and Heller (2008), Screening for Partial Conjunction Hypotheses, Biometrics 64:1215.
+Benjamini and Hochberg (1995), JRSS-B 57:289; Benjamini and Yekutieli (2001), AoS 29:1165.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from numerai_kedro.statistics.intervals import MIN_ERAS, cosine_powers
+from numerai_kedro.statistics.ranks import Matrix, Vector
+
+Columns = npt.NDArray[np.int64]
+CONSTANT = 1e-24  # a long-run variance below it is rounding
+
+# A regime shorter than so many eras says nothing.
+MIN_REGIME = 20
+
+
+def n_cosines(n_eras: int) -> int:
+    """Degrees of freedom of a test on so many eras: the paper's own rule, .4 T^(2/3)."""
+    return int(0.4 * n_eras ** (2 / 3))
+
+
+@dataclass(frozen=True)
+class MeanTest:
+    """Whether effects differ from zero on average; all arrays are of length n_series.
+
+    Parameters
+    ----------
+    n_eras
+        Eras in which the effect is known.
+    mean, t, p
+        NaN where there are too few eras or the series is constant. Two-sided.
+    naive_p
+        As if eras were independent: for comparison, never for a verdict.
+    """
+
+    n_eras: npt.NDArray[np.int64]
+    mean: Vector
+    t: Vector
+    p: Vector
+    naive_p: Vector
+
+
+def mean_test(effects: Matrix) -> MeanTest:
+    """Test each series' mean, robust to overlap and drift.
+
+    Parameters
+    ----------
+    effects : float64[n_eras, n_series]
+        In time order; NaN where an effect is not known.
+    """
+    n_series = effects.shape[1]
+    mean, t, p, naive_p = np.full((4, n_series), np.nan)
+    n_eras = (~np.isnan(effects)).sum(axis=0)
+    for eras, columns in _by_known_eras(effects):
+        n = len(eras)
+        known = effects[np.ix_(eras, columns)]
+        mean[columns] = known.mean(axis=0) if n else np.nan
+        if n < MIN_ERAS:
+            continue
+        dof = n_cosines(n)
+        variance = cosine_powers(known, dof).mean(axis=0)
+        t[columns] = _ratio(known.mean(axis=0), variance / n)
+        naive = _ratio(known.mean(axis=0), known.var(axis=0, ddof=1) / n)
+        p[columns] = 2 * stats.t.sf(np.abs(t[columns]), dof)
+        naive_p[columns] = 2 * stats.t.sf(np.abs(naive), n - 1)
+    return MeanTest(n_eras, mean, t, p, naive_p)
+
+
+@dataclass(frozen=True)
+class Regimes:
+    """Long contiguous blocks of eras, by position: ``starts[r]`` to ``stops[r]`` (exclusive)."""
+
+    starts: tuple[int, ...]
+    stops: tuple[int, ...]
+
+    @classmethod
+    def of(cls, n_eras: int, n_regimes: int, gap: int) -> Regimes:
+        """Cut eras into blocks of nearly one length; each but the first loses its first `gap`.
+
+        A gap of the purge makes blocks share no target.
+        """
+        borders = np.linspace(0, n_eras, n_regimes + 1).round().astype(int).tolist()
+        starts = [border + (gap if number else 0) for number, border in enumerate(borders[:-1])]
+        return cls(tuple(starts), tuple(borders[1:]))
+
+    def __iter__(self) -> Iterator[slice]:
+        return (slice(*pair) for pair in zip(self.starts, self.stops, strict=True))
+
+
+@dataclass(frozen=True)
+class RegimeTest:
+    """What each regime says of each series.
+
+    Parameters
+    ----------
+    means, variances : float64[n_regimes, n_series]
+        And the variance of each mean; NaN where a regime is too short for the series.
+    dof : int64[n_series]
+        Of every t: the long-run variance is pooled over the regimes.
+    """
+
+    means: Matrix
+    variances: Matrix
+    dof: npt.NDArray[np.int64]
+
+    @property
+    def t(self) -> Matrix:
+        """float64[n_regimes, n_series]; NaN where a regime says nothing."""
+        return _ratio(self.means, self.variances)
+
+    def p(self, sign: int) -> Matrix:
+        """One-sided p of an effect of this sign; 1 where a regime says nothing."""
+        return np.nan_to_num(stats.t.sf(sign * self.t, np.maximum(self.dof, 1)), nan=1.0)
+
+    @property
+    def known(self) -> npt.NDArray[np.int64]:
+        """Regimes that say something, int64[n_series]."""
+        return (~np.isnan(self.t)).sum(axis=0)
+
+
+def regime_test(effects: Matrix, regimes: Regimes) -> RegimeTest:
+    """Test each series' mean in every regime, with one long-run variance for all of them."""
+    n_series, parts = effects.shape[1], list(regimes)
+    means, sizes = np.full((2, len(parts), n_series), np.nan)
+    powers, dof = np.zeros(n_series), np.zeros(n_series, dtype=np.int64)
+    for number, part in enumerate(parts):
+        for eras, columns in _by_known_eras(effects[part]):
+            if len(eras) < MIN_REGIME:
+                continue
+            known = effects[part][np.ix_(eras, columns)]
+            means[number, columns], sizes[number, columns] = known.mean(axis=0), len(eras)
+            powers[columns] += cosine_powers(known, n_cosines(len(eras))).sum(axis=0)
+            dof[columns] += n_cosines(len(eras))
+    return RegimeTest(means, powers / np.maximum(dof, 1) / sizes, dof)
+
+
+def partial_conjunction(tested: RegimeTest, least: int) -> Vector:
+    """Two-sided p that fewer than `least` regimes have an effect of one and the same sign.
+
+    Fisher's combination of all but the `least` - 1 smallest p-values; regimes are independent.
+    """
+    return np.minimum(1.0, 2 * np.minimum(*(_at_least(tested.p(s), least) for s in (1, -1))))
+
+
+def _at_least(p: Matrix, least: int) -> Vector:
+    kept = np.sort(p, axis=0)[least - 1 :]
+    statistic = -2 * np.log(np.maximum(kept, np.finfo(float).tiny)).sum(axis=0)
+    return stats.chi2.sf(statistic, 2 * len(kept))
+
+
+def heterogeneity(tested: RegimeTest) -> Vector:
+    """Test that all regimes have one mean: p by F, whose denominator is the pooled variance's.
+
+    NaN where fewer than two regimes are known.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        weights = np.where(tested.variances > CONSTANT, 1 / tested.variances, np.nan)
+        centre = np.nansum(weights * tested.means, axis=0) / np.nansum(weights, axis=0)
+        q = np.nansum(weights * (tested.means - centre) ** 2, axis=0)
+    free = tested.known - 1
+    p = stats.f.sf(q / np.maximum(free, 1), np.maximum(free, 1), np.maximum(tested.dof, 1))
+    return np.where(free >= 1, p, np.nan)
+
+
+def flips(tested: RegimeTest) -> npt.NDArray[np.bool_]:
+    """Whether two regimes have means of different sign."""
+    return np.logical_and((tested.means > 0).any(axis=0), (tested.means < 0).any(axis=0))
+
+
+def q_values(p: Vector, any_dependence: bool = False) -> Vector:
+    """False discovery rate at which each would be called; NaN stays, and counts for nothing.
+
+    Parameters
+    ----------
+    any_dependence
+        By Benjamini and Yekutieli, which holds under any dependence and costs a factor of log n;
+        otherwise by Benjamini and Hochberg.
+    """
+    made, known = np.full(len(p), np.nan), ~np.isnan(p)
+    if known.any():
+        method = "by" if any_dependence else "bh"
+        made[known] = stats.false_discovery_control(p[known], method=method)
+    return made
+
+
+def _by_known_eras(effects: Matrix) -> Iterator[tuple[Columns, Columns]]:
+    """Positions of eras that are known, for all series that know the same: (eras, columns)."""
+    known = ~np.isnan(effects)
+    patterns, which = np.unique(np.packbits(known, axis=0), axis=1, return_inverse=True)
+    for number in range(patterns.shape[1]):
+        columns = np.flatnonzero(which == number)
+        yield np.flatnonzero(known[:, columns[0]]), columns
+
+
+def _ratio(means: Matrix, variances: Matrix) -> Matrix:
+    """Means over their standard errors; NaN for what does not vary."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(variances > CONSTANT, means / np.sqrt(variances), np.nan)
