@@ -1,0 +1,168 @@
+"""What each feature is: stable over regimes, unstable, of no effect that shows, or untestable.
+
+Clusters are tested, by marginal and by partial effects, and both must pass: a partial effect alone
+may come from a suppressor, a marginal one from a neighbour. Members have their cluster's verdict.
+A feature called null may still be of use to a model that sees interactions, or too weak to show.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import pandas as pd
+
+from numerai_kedro.statistics.feature_clusters import (
+    NO_CLUSTER,
+    Clusters,
+    clusters_of,
+    partial_effects,
+)
+from numerai_kedro.statistics.invariance import (
+    Regimes,
+    flips,
+    heterogeneity,
+    mean_test,
+    partial_conjunction,
+    q_values,
+    regime_test,
+)
+from numerai_kedro.statistics.ranks import Matrix
+
+
+class Verdict(StrEnum):
+    """Of a feature."""
+
+    STABLE = "stable"
+    UNSTABLE = "unstable"
+    INTERACTION = "interaction"
+    NULL = "null"
+    UNTESTABLE = "untestable"
+
+
+@dataclass(frozen=True)
+class DiscoveryRule:
+    """What is asked of an effect.
+
+    Parameters
+    ----------
+    q
+        False discovery rate that is accepted.
+    n_regimes, least
+        Long blocks of eras, and how many of them must have an effect of one sign.
+    gap
+        Eras left out between blocks, so that they share no target.
+    alike
+        |correlation| from which features are one cluster.
+    ridge
+        Of partial effects.
+    """
+
+    q: float
+    n_regimes: int
+    least: int
+    gap: int
+    alike: float
+    ridge: float
+
+
+def discover(
+    names: list[str], effects: Matrix, correlation: Matrix, rule: DiscoveryRule
+) -> pd.DataFrame:
+    """Give every feature a verdict, with what it rests on.
+
+    Parameters
+    ----------
+    names
+    effects : float64[n_eras, n_features]
+        Correlation with the target era by era, in time order; NaN where a feature is not known.
+    correlation : float64[n_features, n_features]
+        Of the features, pooled over eras; NaN for one that never varies.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a feature: ``feature``, ``cluster``, ``representative``, ``verdict``, ``n_eras``,
+        ``effect`` (its own mean) and, of its cluster, ``t``, ``p``, ``naive_p``, ``q`` (mean over
+        all eras), ``replicated_p``, ``replicated_q``, ``replicated_q_any_dependence`` (same sign in
+        `least` regimes, marginal and partial), ``partial_effect``, ``heterogeneity_q``, ``flips``,
+        ``half_delta`` and ``by_regime``, a list of means. Numbers of a cluster have the sign that
+        they have for the feature.
+    """
+    clusters = clusters_of(correlation, rule.alike)
+    tested = _tested(effects, correlation, clusters, rule)
+    of_feature = clusters.number
+    rows = tested.reindex(of_feature)
+    rows.index = pd.RangeIndex(len(names))
+    for column in ("t", "partial_effect", "half_delta"):
+        rows[column] *= clusters.sign
+    rows["by_regime"] = [
+        None if number == NO_CLUSTER else [float(sign * mean) for mean in rows["by_regime"][row]]
+        for row, (number, sign) in enumerate(zip(of_feature, clusters.sign, strict=True))
+    ]
+    own = mean_test(effects)
+    rows["verdict"] = rows["verdict"].fillna(Verdict.UNTESTABLE.value)
+    rows["flips"] = rows["flips"].eq(True)
+    known = of_feature != NO_CLUSTER
+    representatives = np.array([*names, None], dtype=object)[
+        np.where(known, np.append(clusters.representatives, -1)[of_feature], -1)
+    ]
+    front = {
+        "feature": names,
+        "cluster": of_feature,
+        "representative": representatives,
+        "verdict": rows.pop("verdict"),
+        "n_eras": own.n_eras,
+        "effect": own.mean,
+    }
+    return pd.concat([pd.DataFrame(front), rows], axis=1)
+
+
+def _tested(
+    effects: Matrix, correlation: Matrix, clusters: Clusters, rule: DiscoveryRule
+) -> pd.DataFrame:
+    """One row a cluster."""
+    chosen = clusters.representatives
+    marginal = effects[:, chosen]
+    partial = partial_effects(marginal, correlation[np.ix_(chosen, chosen)], rule.ridge)
+    regimes = Regimes.of(len(effects), rule.n_regimes, rule.gap)
+    mean, by_regime = mean_test(marginal), regime_test(marginal, regimes)
+    replicated = np.maximum(
+        partial_conjunction(by_regime, rule.least),
+        partial_conjunction(regime_test(partial, regimes), rule.least),
+    )
+    testable = ~np.isnan(mean.p) & (by_regime.known >= rule.least)
+    replicated = np.where(testable, replicated, np.nan)
+    made = pd.DataFrame(
+        {
+            "t": mean.t,
+            "p": np.where(testable, mean.p, np.nan),
+            "naive_p": mean.naive_p,
+            "q": q_values(np.where(testable, mean.p, np.nan)),
+            "replicated_p": replicated,
+            "replicated_q": q_values(replicated),
+            "replicated_q_any_dependence": q_values(replicated, any_dependence=True),
+            "partial_effect": _means(partial),
+            "heterogeneity_q": q_values(np.where(testable, heterogeneity(by_regime), np.nan)),
+            "flips": flips(by_regime),
+            "half_delta": _means(marginal[len(effects) // 2 :])
+            - _means(marginal[: len(effects) // 2]),
+            "by_regime": list(by_regime.means.T),
+        }
+    )
+    stable = made["replicated_q"] <= rule.q
+    unstable = ~stable & (made["heterogeneity_q"] <= rule.q) & made["flips"]
+    made["verdict"] = np.select(
+        [~testable, stable, unstable],
+        [Verdict.UNTESTABLE.value, Verdict.STABLE.value, Verdict.UNSTABLE.value],
+        Verdict.NULL.value,
+    )
+    return made
+
+
+def _means(series: Matrix) -> Matrix:
+    """Mean of what is known of each series; NaN where nothing is."""
+    known = ~np.isnan(series)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(known, series, 0).sum(axis=0) / known.sum(axis=0))
