@@ -19,7 +19,7 @@ STEPS = [
     {"statistics"},
     {"tournament", "resilience", "incremental"},
     {"training"},
-    {"models"},
+    {"models", "features"},
     {"tracking", "dashboard", "datasets", "notify"},
     {"pipelines"},
     {"session", "replay", "drilling", "schedule", "housekeeping"},

@@ -1,0 +1,114 @@
+"""Statistics of eras are exact, read once, and know nothing of later eras."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from numerai_tools.scoring import numerai_corr
+from tests.panels import era_rows, small_panel
+
+from numerai_kedro.features.sufficient import effects_of, products_of, table_of
+from numerai_kedro.incremental import FoldStore
+from numerai_kedro.panel import EraPanel, FeatureBlock, open_panel, write_panel
+
+TARGET = "target_ender_60"
+
+
+@pytest.fixture
+def store(tmp_path):
+    return FoldStore(tmp_path / "store")
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """Eras whose features are read."""
+    seen, real = [], EraPanel.features
+
+    def features(self, era):
+        seen.append(era)
+        return real(self, era)
+
+    monkeypatch.setattr(EraPanel, "features", features)
+    return seen
+
+
+def test_effects_are_numerais_corr_era_by_era(tmp_path, store):
+    panel = small_panel(tmp_path / "panel", n_eras=5)
+    eras, effects = effects_of(panel, TARGET, store)
+    assert eras.tolist() == [1, 2, 3, 4, 5]
+    for era, found in zip(eras, effects, strict=True):
+        alone = panel.select(eras=[era])
+        frame = pd.DataFrame(panel.features(era)).astype(float)
+        theirs = numerai_corr(frame, pd.Series(alone.target(TARGET), name="t").astype(float))
+        np.testing.assert_allclose(found, theirs.to_numpy(), atol=1e-10, rtol=0)
+
+
+def test_a_new_era_reads_itself_and_one_without_a_target_is_left_out(tmp_path, store, read):
+    blocks = [era_rows(era) for era in range(1, 6)]
+    write_panel(tmp_path / "panel", blocks)
+    _, before = effects_of(open_panel(tmp_path / "panel"), TARGET, store)
+    assert sorted(read) == [1, 2, 3, 4, 5]
+    read.clear()
+    later = [*blocks, era_rows(6), era_rows(7, resolved=False)]
+    write_panel(tmp_path / "later", later)
+    eras, after = effects_of(open_panel(tmp_path / "later"), TARGET, store)
+    assert eras.tolist() == [1, 2, 3, 4, 5, 6]
+    assert read == [6]
+    np.testing.assert_array_equal(after[:5], before)
+
+
+def test_a_changed_target_is_counted_again_and_no_other_era(tmp_path, store, read):
+    blocks = [era_rows(era) for era in range(1, 4)]
+    write_panel(tmp_path / "panel", blocks)
+    effects_of(open_panel(tmp_path / "panel"), TARGET, store)
+    read.clear()
+    blocks[1] = era_rows(2, seed=5)
+    write_panel(tmp_path / "changed", blocks)
+    effects_of(open_panel(tmp_path / "changed"), TARGET, store)
+    assert read == [2]
+
+
+def test_a_feature_that_is_missing_in_an_era_has_no_effect_there(tmp_path, store):
+    blocks = [era_rows(era) for era in range(1, 4)]
+    matrix = np.array(blocks[0].features.matrix)
+    matrix[:, 3], matrix[:, 4] = 2, 1
+    names = blocks[0].features.names
+    blocks[0] = type(blocks[0])(**{**vars(blocks[0]), "features": FeatureBlock.of(names, matrix)})
+    write_panel(tmp_path / "panel", blocks)
+    _, effects = effects_of(open_panel(tmp_path / "panel"), TARGET, store)
+    assert np.isnan(effects[0, 3:5]).all()
+    assert np.isfinite(np.delete(effects[0], [3, 4])).all()
+    assert np.isfinite(effects[1:]).all()
+
+
+def test_a_damaged_piece_is_made_again(tmp_path, store):
+    panel = small_panel(tmp_path / "panel", n_eras=1)
+    _, made = table_of(panel, 1, TARGET, store)
+    (path,) = (tmp_path / "store").rglob("content")
+    path.write_bytes(path.read_bytes()[:-9])
+    np.testing.assert_array_equal(table_of(panel, 1, TARGET, store)[1], made)
+
+
+def test_products_are_exact_and_every_era_is_read_once(tmp_path, store, read):
+    panel = small_panel(tmp_path / "panel", n_eras=6)
+    windows = [[1, 2], [1, 2, 3, 4], [1, 2, 3, 4, 5, 6]]
+    made = list(products_of(panel, windows, store))
+    assert sorted(read) == [1, 2, 3, 4, 5, 6]
+    for window, products in zip(windows, made, strict=True):
+        rows = np.concatenate([panel.features(era) for era in window]).astype(np.int64)
+        np.testing.assert_array_equal(products.gram, rows.T @ rows)
+        np.testing.assert_array_equal(products.sums, rows.sum(axis=0))
+        np.testing.assert_allclose(products.correlation(), np.corrcoef(rows.T), atol=1e-12)
+    read.clear()
+    again = list(products_of(panel, [*windows, [1, 2, 4]], store))
+    assert read == [1, 2, 4]
+    np.testing.assert_array_equal(again[2].gram, made[2].gram)
+
+
+def test_a_window_knows_nothing_of_later_eras(tmp_path, store):
+    honest = small_panel(tmp_path / "honest", n_eras=6)
+    blocks = [era_rows(era, seed=0 if era <= 3 else 7) for era in range(1, 7)]
+    write_panel(tmp_path / "other", blocks)
+    first, _ = products_of(honest, [[1, 2, 3], [1, 2, 3, 4, 5, 6]], store)
+    other = FoldStore(tmp_path / "elsewhere")
+    again, _ = products_of(open_panel(tmp_path / "other"), [[1, 2, 3], [*range(1, 7)]], other)
+    np.testing.assert_array_equal(first.gram, again.gram)
