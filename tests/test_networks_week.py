@@ -37,7 +37,7 @@ def week(project, tmp_path, inject, at, times=1, **environment):
 
 def test_a_fit_that_is_killed_goes_on_and_comes_to_the_same_week(brought_in, tmp_path):
     calm, killed = (brought_in.copy(tmp_path / name) for name in ("calm", "killed"))
-    assert calm.kedro("run", "--pipeline=weekly").returncode == 0
+    assert calm.kedro("run", "--pipeline=deep_learning").returncode == 0
     ledger, _ = week(killed, tmp_path, "kill", "middle")
     line = ledger.iloc[0]
     assert (line["model"], line["symptom"]) == ("tabm", "the process was killed")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from numerai_kedro.pipelines.models import BOOSTED, MODELS
+from numerai_kedro.pipelines.models import MODELS
 from numerai_kedro.tournament.client import Client
 from numerai_kedro.tournament.demo.tournament import DemoTournament
 from tests.project import Project
@@ -23,7 +23,6 @@ FEW = {
     "transformer": {"enabled": False},
     "vae_head": {"enabled": False},
 }
-RUNNING = (*BOOSTED, "tabm")
 
 
 @pytest.fixture(scope="module")
@@ -272,28 +271,6 @@ def test_two_runs_do_not_share_a_data_folder(project):
     with folder_lock(project.data):
         text = sentence(project.kedro("run", "--pipeline=reporting"))
     assert "another run (process" in text
-
-
-def test_a_week_later_the_new_era_is_there_and_finished_folds_are_not_refitted(project):
-    models = len(list((project.data / "06_models" / "fold_store" / "models").iterdir()))
-    assert project.kedro("tournament", "advance", "--weeks", "1").returncode == 0
-    run = project.kedro("run", "--pipeline=weekly")
-    assert run.returncode == 0, run.stderr[-2000:]
-    assert "1 new (0161)" in run.stderr
-    assert "resolved to 0148" in run.stdout
-    # The frontier reached era 148, where the fourth fold begins: one new fit for each model.
-    folds = project.json("02_intermediate/folds.json")
-    assert folds["judged"][-1]["test"] == [148, 148]
-    now = len(list((project.data / "06_models" / "fold_store" / "models").iterdir()))
-    assert now == models + len(RUNNING)
-    assert set(project.receipts()) == {"1412-demo", "1417-demo"}
-
-
-def test_replay_runs_weeks_and_prints_what_happened(project):
-    run = project.kedro("replay", "--weeks", "2")
-    assert run.returncode == 0, run.stderr[-2000:]
-    assert "1412" in run.stdout
-    assert "1417" in run.stdout
 
 
 def test_live_scores_are_fetched_as_rounds_resolve(project):
