@@ -1,7 +1,10 @@
 """Statistics of eras are exact, read once, and know nothing of later eras."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from numerai_tools.scoring import numerai_corr
 from tests.panels import era_rows, small_panel
@@ -72,7 +75,7 @@ def test_a_feature_that_is_missing_in_an_era_has_no_effect_there(tmp_path, store
     matrix = np.array(blocks[0].features.matrix)
     matrix[:, 3], matrix[:, 4] = 2, 1
     names = blocks[0].features.names
-    blocks[0] = type(blocks[0])(**{**vars(blocks[0]), "features": FeatureBlock.of(names, matrix)})
+    blocks[0] = dataclasses.replace(blocks[0], features=FeatureBlock.of(names, matrix))
     write_panel(tmp_path / "panel", blocks)
     _, effects = effects_of(open_panel(tmp_path / "panel"), TARGET, store)
     assert np.isnan(effects[0, 3:5]).all()
@@ -88,27 +91,66 @@ def test_a_damaged_piece_is_made_again(tmp_path, store):
     np.testing.assert_array_equal(table_of(panel, 1, TARGET, store)[1], made)
 
 
+def test_an_era_of_which_little_is_resolved_has_no_effects(tmp_path, store):
+    blocks = [era_rows(era) for era in range(1, 3)]
+    columns = blocks[0].targets.to_pydict()
+    for name in columns:
+        columns[name][9:] = [float("nan")] * 31
+    batch = pa.record_batch([pa.array(v, pa.float32()) for v in columns.values()], list(columns))
+    blocks[0] = dataclasses.replace(blocks[0], targets=batch)
+    write_panel(tmp_path / "panel", blocks)
+    _, effects = effects_of(open_panel(tmp_path / "panel"), TARGET, store)
+    assert np.isnan(effects[0]).all()
+    assert np.isfinite(effects[1]).all()
+
+
 def test_products_are_exact_and_every_era_is_read_once(tmp_path, store, read):
-    panel = small_panel(tmp_path / "panel", n_eras=6)
-    windows = [[1, 2], [1, 2, 3, 4], [1, 2, 3, 4, 5, 6]]
-    made = list(products_of(panel, windows, store))
-    assert sorted(read) == [1, 2, 3, 4, 5, 6]
-    for window, products in zip(windows, made, strict=True):
-        rows = np.concatenate([panel.features(era) for era in window]).astype(np.int64)
+    panel = small_panel(tmp_path / "panel", n_eras=60)
+    ends = [10, 40, 60]
+    made = list(products_of(panel, ends, store))
+    assert sorted(read) == list(range(1, 61))
+    for end, products in zip(ends, made, strict=True):
+        rows = np.concatenate([panel.features(era) for era in range(1, end + 1)]).astype(int) - 2
         np.testing.assert_array_equal(products.gram, rows.T @ rows)
         np.testing.assert_array_equal(products.sums, rows.sum(axis=0))
         np.testing.assert_allclose(products.correlation(), np.corrcoef(rows.T), atol=1e-12)
+
+
+def test_later_eras_read_no_piece_that_is_complete(tmp_path, store, read):
+    panel = small_panel(tmp_path / "panel", n_eras=62)
+    (before,) = products_of(panel.select(eras=range(1, 61)), [60], store)
     read.clear()
-    again = list(products_of(panel, [*windows, [1, 2, 4]], store))
-    assert read == [1, 2, 4]
-    np.testing.assert_array_equal(again[2].gram, made[2].gram)
+    first, later = products_of(panel, [60, 62], store)
+    assert read == [61, 62]
+    np.testing.assert_array_equal(first.gram, before.gram)
+    read.clear()
+    (alone,) = products_of(panel, [62], store)
+    assert read == list(range(53, 63))
+    np.testing.assert_array_equal(alone.gram, later.gram)
 
 
-def test_a_window_knows_nothing_of_later_eras(tmp_path, store):
-    honest = small_panel(tmp_path / "honest", n_eras=6)
-    blocks = [era_rows(era, seed=0 if era <= 3 else 7) for era in range(1, 7)]
-    write_panel(tmp_path / "other", blocks)
-    first, _ = products_of(honest, [[1, 2, 3], [1, 2, 3, 4, 5, 6]], store)
-    other = FoldStore(tmp_path / "elsewhere")
-    again, _ = products_of(open_panel(tmp_path / "other"), [[1, 2, 3], [*range(1, 7)]], other)
+def test_a_feature_correlates_where_it_is_known(tmp_path, store):
+    blocks = [era_rows(era, n_rows=200) for era in range(1, 9)]
+    for number in range(8):
+        matrix = np.array(blocks[number].features.matrix)
+        matrix[:, 1] = matrix[:, 0]
+        if number < 4:
+            matrix[:, 1] = 2
+        block = FeatureBlock.of(blocks[number].features.names, matrix)
+        blocks[number] = dataclasses.replace(blocks[number], features=block)
+    write_panel(tmp_path / "panel", blocks)
+    (products,) = products_of(open_panel(tmp_path / "panel"), [8], store)
+    assert products.known[:, 1].tolist() == [False] * 4 + [True] * 4
+    assert products.correlation()[0, 1] == pytest.approx(1, abs=0.03)
+
+
+def test_what_is_known_at_an_end_is_the_same_whatever_comes_later(tmp_path):
+    """Later eras are changed, and the shares of one store do not mix them up."""
+    blocks = [era_rows(era) for era in range(1, 7)]
+    write_panel(tmp_path / "honest", blocks)
+    write_panel(tmp_path / "other", [*blocks[:3], *(era_rows(era, seed=7) for era in range(4, 7))])
+    store = FoldStore(tmp_path / "store")
+    first, whole = products_of(open_panel(tmp_path / "honest"), [3, 6], store)
+    again, changed = products_of(open_panel(tmp_path / "other"), [3, 6], store)
     np.testing.assert_array_equal(first.gram, again.gram)
+    assert (whole.gram != changed.gram).any()

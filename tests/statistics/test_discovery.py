@@ -1,5 +1,7 @@
 """Verdicts against planted truth: what persists is found, what drifts or is noise is not."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +14,7 @@ from numerai_kedro.statistics.feature_clusters import (
     partial_effects,
 )
 
-RULE = DiscoveryRule(q=0.1, n_regimes=3, least=2, gap=8, alike=0.9, ridge=0.02)
+RULE = DiscoveryRule(q=0.1, n_regimes=3, least=2, gap=8, overlap_eras=4, alike=0.9, ridge=0.02)
 N_ERAS, OVERLAP, NOISE, EFFECT = 1040, 4, 0.017, 0.0055
 KINDS = {"causal": 24, "drifting": 36, "null": 180}
 
@@ -141,9 +143,78 @@ def test_clusters_of_rows_and_their_representatives():
         np.ones(2000),
     ]
     table = np.column_stack(columns)
-    correlation = correlation_of(table.T @ table, table.sum(axis=0), 2000)
+    correlation = correlation_of(table.T @ table, table.sum(axis=0), np.full((5, 5), 2000.0))
     np.testing.assert_allclose(correlation[:4, :4], np.corrcoef(table[:, :4].T), atol=1e-9)
     made = clusters_of(correlation, 0.9)
     assert made.number.tolist() == [1, 0, 1, 1, NO_CLUSTER]
     assert made.representatives.tolist() == [1, 2]
     assert made.sign.tolist() == [1, 1, 1, -1, 0]
+
+
+def test_features_that_are_known_in_some_eras_correlate_as_where_both_are():
+    rng = np.random.default_rng(1)
+    one = rng.normal(size=4000)
+    other = one + 0.3 * rng.normal(size=4000)
+    known = np.column_stack([np.ones(4000), np.arange(4000) >= 2000])
+    table = np.column_stack([one, other]) * known
+    made = correlation_of(table.T @ table, table.sum(axis=0), known.T @ known)
+    assert made[0, 1] == pytest.approx(np.corrcoef(one[2000:], other[2000:])[0, 1], abs=0.02)
+    clusters = clusters_of(made, 0.9, np.array([10, 5]))
+    assert clusters.representatives.tolist() == [0]
+
+
+def test_a_neighbour_that_is_not_known_leaves_its_effect_to_the_others():
+    rng = np.random.default_rng(2)
+    own = np.array([0.02, 0.01])
+    correlation = np.array([[1, 0.8], [0.8, 1]])
+    effects = correlation @ own + 0.001 * overlapping(rng, 2)
+    effects[:300, 0] = np.nan
+    made = partial_effects(effects, correlation, 0.0)
+    np.testing.assert_allclose(made[300:].mean(axis=0), own, atol=0.002)
+    assert made[:300, 1].mean() == pytest.approx(0.026, abs=0.002)
+    assert np.isnan(made[:300, 0]).all()
+
+
+def test_a_correlation_that_is_none_is_still_solved():
+    impossible = np.array([[1, 0.9, -0.9], [0.9, 1, 0.9], [-0.9, 0.9, 1]])
+    assert np.isfinite(partial_effects(np.ones((2, 3)), impossible, 0.02)).all()
+
+
+def verdict_of_second(coefficients, rho, shift=0.0):
+    """Of two features with these coefficients; the second one's shifts in the newest regime."""
+    rng = np.random.default_rng(3)
+    correlation = np.array([[1, rho], [rho, 1]])
+    own = np.tile(np.asarray(coefficients, float), (N_ERAS, 1))
+    own[2 * N_ERAS // 3 :, 1] += shift
+    effects = own @ correlation + 0.1 * overlapping(rng, 2)
+    return report(effects, correlation).iloc[1]
+
+
+def test_what_a_feature_has_from_its_neighbour_alone_is_not_its_own():
+    assert verdict_of_second((0.03, 0.03), 0.8)["verdict"] == "stable"
+    assert verdict_of_second((0.03, 0.0), 0.8)["verdict"] == "null"
+    suppressed = verdict_of_second((0.03, -0.012), 0.8)
+    assert suppressed["effect"] > 0 > suppressed["partial_effect"]
+    assert suppressed["verdict"] == "null"
+
+
+def test_an_effect_that_turns_in_the_newest_regime_is_not_stable_and_one_that_fades_is():
+    turned = verdict_of_second((0.0, 0.02), 0.0, shift=-0.04)
+    assert turned["replicated_q"] < 0.01
+    assert turned["verdict"] == "unstable"
+    faded = verdict_of_second((0.0, 0.02), 0.0, shift=-0.015)
+    assert faded["heterogeneity_q"] < 0.01
+    assert (faded["verdict"], bool(faded["flips"])) == ("stable", False)
+
+
+def test_of_nothing_but_noise_hardly_a_run_calls_anything():
+    called = []
+    for seed in range(20):
+        rng = np.random.default_rng([9, seed])
+        noise = rng.normal(size=(251 + 11, 100))
+        sums = np.cumsum(np.vstack([np.zeros(100), noise]), axis=0)
+        effects = sums[12:] - sums[:-12]
+        rule = dataclasses.replace(RULE, overlap_eras=12, gap=16)
+        made = discover([str(k) for k in range(100)], effects, np.eye(100), rule)
+        called.append(made["verdict"].isin(["stable", "unstable"]).any())
+    assert np.mean(called) <= 0.25

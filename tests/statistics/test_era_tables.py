@@ -8,12 +8,11 @@ from hypothesis import strategies as st
 from numerai_tools.scoring import numerai_corr
 from scipy import stats
 
-from numerai_kedro.errors import PredictionError
+from numerai_kedro.errors import PanelError
 from numerai_kedro.statistics.era_tables import (
     AT_ONCE,
     corr,
     era_table,
-    is_missing,
     mutual_information,
     spearman,
     target_levels,
@@ -95,15 +94,16 @@ def test_what_does_not_vary_has_no_score(constant):
     for scores in (corr(tables, TARGET), spearman(tables)):
         assert np.isnan(scores[1])
         assert np.isnan(scores[0]) == (constant != "feature")
-
-
-def test_a_missing_feature_is_told_from_a_constant_one():
-    features, target = era(100, 3)
-    features[:, 0], features[:, 1] = 2, 3
-    assert is_missing(era_table(features, target, TARGET)).tolist() == [True, False, False]
+    told = mutual_information(tables)[1]
+    assert np.isnan(told) if constant == "era" else told == pytest.approx(0)
 
 
 def test_levels_of_a_target_and_one_that_has_too_many():
-    assert target_levels(np.array([1.0, np.nan, 0.0, 1.0])).tolist() == [0, 1]
-    with pytest.raises(PredictionError, match="a target takes 50 values where 16 can be tabled"):
-        target_levels(np.arange(50.0))
+    assert target_levels(np.array([1.0, np.nan, 0.0, 1.0]), "t").tolist() == [0, 1]
+    with pytest.raises(PanelError, match="t, era 0007: 50 values where 16 can be tabled"):
+        target_levels(np.arange(50.0), "t, era 0007")
+
+
+def test_a_target_without_any_value_is_an_empty_table():
+    features, target = era(30, 2)
+    assert era_table(features, np.full(30, np.nan), target[:0]).shape == (2, 5, 0)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from numerai_kedro.statistics.invariance import (
-    MIN_REGIME,
+    MIN_TARGETS,
     Regimes,
     flips,
     heterogeneity,
@@ -29,14 +29,14 @@ def overlapping(n_eras, n_series, seed=0):
 
 
 def test_the_mean_test_holds_its_size_where_the_naive_one_does_not():
-    tested = mean_test(overlapping(574, 4000))
-    assert np.mean(tested.p < 0.05) == pytest.approx(0.0616, abs=0.012)  # methods, 200,000 series
-    assert np.mean(tested.p < 1e-3) < 0.004
+    tested = mean_test(overlapping(574, 4000), OVERLAP)
+    assert np.mean(tested.p < 0.05) == pytest.approx(0.05, abs=0.012)
+    assert np.mean(tested.p < 1e-3) < 0.003
     assert np.mean(tested.naive_p < 0.05) == pytest.approx(0.576, abs=0.03)
 
 
 def test_independent_eras_are_tested_at_the_level():
-    tested = mean_test(np.random.default_rng(1).normal(size=(1040, 4000)))
+    tested = mean_test(np.random.default_rng(1).normal(size=(1040, 4000)), 1)
     assert np.mean(tested.p < 0.05) == pytest.approx(0.05, abs=0.011)
     np.testing.assert_allclose(
         tested.naive_p[:5],
@@ -44,8 +44,9 @@ def test_independent_eras_are_tested_at_the_level():
     )
 
 
-def test_the_papers_rule_for_cosines():
-    assert [n_cosines(n) for n in (574, 1180)] == [27, 44]
+def test_the_papers_rule_for_cosines_but_none_shorter_than_targets():
+    assert [n_cosines(n, 4) for n in (574, 1180)] == [27, 44]
+    assert [n_cosines(n, 12) for n in (36, 574)] == [2, 16]
 
 
 def test_eras_that_are_not_known_are_as_if_they_were_not_there():
@@ -53,27 +54,28 @@ def test_eras_that_are_not_known_are_as_if_they_were_not_there():
     holes = effects.copy()
     holes[:100, 2:4] = np.nan
     holes[::3, 4] = np.nan
-    tested, late = mean_test(holes), mean_test(effects[100:, 2:4])
+    tested, late = (mean_test(one, OVERLAP) for one in (holes, effects[100:, 2:4]))
     np.testing.assert_allclose(tested.t[2:4], late.t)
-    np.testing.assert_allclose(tested.t[:2], mean_test(effects).t[:2])
+    np.testing.assert_allclose(tested.t[:2], mean_test(effects, OVERLAP).t[:2])
     assert tested.n_eras.tolist() == [300, 300, 200, 200, 200, 300]
 
 
 @pytest.mark.parametrize("series", [np.full(100, 0.3), np.full(100, np.nan), np.zeros(100)])
 def test_what_does_not_vary_or_is_not_there_has_no_p(series):
     effects = np.column_stack([series, overlapping(100, 1)[:, 0]])
-    tested = mean_test(effects)
+    tested = mean_test(effects, OVERLAP)
     assert np.isnan(tested.p[0])
     assert not np.isnan(tested.p[1])
-    regimes = regime_test(effects, Regimes.of(100, 3, 4))
+    regimes = regime_test(effects, Regimes.of(100, 3, 4), OVERLAP)
     assert np.isnan(regimes.t[:, 0]).all()
-    assert partial_conjunction(regimes, 2)[0] == 1
+    assert partial_conjunction(2, regimes)[0] == 1
     assert np.isnan(heterogeneity(regimes)[0])
 
 
 def test_too_few_eras_have_no_p():
-    assert np.isnan(mean_test(overlapping(59, 3)).p).all()
-    short = regime_test(overlapping(3 * MIN_REGIME, 3), Regimes.of(3 * MIN_REGIME, 3, 4))
+    assert np.isnan(mean_test(overlapping(59, 3), OVERLAP).p).all()
+    n_eras = 3 * MIN_TARGETS * OVERLAP
+    short = regime_test(overlapping(n_eras, 3), Regimes.of(n_eras, 3, 4), OVERLAP)
     assert short.known.tolist() == [1, 1, 1]  # the gap leaves the others too short
 
 
@@ -89,37 +91,68 @@ def planted(signs, size, n_series=400, seed=2):
     effects = overlapping(1040, n_series, seed)
     for sign, part in zip(signs, REGIMES, strict=True):
         effects[part] += sign * size
-    return regime_test(effects, REGIMES)
+    return regime_test(effects, REGIMES, OVERLAP)
 
 
 def test_an_effect_of_one_regime_is_not_replicated():
     tested = planted((1, 0, 0), 5)
-    assert np.mean(partial_conjunction(tested, 2) < 0.05) < 0.08
-    assert np.mean(partial_conjunction(tested, 1) < 1e-6) == 1
+    assert np.mean(partial_conjunction(2, tested) < 0.05) < 0.08
+    assert np.mean(partial_conjunction(1, tested) < 1e-6) == 1
 
 
 def test_an_effect_that_flips_is_not_replicated_and_is_heterogeneous():
     tested = planted((1, -1, 0), 5)
-    assert np.mean(partial_conjunction(tested, 2) < 0.05) < 0.08
+    assert np.mean(partial_conjunction(2, tested) < 0.05) < 0.08
     assert np.mean(heterogeneity(tested) < 1e-3) == 1
     assert flips(tested).all()
 
 
 def test_an_effect_of_all_regimes_is_found_with_its_sign_and_is_homogeneous():
     tested = planted((-1, -1, -1), 1)
-    assert np.mean(partial_conjunction(tested, 2) < 1e-3) > 0.95
+    assert np.mean(partial_conjunction(2, tested) < 1e-3) > 0.95
     assert np.mean(heterogeneity(tested) < 0.05) == pytest.approx(0.05, abs=0.04)
     assert not flips(tested).any()
     two = planted((1, 0, 1), 1.5)
-    assert np.mean(partial_conjunction(two, 2) < 1e-3) > 0.9
+    assert np.mean(partial_conjunction(2, two) < 1e-3) > 0.9
 
 
-def test_the_null_of_no_regime_holds_its_size():
-    tested = planted((0, 0, 0), 0, n_series=4000)
-    assert np.mean(partial_conjunction(tested, 2) < 0.05) < 0.05
-    # Blocks of 330 eras with targets of twelve: the paper's rule takes a few cosines too many.
-    assert np.mean(partial_conjunction(tested, 1) < 0.05) < 0.09
-    assert np.mean(heterogeneity(tested) < 0.05) < 0.09
+@pytest.mark.parametrize("n_eras", [251, 387, 574])
+def test_sizes_hold_on_short_windows_too_and_in_the_tail(n_eras):
+    """One regime of three has an effect: the null of two that is nearest to being false."""
+    effects = overlapping(n_eras, 10_000, seed=n_eras)
+    regimes = Regimes.of(n_eras, 3, 16)
+    tested = regime_test(effects, regimes, OVERLAP)
+    one = effects.copy()
+    one[next(iter(regimes))] += 50
+    replicated = partial_conjunction(2, regime_test(one, regimes, OVERLAP))
+    for level in (0.05, 0.01, 0.001):
+        most = level + 3 * np.sqrt(level / 10_000)
+        assert np.mean(heterogeneity(tested) < level) < 1.25 * most
+        assert np.mean(replicated < level) < 1.25 * most
+        assert np.mean(mean_test(effects, OVERLAP).p < level) < 1.25 * most
+
+
+def test_regimes_of_three_targets_are_too_short():
+    """They would call noise heterogeneous in .09 of all cases at .05."""
+    assert regime_test(overlapping(157, 2), Regimes.of(157, 3, 16), OVERLAP).known.tolist() == [
+        1,
+        1,
+    ]
+
+
+def test_heterogeneity_is_the_f_of_weighted_means():
+    tested = planted((1, 0, 0.5), 0.3, n_series=2)
+    weights = 1 / tested.variances
+    centre = np.average(tested.means, axis=0, weights=weights)
+    q = (weights * (tested.means - centre) ** 2).sum(axis=0)
+    np.testing.assert_allclose(heterogeneity(tested), stats.f.sf(q / 2, 2, tested.dof))
+
+
+def test_two_tests_of_a_series_must_agree_in_sign():
+    up, down = (planted((sign,) * 3, 2) for sign in (1, -1))
+    assert np.median(partial_conjunction(2, up)) < 1e-3
+    assert (partial_conjunction(2, up, down) > 0.5).all()
+    assert (partial_conjunction(2, up, up) == partial_conjunction(2, up)).all()
 
 
 @settings(max_examples=25, deadline=None)
@@ -128,12 +161,12 @@ def test_scale_changes_nothing_and_sign_turns_with_the_effects(seed, scale, n_er
     effects = overlapping(n_eras, 3, seed) + 0.1
     regimes = Regimes.of(n_eras, 3, 4)
     for ours, theirs in (
-        (mean_test(scale * effects).t, mean_test(effects).t),
-        (-mean_test(-effects).t, mean_test(effects).t),
-        (regime_test(scale * effects, regimes).t, regime_test(effects, regimes).t),
+        (mean_test(scale * effects, 4).t, mean_test(effects, 4).t),
+        (-mean_test(-effects, 4).t, mean_test(effects, 4).t),
+        (regime_test(scale * effects, regimes, 4).t, regime_test(effects, regimes, 4).t),
         (
-            partial_conjunction(regime_test(-effects, regimes), 2),
-            partial_conjunction(regime_test(effects, regimes), 2),
+            partial_conjunction(2, regime_test(-effects, regimes, 4)),
+            partial_conjunction(2, regime_test(effects, regimes, 4)),
         ),
     ):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6)

@@ -1,7 +1,8 @@
 """One pass over the panel, after which no row has to be read again.
 
-An era's tables and the products of its features do not change, so each is made once and kept by
-the era's digests: a new era reads itself. What a fold may know follows by leaving later eras out.
+An era's tables do not change, so they are made once and kept by the era's digests: a new era reads
+itself. Products of features are kept by pieces of eras. What a fold may know follows by leaving
+later eras out.
 """
 
 from __future__ import annotations
@@ -16,18 +17,20 @@ import numpy.typing as npt
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.statistics.era_tables import (
+    MISSING,
     Counts,
     corr,
     era_table,
-    is_missing,
     target_levels,
 )
 from numerai_kedro.statistics.feature_clusters import correlation_of
 from numerai_kedro.statistics.ranks import Matrix, Vector
-from numerai_kedro.statistics.scoring import over_eras
+from numerai_kedro.statistics.scoring import EXACT_IN_FLOAT32, MAX_LEFT_OUT, over_eras
 from numerai_kedro.training.protocol import FitProgress, no_progress
 
 VERSION = 1  # of what is kept: another one makes all of it again
+PIECE = 52  # eras whose products are kept together: 51 MB at 3,555 features
+LARGEST = 2  # distance of a value from the middle one
 
 
 def effects_of(
@@ -38,14 +41,18 @@ def effects_of(
     Returns
     -------
     int64[n_eras], float64[n_eras, n_features]
-        The eras, and their scores: NaN where a feature is missing or constant, or the target is.
+        The eras, and their scores: NaN where a feature is missing or constant, or more than a fifth
+        of the target is missing.
     """
     eras = panel.resolved_eras(target)
     made = np.full((len(eras), len(panel.feature_names)), np.nan)
+    sizes = dict(zip(panel.eras.tolist(), np.diff(panel.era_starts).tolist(), strict=True))
 
     def one(position: int) -> None:
-        levels, table = table_of(panel, int(eras[position]), target, store)
-        made[position] = np.where(is_missing(table), np.nan, corr(table, levels))
+        era = int(eras[position])
+        levels, table = table_of(panel, era, target, store)
+        if table[0].sum() >= (1 - MAX_LEFT_OUT) * sizes[era]:
+            made[position] = corr(table, levels)  # none of a missing feature, which is constant
 
     for done in over_eras(one, range(len(eras))):
         progress(done, len(eras))
@@ -58,7 +65,7 @@ def table_of(panel: EraPanel, era: int, target: str, store: FoldStore) -> tuple[
 
     def build(path: Path) -> None:
         values = alone.target(target).astype(np.float64)
-        levels = target_levels(values)
+        levels = target_levels(values, f"{target}, era {era:04d}")
         table = era_table(alone.features(era), values, levels)
         kind = np.int16 if len(values) <= np.iinfo(np.int16).max else np.int32
         with path.open("wb") as handle:
@@ -71,75 +78,91 @@ def table_of(panel: EraPanel, era: int, target: str, store: FoldStore) -> tuple[
 
 @dataclass(frozen=True)
 class Products:
-    """Sums over rows, exact: whole numbers in doubles.
+    """Sums over rows of features less their middle value, exact: whole numbers in doubles.
+
+    A feature that is missing in an era holds the middle value there, and adds nothing.
 
     Parameters
     ----------
     gram : float64[n_features, n_features]
     sums : float64[n_features]
-    n_rows
+    rows : int64[n_eras]
+        Of each era.
+    known : bool[n_eras, n_features]
+        Whether a feature is there in an era.
     """
 
     gram: Matrix
     sums: Vector
-    n_rows: int
+    rows: npt.NDArray[np.int64]
+    known: npt.NDArray[np.bool_]
+
+    def __add__(self, other: Products) -> Products:
+        """Those of other eras beside them."""
+        return Products(
+            self.gram + other.gram,
+            self.sums + other.sums,
+            np.concatenate([self.rows, other.rows]),
+            np.concatenate([self.known, other.known]),
+        )
 
     def correlation(self) -> Matrix:
         """float64[n_features, n_features]; NaN for a feature that does not vary."""
-        return correlation_of(self.gram, self.sums, self.n_rows)
+        weights = self.known.astype(np.float64)
+        return correlation_of(self.gram, self.sums, (weights * self.rows[:, None]).T @ weights)
 
 
 def products_of(
     panel: EraPanel,
-    windows: Sequence[Sequence[int]],
+    ends: Sequence[int],
     store: FoldStore,
     progress: FitProgress = no_progress,
 ) -> Iterator[Products]:
-    """Products of all features over the eras of each window.
+    """Products of all features over all eras up to each of `ends`, which increase.
 
-    Windows that begin with the one before go on from it, as walk-forward folds do: every era is
-    read once, and none of a window that is kept.
+    Kept by pieces that end at these eras and at every `PIECE`-th: what is complete is never read
+    again, and of what is not, the eras of one piece.
     """
-    so_far: list[int] = []
-    total = _nothing(len(panel.feature_names))
-    n_eras = len({era for window in windows for era in window})
-    done: set[int] = set()
-
-    def read(eras: Sequence[int]) -> Iterator[npt.NDArray[np.int8]]:
-        for era in eras:
-            yield panel.features(era)
-            done.add(era)
-            progress(len(done), n_eras)
-
-    for window in windows:
-        eras = [int(era) for era in window]
-        if eras[: len(so_far)] != so_far:
-            so_far, total = [], _nothing(len(panel.feature_names))
-        before, begun = len(so_far), total
-
-        def build(path: Path, new: list[int] = eras[before:], begun: Products = begun) -> None:
-            made = _with_eras(begun, read(new))
-            with path.open("wb") as handle:
-                np.savez(handle, gram=made.gram, sums=made.sums, n_rows=made.n_rows)
-
-        key = {"products": VERSION, "of": panel.select(eras=eras).digest()}
-        with np.load(store.file(key, build), allow_pickle=False) as kept:
-            total = Products(kept["gram"], kept["sums"], int(kept["n_rows"]))
-        so_far = eras
-        done.update(eras)
-        yield total
+    eras = panel.eras[panel.eras <= max(ends)].tolist()
+    cuts = {*ends, *(era for era in eras if era % PIECE == 0)}
+    total, piece, read = _products([], len(panel.feature_names)), [], 0
+    for era in eras:
+        piece.append(era)
+        if era not in cuts and era != eras[-1]:
+            continue
+        total, read, piece = total + _piece(panel, piece, store), read + len(piece), []
+        progress(read, len(eras))
+        if era in ends:
+            yield total
 
 
-def _nothing(n_features: int) -> Products:
-    return Products(np.zeros((n_features, n_features)), np.zeros(n_features), 0)
+def _piece(panel: EraPanel, eras: Sequence[int], store: FoldStore) -> Products:
+    view = panel.select(eras=eras)
+
+    def build(path: Path) -> None:
+        made = _products((view.features(era) for era in eras), len(view.feature_names))
+        kind = np.float32 if LARGEST**2 * view.n_rows <= EXACT_IN_FLOAT32 else np.float64
+        with path.open("wb") as handle:
+            np.savez(handle, **(vars(made) | {"gram": made.gram.astype(kind)}))
+
+    key = {"products": VERSION, "of": view.digest()}
+    with np.load(store.file(key, build), allow_pickle=False) as kept:
+        return Products(**{name: kept[name] for name in kept.files})
 
 
-def _with_eras(before: Products, eras: Iterable[npt.NDArray[np.int8]]) -> Products:
-    """Add eras' products, each exact in single precision up to a million rows."""
-    gram, sums, n_rows = before.gram.copy(), before.sums.copy(), before.n_rows
+def _products(eras: Iterable[npt.NDArray[np.int8]], n_features: int) -> Products:
+    gram, sums = np.zeros((n_features, n_features)), np.zeros(n_features)
+    rows, known = [], []
     for features in eras:
-        singles = features.astype(np.float32)
-        gram += singles.T @ singles
-        sums += features.sum(axis=0, dtype=np.int64)
-        n_rows += len(features)
-    return Products(gram, sums, n_rows)
+        centred = features.astype(np.float32)
+        centred -= MISSING
+        gram += centred.T @ centred  # of one era exact in single precision
+        sums += centred.sum(axis=0, dtype=np.float64)
+        rows.append(len(features))
+        known.append((features != MISSING).any(axis=0))
+    return Products(
+        gram,
+        sums,
+        np.array(rows, dtype=np.int64),
+        np.array(known, dtype=np.bool_).reshape(len(rows), n_features),
+    )

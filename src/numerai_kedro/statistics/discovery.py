@@ -1,7 +1,9 @@
 """What each feature is: stable over regimes, unstable, of no effect that shows, or untestable.
 
-Clusters are tested, by marginal and by partial effects, and both must pass: a partial effect alone
-may come from a suppressor, a marginal one from a neighbour. Members have their cluster's verdict.
+Clusters are tested, by marginal and by partial effects, and both must pass with one sign: a partial
+effect alone may come from a suppressor, a marginal one from a neighbour. An effect whose regimes
+surely differ and have both signs is unstable, however sure two of them are. Members have their
+cluster's verdict.
 A feature called null may still be of use to a model that sees interactions, or too weak to show.
 """
 
@@ -53,6 +55,8 @@ class DiscoveryRule:
         Long blocks of eras, and how many of them must have an effect of one sign.
     gap
         Eras left out between blocks, so that they share no target.
+    overlap_eras
+        How many weekly eras one target spans.
     alike
         |correlation| from which features are one cluster.
     ridge
@@ -63,6 +67,7 @@ class DiscoveryRule:
     n_regimes: int
     least: int
     gap: int
+    overlap_eras: int
     alike: float
     ridge: float
 
@@ -90,7 +95,8 @@ def discover(
         ``half_delta`` and ``by_regime``, a list of means. Numbers of a cluster have the sign that
         they have for the feature.
     """
-    clusters = clusters_of(correlation, rule.alike)
+    own = mean_test(effects, rule.overlap_eras)
+    clusters = clusters_of(correlation, rule.alike, own.n_eras)
     tested = _tested(effects, correlation, clusters, rule)
     of_feature = clusters.number
     rows = tested.reindex(of_feature)
@@ -101,7 +107,6 @@ def discover(
         None if number == NO_CLUSTER else [float(sign * mean) for mean in rows["by_regime"][row]]
         for row, (number, sign) in enumerate(zip(of_feature, clusters.sign, strict=True))
     ]
-    own = mean_test(effects)
     rows["verdict"] = rows["verdict"].fillna(Verdict.UNTESTABLE.value)
     rows["flips"] = rows["flips"].eq(True)
     known = of_feature != NO_CLUSTER
@@ -127,18 +132,18 @@ def _tested(
     marginal = effects[:, chosen]
     partial = partial_effects(marginal, correlation[np.ix_(chosen, chosen)], rule.ridge)
     regimes = Regimes.of(len(effects), rule.n_regimes, rule.gap)
-    mean, by_regime = mean_test(marginal), regime_test(marginal, regimes)
-    replicated = np.maximum(
-        partial_conjunction(by_regime, rule.least),
-        partial_conjunction(regime_test(partial, regimes), rule.least),
+    mean = mean_test(marginal, rule.overlap_eras)
+    by_regime, of_partial = (
+        regime_test(one, regimes, rule.overlap_eras) for one in (marginal, partial)
     )
     testable = ~np.isnan(mean.p) & (by_regime.known >= rule.least)
+    replicated = partial_conjunction(rule.least, by_regime, of_partial)
     replicated = np.where(testable, replicated, np.nan)
     made = pd.DataFrame(
         {
             "t": mean.t,
             "p": np.where(testable, mean.p, np.nan),
-            "naive_p": mean.naive_p,
+            "naive_p": np.where(testable, mean.naive_p, np.nan),
             "q": q_values(np.where(testable, mean.p, np.nan)),
             "replicated_p": replicated,
             "replicated_q": q_values(replicated),
@@ -151,11 +156,10 @@ def _tested(
             "by_regime": list(by_regime.means.T),
         }
     )
-    stable = made["replicated_q"] <= rule.q
-    unstable = ~stable & (made["heterogeneity_q"] <= rule.q) & made["flips"]
+    unstable = (made["heterogeneity_q"] <= rule.q) & made["flips"]
     made["verdict"] = np.select(
-        [~testable, stable, unstable],
-        [Verdict.UNTESTABLE.value, Verdict.STABLE.value, Verdict.UNSTABLE.value],
+        [~testable, unstable, made["replicated_q"] <= rule.q],
+        [Verdict.UNTESTABLE.value, Verdict.UNSTABLE.value, Verdict.STABLE.value],
         Verdict.NULL.value,
     )
     return made

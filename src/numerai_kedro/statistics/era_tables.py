@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from numerai_kedro.errors import PredictionError
+from numerai_kedro.errors import PanelError
 from numerai_kedro.statistics.ranks import TAIL_POWER, Matrix, Vector, signed_power
 
 Counts = npt.NDArray[np.integer]
@@ -23,19 +23,19 @@ WORD = 64  # rows
 AT_ONCE = 256  # features: what is packed stays in the processor's cache
 
 
-def target_levels(target: Vector) -> Vector:
-    """Values that a target takes, in order.
+def target_levels(target: Vector, named: str) -> Vector:
+    """Values that a target takes, in order; none where all of it is missing.
 
     Raises
     ------
-    PredictionError
+    PanelError
         They are more than a table can have.
     """
     levels = np.unique(target[~np.isnan(target)])
     if len(levels) > MAX_CLASSES:
-        raise PredictionError(
-            f"a target takes {len(levels)} values where {MAX_CLASSES} can be tabled: it is not "
-            "ranked into bins; choose another target."
+        raise PanelError(
+            f"{named}: {len(levels)} values where {MAX_CLASSES} can be tabled, so it is not ranked "
+            "into bins; choose another target."
         )
     return levels
 
@@ -59,7 +59,9 @@ def era_table(features: npt.NDArray[np.int8], target: Vector, levels: Vector) ->
     columns = features.T
     n_features, n_rows = columns.shape
     n_bytes = -(-n_rows // WORD) * WORD // 8
-    masks = np.stack([_packed(target == level, n_bytes) for level in levels])
+    masks = np.zeros((len(levels), n_bytes // 8), np.uint64)
+    for number, level in enumerate(levels):
+        masks[number] = _packed(target == level, n_bytes)
     totals = np.bitwise_count(masks).sum(axis=1, dtype=np.int64)
     made = np.empty((n_features, N_LEVELS, len(levels)), np.int32)
     planes = np.zeros((AT_ONCE, n_bytes), np.uint8)
@@ -109,16 +111,10 @@ def mutual_information(tables: Counts) -> Matrix:
     """
     by_feature, by_target = _margins(tables)
     total = by_feature.sum(axis=-1)
-    expected = by_feature[..., :, None] * by_target[..., None, :] / total[..., None, None]
     with np.errstate(invalid="ignore", divide="ignore"):
+        expected = by_feature[..., :, None] * by_target[..., None, :] / total[..., None, None]
         nats = np.where(tables > 0, tables * np.log(tables / expected), 0.0)
-    return nats.sum(axis=(-2, -1)) / total
-
-
-def is_missing(tables: Counts) -> npt.NDArray[np.bool_]:
-    """Whether a feature is not known in an era: all of its rows hold the middle value."""
-    by_feature = tables.sum(axis=-1)
-    return np.asarray(by_feature[..., MISSING] == by_feature.sum(axis=-1))
+        return np.asarray(nats.sum(axis=(-2, -1)) / total)
 
 
 def _packed(rows: npt.NDArray[np.bool_], n_bytes: int) -> npt.NDArray[np.uint64]:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
 
+from numerai_kedro.statistics.invariance import by_known_eras
 from numerai_kedro.statistics.ranks import Matrix, Vector
 
 Columns = npt.NDArray[np.int64]
@@ -39,35 +40,44 @@ class Clusters:
     sign: Vector
 
 
-def correlation_of(gram: Matrix, sums: Vector, n_rows: float) -> Matrix:
-    """Correlation of features from their products.
+def correlation_of(gram: Matrix, sums: Vector, shared: Matrix) -> Matrix:
+    """Correlation of features from their products; a feature counts where it is known.
 
     Parameters
     ----------
     gram : float64[n_features, n_features]
-        Sums over rows of products of two features.
+        Sums over rows of products of two features, each 0 where it is not known.
     sums : float64[n_features]
         Sums over rows.
+    shared : float64[n_features, n_features]
+        Rows in which both are known.
 
     Returns
     -------
     float64[n_features, n_features]
-        NaN for a feature that does not vary.
+        NaN for a feature that does not vary, 0 for two that are never known together.
     """
-    covariance = gram / n_rows - np.outer(sums, sums) / n_rows**2
-    variances = np.diag(covariance)
+    own = np.maximum(np.diag(shared), 1)
+    means = sums / own
+    variances = np.diag(gram) / own - means**2
     with np.errstate(invalid="ignore", divide="ignore"):
         scale = np.where(variances > 1e-9, 1 / np.sqrt(variances), np.nan)
-    made = np.clip(covariance * np.outer(scale, scale), -1, 1)
+    together = gram / np.maximum(shared, 1) - np.where(shared > 0, np.outer(means, means), 0)
+    made = np.clip(together * np.outer(scale, scale), -1, 1)
     np.fill_diagonal(made, np.where(np.isnan(scale), np.nan, 1.0))
     return made
 
 
-def clusters_of(correlation: Matrix, least: float) -> Clusters:
+def clusters_of(correlation: Matrix, least: float, n_known: Columns | None = None) -> Clusters:
     """Group features whose correlation, whatever its sign, is `least` on average.
 
     By average linkage of 1 - |correlation|; the representative is the member with the highest mean
     |correlation| with its cluster, of several the first.
+
+    Parameters
+    ----------
+    n_known : int64[n_features]
+        Eras in which each feature is known: only those known longest may stand for others.
     """
     n_features = len(correlation)
     number = np.full(n_features, NO_CLUSTER, dtype=np.int64)
@@ -80,7 +90,11 @@ def clusters_of(correlation: Matrix, least: float) -> Clusters:
     found = []
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
-        typical = members[np.argmax(alike[np.ix_(members, members)].mean(axis=1).round(12))]
+        typicality = alike[np.ix_(members, members)].mean(axis=1).round(12)
+        if n_known is not None:
+            known = n_known[varying[members]]
+            typicality[known < known.max()] = -1
+        typical = members[np.argmax(typicality)]
         found.append((int(varying[typical]), varying[members]))
     found.sort(key=lambda one: one[0])
     for position, (representative, members) in enumerate(found):
@@ -103,6 +117,7 @@ def partial_effects(effects: Matrix, correlation: Matrix, ridge: float) -> Matri
 
     Every era's correlations with the target times the inverse of the features' pooled correlation
     matrix: with effects that change from era to era, its expectation is the era's own coefficient.
+    An era's regression is on the features that are known in it.
 
     Parameters
     ----------
@@ -118,7 +133,20 @@ def partial_effects(effects: Matrix, correlation: Matrix, ridge: float) -> Matri
     float64[n_eras, n_features]
         NaN where the effect is.
     """
-    unknown = np.isnan(effects)
+    made = np.full(effects.shape, np.nan)
+    # Eras by features that are known in them: the transpose of what the tests group by.
+    for features, eras in by_known_eras(effects.T):
+        if len(features):
+            within = correlation[np.ix_(features, features)]
+            made[np.ix_(eras, features)] = _solved(within, ridge, effects[np.ix_(eras, features)])
+    return made
+
+
+def _solved(correlation: Matrix, ridge: float, effects: Matrix) -> Matrix:
+    """Effects times the inverse; pairs that share few eras can leave it without one."""
     shrunk = correlation + ridge * np.eye(len(correlation))
-    made = cho_solve(cho_factor(shrunk), np.where(unknown, 0.0, effects).T).T
-    return np.where(unknown, np.nan, made)
+    try:
+        return np.asarray(cho_solve(cho_factor(shrunk), effects.T).T)
+    except LinAlgError:
+        values, vectors = eigh(shrunk)
+        return np.asarray(effects @ vectors / np.maximum(values, ridge) @ vectors.T)

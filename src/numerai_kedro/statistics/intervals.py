@@ -58,11 +58,11 @@ def cosine_powers(series: Matrix, n_cosines: int) -> Matrix:
 
     Parameters
     ----------
-    series : float64[n_eras, ...]
+    series : float64[n_eras] or float64[n_eras, n_series]
 
     Returns
     -------
-    float64[n_cosines, ...]
+    float64[n_cosines] or float64[n_cosines, n_series]
         Each is an estimate of the long-run variance, and nearly independent of the others.
     """
     n = len(series)
