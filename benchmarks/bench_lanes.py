@@ -5,8 +5,8 @@
     python benchmarks/bench_lanes.py --rounds 1 --size tiny
 
 Both take turns, each in a project of its own with the same world and the committed configuration,
-without tuning. A simulated card takes its time from the cores that boosting uses, so what it shows
-is the least that a real one gains. Last line: one JSON object.
+without tuning. A simulated card takes its time from the cores that boosting uses. Last line: one
+JSON object.
 """
 
 from __future__ import annotations

@@ -168,8 +168,8 @@ def _parameters() -> tuple[dict, dict]:
 
 
 def _code_fingerprint() -> str:
-    """Digest of the package's sources: which code a result belongs to."""
-    files = sorted((ROOT / "src").rglob("*.py"))
+    """Digest of the package's sources and parameters: what a result belongs to."""
+    files = sorted([*(ROOT / "src").rglob("*.py"), *(ROOT / "conf" / "base").glob("*.yml")])
     return digest_bytes(b"".join(path.read_bytes() for path in files))
 
 

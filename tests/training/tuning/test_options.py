@@ -89,6 +89,26 @@ def test_what_was_mended_in_an_option_is_told(week, monkeypatch):
     assert [[line["place"] for line in one] for one in lines] == [["0.0"], ["step 3"], ["0.001"]]
 
 
+def test_an_option_that_fails_late_tells_what_was_mended_before(week, monkeypatch):
+    real = Trials._predict
+    line = {"symptom": "planted", "place": "step 3"}
+
+    def predict(self, scout, fold, progress):
+        if scout.n_offsets == 2 and fold.name == "tuning-2":
+            raise ResourceError("no memory left")
+        parts = real(self, scout, fold, progress)
+        for fit in parts[0].fits if scout.n_offsets == 2 else ():
+            self._store.remember(fit.recovery_key, [line])
+        return parts
+
+    monkeypatch.setattr(Trials, "_predict", predict)
+    _, trials, _ = week.tune(search(options={"offsets": OFFSETS}))
+    ended = trials.set_index("params").loc['{"era_stride": 2, "n_offsets": 2}']
+    assert ended["ended"] == "no memory left"
+    placed = line | {"place": "tuning-1, step 3"}
+    assert json.loads(ended["recoveries"]) == [placed, placed]  # two fits, one an offset
+
+
 def test_where_the_way_in_force_does_not_fit_nothing_can_be_compared(week, monkeypatch):
     planted(monkeypatch, {Option(): ResourceError("no memory left"), OFFSETS: 0.5})
     (decision,), _, _ = week.tune(search(options={"offsets": OFFSETS}))

@@ -10,7 +10,7 @@ LOWEST = torch.iinfo(torch.int64).min
 
 
 class Dropout(nn.Dropout):
-    """`torch.nn.Dropout`, four times as fast on the CPU, where drawing floats takes most of it.
+    """`torch.nn.Dropout`, about three times as fast on the CPU, where most of it is drawing.
 
     The share is rounded to 256ths, so what is kept is scaled by the share that it really has.
     A card draws by its own kernel.

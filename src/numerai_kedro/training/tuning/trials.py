@@ -150,9 +150,28 @@ class Trials:
         -------
         EraScores, list of dict
             And what went wrong in its fits and was mended.
+
+        Raises
+        ------
+        Exception
+            Of a fit; its `lines` begin with those of the folds before.
         """
-        asked, scores = self._search.recipe, NOTHING
         lines: list[dict[str, Any]] = []
+        try:
+            return self._scored(option, params, folds, progress, lines), lines
+        except Exception as error:
+            error.lines = (*lines, *getattr(error, "lines", ()))  # type: ignore[attr-defined]
+            raise
+
+    def _scored(
+        self,
+        option: Option,
+        params: Mapping[str, Any],
+        folds: Sequence[Fold],
+        progress: Progress,
+        lines: list[dict[str, Any]],
+    ) -> EraScores:
+        asked, scores = self._search.recipe, NOTHING
         recipe = asked.with_params(asked.family.params_type.model_validate(params))
         recipe = recipe.with_option(option)
         purge = self._ground.folds["purge_eras"]
@@ -168,12 +187,11 @@ class Trials:
                     self._store,
                     self._executor,
                 )
-            scout = option_scout(strong, self._params)
             within = part_of(progress, number, len(folds))
-            parts = self._predict(scout, fold, within)
+            parts = self._predict(option_scout(strong, self._params), fold, within)
             scores += self._scores(parts)
             lines += self._lines(parts, fold)
-        return scores, lines
+        return scores
 
     def _predict(self, scout: Recipe, fold: Fold, progress: Progress) -> list[Part]:
         ground, purge = self._ground, self._ground.folds["purge_eras"]
