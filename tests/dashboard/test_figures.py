@@ -13,6 +13,7 @@ from numerai_kedro.dashboard.figures import (
     version_trend,
     weights_over_time,
 )
+from numerai_kedro.pipelines.models import MODELS
 
 
 def era_scores():
@@ -42,8 +43,12 @@ def test_drawdown_hangs_below_zero():
 
 
 def test_each_model_has_a_dash_of_its_own():
-    dashes = [line.line.dash for line in cumulative(era_scores(), "corr", {}).data]
-    assert len(set(dashes)) == len(dashes)
+    names = ("benchmark", "ensemble", *MODELS)
+    one = era_scores().query("model == 'ensemble'")
+    scores = pd.concat(one.assign(model=name) for name in names)
+    styles = [line.line for line in cumulative(scores, "corr", {}).data]
+    assert len({style.dash for style in styles}) == len(names)
+    assert len({(style.color, style.width) for style in styles}) >= len(names) - 1
 
 
 def test_only_the_newest_day_of_a_round_is_shown_and_hollow_until_it_resolves():

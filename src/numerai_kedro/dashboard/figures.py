@@ -12,7 +12,11 @@ from numerai_kedro.statistics.performance import drawdown_by_era
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 ROWS_SHOWN = 30  # of the heat map: the features that matter most
 SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x")
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+DASHES = (
+    *("solid", "dash", "dot", "dashdot", "longdash", "longdashdot"),
+    *("14px,3px,3px,3px,3px,3px", "2px,7px", "18px,6px", "7px,2px"),
+)
+GREY = "#8C8C8C"  # of the benchmark
 
 
 def cumulative(era_scores: pd.DataFrame, score: str, intervals: dict[str, str]) -> go.Figure:
@@ -236,11 +240,7 @@ def strength_figure(rungs: dict[str, list[list[float]]]) -> go.Figure:
     """
     figure = _figure("rung", "strength of regularisation")
     for position, (name, climbs) in enumerate(rungs.items()):
-        style = {
-            "color": COLOURS[position % len(COLOURS)],
-            "dash": DASHES[position % len(DASHES)],
-            "width": 1.6,
-        }
+        style = _style(position, name)
         for number, strengths in enumerate(climbs):
             figure.add_scatter(
                 x=list(range(1, len(strengths) + 1)),
@@ -280,8 +280,9 @@ def _by_model(era_scores: pd.DataFrame) -> list[tuple[str, pd.DataFrame, dict[st
 
 
 def _style(position: int, name: str) -> dict[str, object]:
+    """Colours come again; no dash does, up to ten."""
     return {
-        "color": COLOURS[position % len(COLOURS)],
+        "color": GREY if name == "benchmark" else COLOURS[position % len(COLOURS)],
         "dash": DASHES[position % len(DASHES)],
         "width": 2.5 if name == "ensemble" else 1.6,
     }
