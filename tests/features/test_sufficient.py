@@ -129,6 +129,12 @@ def test_later_eras_read_no_piece_that_is_complete(tmp_path, store, read):
     np.testing.assert_array_equal(alone.gram, later.gram)
 
 
+def test_an_end_may_lie_between_eras_that_are_there(tmp_path, store):
+    panel = small_panel(tmp_path / "panel", n_eras=9).select(eras=[1, 2, 3, 6, 9])
+    made = list(products_of(panel, [3, 5, 8], store))
+    assert [products.rows.size for products in made] == [3, 3, 4]
+
+
 def test_a_feature_correlates_where_it_is_known(tmp_path, store):
     blocks = [era_rows(era, n_rows=200) for era in range(1, 9)]
     for number in range(8):

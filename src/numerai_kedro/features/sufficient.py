@@ -120,20 +120,18 @@ def products_of(
 ) -> Iterator[Products]:
     """Products of all features over all eras up to each of `ends`, which increase.
 
-    Kept by pieces that end at these eras and at every `PIECE`-th: what is complete is never read
-    again, and of what is not, the eras of one piece.
+    Kept by pieces that end there and at every `PIECE`-th era: what is complete is never read again,
+    and of what is not, the eras of one piece.
     """
+    last = [int(panel.eras[panel.eras <= end][-1]) for end in ends]
     eras = panel.eras[panel.eras <= max(ends)].tolist()
-    cuts = {*ends, *(era for era in eras if era % PIECE == 0)}
-    total, piece, read = _products([], len(panel.feature_names)), [], 0
-    for era in eras:
+    total, piece = _products([], len(panel.feature_names)), []
+    for read, era in enumerate(eras, start=1):
         piece.append(era)
-        if era not in cuts and era != eras[-1]:
-            continue
-        total, read, piece = total + _piece(panel, piece, store), read + len(piece), []
-        progress(read, len(eras))
-        if era in ends:
-            yield total
+        if era in last or era % PIECE == 0:
+            total, piece = total + _piece(panel, piece, store), []
+            progress(read, len(eras))
+            yield from [total] * last.count(era)
 
 
 def _piece(panel: EraPanel, eras: Sequence[int], store: FoldStore) -> Products:

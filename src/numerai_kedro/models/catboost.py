@@ -122,12 +122,13 @@ class CatBoost(Boosted):
     @classmethod
     def has_gpu(cls) -> bool:
         """CatBoost's wheels have CUDA; whether a device can be used, it says itself."""
-        from catboost.utils import get_gpu_device_count
-
         from numerai_kedro.resilience.machine import gpu_memory_gb
 
-        # Where the driver knows of none, CatBoost would complain on the terminal.
-        return gpu_memory_gb() > 0 and int(get_gpu_device_count()) > 0
+        if not gpu_memory_gb():  # the driver knows of none, and CatBoost would complain
+            return False
+        from catboost.utils import get_gpu_device_count
+
+        return int(get_gpu_device_count()) > 0
 
     def _training_params(self, threads: int, n_rows: int) -> dict[str, Any]:
         params, by = self.params, Strength(self.params.strength, n_rows)

@@ -98,6 +98,7 @@ def discover(
     own = mean_test(effects, rule.overlap_eras)
     clusters = clusters_of(correlation, rule.alike, own.n_eras)
     tested = _tested(effects, correlation, clusters, rule)
+    tested["representative"] = [names[column] for column in clusters.representatives]
     of_feature = clusters.number
     rows = tested.reindex(of_feature)
     rows.index = pd.RangeIndex(len(names))
@@ -107,20 +108,15 @@ def discover(
         None if number == NO_CLUSTER else [float(sign * mean) for mean in rows["by_regime"][row]]
         for row, (number, sign) in enumerate(zip(of_feature, clusters.sign, strict=True))
     ]
-    rows["verdict"] = rows["verdict"].fillna(Verdict.UNTESTABLE.value)
-    rows["flips"] = rows["flips"].eq(True)
-    known = of_feature != NO_CLUSTER
-    representatives = np.array([*names, None], dtype=object)[
-        np.where(known, np.append(clusters.representatives, -1)[of_feature], -1)
-    ]
     front = {
         "feature": names,
         "cluster": of_feature,
-        "representative": representatives,
-        "verdict": rows.pop("verdict"),
+        "representative": rows.pop("representative"),
+        "verdict": rows.pop("verdict").fillna(Verdict.UNTESTABLE.value),
         "n_eras": own.n_eras,
         "effect": own.mean,
     }
+    rows["flips"] = rows["flips"].eq(True)
     return pd.concat([pd.DataFrame(front), rows], axis=1)
 
 
@@ -137,22 +133,29 @@ def _tested(
         regime_test(one, regimes, rule.overlap_eras) for one in (marginal, partial)
     )
     testable = ~np.isnan(mean.p) & (by_regime.known >= rule.least)
-    replicated = partial_conjunction(rule.least, by_regime, of_partial)
-    replicated = np.where(testable, replicated, np.nan)
+    p, naive_p, replicated, differs = (
+        np.where(testable, one, np.nan)
+        for one in (
+            mean.p,
+            mean.naive_p,
+            partial_conjunction(rule.least, by_regime, of_partial),
+            heterogeneity(by_regime),
+        )
+    )
+    half = len(effects) // 2
     made = pd.DataFrame(
         {
             "t": mean.t,
-            "p": np.where(testable, mean.p, np.nan),
-            "naive_p": np.where(testable, mean.naive_p, np.nan),
-            "q": q_values(np.where(testable, mean.p, np.nan)),
+            "p": p,
+            "naive_p": naive_p,
+            "q": q_values(p),
             "replicated_p": replicated,
             "replicated_q": q_values(replicated),
             "replicated_q_any_dependence": q_values(replicated, any_dependence=True),
             "partial_effect": _means(partial),
-            "heterogeneity_q": q_values(np.where(testable, heterogeneity(by_regime), np.nan)),
+            "heterogeneity_q": q_values(differs),
             "flips": flips(by_regime),
-            "half_delta": _means(marginal[len(effects) // 2 :])
-            - _means(marginal[: len(effects) // 2]),
+            "half_delta": _means(marginal[half:]) - _means(marginal[:half]),
             "by_regime": list(by_regime.means.T),
         }
     )
