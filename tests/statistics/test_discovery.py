@@ -159,8 +159,9 @@ def test_features_that_are_known_in_some_eras_correlate_as_where_both_are():
     table = np.column_stack([one, other]) * known
     made = correlation_of(table.T @ table, table.sum(axis=0), known.T @ known)
     assert made[0, 1] == pytest.approx(np.corrcoef(one[2000:], other[2000:])[0, 1], abs=0.02)
-    clusters = clusters_of(made, 0.9, np.array([10, 5]))
-    assert clusters.representatives.tolist() == [0]
+    for n_known, stands_for_both in (([10, 5], 0), ([5, 10], 1)):
+        clusters = clusters_of(made, 0.9, np.array(n_known))
+        assert clusters.representatives.tolist() == [stands_for_both]
 
 
 def test_a_neighbour_that_is_not_known_leaves_its_effect_to_the_others():
