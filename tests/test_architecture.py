@@ -30,7 +30,7 @@ STEPS = [
 ORDER = {room: step for step, rooms in enumerate(STEPS) for room in rooms}
 # Entry points of the command line and of hooks may import any room, inside functions.
 # Modules whose writers get the temporary path of `files.atomic_path`.
-HANDED_A_PARTIAL_PATH = {"publish.py", "checkpoint.py", "sufficient.py"}
+HANDED_A_PARTIAL_PATH = {"publish.py", "checkpoint.py", "sufficient.py", "latents.py"}
 HEAVY = {"torch", "catboost", "mlflow", "lightgbm", "xgboost", "kedro_viz"}
 # Made of torch from top to bottom, and imported where a network is trained, never before.
 NETWORKS = ("training.networks", "models.modules")

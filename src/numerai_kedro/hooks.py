@@ -43,12 +43,12 @@ def check_entry(name: str, catalog: Any) -> None:
     ConfigurationError
         Names the entry, and the closest ones there are.
     """
-    from numerai_kedro.pipelines.models import MODELS
+    from numerai_kedro.pipelines.models import ENCODER, MODELS
 
     known = [entry for entry in catalog.config_resolver.config if "{" not in entry]
     pattern = catalog.config_resolver.match_dataset_pattern(name)
     namespace = name.partition(".")[0]
-    if name in known or (pattern and namespace in (*MODELS, *BLENDS)):
+    if name in known or (pattern and namespace in (*MODELS, ENCODER, *BLENDS)):
         return
     close = difflib.get_close_matches(name, known, n=2)
     hint = f"did you mean {' or '.join(close)}?" if close else "add it to conf/base/catalog_*.yml."

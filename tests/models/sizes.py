@@ -43,6 +43,7 @@ NETWORKS = {
         "beta_warm_up": 0.3,
         "free_nats": 0.02,
         "reconstruction_weight": 0.2,
+        "head_weight": 1.0,
     },
 }
 SMALL = {

@@ -6,9 +6,18 @@ import pytest
 import yaml
 from tests.project import ROOT
 
-from numerai_kedro.pipelines.models import MODELS
+from numerai_kedro.pipelines.models import ENCODER, MODELS
 
-PARTS = ("ingestion", "gbm", "deep_learning", "ensemble", "backtest", "submission", "reporting")
+PARTS = (
+    "ingestion",
+    "feature_engineering",
+    "gbm",
+    "deep_learning",
+    "ensemble",
+    "backtest",
+    "submission",
+    "reporting",
+)
 CATALOG = {
     name: entry
     for path in (ROOT / "conf" / "base").glob("catalog_*.yml")
@@ -28,7 +37,7 @@ def entry_of(name):
     if name in CATALOG or not dot:
         return CATALOG.get(name)
     patterns = [key for key in CATALOG if key.startswith("{") and key.endswith("." + rest)]
-    return CATALOG[patterns[0]] if patterns and namespace in (*MODELS, "ensemble") else None
+    return CATALOG[patterns[0]] if patterns and namespace in (*MODELS, ENCODER, "ensemble") else None
 
 
 @pytest.mark.parametrize("name", PARTS)
@@ -45,6 +54,8 @@ def test_what_a_part_reads_an_earlier_part_has_written_or_the_outside_provides()
     provided = {
         "tournament",
         "machine",
+        "era_tables",
+        "block_gram",
         "fold_store",
         "study_store",
         "champion_store",

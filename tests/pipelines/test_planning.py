@@ -15,7 +15,7 @@ from numerai_kedro.incremental import FoldStore
 from numerai_kedro.incremental.runner import IncrementalParams
 from numerai_kedro.models import family
 from numerai_kedro.pipelines.ingestion import planning
-from numerai_kedro.pipelines.parameters import ModelParams, ResourceParams
+from numerai_kedro.pipelines.parameters import EncoderParams, ModelParams, ResourceParams
 from numerai_kedro.resilience.machine import Machine
 from numerai_kedro.resilience.plan import Data
 from numerai_kedro.training.recipe import Recipe
@@ -23,6 +23,9 @@ from numerai_kedro.training.tuning.ground import Search
 from numerai_kedro.training.tuning.store import StudyStore
 
 TARGET = "target_ender_60"
+NO_ENCODER = EncoderParams(
+    enabled=False, preset="small", seed=0, device="cpu", era_stride=1, presets={"small": {}}
+)
 LAST_ERA = 130  # judged from 81, by folds of 20 eras; resolved to 117
 MODEL = PARAMS.model_copy(update={"n_trials": 4, "try_options": False, "options": {}})
 
@@ -38,6 +41,7 @@ class Given:
     def __init__(self, folder):
         self.store, self.studies = FoldStore(folder / "store"), StudyStore(folder / "studies")
         self.last_era, self.params = LAST_ERA, ingestion_params()
+        self.encoder = NO_ENCODER
 
     def plan(self, model=MODEL, hours=None, metadata=METADATA, name="lightgbm"):
         resources = ResourceParams(time_budget_hours=hours, isolate_gb=1, stall_minutes=10)
@@ -51,6 +55,7 @@ class Given:
             resources,
             TUNING,
             IncrementalParams(run_all=False, cache_limit_gb=10),
+            self.encoder,
             **{name: model.model_dump()},
         )
         self.seconds = {step["name"]: step["seconds"] for step in readings["steps"]}
@@ -198,6 +203,7 @@ def test_networks_train_beside_boosting_where_both_fit(given, device, memory_gb,
         Machine(memory_gb, 2, 8.0, 100.0, 10.0),
         *(given.store, given.studies, given.params, resources, TUNING),
         IncrementalParams(run_all=False, cache_limit_gb=10),
+        NO_ENCODER,
         lightgbm=MODEL.model_dump(),
         tabm=network,
     )

@@ -66,7 +66,7 @@ def test_rank_correlation_and_information_are_scipys_and_the_definitions():
     features, target = era(500, 6)
     tables = era_table(features, target, TARGET)
     for column, (ranks, nats) in enumerate(
-        zip(spearman(tables), mutual_information(tables), strict=True)
+        zip(spearman(tables, TARGET), mutual_information(tables), strict=True)
     ):
         assert ranks == pytest.approx(stats.spearmanr(features[:, column], target)[0], abs=1e-12)
         joint = tables[column] / 500
@@ -91,7 +91,7 @@ def test_what_does_not_vary_has_no_score(constant):
     else:
         target[:] = np.nan
     tables = era_table(features, target, TARGET)
-    for scores in (corr(tables, TARGET), spearman(tables)):
+    for scores in (corr(tables, TARGET), spearman(tables, TARGET)):
         assert np.isnan(scores[1])
         assert np.isnan(scores[0]) == (constant != "feature")
     told = mutual_information(tables)[1]

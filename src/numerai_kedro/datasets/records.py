@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ class RecordsDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
         Type of one record, without its `filepath`.
     keeps
         A field of records that are mappings, such as the id of a submission that was accepted.
+    replaces
+        Records that are not given go.
     """
 
     def __init__(
@@ -40,9 +43,11 @@ class RecordsDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
         suffix: str,
         dataset: dict[str, Any],
         keeps: str | None = None,
+        replaces: bool = False,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._folder, self._suffix, self._keeps = Path(filepath), suffix, keeps
+        self._folder, self._suffix = Path(filepath), suffix
+        self._keeps, self._replaces = keeps, replaces
         self._type, self._settings = parse_dataset_definition(dict(dataset))
         self.metadata = metadata
 
@@ -62,10 +67,17 @@ class RecordsDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
         for key, record in data.items():
             entry = self._at(self._folder / f"{key}{self._suffix}")
             entry.save(self._kept(entry, record))
+        gone = [p for key, p in self._records().items() if self._replaces and key not in data]
+        for path in gone:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def contents(self) -> dict[str, Path | str]:
         """Every record, by its key; the folder is a part, because saving none is a result, too."""
-        return {"": "records", **self._records()} if self._exists() else {}
+        parts: dict[str, Path | str] = {"": "records"} if self._exists() else {}
+        for key, path in self._records().items():
+            held = self._at(path).contents()  # type: ignore[attr-defined]
+            parts |= {f"{key}/{part}".rstrip("/"): one for part, one in held.items()}
+        return parts
 
     def _records(self) -> dict[str, Path]:
         paths = sorted(self._folder.glob(f"*{self._suffix}"))

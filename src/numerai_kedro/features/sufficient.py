@@ -7,7 +7,8 @@ later eras out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,9 +35,18 @@ LARGEST = 2  # distance of a value from the middle one
 
 
 def effects_of(
-    panel: EraPanel, target: str, store: FoldStore, progress: FitProgress = no_progress
+    panel: EraPanel,
+    target: str,
+    store: FoldStore,
+    progress: FitProgress = no_progress,
+    score: Callable[[Counts, Vector], Matrix] = corr,
 ) -> tuple[npt.NDArray[np.int64], Matrix]:
-    """Numerai's CORR of every feature in every era that has the target.
+    """Score every feature in every era that has the target, by default by Numerai's CORR.
+
+    Parameters
+    ----------
+    score
+        Of the tables of an era and the target's levels, such as those of `statistics.era_tables`.
 
     Returns
     -------
@@ -52,7 +62,7 @@ def effects_of(
         era = int(eras[position])
         levels, table = table_of(panel, era, target, store)
         if table[0].sum() >= (1 - MAX_LEFT_OUT) * sizes[era]:
-            made[position] = corr(table, levels)  # none of a missing feature, which is constant
+            made[position] = score(table, levels)  # none of a missing feature, which is constant
 
     for done in over_eras(one, range(len(eras))):
         progress(done, len(eras))
@@ -120,25 +130,28 @@ def products_of(
 ) -> Iterator[Products]:
     """Products of all features over all eras up to each of `ends`, which increase.
 
-    Kept by pieces that end there and at every `PIECE`-th era: what is complete is never read again,
-    and of what is not, the eras of one piece.
+    Kept by pieces of `PIECE` eras, and of each end by the eras that its last piece holds: what is
+    complete is never read again, and of what is not, the eras of one piece.
     """
     last = [int(panel.eras[panel.eras <= end][-1]) for end in ends]
-    eras = panel.eras[panel.eras <= max(ends)].tolist()
-    total, piece = _products([], len(panel.feature_names)), []
-    for read, era in enumerate(eras, start=1):
-        piece.append(era)
-        if era in last or era % PIECE == 0:
-            total, piece = total + _piece(panel, piece, store), []
-            progress(read, len(eras))
-            yield from [total] * last.count(era)
+    eras = panel.eras[panel.eras <= max(last)].tolist()
+    total, read = _products([], len(panel.feature_names)), 0
+    for _, group in itertools.groupby(eras, key=lambda era: (era - 1) // PIECE):
+        piece, part = list(group), _products([], len(panel.feature_names))
+        for cut in sorted({piece[-1], *(end for end in last if end in piece)}):
+            part = _grown(panel, part, [era for era in piece if era <= cut], store)
+            yield from [total + part] * last.count(cut)
+            progress(read + len(part.rows), len(eras))
+        total, read = total + part, read + len(piece)
 
 
-def _piece(panel: EraPanel, eras: Sequence[int], store: FoldStore) -> Products:
+def _grown(panel: EraPanel, begun: Products, eras: Sequence[int], store: FoldStore) -> Products:
+    """Products of some eras, from those of the first of them."""
     view = panel.select(eras=eras)
 
     def build(path: Path) -> None:
-        made = _products((view.features(era) for era in eras), len(view.feature_names))
+        new = (view.features(era) for era in eras[len(begun.rows) :])
+        made = begun + _products(new, len(view.feature_names))
         kind = np.float32 if LARGEST**2 * view.n_rows <= EXACT_IN_FLOAT32 else np.float64
         with path.open("wb") as handle:
             np.savez(handle, **(vars(made) | {"gram": made.gram.astype(kind)}))

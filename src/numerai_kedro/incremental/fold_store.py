@@ -77,6 +77,10 @@ class FoldStore:
                 os.utime(folder)
             return kept
 
+    def has_file(self, key: Key) -> bool:
+        """Whether a file is kept under `key`; it may still turn out to be damaged."""
+        return (self._binned / digest_json(key)).exists()
+
     def work(self, key: Key) -> Path:
         """Folder in which what is made under `key` may keep how far it is."""
         return self._work / digest_json(key)

@@ -21,10 +21,12 @@ FAMILIES = {
     "transformer": ("numerai_kedro.models.transformer", "Transformer"),
     "vae_head": ("numerai_kedro.models.vae_head", "VaeHead"),
 }
+# What makes the latents that models may learn from: no member of an ensemble.
+ENCODERS = {"vae": FAMILIES["vae_head"]}
 
 
 def family(name: str) -> type[Model]:
     """Return the model class of a namespace, importing its library now."""
-    module, class_name = FAMILIES[name]
+    module, class_name = (FAMILIES | ENCODERS)[name]
     found: type[Model] = getattr(import_module(module), class_name)
     return found

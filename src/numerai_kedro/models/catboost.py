@@ -12,7 +12,6 @@ from pydantic import Field
 
 from numerai_kedro.models.boosting import (
     GIB,
-    N_VALUES,
     STEPS_A_REPORT,
     Boosted,
     BoostingParams,
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 
     from numerai_kedro.panel import EraPanel
 
-BORDERS = N_VALUES - 1
 # What CatBoost writes into a model that differs between two equal fits.
 UNLIKE_EACH_OTHER = ("model_guid", "train_finish_time")
 NODE_BYTES = 20  # of a leaf value and its share of a symmetric tree's splits, in CatBoost's form
@@ -81,7 +79,10 @@ class CatBoost(Boosted):
         self.feature_names = list(train.feature_names)
         pool = _quantised(train, target, aids.bins)
         threads = threads_for(train, self.threads)
-        model = catboost.CatBoost(self._training_params(threads, train.n_rows))
+        params = self._training_params(threads, train.n_rows)
+        if aids.weights:
+            params["feature_weights"] = list(aids.weights)
+        model = catboost.CatBoost(params)
         # On a GPU CatBoost takes no callbacks.
         told = [_Told(progress, self.params.n_estimators)] if self.device == "cpu" else None
         self._model = model.fit(pool, callbacks=told)
@@ -198,16 +199,18 @@ def _quantised(train: EraPanel, target: str, bins: Bins | None) -> catboost.Pool
     """The rows that have a target as CatBoost holds them; its own file keeps the target inside."""
     import catboost
 
+    borders = train.n_values - 1
+
     def make() -> catboost.Pool:
         label = train.target(target)
         known = ~np.isnan(label)
         pool = catboost.Pool(matrix_of(train, known), label[known])
-        pool.quantize(border_count=BORDERS)
+        pool.quantize(border_count=borders)
         return pool
 
     if bins is None:
         return make()
-    key = {"library": f"catboost {catboost.__version__}", "borders": BORDERS, "target": target}
+    key = {"library": f"catboost {catboost.__version__}", "borders": borders, "target": target}
     path = bins.file(
         key | {"rows": train.digest(targets=(target,))}, lambda place: make().save(str(place))
     )

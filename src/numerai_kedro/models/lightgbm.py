@@ -105,6 +105,8 @@ class LightGBM(Boosted):
                 progress(step.iteration, n_trees)
 
         params = self._training_params(threads_for(train, self.threads), train.n_rows)
+        if aids.weights:
+            params["feature_contri"] = list(aids.weights)
         self._booster = lgb.train(params, data, num_boost_round=n_trees, callbacks=[report])
         self._booster.free_dataset()
         return self
@@ -214,12 +216,14 @@ def _binned(train: EraPanel, bins: Bins | None) -> lightgbm.Dataset:
     """The rows as LightGBM holds them, from the SSD where they have been binned before."""
     import lightgbm as lgb
 
+    params = DATASET_PARAMS | {"max_bin": train.n_values}
+
     def build(path: Path) -> None:
-        lgb.Dataset(train.arrow(), params=DATASET_PARAMS).construct().save_binary(path)
+        lgb.Dataset(train.arrow(), params=params).construct().save_binary(path)
 
     if bins is None:
-        return lgb.Dataset(train.arrow(), params=DATASET_PARAMS).construct()
-    key = {"library": f"lightgbm {lgb.__version__}", "params": DATASET_PARAMS}
+        return lgb.Dataset(train.arrow(), params=params).construct()
+    key = {"library": f"lightgbm {lgb.__version__}", "params": params}
     # Without a target: one file serves every target and every weight.
     path = bins.file(key | {"rows": train.digest()}, build)
-    return lgb.Dataset(path, params=DATASET_PARAMS).construct()
+    return lgb.Dataset(path, params=params).construct()

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from numerai_kedro.errors import NumeraiKedroError
+from numerai_kedro.panel.joined import n_latents
 from numerai_kedro.resilience.machine import GIB, gpu_memory_gb, simulated_gpu_gb
 from numerai_kedro.strict import Block
 from numerai_kedro.training.protocol import (
@@ -64,6 +65,7 @@ class NetworkModel:
     params_type: ClassVar[type[Block]]
     stops_early: ClassVar[bool] = True
     reads_groups: ClassVar[bool] = False
+    weights: tuple[float, ...] = ()  # how much each feature counts; none, all alike
     gpu_speed: ClassVar[float] = 30.0  # of a card such as an RTX 3060, by its matmul roof
 
     def __init__(self, params: Any, *, seed: int, threads: int, device: str = "cpu") -> None:
@@ -84,6 +86,17 @@ class NetworkModel:
         """Count what the network is made of."""
         raise NotImplementedError
 
+    def _built(self, n_features: int, n_targets: int) -> nn.Module:
+        """A fresh network that reads latents, and weighs features, as it should."""
+        from numerai_kedro.models.modules.centred import Centred
+
+        network = self.build(n_features, n_targets)
+        latents = n_latents(self.feature_names)
+        for module in network.modules():
+            if isinstance(module, Centred) and (latents or self.weights):
+                module.read_as(n_features, latents, self.weights)
+        return network
+
     def prepare(self, train: EraPanel, aids: Aids) -> None:
         """Look at the training eras before the network is made; most do not."""
 
@@ -102,11 +115,12 @@ class NetworkModel:
         """
         self.feature_names = list(train.feature_names)
         self.targets = [target, *(one for one in self.params.more_heads if one != target)]
+        self.weights = aids.weights
         self.prepare(train, aids)
         n_features, n_targets = len(self.feature_names), len(self.targets)
         split = stop and stop.split(train)
         learned, valid, rest = split or (train, None, None)
-        fresh = lambda: self.build(n_features, n_targets)  # noqa: E731 - handed on
+        fresh = lambda: self._built(n_features, n_targets)  # noqa: E731 - handed on
         self._train(fresh, learned, valid, self.params, progress, aids)
         if rest is not None:
             self._learn_rest(rest, progress, aids)
@@ -255,7 +269,7 @@ class NetworkModel:
 
     def _restored(self, parts: dict[str, bytes]) -> nn.Module:
         """The network of `_tensors`."""
-        network = self.build(len(self.feature_names), len(self.targets))
+        network = self._built(len(self.feature_names), len(self.targets))
         network.load_state_dict(tensors_of(parts["network"]))
         return network
 

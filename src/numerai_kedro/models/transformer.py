@@ -88,7 +88,7 @@ class Transformer(NetworkModel):
 
         model = type(self)(self.params, seed=self.seed, threads=self.threads, device=self.device)
         model.feature_names, model.targets = self.feature_names, self.targets
-        model.order = self.order
+        model.order, model.weights = self.order, self.weights
         learned = self.params.model_copy(
             update={"epochs": self.params.update_epochs, "learning_rate": self.params.update_rate}
         )
@@ -143,11 +143,13 @@ def patch_order(train: EraPanel, groups: tuple[tuple[str, ...], ...], seed: int)
     Parameters
     ----------
     groups
-        Names by official group; without, all features are one.
+        Names by official group; features of none, such as latents, are one more.
     """
     position = {name: k for k, name in enumerate(train.feature_names)}
     known = [[position[name] for name in group if name in position] for group in groups]
-    known = [group for group in known if group] or [list(range(len(position)))]
+    grouped = {k for group in known for k in group}
+    others = [k for k in position.values() if k not in grouped]
+    known = [group for group in (*known, others) if group]
     rows = _sampled(train, seed)
     order: list[int] = []
     for group in known:

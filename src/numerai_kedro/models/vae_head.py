@@ -11,17 +11,30 @@ variational inference with inverse autoregressive flow, NeurIPS, for free bits.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from numerai_kedro.models.network import NetworkModel, Size
+from numerai_kedro.panel.joined import N_LEVELS, n_latents
 from numerai_kedro.training.network_params import NetworkParams
+from numerai_kedro.training.protocol import (
+    NO_AIDS,
+    Aids,
+    FitProgress,
+    HoldBack,
+    no_progress,
+)
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from numerai_kedro.panel import EraPanel
     from numerai_kedro.strict import Block
+
+ERAS_FOR_EDGES = 20
 
 
 class VaeParams(NetworkParams):
@@ -33,19 +46,68 @@ class VaeParams(NetworkParams):
     beta_warm_up: float = Field(gt=0, le=1)
     free_nats: float = Field(ge=0)
     reconstruction_weight: float = Field(ge=0)
+    head_weight: float = Field(ge=0, le=1)
 
 
 class VaeHead(NetworkModel):
     """See the module; `training.protocol.Model` has the contract."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     params_type: ClassVar[type[Block]] = VaeParams
 
     def build(self, n_features: int, n_targets: int) -> nn.Module:
         """Make the network with fresh weights."""
         from numerai_kedro.models.modules.vae import SupervisedVae
 
-        return SupervisedVae(self.params, n_features, n_targets)
+        return SupervisedVae(self.params, n_features, n_targets, n_latents(self.feature_names))
+
+    def fit(
+        self,
+        train: EraPanel,
+        stop: HoldBack | None,
+        target: str,
+        progress: FitProgress = no_progress,
+        aids: Aids = NO_AIDS,
+    ) -> Self:
+        """Train, and find between which values each level of a latent lies."""
+        super().fit(train, stop, target, progress, aids)
+        step = max(1, len(train.eras) // ERAS_FOR_EDGES)
+        latents = [self.latents(train.features(int(era))) for era in train.eras[::step]]
+        shares = np.arange(1, N_LEVELS) / N_LEVELS
+        self.edges = np.quantile(np.concatenate(latents), shares, axis=0).astype(np.float32)
+        return self
+
+    def latents(self, rows: npt.NDArray[np.int8]) -> npt.NDArray[np.float32]:
+        """Means of the latents of rows, columns as in the training panel: float32[n, d_latent]."""
+        import torch
+
+        device = self._device()
+        network = self._fitted().to(device)
+        with torch.no_grad():
+            given = torch.from_numpy(np.ascontiguousarray(rows)).to(device)
+            mean = network.latents(given)[0].cpu().numpy()
+        return np.asarray(mean, dtype=np.float32)
+
+    def levels(self, rows: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+        """Latents cut into 16 levels, each as frequent in the training eras as the others.
+
+        Returns
+        -------
+        int8[n, d_latent], by columns
+        """
+        columns = self.latents(rows).T
+        made = [np.searchsorted(e, c) for e, c in zip(self.edges.T, columns, strict=True)]
+        return np.array(made, dtype=np.int8).T
+
+    def nats_told(self, rows: npt.NDArray[np.int8]) -> float:
+        """What a feature of these rows costs to tell from their latents, on average."""
+        import torch
+
+        device = self._device()
+        network = self._fitted().to(device)
+        with torch.no_grad():
+            given = torch.from_numpy(np.ascontiguousarray(rows)).to(device)
+            return float(network.told(network.latents(given)[0], given).mean())
 
     @classmethod
     def size(cls, params: VaeParams, n_features: int, n_targets: int) -> Size:

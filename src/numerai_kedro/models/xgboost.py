@@ -18,6 +18,7 @@ from numerai_kedro.models.boosting import (
     in_eras,
     threads_for,
 )
+from numerai_kedro.panel.joined import n_latents
 from numerai_kedro.strict import Block
 from numerai_kedro.training.protocol import NO_AIDS, Aids, Cost, FitProgress, HoldBack, no_progress
 
@@ -74,11 +75,14 @@ class XGBoost(Boosted):
 
         self.feature_names = list(train.feature_names)
         threads = threads_for(train, self.threads)
+        max_bin = max(MAX_BIN, train.n_values + 1)
         data = xgb.QuantileDMatrix(
-            _batches(train, target), max_bin=MAX_BIN, nthread=threads, ref=_cuts(train)
+            _batches(train, target), max_bin=max_bin, nthread=threads, ref=_cuts(train, max_bin)
         )
+        if aids.weights:
+            data.set_info(feature_weights=np.array(aids.weights, dtype=np.float32))
         booster = xgb.train(
-            self._training_params(threads, train.n_rows),
+            self._training_params(threads, train.n_rows) | {"max_bin": max_bin},
             data,
             num_boost_round=self.params.n_estimators,
             callbacks=[_told(progress, self.params.n_estimators)],
@@ -141,7 +145,6 @@ class XGBoost(Boosted):
             "grow_policy": "lossguide" if params.max_leaves else "depthwise",
             "objective": "reg:squarederror",
             "tree_method": "hist",
-            "max_bin": MAX_BIN,
             "seed": self.seed,
             "nthread": threads,
             "device": self.device,
@@ -198,13 +201,15 @@ def _batches(train: EraPanel, target: str) -> xgboost.DataIter:
     return Eras()
 
 
-def _cuts(train: EraPanel) -> xgboost.QuantileDMatrix:
+def _cuts(train: EraPanel, max_bin: int) -> xgboost.QuantileDMatrix:
     """Rows that hold every value: their cuts spare a sketch of the data, half of the time."""
     import xgboost as xgb
 
-    values = np.arange(N_VALUES, dtype=np.float32)
+    values = np.arange(train.n_values, dtype=np.float32)
     rows = np.repeat(values[:, None], len(train.feature_names), axis=1)
-    return xgb.QuantileDMatrix(rows, label=values, max_bin=MAX_BIN)
+    n_plain = len(train.feature_names) - n_latents(train.feature_names)
+    rows[:, :n_plain] = np.minimum(rows[:, :n_plain], N_VALUES - 1)
+    return xgb.QuantileDMatrix(rows, label=values, max_bin=max_bin)
 
 
 def _told(progress: FitProgress, n_trees: int) -> Any:

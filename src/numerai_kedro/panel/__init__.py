@@ -4,7 +4,16 @@ Imports `errors` and `files` only.
 """
 
 from numerai_kedro.panel.era_panel import EraPanel, open_panel
+from numerai_kedro.panel.joined import JoinedPanel
 from numerai_kedro.panel.segment import FeatureBlock
 from numerai_kedro.panel.store import EraRows, PanelChange, write_panel
 
-__all__ = ["EraPanel", "EraRows", "FeatureBlock", "PanelChange", "open_panel", "write_panel"]
+__all__ = [
+    "EraPanel",
+    "EraRows",
+    "FeatureBlock",
+    "JoinedPanel",
+    "PanelChange",
+    "open_panel",
+    "write_panel",
+]

@@ -22,6 +22,8 @@ from numerai_kedro.panel.segment import (
 )
 from numerai_kedro.panel.store import read_index
 
+N_VALUES = 5  # of a feature of the tournament
+
 
 def open_panel(folder: str | Path) -> EraPanel:
     """Open a panel; nothing but its index is read.
@@ -54,7 +56,11 @@ class EraPanel:
     era_starts : int64[n_eras + 1]
         Era `e` is rows ``era_starts[e]:era_starts[e + 1]``.
     feature_names, target_names : list of str
+    n_values : int
+        Features are 0 to one less than this.
     """
+
+    n_values = N_VALUES
 
     def __init__(self, folder: Path, index: dict[str, Any], feature_names: Sequence[str]) -> None:
         self.folder = folder

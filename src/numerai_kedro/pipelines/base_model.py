@@ -1,9 +1,10 @@
 """One model, from its parameters to live predictions; instantiated once for each model.
 
-    history_panel, folds ─► tune ─► best_params ─┬─► walk_forward ─► oof_predictions, recovery
+    history_panel, folds, feature_report, latent_panel
+                         ─► tune ─► best_params ─┬─► walk_forward ─► oof_predictions, recovery
                                                  ├─► importance ─► importance_by_era
                                                  └─► fit ─► model
-    model, live_panel ─► predict_live ─► live_predictions
+    model, live_panel, live_latent_panel ─► predict_live ─► live_predictions
     all of these ─► outcome
 
 Every node returns its value or a `Failed`, which later nodes pass on: a model that cannot be
@@ -22,10 +23,11 @@ from typing import Any
 import pandas as pd
 from kedro.pipeline import Node, Pipeline
 
-from numerai_kedro.errors import Failed
+from numerai_kedro.errors import Failed, PanelError
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.models import family
-from numerai_kedro.panel import EraPanel
+from numerai_kedro.panel import EraPanel, JoinedPanel
+from numerai_kedro.panel.joined import n_latents
 from numerai_kedro.pipelines.parameters import ModelParams, ResourceParams
 from numerai_kedro.pipelines.recipes import (
     asked_as_json,
@@ -42,6 +44,7 @@ from numerai_kedro.resilience.isolation import Worker
 from numerai_kedro.resilience.recovery import noted
 from numerai_kedro.resilience.remedies import failed_fit, until_it_fits
 from numerai_kedro.tournament.schema import benchmark_of, overlap_eras
+from numerai_kedro.training.engineered import Engineered
 from numerai_kedro.training.importance import importance_by_fold
 from numerai_kedro.training.tuning.decide import in_force
 from numerai_kedro.training.tuning.decide import tune as tune_family
@@ -68,6 +71,9 @@ SHARED_INPUTS = {
     "study_store",
     "benchmark_predictions",
     "score_weights",
+    "feature_report",
+    "latent_panel",
+    "live_latent_panel",
 }
 SHARED_PARAMETERS = {"params:resources", "params:tuning"}
 
@@ -83,6 +89,8 @@ def create_model_pipeline(name: str) -> Pipeline:
         "params:model",
         "params:resources",
         "params:tuning",
+        "feature_report",
+        "latent_panel",
     ]
     template = [
         Node(
@@ -111,7 +119,7 @@ def create_model_pipeline(name: str) -> Pipeline:
         ),
         Node(
             _named(predict_live, name),
-            ["model", "live_panel", "params:model", "best_params"],
+            ["model", "live_panel", "live_latent_panel", "params:model", "best_params"],
             "live_predictions",
             name="predict_live",
         ),
@@ -149,6 +157,8 @@ def tune(
     params: ModelParams,
     resources: ResourceParams,
     tuning: TuningParams,
+    report: Any,
+    latents: Any,
     study_store: StudyStore,
     benchmarks: pd.DataFrame,
     weights: dict[str, float],
@@ -173,6 +183,7 @@ def tune(
         benchmark_of(benchmarks, folds["paid_target"]),
         (weights["corr"], weights["mmc"]),
         overlap_eras(folds["paid_target"]),
+        Engineered(report, latents),
     )
     asked = asked_as_json(params)
     postponed = not_now(name, plan, schedule, params, "trials", "tune")
@@ -189,7 +200,7 @@ def tune(
             failed = failed_fit("tune", error)
             decisions = in_force(search, ground, tuning, study_store)
             return {"asked": asked, "decisions": decisions}, failed, failed, {}
-        readings = _readings(worker, begin)
+        readings = readings_of(worker, begin)
     return {"asked": asked, "decisions": decisions}, trials, predictions, readings
 
 
@@ -202,6 +213,8 @@ def predict_out_of_fold(
     params: ModelParams,
     resources: ResourceParams,
     tuning: TuningParams,
+    report: Any,
+    latents: Any,
     best_params: Any,
     benchmarks: pd.DataFrame,
     name: str,
@@ -211,7 +224,13 @@ def predict_out_of_fold(
     if off is not None:
         return off, off, off, {}
     panel = history.select(features=folds["features"])
-    windows, recipes = judged_recipes(name, folds, plan, params, best_params)
+    try:
+        windows, recipes = judged_recipes(
+            name, folds, plan, params, best_params, Engineered(report, latents)
+        )
+    except PanelError as error:
+        failed = failed_fit("walk_forward", error)
+        return failed, failed, failed, {}
     strengthened = strengthening(panel, folds, tuning, store)
     begin = time.monotonic()
     with _worker(name, resources) as worker, steps_bar(f"{name}: folds") as bar:
@@ -236,7 +255,7 @@ def predict_out_of_fold(
             return predictions, iterations, mended, rungs
 
         made = until_it_fits("walk_forward", name, words, attempt)
-        readings = _readings(worker, begin)
+        readings = readings_of(worker, begin)
     if isinstance(made, Failed):
         return made, made, made, readings
     predictions, iterations, mended, rungs = made.value
@@ -269,6 +288,8 @@ def measure_importance(
     params: ModelParams,
     resources: ResourceParams,
     tuning: TuningParams,
+    report: Any,
+    latents: Any,
     best_params: Any,
     recovery: Any,
     name: str,
@@ -277,7 +298,9 @@ def measure_importance(
     if isinstance(recovery, Failed):
         return recovery
     panel = history.select(features=folds["features"])
-    windows, recipes = judged_recipes(name, folds, plan, params, best_params)
+    windows, recipes = judged_recipes(
+        name, folds, plan, params, best_params, Engineered(report, latents)
+    )
     strengthened = strengthening(panel, folds, tuning, store)
     _, lighter = ladder(name, plan["models"][name], params)
     with _worker(name, resources) as worker, steps_bar(f"{name}: importance") as bar:
@@ -308,6 +331,8 @@ def fit(
     params: ModelParams,
     resources: ResourceParams,
     tuning: TuningParams,
+    report: Any,
+    latents: Any,
     best_params: Any,
     recovery: Any,
     history_version: dict[str, str],
@@ -321,7 +346,13 @@ def fit(
     if isinstance(recovery, Failed):
         return recovery, {"failed": recovery.symptom, "lines": []}, {}
     panel = history.select(features=folds["features"])
-    recipe, eras, updated_to = live_recipe(name, folds, plan, params, best_params)
+    try:
+        recipe, eras, updated_to = live_recipe(
+            name, folds, plan, params, best_params, Engineered(report, latents)
+        )
+    except PanelError as error:
+        failed = failed_fit("fit", error)
+        return failed, {"failed": failed.symptom, "lines": []}, {}
     strengthened = strengthening(panel, folds, tuning, store)
     begin = time.monotonic()
     with _worker(name, resources) as worker, steps_bar(f"{name}: live fit") as bar:
@@ -334,7 +365,7 @@ def fit(
             return models, placed(fits, "live fit", store)
 
         made = until_it_fits("fit", name, words, attempt, recovery["lighter"])
-        readings = _readings(worker, begin)
+        readings = readings_of(worker, begin)
     if isinstance(made, Failed):
         return made, {"failed": made.symptom, "lines": list(made.remedies)}, readings
     models, mended = made.value
@@ -342,7 +373,7 @@ def fit(
 
 
 def predict_live(
-    model: Any, live: EraPanel, params: ModelParams, best_params: Any, name: str
+    model: Any, live: EraPanel, latents: Any, params: ModelParams, best_params: Any, name: str
 ) -> pd.DataFrame | Failed:
     """Predict the live stocks, by the newest fit that there is."""
     if isinstance(model, Failed):
@@ -357,9 +388,17 @@ def predict_live(
             name,
         )
     try:
-        return predictions_frame(model, live)
+        return predictions_frame(model, _seen_live(model, live, latents, name))
     except Exception as error:  # noqa: BLE001 - what is no outcome is raised again
         return failed_fit("predict_live", error)
+
+
+def _seen_live(models: list[Any], live: EraPanel, latents: Any, name: str) -> EraPanel:
+    if not any(n_latents(model.feature_names) for model in models):
+        return live
+    if isinstance(latents, Failed):
+        raise PanelError(f"{name} learned from latents, and there are none: {latents.symptom}")
+    return JoinedPanel(live, latents)
 
 
 def outcome(
@@ -399,7 +438,7 @@ def _worker(name: str, resources: ResourceParams) -> Worker:
     return Worker(name, resources.isolate_gb, 60 * resources.stall_minutes)
 
 
-def _readings(worker: Worker, begin: float) -> dict[str, Any]:
+def readings_of(worker: Worker, begin: float) -> dict[str, Any]:
     """What a node took: seconds, and the memory of fits that had a process of their own."""
     memory = [watch.as_json() for watch in worker.watches]
     return {"seconds": round(time.monotonic() - begin, 1), "memory": memory}

@@ -3,3 +3,5 @@
 BOOSTED = ("lightgbm", "catboost", "xgboost")
 NETWORKS = ("tabm", "transformer", "vae_head")
 MODELS = (*BOOSTED, *NETWORKS)
+# What makes the latents that models may learn from; no member of the ensemble.
+ENCODER = "vae"

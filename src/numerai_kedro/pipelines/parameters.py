@@ -8,8 +8,9 @@ from pydantic import Field, NonNegativeInt, model_validator
 
 from numerai_kedro.errors import ConfigurationError
 from numerai_kedro.resilience.plan import MACHINES, lighter_presets
+from numerai_kedro.statistics.discovery import DiscoveryRule, Verdict
 from numerai_kedro.strict import Block, BlockType, Strict, read_block
-from numerai_kedro.training.recipe import Option, Update
+from numerai_kedro.training.recipe import Option, Update, VerdictUse
 from numerai_kedro.training.tuning.space import Range
 
 
@@ -85,6 +86,8 @@ class ModelParams(Block):
     more_targets: tuple[str, ...]
     adaptive: bool
     update: Update = "none"
+    verdicts: VerdictUse
+    latents: bool
     n_trials: NonNegativeInt | dict[str, NonNegativeInt]
     try_options: Literal["auto"] | bool
     options: dict[str, Option]
@@ -145,6 +148,83 @@ class ModelParams(Block):
         if isinstance(self.n_trials, int):
             return self.n_trials
         return self.n_trials.get(size, self.n_trials[OTHERWISE])
+
+
+class EncoderParams(Block):
+    """The autoencoder that makes latents; see parameters_feature_engineering.yml."""
+
+    enabled: bool
+    preset: str
+    seed: int = Field(ge=0)
+    device: Literal["auto", "cpu", "cuda"]
+    era_stride: int = Field(gt=0)
+    presets: dict[str, dict[str, float | int | str | tuple[str, ...]]]
+
+    def as_model(self) -> ModelParams:
+        """As the plan and recipes see it: a model that is never tuned."""
+        return ModelParams(
+            **self.model_dump(),
+            n_offsets=1,
+            more_targets=(),
+            adaptive=False,
+            verdicts="keep_all",
+            latents=False,
+            n_trials=0,
+            try_options=False,
+            options={},
+            space={},
+        )
+
+
+class StabilityParams(Strict):
+    """Which features LightGBM prefers on most halves of the eras."""
+
+    pairs: int = Field(ge=0)
+    n_selected: int = Field(gt=0)
+    threshold: float = Field(gt=0.5, le=1)
+    n_trees: int = Field(gt=0)
+    max_depth: int = Field(gt=1)
+    era_stride: int = Field(gt=0)
+    seed: int = Field(ge=0)
+
+
+class FeatureParams(Block):
+    """What is asked of an effect, and what a verdict counts for."""
+
+    q: float = Field(gt=0, lt=1)
+    n_regimes: int = Field(ge=2)
+    least_regimes: int = Field(ge=2)
+    alike: float = Field(gt=0, le=1)
+    ridge: float = Field(gt=0)
+    weights: dict[Verdict, float]
+    trend_eras: int = Field(gt=0)
+    stability: StabilityParams
+
+    @model_validator(mode="after")
+    def _weights_are_for_every_verdict(self) -> FeatureParams:
+        missing = sorted({*Verdict} - {*self.weights})
+        if missing or any(weight < 0 for weight in self.weights.values()):
+            raise ConfigurationError(
+                f"weights: {', '.join(missing) or 'one below 0'}: every verdict needs a weight, "
+                "0 or more"
+            )
+        if self.least_regimes > self.n_regimes:
+            raise ConfigurationError(
+                f"least_regimes: {self.least_regimes} is more than n_regimes: {self.n_regimes}"
+            )
+        return self
+
+    def rule(self, gap: int, overlap_eras: int) -> DiscoveryRule:
+        """For targets that overlap so many eras, with so many left out between regimes."""
+        return DiscoveryRule(
+            q=self.q,
+            n_regimes=self.n_regimes,
+            least=self.least_regimes,
+            gap=gap,
+            overlap_eras=overlap_eras,
+            alike=self.alike,
+            ridge=self.ridge,
+        )
 
 
 class SubmissionParams(Block):

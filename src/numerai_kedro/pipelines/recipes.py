@@ -14,6 +14,7 @@ from numerai_kedro.pipelines.parameters import BY_MACHINE, SWITCHED_OFF, ModelPa
 from numerai_kedro.resilience.isolation import Executor
 from numerai_kedro.resilience.plan import LARGEST_STRIDE, lighter_presets
 from numerai_kedro.training.adaptive import Rung, adapted
+from numerai_kedro.training.engineered import Engineered
 from numerai_kedro.training.protocol import Model
 from numerai_kedro.training.recipe import Recipe
 from numerai_kedro.training.tuning.decide import recipe_at
@@ -91,7 +92,14 @@ def planned_recipe(
         groups=tuple(map(tuple, folds["groups"])) if kind.reads_groups else (),
         update=params.update,
         update_every=folds["refit_eras"],
+        verdicts=params.verdicts,
+        latents=params.latents,
     )
+
+
+def without_stopping(folds: dict[str, Any]) -> dict[str, Any]:
+    """Folds for a fit that holds nothing back: what an autoencoder learns needs no target."""
+    return {**folds, "valid_eras": 0}
 
 
 def check_abilities(name: str, kind: type[Model], params: ModelParams) -> None:
@@ -142,30 +150,57 @@ def asked_as_json(params: ModelParams) -> dict[str, Any]:
 
 
 def judged_recipes(
-    name: str, folds: dict[str, Any], plan: dict[str, Any], params: ModelParams, best_params: Any
+    name: str,
+    folds: dict[str, Any],
+    plan: dict[str, Any],
+    params: ModelParams,
+    best_params: Any,
+    engineered: Engineered,
 ) -> tuple[list[Fold], list[Recipe]]:
-    """The judged folds, each with the recipe that serves it."""
+    """The judged folds, each with the recipe that serves it.
+
+    Raises
+    ------
+    PanelError
+        One learns from verdicts or latents that were not made.
+    """
     windows = [Fold(f["name"], tuple(f["train"]), tuple(f["test"])) for f in folds["judged"]]
     asked = asked_recipe(name, folds, plan, params)
     decisions = best_params["decisions"]
-    return windows, [recipe_at(asked, decisions, window.test[0]) for window in windows]
+    return windows, [
+        engineered.applied(
+            recipe_at(asked, decisions, window.test[0]), window.train, folds["features"]
+        )
+        for window in windows
+    ]
 
 
 def live_recipe(
-    name: str, folds: dict[str, Any], plan: dict[str, Any], params: ModelParams, best_params: Any
+    name: str,
+    folds: dict[str, Any],
+    plan: dict[str, Any],
+    params: ModelParams,
+    best_params: Any,
+    engineered: Engineered,
 ) -> tuple[Recipe, tuple[int, int], int | None]:
     """The recipe of the live fit, what it learns, and up to which era it is updated.
 
     Without updates it is a fold that begins at the newest point of the refit grid; with them, the
     newest fold that began, updated as that fold would be by now.
+
+    Raises
+    ------
+    PanelError
+        It learns from verdicts or latents that were not made.
     """
     asked, decisions = asked_recipe(name, folds, plan, params), best_params["decisions"]
     first, last = folds["live_fit"]
     recipe = recipe_at(asked, decisions, last + folds["purge_eras"] + 1)
     if recipe.update == "none":
-        return recipe, (first, last), None
+        return engineered.applied(recipe, (first, last), folds["features"]), (first, last), None
     eras, updated_to = live_window(folds, recipe.update_every)
-    return recipe_at(asked, decisions, eras[1] + folds["purge_eras"] + 1), eras, updated_to
+    recipe = recipe_at(asked, decisions, eras[1] + folds["purge_eras"] + 1)
+    return engineered.applied(recipe, eras, folds["features"]), eras, updated_to
 
 
 def live_window(folds: dict[str, Any], update_every: int) -> tuple[tuple[int, int], int | None]:

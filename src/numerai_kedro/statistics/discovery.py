@@ -22,6 +22,7 @@ from numerai_kedro.statistics.feature_clusters import (
     partial_effects,
 )
 from numerai_kedro.statistics.invariance import (
+    MIN_TARGETS,
     Regimes,
     flips,
     heterogeneity,
@@ -52,7 +53,7 @@ class DiscoveryRule:
     q
         False discovery rate that is accepted.
     n_regimes, least
-        Long blocks of eras, and how many of them must have an effect of one sign.
+        Long blocks of eras, at most, and how many of them must have an effect of one sign.
     gap
         Eras left out between blocks, so that they share no target.
     overlap_eras
@@ -70,6 +71,19 @@ class DiscoveryRule:
     overlap_eras: int
     alike: float
     ridge: float
+
+    def regimes(self, n_eras: int) -> Regimes:
+        """As many blocks as leave each long enough to say something, `least` at the least."""
+        for n_regimes in range(self.n_regimes, self.least, -1):
+            made = Regimes.of(n_eras, n_regimes, self.gap)
+            if min(one.stop - one.start for one in made) >= MIN_TARGETS * self.overlap_eras:
+                return made
+        return Regimes.of(n_eras, self.least, self.gap)
+
+    @property
+    def eras_needed(self) -> int:
+        """Fewer than so many eras leave everything untestable."""
+        return self.least * (MIN_TARGETS * self.overlap_eras + self.gap)
 
 
 def discover(
@@ -127,7 +141,7 @@ def _tested(
     chosen = clusters.representatives
     marginal = effects[:, chosen]
     partial = partial_effects(marginal, correlation[np.ix_(chosen, chosen)], rule.ridge)
-    regimes = Regimes.of(len(effects), rule.n_regimes, rule.gap)
+    regimes = rule.regimes(len(effects))
     mean = mean_test(marginal, rule.overlap_eras)
     by_regime, of_partial = (
         regime_test(one, regimes, rule.overlap_eras) for one in (marginal, partial)

@@ -99,7 +99,7 @@ def corr(tables: Counts, levels: Vector) -> Matrix:
     return _pearson(tables, scores, against)
 
 
-def spearman(tables: Counts) -> Matrix:
+def spearman(tables: Counts, levels: Vector) -> Matrix:
     """Rank correlation of features with the target; ties have their mean rank: float64[...]."""
     return _pearson(tables, *(_percentiles(margin) for margin in _margins(tables)))
 
@@ -115,6 +115,15 @@ def mutual_information(tables: Counts) -> Matrix:
         expected = by_feature[..., :, None] * by_target[..., None, :] / total[..., None, None]
         nats = np.where(tables > 0, tables * np.log(tables / expected), 0.0)
         return np.asarray(nats.sum(axis=(-2, -1)) / total)
+
+
+def information_beyond_chance(tables: Counts, levels: Vector) -> Matrix:
+    """Mutual information less what independent variables have by chance: float64[...]."""
+    by_feature, by_target = _margins(tables)
+    free = ((by_feature > 0).sum(axis=-1) - 1) * ((by_target > 0).sum(axis=-1) - 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        chance = free / (2 * by_feature.sum(axis=-1))
+        return np.where(free > 0, mutual_information(tables) - chance, np.nan)
 
 
 def _packed(rows: npt.NDArray[np.bool_], n_bytes: int) -> npt.NDArray[np.uint64]:

@@ -128,7 +128,8 @@ def _climb(
     if not len(learned) or len(inside) < 2 * params.valid_eras:
         return []
     sample = learned[:: max(1, len(learned) // TRAINING_ERAS)]
-    pieces = [history.select(eras=sample), history.select(eras=valid)]
+    seen = recipe.columns.of(history)
+    pieces = [seen.select(eras=sample), seen.select(eras=valid)]
     rungs: list[Rung] = []
     strength = BEGIN
     for number in range(params.rungs):
@@ -167,7 +168,7 @@ def _key(
     params: AdaptiveParams,
 ) -> dict[str, Any]:
     inside = history.eras[(history.eras >= eras[0]) & (history.eras <= eras[1])]
-    rows = history.select(eras=inside).digest(targets=recipe.targets[:1])
+    rows = recipe.columns.of(history.select(eras=inside)).digest(targets=recipe.targets[:1])
     asked = [recipe.made_of(recipe.targets[0]), recipe.era_stride, purge_eras]
     return {
         "strength_of": digest_json(asked),

@@ -17,6 +17,7 @@ import pandas as pd
 
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.panel import EraPanel
+from numerai_kedro.panel.joined import LATENT
 from numerai_kedro.panel.walk_forward import Fold
 from numerai_kedro.resilience.isolation import Executor, Inline
 from numerai_kedro.statistics.scoring import corr_of_era
@@ -25,6 +26,7 @@ from numerai_kedro.training.recipe import Fit, Recipe
 
 logger = logging.getLogger(__name__)
 
+LATENTS = "latents"  # what all of them together are called
 N_SHUFFLED = 15  # features, those with the most gain in all folds together
 ERA_STRIDE = 4  # every fourth test era is enough for a mean, and a quarter of the time
 VERSION = 1
@@ -62,22 +64,29 @@ def importance_by_fold(
         was not shuffled, or the fold's models went by the cache limit.
     """
     blocks = [
-        (fold, recipe.fits(history, fold.train), _test_eras(history, fold, target))
+        (
+            fold,
+            recipe.fits(history, fold.train),
+            _test_eras(recipe.columns.of(history), fold, target),
+        )
         for fold, recipe in zip(folds, recipes, strict=True)
     ]
-    work = _Work(history.feature_names, target, store, executor or Inline())
+    features = list(history.feature_names)
+    if any(recipe.latents for recipe in recipes):
+        features.append(LATENTS)
+    work = _Work(features, target, store, executor or Inline())
     gains = [work.gains(fits) for _, fits, _ in blocks]
     known = [gain for gain in gains if gain is not None]
     if not known:
         return pd.DataFrame(columns=list(COLUMNS))
     order = np.argsort(-np.mean(known, axis=0), kind="stable")
-    shuffled = sorted(int(number) for number in order[:N_SHUFFLED])
+    shuffled = [features[number] for number in sorted(order[:N_SHUFFLED])]
     frames = []
     for number, ((fold, fits, eras), gain) in enumerate(zip(blocks, gains, strict=True)):
         progress(number, len(blocks))
         if gain is not None:
             drops = work.drops(fits, eras, shuffled)
-            frames.append(_frame(fold, history.feature_names, gain, shuffled, drops, overlap_eras))
+            frames.append(_frame(fold, features, gain, shuffled, drops, overlap_eras))
     progress(len(blocks), len(blocks))
     return pd.concat(frames, ignore_index=True)
 
@@ -102,17 +111,25 @@ class _Work:
                 kept = self._store.find(key)
             if kept is None:
                 return None
-            found.append(kept)
+            found.append(self._by_feature(fit.train.feature_names, kept))
         return np.mean(found, axis=0)
 
+    def _by_feature(
+        self, columns: Sequence[str], gains: Sequence[float]
+    ) -> npt.NDArray[np.float64]:
+        """Of what the fit did not see, nothing; of all latents, one number."""
+        place = {name: number for number, name in enumerate(self._features)}
+        made = np.zeros(len(self._features))
+        np.add.at(made, [place[_named(column)] for column in columns], gains)
+        return made
+
     def drops(
-        self, fits: Sequence[Fit], eras: Sequence[EraPanel], shuffled: list[int]
+        self, fits: Sequence[Fit], eras: Sequence[EraPanel], shuffled: list[str]
     ) -> npt.NDArray[np.float64]:
         """CORR lost, float64[n_eras, n_shuffled]; eras whose model is gone are left out."""
         by_fit = []
-        names = [self._features[number] for number in shuffled]
         for fit in fits:
-            keys = [_drop_key(fit, era, self._target, names) for era in eras]
+            keys = [_drop_key(fit, era, self._target, shuffled) for era in eras]
             missing = [era for era, key in zip(eras, keys, strict=True) if self._lacks(key)]
             if missing and self._store.has_model(fit.key):
                 self._run(_measure_drops, fit, missing, self._target, shuffled)
@@ -121,7 +138,12 @@ class _Work:
         # Fits of one fold share its eras: they are averaged, not counted as more of them.
         table = np.array(by_fit, dtype=np.float64).reshape(len(fits), -1, len(shuffled))
         known = ~np.isnan(table).all(axis=(0, 2))
-        return np.nanmean(table[:, known], axis=0) if known.any() else table[0, :0]
+        if not known.any():
+            return table[0, :0]
+        counted = ~np.isnan(table[:, known])
+        with np.errstate(invalid="ignore"):
+            made = np.nan_to_num(table[:, known]).sum(axis=0) / counted.sum(axis=0)
+        return np.asarray(made)
 
     def _lacks(self, key: dict[str, Any]) -> bool:
         return self._store.find(key) is None
@@ -142,14 +164,13 @@ def _measure_drops(
     store: FoldStore,
     eras: Sequence[EraPanel],
     target: str,
-    shuffled: list[int],
+    shuffled: list[str],
     progress: FitProgress,
 ) -> None:
     model = fit.model(store, no_progress)
     for era in eras:
-        names = [era.feature_names[number] for number in shuffled]
-        key = _drop_key(fit, era, target, names)
-        store.value(key, lambda era=era: shuffled_drops(model, era, target, shuffled).tolist())
+        key = _drop_key(fit, era, target, shuffled)
+        store.value(key, lambda era=era: shuffled_drops(model, era, target, shuffled))
 
 
 def _drop_key(fit: Fit, era: EraPanel, target: str, names: Sequence[str]) -> dict[str, Any]:
@@ -157,25 +178,35 @@ def _drop_key(fit: Fit, era: EraPanel, target: str, names: Sequence[str]) -> dic
     return {"drops_of": fit.key, "rows": rows, "features": list(names), "version": VERSION}
 
 
-def shuffled_drops(
-    model: Model, era: EraPanel, target: str, shuffled: Sequence[int]
-) -> npt.NDArray[np.float64]:
-    """CORR of one era less its CORR with each feature shuffled, float64[n_shuffled].
+def _named(column: str) -> str:
+    return LATENTS if column.startswith(LATENT) else column
 
-    The order is drawn by the era's number alone: the same for every model and every run.
+
+def shuffled_drops(
+    model: Model, era: EraPanel, target: str, shuffled: Sequence[str]
+) -> list[float | None]:
+    """CORR of one era less its CORR with each feature shuffled; None for one that is not seen.
+
+    The order is drawn by the era's number alone: the same for every model and every run. Latents
+    are shuffled together.
     """
     (number,) = era.eras
     rows, label = era.features(int(number)), era.target(target).astype(np.float64)
     known = ~np.isnan(label)
     rows, label = np.ascontiguousarray(rows[known]), label[known]
     order = np.random.default_rng(int(number)).permutation(len(rows))
+    of_name: dict[str, list[int]] = {}
+    for number, column in enumerate(era.feature_names):
+        of_name.setdefault(_named(column), []).append(number)
     columns = [model.predict_rows(rows)]
     for feature in shuffled:
         changed = rows.copy()
-        changed[:, feature] = rows[order, feature]
-        columns.append(model.predict_rows(changed))
+        moved = of_name.get(feature, [])
+        changed[:, moved] = rows[np.ix_(order, moved)]
+        columns.append(model.predict_rows(changed) if moved else columns[0])
     corr = corr_of_era(np.column_stack(columns).astype(np.float64), label)
-    return corr[0] - corr[1:]
+    lost = (corr[0] - corr[1:]).tolist()
+    return [one if name in of_name else None for name, one in zip(shuffled, lost, strict=True)]
 
 
 def _test_eras(history: EraPanel, fold: Fold, target: str) -> list[EraPanel]:
@@ -188,7 +219,7 @@ def _frame(
     fold: Fold,
     features: Sequence[str],
     gain: npt.NDArray[np.float64],
-    shuffled: list[int],
+    shuffled: list[str],
     drops: npt.NDArray[np.float64],
     overlap_eras: int,
 ) -> pd.DataFrame:
@@ -204,6 +235,7 @@ def _frame(
         # Scores of overlapping targets: so many of them are about one independent score.
         together = max(1.0, overlap_eras / ERA_STRIDE)
         error = drops.std(axis=0, ddof=1 if len(drops) > 1 else 0) * np.sqrt(together / len(drops))
-        frame.loc[shuffled, "drop"] = drops.mean(axis=0)
-        frame.loc[shuffled, "drop_error"] = error if len(drops) > 1 else np.nan
+        rows = [features.index(name) for name in shuffled]
+        frame.loc[rows, "drop"] = drops.mean(axis=0)
+        frame.loc[rows, "drop_error"] = error if len(drops) > 1 else np.nan
     return frame[list(COLUMNS)]

@@ -40,7 +40,7 @@ class Notes(Protocol):
 
 @dataclass(frozen=True)
 class Aids:
-    """What helps a fit beside its data; none of it changes the model, groups aside.
+    """What helps a fit beside its data; only groups and weights change the model.
 
     Parameters
     ----------
@@ -52,12 +52,15 @@ class Aids:
         What this machine was found to hold.
     groups
         Names of the features of each official group, for a family that reads them.
+    weights
+        How much each feature of the panel counts, 1 for all where there are none.
     """
 
     bins: Bins | None = None
     work: Path | None = None
     notes: Notes | None = None
     groups: tuple[tuple[str, ...], ...] = ()
+    weights: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

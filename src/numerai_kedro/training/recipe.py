@@ -14,7 +14,7 @@ from pydantic import Field
 from numerai_kedro.errors import NumeraiKedroError, ProcessDied, ResourceError
 from numerai_kedro.files import digest_json
 from numerai_kedro.incremental import FoldStore
-from numerai_kedro.panel import EraPanel
+from numerai_kedro.panel import EraPanel, JoinedPanel
 from numerai_kedro.panel.walk_forward import Fold
 from numerai_kedro.resilience.recovery import noted
 from numerai_kedro.strict import Strict
@@ -34,6 +34,41 @@ BUGS = (TypeError, AttributeError, LookupError, AssertionError, ImportError)
 UPDATE_ERAS = 52  # newest eras that an update learns from
 
 
+# How verdicts of features (`statistics.discovery`) are used: all features are kept, all but the
+# unstable, those that no test speaks against, or all, each by a weight.
+VerdictUse = Literal["keep_all", "drop_unstable", "keep_confirmed", "weigh"]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What of the features, and what beside them, the fits of one training window see.
+
+    Parameters
+    ----------
+    features
+        Names; None for all.
+    weights
+        How much each of them counts; none where all count alike.
+    latents : EraPanel
+        Of an encoder that learned no era after the window; None where none are used.
+    """
+
+    features: tuple[str, ...] | None = None
+    weights: tuple[float, ...] = ()
+    latents: EraPanel | None = None
+
+    def of(self, history: EraPanel) -> EraPanel:
+        """The panel that fits see: eras for which there are latents, where those are used."""
+        chosen = history if self.features is None else history.select(features=self.features)
+        if self.latents is None:
+            return chosen
+        known = np.intersect1d(history.eras, self.latents.eras)
+        return JoinedPanel(chosen.select(eras=known), self.latents)
+
+
+ALL_COLUMNS = Columns()
+
+
 class Option(Strict):
     """Another way to make the same model; what is None stays as it is."""
 
@@ -42,6 +77,8 @@ class Option(Strict):
     more_targets: tuple[str, ...] | None = None
     adaptive: bool | None = None
     update: Update | None = None
+    verdicts: VerdictUse | None = None
+    latents: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +112,10 @@ class Recipe:
         Features by official group, for a family that reads them.
     update, update_every
         Between full fits a fitted model learns the newest eras, every so many of them.
+    verdicts, latents
+        What is asked of feature engineering.
+    columns
+        What that comes to for the training window of the fits to be made (`engineered.Engineered`).
     """
 
     name: str
@@ -92,6 +133,9 @@ class Recipe:
     groups: tuple[tuple[str, ...], ...] = ()
     update: Update = "none"
     update_every: int = 0
+    verdicts: VerdictUse = "keep_all"
+    latents: bool = False
+    columns: Columns = ALL_COLUMNS
 
     def fits(
         self,
@@ -107,7 +151,7 @@ class Recipe:
         updated_to
             The newest era that an update of each fit learns from; None without updates.
         """
-        made = []
+        made, history = [], self.columns.of(history)
         for target, offset in self.members():
             # What is updated is kept even for a trial: every part of a fold begins with it.
             base = keep or self.update != "none"
@@ -162,7 +206,9 @@ class Recipe:
     def with_option(self, option: Option) -> Recipe:
         """The same made in another way, which never takes more eras at once: they may not fit."""
         changed = self if option.era_stride is None else self.thinned(option.era_stride)
-        given: dict[str, Any] = option.model_dump(include={"n_offsets", "adaptive", "update"})
+        given: dict[str, Any] = option.model_dump(
+            include={"n_offsets", "adaptive", "update", "verdicts", "latents"}
+        )
         if option.more_targets is not None:
             given["targets"] = tuple(dict.fromkeys((self.targets[0], *option.more_targets)))
         known = {name: value for name, value in given.items() if value is not None}
@@ -181,6 +227,8 @@ class Recipe:
             made["held_back"] = [self.valid_eras, self.purge_eras]
         if self.family.reads_groups:
             made["groups"] = digest_json(self.groups)
+        if self.columns.weights:
+            made["weights"] = digest_json(self.columns.weights)
         return made
 
     def cost(self, n_rows: int, n_features: int) -> Cost:
@@ -195,8 +243,12 @@ class Recipe:
         self, target: str, offset: int, eras: tuple[int, int], features: Sequence[str]
     ) -> dict[str, Any]:
         made_of = self.made_of(target)
-        if self.adaptive:  # found in the data
+        # Found in the data.
+        made_of.pop("weights", None)
+        if self.adaptive:
             made_of["params"].pop("strength")
+        if self.verdicts != "keep_all" or self.latents:
+            made_of["engineered"] = [self.verdicts, self.latents]
         place = {"eras": list(eras), "stride": [self.era_stride, offset]}
         return {"fitted": made_of | place | {"features": list(features)}}
 
@@ -286,7 +338,7 @@ class Fit:
 
     def _fitted(self, store: FoldStore, progress: FitProgress) -> Model:
         recipe = self.recipe
-        aids = Aids(store, store.work(self.key), store, recipe.groups)
+        aids = Aids(store, store.work(self.key), store, recipe.groups, recipe.columns.weights)
         if self.base is not None:
             base = self.base.model(store, no_progress)
             base.device = self.device

@@ -77,7 +77,7 @@ def walk_forward(
             made |= part.made
             pieces.append(frame_of(part.test, part.predictions))
         fits = recipe.fits(history, fold.train)
-        _note_for_the_plan(recipe, fold.train, fits, store)
+        note_for_the_plan(recipe, fold.train, history, store)
         iterations[fold.name] = sum(fit.n_iterations(store) or 0 for fit in fits)
         logger.info(
             "%s, fold %s: eras %04d-%04d from %s up to %04d, %s",
@@ -148,11 +148,11 @@ def predict_fold(
     LeakError
         What a part learned comes closer to it than the purge allows.
     """
-    steps = recipe.steps(fold)
+    steps, seen = recipe.steps(fold), recipe.columns.of(history)
     for number, (part, updated_to) in enumerate(steps):
         newest = updated_to or part.train[1]
         replace(part, train=(part.train[0], newest)).check_purge(purge_eras)
-        test = history.select(eras=np.arange(part.test[0], part.test[1] + 1))
+        test = seen.select(eras=np.arange(part.test[0], part.test[1] + 1))
         fits = recipe.fits(history, part.train, keep, updated_to)
         pieces = [test.select(eras=[era]) for era in test.eras] if keep else [test]
         within = part_of(progress, number, len(steps))
@@ -189,7 +189,7 @@ def predict_by_fits(
         if kept is None:
             made = True
             step = part_of(progress, number, len(fits))
-            _made_by(executor, fit, _fit_and_predict, pieces, store, progress=step)
+            made_by(executor, fit, _fit_and_predict, pieces, store, progress=step)
             kept = fit.stored_predictions(pieces, store)
             assert kept is not None, "predictions that were just made are gone"
         columns.append(kept)
@@ -208,7 +208,7 @@ def average(
     return blend(table, np.ones(len(columns)), starts).astype(np.float32)
 
 
-def _made_by(
+def made_by(
     executor: Executor,
     fit: Fit,
     task: Callable[..., None],
@@ -251,9 +251,9 @@ def fit_live(
         if not store.has_model(fit.key):
             made = True
             step = part_of(progress, number, len(fits))
-            _made_by(executor or Inline(), fit, _fit_only, store, progress=step)
+            made_by(executor or Inline(), fit, _fit_only, store, progress=step)
     models = [fit.model(store, no_progress) for fit in fits]
-    _note_for_the_plan(recipe, eras, fits, store)
+    note_for_the_plan(recipe, eras, history, store)
     logger.info(
         "%s, live fit: %s up to %04d, %s",
         recipe.name,
@@ -313,11 +313,11 @@ def part_of(progress: Progress, parts_done: int, n_parts: int) -> FitProgress:
     return lambda done, total: progress(parts_done + done / total, n_parts)
 
 
-def _note_for_the_plan(
-    recipe: Recipe, eras: tuple[int, int], fits: Sequence[Fit], store: FoldStore
+def note_for_the_plan(
+    recipe: Recipe, eras: tuple[int, int], history: EraPanel, store: FoldStore
 ) -> None:
     """Let the next plan know that these fits are made, before it has any data."""
-    for key in recipe.plan_keys(eras, fits[0].train.feature_names):
+    for key in recipe.plan_keys(eras, history.feature_names):
         store.value(key, lambda: True)
 
 

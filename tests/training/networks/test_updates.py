@@ -14,6 +14,7 @@ from numerai_kedro.models import family
 from numerai_kedro.panel.walk_forward import Fold
 from numerai_kedro.pipelines.recipes import live_recipe
 from numerai_kedro.training import recipe as recipe_module
+from numerai_kedro.training.engineered import Engineered
 from numerai_kedro.training.recipe import Option, Recipe
 from numerai_kedro.training.walk_forward import predict_fold, walk_forward
 
@@ -89,6 +90,7 @@ def test_the_live_fit_is_the_newest_fold_updated_as_that_would_be(live_era, lear
         "valid_eras": 4,
         "refit_eras": 13,
         "groups": [],
+        "features": [],
         "history": [1, live_era - 1],
         "stretches": {"judged": [66, live_era - 14]},
         "judged_fold_eras": 40,
@@ -101,7 +103,7 @@ def test_the_live_fit_is_the_newest_fold_updated_as_that_would_be(live_era, lear
     best = {
         "decisions": [{"first_era": 1, "params": NETWORKS["transformer"], "source": "preset small"}]
     }
-    made, eras, newest = live_recipe("transformer", folds, plan, params, best)
+    made, eras, newest = live_recipe("transformer", folds, plan, params, best, Engineered())
     assert (made.update, eras, newest) == ("lora", (1, learned_to), updated_to)
 
 

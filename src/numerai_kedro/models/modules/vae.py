@@ -25,9 +25,12 @@ class SupervisedVae(nn.Module):
     the negative evidence bound in nats a feature.
     """
 
-    def __init__(self, params: VaeParams, n_features: int, n_targets: int) -> None:
+    def __init__(
+        self, params: VaeParams, n_features: int, n_targets: int, n_latents: int = 0
+    ) -> None:
         super().__init__()
-        self.params, self.n_features = params, n_features
+        # Latents of another autoencoder are read, and not told.
+        self.params, self.n_told = params, n_features - n_latents
         self.checkpointed = False
         self.done = 0.0  # share of the training that lies behind; the loop keeps it
         self.centred = Centred(params.feature_dropout)
@@ -41,7 +44,7 @@ class SupervisedVae(nn.Module):
         self.decoder = nn.Sequential(
             nn.Linear(params.d_latent, params.d_hidden),
             nn.SiLU(),
-            nn.Linear(params.d_hidden, N_VALUES * n_features),
+            nn.Linear(params.d_hidden, N_VALUES * self.n_told),
         )
         self.head = nn.Sequential(
             nn.Linear(params.d_latent, params.d_hidden),
@@ -61,7 +64,7 @@ class SupervisedVae(nn.Module):
         if not self.training:
             return self.head(mean)[:, None, :]
         drawn = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
-        predictions = self.head(drawn)[:, None, :]
+        predictions = self.head(self._read(drawn))[:, None, :]
         told = (
             checkpoint(self.told, drawn, features, use_reentrant=False)
             if self.checkpointed
@@ -69,15 +72,21 @@ class SupervisedVae(nn.Module):
         )
         nats = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
         beta = self.params.beta * min(1.0, self.done / self.params.beta_warm_up)
-        noise = nats.clamp(min=self.params.free_nats).sum(dim=1) / self.n_features
+        noise = nats.clamp(min=self.params.free_nats).sum(dim=1) / self.n_told
         return predictions, self.params.reconstruction_weight * (told + beta * noise)
 
     def told(self, drawn: Tensor, features: Tensor) -> Tensor:
         """What the features cost to tell from drawn latents, nats a feature: float[n]."""
-        logits = self.decoder(drawn).view(len(features), self.n_features, N_VALUES)
+        logits = self.decoder(drawn).view(len(features), self.n_told, N_VALUES)
+        told = features[:, : self.n_told].long()
         return nn.functional.cross_entropy(
-            logits.float().transpose(1, 2), features.long(), reduction="none"
+            logits.float().transpose(1, 2), told, reduction="none"
         ).mean(dim=1)
+
+    def _read(self, drawn: Tensor) -> Tensor:
+        """What the head gets, whose gradient counts for the encoder by its weight."""
+        weight = self.params.head_weight
+        return drawn if weight == 1 else weight * drawn + (1 - weight) * drawn.detach()
 
     def keep_less(self) -> None:
         """Compute the decoder, which is most of the memory, again in the backward pass."""

@@ -65,6 +65,7 @@ def create_pipeline() -> Pipeline:
                     "resources": "params:resources",
                     "tuning": "params:tuning",
                     "incremental": "params:incremental",
+                    "vae": "params:vae",
                     **{model: f"params:{model}" for model in MODELS},
                 },
                 ["resource_plan", "resource_readings", "run_schedule"],

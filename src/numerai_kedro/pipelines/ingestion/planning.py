@@ -15,14 +15,17 @@ from numerai_kedro.incremental import FoldStore
 from numerai_kedro.incremental.runner import IncrementalParams
 from numerai_kedro.models import family
 from numerai_kedro.panel.walk_forward import live_fit_eras, walk_forward_folds
+from numerai_kedro.pipelines.models import ENCODER
 from numerai_kedro.pipelines.parameters import (
     BY_MACHINE,
     SWITCHED_OFF,
+    EncoderParams,
     IngestionParams,
     ModelParams,
     ResourceParams,
 )
-from numerai_kedro.pipelines.recipes import live_window, planned_recipe
+from numerai_kedro.pipelines.recipes import live_window, planned_recipe, without_stopping
+from numerai_kedro.pipelines.windows import windows_of
 from numerai_kedro.resilience.machine import Machine, gpu_memory_gb
 from numerai_kedro.resilience.plan import (
     BASE_MEMORY_GB,
@@ -69,6 +72,7 @@ def plan(
     resources: ResourceParams,
     tuning: TuningParams,
     incremental: IncrementalParams,
+    vae: EncoderParams,
     **models: Any,
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Decide how much each model may hold, predict each step, and what waits for a later run."""
@@ -76,14 +80,23 @@ def plan(
     metadata.check_target(params.target)
     metadata.check_target(params.paid_target)
     history = _History.read(tournament, machine, metadata, params)
-    planned = []
-    for name, raw in models.items():
-        model = ModelParams.model_validate(raw)
+    typed = {name: ModelParams.model_validate(raw) for name, raw in models.items()}
+    # What others learn from goes first, where they do; otherwise it is what a day can spare most.
+    latents = {ENCODER: vae.as_model()}
+    asked = any(model.latents for model in typed.values())
+    folds, planned = _folds_to_be(params, history), []
+    for name, model in (latents | typed if asked else typed | latents).items():
         for target in model.all_targets():
             metadata.check_target(target)
-        planned.append(
-            _plan_model(name, model, history, machine, params, tuning, fold_store, study_store)
-        )
+        given = (machine, params, tuning, fold_store, study_store)
+        if name in latents:
+            windows = [one.train for one in windows_of(folds).values()]
+            planned.append(
+                _plan_model(name, model, history, without_stopping(folds), windows, *given)
+            )
+        else:
+            windows = _windows(params, history.last_era)
+            planned.append(_plan_model(name, model, history, folds, windows, *given))
     # Without anything to come there is nothing to time: the probe takes seconds itself.
     to_come = any(one.fit_work + one.trial_work for one in planned)
     speed = lightgbm_work_per_second(machine.cores) if to_come else math.inf
@@ -91,7 +104,8 @@ def plan(
     # A preset of each model first, then tuning: a submission needs the former.
     steps = [*fits, *(one.trials(speed) for one in planned if not one.reason)]
     schedule = schedule_steps(steps, resources.time_budget_hours)
-    apart = _apart(planned, machine) if resources.hybrid else ()
+    members = [one for one in planned if one.name not in latents]
+    apart = _apart(members, machine) if resources.hybrid else ()
     made = ResourcePlan(
         threads=machine.cores,
         apart=apart,
@@ -257,6 +271,8 @@ def _plan_model(
     name: str,
     model: ModelParams,
     history: _History,
+    folds: dict[str, Any],
+    windows: list[tuple[int, int]],
     machine: Machine,
     params: IngestionParams,
     tuning: TuningParams,
@@ -284,7 +300,6 @@ def _plan_model(
     except ResourceError as error:
         return _Planned(name, model.sampling(), reason=str(error))
     made = _Planned(name, model.sampling(), sampling, device, preset)
-    folds = _folds_to_be(params, history)
     recipe = planned_recipe(name, folds, made.decisions(), machine.cores, model)
     n_trials = model.trials(params.size)
     presets = model.all_presets(kind.params_type, name, preset) if n_trials else {}
@@ -292,7 +307,7 @@ def _plan_model(
     decisions = studies.noted(search.plan_key(tuning)) if n_trials else []
     fits = [
         cost
-        for eras in _windows(params, history.last_era)
+        for eras in windows
         for cost in _fits_to_come(recipe, decisions, eras, history, params, tuning, store)
     ]
     trials = _trials_to_come(search, decisions, history, params, tuning)
@@ -396,11 +411,14 @@ def _folds_to_be(params: IngestionParams, history: _History) -> dict[str, Any]:
     """What `cut_folds` will say, as far as numbers and names alone tell."""
     borders, purge, last_era = params.borders, params.purge_eras, history.last_era
     tuning = walk_forward_folds(borders.tuning, borders.tuning_fold_eras, purge, "tuning")
+    stretch = _judged(params, last_era)
+    judged = walk_forward_folds(stretch, borders.judged_fold_eras, purge, "judged")
     return {
         "history": [1, last_era],
-        "stretches": {"judged": _judged(params, last_era)},
+        "stretches": {"judged": stretch},
         "live_fit": live_fit(params, last_era),
         "tuning": [{"name": f.name, "train": f.train, "test": f.test} for f in tuning],
+        "judged": [{"train": f.train, "test": f.test} for f in judged],
         "judged_fold_eras": borders.judged_fold_eras,
         "valid_eras": borders.valid_eras,
         "refit_eras": params.refit_eras,

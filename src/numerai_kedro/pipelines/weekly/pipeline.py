@@ -1,7 +1,7 @@
 """The whole week, and its two halves.
 
-    ingestion ─┬─► gbm ───────────┬─► ensemble ─► backtest ─► submission ─► reporting
-               └─► deep_learning ─┘
+    ingestion ─► feature_engineering ─┬─► gbm ───────────┬─► ensemble ─► backtest ─► submission
+                                      └─► deep_learning ─┘                          ─► reporting
 
     prepare   all that needs no live data: hours, any day
     submit    the rest, with the newest finished models: minutes, while a round is open
@@ -18,13 +18,23 @@ from numerai_kedro.pipelines import (
     backtest,
     deep_learning,
     ensemble,
+    feature_engineering,
     gbm,
     ingestion,
     reporting,
     submission,
 )
 
-PARTS = (ingestion, gbm, deep_learning, ensemble, backtest, submission, reporting)
+PARTS = (
+    ingestion,
+    feature_engineering,
+    gbm,
+    deep_learning,
+    ensemble,
+    backtest,
+    submission,
+    reporting,
+)
 # Both halves ask which round it is.
 SHARED = ["find_round"]
 # What is asked when a round is open; all that follows from it is the second half.

@@ -119,21 +119,25 @@ def _procedure(search: Search, ground: Ground, params: TuningParams) -> dict[str
     benchmark = ground.benchmark.reindex(judging.ids()).to_numpy(dtype="float64")
     recipe = search.recipe
     targets = tuple(dict.fromkeys((*recipe.targets, ground.folds["paid_target"])))
-    return {
-        "version": VERSION,
-        "model": recipe.name,
-        "era_stride": recipe.era_stride,
-        "folds": ground.folds["tuning"],
-        "benchmark": digest_bytes(benchmark.tobytes()),
-        "made_of": [recipe.made_of(target) for target in recipe.targets],
-        "presets": {name: one.model_dump(mode="json") for name, one in search.presets.items()},
-        "space": {name: one.model_dump() for name, one in search.space.items()},
-        "n_trials": search.n_trials,
-        "tuning": params.model_dump(exclude={"retune_weeks", "weights", "adaptive"}),
-        "weights": list(ground.weights),
-        "purge_eras": ground.folds["purge_eras"],
-        "data": ground.history.select(eras=eras).digest(targets=targets),
-    } | _procedure_of_options(search, params)
+    return (
+        {
+            "version": VERSION,
+            "model": recipe.name,
+            "era_stride": recipe.era_stride,
+            "folds": ground.folds["tuning"],
+            "benchmark": digest_bytes(benchmark.tobytes()),
+            "made_of": [recipe.made_of(target) for target in recipe.targets],
+            "presets": {name: one.model_dump(mode="json") for name, one in search.presets.items()},
+            "space": {name: one.model_dump() for name, one in search.space.items()},
+            "n_trials": search.n_trials,
+            "tuning": params.model_dump(exclude={"retune_weeks", "weights", "adaptive"}),
+            "weights": list(ground.weights),
+            "purge_eras": ground.folds["purge_eras"],
+            "data": ground.history.select(eras=eras).digest(targets=targets),
+        }
+        | _procedure_of_options(search, params)
+        | _procedure_of_features(search, ground)
+    )
 
 
 def _procedure_of_options(search: Search, params: TuningParams) -> dict[str, Any]:
@@ -143,6 +147,17 @@ def _procedure_of_options(search: Search, params: TuningParams) -> dict[str, Any
     options = {name: one.model_dump(mode="json") for name, one in search.options.items()}
     made = [search.recipe.n_offsets, search.recipe.adaptive]
     return {"options": options, "made": made, "adaptive": params.adaptive.model_dump()}
+
+
+def _procedure_of_features(search: Search, ground: Ground) -> dict[str, Any]:
+    """What was found in the features of the tuning folds, for a choice that may hang on it."""
+    recipe, ways = search.recipe, [*search.options.values()]
+    asked = [(recipe.verdicts, recipe.latents), *((one.verdicts, one.latents) for one in ways)]
+    if not any(verdicts not in (None, "keep_all") or latents for verdicts, latents in asked):
+        return {}
+    windows = [fold["train"][1] for fold in ground.folds["tuning"]]
+    made = [recipe.verdicts, recipe.latents, ground.engineered.digest(windows)]
+    return {"engineered": made}
 
 
 def _study_and_decide(

@@ -14,6 +14,7 @@ from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.walk_forward import Fold, walk_forward_folds
 from numerai_kedro.strict import Block, Strict
 from numerai_kedro.training.adaptive import AdaptiveParams
+from numerai_kedro.training.engineered import Engineered
 from numerai_kedro.training.recipe import Option, Recipe
 from numerai_kedro.training.tuning.space import Space
 
@@ -101,6 +102,8 @@ class Ground:
         The round's multipliers of CORR and MMC.
     overlap_eras
         How many eras the paid target spans.
+    engineered
+        Verdicts and latents by window.
     """
 
     history: EraPanel
@@ -108,6 +111,7 @@ class Ground:
     benchmark: pd.Series
     weights: tuple[float, float]
     overlap_eras: int
+    engineered: Engineered = field(default_factory=Engineered)
 
     @property
     def calendar(self) -> Calendar:
@@ -145,6 +149,7 @@ class Search:
         return {
             "tuned": [recipe.made_of(target) for target in recipe.targets],
             "made": [recipe.name, recipe.era_stride, recipe.n_offsets, recipe.adaptive],
+            "engineered": [recipe.verdicts, recipe.latents],
             "n_trials": self.n_trials,
             "tuning": tuning.model_dump(mode="json"),
             "space": {name: one.model_dump() for name, one in self.space.items()},

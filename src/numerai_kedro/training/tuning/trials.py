@@ -179,7 +179,7 @@ class Trials:
             strong = recipe
             if recipe.adaptive:
                 strong, _ = adapted(
-                    recipe,
+                    self._engineered(recipe, fold),
                     self._ground.history,
                     fold.train,
                     purge,
@@ -195,12 +195,17 @@ class Trials:
 
     def _predict(self, scout: Recipe, fold: Fold, progress: Progress) -> list[Part]:
         ground, purge = self._ground, self._ground.folds["purge_eras"]
+        scout = self._engineered(scout, fold)
         return list(
             predict_fold(
                 *(scout, ground.history, fold, purge, self._store, self._executor, progress),
                 keep=False,
             )
         )
+
+    def _engineered(self, recipe: Recipe, fold: Fold) -> Recipe:
+        ground = self._ground
+        return ground.engineered.applied(recipe, fold.train, ground.history.feature_names)
 
     def _lines(self, parts: Sequence[Part], fold: Fold) -> list[dict[str, Any]]:
         return [line for part in parts for line in placed(part.fits, fold.name, self._store)]

@@ -1,0 +1,136 @@
+"""Whether latents keep more of the signal than as many principal components do.
+
+Both are given to the same ridge regression, fitted on the window's eras and judged on those that
+its fold is judged on. An autoencoder that does not beat components does not earn its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import eigh
+
+from numerai_kedro.features.sufficient import Products
+from numerai_kedro.incremental import FoldStore
+from numerai_kedro.panel import EraPanel
+from numerai_kedro.statistics.era_tables import MISSING
+from numerai_kedro.statistics.ranks import Matrix, Vector
+from numerai_kedro.statistics.scoring import corr_of_era
+
+VERSION = 1
+STRIDE = 4  # every fourth era of the window is learned: coefficients are few
+RIDGE = 0.01  # of the mean diagonal of the columns' products
+
+Columns = Callable[[int], Matrix]  # of an era: float64[n_rows, n_columns]
+
+
+@dataclass(frozen=True)
+class Components:
+    """The features' leading principal components.
+
+    Parameters
+    ----------
+    centre : float64[n_features]
+    axes : float64[n_features, n_components]
+        Of features in units of their deviations.
+    """
+
+    centre: Vector
+    axes: Matrix
+
+    @classmethod
+    def of(cls, products: Products, n_components: int) -> Components:
+        """Of the products of a window's eras."""
+        correlation = np.nan_to_num(products.correlation())
+        n_features = len(correlation)
+        top = (max(0, n_features - n_components), n_features - 1)
+        _, vectors = eigh(correlation, subset_by_index=top)
+        n_rows = max(1, int(products.rows.sum()))
+        centre = products.sums / n_rows
+        variance = np.diag(products.gram) / n_rows - centre**2
+        scale = np.where(variance > 1e-9, 1 / np.sqrt(np.maximum(variance, 1e-9)), 0.0)
+        return cls(centre + MISSING, vectors * scale[:, None])
+
+    def columns(self, features: npt.NDArray[np.int8]) -> Matrix:
+        """float64[n_rows, n_components]."""
+        return np.asarray((features - self.centre) @ self.axes)
+
+
+def ridge_corr(
+    panel: EraPanel,
+    columns: Columns,
+    learned: npt.NDArray[np.int64],
+    judged: npt.NDArray[np.int64],
+    target: str,
+) -> Vector:
+    """CORR of a ridge regression on some columns in each judged era, float64[n_judged]."""
+    gram, product, n_rows = 0.0, 0.0, 0
+    for era in learned.tolist():
+        x, y = _known(panel, columns, era, target)
+        # Centred inside the era: what an era has as a whole teaches nothing about its stocks.
+        x, y = x - x.mean(axis=0), y - y.mean()
+        gram, product, n_rows = gram + x.T @ x, product + x.T @ y, n_rows + len(y)
+    assert isinstance(gram, np.ndarray), "no era to learn from"
+    ridge = RIDGE * np.trace(gram) / len(gram)
+    weights = np.linalg.solve(gram + ridge * np.eye(len(gram)), product)
+    scores = []
+    for era in judged.tolist():
+        x, y = _known(panel, columns, era, target)
+        scores.append(float(corr_of_era((x @ weights)[:, None], y)[0]))
+    return np.array(scores)
+
+
+def latent_worth(
+    panel: EraPanel,
+    latents: EraPanel,
+    products: Products,
+    window: tuple[int, int],
+    judged: tuple[int, int],
+    target: str,
+    store: FoldStore,
+) -> dict[str, list[float]]:
+    """CORR of both regressions in each judged era of a window.
+
+    Parameters
+    ----------
+    judged
+        First and last era; those without a target are left out.
+
+    Returns
+    -------
+    dict
+        ``eras``, and the scores of ``latents`` and ``components``.
+    """
+    resolved = panel.resolved_eras(target)
+    learned = resolved[(resolved >= window[0]) & (resolved <= window[1])][::-STRIDE][::-1]
+    tested = resolved[(resolved >= judged[0]) & (resolved <= judged[1])]
+    both = panel.select(eras=np.concatenate([learned, tested]))
+    key = {
+        "latent worth": VERSION,
+        "rows": both.digest(targets=[target]),
+        "latents": latents.select(eras=both.eras).digest(),
+    }
+
+    def compute() -> dict[str, list[float]]:
+        components = Components.of(products, len(latents.feature_names))
+        kinds: dict[str, Columns] = {
+            "latents": lambda era: latents.features(era).astype(np.float64),
+            "components": lambda era: components.columns(panel.features(era)),
+        }
+        made = {
+            name: ridge_corr(panel, columns, learned, tested, target).tolist()
+            for name, columns in kinds.items()
+        }
+        return {"eras": tested.tolist(), **made}
+
+    found: dict[str, list[float]] = store.value(key, compute)
+    return found
+
+
+def _known(panel: EraPanel, columns: Columns, era: int, target: str) -> tuple[Matrix, Vector]:
+    label = panel.select(eras=[era]).target(target).astype(np.float64)
+    known = ~np.isnan(label)
+    return columns(era)[known], label[known]

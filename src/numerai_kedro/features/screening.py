@@ -1,0 +1,105 @@
+"""Verdicts on features, window by window: nothing is learned from an era after the window."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from numerai_kedro.features.sufficient import Products, products_of
+from numerai_kedro.incremental import FoldStore
+from numerai_kedro.panel import EraPanel
+from numerai_kedro.statistics.discovery import DiscoveryRule, Verdict, discover
+from numerai_kedro.training.protocol import FitProgress, no_progress
+
+logger = logging.getLogger(__name__)
+
+VERSION = 1  # of a report: another one makes all of them again
+Windows = Mapping[str, tuple[int, int]]  # first and newest training era, by name
+
+
+def screen(
+    panel: EraPanel,
+    windows: Windows,
+    target: str,
+    effects: pd.DataFrame,
+    rule: DiscoveryRule,
+    store: FoldStore,
+    progress: FitProgress = no_progress,
+) -> dict[str, pd.DataFrame]:
+    """Give every feature a verdict for every window.
+
+    Parameters
+    ----------
+    panel : EraPanel
+        The features that models learn.
+    windows
+        All begin with the panel's first era.
+    effects : pandas.DataFrame
+        CORR of each feature (a column) in each era (the index), as `sufficient.effects_of` has it.
+    store : FoldStore
+        Where products of features are kept, and finished reports.
+
+    Returns
+    -------
+    dict of pandas.DataFrame
+        `statistics.discovery.discover`, by window.
+    """
+    by_end = sorted(windows, key=lambda name: windows[name][1])
+    keys = {name: _key(panel, windows[name], target, rule) for name in by_end}
+
+    def report(name: str, pooled: Iterator[Products]) -> pd.DataFrame:
+        def build(path: Path) -> None:
+            inside = effects.loc[slice(*windows[name])].to_numpy(np.float64)
+            correlation = next(pooled).correlation()
+            discover(list(panel.feature_names), inside, correlation, rule).to_parquet(path)
+
+        return pd.read_parquet(store.file(keys[name], build))
+
+    missing = [name for name in by_end if not store.has_file(keys[name])]
+    ends = [windows[name][1] for name in missing]
+    one_pass = products_of(panel, ends, store, progress) if ends else iter(())
+    made = {name: report(name, one_pass) for name in missing}
+    for name in by_end:
+        if name not in made:  # kept; what turns out to be damaged is made from its own products
+            made[name] = report(name, products_of(panel, [windows[name][1]], store))
+    for name in by_end:
+        _say(name, made[name], rule)
+    return {name: made[name] for name in by_end}
+
+
+def weighed(report: pd.DataFrame, weights: Mapping[str, float]) -> pd.DataFrame:
+    """The report with what each feature counts for, by its verdict."""
+    return report.assign(weight=report["verdict"].map(dict(weights)).astype(np.float64))
+
+
+def _key(
+    panel: EraPanel, window: tuple[int, int], target: str, rule: DiscoveryRule
+) -> dict[str, Any]:
+    inside = panel.eras[(panel.eras >= window[0]) & (panel.eras <= window[1])]
+    return {
+        "report": VERSION,
+        "of": panel.select(eras=inside).digest(targets=[target]),
+        "target": target,
+        "rule": dataclasses.asdict(rule),
+    }
+
+
+def _say(name: str, report: pd.DataFrame, rule: DiscoveryRule) -> None:
+    counted = report["verdict"].value_counts()
+    found = ", ".join(f"{counted[one]} {one}" for one in Verdict if one in counted)
+    logger.info("discovery, eras up to %s: %s", name, found)
+    if (report["verdict"] == Verdict.UNTESTABLE).all():
+        logger.warning(
+            "discovery, eras up to %s: nothing can be tested: at most %d eras have an effect, and "
+            "regimes of targets that span %d eras need %d; models may use all features.",
+            name,
+            report["n_eras"].max(),
+            rule.overlap_eras,
+            rule.eras_needed,
+        )

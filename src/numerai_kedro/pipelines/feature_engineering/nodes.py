@@ -1,0 +1,203 @@
+"""What features are worth before any model: effects, verdicts, latents."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from numerai_kedro.errors import Failed
+from numerai_kedro.features.latent_worth import latent_worth
+from numerai_kedro.features.latents import Latents, encode, encoded_live
+from numerai_kedro.features.screening import screen, weighed
+from numerai_kedro.features.sufficient import effects_of, products_of
+from numerai_kedro.files import digest_json
+from numerai_kedro.incremental import FoldStore
+from numerai_kedro.panel import EraPanel
+from numerai_kedro.pipelines.base_model import readings_of
+from numerai_kedro.pipelines.models import ENCODER
+from numerai_kedro.pipelines.parameters import EncoderParams, FeatureParams, ResourceParams
+from numerai_kedro.pipelines.recipes import asked_recipe, ladder, not_now, without_stopping
+from numerai_kedro.pipelines.windows import live_windows, windows_of
+from numerai_kedro.progress import steps_bar
+from numerai_kedro.resilience.isolation import Worker
+from numerai_kedro.resilience.remedies import until_it_fits
+from numerai_kedro.statistics.effect_trend import effect_trend, oriented
+from numerai_kedro.statistics.era_tables import corr, information_beyond_chance, spearman
+from numerai_kedro.statistics.importance import drifting
+from numerai_kedro.statistics.intervals import mean_interval
+from numerai_kedro.tournament.schema import overlap_eras
+from numerai_kedro.training.engineered import window_name
+from numerai_kedro.training.walk_forward import placed
+
+logger = logging.getLogger(__name__)
+
+SCORES = (corr, spearman, information_beyond_chance)
+
+
+def tabulate(
+    history: EraPanel, folds: dict[str, Any], era_tables: FoldStore
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Score every feature in every era: CORR, rank correlation, information; one read of an era."""
+    panel, frames = history.select(features=folds["features"]), []
+    with steps_bar("features: eras") as bar:
+        for score in SCORES:
+            eras, made = effects_of(panel, folds["target"], era_tables, bar, score)
+            index = pd.Index(eras, name="era")
+            frames.append(pd.DataFrame(made, index=index, columns=list(panel.feature_names)))
+    linear, rank, information = frames
+    return linear, rank, information
+
+
+def find_verdicts(
+    history: EraPanel,
+    folds: dict[str, Any],
+    linear: pd.DataFrame,
+    rank: pd.DataFrame,
+    information: pd.DataFrame,
+    block_gram: FoldStore,
+    params: FeatureParams,
+) -> dict[str, pd.DataFrame]:
+    """Give every feature a verdict for every window, from that window's eras alone."""
+    panel = history.select(features=folds["features"])
+    windows = {name: one.train for name, one in windows_of(folds).items()}
+    rule = params.rule(folds["purge_eras"], overlap_eras(folds["target"]))
+    with steps_bar("features: products of eras") as bar:
+        made = screen(panel, windows, folds["target"], linear, rule, block_gram, bar)
+    for name, report in made.items():
+        inside = slice(*windows[name])
+        report = report.assign(
+            rank_effect=rank.loc[inside].mean().to_numpy(),
+            information=information.loc[inside].mean().to_numpy(),
+        )
+        made[name] = weighed(report, params.weights)
+    return made
+
+
+def trace_effects(
+    linear: pd.DataFrame,
+    feature_report: dict[str, pd.DataFrame],
+    folds: dict[str, Any],
+    params: FeatureParams,
+) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+    """Follow each cluster's effect through all eras, and name those that die or flip."""
+    report = feature_report[window_name(folds["live_fit"][1])]
+    names = [name for name in report["representative"].dropna().unique() if name in linear]
+    effects = linear[names].to_numpy()
+    overlap = overlap_eras(folds["target"])
+    trend = effect_trend(names, linear.index.to_numpy(), effects, params.trend_eras, overlap)
+    verdicts = report.set_index("feature")["verdict"]
+    return trend.assign(verdict=trend["feature"].map(verdicts)), drifting(oriented(trend))
+
+
+def compress(
+    history: EraPanel,
+    folds: dict[str, Any],
+    plan: dict[str, Any],
+    schedule: dict[str, Any],
+    store: FoldStore,
+    params: EncoderParams,
+    resources: ResourceParams,
+) -> tuple[Any, Any, Any, Any, Any]:
+    """Fit an encoder for each window on its eras, and encode what the window's fits will see."""
+    model = params.as_model()
+    off = not_now(ENCODER, plan, schedule, model, "fits", "compress")
+    if off is not None:
+        return off, off, off, off, {}
+    panel, windows = history.select(features=folds["features"]), windows_of(folds)
+    recipe = asked_recipe(ENCODER, without_stopping(folds), plan, model)
+    begin = time.monotonic()
+    words, lighter = ladder(ENCODER, plan["models"][ENCODER], model)
+    with (
+        Worker(ENCODER, resources.isolate_gb, 60 * resources.stall_minutes) as worker,
+        steps_bar(f"{ENCODER}: windows") as bar,
+    ):
+
+        def attempt(steps: int) -> dict[str, tuple[Latents, dict[str, Any]]]:
+            made = {}
+            for number, (name, one) in enumerate(windows.items()):
+
+                def within(done: float, total: float, number: int = number) -> None:
+                    bar(number + done / total, len(windows))
+
+                given = (lighter(recipe, steps), store, worker, within)
+                made[name] = encode(panel, one.train, one.newest, *given)
+                bar(number + 1, len(windows))
+            return made
+
+        made = until_it_fits("compress", ENCODER, words, attempt)
+        readings = readings_of(worker, begin)
+    if isinstance(made, Failed):
+        return made, made, made, made, readings
+    latents = {name: one for name, (one, _) in made.value.items()}
+    encoders = [
+        {
+            "encoder": digest_json(latents[window_name(train[1])].fit.key),
+            "model": latents[window_name(train[1])].fit.model(store, lambda done, total: None),
+        }
+        for train in live_windows(folds)
+    ]
+    lines = [
+        line
+        for name, one in latents.items()
+        for line in placed([one.fit], f"eras up to {name}", store)
+    ]
+    recovery = {"lighter": made.lighter, "lines": [*made.lines(), *lines], "rungs": {}}
+    read = {name: found for name, (_, found) in made.value.items()}
+    return latents, encoders, read, recovery, readings
+
+
+def judge_latents(
+    history: EraPanel,
+    folds: dict[str, Any],
+    latents: Any,
+    encoders: Any,
+    block_gram: FoldStore,
+    store: FoldStore,
+) -> Any:
+    """Say what the latents keep, and whether they beat as many principal components."""
+    if isinstance(latents, Failed):
+        return latents
+    panel = history.select(features=folds["features"])
+    windows = {name: one for name, one in windows_of(folds).items() if one.judged is not None}
+    ends = [one.train[1] for one in windows.values()]
+    target, rows, differences = folds["paid_target"], [], []
+    pooled = products_of(panel, ends, block_gram)
+    for (name, one), products in zip(windows.items(), pooled, strict=True):
+        assert one.judged is not None
+        found = latent_worth(panel, latents[name], products, one.train, one.judged, target, store)
+        scores = {kind: np.array(found[kind]) for kind in ("latents", "components")}
+        gain = dict(zip(found["eras"], scores["latents"] - scores["components"], strict=True))
+        differences.append(pd.Series(gain))
+        rows.append(
+            {
+                "window": name,
+                "first_era": one.judged[0],
+                "last_era": one.judged[1],
+                **encoders[name],
+                **{kind: float(np.nanmean(values)) for kind, values in scores.items()},
+            }
+        )
+    # Windows of tuning and of judged folds may judge one era twice: it counts once.
+    by_era = pd.concat(differences).groupby(level=0).mean()
+    gain = mean_interval(by_era.to_numpy(), overlap_eras(target))
+    earns = gain.low is not None and gain.low > 0
+    loses = gain.high is not None and gain.high < 0
+    word = "earn their place" if earns else "lose to them" if loses else "are not told apart"
+    return {
+        "windows": rows,
+        "gain": str(gain),
+        "earns": earns,
+        "text": f"CORR of a ridge on latents less that on as many principal components: {gain}, "
+        f"so that by this measure latents {word}",
+    }
+
+
+def compress_live(encoders: Any, live: EraPanel) -> Any:
+    """Encode the live stocks by the encoders of the windows that live models learn from."""
+    if isinstance(encoders, Failed):
+        return encoders
+    return encoded_live([(one["encoder"], one["model"]) for one in encoders], live)

@@ -1,0 +1,86 @@
+"""What features are worth before any model, window by window.
+
+history_panel, folds ─► tabulate ─► linear_effect_by_era, rank_effect_by_era, information_by_era
+these, products of features ─► find_verdicts ─► feature_report ─► trace_effects ─► effect_trend
+history_panel, folds ─► compress ─► latent_panel ─► judge_latents ─► latent_report
+encoder, live_panel ─► compress_live ─► live_latent_panel
+"""
+
+from __future__ import annotations
+
+from kedro.pipeline import Node, Pipeline
+
+from numerai_kedro.pipelines.feature_engineering import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """Wire it; a window's partition is learned from the window's eras alone."""
+    return Pipeline(
+        [
+            Node(
+                nodes.tabulate,
+                ["history_panel", "folds", "era_tables"],
+                ["linear_effect_by_era", "rank_effect_by_era", "information_by_era"],
+                name="tabulate_features",
+            ),
+            Node(
+                nodes.find_verdicts,
+                [
+                    "history_panel",
+                    "folds",
+                    "linear_effect_by_era",
+                    "rank_effect_by_era",
+                    "information_by_era",
+                    "block_gram",
+                    "params:feature_engineering",
+                ],
+                "feature_report",
+                name="find_verdicts",
+            ),
+            Node(
+                nodes.trace_effects,
+                ["linear_effect_by_era", "feature_report", "folds", "params:feature_engineering"],
+                ["effect_trend", "drifting_effects"],
+                name="trace_effects",
+            ),
+            Node(
+                nodes.compress,
+                [
+                    "history_panel",
+                    "folds",
+                    "resource_plan",
+                    "run_schedule",
+                    "fold_store",
+                    "params:vae",
+                    "params:resources",
+                ],
+                [
+                    "latent_panel",
+                    "vae.model",
+                    "latent_encoders",
+                    "vae.recovery",
+                    "vae.fit_readings",
+                ],
+                name="compress",
+            ),
+            Node(
+                nodes.judge_latents,
+                [
+                    "history_panel",
+                    "folds",
+                    "latent_panel",
+                    "latent_encoders",
+                    "block_gram",
+                    "fold_store",
+                ],
+                "latent_report",
+                name="judge_latents",
+            ),
+            Node(
+                nodes.compress_live,
+                ["vae.model", "live_panel"],
+                "live_latent_panel",
+                name="compress_live",
+            ),
+        ]
+    )

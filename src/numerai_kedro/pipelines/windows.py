@@ -1,0 +1,57 @@
+"""Training windows of a week: what may be learned of features in each, and who is judged by it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from numerai_kedro.pipelines.recipes import live_window
+from numerai_kedro.training.engineered import window_name
+from numerai_kedro.training.tuning.ground import Calendar
+
+
+@dataclass(frozen=True)
+class Window:
+    """Eras to learn from, and those that are judged by it.
+
+    Parameters
+    ----------
+    train
+        First and newest era.
+    judged
+        First and last; None for a window that only predicts live.
+    """
+
+    train: tuple[int, int]
+    judged: tuple[int, int] | None = None
+
+    @property
+    def newest(self) -> int:
+        """The newest era for which latents are needed."""
+        return max(self.train[1], self.judged[1] if self.judged else 0)
+
+
+def windows_of(folds: dict[str, Any]) -> dict[str, Window]:
+    """Every window that a fit of this week may learn from, by name, oldest first.
+
+    Those of tuning, of judged folds, of a re-tuning, and those that predict live.
+    """
+    calendar = Calendar(folds)
+    cut = [(tuple(fold["train"]), tuple(fold["test"])) for fold in folds["judged"]]
+    later = calendar.tuning_folds(calendar.next_fold_begin())
+    cut += [(fold.train, fold.test) for fold in later]
+    made: dict[str, Window] = {}
+    for train, judged in cut:
+        name = window_name(train[1])
+        if name in made and (before := made[name].judged) is not None:
+            judged = (min(before[0], judged[0]), max(before[1], judged[1]))
+        made[name] = Window(train, judged)
+    for train in live_windows(folds):
+        made.setdefault(window_name(train[1]), Window(train))
+    return dict(sorted(made.items()))
+
+
+def live_windows(folds: dict[str, Any]) -> list[tuple[int, int]]:
+    """What live fits learn from: those that are fitted anew, and those that are updated."""
+    begun, _ = live_window(folds, folds["refit_eras"])
+    return list(dict.fromkeys([tuple(folds["live_fit"]), begun]))

@@ -1,0 +1,104 @@
+"""What feature engineering found for each training window, and which columns a fit sees by it.
+
+A window is named by the newest era that it holds: whoever learns up to that era, and only they, may
+know what was found there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from numerai_kedro.errors import Failed, PanelError
+from numerai_kedro.files import digest_json
+from numerai_kedro.panel import EraPanel
+from numerai_kedro.statistics.discovery import Verdict
+from numerai_kedro.training.recipe import ALL_COLUMNS, Columns, Recipe, VerdictUse
+
+MEND = "run kedro run --pipeline=feature_engineering"
+DROPPED: dict[VerdictUse, tuple[Verdict, ...]] = {
+    "drop_unstable": (Verdict.UNSTABLE,),
+    # A feature that no test can reach, such as a new one, is not condemned by it.
+    "keep_confirmed": (Verdict.UNSTABLE, Verdict.NULL),
+}
+
+
+def window_name(newest_era: int) -> str:
+    """Name of the window that ends with an era, in catalog entries."""
+    return f"{newest_era:04d}"
+
+
+@dataclass(frozen=True)
+class Engineered:
+    """Verdicts and latents by window.
+
+    Parameters
+    ----------
+    reports
+        Each with columns ``feature``, ``verdict`` and ``weight``; or why there are none.
+    latents
+        Panels of latents, whose rows are the history's; or why there are none.
+    """
+
+    reports: Mapping[str, pd.DataFrame] | Failed = field(default_factory=dict)
+    latents: Mapping[str, EraPanel] | Failed = field(default_factory=dict)
+
+    def applied(self, recipe: Recipe, eras: tuple[int, int], features: Sequence[str]) -> Recipe:
+        """The recipe with what it asks for, as it was found in the window of these eras.
+
+        Parameters
+        ----------
+        features
+            Names of all features that models learn.
+
+        Raises
+        ------
+        PanelError
+            It was not made for this window.
+        """
+        if recipe.verdicts == "keep_all" and not recipe.latents:
+            return recipe
+        columns = ALL_COLUMNS
+        if recipe.verdicts != "keep_all":
+            report = _at(self.reports, eras[1], recipe.name, "verdicts")
+            columns = _chosen(report.set_index("feature").loc[list(features)], recipe.verdicts)
+        if recipe.latents:
+            latents = _at(self.latents, eras[1], recipe.name, "latents")
+            # Latents have no verdict; where features are weighed, they count in full.
+            weights = columns.weights and (*columns.weights, *[1.0] * len(latents.feature_names))
+            columns = dataclasses.replace(columns, latents=latents, weights=weights)
+        return dataclasses.replace(recipe, columns=columns)
+
+    def digest(self, windows: Sequence[int]) -> str:
+        """Identity of what was found for windows that end with these eras."""
+        found: list[Any] = []
+        for era in windows:
+            name = window_name(era)
+            if not isinstance(self.reports, Failed) and name in self.reports:
+                found.append(self.reports[name][["feature", "verdict", "weight"]].to_json())
+            if not isinstance(self.latents, Failed) and name in self.latents:
+                found.append(self.latents[name].digest())
+        return digest_json(found)
+
+
+def _chosen(report: pd.DataFrame, use: VerdictUse) -> Columns:
+    if use == "weigh":
+        return Columns(weights=tuple(map(float, report["weight"])))
+    kept = report.index[~report["verdict"].isin([one.value for one in DROPPED[use]])]
+    # A model needs something to learn from, even where nothing stood the tests.
+    return Columns(features=tuple(kept)) if len(kept) else ALL_COLUMNS
+
+
+def _at(found: Mapping[str, Any] | Failed, newest_era: int, model: str, what: str) -> Any:
+    if isinstance(found, Failed):
+        raise PanelError(f"{model} learns from {what}, and there are none: {found.symptom}")
+    name = window_name(newest_era)
+    if name not in found:
+        raise PanelError(
+            f"{model} learns from {what}, and there are none for eras up to {name}; {MEND}."
+        )
+    return found[name]
