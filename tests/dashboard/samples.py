@@ -5,6 +5,12 @@ import json
 import numpy as np
 import pandas as pd
 
+from numerai_kedro.dashboard.feature_figures import (
+    effect_and_importance,
+    effects_by_era,
+    latent_summary,
+    volcano,
+)
 from numerai_kedro.dashboard.figures import (
     cumulative,
     drawdown,
@@ -14,6 +20,7 @@ from numerai_kedro.dashboard.figures import (
     optimisation_history,
 )
 from numerai_kedro.pipelines.reporting.nodes import LEDGER_COLUMNS
+from numerai_kedro.statistics.effect_trend import effect_trend
 from numerai_kedro.statistics.leaderboard import leaderboard, parameter_importance
 
 
@@ -126,6 +133,12 @@ def summary(name="lightgbm", detail="accepted for model demo", status="accepted"
         ],
         "champions": {name: {"entry": name, "round": 1412, "procedure": "a"}},
         "neutralisation": {"proportion": 0.0, "verdict": name},
+        "features": {
+            "verdicts": {"0381": {"stable": 2, "null": 158}},
+            "drift": [{"feature": name, "kind": "flips", "before": 0.004, "now": -0.003}],
+            "latents": name,
+        },
+        "options": [{"model": name, "option": name, "payoff": ".1", "corr": ".0", "bmc": ".0"}],
         "worth": {
             "n_procedures": 4,
             "superior_to_benchmark": 0.03,
@@ -149,6 +162,40 @@ def summary(name="lightgbm", detail="accepted for model demo", status="accepted"
     }
 
 
+def feature_report(name="lightgbm"):
+    verdicts = ["stable", "unstable", "null", "untestable", "interaction"]
+    names = [name, *(f"feature_{k}" for k in range(1, 5))]
+    return pd.DataFrame(
+        {
+            "feature": names,
+            "representative": [*names[:3], None, names[4]],
+            "verdict": verdicts,
+            "effect": [0.009, -0.004, 0.0, np.nan, 0.001],
+            "p": [1e-9, 0.02, 0.7, np.nan, 0.4],
+            "q": [0.0, 0.08, 0.9, np.nan, 0.6],
+        }
+    )
+
+
+def linear_effects(name="lightgbm"):
+    rng = np.random.default_rng(0)
+    names = feature_report(name)["feature"]
+    values = rng.normal(scale=0.01, size=(120, len(names)))
+    return pd.DataFrame(values, index=pd.Index(range(1, 121), name="era"), columns=names)
+
+
+def effect_trend_of(name="lightgbm"):
+    linear = linear_effects(name)
+    return effect_trend(list(linear), linear.index.to_numpy(), linear.to_numpy(), 40, 4)
+
+
+def latent_report(text="latents"):
+    window = {"n_latents": 2, "active": 1, "variances": [1.0, 0.0], "told_nats": 1.2}
+    window |= {"marginal_nats": 1.6, "latents": 0.01, "components": 0.02}
+    spans = [{"window": text, "first_era": 1, "last_era": 9}, {"first_era": 10, "last_era": 19}]
+    return {"windows": [window | span for span in spans], "text": text}
+
+
 def figures(name="lightgbm"):
     era_scores = pd.DataFrame(
         {"era": [1, 2, 1, 2], "model": ["ensemble"] * 2 + [name] * 2, "corr": np.arange(4.0)}
@@ -168,5 +215,11 @@ def figures(name="lightgbm"):
         "Live scores": live_scores_figure(live),
         "Optimisation history": optimisation_history(trials(name)),
         "Feature importance over time": importance_by_era_figure(importance(name)),
+        "Effects of features": volcano(feature_report(name), 0.1),
+        "Effects over eras": effects_by_era(
+            linear_effects(name), feature_report(name), [(1, 30), (40, 60), (70, 100)], 100
+        ),
+        "Effect and importance": effect_and_importance(effect_trend_of(name), importance(name)),
+        "Latents": latent_summary(latent_report(name)),
         "Parameter importance": importance_figure(parameter_importance(trials(name))),
     }

@@ -8,10 +8,10 @@ from tests.models.sizes import SMALL
 from tests.new_process import predicted_in_a_new_process
 from tests.panels import era_rows, small_panel
 
-from numerai_kedro.files.trusted_pickle import read_trusted
+from numerai_kedro.files.trusted_pickle import read_trusted, write_trusted
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.models import FAMILIES, family
-from numerai_kedro.panel import EraRows, open_panel, write_panel
+from numerai_kedro.panel import EraRows, FeatureBlock, JoinedPanel, open_panel, write_panel
 from numerai_kedro.pipelines.models import BOOSTED
 from numerai_kedro.statistics.scoring import rank_scores
 from numerai_kedro.training.protocol import Aids
@@ -134,3 +134,51 @@ def test_importance_finds_the_feature_that_matters(name, panel):
     gains = model.gain_importance()
     assert gains.shape == (len(panel.feature_names),)
     assert model.feature_names[int(gains.argmax())] == "feature_0"
+
+
+def test_a_feature_without_weight_is_not_learned(name, panel):
+    """The signal's feature counts for nothing: what is left is noise."""
+    model_class = family(name)
+    params = model_class.params_type.model_validate(SMALL[name])
+    names = panel.feature_names
+
+    def leaned_on(weights):
+        made = model_class(params, seed=0, threads=1)
+        made.fit(panel, None, TARGET, aids=Aids(weights=weights))
+        rows = np.full((5, len(names)), 2, np.int8)
+        rows[:, 0] = np.arange(5)
+        return float(np.ptp(made.predict_rows(rows)))
+
+    alike = leaned_on((1.0,) * len(names))
+    # XGBoost draws columns by their weights, and there are few to draw from.
+    assert leaned_on((1e-6, *[1.0] * (len(names) - 1))) < 0.5 * alike
+
+
+def test_latents_are_learned_beside_features(name, panel, tmp_path):
+    """Sixteen levels are told apart: the signal lies in the finest of them."""
+    blocks = []
+    for era in panel.eras:
+        rows = era_rows(int(era))
+        alone = panel.select(eras=[era])
+        bins = np.round(4 * alone.target(TARGET)).astype(np.int8)
+        noise = np.random.default_rng(int(era)).integers(0, 16, size=(len(bins), 2))
+        levels = noise.astype(np.int8)
+        levels[:, 1] = 5 + 2 * bins  # between 5 and 13: with five bins they would be few
+        names = ["latent_000_a", "latent_001_a"]
+        nothing = rows.targets.select([])
+        blocks.append(
+            EraRows(int(era), "latent", rows.ids, FeatureBlock.of(names, levels), nothing)
+        )
+    write_panel(tmp_path / "latents", blocks)
+    joined = JoinedPanel(panel, open_panel(tmp_path / "latents"))
+    model_class = family(name)
+    params = model_class.params_type.model_validate(SMALL[name])
+    model = model_class(params, seed=0, threads=1).fit(joined, None, TARGET)
+    predictions = model.predict(joined)[:, None].astype(float)
+    scores = rank_scores(joined.era_starts, predictions, joined.target(TARGET).astype(float))[0]
+    plain = fitted(name, panel).predict(panel)[:, None].astype(float)
+    without = rank_scores(panel.era_starts, plain, panel.target(TARGET).astype(float))[0]
+    assert scores.mean() > without.mean() + 0.1
+    write_trusted(tmp_path / "model", model)
+    again = read_trusted(tmp_path / "model").predict(joined)
+    np.testing.assert_array_equal(again, model.predict(joined))

@@ -37,7 +37,9 @@ def entry_of(name):
     if name in CATALOG or not dot:
         return CATALOG.get(name)
     patterns = [key for key in CATALOG if key.startswith("{") and key.endswith("." + rest)]
-    return CATALOG[patterns[0]] if patterns and namespace in (*MODELS, ENCODER, "ensemble") else None
+    return (
+        CATALOG[patterns[0]] if patterns and namespace in (*MODELS, ENCODER, "ensemble") else None
+    )
 
 
 @pytest.mark.parametrize("name", PARTS)

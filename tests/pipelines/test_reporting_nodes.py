@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from numerai_kedro.errors import CredentialsError, TournamentUnreachable
+from numerai_kedro.errors import CredentialsError, Failed, TournamentUnreachable
 from numerai_kedro.incremental.champion_store import VersionStore
 from numerai_kedro.pipelines.reporting import nodes
 from numerai_kedro.pipelines.reporting.nodes import (
@@ -120,6 +120,10 @@ def summary(**changed):
         "scheme_report": pd.DataFrame(),
         "champions": {},
         "neutralisation": {"verdict": "not asked for"},
+        "feature_report": {"0100": pd.DataFrame({"verdict": ["null", "stable", "null"]})},
+        "drifting_effects": [],
+        "latent_report": Failed("compress", "switched off (enabled: false)", kind="off"),
+        "option_report": pd.DataFrame(),
     }
     return build_summary(**given | changed, lightgbm={"status": "finished"})
 
@@ -128,6 +132,12 @@ def test_rounds_gone_by_and_slots_no_longer_named_are_not_in_the_summary():
     kept = {f"{number}-{slot}": {} for number in (1411, 1412) for slot in ("demo", "gone")}
     made = summary(gate_decision=kept, receipts=kept)
     assert list(made["gate"]) == list(made["receipts"]) == ["1412-demo"]
+
+
+def test_verdicts_are_counted_window_by_window_and_missing_latents_say_why():
+    made = summary()["features"]
+    assert made["verdicts"] == {"0100": {"null": 2, "stable": 1}}
+    assert made["latents"] == "switched off (enabled: false)"
 
 
 def test_a_slot_that_was_not_judged_yet_is_left_out():

@@ -193,14 +193,14 @@ def verdict_of_second(coefficients, rho, shift=0.0):
 
 def test_what_a_feature_has_from_its_neighbour_alone_is_not_its_own():
     assert verdict_of_second((0.03, 0.03), 0.8)["verdict"] == "stable"
-    assert verdict_of_second((0.03, 0.0), 0.8)["verdict"] == "null"
+    assert verdict_of_second((0.015, 0.0), 0.8)["verdict"] == "null"
     suppressed = verdict_of_second((0.03, -0.012), 0.8)
     assert suppressed["effect"] > 0 > suppressed["partial_effect"]
     assert suppressed["verdict"] == "null"
 
 
 def test_an_effect_that_turns_in_the_newest_regime_is_not_stable_and_one_that_fades_is():
-    turned = verdict_of_second((0.0, 0.02), 0.0, shift=-0.04)
+    turned = verdict_of_second((0.0, 0.02), 0.0, shift=-0.03)
     assert turned["replicated_q"] < 0.01
     assert turned["verdict"] == "unstable"
     faded = verdict_of_second((0.0, 0.02), 0.0, shift=-0.015)

@@ -29,17 +29,17 @@ def cumulative(era_scores: pd.DataFrame, score: str, intervals: dict[str, str]) 
     intervals : dict
         Text by model.
     """
-    figure = _figure("era", f"cumulative {score.upper()}")
+    figure = blank_figure("era", f"cumulative {score.upper()}")
     known = era_scores.dropna(subset=[score])
     for model, rows, style in _by_model(known):
         label = f"{model}  {intervals.get(model, '')}".strip()
         figure.add_scatter(x=rows["era"], y=np.cumsum(rows[score]), name=label, line=style)
-    return figure if len(known) else _nothing_yet(figure, f"no era has {score.upper()} yet")
+    return figure if len(known) else nothing_yet(figure, f"no era has {score.upper()} yet")
 
 
 def exposure(era_scores: pd.DataFrame) -> go.Figure:
     """Largest correlation with any one feature, era by era."""
-    figure = _figure("era", "maximum feature exposure")
+    figure = blank_figure("era", "maximum feature exposure")
     for model, rows, style in _by_model(era_scores):
         figure.add_scatter(x=rows["era"], y=rows["max_exposure"], name=model, line=style)
     return figure
@@ -47,7 +47,7 @@ def exposure(era_scores: pd.DataFrame) -> go.Figure:
 
 def weights_over_time(weights: pd.DataFrame) -> go.Figure:
     """Weights of the members, by the scheme in force; the last era is the live one."""
-    figure = _figure("era", "weight")
+    figure = blank_figure("era", "weight")
     shown = weights[weights["in_force"]]
     for model, rows, style in _by_model(shown):
         line = style | {"shape": "hv"}
@@ -58,7 +58,7 @@ def weights_over_time(weights: pd.DataFrame) -> go.Figure:
 
 def payout_growth(growth: dict[str, tuple[list[int], list[float]]]) -> go.Figure:
     """What a stake of 1 has become, with rounds that overlap; one line a model."""
-    figure = _figure("era", "stake, from 1")
+    figure = blank_figure("era", "stake, from 1")
     for position, (name, (eras, values)) in enumerate(growth.items()):
         figure.add_scatter(x=eras, y=values, name=name, line=_style(position, name))
     figure.add_hline(y=1.0, line_width=1, line_dash="dot")
@@ -73,13 +73,13 @@ def burn_density(forecasts: dict[str, dict[str, list[float]]]) -> go.Figure:
     forecasts : dict
         By model: ``returns``, ``density``.
     """
-    figure = _figure("mean return a round, share of its stake", "density")
+    figure = blank_figure("mean return a round, share of its stake", "density")
     for position, (name, one) in enumerate(forecasts.items()):
         figure.add_scatter(
             x=one["returns"], y=one["density"], name=name, line=_style(position, name)
         )
     figure.add_vline(x=0.0, line_width=1, line_dash="dot")
-    return figure if forecasts else _nothing_yet(figure, "too few eras to forecast")
+    return figure if forecasts else nothing_yet(figure, "too few eras to forecast")
 
 
 def version_trend(versions: pd.DataFrame) -> go.Figure:
@@ -120,7 +120,7 @@ def version_trend(versions: pd.DataFrame) -> go.Figure:
 
 def drawdown(era_scores: pd.DataFrame) -> go.Figure:
     """How far cumulative CORR lies below its peak, drawn downwards."""
-    figure = _figure("era", "drawdown of cumulative CORR")
+    figure = blank_figure("era", "drawdown of cumulative CORR")
     for model, rows, style in _by_model(era_scores):
         depth = -drawdown_by_era(rows["corr"].to_numpy())
         figure.add_scatter(x=rows["era"], y=depth, name=model, line=style)
@@ -129,7 +129,7 @@ def drawdown(era_scores: pd.DataFrame) -> go.Figure:
 
 def live_scores_figure(live_scores: pd.DataFrame) -> go.Figure:
     """Newest score of every round, by kind; hollow until the round resolves."""
-    figure = _figure("round", "live score")
+    figure = blank_figure("round", "live score")
     newest = (
         live_scores.dropna(subset=["value"])
         .sort_values("day")
@@ -146,12 +146,12 @@ def live_scores_figure(live_scores: pd.DataFrame) -> go.Figure:
             mode="markers",
             marker={"symbol": symbols, "size": 9, "color": COLOURS[position % len(COLOURS)]},
         )
-    return figure if len(newest) else _nothing_yet(figure, "no round has been scored yet")
+    return figure if len(newest) else nothing_yet(figure, "no round has been scored yet")
 
 
 def optimisation_history(history: pd.DataFrame) -> go.Figure:
     """Objective of every trial, one symbol a family, and each study's best so far."""
-    figure = _figure("trial", "objective")
+    figure = blank_figure("trial", "objective")
     whole = history[history["state"] == "complete"]
     for position, (model, rows) in enumerate(whole.groupby("model")):
         colour = COLOURS[position % len(COLOURS)]
@@ -177,12 +177,12 @@ def optimisation_history(history: pd.DataFrame) -> go.Figure:
                 line={"color": colour, "shape": "hv", "dash": DASHES[position % len(DASHES)]},
             )
     figure.update_layout(hovermode="closest")
-    return figure if len(whole) else _nothing_yet(figure, "no trial has run yet")
+    return figure if len(whole) else nothing_yet(figure, "no trial has run yet")
 
 
 def importance_figure(importance: dict[str, dict[str, float]]) -> go.Figure:
     """What share of the objective's variation each parameter explains, by family."""
-    figure = _figure("share of the objective's variation", "")
+    figure = blank_figure("share of the objective's variation", "")
     for position, (model, shares) in enumerate(sorted(importance.items())):
         names = sorted(shares, key=lambda name: shares[name])
         figure.add_bar(
@@ -195,15 +195,15 @@ def importance_figure(importance: dict[str, dict[str, float]]) -> go.Figure:
     bars = sum(len(shares) for shares in importance.values())
     figure.update_layout(height=max(160, 90 + 22 * bars), showlegend=False, hovermode="closest")
     figure.update_yaxes(automargin=True)
-    return figure if bars else _nothing_yet(figure, "too few trials to tell")
+    return figure if bars else nothing_yet(figure, "too few trials to tell")
 
 
 def importance_by_era_figure(importance: pd.DataFrame) -> go.Figure:
     """What CORR loses without a feature: rows are models and features, columns blocks of eras."""
     measured = importance.dropna(subset=["drop"])
-    figure = _figure("judged eras", "")
+    figure = blank_figure("judged eras", "")
     if not len(measured):
-        return _nothing_yet(figure, "nothing has been measured yet")
+        return nothing_yet(figure, "nothing has been measured yet")
     measured = measured.assign(
         name=measured["model"] + " · " + measured["feature"],
         block=[
@@ -238,7 +238,7 @@ def strength_figure(rungs: dict[str, list[list[float]]]) -> go.Figure:
     rungs : dict
         By name (a model, a signal), climbs: the strengths that were tried, in order.
     """
-    figure = _figure("rung", "strength of regularisation")
+    figure = blank_figure("rung", "strength of regularisation")
     for position, (name, climbs) in enumerate(rungs.items()):
         style = _style(position, name)
         for number, strengths in enumerate(climbs):
@@ -257,7 +257,8 @@ def strength_figure(rungs: dict[str, list[list[float]]]) -> go.Figure:
     return figure
 
 
-def _nothing_yet(figure: go.Figure, text: str) -> go.Figure:
+def nothing_yet(figure: go.Figure, text: str) -> go.Figure:
+    """The figure, small and without axes, with a text in the place of curves."""
     figure.add_annotation(text=text, showarrow=False, xref="paper", yref="paper")
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
@@ -288,7 +289,8 @@ def _style(position: int, name: str) -> dict[str, object]:
     }
 
 
-def _figure(x_title: str, y_title: str) -> go.Figure:
+def blank_figure(x_title: str, y_title: str) -> go.Figure:
+    """A figure in the look of the page, without curves."""
     figure = go.Figure()
     figure.update_layout(
         template="plotly_white",

@@ -17,8 +17,15 @@ import plotly.io
 from plotly.offline import get_plotlyjs
 
 from numerai_kedro.dashboard.summary import headline, remedies_of, summary_lines
+from numerai_kedro.statistics.discovery import Verdict
 from numerai_kedro.statistics.intervals import short
 
+# What the verdicts can say, and what they cannot.
+CAUSAL = (
+    "Stable features predict with one sign in most long regimes: replicable, not causal. Data are "
+    "observational and anonymised, so that no test here can show a cause; a feature called null "
+    "may be of use in an interaction, or too weak to show"
+)
 SCORES = (
     ("corr", "CORR"),
     ("mmc", "MMC"),
@@ -57,7 +64,9 @@ def render_page(
         worth=_worth_table(summary) + _schemes_table(summary["schemes"]),
         live=_live_table(summary["live"]),
         models=_models_table(summary["outcomes"])
+        + _options_table(summary["options"])
         + _ledger_table(ledger)
+        + _features_table(summary["features"])
         + _drift_table(summary["drift"])
         + _leaders_table(leaders),
         gate="".join(_gate_table(decision) for decision in summary["gate"].values()),
@@ -219,6 +228,40 @@ def _ledger_table(ledger: pd.DataFrame) -> str:
         body += f"<tr><th>{model}</th>{texts}</tr>"
     table = f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
     return f"<h2>What went wrong and was mended</h2>{table}"
+
+
+def _options_table(options: list[dict[str, Any]]) -> str:
+    """Other ways to make each model beside the one in force; nothing where none was tried."""
+    if not options:
+        return ""
+    titles = ("model", "instead", "gain in payoff an era", "in CORR", "in BMC")
+    head = "".join(f"<th>{title}</th>" for title in titles)
+    body = ""
+    for one in options:
+        names = ("option", "payoff", "corr", "bmc")
+        cells = "".join(f"<td>{escape(one[name])}</td>" for name in names)
+        body += f"<tr><th>{escape(one['model'])}</th>{cells}</tr>"
+    table = f'<div class="wide"><table class="scores"><tr>{head}</tr>{body}</table></div>'
+    return f"<h2>Ways to make a model, on the tuning stretch</h2>{table}"
+
+
+def _features_table(features: dict[str, Any]) -> str:
+    """Verdicts window by window, effects that die or flip, and what latents are worth."""
+    head = "".join(f"<th>{title}</th>" for title in ("eras up to", *Verdict))
+    body = ""
+    for window, counted in features["verdicts"].items():
+        cells = "".join(f"<td>{counted.get(verdict.value, 0)}</td>" for verdict in Verdict)
+        body += f"<tr><th>{escape(window)}</th>{cells}</tr>"
+    drifts = [
+        f"{one['feature']} {one['kind']}: CORR {short(one['before'])} before, "
+        f"{short(one['now'])} in the newest block"
+        for one in features["drift"]
+    ]
+    lines = "".join(
+        f"<p>{escape(line)}.</p>" for line in (CAUSAL, f"Latents: {features['latents']}", *drifts)
+    )
+    table = f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
+    return f"<h2>Verdicts on features</h2>{table}{lines}"
 
 
 def _drift_table(drift: dict[str, list[dict[str, Any]]]) -> str:

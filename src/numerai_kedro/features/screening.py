@@ -19,7 +19,7 @@ from numerai_kedro.training.protocol import FitProgress, no_progress
 
 logger = logging.getLogger(__name__)
 
-VERSION = 1  # of a report: another one makes all of them again
+VERSION = 2  # of a report: another one makes all of them again
 Windows = Mapping[str, tuple[int, int]]  # first and newest training era, by name
 
 
@@ -68,8 +68,7 @@ def screen(
     for name in by_end:
         if name not in made:  # kept; what turns out to be damaged is made from its own products
             made[name] = report(name, products_of(panel, [windows[name][1]], store))
-    for name in by_end:
-        _say(name, made[name], rule)
+    _say({name: made[name] for name in by_end}, rule)
     return {name: made[name] for name in by_end}
 
 
@@ -90,16 +89,19 @@ def _key(
     }
 
 
-def _say(name: str, report: pd.DataFrame, rule: DiscoveryRule) -> None:
-    counted = report["verdict"].value_counts()
-    found = ", ".join(f"{counted[one]} {one}" for one in Verdict if one in counted)
-    logger.info("discovery, eras up to %s: %s", name, found)
-    if (report["verdict"] == Verdict.UNTESTABLE).all():
+def _say(reports: Mapping[str, pd.DataFrame], rule: DiscoveryRule) -> None:
+    short = []
+    for name, report in reports.items():
+        counted = report["verdict"].value_counts()
+        found = ", ".join(f"{counted[one]} {one}" for one in Verdict if one in counted)
+        logger.info("discovery, eras up to %s: %s", name, found)
+        if (report["verdict"] == Verdict.UNTESTABLE).all():
+            short.append(name)
+    if short:
         logger.warning(
-            "discovery, eras up to %s: nothing can be tested: at most %d eras have an effect, and "
-            "regimes of targets that span %d eras need %d; models may use all features.",
-            name,
-            report["n_eras"].max(),
+            "discovery: nothing can be tested in eras up to %s: regimes of targets that span %d "
+            "eras need %d eras with an effect; models may use all features there",
+            ", ".join(short),
             rule.overlap_eras,
             rule.eras_needed,
         )

@@ -81,6 +81,8 @@ class CatBoost(Boosted):
         threads = threads_for(train, self.threads)
         params = self._training_params(threads, train.n_rows)
         if aids.weights:
+            # Neither its default score, a cosine, nor its noise in the choice of splits feels them.
+            params |= {"score_function": "L2", "random_strength": 0.0}
             params["feature_weights"] = list(aids.weights)
         model = catboost.CatBoost(params)
         # On a GPU CatBoost takes no callbacks.

@@ -105,6 +105,7 @@ class LightGBM(Boosted):
                 progress(step.iteration, n_trees)
 
         params = self._training_params(threads_for(train, self.threads), train.n_rows)
+        params["max_bin"] = train.n_values
         if aids.weights:
             params["feature_contri"] = list(aids.weights)
         self._booster = lgb.train(params, data, num_boost_round=n_trees, callbacks=[report])

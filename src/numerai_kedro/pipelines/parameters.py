@@ -7,10 +7,12 @@ from typing import Any, Literal
 from pydantic import Field, NonNegativeInt, model_validator
 
 from numerai_kedro.errors import ConfigurationError
+from numerai_kedro.features.stability import StabilityRule
+from numerai_kedro.models import family
 from numerai_kedro.resilience.plan import MACHINES, lighter_presets
 from numerai_kedro.statistics.discovery import DiscoveryRule, Verdict
 from numerai_kedro.strict import Block, BlockType, Strict, read_block
-from numerai_kedro.training.recipe import Option, Update, VerdictUse
+from numerai_kedro.training.recipe import Option, Recipe, Update, VerdictUse
 from numerai_kedro.training.tuning.space import Range
 
 
@@ -186,6 +188,29 @@ class StabilityParams(Strict):
     max_depth: int = Field(gt=1)
     era_stride: int = Field(gt=0)
     seed: int = Field(ge=0)
+
+    def rule(self, gap: int) -> StabilityRule:
+        """With blocks so long that halves share few targets."""
+        return StabilityRule(self.pairs, self.n_selected, self.threshold, 2 * gap, self.seed)
+
+    def recipe(self, target: str, threads: int) -> Recipe:
+        """The cheap trees whose gain selects."""
+        kind = family("lightgbm")
+        params = kind.params_type.model_validate(
+            {
+                "n_estimators": self.n_trees,
+                "learning_rate": 0.1,
+                "max_depth": self.max_depth,
+                "num_leaves": 2**self.max_depth,
+                "colsample_bytree": 0.1,
+                "min_data_in_leaf": 20,
+                "lambda_l2": 0.0,
+                "path_smooth": 0.0,
+                "strength": 0.0,
+            }
+        )
+        stride = self.era_stride
+        return Recipe("lightgbm", kind, params, (target,), stride, 1, self.seed, threads)
 
 
 class FeatureParams(Block):

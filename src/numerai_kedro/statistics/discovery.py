@@ -1,9 +1,11 @@
 """What each feature is: stable over regimes, unstable, of no effect that shows, or untestable.
 
-Clusters are tested, by marginal and by partial effects, and both must pass with one sign: a partial
-effect alone may come from a suppressor, a marginal one from a neighbour. An effect whose regimes
-surely differ and have both signs is unstable, however sure two of them are. Members have their
-cluster's verdict.
+Clusters are tested. An effect is stable where the marginal one has one sign in most regimes, and
+the partial one that sign over all eras: a partial effect alone may come from a suppressor, a
+marginal one from a neighbour. (That the partial one replicates, too, would cost half of the power:
+what near-duplicates share is taken out of it, and its noise grows.) An effect whose regimes surely
+differ and have both signs is unstable, however sure two of them are. Members have their cluster's
+verdict.
 A feature called null may still be of use to a model that sees interactions, or too weak to show.
 """
 
@@ -105,9 +107,9 @@ def discover(
         One row a feature: ``feature``, ``cluster``, ``representative``, ``verdict``, ``n_eras``,
         ``effect`` (its own mean) and, of its cluster, ``t``, ``p``, ``naive_p``, ``q`` (mean over
         all eras), ``replicated_p``, ``replicated_q``, ``replicated_q_any_dependence`` (same sign in
-        `least` regimes, marginal and partial), ``partial_effect``, ``heterogeneity_q``, ``flips``,
-        ``half_delta`` and ``by_regime``, a list of means. Numbers of a cluster have the sign that
-        they have for the feature.
+        `least` regimes, and of the partial effect), ``partial_effect``, ``partial_p``,
+        ``heterogeneity_q``, ``flips``, ``half_delta`` and ``by_regime``, a list of means. Numbers of
+        a cluster have the sign that they have for the feature.
     """
     own = mean_test(effects, rule.overlap_eras)
     clusters = clusters_of(correlation, rule.alike, own.n_eras)
@@ -143,16 +145,15 @@ def _tested(
     partial = partial_effects(marginal, correlation[np.ix_(chosen, chosen)], rule.ridge)
     regimes = rule.regimes(len(effects))
     mean = mean_test(marginal, rule.overlap_eras)
-    by_regime, of_partial = (
-        regime_test(one, regimes, rule.overlap_eras) for one in (marginal, partial)
-    )
+    own = mean_test(partial, rule.overlap_eras)
+    by_regime = regime_test(marginal, regimes, rule.overlap_eras)
     testable = ~np.isnan(mean.p) & (by_regime.known >= rule.least)
     p, naive_p, replicated, differs = (
         np.where(testable, one, np.nan)
         for one in (
             mean.p,
             mean.naive_p,
-            partial_conjunction(rule.least, by_regime, of_partial),
+            partial_conjunction(rule.least, by_regime, own),
             heterogeneity(by_regime),
         )
     )
@@ -166,7 +167,8 @@ def _tested(
             "replicated_p": replicated,
             "replicated_q": q_values(replicated),
             "replicated_q_any_dependence": q_values(replicated, any_dependence=True),
-            "partial_effect": _means(partial),
+            "partial_effect": own.mean,
+            "partial_p": own.p,
             "heterogeneity_q": q_values(differs),
             "flips": flips(by_regime),
             "half_delta": _means(marginal[half:]) - _means(marginal[:half]),

@@ -59,6 +59,12 @@ class MeanTest:
     p: Vector
     naive_p: Vector
 
+    def p_of(self, sign: int) -> Vector:
+        """One-sided p of a mean of this sign; 1 where nothing is known."""
+        with np.errstate(invalid="ignore"):
+            one_sided = np.where(sign * self.t > 0, self.p / 2, 1 - self.p / 2)
+        return np.nan_to_num(one_sided, nan=1.0)
+
 
 def mean_test(effects: Matrix, overlap_eras: int) -> MeanTest:
     """Test each series' mean, robust to overlap and drift.
@@ -157,20 +163,22 @@ def regime_test(effects: Matrix, regimes: Regimes, overlap_eras: int) -> RegimeT
     return RegimeTest(means, powers / np.maximum(dof, 1) / sizes, dof)
 
 
-def partial_conjunction(least: int, *tested: RegimeTest) -> Vector:
+def partial_conjunction(least: int, tested: RegimeTest, *also: MeanTest) -> Vector:
     """Two-sided p that fewer than `least` regimes have an effect of one and the same sign.
 
     Fisher's combination of all but the `least` - 1 smallest p-values; regimes are independent.
-    Several tests of the same series must all pass, and with the same sign.
+    Means that are also asked for must differ from zero with that sign: of several tests that must
+    all pass, the largest p counts, which is valid whatever their dependence.
     """
     by_sign = [
-        np.max([_at_least(one.p(sign), least) for one in tested], axis=0) for sign in (1, -1)
+        np.max([_at_least(tested, least, sign), *(one.p_of(sign) for one in also)], axis=0)
+        for sign in (1, -1)
     ]
     return np.minimum(1.0, 2 * np.minimum(*by_sign))
 
 
-def _at_least(p: Matrix, least: int) -> Vector:
-    kept = np.sort(p, axis=0)[least - 1 :]
+def _at_least(tested: RegimeTest, least: int, sign: int) -> Vector:
+    kept = np.sort(tested.p(sign), axis=0)[least - 1 :]
     statistic = -2 * np.log(np.maximum(kept, np.finfo(float).tiny)).sum(axis=0)
     return stats.chi2.sf(statistic, 2 * len(kept))
 

@@ -18,6 +18,46 @@ LEADERS = 10
 TRIALS_FOR_IMPORTANCE = 6
 
 
+def option_worth(history: pd.DataFrame, overlap_eras: int) -> pd.DataFrame:
+    """What other ways to make a model gain over the one in force, paired era by era.
+
+    On the tuning stretch, where they are chosen.
+
+    Parameters
+    ----------
+    history : pandas.DataFrame
+        As `leaderboard` takes it; of each study the first row of state ``option`` is the way in
+        force.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``model``, ``option``, and the gain in ``payoff``, ``corr`` and ``bmc`` with its interval;
+        a dash for a way that could not be made.
+    """
+    rows = []
+    tried = history[history["state"] == "option"]
+    for (model, _), ways in tried.groupby(["model", "study"], sort=False):
+        in_force, *others = ways.sort_values("trial").itertuples()
+        for one in others:
+            row = {"model": str(model), "option": _in_words(one.params)}
+            for score in ("payoff", "corr", "bmc"):
+                mine, theirs = (
+                    pd.Series(getattr(way, score), index=list(way.eras), dtype=float)
+                    for way in (one, in_force)
+                )
+                gain = (mine - theirs).dropna().sort_index()
+                known = len(gain) > 0
+                row[score] = str(mean_interval(gain.to_numpy(), overlap_eras)) if known else "–"
+            rows.append(row)
+    return pd.DataFrame(rows, columns=["model", "option", "payoff", "corr", "bmc"])
+
+
+def _in_words(params: str) -> str:
+    given = json.loads(params)
+    return ", ".join(f"{name} {value}" for name, value in given.items()) or "as asked"
+
+
 def leaderboard(history: pd.DataFrame, overlap_eras: int, n: int = LEADERS) -> pd.DataFrame:
     """The best whole trials of all families, with the interval of what an era would have paid.
 

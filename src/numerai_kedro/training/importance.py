@@ -104,18 +104,15 @@ class _Work:
         """Share of gain by feature, averaged over a fold's fits; None where a model is gone."""
         found = []
         for fit in fits:
-            key = {"gain_of": fit.key, "version": VERSION}
-            kept = self._store.find(key)
-            if kept is None and self._store.has_model(fit.key):
-                self._run(_measure_gain, fit, key)
-                kept = self._store.find(key)
-            if kept is None:
+            known = self._store.find(_gain_key(fit)) is not None
+            if not known and not self._store.has_model(fit.key):
                 return None
-            found.append(self._by_feature(fit.train.feature_names, kept))
+            gains = gain_of(fit, self._store, self._executor)
+            found.append(self._by_feature(fit.train.feature_names, gains))
         return np.mean(found, axis=0)
 
     def _by_feature(
-        self, columns: Sequence[str], gains: Sequence[float]
+        self, columns: Sequence[str], gains: npt.NDArray[np.float64]
     ) -> npt.NDArray[np.float64]:
         """Of what the fit did not see, nothing; of all latents, one number."""
         place = {name: number for number, name in enumerate(self._features)}
@@ -152,6 +149,19 @@ class _Work:
         self._executor.run(
             task, fit, self._store, *arguments, progress=no_progress, planned_gb=fit.planned_gb
         )
+
+
+def gain_of(fit: Fit, store: FoldStore, executor: Executor) -> npt.NDArray[np.float64]:
+    """Share of gain of each feature that a fit saw; a fit that was never made is made for it."""
+    key = _gain_key(fit)
+    if store.find(key) is None:
+        given = (fit, store, key)
+        executor.run(_measure_gain, *given, progress=no_progress, planned_gb=fit.planned_gb)
+    return np.array(store.find(key), dtype=np.float64)
+
+
+def _gain_key(fit: Fit) -> dict[str, Any]:
+    return {"gain_of": fit.key, "version": VERSION}
 
 
 def _measure_gain(fit: Fit, store: FoldStore, key: dict[str, Any], progress: FitProgress) -> None:

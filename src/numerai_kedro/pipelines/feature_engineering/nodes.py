@@ -13,6 +13,7 @@ from numerai_kedro.errors import Failed
 from numerai_kedro.features.latent_worth import latent_worth
 from numerai_kedro.features.latents import Latents, encode, encoded_live
 from numerai_kedro.features.screening import screen, weighed
+from numerai_kedro.features.stability import with_interactions
 from numerai_kedro.features.sufficient import effects_of, products_of
 from numerai_kedro.files import digest_json
 from numerai_kedro.incremental import FoldStore
@@ -25,13 +26,15 @@ from numerai_kedro.pipelines.windows import live_windows, windows_of
 from numerai_kedro.progress import steps_bar
 from numerai_kedro.resilience.isolation import Worker
 from numerai_kedro.resilience.remedies import until_it_fits
+from numerai_kedro.statistics.discovery import Verdict
 from numerai_kedro.statistics.effect_trend import effect_trend, oriented
 from numerai_kedro.statistics.era_tables import corr, information_beyond_chance, spearman
 from numerai_kedro.statistics.importance import drifting
 from numerai_kedro.statistics.intervals import mean_interval
+from numerai_kedro.statistics.stability_selection import expected_by_chance
 from numerai_kedro.tournament.schema import overlap_eras
 from numerai_kedro.training.engineered import window_name
-from numerai_kedro.training.walk_forward import placed
+from numerai_kedro.training.walk_forward import part_of, placed
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +62,10 @@ def find_verdicts(
     rank: pd.DataFrame,
     information: pd.DataFrame,
     block_gram: FoldStore,
+    store: FoldStore,
+    plan: dict[str, Any],
     params: FeatureParams,
+    resources: ResourceParams,
 ) -> dict[str, pd.DataFrame]:
     """Give every feature a verdict for every window, from that window's eras alone."""
     panel = history.select(features=folds["features"])
@@ -67,6 +73,8 @@ def find_verdicts(
     rule = params.rule(folds["purge_eras"], overlap_eras(folds["target"]))
     with steps_bar("features: products of eras") as bar:
         made = screen(panel, windows, folds["target"], linear, rule, block_gram, bar)
+    if params.stability.pairs:
+        made = _interactions(made, windows, panel, folds, store, plan, params, resources)
     for name, report in made.items():
         inside = slice(*windows[name])
         report = report.assign(
@@ -77,20 +85,51 @@ def find_verdicts(
     return made
 
 
+def _interactions(
+    reports: dict[str, pd.DataFrame],
+    windows: dict[str, tuple[int, int]],
+    panel: EraPanel,
+    folds: dict[str, Any],
+    store: FoldStore,
+    plan: dict[str, Any],
+    params: FeatureParams,
+    resources: ResourceParams,
+) -> dict[str, pd.DataFrame]:
+    asked, found = params.stability, {}
+    recipe, rule = asked.recipe(folds["target"], plan["threads"]), asked.rule(folds["purge_eras"])
+    name = "interactions"
+    with (
+        Worker(name, resources.isolate_gb, 60 * resources.stall_minutes) as worker,
+        steps_bar(f"{name}: windows") as bar,
+    ):
+        for number, (window, report) in enumerate(reports.items()):
+            given = (panel, windows[window], recipe, rule, store, worker)
+            found[window] = with_interactions(report, *given, part_of(bar, number, len(reports)))
+            n_clusters = int(report["cluster"].max()) + 1
+            chance = expected_by_chance(asked.threshold, asked.pairs, asked.n_selected, n_clusters)
+            logger.info(
+                "discovery, eras up to %s: %d interactions; at most %.1f clusters by chance",
+                window,
+                (found[window]["verdict"] == Verdict.INTERACTION).sum(),
+                chance,
+            )
+    return found
+
+
 def trace_effects(
     linear: pd.DataFrame,
     feature_report: dict[str, pd.DataFrame],
     folds: dict[str, Any],
     params: FeatureParams,
 ) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
-    """Follow each cluster's effect through all eras, and name those that die or flip."""
+    """Follow effects through all eras, and name the clusters whose effect dies or flips."""
     report = feature_report[window_name(folds["live_fit"][1])]
-    names = [name for name in report["representative"].dropna().unique() if name in linear]
-    effects = linear[names].to_numpy()
     overlap = overlap_eras(folds["target"])
-    trend = effect_trend(names, linear.index.to_numpy(), effects, params.trend_eras, overlap)
-    verdicts = report.set_index("feature")["verdict"]
-    return trend.assign(verdict=trend["feature"].map(verdicts)), drifting(oriented(trend))
+    trend = effect_trend(
+        list(linear), linear.index.to_numpy(), linear.to_numpy(), params.trend_eras, overlap
+    )
+    stands_for_a_cluster = trend["feature"].isin(report["representative"].dropna())
+    return trend, drifting(oriented(trend[stands_for_a_cluster]))
 
 
 def compress(
@@ -119,10 +158,7 @@ def compress(
         def attempt(steps: int) -> dict[str, tuple[Latents, dict[str, Any]]]:
             made = {}
             for number, (name, one) in enumerate(windows.items()):
-
-                def within(done: float, total: float, number: int = number) -> None:
-                    bar(number + done / total, len(windows))
-
+                within = part_of(bar, number, len(windows))
                 given = (lighter(recipe, steps), store, worker, within)
                 made[name] = encode(panel, one.train, one.newest, *given)
                 bar(number + 1, len(windows))

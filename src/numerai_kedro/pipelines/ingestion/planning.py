@@ -102,9 +102,9 @@ def plan(
     speed = lightgbm_work_per_second(machine.cores) if to_come else math.inf
     fits = [one.fits(speed) for one in planned if not one.reason]
     # A preset of each model first, then tuning: a submission needs the former.
-    steps = [*fits, *(one.trials(speed) for one in planned if not one.reason)]
-    schedule = schedule_steps(steps, resources.time_budget_hours)
     members = [one for one in planned if one.name not in latents]
+    steps = [*fits, *(one.trials(speed) for one in members if not one.reason)]
+    schedule = schedule_steps(steps, resources.time_budget_hours)
     apart = _apart(members, machine) if resources.hybrid else ()
     made = ResourcePlan(
         threads=machine.cores,

@@ -10,6 +10,12 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from numerai_kedro.dashboard.feature_figures import (
+    effect_and_importance,
+    effects_by_era,
+    latent_summary,
+    volcano,
+)
 from numerai_kedro.dashboard.figures import (
     burn_density,
     cumulative,
@@ -29,15 +35,20 @@ from numerai_kedro.datasets.atomic_file import without_nan
 from numerai_kedro.errors import Failed, NumeraiKedroError
 from numerai_kedro.incremental.champion_store import VersionStore
 from numerai_kedro.pipelines.judged import returns_of
-from numerai_kedro.pipelines.parameters import IngestionParams
+from numerai_kedro.pipelines.parameters import FeatureParams, IngestionParams
 from numerai_kedro.pipelines.versions import code_version, paired_versions
 from numerai_kedro.statistics.importance import drifting
 from numerai_kedro.statistics.intervals import mean_interval
-from numerai_kedro.statistics.leaderboard import leaderboard, parameter_importance
+from numerai_kedro.statistics.leaderboard import (
+    leaderboard,
+    option_worth,
+    parameter_importance,
+)
 from numerai_kedro.statistics.live_record import live_record, promised_and_came
 from numerai_kedro.statistics.payout import PayoutRule, forecast_burn, growth
 from numerai_kedro.tournament.client import Client
 from numerai_kedro.tournament.schema import overlap_eras
+from numerai_kedro.training.engineered import window_name
 from numerai_kedro.training.importance import COLUMNS as IMPORTANCE_COLUMNS
 from numerai_kedro.training.tuning.decide import COLUMNS
 
@@ -54,7 +65,11 @@ PLOT_TITLES = (
     "Live scores",
     "Optimisation history",
     "Parameter importance",
+    "Effects of features",
+    "Effects over eras",
     "Feature importance over time",
+    "Effect and importance",
+    "Latents",
     "Strength of regularisation",
     "Trend across versions",
 )
@@ -217,6 +232,10 @@ def build_summary(
     scheme_report: pd.DataFrame,
     champions: dict[str, Any],
     neutralisation: dict[str, Any],
+    feature_report: dict[str, pd.DataFrame],
+    drifting_effects: list[dict[str, Any]],
+    latent_report: Any,
+    option_report: pd.DataFrame,
     params: IngestionParams,
     **outcomes: dict[str, Any],
 ) -> dict[str, Any]:
@@ -248,6 +267,17 @@ def build_summary(
         "schemes": scheme_report.to_dict("records"),
         "champions": champions,
         "neutralisation": neutralisation,
+        "features": {
+            "verdicts": {
+                name: report["verdict"].value_counts().to_dict()
+                for name, report in sorted(feature_report.items())
+            },
+            "drift": drifting_effects,
+            "latents": latent_report.symptom
+            if isinstance(latent_report, Failed)
+            else latent_report["text"],
+        },
+        "options": option_report.to_dict("records"),
         "worth": {
             name: report[name] for name in ("n_procedures", "superior_to_benchmark", "overfitting")
         },
@@ -292,6 +322,36 @@ def join_importance(**importance: Any) -> pd.DataFrame:
 def draw_importance(importance_history: pd.DataFrame) -> go.Figure:
     """What CORR loses without a feature, block of eras by block."""
     return importance_by_era_figure(importance_history)
+
+
+def draw_effects(
+    linear: pd.DataFrame,
+    feature_report: dict[str, pd.DataFrame],
+    folds: dict[str, Any],
+    params: FeatureParams,
+) -> tuple[go.Figure, go.Figure]:
+    """Effects of features against how sure they are, and over eras with the tests' regimes."""
+    newest = folds["live_fit"][1]
+    report = feature_report[window_name(newest)]
+    eras = linear.index[linear.index <= newest]
+    rule = params.rule(folds["purge_eras"], overlap_eras(folds["target"]))
+    regimes = [(int(eras[one][0]), int(eras[one][-1])) for one in rule.regimes(len(eras))]
+    return volcano(report, params.q), effects_by_era(linear, report, regimes, newest)
+
+
+def draw_trend(effect_trend: pd.DataFrame, importance_history: pd.DataFrame) -> go.Figure:
+    """What features earn by themselves, above what models owe to them."""
+    return effect_and_importance(effect_trend, importance_history)
+
+
+def draw_latents(latent_report: Any) -> go.Figure:
+    """What the autoencoders keep, and whether that beats principal components."""
+    return latent_summary(None if isinstance(latent_report, Failed) else latent_report)
+
+
+def compare_options(history: pd.DataFrame, folds: dict[str, Any]) -> pd.DataFrame:
+    """What other ways to make a model gained on the tuning stretch, paired."""
+    return option_worth(history, overlap_eras(folds["paid_target"]))
 
 
 def rank_trials(history: pd.DataFrame, folds: dict[str, Any]) -> pd.DataFrame:

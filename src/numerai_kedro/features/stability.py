@@ -1,0 +1,89 @@
+"""What trees prefer on most halves of the eras, whatever its own effect: interactions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from numerai_kedro.incremental import FoldStore
+from numerai_kedro.panel import EraPanel
+from numerai_kedro.resilience.isolation import Executor
+from numerai_kedro.statistics.discovery import Verdict
+from numerai_kedro.statistics.feature_clusters import NO_CLUSTER
+from numerai_kedro.statistics.ranks import Vector
+from numerai_kedro.statistics.stability_selection import complementary_halves, selection_share
+from numerai_kedro.training.importance import gain_of
+from numerai_kedro.training.protocol import FitProgress
+from numerai_kedro.training.recipe import Fit, Recipe
+
+
+@dataclass(frozen=True)
+class StabilityRule:
+    """What is asked of a cluster before it is called preferred.
+
+    Parameters
+    ----------
+    n_pairs
+        Of complementary halves: two fits each.
+    n_selected
+        Clusters that a half selects.
+    threshold
+        Share of the halves that must select it.
+    block_eras
+        Eras that stay together.
+    seed
+        Of the halves.
+    """
+
+    n_pairs: int
+    n_selected: int
+    threshold: float
+    block_eras: int
+    seed: int
+
+
+def with_interactions(
+    report: pd.DataFrame,
+    panel: EraPanel,
+    window: tuple[int, int],
+    recipe: Recipe,
+    rule: StabilityRule,
+    store: FoldStore,
+    executor: Executor,
+    progress: FitProgress,
+) -> pd.DataFrame:
+    """Call what no test of its own effect has found, and trees prefer, an interaction.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The report with a column ``stability``, the share of halves that select the cluster; NaN
+        where there are too few eras for two halves.
+    """
+    target = recipe.targets[0]
+    resolved = panel.resolved_eras(target)
+    eras = resolved[(resolved >= window[0]) & (resolved <= window[1])][:: recipe.era_stride]
+    rng = np.random.default_rng(rule.seed)
+    block = max(1, rule.block_eras // recipe.era_stride)
+    if len(eras) <= block:  # no two halves
+        return report.assign(stability=np.nan)
+    pairs = complementary_halves(len(eras), block, rule.n_pairs, rng)
+    numbers = report["cluster"].to_numpy()
+    gains = []
+    for number, half in enumerate(half for pair in pairs for half in pair):
+        fit = Fit(recipe, target, panel.select(eras=eras[half]), keep=False)
+        gains.append(_by_cluster(gain_of(fit, store, executor), numbers))
+        progress(number + 1, 2 * rule.n_pairs)
+    share = selection_share(np.stack(gains), rule.n_selected)
+    of_feature = np.where(numbers == NO_CLUSTER, np.nan, share[numbers])
+    found = (report["verdict"] == Verdict.NULL) & (of_feature >= rule.threshold)
+    verdicts = report["verdict"].mask(found, Verdict.INTERACTION.value)
+    return report.assign(stability=of_feature, verdict=verdicts)
+
+
+def _by_cluster(gains: Vector, numbers: np.ndarray) -> Vector:
+    """What all members of each cluster gained together."""
+    known = numbers != NO_CLUSTER
+    return np.bincount(numbers[known], weights=gains[known], minlength=int(numbers.max()) + 1)

@@ -1,0 +1,169 @@
+"""Encoders learn their window alone, encode an era once, and are compared with components."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from tests.models.sizes import NETWORKS
+from tests.panels import era_rows, small_panel
+
+from numerai_kedro.features.latent_worth import Components, latent_worth, ridge_corr
+from numerai_kedro.features.latents import encode, encoded_live
+from numerai_kedro.features.sufficient import products_of
+from numerai_kedro.files import digest_json
+from numerai_kedro.incremental import FoldStore
+from numerai_kedro.models import family
+from numerai_kedro.models.vae_head import VaeHead
+from numerai_kedro.panel import JoinedPanel, open_panel, write_panel
+from numerai_kedro.resilience.isolation import Inline
+from numerai_kedro.training.recipe import Recipe
+
+TARGET = "target_ender_60"
+WINDOW = (1, 20)
+
+
+def recipe():
+    kind = family("vae")
+    given = NETWORKS["vae_head"] | {"reconstruction_weight": 1.0, "head_weight": 0.0, "epochs": 3}
+    params = kind.params_type.model_validate(given)
+    return Recipe("vae", kind, params, (TARGET,), era_stride=2, n_offsets=1, seed=0, threads=1)
+
+
+def encoded(panel, folder, newest=26):
+    store = FoldStore(folder)
+    return encode(panel, WINDOW, newest, recipe(), store, Inline(), lambda done, total: None)
+
+
+def written(latents, folder):
+    write_panel(folder, latents)
+    return open_panel(folder)
+
+
+@pytest.fixture
+def panel(tmp_path):
+    return small_panel(tmp_path / "panel", n_eras=28)
+
+
+def test_latents_are_sixteen_levels_beside_the_rows_that_they_are_of(panel, tmp_path):
+    latents, found = encoded(panel, tmp_path / "store")
+    made = written(latents, tmp_path / "latents")
+    assert made.eras.tolist() == list(range(1, 27))
+    assert len(made.feature_names) == found["n_latents"] == 8
+    values = np.vstack([made.features(era) for era in made.eras])
+    assert values.min() == 0
+    assert values.max() == 15
+    JoinedPanel(panel.select(eras=made.eras), made)
+    assert 0 < found["told_nats"] < 1.2 * found["marginal_nats"] < 2.0
+    assert 0 <= found["active"] <= 8
+
+
+def test_levels_are_equally_frequent_in_the_training_eras(panel, tmp_path):
+    latents, _ = encoded(panel, tmp_path / "store")
+    made = written(latents, tmp_path / "latents")
+    learned = np.vstack([made.features(era) for era in range(2, 21, 2)])
+    shares = [(learned == level).mean(axis=0) for level in range(16)]
+    np.testing.assert_allclose(shares, 1 / 16, atol=0.01)
+
+
+def test_eras_after_the_window_change_no_latent_of_it(panel, tmp_path):
+    later = [era_rows(era) for era in range(1, 21)]
+    later += [era_rows(era, seed=7) for era in range(21, 29)]
+    write_panel(tmp_path / "other", later)
+    honest, _ = encoded(panel, tmp_path / "a")
+    changed, _ = encoded(open_panel(tmp_path / "other"), tmp_path / "b")
+    for mine, theirs in list(zip(honest, changed, strict=True))[:20]:
+        np.testing.assert_array_equal(mine.features.matrix, theirs.features.matrix)
+
+
+def test_a_new_era_is_encoded_alone_and_nothing_is_fitted_again(panel, tmp_path, monkeypatch):
+    before, _ = encoded(panel, tmp_path / "store", newest=25)
+    monkeypatch.setattr(VaeHead, "fit", lambda *_, **__: pytest.fail("fitted again"))
+    seen, real = [], VaeHead.levels
+    monkeypatch.setattr(VaeHead, "levels", lambda m, rows: seen.append(len(rows)) or real(m, rows))
+    after, _ = encoded(panel, tmp_path / "store", newest=26)
+    assert len(seen) == 1
+    monkeypatch.setattr(VaeHead, "levels", lambda *_: pytest.fail("encoded again"))
+    encoded(panel, tmp_path / "store", newest=26)
+    for mine, theirs in zip(before, after, strict=False):
+        np.testing.assert_array_equal(mine.features.matrix, theirs.features.matrix)
+
+
+def test_damaged_latents_are_made_again(panel, tmp_path):
+    first, _ = encoded(panel, tmp_path / "store")
+    kept = [one.features.matrix.copy() for one in first]
+    for path in (tmp_path / "store" / "binned").rglob("content"):
+        path.write_bytes(path.read_bytes()[:-5])
+    again, _ = encoded(panel, tmp_path / "store")
+    for mine, theirs in zip(again, kept, strict=True):
+        np.testing.assert_array_equal(mine.features.matrix, theirs)
+
+
+def test_live_rows_are_encoded_as_history_was(panel, tmp_path):
+    latents, _ = encoded(panel, tmp_path / "store")
+    live = panel.select(eras=[26])
+    name = digest_json(latents.fit.key)
+    model = latents.fit.model(latents.store, lambda done, total: None)
+    (made,) = encoded_live([(name, model)], live)
+    theirs = list(latents)[-1]
+    assert made.features.names == theirs.features.names
+    np.testing.assert_array_equal(made.features.matrix, theirs.features.matrix)
+
+
+def test_two_encoders_have_names_of_their_own(panel, tmp_path):
+    latents, _ = encoded(panel, tmp_path / "store")
+    model = latents.fit.model(latents.store, lambda done, total: None)
+    (made,) = encoded_live([("aaaaaaaa", model), ("bbbbbbbb", model)], panel.select(eras=[26]))
+    assert len(set(made.features.names)) == 16
+
+
+def test_a_head_without_weight_leaves_the_latents_to_the_features(panel):
+    """Whatever the targets are, the encoder is the same; with the head's gradient it is not."""
+    other = [
+        dataclasses.replace(era_rows(era), targets=era_rows(era, seed=5).targets)
+        for era in range(1, 29)
+    ]
+    write_panel(panel.folder.parent / "other", other)
+    changed = open_panel(panel.folder.parent / "other")
+    rows = panel.features(3)
+    for weight, same in ((0.0, True), (1.0, False)):
+        kind = family("vae")
+        params = recipe().params.model_copy(update={"head_weight": weight, "clip_norm": 1e6})
+        made = [
+            kind(params, seed=0, threads=1).fit(one, None, TARGET).latents(rows)
+            for one in (panel, changed)
+        ]
+        assert np.allclose(*made, atol=1e-5) == same
+
+
+def test_components_are_those_of_a_singular_value_decomposition(panel, tmp_path):
+    (products,) = products_of(panel, [20], FoldStore(tmp_path / "store"))
+    rows = np.vstack([panel.features(era) for era in range(1, 21)]).astype(float)
+    scaled = (rows - rows.mean(axis=0)) / rows.std(axis=0)
+    _, _, axes = np.linalg.svd(scaled, full_matrices=False)
+    made = Components.of(products, 3).columns(panel.features(5))
+    mine = (panel.features(5) - rows.mean(axis=0)) / rows.std(axis=0) @ axes[:3].T
+    for column in range(3):  # by size of their variance, whatever their sign
+        found = abs(np.corrcoef(made[:, 2 - column], mine[:, column])[0, 1])
+        assert found == pytest.approx(1, abs=1e-8)
+
+
+def test_a_ridge_on_the_features_finds_the_signal_and_noise_finds_none(panel):
+    learned, judged = np.arange(1, 21), np.arange(22, 28)
+    rng = np.random.default_rng(0)
+    noise = {era: rng.normal(size=(40, 4)) for era in range(1, 29)}
+    real = ridge_corr(panel, lambda era: panel.features(era).astype(float), learned, judged, TARGET)
+    none = ridge_corr(panel, noise.__getitem__, learned, judged, TARGET)
+    assert real.mean() > 0.3
+    assert abs(none.mean()) < 0.2
+
+
+def test_worth_is_measured_on_judged_eras_alone_and_kept(panel, tmp_path):
+    store = FoldStore(tmp_path / "store")
+    latents, _ = encoded(panel, tmp_path / "store")
+    made = written(latents, tmp_path / "latents")
+    (products,) = products_of(panel, [20], store)
+    given = (panel, made, products, WINDOW, (22, 26), TARGET, store)
+    found = latent_worth(*given)
+    assert found["eras"] == [22, 23, 24, 25, 26]
+    assert all(len(found[name]) == 5 for name in ("latents", "components"))
+    assert latent_worth(*given) == found

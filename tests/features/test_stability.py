@@ -1,0 +1,74 @@
+"""A planted interaction, which no effect of its own shows, is found by what trees prefer."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from tests.panels import BINS, era_rows
+from tests.training.test_walk_forward import recipe
+
+from numerai_kedro.features.stability import StabilityRule, with_interactions
+from numerai_kedro.incremental import FoldStore
+from numerai_kedro.panel import open_panel, write_panel
+from numerai_kedro.resilience.isolation import Inline
+from numerai_kedro.statistics.discovery import Verdict
+from numerai_kedro.training import importance
+
+RULE = StabilityRule(n_pairs=5, n_selected=2, threshold=0.75, block_eras=4, seed=0)
+TARGET = "target_ender_60"
+
+
+@pytest.fixture
+def panel(tmp_path):
+    """Targets lean on the product of features 2 and 5, and on nothing else."""
+    blocks = []
+    for era in range(1, 41):
+        rows = era_rows(era, n_rows=200)
+        x = rows.features.matrix.astype(float) - 2
+        leaning = x[:, 2] * x[:, 5] + np.random.default_rng(era).normal(size=200)
+        ranks = leaning.argsort().argsort() / 200
+        target = BINS[np.searchsorted([0.05, 0.25, 0.75, 0.95], ranks, side="right")]
+        batch = pa.record_batch([pa.array(target)] * 2, names=rows.targets.schema.names)
+        blocks.append(dataclasses.replace(rows, targets=batch))
+    write_panel(tmp_path / "panel", blocks)
+    return open_panel(tmp_path / "panel")
+
+
+def report(verdicts):
+    return pd.DataFrame(
+        {
+            "feature": [f"feature_{k}" for k in range(8)],
+            "cluster": [0, 1, 2, 3, 4, 5, -1, 6],
+            "verdict": verdicts,
+        }
+    )
+
+
+def found(panel, folder, given=None, **changes):
+    plain = report(["null"] * 6 + ["untestable", "null"]) if given is None else given
+    rule = dataclasses.replace(RULE, **changes)
+    asked = (panel, (1, 40), recipe(max_depth=4, num_leaves=15), rule, FoldStore(folder), Inline())
+    return with_interactions(plain, *asked, lambda done, total: None)
+
+
+def test_the_interaction_is_found_and_nothing_else(panel, tmp_path):
+    made = found(panel, tmp_path / "store").set_index("feature")
+    names = made.index[made["verdict"] == Verdict.INTERACTION].tolist()
+    assert names == ["feature_2", "feature_5"]
+    assert made["stability"]["feature_2"] == 1
+    assert np.isnan(made["stability"]["feature_6"])
+    assert made["verdict"]["feature_6"] == Verdict.UNTESTABLE
+
+
+def test_a_verdict_of_its_own_effect_stays(panel, tmp_path):
+    given = report(["null", "null", "unstable", "null", "null", "stable", "untestable", "null"])
+    made = found(panel, tmp_path / "store", given)
+    assert made["verdict"].tolist() == given["verdict"].tolist()
+
+
+def test_what_was_fitted_is_not_fitted_again(panel, tmp_path, monkeypatch):
+    first = found(panel, tmp_path / "store")
+    monkeypatch.setattr(importance, "_measure_gain", pytest.fail)
+    pd.testing.assert_frame_equal(found(panel, tmp_path / "store"), first)

@@ -1,0 +1,122 @@
+"""A fit sees what was found in its own window, and nothing else."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.panel.test_joined import NAMES, latents_of
+from tests.panels import small_panel
+from tests.training.test_walk_forward import FOLDS, PURGE, recipe
+
+from numerai_kedro.errors import Failed, PanelError
+from numerai_kedro.incremental import FoldStore
+from numerai_kedro.training.engineered import Engineered
+from numerai_kedro.training.importance import LATENTS, importance_by_fold
+from numerai_kedro.training.recipe import Option
+from numerai_kedro.training.walk_forward import fit_live, predictions_frame, walk_forward
+
+FEATURES = [f"feature_{k}" for k in range(8)]
+VERDICTS = ["stable", "unstable", "null", "untestable", "interaction", "null", "null", "null"]
+
+
+def report(verdicts=VERDICTS):
+    weights = {"stable": 1.0, "unstable": 0.1, "null": 0.5, "untestable": 1.0, "interaction": 1.0}
+    return pd.DataFrame(
+        {"feature": FEATURES, "verdict": verdicts, "weight": [weights[one] for one in verdicts]}
+    )
+
+
+def asked(**option):
+    return recipe().with_option(Option(**option))
+
+
+@pytest.mark.parametrize(
+    ("use", "kept"),
+    [
+        ("drop_unstable", [0, 2, 3, 4, 5, 6, 7]),
+        ("keep_confirmed", [0, 3, 4]),
+    ],
+)
+def test_verdicts_decide_what_is_learned(use, kept):
+    made = Engineered({"0020": report()}).applied(asked(verdicts=use), (1, 20), FEATURES)
+    assert made.columns.features == tuple(FEATURES[k] for k in kept)
+
+
+def test_where_nothing_stands_the_tests_all_features_stay():
+    nothing = Engineered({"0020": report(["null"] * 8)})
+    made = nothing.applied(asked(verdicts="keep_confirmed"), (1, 20), FEATURES)
+    assert made.columns.features is None
+
+
+def test_weights_follow_the_order_of_the_panel_and_change_the_key(tmp_path):
+    panel = small_panel(tmp_path / "panel")
+    shuffled = report().sample(frac=1, random_state=0)
+    made = Engineered({"0020": shuffled}).applied(asked(verdicts="weigh"), (1, 20), FEATURES)
+    assert made.columns.weights == tuple(report()["weight"])
+    (weighed,), (plain,) = made.fits(panel, (1, 20)), recipe().fits(panel, (1, 20))
+    assert weighed.key != plain.key
+
+
+def test_a_window_that_was_not_made_is_a_sentence():
+    with pytest.raises(PanelError, match="verdicts, and there are none for eras up to 0020; run"):
+        Engineered({"0019": report()}).applied(asked(verdicts="weigh"), (1, 20), FEATURES)
+    postponed = Failed("compress", "postponed to a later run", kind="postponed")
+    with pytest.raises(PanelError, match="postponed to a later run"):
+        Engineered(latents=postponed).applied(asked(latents=True), (1, 20), FEATURES)
+
+
+def test_who_asks_for_nothing_hangs_on_nothing():
+    plain = recipe()
+    gone = Failed("compress", "never made", kind="not run")
+    assert Engineered(gone, gone).applied(plain, (1, 20), FEATURES) is plain
+
+
+def test_folds_learn_from_latents_and_predict_by_them(tmp_path):
+    panel = small_panel(tmp_path / "panel", n_eras=32)
+    latents = latents_of(panel, tmp_path / "latents")
+    windows = {f"{fold.train[1]:04d}": latents for fold in FOLDS}
+    with_latents = Engineered(latents=windows)
+    recipes = [with_latents.applied(asked(latents=True), f.train, FEATURES) for f in FOLDS]
+    store = FoldStore(tmp_path / "store")
+    made, _ = walk_forward(panel, FOLDS, recipes, store, PURGE)
+    plain, _ = walk_forward(panel, FOLDS, [recipe()] * 2, store, PURGE)
+    assert (made["id"] == plain["id"]).all()
+    assert (made["prediction"] != plain["prediction"]).any()
+    (model,) = fit_live(panel, (1, 20), recipes[0], store)
+    assert model.feature_names == [*FEATURES, *NAMES]
+    seen = recipes[0].columns.of(panel).select(eras=[30])
+    assert len(predictions_frame([model], seen)) == 40
+
+
+def test_importance_counts_latents_as_one_and_what_is_not_seen_as_nothing(tmp_path):
+    panel = small_panel(tmp_path / "panel", n_eras=36)
+    latents = latents_of(panel, tmp_path / "latents")
+    reports = {"0016": report(), "0022": report(["unstable", *VERDICTS[1:]])}
+    engineered = Engineered(reports, dict.fromkeys(reports, latents))
+    way = asked(latents=True, verdicts="drop_unstable")
+    recipes = [engineered.applied(way, fold.train, FEATURES) for fold in FOLDS]
+    store = FoldStore(tmp_path / "store")
+    walk_forward(panel, FOLDS, recipes, store, PURGE)
+    found = importance_by_fold(panel, FOLDS, recipes, "target_ender_60", 4, store)
+    assert set(found["feature"]) == {*FEATURES, LATENTS}
+    assert found.groupby("fold")["gain"].sum().to_numpy() == pytest.approx([1, 1])
+    first = found[found["feature"] == "feature_0"].set_index("fold")
+    assert first["gain"].tolist()[1] == 0
+    assert np.isfinite(first["drop"].iloc[0])
+    assert np.isnan(first["drop"].iloc[1])
+    assert np.isfinite(found[found["feature"] == LATENTS]["drop"]).all()
+
+
+def test_the_digest_hangs_on_the_named_windows_alone(tmp_path):
+    one = Engineered({"0020": report(), "0033": report()})
+    later = Engineered({"0020": report(), "0033": report(["null"] * 8)})
+    assert one.digest([20]) == later.digest([20])
+    assert one.digest([20, 33]) != later.digest([20, 33])
+
+
+def test_options_are_ways_that_can_be_switched(tmp_path):
+    way = asked(verdicts="weigh", latents=True)
+    assert (way.verdicts, way.latents) == ("weigh", True)
+    back = way.with_option(Option(verdicts="keep_all", latents=False))
+    assert (back.verdicts, back.latents) == ("keep_all", False)
+    keys = [r.plan_keys((1, 20), FEATURES) for r in (way, back, recipe())]
+    assert keys[0] != keys[1] == keys[2]
