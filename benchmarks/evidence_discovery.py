@@ -345,10 +345,10 @@ def holds(runs: list[dict[str, Any]], test: str) -> dict[str, bool]:
         [run[test][name] for run in runs] for name in ("fdp", "causal", "drifting")
     )
     return {
-        "fdp": bool(np.mean(fdp) <= RULE.q + 2 * standard_error(fdp)),
+        "fdp": bool(np.mean(fdp) <= SHIPPED.q + 2 * standard_error(fdp)),
         "power": bool(np.mean(power) >= LEAST_POWER[test]),
         "drifting": bool(np.mean(drifting) <= MOST_DRIFTING),
-        "permuted": any_call(runs, test)[1] <= RULE.q,
+        "permuted": any_call(runs, test)[1] <= SHIPPED.q,
     }
 
 

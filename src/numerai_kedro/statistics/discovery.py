@@ -108,8 +108,8 @@ def discover(
         ``effect`` (its own mean) and, of its cluster, ``t``, ``p``, ``naive_p``, ``q`` (mean over
         all eras), ``replicated_p``, ``replicated_q``, ``replicated_q_any_dependence`` (same sign in
         `least` regimes, and of the partial effect), ``partial_effect``, ``partial_p``,
-        ``heterogeneity_q``, ``flips``, ``half_delta`` and ``by_regime``, a list of means. Numbers of
-        a cluster have the sign that they have for the feature.
+        ``heterogeneity_q``, ``flips``, ``half_delta`` and ``by_regime``, a list of means. Numbers
+        of a cluster have the sign that they have for the feature.
     """
     own = mean_test(effects, rule.overlap_eras)
     clusters = clusters_of(correlation, rule.alike, own.n_eras)
