@@ -1,0 +1,136 @@
+"""Claim: what verdicts on features, and latents, are worth to LightGBM and TabM.
+
+    make evidence NAME=features        resumable seed by seed; docs/evidence/features.json
+
+Claim seeds 1000-1009, the default demo. Each model at its preset predicts the judged stretch out of
+fold, as the pipeline does it, once for each use of the verdicts, and with latents beside all
+features. CORR, BMC and payoff are means over its 120 eras; every difference to all features is
+paired by seed, with a t interval over seeds. Minutes are those of the folds, one after another;
+columns are the bytes that a row takes in memory. With ``--page`` it runs nothing, and writes the
+table that the dashboard shows beside a user's own.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from claim_seeds import demo_project, interval, kedro, parser, run_seeds
+from numerai_kedro.files import atomic_write
+from numerai_kedro.panel import open_panel
+from numerai_kedro.tournament.schema import benchmark_of
+from numerai_kedro.training.engineered import DROPPED, window_name
+from numerai_kedro.training.tuning.objective import era_scores
+
+ROOT = Path(__file__).parents[1]
+RESULT = ROOT / "docs" / "evidence" / "features.json"
+PAGE = ROOT / "src" / "numerai_kedro" / "dashboard" / "feature_ablation.json"
+SEEDS = range(1000, 1010)
+PIPELINES = {"lightgbm": "gbm", "tabm": "deep_learning"}
+PLAIN = "keep_all"
+USES = {
+    PLAIN: "",
+    "drop_unstable": "verdicts=drop_unstable",
+    "keep_confirmed": "verdicts=keep_confirmed",
+    "weigh": "verdicts=weigh",
+    "latents": "latents=true",
+}
+SCORES = ("corr", "bmc", "payoff")
+
+
+def main() -> None:
+    """Run what is missing, then compare."""
+    asked = parser(__doc__ or "", "demo", SEEDS, RESULT)
+    asked.add_argument(
+        "--page", action="store_true", help="write the dashboard's table, run nothing"
+    )
+    options = asked.parse_args()
+    if options.page:
+        kept = json.loads(options.result.read_text())
+        with atomic_write(PAGE) as handle:
+            handle.write((json.dumps(kept["table"], indent=1) + "\n").encode())
+        return
+    run_seeds(options, lambda folder, seed: one_seed(folder, options.size, seed), concluded)
+
+
+def one_seed(folder: Path, size: str, seed: int) -> dict[str, dict[str, float]]:
+    """Scores, minutes and columns of each model and use on the judged stretch of one world."""
+    demo_project(folder, size, seed)
+    kedro(folder, "run", "--pipeline=feature_engineering")
+    (data,) = (path.parent for path in folder.glob("data/*/02_intermediate"))
+    found = {}
+    for model, pipeline in PIPELINES.items():
+        for use, option in USES.items():
+            columns = columns_of(data, use)
+            if use in DROPPED and columns == columns_of(data, PLAIN):
+                found[f"{model} {use}"] = found[f"{model} {PLAIN}"]  # nothing was dropped
+                continue
+            # Each fit is made anew, so that its minutes are its own.
+            for part in ("models", "predictions"):
+                shutil.rmtree(data / "06_models" / "fold_store" / part, ignore_errors=True)
+            given = [f"{model}.n_trials=0", *([f"{model}.{option}"] if option else [])]
+            nodes = f"--to-nodes={model}.walk_forward"
+            kedro(folder, "run", f"--pipeline={pipeline}", nodes, f"--params={','.join(given)}")
+            found[f"{model} {use}"] = scores_of(data, model) | columns
+    return found
+
+
+def scores_of(data: Path, model: str) -> dict[str, float]:
+    """Means over the judged eras, and the minutes that the folds took."""
+    folds = json.loads((data / "02_intermediate" / "folds.json").read_text())
+    target = folds["paid_target"]
+    panel = open_panel(data / "02_intermediate" / "history_panel")
+    first, last = folds["stretches"]["judged"]
+    judged = panel.select(eras=np.arange(first, last + 1))
+    benchmarks = pd.read_parquet(data / "02_intermediate" / "benchmark_predictions.parquet")
+    benchmark = benchmark_of(benchmarks, target).reindex(judged.ids()).to_numpy(dtype=np.float64)
+    oof = pd.read_parquet(data / "07_model_output" / model / "oof_predictions.parquet")
+    column = oof.set_index("id")["prediction"].reindex(judged.ids()).to_numpy(dtype=np.float64)
+    scores = era_scores(judged, column, benchmark, target)
+    taken = json.loads((data / "06_models" / model / "fold_readings.json").read_text())
+    return {
+        "corr": float(np.nanmean(scores.corr)),
+        "bmc": float(np.nanmean(scores.bmc)),
+        "payoff": float(np.nanmean(scores.payoff(3.0, 15.0))),
+        "minutes": taken["seconds"] / 60,
+    }
+
+
+def columns_of(data: Path, use: str) -> dict[str, float]:
+    """Columns that a fold learns, on average over the judged folds."""
+    folds = json.loads((data / "02_intermediate" / "folds.json").read_text())
+    counts = []
+    for fold in folds["judged"]:
+        name = window_name(fold["train"][1])
+        report = pd.read_parquet(data / "04_feature" / "feature_report" / f"{name}.parquet")
+        kept = len(report)
+        if use in DROPPED:
+            kept -= int(report["verdict"].isin(list(DROPPED[use])).sum())
+        if use == "latents":
+            kept += len(open_panel(data / "04_feature" / "latent_panel" / name).feature_names)
+        counts.append(kept or len(report))
+    return {"columns": float(np.mean(counts))}
+
+
+def concluded(seeds: dict[str, Any]) -> dict[str, Any]:
+    """Every use beside all features, paired by seed."""
+    runs, rows = list(seeds.values()), []
+    for model in PIPELINES:
+        for use in USES:
+            mine, plain = ([one[f"{model} {name}"] for one in runs] for name in (use, PLAIN))
+            differences = {
+                score: interval([a[score] - b[score] for a, b in zip(mine, plain, strict=True)])
+                for score in (*SCORES, "minutes", "columns")
+            }
+            levels = {"level": interval([one["corr"] for one in mine])}
+            rows.append({"model": model, "use": use, "seeds": len(runs), **levels, **differences})
+    return {"table": rows}
+
+
+if __name__ == "__main__":
+    main()
