@@ -17,7 +17,7 @@ from numerai_kedro.panel import open_panel
 ROOT = Path(__file__).parents[1]
 # Keys of the developer, and switches that the package itself must set.
 HIDDEN = ("NUMERAI_", "DO_NOT_TRACK", "KEDRO_DISABLE", "MLFLOW_DISABLE")
-WITHOUT_NETWORKS = {name: {"enabled": False} for name in ("tabm", "transformer", "vae_head")}
+WITHOUT_NETWORKS = {name: {"enabled": False} for name in ("tabm", "transformer", "vae_head", "vae")}
 # A week of seconds: few trees, which earn no pass by themselves, and no MLflow.
 QUICK = {
     "lightgbm": {"presets": {"example": {"n_estimators": 60}}, "n_trials": 0},
@@ -35,6 +35,7 @@ APART = (
     "run_schedule.json",
     "values/",
     "study_store/",
+    "/latent_panel/",
     "binned/",
     "version_store/",
     "version_history.parquet",

@@ -6,6 +6,8 @@ import pytest
 from tests.models.test_contract import SMALL
 from tests.panels import small_panel
 from tests.pipelines.test_ensemble_nodes import PARAMS as ENSEMBLE
+from tests.pipelines.test_feature_engineering import ENCODER
+from tests.pipelines.test_feature_engineering import PARAMS as FEATURES
 from tests.statistics.test_gate_checks import PARAMS, record
 
 from numerai_kedro.errors import Failed, PredictionError, SchemaError
@@ -52,6 +54,7 @@ class Given:
             "features": self.live.feature_names,
             "judged": [{"name": "judged-1", "train": [1, 71], "test": [88, 147]}],
             "history": [1, 160],
+            "size": "tiny",
             "stretches": {"tuning": [54, 71], "judged": [88, 147]},
         }
         self.store = ChampionStore(folder / "champions")
@@ -425,9 +428,9 @@ def test_a_refit_is_the_same_procedure_and_a_changed_parameter_another(given):
     from tests.pipelines.test_base_model import PARAMS as MODEL
     from tests.pipelines.test_base_model import TUNING
 
-    def named(folds=given.folds, **changed):
+    def named(folds=given.folds, features=FEATURES, encoder=ENCODER, **changed):
         model = MODEL.model_copy(update=changed).model_dump()
-        return name_procedures(folds, TUNING, ENSEMBLE, lightgbm=model)
+        return name_procedures(folds, TUNING, ENSEMBLE, features, encoder, lightgbm=model)
 
     later = given.folds | {
         "history": [1, 161],
@@ -436,6 +439,13 @@ def test_a_refit_is_the_same_procedure_and_a_changed_parameter_another(given):
     assert named() == named(later)
     assert named() != named(seed=7)
     assert named()["ensemble"] != named()["lightgbm"]
+    # What features are asked for is a choice of those who learn from the answer, and of no other.
+    strict = FEATURES.model_copy(update={"q": 0.01})
+    assert named() == named(features=strict)
+    assert named(verdicts="weigh") != named(features=strict, verdicts="weigh")
+    other = ENCODER.model_copy(update={"seed": 1})
+    assert named() == named(encoder=other)
+    assert named(latents=True) != named(encoder=other, latents=True)
 
 
 def test_the_benchmark_is_the_one_of_the_paid_target_or_a_sentence():

@@ -67,6 +67,7 @@ def render_page(
         + _options_table(summary["options"])
         + _ledger_table(ledger)
         + _features_table(summary["features"])
+        + _ablation_table()
         + _drift_table(summary["drift"])
         + _leaders_table(leaders),
         gate="".join(_gate_table(decision) for decision in summary["gate"].values()),
@@ -243,6 +244,28 @@ def _options_table(options: list[dict[str, Any]]) -> str:
         body += f"<tr><th>{escape(one['model'])}</th>{cells}</tr>"
     table = f'<div class="wide"><table class="scores"><tr>{head}</tr>{body}</table></div>'
     return f"<h2>Ways to make a model, on the tuning stretch</h2>{table}"
+
+
+def ablation_rows() -> list[dict[str, Any]]:
+    """What uses of verdicts and latents were worth on demo tournaments (`evidence_features.py`)."""
+    kept = files("numerai_kedro.dashboard").joinpath("feature_ablation.json")
+    rows: list[dict[str, Any]] = json.loads(kept.read_text("utf-8"))
+    return rows
+
+
+def _ablation_table() -> str:
+    """The same for every user: what to expect of an option before one's own study has tried it."""
+    rows = ablation_rows()
+    titles = ("model", "learns from", "CORR", "gain in CORR", "in BMC", "in payoff", "in minutes")
+    head = "".join(f"<th>{title}</th>" for title in (*titles, "in bytes a row"))
+    body = ""
+    for one in rows:
+        names = ("use", "level", "corr", "bmc", "payoff", "minutes", "columns")
+        cells = "".join(f"<td>{escape(one[name])}</td>" for name in names)
+        body += f"<tr><th>{escape(one['model'])}</th>{cells}</tr>"
+    table = f'<div class="wide"><table class="scores"><tr>{head}</tr>{body}</table></div>'
+    seeds = f"Means over {rows[0]['seeds']} demo tournaments, gains paired with all features"
+    return f"<h2>What verdicts and latents are worth</h2>{table}<p>{seeds}.</p>"
 
 
 def _features_table(features: dict[str, Any]) -> str:

@@ -29,7 +29,7 @@ from numerai_kedro.pipelines.backtest.champions import (
     without_fits,
 )
 from numerai_kedro.pipelines.judged import Judged, returns_of
-from numerai_kedro.pipelines.parameters import ModelParams
+from numerai_kedro.pipelines.parameters import EncoderParams, FeatureParams, ModelParams
 from numerai_kedro.progress import steps_bar
 from numerai_kedro.reasons import BlockReason
 from numerai_kedro.statistics.backtest import interval_json, score_columns, summarise
@@ -69,6 +69,8 @@ def name_procedures(
     folds: dict[str, Any],
     tuning: TuningParams,
     ensemble: EnsembleParams,
+    feature_engineering: FeatureParams,
+    vae: EncoderParams,
     **models: Any,
 ) -> dict[str, str]:
     """Fingerprint of the configuration behind each entry: what a person chose.
@@ -84,6 +86,11 @@ def name_procedures(
         params = model.model_dump(mode="json", exclude={"enabled"})
         version = family(name).version
         chosen = tuning.model_dump(mode="json")
+        ways = [model, *model.options_at(folds["size"]).values()]
+        if any(way.verdicts not in (None, "keep_all") for way in ways):
+            chosen["features"] = feature_engineering.model_dump(mode="json")
+        if any(way.latents for way in ways):
+            chosen["vae"] = vae.model_dump(mode="json")
         named[name] = digest_json([name, version, params, chosen, shared])
     blended = [named[name] for name, model in typed.items() if model.enabled]
     named[ENSEMBLE] = digest_json([ENSEMBLE, ensemble.model_dump(mode="json"), blended])

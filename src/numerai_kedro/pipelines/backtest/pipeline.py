@@ -28,6 +28,8 @@ def create_pipeline() -> Pipeline:
                     "folds": "folds",
                     "tuning": "params:tuning",
                     "ensemble": "params:ensemble",
+                    "feature_engineering": "params:feature_engineering",
+                    "vae": "params:vae",
                     **{model: f"params:{model}" for model in MODELS},
                 },
                 "procedures",

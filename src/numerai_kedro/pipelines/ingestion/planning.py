@@ -26,7 +26,7 @@ from numerai_kedro.pipelines.parameters import (
 )
 from numerai_kedro.pipelines.recipes import live_window, planned_recipe, without_stopping
 from numerai_kedro.pipelines.windows import windows_of
-from numerai_kedro.resilience.machine import Machine, gpu_memory_gb
+from numerai_kedro.resilience.machine import GIB, Machine, gpu_memory_gb
 from numerai_kedro.resilience.plan import (
     BASE_MEMORY_GB,
     RESERVE_MEMORY_GB,
@@ -59,6 +59,7 @@ from numerai_kedro.training.tuning.store import StudyStore
 logger = logging.getLogger(__name__)
 
 FILES = ("train.parquet", "validation.parquet")
+ID_BYTES = 24  # of a row's id in a panel of latents
 FITS, TRIALS = "{} fits", "{} trials"
 
 
@@ -91,9 +92,8 @@ def plan(
         given = (machine, params, tuning, fold_store, study_store)
         if name in latents:
             windows = [one.train for one in windows_of(folds).values()]
-            planned.append(
-                _plan_model(name, model, history, without_stopping(folds), windows, *given)
-            )
+            made = _plan_model(name, model, history, without_stopping(folds), windows, *given)
+            planned.append(_with_latents(made, vae, folds, history))
         else:
             windows = _windows(params, history.last_era)
             planned.append(_plan_model(name, model, history, folds, windows, *given))
@@ -121,6 +121,18 @@ def plan(
         logger.warning("plan: %s", hurry)
     readings = {"machine": machine.readings(), "steps": made.predictions()}
     return made.decisions(), readings, schedule.as_json()
+
+
+def _with_latents(
+    made: _Planned, vae: EncoderParams, folds: dict[str, Any], history: _History
+) -> _Planned:
+    """The encoder with the disk of what it makes: once by era in the store, once as panels."""
+    if made.reason or not made.fit_work:
+        return made
+    a_row = 2 * int(vae.presets[made.preset]["d_latent"]) + ID_BYTES  # type: ignore[arg-type]
+    newest = sum(one.newest for one in windows_of(folds).values())
+    n_rows = history.data.n_rows * newest / history.last_era
+    return replace(made, disk_gb=made.disk_gb + a_row * n_rows / GIB)
 
 
 def _apart(planned: list[_Planned], machine: Machine) -> tuple[str, ...]:

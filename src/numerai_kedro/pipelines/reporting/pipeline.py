@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
-from numerai_kedro.pipelines.models import MODELS
+from numerai_kedro.pipelines.models import ENCODER, MODELS
 from numerai_kedro.pipelines.reporting import nodes
 
 PLOTS = [
@@ -92,6 +92,7 @@ def create_pipeline() -> Pipeline:
                         for model in MODELS
                         for kind in READINGS
                     },
+                    f"{ENCODER}__fit": f"{ENCODER}.fit_readings",
                 },
                 "version_history",
                 name="note_version",
@@ -109,7 +110,8 @@ def create_pipeline() -> Pipeline:
                     f"{model}__{entry}": f"{model}.{entry}"
                     for model in MODELS
                     for entry in ("trials", "recovery", "fit_report")
-                },
+                }
+                | {f"{ENCODER}__recovery": f"{ENCODER}.recovery"},
                 "recovery_ledger",
                 name="join_recovery",
             ),
