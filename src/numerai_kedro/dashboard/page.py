@@ -249,6 +249,8 @@ def _options_table(options: list[dict[str, Any]]) -> str:
 def ablation_rows() -> list[dict[str, Any]]:
     """What uses of verdicts and latents were worth on demo tournaments (`evidence_features.py`)."""
     kept = files("numerai_kedro.dashboard").joinpath("feature_ablation.json")
+    if not kept.is_file():
+        return []
     rows: list[dict[str, Any]] = json.loads(kept.read_text("utf-8"))
     return rows
 
@@ -256,6 +258,8 @@ def ablation_rows() -> list[dict[str, Any]]:
 def _ablation_table() -> str:
     """The same for every user: what to expect of an option before one's own study has tried it."""
     rows = ablation_rows()
+    if not rows:
+        return ""
     titles = ("model", "learns from", "CORR", "gain in CORR", "in BMC", "in payoff", "in minutes")
     head = "".join(f"<th>{title}</th>" for title in (*titles, "in bytes a row"))
     body = ""
