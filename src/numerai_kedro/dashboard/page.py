@@ -260,7 +260,15 @@ def _ablation_table() -> str:
     rows = ablation_rows()
     if not rows:
         return ""
-    titles = ("model", "learns from", "CORR", "gain in CORR", "in BMC", "in payoff", "in minutes")
+    titles = (
+        "model",
+        "learns from",
+        "CORR",
+        "gain in CORR",
+        "in BMC",
+        "in payoff",
+        "in core minutes",
+    )
     head = "".join(f"<th>{title}</th>" for title in (*titles, "in bytes a row"))
     body = ""
     for one in rows:
