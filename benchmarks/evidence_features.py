@@ -6,8 +6,8 @@ Claim seeds 1000-1009, the default demo. Each model at its preset predicts the j
 fold, as the pipeline does it, once for each use of the verdicts, and with latents beside all
 features. CORR, BMC and payoff are means over its 120 eras; every difference to all features is
 paired by seed, with a t interval over seeds. Minutes are those of one core for the folds, whatever
-else the machine does; columns are the bytes that a row takes in memory. With ``--page`` it runs nothing, and writes the
-table that the dashboard shows beside a user's own.
+else the machine does; columns are the bytes that a row takes in memory. With ``--page`` it runs
+nothing, and writes the table that the dashboard shows beside a user's own.
 """
 
 from __future__ import annotations
