@@ -129,6 +129,17 @@ def test_later_eras_read_no_piece_that_is_complete(tmp_path, store, read):
     np.testing.assert_array_equal(alone.gram, later.gram)
 
 
+def test_one_more_era_is_read_alone_even_where_an_end_moves_inside_a_piece(tmp_path, store, read):
+    panel = small_panel(tmp_path / "panel", n_eras=62)
+    list(products_of(panel, [60], store))
+    read.clear()
+    (moved,) = products_of(panel, [61], store)
+    assert read == [61]
+    (whole,) = products_of(panel, [61], FoldStore(tmp_path / "other"))
+    np.testing.assert_array_equal(moved.gram, whole.gram)
+    np.testing.assert_array_equal(moved.known, whole.known)
+
+
 def test_an_end_may_lie_between_eras_that_are_there(tmp_path, store):
     panel = small_panel(tmp_path / "panel", n_eras=9).select(eras=[1, 2, 3, 6, 9])
     made = list(products_of(panel, [3, 5, 8], store))

@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -146,19 +147,28 @@ def products_of(
 
 
 def _grown(panel: EraPanel, begun: Products, eras: Sequence[int], store: FoldStore) -> Products:
-    """Products of some eras, from those of the first of them."""
+    """Products of some eras, from those of the first of them, as many as are kept."""
     view = panel.select(eras=eras)
 
     def build(path: Path) -> None:
-        new = (view.features(era) for era in eras[len(begun.rows) :])
-        made = begun + _products(new, len(view.feature_names))
+        first = begun
+        for n_eras in range(len(eras) - 1, len(begun.rows), -1):
+            key = _key_of_products(view.select(eras=eras[:n_eras]))
+            if store.has_file(key):
+                first = _grown(panel, begun, eras[:n_eras], store)
+                break
+        new = (view.features(era) for era in eras[len(first.rows) :])
+        made = first + _products(new, len(view.feature_names))
         kind = np.float32 if LARGEST**2 * view.n_rows <= EXACT_IN_FLOAT32 else np.float64
         with path.open("wb") as handle:
             np.savez(handle, **(vars(made) | {"gram": made.gram.astype(kind)}))
 
-    key = {"products": VERSION, "of": view.digest()}
-    with np.load(store.file(key, build), allow_pickle=False) as kept:
+    with np.load(store.file(_key_of_products(view), build), allow_pickle=False) as kept:
         return Products(**{name: kept[name] for name in kept.files})
+
+
+def _key_of_products(view: EraPanel) -> dict[str, Any]:
+    return {"products": VERSION, "of": view.digest()}
 
 
 def _products(eras: Iterable[npt.NDArray[np.int8]], n_features: int) -> Products:
