@@ -24,7 +24,12 @@ from numerai_kedro.training.tuning.store import StudyStore
 
 TARGET = "target_ender_60"
 NO_ENCODER = EncoderParams(
-    enabled=False, preset="small", seed=0, device="cpu", era_stride=1, presets={"small": {}}
+    enabled=False,
+    preset="small",
+    seed=0,
+    device="cpu",
+    era_stride=1,
+    presets={"small": {"d_latent": 32}},
 )
 LAST_ERA = 130  # judged from 81, by folds of 20 eras; resolved to 117
 MODEL = PARAMS.model_copy(update={"n_trials": 4, "try_options": False, "options": {}})

@@ -21,7 +21,7 @@ from numerai_kedro.statistics.ranks import Matrix, Vector
 from numerai_kedro.statistics.scoring import corr_of_era
 
 VERSION = 1
-STRIDE = 4  # every fourth era of the window is learned: coefficients are few
+ERAS_LEARNED = 60  # of the window, spread over all: coefficients are few
 RIDGE = 0.01  # of the mean diagonal of the columns' products
 
 Columns = Callable[[int], Matrix]  # of an era: float64[n_rows, n_columns]
@@ -56,7 +56,8 @@ class Components:
 
     def columns(self, features: npt.NDArray[np.int8]) -> Matrix:
         """float64[n_rows, n_components]."""
-        return np.asarray((features - self.centre) @ self.axes)
+        centred = features.astype(np.float32) - self.centre.astype(np.float32)
+        return np.asarray(centred @ self.axes.astype(np.float32), dtype=np.float64)
 
 
 def ridge_corr(
@@ -105,7 +106,8 @@ def latent_worth(
         ``eras``, and the scores of ``latents`` and ``components``.
     """
     resolved = panel.resolved_eras(target)
-    learned = resolved[(resolved >= window[0]) & (resolved <= window[1])][::-STRIDE][::-1]
+    inside = resolved[(resolved >= window[0]) & (resolved <= window[1])]
+    learned = inside[:: max(1, len(inside) // ERAS_LEARNED)]
     tested = resolved[(resolved >= judged[0]) & (resolved <= judged[1])]
     both = panel.select(eras=np.concatenate([learned, tested]))
     key = {

@@ -85,6 +85,8 @@ def plan(
     # What others learn from goes first, where they do; otherwise it is what a day can spare most.
     latents = {ENCODER: vae.as_model()}
     asked = any(model.latents for model in typed.values())
+    widest = max(int(preset.get("d_latent", 0)) for preset in vae.presets.values())  # type: ignore[arg-type]
+    history = replace(history, n_latents=widest)
     folds, planned = _folds_to_be(params, history), []
     for name, model in (latents | typed if asked else typed | latents).items():
         for target in model.all_targets():
@@ -186,12 +188,15 @@ class _History:
         What models learn.
     groups
         The same by official group.
+    n_latents
+        Columns more, for a model that learns from latents.
     """
 
     data: Data
     last_era: int
     features: list[str]
     groups: list[list[str]]
+    n_latents: int = 0
 
     @classmethod
     def read(
@@ -219,7 +224,11 @@ class _History:
         """Of one fit on a range of eras, which hold about as many rows each."""
         share = (eras[1] - eras[0] + 1) / self.last_era
         n_rows = round(self.data.n_rows * share / recipe.era_stride)
-        return recipe.cost(n_rows, len(self.features))
+        return recipe.cost(n_rows, self.n_columns(recipe.latents))
+
+    def n_columns(self, latents: bool) -> int:
+        """That a model learns from."""
+        return len(self.features) + (self.n_latents if latents else 0)
 
 
 @dataclass(frozen=True)
@@ -300,7 +309,7 @@ def _plan_model(
         preset = preset_for(device, gpu_memory_gb() if device != "cpu" else 0.0)
         logger.info("plan: %s: preset %s, by what this machine has", name, preset)
     chosen = model.chosen(kind.params_type, name, preset)
-    n_rows, n_features = history.data.n_rows, len(history.features)
+    n_rows, n_features = history.data.n_rows, history.n_columns(model.latents)
     asked = Sampling(model.era_stride, min(model.n_offsets, model.era_stride))
     try:
         sampling = sampling_of(
