@@ -5,6 +5,7 @@ import logging
 
 import pytest
 import yaml
+from tests.models.sizes import NETWORKS
 from tests.pipelines.test_base_model import PARAMS, PRESET, TUNING
 from tests.pipelines.test_ingestion_nodes import FEATURES, METADATA
 from tests.pipelines.test_ingestion_nodes import params as ingestion_params
@@ -24,13 +25,10 @@ from numerai_kedro.training.tuning.store import StudyStore
 
 TARGET = "target_ender_60"
 NO_ENCODER = EncoderParams(
-    enabled=False,
-    preset="small",
-    seed=0,
-    device="cpu",
-    era_stride=1,
-    presets={"small": {"d_latent": 32}},
+    enabled=False, preset="small", seed=0, device="cpu", era_stride=1, presets={"small": {}}
 )
+SMALL_VAE = NETWORKS["vae_head"] | {"more_heads": (), "head_weight": 0.0}
+ENCODER = NO_ENCODER.model_copy(update={"enabled": True, "presets": {"small": SMALL_VAE}})
 LAST_ERA = 130  # judged from 81, by folds of 20 eras; resolved to 117
 MODEL = PARAMS.model_copy(update={"n_trials": 4, "try_options": False, "options": {}})
 
@@ -187,6 +185,23 @@ def test_the_budget_postpones_and_says_so(given, caplog):
         given.make(given.recipe(), eras)
     _, later = given.plan(hours=1.01 * fits / 3600)
     assert later["postponed"] == []
+
+
+def test_the_encoder_comes_last_unless_a_model_learns_from_it(given):
+    given.encoder = ENCODER
+    decisions, _ = given.plan()
+    fits = [name for name in given.seconds if name.endswith("fits")]
+    assert fits == ["lightgbm fits", "vae fits"]
+    assert "vae trials" not in given.seconds
+    assert decisions["models"]["vae"]["preset"] == "small"
+    given.plan(MODEL.model_copy(update={"latents": True}))
+    assert [name for name in given.seconds if name.endswith("fits")] == fits[::-1]
+
+
+def test_an_encoder_that_is_switched_off_is_no_step(given):
+    decisions, _ = given.plan()
+    assert decisions["models"]["vae"]["reason"] == "switched off (enabled: false)"
+    assert not any(name.startswith("vae") for name in given.seconds)
 
 
 @pytest.mark.parametrize(
