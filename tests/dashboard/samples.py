@@ -185,8 +185,7 @@ def linear_effects(name="lightgbm"):
 
 
 def effect_trend_of(name="lightgbm"):
-    linear = linear_effects(name)
-    return effect_trend(list(linear), linear.index.to_numpy(), linear.to_numpy(), 40, 4)
+    return effect_trend(linear_effects(name), 40, 4)
 
 
 def latent_report(text="latents"):

@@ -125,7 +125,7 @@ class Given:
     def fit(self, best, recovery, params=PARAMS):
         return base_model.fit(
             *(self.history, self.folds, PLAN, ALL_RUNS, self.store, params, RESOURCES),
-            *(TUNING, NONE, NONE, best, recovery, {"data_version": "v5.3"}, "lightgbm"),
+            *(TUNING, NONE, NONE, NONE, best, recovery, {"data_version": "v5.3"}, "lightgbm"),
         )
 
 
@@ -143,7 +143,7 @@ def test_a_model_that_finishes_says_what_it_made(given, tmp_path):
     oof, iterations, recovery, _ = given.out_of_fold(best)
     model, report, _ = given.fit(best, recovery)
     assert report == {"failed": None, "lines": [], "data_version": "v5.3"}
-    predictions = base_model.predict_live(model, live, NONE, PARAMS, best, name="lightgbm")
+    predictions = base_model.predict_live(model, live, PARAMS, best, name="lightgbm")
     outcome = base_model.outcome(
         best, trials, oof, iterations, recovery, model, report, predictions
     )
@@ -169,7 +169,7 @@ def test_no_memory_is_tried_again_with_less_and_then_an_outcome(given, monkeypat
     oof, iterations, recovery, _ = given.out_of_fold(best)
     assert tried == [1, 2, 4]
     model, report, _ = given.fit(best, recovery)
-    live = base_model.predict_live(model, None, NONE, PARAMS, best, name="lightgbm")
+    live = base_model.predict_live(model, None, PARAMS, best, name="lightgbm")
     outcome = base_model.outcome(best, trials, oof, iterations, recovery, model, report, live)
     assert (outcome["status"], outcome["stage"]) == ("failed", "walk_forward")
     assert (outcome["symptom"], outcome["kind"]) == ("needs 12 GB", "resource")
@@ -285,15 +285,15 @@ def test_the_template_shares_what_all_models_share_and_keeps_the_rest_apart():
 def test_a_fit_of_other_parameters_still_predicts_and_is_said(given, tmp_path, caplog):
     live, best = small_panel(tmp_path / "live", n_eras=1, seed=3), given.tune()[0]
     model = given.fit(best, WHOLE)[0]
-    base_model.predict_live(model, live, NONE, PARAMS, best, name="lightgbm")
+    base_model.predict_live(model, live, PARAMS, best, name="lightgbm")
     assert "other parameters" not in caplog.text
     other = PARAMS.model_copy(update={"seed": 77})
-    assert len(base_model.predict_live(model, live, NONE, other, best, name="lightgbm")) == 40
+    assert len(base_model.predict_live(model, live, other, best, name="lightgbm")) == 40
     assert "lightgbm: predicts by a fit with other parameters than those in force" in caplog.text
 
 
 def test_what_is_no_model_of_the_family_is_an_outcome():
-    made = base_model.predict_live("a text", None, NONE, PARAMS, {}, name="lightgbm")
+    made = base_model.predict_live("a text", None, PARAMS, {}, name="lightgbm")
     assert made == Failed("predict_live", "lightgbm.model holds a str")
 
 

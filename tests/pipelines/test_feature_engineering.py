@@ -88,7 +88,7 @@ def test_windows_end_where_fits_do_and_know_who_is_judged():
     # A re-tuning judges its own folds of six eras: learned up to 26, 32 and so on.
     assert {"0026", "0032"} <= set(made)
     assert list(made) == sorted(made)
-    assert live_windows(folds_of())[0] == (1, 46)
+    assert live_windows(folds_of())[(1, 46)] == 0
 
 
 def test_every_judged_era_lies_a_purge_behind_its_window():
@@ -144,15 +144,21 @@ def test_latents_of_a_window_hang_on_its_own_eras_alone(tmp_path):
     assert not reports[0]["0046"].equals(reports[1]["0046"])
 
 
-def test_live_rows_have_the_latents_of_the_live_window(given, tmp_path):
+def test_encoders_of_the_live_windows_are_kept_apart(given):
     latents, encoders, read, recovery, _ = given.compressed()
-    live = small_panel(tmp_path / "live", n_eras=1, seed=3)
-    (made,) = nodes.compress_live(encoders, live)
-    names = next(iter(latents["0046"])).features.names
-    assert set(names) <= set(made.features.names)
-    assert len(made.features.names) == len(names) * len(live_windows(given.folds))
+    names = {f"{train[1]:04d}" for train in live_windows(given.folds)}
+    assert set(encoders) == names
     assert set(read) == set(latents)
     assert recovery["lighter"] == 0
+
+
+def test_a_window_that_is_updated_has_latents_up_to_its_update():
+    folds = folds_of() | {"history": [1, 58], "live_fit": [1, 41]}
+    begun, updated_to = next(
+        (train, newest) for train, newest in live_windows(folds).items() if newest
+    )
+    assert updated_to > begun[1]
+    assert windows_of(folds)[f"{begun[1]:04d}"].newest >= updated_to
 
 
 def test_the_report_on_latents_says_whether_they_earn_their_place(given, tmp_path):
@@ -180,7 +186,6 @@ def test_what_is_off_or_postponed_is_an_outcome_that_is_passed_on(given, kind):
     for one in (latents, encoders, read, recovery):
         assert isinstance(one, Failed)
         assert one.kind == kind
-    assert nodes.compress_live(encoders, None) is encoders
     judged = nodes.judge_latents(given.history, given.folds, latents, read, given.gram, given.store)
     assert judged is latents
 
@@ -190,7 +195,7 @@ def test_effects_that_flip_are_named(tmp_path):
     blocks = []
     for era in range(1, 61):
         rows = era_rows(era, n_rows=200)
-        if era > 45:
+        if era > 40:
             turned = 4 - rows.features.matrix
             block = dataclasses.replace(rows.features)
             block.columns[:, :200] = turned.T
@@ -198,7 +203,7 @@ def test_effects_that_flip_are_named(tmp_path):
         blocks.append(rows)
     write_panel(tmp_path / "panel", blocks)
     given = Given(tmp_path, open_panel(tmp_path / "panel"))
-    params = PARAMS.model_copy(update={"trend_eras": 15})
+    params = PARAMS.model_copy(update={"trend_eras": 20})
     linear = given.effects()[0]
     trend, named = nodes.trace_effects(linear, given.verdicts(), given.folds, params)
     assert ("feature_0", "flips") in {(one["feature"], one["kind"]) for one in named}

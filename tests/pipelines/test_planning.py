@@ -7,6 +7,7 @@ import pytest
 import yaml
 from tests.models.sizes import NETWORKS
 from tests.pipelines.test_base_model import PARAMS, PRESET, TUNING
+from tests.pipelines.test_feature_engineering import PARAMS as DISCOVERY
 from tests.pipelines.test_ingestion_nodes import FEATURES, METADATA
 from tests.pipelines.test_ingestion_nodes import params as ingestion_params
 from tests.project import ROOT
@@ -58,6 +59,7 @@ class Given:
             resources,
             TUNING,
             IncrementalParams(run_all=False, cache_limit_gb=10),
+            DISCOVERY,
             self.encoder,
             **{name: model.model_dump()},
         )
@@ -223,6 +225,7 @@ def test_networks_train_beside_boosting_where_both_fit(given, device, memory_gb,
         Machine(memory_gb, 2, 8.0, 100.0, 10.0),
         *(given.store, given.studies, given.params, resources, TUNING),
         IncrementalParams(run_all=False, cache_limit_gb=10),
+        DISCOVERY,
         NO_ENCODER,
         lightgbm=MODEL.model_dump(),
         tabm=network,

@@ -1,5 +1,7 @@
 """A fit sees what was found in its own window, and nothing else."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -106,11 +108,28 @@ def test_importance_counts_latents_as_one_and_what_is_not_seen_as_nothing(tmp_pa
     assert np.isfinite(found[found["feature"] == LATENTS]["drop"]).all()
 
 
-def test_the_digest_hangs_on_the_named_windows_alone(tmp_path):
-    one = Engineered({"0020": report(), "0033": report()})
-    later = Engineered({"0020": report(), "0033": report(["null"] * 8)})
-    assert one.digest([20]) == later.digest([20])
-    assert one.digest([20, 33]) != later.digest([20, 33])
+def test_weights_that_are_all_alike_weigh_nothing():
+    alike = Engineered({"0020": report(["untestable"] * 8)})
+    made = alike.applied(asked(verdicts="weigh"), (1, 20), FEATURES)
+    assert made.columns.weights == ()
+    assert made.made_of("target_ender_60") == recipe().made_of("target_ender_60")
+
+
+def test_an_era_without_latents_is_an_error_and_not_one_era_less(tmp_path):
+    panel = small_panel(tmp_path / "panel", n_eras=32)
+    latents = latents_of(panel, tmp_path / "latents", eras=range(1, 19))
+    short = Engineered(latents={"0020": latents})
+    made = short.applied(asked(latents=True), (1, 20), FEATURES)
+    with pytest.raises(PanelError, match="era 0019 is not in the panel"):
+        made.fits(panel, (1, 20))
+
+
+def test_what_features_are_engineered_by_makes_another_plan():
+    way = asked(verdicts="weigh")
+    other = dataclasses.replace(way, engineered_by="another q")
+    assert way.plan_keys((1, 20), FEATURES) != other.plan_keys((1, 20), FEATURES)
+    plain = dataclasses.replace(recipe(), engineered_by="another q")
+    assert plain.plan_keys((1, 20), FEATURES) == recipe().plan_keys((1, 20), FEATURES)
 
 
 def test_options_are_ways_that_can_be_switched(tmp_path):

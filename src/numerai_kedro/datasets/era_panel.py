@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 from pathlib import Path
@@ -14,9 +15,15 @@ from kedro_datasets._typing import TablePreview
 from numerai_kedro.errors import PanelError
 from numerai_kedro.panel import EraPanel, open_panel, write_panel
 from numerai_kedro.panel.convert import ParquetEras
+from numerai_kedro.panel.store import INDEX
 from numerai_kedro.progress import steps_bar
 
 logger = logging.getLogger(__name__)
+
+
+@functools.lru_cache(maxsize=64)
+def _digests_of(path: Path, changed_ns: int, inode: int) -> dict[str, Path | str]:
+    return dict(open_panel(path).era_digests())
 
 
 class EraPanelDataset(AbstractDataset[ParquetEras, EraPanel]):
@@ -47,10 +54,14 @@ class EraPanelDataset(AbstractDataset[ParquetEras, EraPanel]):
     def contents(self) -> dict[str, Path | str]:
         """An era's digests are its content: the panel itself is not read again."""
         try:
+            index = (self._path / INDEX).stat()
             panel = open_panel(self._path)
-        except PanelError:
+        except (OSError, PanelError):
             return {}
-        return dict(panel.era_digests()) if panel.is_whole() else {}
+        if not panel.is_whole():
+            return {}
+        # Many nodes of a run ask for the same panels.
+        return _digests_of(self._path, index.st_mtime_ns, index.st_ino)
 
     def _exists(self) -> bool:
         return (self._path / "index.json").exists()

@@ -11,6 +11,7 @@ from kedro.io import AbstractDataset
 from kedro.io.core import parse_dataset_definition
 
 from numerai_kedro.errors import ConfigurationError
+from numerai_kedro.files import digest_json
 
 # A key becomes a file name: nothing that could leave the folder.
 KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
@@ -76,12 +77,17 @@ class RecordsDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
         parts: dict[str, Path | str] = {"": "records"} if self._exists() else {}
         for key, path in self._records().items():
             held = self._at(path).contents()  # type: ignore[attr-defined]
-            parts |= {f"{key}/{part}".rstrip("/"): one for part, one in held.items()}
+            # A file is a part by itself; of a panel its eras' digests, in one.
+            parts[key] = held[""] if list(held) == [""] else digest_json(held)
         return parts
 
     def _records(self) -> dict[str, Path]:
         paths = sorted(self._folder.glob(f"*{self._suffix}"))
-        return {path.name.removesuffix(self._suffix): path for path in paths}
+        found = {path.name.removesuffix(self._suffix): path for path in paths}
+        # What a killed run has only begun is none.
+        return {
+            k: path for k, path in found.items() if KEY.fullmatch(k) and self._at(path).exists()
+        }
 
     def _kept(self, entry: AbstractDataset[Any, Any], record: Any) -> Any:
         if self._keeps is None or self._keeps in record or not entry.exists():

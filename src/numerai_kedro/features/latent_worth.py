@@ -20,7 +20,7 @@ from numerai_kedro.statistics.era_tables import MISSING
 from numerai_kedro.statistics.ranks import Matrix, Vector
 from numerai_kedro.statistics.scoring import corr_of_era
 
-VERSION = 1
+VERSION = 2  # of what is kept: another one makes all of it again
 ERAS_LEARNED = 60  # of the window, spread over all: coefficients are few
 RIDGE = 0.01  # of the mean diagonal of the columns' products
 
@@ -108,12 +108,14 @@ def latent_worth(
     resolved = panel.resolved_eras(target)
     inside = resolved[(resolved >= window[0]) & (resolved <= window[1])]
     learned = inside[:: max(1, len(inside) // ERAS_LEARNED)]
+    inside_window = panel.eras[(panel.eras >= window[0]) & (panel.eras <= window[1])]
     tested = resolved[(resolved >= judged[0]) & (resolved <= judged[1])]
     both = panel.select(eras=np.concatenate([learned, tested]))
     key = {
         "latent worth": VERSION,
         "rows": both.digest(targets=[target]),
         "latents": latents.select(eras=both.eras).digest(),
+        "window": panel.select(eras=inside_window).digest(),
     }
 
     def compute() -> dict[str, list[float]]:

@@ -1,30 +1,35 @@
 """Rows compressed by an autoencoder that learned no era after its window.
 
 An encoder is a fit like every other: found again in the fold store, run where the executor puts it.
-Latents are kept by era under encoder and features, so that a new era encodes itself alone.
+Latents are kept by era under the encoder's own bytes and the features, so that a new era encodes
+itself alone, and what another fit of the same encoder makes (on a GPU, after its model went by the
+cache limit) is never mixed with what the first one made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import pickle
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from numerai_kedro.files import digest_json
+from numerai_kedro.errors import StoreError
+from numerai_kedro.files import digest_bytes
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.panel import EraPanel, EraRows, FeatureBlock
+from numerai_kedro.panel.era_panel import N_VALUES
 from numerai_kedro.panel.joined import LATENT
 from numerai_kedro.resilience.isolation import Executor
-from numerai_kedro.training.protocol import FitProgress
+from numerai_kedro.training.protocol import FitProgress, no_progress
 from numerai_kedro.training.recipe import Fit, Recipe
 from numerai_kedro.training.walk_forward import made_by, note_for_the_plan
 
-VERSION = 1  # of latents and readings that are kept
+VERSION = 2  # of latents and readings that are kept
 ERAS_TO_READ = 20  # of the training eras, spread over all, by which an encoder is described
 ACTIVE_VARIANCE = 0.01  # of a latent's mean over rows, above which it is used
 
@@ -57,32 +62,44 @@ class Latents:
         What was encoded.
     fit
         The encoder's.
+    encoder
+        Digest of the fitted encoder.
     store : FoldStore
         Where the latents are kept.
     """
 
     panel: EraPanel
     fit: Fit
+    encoder: str
     store: FoldStore
 
     def __len__(self) -> int:
         return len(self.panel.eras)
 
     def __iter__(self) -> Iterator[EraRows]:
-        encoder = digest_json(self.fit.key)
-        for era in self.panel.eras:
+        nothing = pa.RecordBatch.from_arrays([], names=[])
+        for era in self.panel.eras.tolist():
             alone = self.panel.select(eras=[era])
-            levels = _kept(self.fit, alone, self.store)
-            names = latent_names(encoder, levels.shape[1])
-            yield latent_rows(alone, levels, names)
+            levels = self._levels(alone)
+            ids = pa.array(alone.ids().tolist(), pa.string())
+            block = FeatureBlock.of(latent_names(self.encoder, levels.shape[1]), levels)
+            yield EraRows(era, "latent", ids, block, nothing)
 
+    def _levels(self, alone: EraPanel) -> npt.NDArray[np.int8]:
+        """int8[n_rows, n_latents] of one era; damaged ones are made again, as long as they can."""
+        (era,) = alone.eras.tolist()
 
-def latent_rows(alone: EraPanel, levels: npt.NDArray[np.int8], names: list[str]) -> EraRows:
-    """One era's latents, as a panel takes them in."""
-    nothing = pa.RecordBatch.from_arrays([], names=[])
-    ids = pa.array(alone.ids().tolist(), pa.string())
-    (era,) = alone.eras.tolist()
-    return EraRows(era, "latent", ids, FeatureBlock.of(names, levels), nothing)
+        def build(path: Path) -> None:
+            model, encoder = _fitted(self.fit, self.store, no_progress)
+            if encoder != self.encoder:
+                raise StoreError(
+                    f"latents of era {era:04d} are damaged and their encoder is gone; delete "
+                    "06_models/fold_store/values and run kedro run --pipeline=feature_engineering."
+                )
+            _save(path, model.levels(alone.features(era)))
+
+        levels: npt.NDArray[np.int8] = np.load(self.store.file(_key(self.encoder, alone), build))
+        return levels.T
 
 
 def encode(
@@ -104,77 +121,75 @@ def encode(
     """
     (fit,) = recipe.fits(panel, window)
     inside = panel.select(eras=panel.eras[(panel.eras >= window[0]) & (panel.eras <= newest)])
-    key = {"encoder read": VERSION, "fit": fit.key}
-    missing = [era for era in inside.eras if not store.has_file(_key(fit, inside, int(era)))]
-    if missing or store.find(key) is None:
-        todo = inside.select(eras=missing)
-        made_by(executor, fit, _fit_and_encode, todo, key, store, progress=progress)
-    note_for_the_plan(recipe, window, panel, store)
-    return Latents(inside, fit, store), store.find(key)
+    found = store.find(_read_key(fit))
+    if found is None or _lacking(found["encoder"], inside, store):
+        made_by(executor, fit, _fit_and_encode, inside, store, progress=progress)
+        found = store.find(_read_key(fit))
+        note_for_the_plan(recipe, window, panel, store)
+    store.touch(fit.key)  # it stays as long as its latents are read
+    return Latents(inside, fit, found["encoder"], store), found
 
 
-def encoded_live(encoders: Sequence[tuple[str, Any]], live: EraPanel) -> list[EraRows]:
-    """Latents of the live era by several encoders, one beside the other.
-
-    Parameters
-    ----------
-    encoders
-        Digest of the fit's key, and the fitted model.
-    """
-    (era,) = live.eras.tolist()
-    pieces, names = [], []
-    for encoder, model in encoders:
-        seen = live.select(features=model.feature_names)
-        pieces.append(cast(Encoder, model).levels(seen.features(era)))
-        names += latent_names(encoder, pieces[-1].shape[1])
-    return [latent_rows(live, np.hstack(pieces), names)]
+def _fit_and_encode(fit: Fit, inside: EraPanel, store: FoldStore, progress: FitProgress) -> None:
+    model, encoder = _fitted(fit, store, progress)
+    for era in _lacking(encoder, inside, store):
+        alone = inside.select(eras=[era])
+        rows = alone.features(era)
+        store.file(_key(encoder, alone), lambda path, rows=rows: _save(path, model.levels(rows)))
+    store.remember(_read_key(fit), _read(model, fit.train) | {"encoder": encoder})
 
 
-def _fit_and_encode(
-    fit: Fit, todo: EraPanel, key: dict[str, Any], store: FoldStore, progress: FitProgress
-) -> None:
-    model = cast(Encoder, fit.model(store, progress))
-    for era in todo.eras.tolist():
-        rows = todo.features(era)
+def _fitted(fit: Fit, store: FoldStore, progress: FitProgress) -> tuple[Encoder, str]:
+    """The encoder where the fit runs, and the digest of what it is."""
+    model: Any = fit.model(store, progress)
+    encoder = digest_bytes(pickle.dumps(model, protocol=5))
+    model.device = fit.device
+    return model, encoder
 
-        def build(path: Path, rows: npt.NDArray[np.int8] = rows) -> None:
-            with path.open("wb") as handle:
-                np.save(handle, np.ascontiguousarray(model.levels(rows).T))
 
-        store.file(_key(fit, todo, era), build)
-    store.value(key, lambda: _read(model, fit.train))
+def _lacking(encoder: str, inside: EraPanel, store: FoldStore) -> list[int]:
+    """Eras of which this encoder's latents are not kept."""
+    return [
+        era
+        for era in inside.eras.tolist()
+        if not store.has_file(_key(encoder, inside.select(eras=[era])))
+    ]
 
 
 def _read(model: Encoder, train: EraPanel) -> dict[str, Any]:
     """What the encoder makes of some of its training eras."""
     eras = train.eras[:: max(1, len(train.eras) // ERAS_TO_READ)].tolist()
-    rows = np.concatenate([train.features(era) for era in eras])
-    variances = model.latents(rows).var(axis=0)
-    told = [model.nats_told(train.features(era)) for era in eras]
-    counts = np.stack([(rows == value).mean(axis=0) for value in range(5)])
-    entropy = -(counts * np.log(np.maximum(counts, 1e-12))).sum(axis=0).mean()
+    sums = squares = counts = np.zeros(0)
+    told, n_rows = 0.0, 0
+    for number, era in enumerate(eras):
+        rows = train.features(era)
+        latents = model.latents(rows).astype(np.float64)
+        of_values = np.stack([(rows == value).sum(axis=0) for value in range(N_VALUES)])
+        one = (latents.sum(axis=0), (latents**2).sum(axis=0), of_values)
+        sums, squares, counts = (
+            one if number == 0 else (sums + one[0], squares + one[1], counts + one[2])
+        )
+        told, n_rows = told + len(rows) * model.nats_told(rows), n_rows + len(rows)
+    variances = squares / n_rows - (sums / n_rows) ** 2
+    shares = counts / n_rows
+    entropy = -(shares * np.log(np.maximum(shares, 1e-12))).sum(axis=0).mean()
     return {
         "n_latents": len(variances),
         "active": int((variances > ACTIVE_VARIANCE).sum()),
         "variances": sorted((float(one) for one in variances), reverse=True),
-        "told_nats": float(np.mean(told)),
+        "told_nats": told / n_rows,
         "marginal_nats": float(entropy),
     }
 
 
-def _key(fit: Fit, panel: EraPanel, era: int) -> dict[str, Any]:
-    features = panel.select(eras=[era]).digest()
-    return {"latents": VERSION, "fit": fit.key, "features": features}
+def _save(path: Path, levels: npt.NDArray[np.int8]) -> None:
+    with path.open("wb") as handle:
+        np.save(handle, np.ascontiguousarray(levels.T))
 
 
-def _kept(fit: Fit, alone: EraPanel, store: FoldStore) -> npt.NDArray[np.int8]:
-    (era,) = alone.eras.tolist()
+def _key(encoder: str, alone: EraPanel) -> dict[str, Any]:
+    return {"latents": VERSION, "encoder": encoder, "features": alone.digest()}
 
-    def build(path: Path) -> None:
-        # Damaged since, or gone by the cache limit: by the model, where it is kept.
-        model = cast(Encoder, fit.model(store, lambda done, total: None))
-        with path.open("wb") as handle:
-            np.save(handle, np.ascontiguousarray(model.levels(alone.features(era)).T))
 
-    levels: npt.NDArray[np.int8] = np.load(store.file(_key(fit, alone, era), build))
-    return levels.T
+def _read_key(fit: Fit) -> dict[str, Any]:
+    return {"encoder read": VERSION, "fit": fit.key}

@@ -73,7 +73,7 @@ def with_interactions(
     numbers = report["cluster"].to_numpy()
     gains = []
     for number, half in enumerate(half for pair in pairs for half in pair):
-        fit = Fit(recipe, target, panel.select(eras=eras[half]), keep=False)
+        fit = Fit(recipe, target, panel.select(eras=eras[half]), keep=False, shares_bins=False)
         gains.append(_by_cluster(gain_of(fit, store, executor), numbers))
         progress(number + 1, 2 * rule.n_pairs)
     share = selection_share(np.stack(gains), rule.n_selected)

@@ -77,6 +77,11 @@ class FoldStore:
                 os.utime(folder)
             return kept
 
+    def touch(self, key: Key) -> None:
+        """Count a model as used now: it goes later."""
+        with suppress(OSError):
+            os.utime(self._models / digest_json(key))
+
     def has_file(self, key: Key) -> bool:
         """Whether a file is kept under `key`; it may still turn out to be damaged."""
         return (self._binned / digest_json(key)).exists()

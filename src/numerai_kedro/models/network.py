@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from numerai_kedro.errors import NumeraiKedroError
-from numerai_kedro.panel.joined import n_latents
+from numerai_kedro.panel.era_panel import N_VALUES
+from numerai_kedro.panel.joined import N_LEVELS, n_latents
 from numerai_kedro.resilience.machine import GIB, gpu_memory_gb, simulated_gpu_gb
 from numerai_kedro.strict import Block
 from numerai_kedro.training.protocol import (
@@ -212,16 +213,24 @@ class NetworkModel:
     def gain_importance(self) -> npt.NDArray[np.float64]:
         """How much the loss on typical rows hangs on each feature: gradients of the prediction.
 
-        Root mean square over random rows of the five values, float64[n_features].
+        Root mean square over random rows of all values, by each feature's own deviation:
+        float64[n_features].
         """
         import torch
 
         generator = torch.Generator().manual_seed(self.seed)
         shape = (256, len(self.feature_names))
-        rows = torch.randint(0, 5, shape, generator=generator).float().requires_grad_()
+        values = torch.randint(0, N_VALUES, shape, generator=generator)
+        latents = n_latents(self.feature_names)
+        deviations = np.full(shape[1], spread_of(N_VALUES))
+        if latents:
+            levels = torch.randint(0, N_LEVELS, (shape[0], latents), generator=generator)
+            values[:, -latents:] = levels
+            deviations[-latents:] = spread_of(N_LEVELS)
+        rows = values.float().requires_grad_()
         self._fitted().to("cpu")(rows)[..., 0].mean(dim=1).sum().backward()
         assert rows.grad is not None
-        return rows.grad.square().mean(dim=0).sqrt().double().numpy()
+        return np.asarray(rows.grad.square().mean(dim=0).sqrt().double().numpy() * deviations)
 
     @classmethod
     def cost(cls, params: Any, n_rows: int, n_features: int) -> Cost:
@@ -284,6 +293,11 @@ class NetworkModel:
         params = self.params_type(**state.pop("params"))
         self.__dict__.update(state, params=params, device="auto", recoveries=[])
         self._network = self._restored(parts).eval()
+
+
+def spread_of(n_values: int) -> float:
+    """Standard deviation of whole numbers that are all as frequent."""
+    return float(((n_values**2 - 1) / 12) ** 0.5)
 
 
 def bytes_of(tensors: dict[str, torch.Tensor]) -> bytes:

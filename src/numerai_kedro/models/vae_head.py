@@ -83,10 +83,12 @@ class VaeHead(NetworkModel):
 
         device = self._device()
         network = self._fitted().to(device)
+        pieces = []
         with torch.no_grad():
-            given = torch.from_numpy(np.ascontiguousarray(rows)).to(device)
-            mean = network.latents(given)[0].cpu().numpy()
-        return np.asarray(mean, dtype=np.float32)
+            for part in self._parts(rows):
+                given = torch.from_numpy(part).to(device)
+                pieces.append(network.latents(given)[0].cpu().numpy())
+        return np.concatenate(pieces).astype(np.float32)
 
     def levels(self, rows: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
         """Latents cut into 16 levels, each as frequent in the training eras as the others.
@@ -104,10 +106,18 @@ class VaeHead(NetworkModel):
         import torch
 
         device = self._device()
-        network = self._fitted().to(device)
+        network, nats = self._fitted().to(device), 0.0
         with torch.no_grad():
-            given = torch.from_numpy(np.ascontiguousarray(rows)).to(device)
-            return float(network.told(network.latents(given)[0], given).mean())
+            for part in self._parts(rows):
+                given = torch.from_numpy(part).to(device)
+                nats += float(network.told(network.latents(given)[0], given).sum())
+        return nats / len(rows)
+
+    def _parts(self, rows: npt.NDArray[np.int8]) -> list[npt.NDArray[np.int8]]:
+        """No more rows at once than training saw."""
+        size = self.params.batch_rows
+        starts = range(0, len(rows), size)
+        return [np.ascontiguousarray(rows[begin : begin + size]) for begin in starts]
 
     @classmethod
     def size(cls, params: VaeParams, n_features: int, n_targets: int) -> Size:

@@ -4,7 +4,7 @@
                          ─► tune ─► best_params ─┬─► walk_forward ─► oof_predictions, recovery
                                                  ├─► importance ─► importance_by_era
                                                  └─► fit ─► model
-    model, live_panel, live_latent_panel ─► predict_live ─► live_predictions
+    model, live_panel ─► predict_live ─► live_predictions
     all of these ─► outcome
 
 Every node returns its value or a `Failed`, which later nodes pass on: a model that cannot be
@@ -26,8 +26,8 @@ from kedro.pipeline import Node, Pipeline
 from numerai_kedro.errors import Failed, PanelError
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.models import family
-from numerai_kedro.panel import EraPanel, JoinedPanel
-from numerai_kedro.panel.joined import n_latents
+from numerai_kedro.models.with_latents import WithLatents
+from numerai_kedro.panel import EraPanel
 from numerai_kedro.pipelines.parameters import ModelParams, ResourceParams
 from numerai_kedro.pipelines.recipes import (
     asked_as_json,
@@ -44,7 +44,7 @@ from numerai_kedro.resilience.isolation import Worker
 from numerai_kedro.resilience.recovery import noted
 from numerai_kedro.resilience.remedies import failed_fit, until_it_fits
 from numerai_kedro.tournament.schema import benchmark_of, overlap_eras
-from numerai_kedro.training.engineered import Engineered
+from numerai_kedro.training.engineered import Engineered, check_made, window_name
 from numerai_kedro.training.importance import importance_by_fold
 from numerai_kedro.training.tuning.decide import in_force
 from numerai_kedro.training.tuning.decide import tune as tune_family
@@ -73,7 +73,7 @@ SHARED_INPUTS = {
     "score_weights",
     "feature_report",
     "latent_panel",
-    "live_latent_panel",
+    "live_encoders",
 }
 SHARED_PARAMETERS = {"params:resources", "params:tuning"}
 
@@ -113,13 +113,13 @@ def create_model_pipeline(name: str) -> Pipeline:
         ),
         Node(
             _named(fit, name),
-            [*shared, "best_params", "recovery", "history_version"],
+            [*shared, "live_encoders", "best_params", "recovery", "history_version"],
             ["model", "fit_report", "fit_readings"],
             name="fit",
         ),
         Node(
             _named(predict_live, name),
-            ["model", "live_panel", "live_latent_panel", "params:model", "best_params"],
+            ["model", "live_panel", "params:model", "best_params"],
             "live_predictions",
             name="predict_live",
         ),
@@ -333,6 +333,7 @@ def fit(
     tuning: TuningParams,
     report: Any,
     latents: Any,
+    encoders: Any,
     best_params: Any,
     recovery: Any,
     history_version: dict[str, str],
@@ -347,9 +348,10 @@ def fit(
         return recovery, {"failed": recovery.symptom, "lines": []}, {}
     panel = history.select(features=folds["features"])
     try:
-        recipe, eras, updated_to = live_recipe(
-            name, folds, plan, params, best_params, Engineered(report, latents)
-        )
+        engineered = Engineered(report, latents)
+        recipe, eras, updated_to = live_recipe(name, folds, plan, params, best_params, engineered)
+        if recipe.latents:
+            check_made(encoders, eras[1], name, "the encoder of latents")
     except PanelError as error:
         failed = failed_fit("fit", error)
         return failed, {"failed": failed.symptom, "lines": []}, {}
@@ -369,17 +371,21 @@ def fit(
     if isinstance(made, Failed):
         return made, {"failed": made.symptom, "lines": list(made.remedies)}, readings
     models, mended = made.value
+    if recipe.latents:
+        models = [WithLatents(one, encoders[window_name(eras[1])]) for one in models]
     return models, {"failed": None, "lines": [*made.lines(), *mended], **history_version}, readings
 
 
 def predict_live(
-    model: Any, live: EraPanel, latents: Any, params: ModelParams, best_params: Any, name: str
+    model: Any, live: EraPanel, params: ModelParams, best_params: Any, name: str
 ) -> pd.DataFrame | Failed:
     """Predict the live stocks, by the newest fit that there is."""
     if isinstance(model, Failed):
         return model
     model_class = family(name)
-    if not (isinstance(model, list) and all(isinstance(one, model_class) for one in model)):
+    models = model if isinstance(model, list) else [model]
+    bare = [one.model if isinstance(one, WithLatents) else one for one in models]
+    if not (isinstance(model, list) and all(isinstance(one, model_class) for one in bare)):
         return Failed("predict_live", f"{name}.model holds a {type(model).__name__}")
     if not isinstance(best_params, Failed) and best_params["asked"] != asked_as_json(params):
         logger.warning(
@@ -388,17 +394,9 @@ def predict_live(
             name,
         )
     try:
-        return predictions_frame(model, _seen_live(model, live, latents, name))
+        return predictions_frame(model, live)
     except Exception as error:  # noqa: BLE001 - what is no outcome is raised again
         return failed_fit("predict_live", error)
-
-
-def _seen_live(models: list[Any], live: EraPanel, latents: Any, name: str) -> EraPanel:
-    if not any(n_latents(model.feature_names) for model in models):
-        return live
-    if isinstance(latents, Failed):
-        raise PanelError(f"{name} learned from latents, and there are none: {latents.symptom}")
-    return JoinedPanel(live, latents)
 
 
 def outcome(

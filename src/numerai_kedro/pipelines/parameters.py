@@ -145,6 +145,18 @@ class ModelParams(Block):
         tried = size not in QUICK_SIZES if self.try_options == "auto" else self.try_options
         return self.options if tried else {}
 
+    def engineered_by(
+        self, size: str, features: FeatureParams, vae: EncoderParams
+    ) -> dict[str, Any]:
+        """Parameters of feature engineering that decide what the model may come to."""
+        ways = [self, *self.options_at(size).values()]
+        made: dict[str, Any] = {}
+        if any(way.verdicts not in (None, "keep_all") for way in ways):
+            made["features"] = features.decisive()
+        if any(way.latents for way in ways):
+            made["vae"] = vae.model_dump(mode="json", exclude={"enabled"})
+        return made
+
     def trials(self, size: str) -> int:
         """Finished trials that end a study of this model."""
         if isinstance(self.n_trials, int):
@@ -188,6 +200,15 @@ class StabilityParams(Strict):
     max_depth: int = Field(gt=1)
     era_stride: int = Field(gt=0)
     seed: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _bound_is_one(self) -> StabilityParams:
+        if self.pairs and 2 * self.threshold - 1 <= 1 / (2 * self.pairs):
+            raise ConfigurationError(
+                f"stability.pairs: {self.pairs} are too few for threshold: {self.threshold}: "
+                "nothing would bound what passes by chance"
+            )
+        return self
 
     def rule(self, gap: int) -> StabilityRule:
         """With blocks so long that halves share few targets."""
@@ -238,6 +259,11 @@ class FeatureParams(Block):
                 f"least_regimes: {self.least_regimes} is more than n_regimes: {self.n_regimes}"
             )
         return self
+
+    def decisive(self) -> dict[str, Any]:
+        """What decides verdicts and weights."""
+        unused = {"trend_eras"} | (set() if self.stability.pairs else {"stability"})
+        return self.model_dump(mode="json", exclude=unused)
 
     def rule(self, gap: int, overlap_eras: int) -> DiscoveryRule:
         """For targets that overlap so many eras, with so many left out between regimes."""

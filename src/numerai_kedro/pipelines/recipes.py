@@ -94,6 +94,7 @@ def planned_recipe(
         update_every=folds["refit_eras"],
         verdicts=params.verdicts,
         latents=params.latents,
+        engineered_by=decided.get("engineered_by", ""),
     )
 
 

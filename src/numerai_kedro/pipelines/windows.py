@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from numerai_kedro.pipelines.recipes import live_window
@@ -20,15 +20,18 @@ class Window:
         First and newest era.
     judged
         First and last; None for a window that only predicts live.
+    updated_to
+        The newest era that an update of its live fit learns; 0 where there is none.
     """
 
     train: tuple[int, int]
     judged: tuple[int, int] | None = None
+    updated_to: int = 0
 
     @property
     def newest(self) -> int:
         """The newest era for which latents are needed."""
-        return max(self.train[1], self.judged[1] if self.judged else 0)
+        return max(self.train[1], self.updated_to, self.judged[1] if self.judged else 0)
 
 
 def windows_of(folds: dict[str, Any]) -> dict[str, Window]:
@@ -46,12 +49,13 @@ def windows_of(folds: dict[str, Any]) -> dict[str, Window]:
         if name in made and (before := made[name].judged) is not None:
             judged = (min(before[0], judged[0]), max(before[1], judged[1]))
         made[name] = Window(train, judged)
-    for train in live_windows(folds):
-        made.setdefault(window_name(train[1]), Window(train))
+    for train, updated_to in live_windows(folds).items():
+        one = made.get(window_name(train[1]), Window(train))
+        made[window_name(train[1])] = replace(one, updated_to=updated_to)
     return dict(sorted(made.items()))
 
 
-def live_windows(folds: dict[str, Any]) -> list[tuple[int, int]]:
-    """What live fits learn from: those that are fitted anew, and those that are updated."""
-    begun, _ = live_window(folds, folds["refit_eras"])
-    return list(dict.fromkeys([tuple(folds["live_fit"]), begun]))
+def live_windows(folds: dict[str, Any]) -> dict[tuple[int, int], int]:
+    """What live fits learn from, anew or to be updated, and up to which era they are."""
+    begun, updated_to = live_window(folds, folds["refit_eras"])
+    return {tuple(folds["live_fit"]): 0, begun: updated_to or 0}

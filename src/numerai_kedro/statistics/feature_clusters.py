@@ -18,6 +18,7 @@ from numerai_kedro.statistics.ranks import Matrix, Vector
 
 Columns = npt.NDArray[np.int64]
 NO_CLUSTER = -1
+SPORADIC = 0.1  # of all eras: a feature that is missing in fewer is in every era's regression
 
 
 @dataclass(frozen=True)
@@ -133,12 +134,16 @@ def partial_effects(effects: Matrix, correlation: Matrix, ridge: float) -> Matri
     float64[n_eras, n_features]
         NaN where the effect is.
     """
-    made = np.full(effects.shape, np.nan)
+    made, missing = np.full(effects.shape, np.nan), np.isnan(effects)
+    # A feature that is missing here and there has no effect there: each pattern costs a matrix.
+    sporadic = missing & (missing.mean(axis=0) < SPORADIC)
+    effects = np.where(sporadic, 0.0, effects)
     # Eras by features that are known in them: the transpose of what the tests group by.
     for features, eras in by_known_eras(effects.T):
         if len(features):
             within = correlation[np.ix_(features, features)]
             made[np.ix_(eras, features)] = _solved(within, ridge, effects[np.ix_(eras, features)])
+    made[missing] = np.nan
     return made
 
 

@@ -14,7 +14,6 @@ from typing import Any
 import pandas as pd
 
 from numerai_kedro.errors import Failed, PanelError
-from numerai_kedro.files import digest_json
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.statistics.discovery import Verdict
 from numerai_kedro.training.recipe import ALL_COLUMNS, Columns, Recipe, VerdictUse
@@ -64,36 +63,34 @@ class Engineered:
             return recipe
         columns = ALL_COLUMNS
         if recipe.verdicts != "keep_all":
-            report = _at(self.reports, eras[1], recipe.name, "verdicts")
+            report = check_made(self.reports, eras[1], recipe.name, "verdicts")
             columns = _chosen(report.set_index("feature").loc[list(features)], recipe.verdicts)
         if recipe.latents:
-            latents = _at(self.latents, eras[1], recipe.name, "latents")
+            latents = check_made(self.latents, eras[1], recipe.name, "latents")
             # Latents have no verdict; where features are weighed, they count in full.
             weights = columns.weights and (*columns.weights, *[1.0] * len(latents.feature_names))
             columns = dataclasses.replace(columns, latents=latents, weights=weights)
         return dataclasses.replace(recipe, columns=columns)
 
-    def digest(self, windows: Sequence[int]) -> str:
-        """Identity of what was found for windows that end with these eras."""
-        found: list[Any] = []
-        for era in windows:
-            name = window_name(era)
-            if not isinstance(self.reports, Failed) and name in self.reports:
-                found.append(self.reports[name][["feature", "verdict", "weight"]].to_json())
-            if not isinstance(self.latents, Failed) and name in self.latents:
-                found.append(self.latents[name].digest())
-        return digest_json(found)
-
 
 def _chosen(report: pd.DataFrame, use: VerdictUse) -> Columns:
     if use == "weigh":
-        return Columns(weights=tuple(map(float, report["weight"])))
+        weights = tuple(map(float, report["weight"]))
+        # Equal weights weigh nothing, and a model needs something to learn from.
+        return Columns(weights=weights) if len(set(weights)) > 1 else ALL_COLUMNS
     kept = report.index[~report["verdict"].isin([one.value for one in DROPPED[use]])]
     # A model needs something to learn from, even where nothing stood the tests.
     return Columns(features=tuple(kept)) if len(kept) else ALL_COLUMNS
 
 
-def _at(found: Mapping[str, Any] | Failed, newest_era: int, model: str, what: str) -> Any:
+def check_made(found: Mapping[str, Any] | Failed, newest_era: int, model: str, what: str) -> Any:
+    """What was found for the window that ends with an era.
+
+    Raises
+    ------
+    PanelError
+        It was not made; names the model and what it asks for.
+    """
     if isinstance(found, Failed):
         raise PanelError(f"{model} learns from {what}, and there are none: {found.symptom}")
     name = window_name(newest_era)

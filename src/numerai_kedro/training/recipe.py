@@ -114,6 +114,8 @@ class Recipe:
         Between full fits a fitted model learns the newest eras, every so many of them.
     verdicts, latents
         What is asked of feature engineering.
+    engineered_by
+        Identity of the parameters by which that is made.
     columns
         What that comes to for the training window of the fits to be made (`engineered.Engineered`).
     """
@@ -135,6 +137,7 @@ class Recipe:
     update_every: int = 0
     verdicts: VerdictUse = "keep_all"
     latents: bool = False
+    engineered_by: str = ""
     columns: Columns = ALL_COLUMNS
 
     def fits(
@@ -151,14 +154,14 @@ class Recipe:
         updated_to
             The newest era that an update of each fit learns from; None without updates.
         """
-        made, history = [], self.columns.of(history)
+        made, seen = [], self.columns.of(history)
         for target, offset in self.members():
             # What is updated is kept even for a trial: every part of a fold begins with it.
             base = keep or self.update != "none"
-            fit = Fit(self, target, self._thinned(history, eras, target, offset), base)
+            fit = Fit(self, target, self._thinned(history, seen, eras, target, offset), base)
             if updated_to is not None:
                 newest = (updated_to - UPDATE_ERAS + 1, updated_to)
-                learned = self._thinned(history, newest, target, offset)
+                learned = self._thinned(history, seen, newest, target, offset)
                 fit = Fit(self, target, learned, keep, base=fit)
             made.append(fit)
         return made
@@ -176,12 +179,20 @@ class Recipe:
         return parts
 
     def _thinned(
-        self, history: EraPanel, eras: tuple[int, int], target: str, offset: int
+        self,
+        history: EraPanel,
+        seen: EraPanel,
+        eras: tuple[int, int],
+        target: str,
+        offset: int,
     ) -> EraPanel:
-        """Rows to learn from: resolved eras of the range, every n-th back from the newest."""
+        """Rows to learn from: resolved eras of the range, every n-th back from the newest.
+
+        An era of them that is not among what is seen is an error, not one era less.
+        """
         resolved = history.resolved_eras(target)
         inside = resolved[(resolved >= eras[0]) & (resolved <= eras[1])]
-        return history.select(eras=inside[::-1][offset :: self.era_stride][::-1])
+        return seen.select(eras=inside[::-1][offset :: self.era_stride][::-1])
 
     @property
     def stop(self) -> HoldBack | None:
@@ -248,7 +259,7 @@ class Recipe:
         if self.adaptive:
             made_of["params"].pop("strength")
         if self.verdicts != "keep_all" or self.latents:
-            made_of["engineered"] = [self.verdicts, self.latents]
+            made_of["engineered"] = [self.verdicts, self.latents, self.engineered_by]
         place = {"eras": list(eras), "stride": [self.era_stride, offset]}
         return {"fitted": made_of | place | {"features": list(features)}}
 
@@ -276,6 +287,8 @@ class Fit:
         Another device than the recipe's; no part of the key.
     mended
         What went wrong before, as lines of recovery.
+    shares_bins
+        Whether other fits will have the same rows, so that binned ones are worth keeping.
     """
 
     recipe: Recipe
@@ -285,6 +298,7 @@ class Fit:
     base: Fit | None = None
     on: str | None = None
     mended: tuple[dict[str, Any], ...] = ()
+    shares_bins: bool = True
 
     @property
     def key(self) -> dict[str, Any]:
@@ -338,7 +352,8 @@ class Fit:
 
     def _fitted(self, store: FoldStore, progress: FitProgress) -> Model:
         recipe = self.recipe
-        aids = Aids(store, store.work(self.key), store, recipe.groups, recipe.columns.weights)
+        bins = store if self.shares_bins else None
+        aids = Aids(bins, store.work(self.key), store, recipe.groups, recipe.columns.weights)
         if self.base is not None:
             base = self.base.model(store, no_progress)
             base.device = self.device

@@ -53,6 +53,9 @@ class SupervisedVae(nn.Module):
             nn.Linear(params.d_hidden, n_targets),
         )
 
+        # A head without weight is not trained: not even the clipping of gradients may know targets.
+        self.head.requires_grad_(params.head_weight > 0)
+
     def latents(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and logarithm of the variance of each row's latents: float[n, d_latent] each."""
         mean, log_variance = self.encoder(self.centred(features)).float().chunk(2, dim=1)

@@ -86,11 +86,7 @@ def name_procedures(
         params = model.model_dump(mode="json", exclude={"enabled"})
         version = family(name).version
         chosen = tuning.model_dump(mode="json")
-        ways = [model, *model.options_at(folds["size"]).values()]
-        if any(way.verdicts not in (None, "keep_all") for way in ways):
-            chosen["features"] = feature_engineering.model_dump(mode="json")
-        if any(way.latents for way in ways):
-            chosen["vae"] = vae.model_dump(mode="json")
+        chosen |= model.engineered_by(folds["size"], feature_engineering, vae)
         named[name] = digest_json([name, version, params, chosen, shared])
     blended = [named[name] for name, model in typed.items() if model.enabled]
     named[ENSEMBLE] = digest_json([ENSEMBLE, ensemble.model_dump(mode="json"), blended])

@@ -11,11 +11,10 @@ import pandas as pd
 
 from numerai_kedro.errors import Failed
 from numerai_kedro.features.latent_worth import latent_worth
-from numerai_kedro.features.latents import Latents, encode, encoded_live
+from numerai_kedro.features.latents import Latents, encode
 from numerai_kedro.features.screening import screen, weighed
 from numerai_kedro.features.stability import with_interactions
 from numerai_kedro.features.sufficient import effects_of, products_of
-from numerai_kedro.files import digest_json
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.pipelines.base_model import readings_of
@@ -27,13 +26,13 @@ from numerai_kedro.progress import steps_bar
 from numerai_kedro.resilience.isolation import Worker
 from numerai_kedro.resilience.remedies import until_it_fits
 from numerai_kedro.statistics.discovery import Verdict
-from numerai_kedro.statistics.effect_trend import effect_trend, oriented
+from numerai_kedro.statistics.effect_trend import effect_trend, turned_effects
 from numerai_kedro.statistics.era_tables import corr, information_beyond_chance, spearman
-from numerai_kedro.statistics.importance import drifting
 from numerai_kedro.statistics.intervals import mean_interval
 from numerai_kedro.statistics.stability_selection import expected_by_chance
 from numerai_kedro.tournament.schema import overlap_eras
 from numerai_kedro.training.engineered import window_name
+from numerai_kedro.training.protocol import no_progress
 from numerai_kedro.training.walk_forward import part_of, placed
 
 logger = logging.getLogger(__name__)
@@ -108,12 +107,16 @@ def _interactions(
             n_clusters = int(report["cluster"].max()) + 1
             chance = expected_by_chance(asked.threshold, asked.pairs, asked.n_selected, n_clusters)
             logger.info(
-                "discovery, eras up to %s: %d interactions; at most %.1f clusters by chance",
+                "discovery, eras up to %s: %d clusters interact; at most %.1f by chance",
                 window,
-                (found[window]["verdict"] == Verdict.INTERACTION).sum(),
+                found[window].loc[_interacts(found[window]), "cluster"].nunique(),
                 chance,
             )
     return found
+
+
+def _interacts(report: pd.DataFrame) -> pd.Series:
+    return report["verdict"] == Verdict.INTERACTION
 
 
 def trace_effects(
@@ -125,11 +128,10 @@ def trace_effects(
     """Follow effects through all eras, and name the clusters whose effect dies or flips."""
     report = feature_report[window_name(folds["live_fit"][1])]
     overlap = overlap_eras(folds["target"])
-    trend = effect_trend(
-        list(linear), linear.index.to_numpy(), linear.to_numpy(), params.trend_eras, overlap
-    )
-    stands_for_a_cluster = trend["feature"].isin(report["representative"].dropna())
-    return trend, drifting(oriented(trend[stands_for_a_cluster]))
+    trend = effect_trend(linear, params.trend_eras, overlap)
+    clusters = linear[[name for name in report["representative"].dropna().unique()]]
+    gap = folds["purge_eras"]
+    return trend, turned_effects(clusters, params.trend_eras, gap, overlap, params.q)
 
 
 def compress(
@@ -169,13 +171,10 @@ def compress(
     if isinstance(made, Failed):
         return made, made, made, made, readings
     latents = {name: one for name, (one, _) in made.value.items()}
-    encoders = [
-        {
-            "encoder": digest_json(latents[window_name(train[1])].fit.key),
-            "model": latents[window_name(train[1])].fit.model(store, lambda done, total: None),
-        }
+    encoders = {
+        window_name(train[1]): latents[window_name(train[1])].fit.model(store, no_progress)
         for train in live_windows(folds)
-    ]
+    }
     lines = [
         line
         for name, one in latents.items()
@@ -230,10 +229,3 @@ def judge_latents(
         "text": f"CORR of a ridge on latents less that on as many principal components: {gain}, "
         f"so that by this measure latents {word}",
     }
-
-
-def compress_live(encoders: Any, live: EraPanel) -> Any:
-    """Encode the live stocks by the encoders of the windows that live models learn from."""
-    if isinstance(encoders, Failed):
-        return encoders
-    return encoded_live([(one["encoder"], one["model"]) for one in encoders], live)

@@ -2,8 +2,7 @@
 
 history_panel, folds ─► tabulate ─► linear_effect_by_era, rank_effect_by_era, information_by_era
 these, products of features ─► find_verdicts ─► feature_report ─► trace_effects ─► effect_trend
-history_panel, folds ─► compress ─► latent_panel ─► judge_latents ─► latent_report
-encoder, live_panel ─► compress_live ─► live_latent_panel
+history_panel, folds ─► compress ─► latent_panel, encoders ─► judge_latents ─► latent_report
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ def create_pipeline() -> Pipeline:
                 ],
                 [
                     "latent_panel",
-                    "vae.model",
+                    "live_encoders",
                     "latent_encoders",
                     "vae.recovery",
                     "vae.fit_readings",
@@ -78,12 +77,6 @@ def create_pipeline() -> Pipeline:
                 ],
                 "latent_report",
                 name="judge_latents",
-            ),
-            Node(
-                nodes.compress_live,
-                ["vae.model", "live_panel"],
-                "live_latent_panel",
-                name="compress_live",
             ),
         ]
     )

@@ -65,6 +65,7 @@ def create_pipeline() -> Pipeline:
                     "resources": "params:resources",
                     "tuning": "params:tuning",
                     "incremental": "params:incremental",
+                    "feature_engineering": "params:feature_engineering",
                     "vae": "params:vae",
                     **{model: f"params:{model}" for model in MODELS},
                 },

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from numerai_kedro.errors import ResourceError
+from numerai_kedro.files import digest_json
 from numerai_kedro.files.remote_reader import RemoteReader
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.incremental.runner import IncrementalParams
@@ -20,6 +21,7 @@ from numerai_kedro.pipelines.parameters import (
     BY_MACHINE,
     SWITCHED_OFF,
     EncoderParams,
+    FeatureParams,
     IngestionParams,
     ModelParams,
     ResourceParams,
@@ -54,6 +56,7 @@ from numerai_kedro.training.tuning.ground import (
     option_scout,
     scout_of,
 )
+from numerai_kedro.training.tuning.options import option_of
 from numerai_kedro.training.tuning.store import StudyStore
 
 logger = logging.getLogger(__name__)
@@ -73,6 +76,7 @@ def plan(
     resources: ResourceParams,
     tuning: TuningParams,
     incremental: IncrementalParams,
+    feature_engineering: FeatureParams,
     vae: EncoderParams,
     **models: Any,
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
@@ -82,29 +86,25 @@ def plan(
     metadata.check_target(params.paid_target)
     history = _History.read(tournament, machine, metadata, params)
     typed = {name: ModelParams.model_validate(raw) for name, raw in models.items()}
-    # What others learn from goes first, where they do; otherwise it is what a day can spare most.
-    latents = {ENCODER: vae.as_model()}
-    asked = any(model.latents for model in typed.values())
     widest = max(int(preset.get("d_latent", 0)) for preset in vae.presets.values())  # type: ignore[arg-type]
     history = replace(history, n_latents=widest)
-    folds, planned = _folds_to_be(params, history), []
-    for name, model in (latents | typed if asked else typed | latents).items():
+    folds, members = _folds_to_be(params, history), []
+    given = (machine, params, tuning, fold_store, study_store)
+    for name, model in typed.items():
         for target in model.all_targets():
             metadata.check_target(target)
-        given = (machine, params, tuning, fold_store, study_store)
-        if name in latents:
-            windows = [one.train for one in windows_of(folds).values()]
-            made = _plan_model(name, model, history, without_stopping(folds), windows, *given)
-            planned.append(_with_latents(made, vae, folds, history))
-        else:
-            windows = _windows(params, history.last_era)
-            planned.append(_plan_model(name, model, history, folds, windows, *given))
+        by = model.engineered_by(params.size, feature_engineering, vae)
+        windows = _windows(params, history.last_era)
+        members.append(_plan_model(name, model, history, folds, windows, by, *given))
+    encoder = _plan_encoder(vae, history, folds, *given)
+    # What others learn from goes first, where they do; otherwise it is what a day can spare most.
+    asked = any(one.latents for one in members)
+    planned = [encoder, *members] if asked else [*members, encoder]
     # Without anything to come there is nothing to time: the probe takes seconds itself.
     to_come = any(one.fit_work + one.trial_work for one in planned)
     speed = lightgbm_work_per_second(machine.cores) if to_come else math.inf
     fits = [one.fits(speed) for one in planned if not one.reason]
     # A preset of each model first, then tuning: a submission needs the former.
-    members = [one for one in planned if one.name not in latents]
     steps = [*fits, *(one.trials(speed) for one in members if not one.reason)]
     schedule = schedule_steps(steps, resources.time_budget_hours)
     apart = _apart(members, machine) if resources.hybrid else ()
@@ -125,10 +125,13 @@ def plan(
     return made.decisions(), readings, schedule.as_json()
 
 
-def _with_latents(
-    made: _Planned, vae: EncoderParams, folds: dict[str, Any], history: _History
+def _plan_encoder(
+    vae: EncoderParams, history: _History, folds: dict[str, Any], *given: Any
 ) -> _Planned:
-    """The encoder with the disk of what it makes: once by era in the store, once as panels."""
+    """Its fits, with the disk of what it makes: once by era in the store, once as panels."""
+    windows = [one.train for one in windows_of(folds).values()]
+    model = vae.as_model()
+    made = _plan_model(ENCODER, model, history, without_stopping(folds), windows, {}, *given)
     if made.reason or not made.fit_work:
         return made
     a_row = 2 * int(vae.presets[made.preset]["d_latent"]) + ID_BYTES  # type: ignore[arg-type]
@@ -239,6 +242,10 @@ class _Planned:
     ----------
     reason
         Why it does not run; empty where it does.
+    engineered_by
+        Identity of the parameters of feature engineering that decide its fits; empty for none.
+    latents
+        Whether a fit learns from latents, by what is asked for or by what a study has adopted.
     whole_gb
         Memory of a fit on all of history.
     memory_gb
@@ -251,6 +258,8 @@ class _Planned:
     device: str = "cpu"
     preset: str = ""
     reason: str = ""
+    engineered_by: str = ""
+    latents: bool = False
     whole_gb: float = 0.0
     memory_gb: float = 0.0
     disk_gb: float = 0.0
@@ -267,6 +276,7 @@ class _Planned:
             "n_offsets": self.sampling.n_offsets,
             "device": self.device,
             "preset": self.preset,
+            "engineered_by": self.engineered_by,
             "asked": self.asked,
         }
 
@@ -294,6 +304,7 @@ def _plan_model(
     history: _History,
     folds: dict[str, Any],
     windows: list[tuple[int, int]],
+    engineered_by: dict[str, Any],
     machine: Machine,
     params: IngestionParams,
     tuning: TuningParams,
@@ -320,7 +331,8 @@ def _plan_model(
         )
     except ResourceError as error:
         return _Planned(name, model.sampling(), reason=str(error))
-    made = _Planned(name, model.sampling(), sampling, device, preset)
+    by = digest_json(engineered_by) if engineered_by else ""
+    made = _Planned(name, model.sampling(), sampling, device, preset, engineered_by=by)
     recipe = planned_recipe(name, folds, made.decisions(), machine.cores, model)
     n_trials = model.trials(params.size)
     presets = model.all_presets(kind.params_type, name, preset) if n_trials else {}
@@ -332,8 +344,10 @@ def _plan_model(
         for cost in _fits_to_come(recipe, decisions, eras, history, params, tuning, store)
     ]
     trials = _trials_to_come(search, decisions, history, params, tuning)
+    adopted = any(option_of(one).latents for one in decisions)
     return replace(
         made,
+        latents=model.latents or adopted,
         whole_gb=history.cost(recipe, (1, history.last_era)).memory_gb,
         memory_gb=max((cost.memory_gb for cost in fits), default=0.0),
         disk_gb=sum(cost.disk_gb + cost.bins_gb for cost in fits),

@@ -136,7 +136,7 @@ def _procedure(search: Search, ground: Ground, params: TuningParams) -> dict[str
             "data": ground.history.select(eras=eras).digest(targets=targets),
         }
         | _procedure_of_options(search, params)
-        | _procedure_of_features(search, ground)
+        | _procedure_of_features(search)
     )
 
 
@@ -149,15 +149,15 @@ def _procedure_of_options(search: Search, params: TuningParams) -> dict[str, Any
     return {"options": options, "made": made, "adaptive": params.adaptive.model_dump()}
 
 
-def _procedure_of_features(search: Search, ground: Ground) -> dict[str, Any]:
-    """What was found in the features of the tuning folds, for a choice that may hang on it."""
-    recipe, ways = search.recipe, [*search.options.values()]
-    asked = [(recipe.verdicts, recipe.latents), *((one.verdicts, one.latents) for one in ways)]
-    if not any(verdicts not in (None, "keep_all") or latents for verdicts, latents in asked):
+def _procedure_of_features(search: Search) -> dict[str, Any]:
+    """By which parameters features are engineered, for a choice that may hang on it.
+
+    Not what they came to: a week without latents must not lose what was decided with them.
+    """
+    recipe = search.recipe
+    if not recipe.engineered_by:
         return {}
-    windows = [fold["train"][1] for fold in ground.folds["tuning"]]
-    made = [recipe.verdicts, recipe.latents, ground.engineered.digest(windows)]
-    return {"engineered": made}
+    return {"engineered": [recipe.verdicts, recipe.latents, recipe.engineered_by]}
 
 
 def _study_and_decide(

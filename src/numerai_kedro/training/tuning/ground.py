@@ -149,7 +149,7 @@ class Search:
         return {
             "tuned": [recipe.made_of(target) for target in recipe.targets],
             "made": [recipe.name, recipe.era_stride, recipe.n_offsets, recipe.adaptive],
-            "engineered": [recipe.verdicts, recipe.latents],
+            "engineered": [recipe.verdicts, recipe.latents, recipe.engineered_by],
             "n_trials": self.n_trials,
             "tuning": tuning.model_dump(mode="json"),
             "space": {name: one.model_dump() for name, one in self.space.items()},
