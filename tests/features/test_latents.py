@@ -120,7 +120,7 @@ def test_a_model_brings_its_encoder_and_predicts_live_rows_by_it(panel, tmp_path
 
 def test_another_fit_of_an_encoder_encodes_all_eras_anew(panel, tmp_path, monkeypatch):
     """As on a GPU, where the same fit twice is not the same model."""
-    first, _ = encoded(panel, tmp_path / "store", newest=25)
+    first = next(iter(encoded(panel, tmp_path / "store", newest=25)[0]))
     FoldStore(tmp_path / "store").keep_within(0)
     real = VaeHead.fit
 
@@ -130,10 +130,9 @@ def test_another_fit_of_an_encoder_encodes_all_eras_anew(panel, tmp_path, monkey
         return model
 
     monkeypatch.setattr(VaeHead, "fit", unlike)
-    again, _ = encoded(panel, tmp_path / "store", newest=26)
-    names = [next(iter(one)).features.names for one in (first, again)]
-    assert not set(names[0]) & set(names[1])
-    assert (next(iter(first)).features.matrix != next(iter(again)).features.matrix).any()
+    again = next(iter(encoded(panel, tmp_path / "store", newest=26)[0]))
+    assert not set(first.features.names) & set(again.features.names)
+    assert (first.features.matrix != again.features.matrix).any()
 
 
 def test_an_encoder_stays_as_long_as_its_latents_are_read(panel, tmp_path):

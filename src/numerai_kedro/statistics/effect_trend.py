@@ -81,9 +81,10 @@ def turned_effects(
     tested = regime_test(linear.to_numpy(np.float64), parts, overlap_eras)
     differs = q_values(heterogeneity(tested))
     before, now = tested.means
-    there = np.abs(tested.t[0]) > stats.t.ppf(0.5 + LEVEL / 2, np.maximum(tested.dof, 1))
-    turned, gone = before * now < 0, np.abs(now) < LEFT * np.abs(before)
-    named = np.flatnonzero((differs <= q) & there & (turned | gone))
+    sure = np.abs(tested.t) > stats.t.ppf(0.5 + LEVEL / 2, np.maximum(tested.dof, 1))
+    turned = (before * now < 0) & sure[1]
+    gone = (before * now < 0) | (np.abs(now) < LEFT * np.abs(before))
+    named = np.flatnonzero((differs <= q) & sure[0] & (turned | gone))
     found = [
         {
             "feature": str(linear.columns[one]),
