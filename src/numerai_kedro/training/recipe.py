@@ -35,7 +35,7 @@ UPDATE_ERAS = 52  # newest eras that an update learns from
 
 
 # How verdicts of features (`statistics.discovery`) are used: all features are kept, all but the
-# unstable, those that no test speaks against, or all, each by a weight.
+# unstable, all but those and the null, or all, each by a weight.
 VerdictUse = Literal["keep_all", "drop_unstable", "keep_confirmed", "weigh"]
 
 
