@@ -168,7 +168,8 @@ def test_the_next_week_fits_what_is_new_and_no_more(project):
     assert "resolved to 0148" in run.stdout
     assert project.json("02_intermediate/folds.json")["judged"][-1]["test"] == [148, 148]
     assert len(fits(project) - before) == 2  # the fourth fold begins with era 0148; two families
-    assert "history_panel: era 0161 is new" in ran(project)["lightgbm.walk_forward"]
+    assert "history_panel: era 0161 is new" in ran(project)["tabulate_features"]
+    assert "folds changed" in ran(project)["lightgbm.walk_forward"]
     assert set(project.receipts()) == {"1412-demo", "1417-demo"}
     assert project.kedro("run", "--pipeline=weekly").returncode == 0
     assert ran(project) == {}

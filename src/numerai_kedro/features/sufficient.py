@@ -65,7 +65,8 @@ def effects_of(
         if table[0].sum() >= (1 - MAX_LEFT_OUT) * sizes[era]:
             made[position] = score(table, levels)  # none of a missing feature, which is constant
 
-    for done in over_eras(one, range(len(eras))):
+    # Reading waits for the disk, and so does keeping.
+    for done in over_eras(one, range(len(eras)), threads_a_core=2):
         progress(done, len(eras))
     return eras, made
 

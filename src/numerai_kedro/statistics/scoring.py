@@ -186,12 +186,23 @@ def _enough(known: Mask) -> bool:
     return bool(known.any()) and known.mean() >= 1 - MAX_LEFT_OUT
 
 
-def over_eras(task: Callable[[int], Any], eras: Sequence[int]) -> Iterator[int]:
-    """Do a task for every era, on all cores, and yield how many are done; BLAS inside gets one."""
+def over_eras(
+    task: Callable[[int], Any], eras: Sequence[int], threads_a_core: int = 1
+) -> Iterator[int]:
+    """Do a task for every era, on all cores, and yield how many are done; BLAS inside gets one.
+
+    Parameters
+    ----------
+    threads_a_core
+        More than one for tasks that wait for the disk.
+    """
     from threadpoolctl import threadpool_limits
 
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(allowed or 1) as pool:
+    with (
+        threadpool_limits(1, user_api="blas"),
+        ThreadPoolExecutor(threads_a_core * (allowed or 1)) as pool,
+    ):
         for done, _ in enumerate(pool.map(task, eras), start=1):
             yield done
 
