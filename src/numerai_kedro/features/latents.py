@@ -122,7 +122,8 @@ def encode(
     (fit,) = recipe.fits(panel, window)
     inside = panel.select(eras=panel.eras[(panel.eras >= window[0]) & (panel.eras <= newest)])
     found = store.find(_read_key(fit))
-    if found is None or _lacking(found["encoder"], inside, store):
+    kept = found is not None and store.has_model(fit.key)
+    if not kept or _lacking(found["encoder"], inside, store):
         made_by(executor, fit, _fit_and_encode, inside, store, progress=progress)
         found = store.find(_read_key(fit))
         note_for_the_plan(recipe, window, panel, store)
