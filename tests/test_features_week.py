@@ -49,7 +49,9 @@ def pieces(project):
         path: path.stat().st_mtime_ns
         for store in STORES
         for path in (project.data / store).rglob("*")
-        if path.is_file() and ".partial" not in str(path) and "/work/" not in str(path)
+        if path.is_file()
+        and ".partial" not in str(path)
+        and "work" not in path.relative_to(project.data).parts
     }
 
 

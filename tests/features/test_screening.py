@@ -74,6 +74,17 @@ def test_a_new_window_makes_its_own_report_alone(panel, tmp_path, monkeypatch):
     assert min(era for era in seen) >= 105  # the pieces before are whole
 
 
+def test_windows_that_hold_the_same_eras_take_nothing_from_those_after_them(tmp_path):
+    """Era 100 is not there: windows to 99 and to 100 are one, and the third has its own."""
+    write_panel(tmp_path / "p", [era_rows(era) for era in range(1, 121) if era != 100])
+    panel = open_panel(tmp_path / "p")
+    three = {"0099": (1, 99), "0100": (1, 100), "0118": (1, 118)}
+    together = screened(panel, tmp_path / "a", three)
+    alone = screened(panel, tmp_path / "b", {"0118": (1, 118)})
+    pd.testing.assert_frame_equal(together["0099"], together["0100"])
+    pd.testing.assert_frame_equal(together["0118"], alone["0118"])
+
+
 def test_another_rule_is_another_report(panel, tmp_path):
     first = screened(panel, tmp_path / "store")
     strict = screened(panel, tmp_path / "store", rule=dataclasses.replace(RULE, q=1e-30))

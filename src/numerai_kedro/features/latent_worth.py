@@ -68,12 +68,12 @@ def ridge_corr(
     target: str,
 ) -> Vector:
     """CORR of a ridge regression on some columns in each judged era, float64[n_judged]."""
-    gram, product, n_rows = 0.0, 0.0, 0
+    gram, product = 0.0, 0.0
     for era in learned.tolist():
         x, y = _known(panel, columns, era, target)
         # Centred inside the era: what an era has as a whole teaches nothing about its stocks.
         x, y = x - x.mean(axis=0), y - y.mean()
-        gram, product, n_rows = gram + x.T @ x, product + x.T @ y, n_rows + len(y)
+        gram, product = gram + x.T @ x, product + x.T @ y
     assert isinstance(gram, np.ndarray), "no era to learn from"
     ridge = RIDGE * np.trace(gram) / len(gram)
     weights = np.linalg.solve(gram + ridge * np.eye(len(gram)), product)

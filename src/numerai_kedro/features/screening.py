@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +53,10 @@ def screen(
     by_end = sorted(windows, key=lambda name: windows[name][1])
     keys = {name: _key(panel, windows[name], target, rule) for name in by_end}
 
-    def report(name: str, pooled: Iterator[Products]) -> pd.DataFrame:
+    def report(name: str, pooled: Callable[[], Products]) -> pd.DataFrame:
         def build(path: Path) -> None:
             inside = effects.loc[slice(*windows[name])].to_numpy(np.float64)
-            correlation = next(pooled).correlation()
+            correlation = pooled().correlation()
             discover(list(panel.feature_names), inside, correlation, rule).to_parquet(path)
 
         return pd.read_parquet(store.file(keys[name], build))
@@ -64,10 +64,14 @@ def screen(
     missing = [name for name in by_end if not store.has_file(keys[name])]
     ends = [windows[name][1] for name in missing]
     one_pass = products_of(panel, ends, store, progress) if ends else iter(())
-    made = {name: report(name, one_pass) for name in missing}
+    made = {
+        name: report(name, lambda products=products: products)
+        for name, products in zip(missing, one_pass, strict=True)
+    }
     for name in by_end:
         if name not in made:  # kept; what turns out to be damaged is made from its own products
-            made[name] = report(name, products_of(panel, [windows[name][1]], store))
+            own = products_of(panel, [windows[name][1]], store)
+            made[name] = report(name, lambda own=own: next(own))
     _say({name: made[name] for name in by_end}, rule)
     return {name: made[name] for name in by_end}
 

@@ -36,34 +36,44 @@ LARGEST = 2  # distance of a value from the middle one
 
 
 def effects_of(
+    panel: EraPanel, target: str, store: FoldStore, progress: FitProgress = no_progress
+) -> tuple[npt.NDArray[np.int64], Matrix]:
+    """Numerai's CORR of every feature in every era that has the target; see `scores_of`."""
+    eras, (made,) = scores_of(panel, target, store, (corr,), progress)
+    return eras, made
+
+
+def scores_of(
     panel: EraPanel,
     target: str,
     store: FoldStore,
+    scores: Sequence[Callable[[Counts, Vector], Matrix]],
     progress: FitProgress = no_progress,
-    score: Callable[[Counts, Vector], Matrix] = corr,
-) -> tuple[npt.NDArray[np.int64], Matrix]:
-    """Score every feature in every era that has the target, by default by Numerai's CORR.
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Score every feature in every era that has the target.
 
     Parameters
     ----------
-    score
+    scores
         Of the tables of an era and the target's levels, such as those of `statistics.era_tables`.
 
     Returns
     -------
-    int64[n_eras], float64[n_eras, n_features]
+    int64[n_eras], float64[n_scores, n_eras, n_features]
         The eras, and their scores: NaN where a feature is missing or constant, or more than a fifth
         of the target is missing.
     """
     eras = panel.resolved_eras(target)
-    made = np.full((len(eras), len(panel.feature_names)), np.nan)
+    made = np.full((len(scores), len(eras), len(panel.feature_names)), np.nan)
     sizes = dict(zip(panel.eras.tolist(), np.diff(panel.era_starts).tolist(), strict=True))
 
     def one(position: int) -> None:
         era = int(eras[position])
         levels, table = table_of(panel, era, target, store)
         if table[0].sum() >= (1 - MAX_LEFT_OUT) * sizes[era]:
-            made[position] = score(table, levels)  # none of a missing feature, which is constant
+            for number, score in enumerate(scores):
+                # None of a missing feature, which is constant.
+                made[number, position] = score(table, levels)
 
     # Reading waits for the disk, and so does keeping.
     for done in over_eras(one, range(len(eras)), threads_a_core=2):

@@ -12,8 +12,6 @@ from pydantic import Field
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.strict import Block
 
-# Five feature values, 0 to 4: five bins hold them exactly.
-N_VALUES = 5
 STEPS_A_REPORT = 20
 # Threads meet after every split of every tree. For fewer cells than this the meetings cost more
 # than they save: 13,600 x 40 with 2 threads on 2 busy cores took 25 s, with one 2.

@@ -11,13 +11,13 @@ from pydantic import Field
 
 from numerai_kedro.models.boosting import (
     GIB,
-    N_VALUES,
     STEPS_A_REPORT,
     Boosted,
     BoostingParams,
     Strength,
     threads_for,
 )
+from numerai_kedro.panel.era_panel import N_VALUES
 from numerai_kedro.strict import Block
 from numerai_kedro.training.protocol import (
     NO_AIDS,

@@ -10,7 +10,6 @@ from pydantic import Field
 
 from numerai_kedro.models.boosting import (
     GIB,
-    N_VALUES,
     STEPS_A_REPORT,
     Boosted,
     BoostingParams,
@@ -18,6 +17,7 @@ from numerai_kedro.models.boosting import (
     in_eras,
     threads_for,
 )
+from numerai_kedro.panel.era_panel import N_VALUES
 from numerai_kedro.panel.joined import n_latents
 from numerai_kedro.strict import Block
 from numerai_kedro.training.protocol import NO_AIDS, Aids, Cost, FitProgress, HoldBack, no_progress

@@ -10,11 +10,11 @@ from torch.utils.checkpoint import checkpoint
 
 from numerai_kedro.models.modules.centred import Centred
 from numerai_kedro.models.modules.dropout import Dropout
+from numerai_kedro.panel.era_panel import N_VALUES
 
 if TYPE_CHECKING:
     from numerai_kedro.models.vae_head import VaeParams
 
-N_VALUES = 5
 WIDEST = 8.0  # of the logarithm of a latent's variance: beyond it exponentials overflow
 
 

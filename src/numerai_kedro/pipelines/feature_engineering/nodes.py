@@ -14,7 +14,7 @@ from numerai_kedro.features.latent_worth import latent_worth
 from numerai_kedro.features.latents import Latents, encode
 from numerai_kedro.features.screening import screen, weighed
 from numerai_kedro.features.stability import with_interactions
-from numerai_kedro.features.sufficient import effects_of, products_of
+from numerai_kedro.features.sufficient import products_of, scores_of
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.pipelines.base_model import readings_of
@@ -44,13 +44,11 @@ def tabulate(
     history: EraPanel, folds: dict[str, Any], era_tables: FoldStore
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Score every feature in every era: CORR, rank correlation, information; one read of an era."""
-    panel, frames = history.select(features=folds["features"]), []
+    panel = history.select(features=folds["features"])
     with steps_bar("features: eras") as bar:
-        for score in SCORES:
-            eras, made = effects_of(panel, folds["target"], era_tables, bar, score)
-            index = pd.Index(eras, name="era")
-            frames.append(pd.DataFrame(made, index=index, columns=list(panel.feature_names)))
-    linear, rank, information = frames
+        eras, made = scores_of(panel, folds["target"], era_tables, SCORES, bar)
+    index, names = pd.Index(eras, name="era"), list(panel.feature_names)
+    linear, rank, information = (pd.DataFrame(one, index=index, columns=names) for one in made)
     return linear, rank, information
 
 
