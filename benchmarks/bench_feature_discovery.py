@@ -22,7 +22,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -38,13 +37,13 @@ from numerai_kedro.panel import EraPanel, EraRows, FeatureBlock, open_panel, wri
 from numerai_kedro.statistics.discovery import DiscoveryRule, discover
 from numerai_kedro.statistics.era_tables import N_LEVELS, era_table, target_levels
 from numerai_kedro.statistics.scoring import over_eras
+from peak_memory import Peak
 
 TARGET = "target_ender_60"
 SHARES = (0.05, 0.20, 0.50, 0.20, 0.05)
 LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
 RULE = DiscoveryRule(q=0.1, n_regimes=3, least=2, gap=16, overlap_eras=12, alike=0.9, ridge=0.02)
 TABLED = 4  # eras a round whose tables are timed beside matrix products
-SAMPLE_S = 0.005
 GIB = 2**30
 
 Figures = dict[str, float]
@@ -234,7 +233,7 @@ def run_tables(folder: Path, store: FoldStore) -> Figures:
 def run_pass(folder: Path, store: FoldStore) -> Figures:
     """A whole pass with what the store has: seconds of its parts, and its peak of memory."""
     begin = time.perf_counter()
-    with _Peak() as peak:
+    with Peak() as peak:
         panel = open_panel(folder)
         _, effects = effects_of(panel, TARGET, store)
         tables = time.perf_counter()
@@ -330,26 +329,6 @@ def eras_of(options: argparse.Namespace, n_eras: int) -> Iterator[EraRows]:
             features=block,
             targets=pa.record_batch([pa.array(target)], names=[TARGET]),
         )
-
-
-class _Peak:
-    """Samples the process's anonymous memory: what it does not share with the page cache."""
-
-    def __enter__(self) -> _Peak:
-        self.bytes, self._done = 0, threading.Event()
-        self._thread = threading.Thread(target=self._sample, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _sample(self) -> None:
-        while not self._done.wait(SAMPLE_S):
-            for row in Path("/proc/self/status").read_text().splitlines():
-                if row.startswith("RssAnon"):
-                    self.bytes = max(self.bytes, 1024 * int(row.split()[1]))
 
 
 if __name__ == "__main__":

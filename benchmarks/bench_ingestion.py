@@ -18,7 +18,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,9 +28,9 @@ import pyarrow.parquet as pq
 
 from numerai_kedro.panel import open_panel, write_panel
 from numerai_kedro.panel.convert import BATCH_ROWS, ParquetEras
+from peak_memory import Peak
 
 TARGETS = ["target_ender_20", "target_ender_60"]
-SAMPLE_S = 0.005
 N_COLUMNS_READ = 100
 
 
@@ -123,7 +122,7 @@ def one_run(what: str, parquet: str, panel: str) -> dict[str, float]:
     if what == "read":
         return read_back(Path(parquet), Path(panel))
     work = {"decode": decode, "ours": convert, "pandas": with_pandas}[what]
-    peak = _Peak()
+    peak = Peak()
     with peak:
         begin = time.perf_counter()
         work(Path(parquet), Path(panel))
@@ -234,26 +233,6 @@ def era_batch(
         *[pa.array(target)] * len(TARGETS),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
-
-
-class _Peak:
-    """Samples the process's anonymous memory: what it does not share with the page cache."""
-
-    def __enter__(self) -> _Peak:
-        self.bytes, self._done = 0, threading.Event()
-        self._thread = threading.Thread(target=self._sample, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _sample(self) -> None:
-        while not self._done.wait(SAMPLE_S):
-            for line in Path("/proc/self/status").read_text().splitlines():
-                if line.startswith("RssAnon"):
-                    self.bytes = max(self.bytes, 1024 * int(line.split()[1]))
 
 
 if __name__ == "__main__":

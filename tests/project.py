@@ -106,6 +106,15 @@ class Project:
             preexec_fn=enter,
         )
 
+    def killed_after(self, seconds: float, *arguments: str) -> None:
+        """Type a kedro command, and kill it at a moment, where it has not ended by then."""
+        with self.start(*arguments) as run:
+            try:
+                run.communicate(timeout=seconds)
+            except subprocess.TimeoutExpired:
+                run.kill()
+                run.communicate()
+
     @property
     def data(self) -> Path:
         """Where the runs' files are."""

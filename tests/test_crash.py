@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import subprocess
 import time
 from pathlib import Path
 
@@ -53,12 +52,7 @@ def test_a_killed_week_goes_on_where_it_was(prepared, undisturbed, tmp_path, num
     reference, seconds = undisturbed
     project = prepared.copy(tmp_path / "project")
     moment = random.Random(number).uniform(0.1, 1.0) * seconds
-    with project.start(*WEEKLY) as run:
-        try:
-            run.communicate(timeout=moment)
-        except subprocess.TimeoutExpired:
-            run.kill()
-            run.communicate()
+    project.killed_after(moment, *WEEKLY)
     nodes, pieces = finished(project)
     again = project.kedro(*WEEKLY)
     assert again.returncode == 0, again.stderr[-2000:]

@@ -2,7 +2,6 @@
 
 import os
 import random
-import subprocess
 import time
 
 import pandas as pd
@@ -67,12 +66,7 @@ def test_a_killed_run_goes_on_where_it_was(brought_in, undisturbed, tmp_path, nu
     reference, seconds = undisturbed
     project = brought_in.copy(tmp_path / "project")
     moment = random.Random(number).uniform(0.2, 1.0) * seconds
-    with project.start(*FEATURES) as run:
-        try:
-            run.communicate(timeout=moment)
-        except subprocess.TimeoutExpired:
-            run.kill()
-            run.communicate()
+    project.killed_after(moment, *FEATURES)
     kept = pieces(project)
     again = project.kedro(*FEATURES)
     assert again.returncode == 0, again.stderr[-2000:]

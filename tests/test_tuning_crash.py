@@ -2,7 +2,6 @@
 
 import os
 import random
-import subprocess
 import time
 
 import pandas as pd
@@ -55,12 +54,7 @@ def test_killed_while_tuning_or_fitting_it_ends_the_same(ingested, undisturbed, 
     reference, seconds = undisturbed
     project = ingested.copy(tmp_path / "project")
     moment = random.Random(1000 + number).uniform(0.2, 0.95) * seconds
-    with project.start(*GBM) as run:
-        try:
-            run.communicate(timeout=moment)
-        except subprocess.TimeoutExpired:
-            run.kill()
-            run.communicate()
+    project.killed_after(moment, *GBM)
     again = project.kedro(*GBM)
     assert again.returncode == 0, again.stderr[-2000:]
     made, wanted = project.artifacts(), reference.artifacts()

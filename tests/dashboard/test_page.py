@@ -47,6 +47,18 @@ def test_the_page_stays_small():
     assert len(render_page(summary(), figures(), leaders(), ledger()).encode()) < 6_000_000
 
 
+def test_the_ablation_stands_on_the_page_as_soon_as_there_is_one(monkeypatch):
+    gains = {"level": ".03", "corr": ".001", "bmc": ".0", "payoff": ".1"}
+    row = {"model": "tabm", "use": "latents", "seeds": 10, "minutes": "1.0", "columns": "32"}
+    pages = []
+    for rows in ([], [row | gains]):
+        monkeypatch.setattr("numerai_kedro.dashboard.page.ablation_rows", lambda rows=rows: rows)
+        pages.append(render_page(summary(), figures(), leaders(), ledger()))
+    assert "What verdicts and latents are worth" not in pages[0]
+    assert "<th>tabm</th><td>latents</td><td>.03</td><td>.001</td>" in pages[1]
+    assert "Means over 10 demo tournaments" in pages[1]
+
+
 def test_the_verdict_comes_first():
     page = render_page(
         summary(status="blocked", detail="CORR missed by .004"), figures(), leaders(), ledger()

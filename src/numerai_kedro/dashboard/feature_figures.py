@@ -169,16 +169,20 @@ def effect_and_importance(trend: pd.DataFrame, importance: pd.DataFrame) -> go.F
                 row=row,
                 col=1,
             )
-    layout = blank_figure("", "").layout
-    figure.update_layout(
-        template="plotly_white",
-        height=560,
-        margin=layout.margin,
-        hovermode="x unified",
-        legend={"orientation": "h", "yanchor": "top", "y": -0.1},
-    )
+    _lay_out(figure, 560, "x unified", legend_y=-0.1)
     figure.update_xaxes(title="era", row=2, col=1)
     return figure
+
+
+def _lay_out(figure: go.Figure, height: int, hovermode: str, legend_y: float) -> None:
+    """The look of the page, for a figure of several panels: their names stand below."""
+    figure.update_layout(
+        template="plotly_white",
+        height=height,
+        margin=blank_figure("", "").layout.margin,
+        hovermode=hovermode,
+        legend={"orientation": "h", "yanchor": "top", "y": legend_y},
+    )
 
 
 def _most_telling(trend: pd.DataFrame, importance: pd.DataFrame) -> list[str]:
@@ -231,14 +235,7 @@ def latent_summary(report: dict[str, Any] | None) -> go.Figure:
             row=1,
             col=column,
         )
-    layout = blank_figure("", "").layout
-    figure.update_layout(
-        template="plotly_white",
-        height=400,
-        margin=layout.margin,
-        hovermode="closest",
-        legend={"orientation": "h", "yanchor": "top", "y": -0.25},
-    )
+    _lay_out(figure, 400, "closest", legend_y=-0.25)
     figure.update_xaxes(title="latent", row=1, col=1)
     for column in (2, 3):
         figure.update_xaxes(title="judged eras", type="category", row=1, col=column)

@@ -6,6 +6,7 @@ It opens offline: plotly.js is inside. Every text from outside (models, slots, r
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 from string import Template
@@ -179,14 +180,20 @@ def _ensemble_lines(summary: dict[str, Any]) -> list[str]:
 def _schemes_table(schemes: list[dict[str, Any]]) -> str:
     """Weighting schemes side by side, and what each gains over equal weights."""
     titles = ("weights", "CORR", "MMC", "payoff a round", "payoff against equal weights")
-    head = "".join(f"<th>{title}</th>" for title in titles)
-    body = ""
-    for one in schemes:
-        names = ("corr", "mmc", "payoff", "payoff_gain")
-        cells = "".join(f"<td>{escape(one[name])}</td>" for name in names)
-        body += f"<tr><th>{escape(one['scheme'])}</th>{cells}</tr>"
-    table = f'<div class="wide"><table class="scores"><tr>{head}</tr>{body}</table></div>'
+    names = ("scheme", "corr", "mmc", "payoff", "payoff_gain")
+    table = _table(titles, [[one[name] for name in names] for one in schemes], "scores")
     return f"<h2>Ways to weigh the members</h2>{table}"
+
+
+def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], css: str = "") -> str:
+    """A table whose rows begin with their names."""
+    head = "".join(f"<th>{escape(title)}</th>" for title in titles)
+    body = ""
+    for name, *values in rows:
+        cells = "".join(f"<td>{escape(value)}</td>" for value in values)
+        body += f"<tr><th>{escape(name)}</th>{cells}</tr>"
+    kind = f' class="{css}"' if css else ""
+    return f'<div class="wide"><table{kind}><tr>{head}</tr>{body}</table></div>'
 
 
 def _two_digits(value: float | None) -> str:
@@ -236,13 +243,8 @@ def _options_table(options: list[dict[str, Any]]) -> str:
     if not options:
         return ""
     titles = ("model", "instead", "gain in payoff an era", "in CORR", "in BMC")
-    head = "".join(f"<th>{title}</th>" for title in titles)
-    body = ""
-    for one in options:
-        names = ("option", "payoff", "corr", "bmc")
-        cells = "".join(f"<td>{escape(one[name])}</td>" for name in names)
-        body += f"<tr><th>{escape(one['model'])}</th>{cells}</tr>"
-    table = f'<div class="wide"><table class="scores"><tr>{head}</tr>{body}</table></div>'
+    names = ("model", "option", "payoff", "corr", "bmc")
+    table = _table(titles, [[one[name] for name in names] for one in options], "scores")
     return f"<h2>Ways to make a model, on the tuning stretch</h2>{table}"
 
 
@@ -260,33 +262,20 @@ def _ablation_table() -> str:
     rows = ablation_rows()
     if not rows:
         return ""
-    titles = (
-        "model",
-        "learns from",
-        "CORR",
-        "gain in CORR",
-        "in BMC",
-        "in payoff",
-        "in core minutes",
-    )
-    head = "".join(f"<th>{title}</th>" for title in (*titles, "in bytes a row"))
-    body = ""
-    for one in rows:
-        names = ("use", "level", "corr", "bmc", "payoff", "minutes", "columns")
-        cells = "".join(f"<td>{escape(one[name])}</td>" for name in names)
-        body += f"<tr><th>{escape(one['model'])}</th>{cells}</tr>"
-    table = f'<div class="wide"><table class="scores"><tr>{head}</tr>{body}</table></div>'
+    titles = ("model", "learns from", "CORR", "gain in CORR", "in BMC", "in payoff")
+    units = ("in core minutes", "in bytes a row")
+    names = ("model", "use", "level", "corr", "bmc", "payoff", "minutes", "columns")
+    table = _table((*titles, *units), [[one[name] for name in names] for one in rows], "scores")
     seeds = f"Means over {rows[0]['seeds']} demo tournaments, gains paired with all features"
     return f"<h2>What verdicts and latents are worth</h2>{table}<p>{seeds}.</p>"
 
 
 def _features_table(features: dict[str, Any]) -> str:
     """Verdicts window by window, effects that die or flip, and what latents are worth."""
-    head = "".join(f"<th>{title}</th>" for title in ("eras up to", *Verdict))
-    body = ""
-    for window, counted in features["verdicts"].items():
-        cells = "".join(f"<td>{counted.get(verdict.value, 0)}</td>" for verdict in Verdict)
-        body += f"<tr><th>{escape(window)}</th>{cells}</tr>"
+    rows = [
+        [window, *(str(counted.get(verdict.value, 0)) for verdict in Verdict)]
+        for window, counted in features["verdicts"].items()
+    ]
     drifts = [
         f"{one['feature']} {one['kind']}: CORR {short(one['before'])} before, "
         f"{short(one['now'])} in the newest block"
@@ -295,24 +284,18 @@ def _features_table(features: dict[str, Any]) -> str:
     lines = "".join(
         f"<p>{escape(line)}.</p>" for line in (CAUSAL, f"Latents: {features['latents']}", *drifts)
     )
-    table = f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
-    return f"<h2>Verdicts on features</h2>{table}{lines}"
+    return f"<h2>Verdicts on features</h2>{_table(('eras up to', *Verdict), rows)}{lines}"
 
 
 def _drift_table(drift: dict[str, list[dict[str, Any]]]) -> str:
     """Features that mattered for sure and do not any more; nothing where there are none."""
     titles = ("model", "feature", "", "CORR lost without it, before", "in the newest block")
-    head = "".join(f"<th>{title}</th>" for title in titles)
-    body = ""
-    for model, features in sorted(drift.items()):
-        for one in features:
-            cells = (one["feature"], one["kind"], short(one["before"]), short(one["now"]))
-            texts = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-            body += f"<tr><th>{escape(model)}</th>{texts}</tr>"
-    if not body:
-        return ""
-    table = f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
-    return f"<h2>Features that drift</h2>{table}"
+    rows = [
+        [model, one["feature"], one["kind"], short(one["before"]), short(one["now"])]
+        for model, features in sorted(drift.items())
+        for one in features
+    ]
+    return f"<h2>Features that drift</h2>{_table(titles, rows)}" if rows else ""
 
 
 def _leaders_table(leaders: pd.DataFrame) -> str:
