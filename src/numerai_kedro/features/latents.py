@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from numerai_kedro.errors import StoreError
-from numerai_kedro.files import digest_bytes
+from numerai_kedro.files import digest_bytes, read_arrays, write_arrays
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.panel import EraPanel, EraRows, FeatureBlock
 from numerai_kedro.panel.era_panel import N_VALUES
@@ -29,7 +29,7 @@ from numerai_kedro.training.protocol import FitProgress, no_progress
 from numerai_kedro.training.recipe import Fit, Recipe
 from numerai_kedro.training.walk_forward import made_by, note_for_the_plan
 
-VERSION = 2  # of latents and readings that are kept
+VERSION = 3  # of latents and readings that are kept
 ERAS_TO_READ = 20  # of the training eras, spread over all, by which an encoder is described
 ACTIVE_VARIANCE = 0.01  # of a latent's mean over rows, above which it is used
 
@@ -98,8 +98,7 @@ class Latents:
                 )
             _save(path, model.levels(alone.features(era)))
 
-        levels: npt.NDArray[np.int8] = np.load(self.store.file(_key(self.encoder, alone), build))
-        return levels.T
+        return read_arrays(self.store.file(_key(self.encoder, alone), build))["levels"].T
 
 
 def encode(
@@ -184,8 +183,7 @@ def _read(model: Encoder, train: EraPanel) -> dict[str, Any]:
 
 
 def _save(path: Path, levels: npt.NDArray[np.int8]) -> None:
-    with path.open("wb") as handle:
-        np.save(handle, np.ascontiguousarray(levels.T))
+    write_arrays(path, levels=levels.T)
 
 
 def _key(encoder: str, alone: EraPanel) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from numerai_kedro.files import read_arrays, write_arrays
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.statistics.era_tables import (
@@ -30,7 +31,7 @@ from numerai_kedro.statistics.ranks import Matrix, Vector
 from numerai_kedro.statistics.scoring import EXACT_IN_FLOAT32, MAX_LEFT_OUT, over_eras
 from numerai_kedro.training.protocol import FitProgress, no_progress
 
-VERSION = 1  # of what is kept: another one makes all of it again
+VERSION = 2  # of what is kept: another one makes all of it again
 PIECE = 52  # eras whose products are kept together: 51 MB at 3,555 features
 LARGEST = 2  # distance of a value from the middle one
 
@@ -90,12 +91,11 @@ def table_of(panel: EraPanel, era: int, target: str, store: FoldStore) -> tuple[
         levels = target_levels(values, f"{target}, era {era:04d}")
         table = era_table(alone.features(era), values, levels)
         kind = np.int16 if len(values) <= np.iinfo(np.int16).max else np.int32
-        with path.open("wb") as handle:
-            np.savez(handle, levels=levels, table=table.astype(kind))
+        write_arrays(path, levels=levels, table=table.astype(kind))
 
     key = {"era table": VERSION, "target": target, "of": alone.digest(targets=[target])}
-    with np.load(store.file(key, build), allow_pickle=False) as kept:
-        return kept["levels"], kept["table"]
+    kept = read_arrays(store.file(key, build))
+    return kept["levels"], kept["table"]
 
 
 @dataclass(frozen=True)
@@ -171,11 +171,9 @@ def _grown(panel: EraPanel, begun: Products, eras: Sequence[int], store: FoldSto
         new = (view.features(era) for era in eras[len(first.rows) :])
         made = first + _products(new, len(view.feature_names))
         kind = np.float32 if LARGEST**2 * view.n_rows <= EXACT_IN_FLOAT32 else np.float64
-        with path.open("wb") as handle:
-            np.savez(handle, **(vars(made) | {"gram": made.gram.astype(kind)}))
+        write_arrays(path, **(vars(made) | {"gram": made.gram.astype(kind)}))
 
-    with np.load(store.file(_key_of_products(view), build), allow_pickle=False) as kept:
-        return Products(**{name: kept[name] for name in kept.files})
+    return Products(**read_arrays(store.file(_key_of_products(view), build)))
 
 
 def _key_of_products(view: EraPanel) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 Imports `errors` only. Nothing else in the project opens a lasting file for writing.
 """
 
+from numerai_kedro.files.arrays import read_arrays, write_arrays
 from numerai_kedro.files.atomic import atomic_folder, atomic_path, atomic_write
 from numerai_kedro.files.digests import digest_bytes, digest_file, digest_json
 from numerai_kedro.files.direct import DirectWriter
@@ -20,4 +21,6 @@ __all__ = [
     "digest_json",
     "fetch",
     "folder_lock",
+    "read_arrays",
+    "write_arrays",
 ]

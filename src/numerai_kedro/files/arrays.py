@@ -1,0 +1,24 @@
+"""Named arrays in one file, as safetensors: no pickle, and threads may read at once.
+
+NumPy parses the headers of its own files with `ast.literal_eval`, which CPython 3.11 shares between
+threads: rarely, one of several fails with ``AST constructor recursion depth mismatch``.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import load_file, save_file
+
+
+def write_arrays(path: str | os.PathLike[str], **arrays: npt.NDArray[Any]) -> None:
+    """Write arrays under their names; `read_arrays` has them in C order."""
+    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
+
+
+def read_arrays(path: str | os.PathLike[str]) -> dict[str, npt.NDArray[Any]]:
+    """Arrays by name, as `write_arrays` was given them."""
+    return dict(load_file(path))
