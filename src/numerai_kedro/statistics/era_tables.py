@@ -1,8 +1,8 @@
 """Exact tables of feature levels by target levels, and the scores that follow from them.
 
 Features have five values and targets as few, so that one small table an era and feature holds all
-that any marginal statistic can know. Levels are compared and packed into bits, 64 rows a word, and
-a cell is the number of bits that a level and a target level have in common: no floats, no products.
+that any marginal statistic can know. The bits of a level are packed, 64 rows a word, and cells
+follow from the number of bits that they have in common with a target level: no floats, no products.
 """
 
 from __future__ import annotations
@@ -58,24 +58,30 @@ def era_table(features: npt.NDArray[np.int8], target: Vector, levels: Vector) ->
     """
     columns = features.T
     n_features, n_rows = columns.shape
-    n_bytes = -(-n_rows // WORD) * WORD // 8
-    masks = np.zeros((len(levels), n_bytes // 8), np.uint64)
+    n_words = -(-n_rows // WORD)
+    masks = np.zeros((len(levels), n_words, 1), np.uint64)
     for number, level in enumerate(levels):
-        masks[number] = _packed(target == level, n_bytes)
-    totals = np.bitwise_count(masks).sum(axis=1, dtype=np.int64)
+        masks[number] = _words((target == level)[None], n_words)
+    totals = np.bitwise_count(masks).sum(axis=(1, 2), dtype=np.int64)
     made = np.empty((n_features, N_LEVELS, len(levels)), np.int32)
-    planes = np.zeros((AT_ONCE, n_bytes), np.uint8)
     for begin in range(0, n_features, AT_ONCE):
         block = columns[begin : begin + AT_ONCE]
-        part = slice(begin, begin + len(block))
-        for value in range(N_LEVELS - 1):
-            packed = np.packbits(block == value, axis=1)
-            planes[: len(block), : packed.shape[1]] = packed
-            words = planes[: len(block)].view(np.uint64)
-            for number, mask in enumerate(masks):
-                common = np.bitwise_count(words & mask)
-                made[part, value, number] = common.sum(axis=1, dtype=np.uint32)
-        made[part, N_LEVELS - 1] = totals - made[part, : N_LEVELS - 1].sum(axis=1)
+        # Where a value is any but 0, is 1 or 3, is 2 or 3, and is 3.
+        planes = np.empty((4, n_words, len(block)), np.uint64)
+        for plane, bits in zip(planes, (block, block & 1, block & 2), strict=False):
+            plane[:] = _words(bits, n_words)
+        np.bitwise_and(planes[1], planes[2], out=planes[3])
+        common, counts = np.empty_like(planes), np.empty(planes.shape, np.uint8)
+        cells = made[begin : begin + len(block)]
+        for number, mask in enumerate(masks):
+            np.bitwise_and(planes, mask, out=common)
+            np.bitwise_count(common, out=counts)
+            some, odd, twos, threes = counts.sum(axis=1, dtype=np.int32)
+            cells[:, 0, number] = totals[number] - some
+            cells[:, 1, number] = odd - threes
+            cells[:, 2, number] = twos - threes
+            cells[:, 3, number] = threes
+            cells[:, 4, number] = some - odd - twos + threes
     return made
 
 
@@ -126,16 +132,18 @@ def information_beyond_chance(tables: Counts, levels: Vector) -> Matrix:
         return np.where(free > 0, mutual_information(tables) - chance, np.nan)
 
 
-def _packed(rows: npt.NDArray[np.bool_], n_bytes: int) -> npt.NDArray[np.uint64]:
-    made = np.zeros(n_bytes, np.uint8)
-    packed = np.packbits(rows)
-    made[: len(packed)] = packed
-    return made.view(np.uint64)
+def _words(rows: npt.NDArray[np.generic], n_words: int) -> npt.NDArray[np.uint64]:
+    """uint64[n_words, n]: where rows [n, n_rows] are not 0, a bit each."""
+    packed = np.packbits(rows, axis=1)
+    made = np.zeros((len(rows), n_words * WORD // 8), np.uint8)
+    made[:, : packed.shape[1]] = packed
+    return np.ascontiguousarray(made.view(np.uint64).T)
 
 
 def _margins(tables: Counts) -> tuple[Matrix, Matrix]:
     """Rows by feature level float64[..., 5], and by target level float64[..., n_levels]."""
-    return tables.sum(axis=-1).astype(np.float64), tables.sum(axis=-2).astype(np.float64)
+    counts = tables.astype(np.float64)
+    return np.einsum("...vt->...v", counts), np.einsum("...vt->...t", counts)
 
 
 def _percentiles(counts: Matrix) -> Matrix:
@@ -147,7 +155,8 @@ def _percentiles(counts: Matrix) -> Matrix:
 
 def _mean(counts: Matrix, values: Matrix) -> Matrix:
     with np.errstate(invalid="ignore", divide="ignore"):
-        return (counts * values).sum(axis=-1, keepdims=True) / counts.sum(axis=-1, keepdims=True)
+        sums = np.einsum("...v,...v->...", counts, values) / np.einsum("...v->...", counts)
+        return np.asarray(sums)[..., None]
 
 
 def _pearson(tables: Counts, of_feature: Matrix, of_target: Matrix) -> Matrix:
@@ -157,8 +166,10 @@ def _pearson(tables: Counts, of_feature: Matrix, of_target: Matrix) -> Matrix:
     of_feature = np.where(by_feature > 0, of_feature, 0.0)
     x = of_feature - _mean(by_feature, of_feature)
     y = of_target - _mean(by_target, of_target)
-    products = np.einsum("...vt,...v,...t->...", tables, x, np.broadcast_to(y, by_target.shape))
-    squares = (by_feature * x**2).sum(axis=-1), (by_target * y**2).sum(axis=-1)
+    products = np.einsum("...v,...v->...", x, np.einsum("...vt,...t->...v", tables, y))
+    squares = [
+        np.einsum("...v,...v,...v->...", n, z, z) for n, z in ((by_feature, x), (by_target, y))
+    ]
     with np.errstate(invalid="ignore", divide="ignore"):
         found = products / np.sqrt(squares[0] * squares[1])
     least = 1e-9
