@@ -20,7 +20,7 @@ N_LEVELS = 5  # of a feature: 0 to 4
 MISSING = 2  # what a file says where a feature is not known
 MAX_CLASSES = 16  # a target with more values is no ranking into bins
 WORD = 64  # rows
-AT_ONCE = 256  # features: what is packed stays in the processor's cache
+AT_ONCE = 128  # features: what is packed stays in the processor's cache
 
 
 def target_levels(target: Vector, named: str) -> Vector:
@@ -64,19 +64,21 @@ def era_table(features: npt.NDArray[np.int8], target: Vector, levels: Vector) ->
         masks[number] = _words((target == level)[None], n_words)
     totals = np.bitwise_count(masks).sum(axis=(1, 2), dtype=np.int64)
     made = np.empty((n_features, N_LEVELS, len(levels)), np.int32)
+    # Where a value is any but 0, is 1 or 3, is 2 or 3, and is 3; and what it has in common.
+    buffers = np.empty((2, 4, n_words, AT_ONCE), np.uint64)
+    counts = np.empty((4, n_words, AT_ONCE), np.uint8)
+    values = np.empty((AT_ONCE, n_rows), np.int8)
     for begin in range(0, n_features, AT_ONCE):
         block = columns[begin : begin + AT_ONCE]
-        # Where a value is any but 0, is 1 or 3, is 2 or 3, and is 3.
-        planes = np.empty((4, n_words, len(block)), np.uint64)
-        for plane, bits in zip(planes, (block, block & 1, block & 2), strict=False):
-            plane[:] = _words(bits, n_words)
+        planes, common = buffers[..., : len(block)]
+        for plane, bits in zip(planes, (7, 1, 2), strict=False):
+            plane[:] = _words(np.bitwise_and(block, bits, out=values[: len(block)]), n_words)
         np.bitwise_and(planes[1], planes[2], out=planes[3])
-        common, counts = np.empty_like(planes), np.empty(planes.shape, np.uint8)
         cells = made[begin : begin + len(block)]
         for number, mask in enumerate(masks):
             np.bitwise_and(planes, mask, out=common)
-            np.bitwise_count(common, out=counts)
-            some, odd, twos, threes = counts.sum(axis=1, dtype=np.int32)
+            in_words = np.bitwise_count(common, out=counts[..., : len(block)])
+            some, odd, twos, threes = in_words.sum(axis=1, dtype=np.int32)
             cells[:, 0, number] = totals[number] - some
             cells[:, 1, number] = odd - threes
             cells[:, 2, number] = twos - threes
@@ -132,7 +134,9 @@ def information_beyond_chance(tables: Counts, levels: Vector) -> Matrix:
         return np.where(free > 0, mutual_information(tables) - chance, np.nan)
 
 
-def _words(rows: npt.NDArray[np.generic], n_words: int) -> npt.NDArray[np.uint64]:
+def _words(
+    rows: npt.NDArray[np.bool_] | npt.NDArray[np.int8], n_words: int
+) -> npt.NDArray[np.uint64]:
     """uint64[n_words, n]: where rows [n, n_rows] are not 0, a bit each."""
     packed = np.packbits(rows, axis=1)
     made = np.zeros((len(rows), n_words * WORD // 8), np.uint8)
