@@ -22,8 +22,10 @@ logger = logging.getLogger(__name__)
 
 
 @functools.lru_cache(maxsize=64)
-def _digests_of(path: Path, changed_ns: int, inode: int) -> dict[str, Path | str]:
-    return dict(open_panel(path).era_digests())
+def _opened(path: Path, changed_ns: int, inode: int) -> tuple[EraPanel, dict[str, Path | str]]:
+    """A panel and its digests; many nodes of a run ask for those of the same one."""
+    panel = open_panel(path)
+    return panel, dict(panel.era_digests())
 
 
 class EraPanelDataset(AbstractDataset[ParquetEras, EraPanel]):
@@ -55,13 +57,10 @@ class EraPanelDataset(AbstractDataset[ParquetEras, EraPanel]):
         """An era's digests are its content: the panel itself is not read again."""
         try:
             index = (self._path / INDEX).stat()
-            panel = open_panel(self._path)
+            panel, digests = _opened(self._path, index.st_mtime_ns, index.st_ino)
         except (OSError, PanelError):
             return {}
-        if not panel.is_whole():
-            return {}
-        # Many nodes of a run ask for the same panels.
-        return _digests_of(self._path, index.st_mtime_ns, index.st_ino)
+        return digests if panel.is_whole() else {}
 
     def _exists(self) -> bool:
         return (self._path / "index.json").exists()
