@@ -46,6 +46,11 @@ NETWORKS = {
         "head_weight": 1.0,
     },
 }
+GRAPHS = {
+    "gatv2": LOOP | {"d_node": 8, "n_layers": 1, "n_heads": 2, "d_beside": 16, "edges": "real"},
+    "gin": LOOP | {"d_node": 8, "n_layers": 1, "d_beside": 16, "edges": "real"},
+}
+NETWORKS |= GRAPHS
 SMALL = {
     "lightgbm": TREES
     | {"num_leaves": 15, "min_data_in_leaf": 10, "lambda_l2": 0.0, "path_smooth": 0.0},

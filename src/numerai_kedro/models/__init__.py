@@ -20,6 +20,8 @@ FAMILIES = {
     "tabm": ("numerai_kedro.models.tabm", "TabM"),
     "transformer": ("numerai_kedro.models.transformer", "Transformer"),
     "vae_head": ("numerai_kedro.models.vae_head", "VaeHead"),
+    "gatv2": ("numerai_kedro.models.graph", "GATv2"),
+    "gin": ("numerai_kedro.models.graph", "GIN"),
 }
 # What makes the latents that models may learn from: no member of an ensemble.
 ENCODERS = {"vae": FAMILIES["vae_head"]}

@@ -150,14 +150,14 @@ def patch_order(train: EraPanel, groups: tuple[tuple[str, ...], ...], seed: int)
     grouped = {k for group in known for k in group}
     others = [k for k in position.values() if k not in grouped]
     known = [group for group in (*known, others) if group]
-    rows = _sampled(train, seed)
+    rows = sampled_rows(train, seed)
     order: list[int] = []
     for group in known:
         order += [group[k] for k in _leaves(rows[:, group])]
     return order
 
 
-def _sampled(train: EraPanel, seed: int) -> npt.NDArray[np.int8]:
+def sampled_rows(train: EraPanel, seed: int) -> npt.NDArray[np.int8]:
     """Rows of all eras alike, int8[n, n_features]."""
     rng = np.random.default_rng(seed)
     each = max(2, SAMPLED_ROWS // len(train.eras))

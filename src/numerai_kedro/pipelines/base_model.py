@@ -1,6 +1,6 @@
 """One model, from its parameters to live predictions; instantiated once for each model.
 
-    history_panel, folds, feature_report, latent_panel
+    history_panel, folds, feature_report, latent_panel (and feature_graph, where it is read)
                          ─► tune ─► best_params ─┬─► walk_forward ─► oof_predictions, recovery
                                                  ├─► importance ─► importance_by_era
                                                  └─► fit ─► model
@@ -74,46 +74,62 @@ SHARED_INPUTS = {
     "feature_report",
     "latent_panel",
     "live_encoders",
+    "feature_graph",
 }
 SHARED_PARAMETERS = {"params:resources", "params:tuning"}
+NO_GRAPHS: dict[str, Any] = {}  # of a family that reads none
 
 
 def create_model_pipeline(name: str) -> Pipeline:
     """Instantiate the template as namespace `name`, with the parameters ``params:{name}``."""
-    shared = [
-        "history_panel",
-        "folds",
-        "resource_plan",
-        "run_schedule",
-        "fold_store",
-        "params:model",
-        "params:resources",
-        "params:tuning",
-        "feature_report",
-        "latent_panel",
-    ]
+    shared = {
+        "history": "history_panel",
+        "folds": "folds",
+        "plan": "resource_plan",
+        "schedule": "run_schedule",
+        "store": "fold_store",
+        "params": "params:model",
+        "resources": "params:resources",
+        "tuning": "params:tuning",
+        "report": "feature_report",
+        "latents": "latent_panel",
+    }
+    reads_graph = family(name).reads_graph
+    if reads_graph:
+        shared["graphs"] = "feature_graph"
     template = [
         Node(
             _named(tune, name),
-            [*shared, "study_store", "benchmark_predictions", "score_weights"],
+            shared
+            | {
+                "study_store": "study_store",
+                "benchmarks": "benchmark_predictions",
+                "weights": "score_weights",
+            },
             ["best_params", "trials", "tuning_predictions", "tuning_readings"],
             name="tune",
         ),
         Node(
             _named(predict_out_of_fold, name),
-            [*shared, "best_params", "benchmark_predictions"],
+            shared | {"best_params": "best_params", "benchmarks": "benchmark_predictions"},
             ["oof_predictions", "fold_iterations", "recovery", "fold_readings"],
             name="walk_forward",
         ),
         Node(
             _named(measure_importance, name),
-            [*shared, "best_params", "recovery"],
+            shared | {"best_params": "best_params", "recovery": "recovery"},
             "importance_by_era",
             name="importance",
         ),
         Node(
             _named(fit, name),
-            [*shared, "live_encoders", "best_params", "recovery", "history_version"],
+            shared
+            | {
+                "encoders": "live_encoders",
+                "best_params": "best_params",
+                "recovery": "recovery",
+                "history_version": "history_version",
+            },
             ["model", "fit_report", "fit_readings"],
             name="fit",
         ),
@@ -142,7 +158,7 @@ def create_model_pipeline(name: str) -> Pipeline:
     return Pipeline(
         template,
         namespace=name,
-        inputs=SHARED_INPUTS,
+        inputs=SHARED_INPUTS if reads_graph else SHARED_INPUTS - {"feature_graph"},
         parameters={"params:model": f"params:{name}"} | {name: name for name in SHARED_PARAMETERS},
         tags=["model"],
     )
@@ -153,7 +169,7 @@ def tune(
     folds: dict[str, Any],
     plan: dict[str, Any],
     schedule: dict[str, Any],
-    fold_store: FoldStore,
+    store: FoldStore,
     params: ModelParams,
     resources: ResourceParams,
     tuning: TuningParams,
@@ -163,6 +179,7 @@ def tune(
     benchmarks: pd.DataFrame,
     weights: dict[str, float],
     name: str,
+    graphs: Any = NO_GRAPHS,
 ) -> tuple[Any, Any, Any, Any]:
     """Choose parameters on the tuning stretch; those in force stay unless the gain is sure."""
     off = not_now(name, plan, schedule, params, "fits", "tune")
@@ -183,7 +200,7 @@ def tune(
         benchmark_of(benchmarks, folds["paid_target"]),
         (weights["corr"], weights["mmc"]),
         overlap_eras(folds["paid_target"]),
-        Engineered(report, latents),
+        Engineered(report, latents, graphs),
     )
     asked = asked_as_json(params)
     postponed = not_now(name, plan, schedule, params, "trials", "tune")
@@ -194,7 +211,7 @@ def tune(
     with _worker(name, resources) as worker, steps_bar(f"{name}: trials") as bar:
         try:
             decisions, trials, predictions = tune_family(
-                search, ground, tuning, fold_store, study_store, worker, bar
+                search, ground, tuning, store, study_store, worker, bar
             )
         except Exception as error:  # noqa: BLE001 - what is no outcome is raised again
             failed = failed_fit("tune", error)
@@ -218,6 +235,7 @@ def predict_out_of_fold(
     best_params: Any,
     benchmarks: pd.DataFrame,
     name: str,
+    graphs: Any = NO_GRAPHS,
 ) -> tuple[Any, Any, Any, Any]:
     """Predict every judged era by a fit that ends `purge` eras before it."""
     off = not_now(name, plan, schedule, params, "fits", "walk_forward")
@@ -226,7 +244,7 @@ def predict_out_of_fold(
     panel = history.select(features=folds["features"])
     try:
         windows, recipes = judged_recipes(
-            name, folds, plan, params, best_params, Engineered(report, latents)
+            name, folds, plan, params, best_params, Engineered(report, latents, graphs)
         )
     except PanelError as error:
         failed = failed_fit("walk_forward", error)
@@ -293,13 +311,14 @@ def measure_importance(
     best_params: Any,
     recovery: Any,
     name: str,
+    graphs: Any = NO_GRAPHS,
 ) -> pd.DataFrame | Failed:
     """What each fold's models rest on, by blocks of judged eras."""
     if isinstance(recovery, Failed):
         return recovery
     panel = history.select(features=folds["features"])
     windows, recipes = judged_recipes(
-        name, folds, plan, params, best_params, Engineered(report, latents)
+        name, folds, plan, params, best_params, Engineered(report, latents, graphs)
     )
     strengthened = strengthening(panel, folds, tuning, store)
     _, lighter = ladder(name, plan["models"][name], params)
@@ -338,6 +357,7 @@ def fit(
     recovery: Any,
     history_version: dict[str, str],
     name: str,
+    graphs: Any = NO_GRAPHS,
 ) -> tuple[Any, Any, Any]:
     """Fit the model that predicts live, on all eras up to the newest point of the refit grid.
 
@@ -348,7 +368,7 @@ def fit(
         return recovery, {"failed": recovery.symptom, "lines": []}, {}
     panel = history.select(features=folds["features"])
     try:
-        engineered = Engineered(report, latents)
+        engineered = Engineered(report, latents, graphs)
         recipe, eras, updated_to = live_recipe(name, folds, plan, params, best_params, engineered)
         if recipe.latents:
             check_made(encoders, eras[1], name, "the encoder of latents")

@@ -16,9 +16,10 @@ import pandas as pd
 from numerai_kedro.errors import Failed, PanelError
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.statistics.discovery import Verdict
+from numerai_kedro.statistics.feature_graph import FeatureGraph
 from numerai_kedro.training.recipe import ALL_COLUMNS, Columns, Recipe, VerdictUse
 
-MEND = "run kedro run --pipeline=feature_engineering"
+FEATURES, GNN = "feature_engineering", "gnn"  # pipelines that make what is missing
 DROPPED: dict[VerdictUse, tuple[Verdict, ...]] = {
     "drop_unstable": (Verdict.UNSTABLE,),
     # A feature that no test can reach, such as a new one, is not condemned by it.
@@ -41,10 +42,13 @@ class Engineered:
         Each with columns ``feature``, ``verdict`` and ``weight``; or why there are none.
     latents
         Panels of latents, whose rows are the history's; or why there are none.
+    graphs
+        `FeatureGraph` as JSON values.
     """
 
     reports: Mapping[str, pd.DataFrame] | Failed = field(default_factory=dict)
     latents: Mapping[str, EraPanel] | Failed = field(default_factory=dict)
+    graphs: Mapping[str, Any] = field(default_factory=dict)
 
     def applied(self, recipe: Recipe, eras: tuple[int, int], features: Sequence[str]) -> Recipe:
         """The recipe with what it asks for, as it was found in the window of these eras.
@@ -59,8 +63,6 @@ class Engineered:
         PanelError
             It was not made for this window.
         """
-        if recipe.verdicts == "keep_all" and not recipe.latents:
-            return recipe
         columns = ALL_COLUMNS
         if recipe.verdicts != "keep_all":
             report = check_made(self.reports, eras[1], recipe.name, "verdicts")
@@ -70,6 +72,9 @@ class Engineered:
             # Latents have no verdict; where features are weighed, they count in full.
             weights = columns.weights and (*columns.weights, *[1.0] * len(latents.feature_names))
             columns = dataclasses.replace(columns, latents=latents, weights=weights)
+        if recipe.family.reads_graph:
+            graph = check_made(self.graphs, eras[1], recipe.name, "the graph of features", GNN)
+            columns = dataclasses.replace(columns, graph=FeatureGraph.from_json(graph))
         return dataclasses.replace(recipe, columns=columns)
 
 
@@ -83,7 +88,13 @@ def _chosen(report: pd.DataFrame, use: VerdictUse) -> Columns:
     return Columns(features=tuple(kept)) if len(kept) else ALL_COLUMNS
 
 
-def check_made(found: Mapping[str, Any] | Failed, newest_era: int, model: str, what: str) -> Any:
+def check_made(
+    found: Mapping[str, Any] | Failed,
+    newest_era: int,
+    model: str,
+    what: str,
+    pipeline: str = FEATURES,
+) -> Any:
     """What was found for the window that ends with an era.
 
     Raises
@@ -96,6 +107,7 @@ def check_made(found: Mapping[str, Any] | Failed, newest_era: int, model: str, w
     name = window_name(newest_era)
     if name not in found:
         raise PanelError(
-            f"{model} learns from {what}, and there are none for eras up to {name}; {MEND}."
+            f"{model} learns from {what}, and there are none for eras up to {name}; run kedro run "
+            f"--pipeline={pipeline}."
         )
     return found[name]

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.strict import Block
+
+if TYPE_CHECKING:
+    from numerai_kedro.statistics.feature_graph import FeatureGraph
 
 # Gets steps done and steps in all, of one fit; a step is a tree or an epoch.
 FitProgress = Callable[[float, float], None]
@@ -40,7 +43,7 @@ class Notes(Protocol):
 
 @dataclass(frozen=True)
 class Aids:
-    """What helps a fit beside its data; only groups and weights change the model.
+    """What helps a fit beside its data; only groups, weights and the graph change the model.
 
     Parameters
     ----------
@@ -54,6 +57,8 @@ class Aids:
         Names of the features of each official group, for a family that reads them.
     weights
         How much each feature of the panel counts, 1 for all where there are none.
+    graph
+        Of the features, from the training eras alone, for a family that reads it.
     """
 
     bins: Bins | None = None
@@ -61,6 +66,7 @@ class Aids:
     notes: Notes | None = None
     groups: tuple[tuple[str, ...], ...] = ()
     weights: tuple[float, ...] = ()
+    graph: FeatureGraph | None = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +142,8 @@ class Model(Protocol):
         Whether a fit decides by some of its eras when to stop.
     reads_groups
         Whether the official groups of the features make another model.
+    reads_graph
+        Whether it learns on the graph of the features.
     gpu_speed
         How many times as fast a fit is on a GPU as `cost` says; 1 where nobody has measured it.
     recoveries
@@ -146,6 +154,7 @@ class Model(Protocol):
     params_type: ClassVar[type[Block]]
     stops_early: ClassVar[bool]
     reads_groups: ClassVar[bool]
+    reads_graph: ClassVar[bool]
     gpu_speed: ClassVar[float]
     recoveries: list[dict[str, Any]]
     params: Any

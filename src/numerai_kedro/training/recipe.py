@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,9 @@ from numerai_kedro.training.protocol import (
     Model,
     no_progress,
 )
+
+if TYPE_CHECKING:
+    from numerai_kedro.statistics.feature_graph import FeatureGraph
 
 # How a model that was fitted learns the eras that came after: not at all, or by adapters (LoRA).
 Update = Literal["none", "lora"]
@@ -51,11 +54,14 @@ class Columns:
         How much each of them counts; none where all count alike.
     latents : EraPanel
         Of an encoder that learned no era after the window; None where none are used.
+    graph : FeatureGraph
+        From the window's eras alone; None for a family that reads none.
     """
 
     features: tuple[str, ...] | None = None
     weights: tuple[float, ...] = ()
     latents: EraPanel | None = None
+    graph: FeatureGraph | None = None
 
     def of(self, history: EraPanel) -> EraPanel:
         """The panel that fits see: eras for which there are latents, where those are used."""
@@ -240,6 +246,8 @@ class Recipe:
             made["groups"] = digest_json(self.groups)
         if self.columns.weights:
             made["weights"] = digest_json(self.columns.weights)
+        if self.columns.graph is not None:
+            made["graph"] = digest_json(self.columns.graph.as_json())
         return made
 
     def cost(self, n_rows: int, n_features: int) -> Cost:
@@ -255,7 +263,8 @@ class Recipe:
     ) -> dict[str, Any]:
         made_of = self.made_of(target)
         # Found in the data.
-        made_of.pop("weights", None)
+        for name in ("weights", "graph"):
+            made_of.pop(name, None)
         if self.adaptive:
             made_of["params"].pop("strength")
         if self.verdicts != "keep_all" or self.latents:
@@ -353,7 +362,8 @@ class Fit:
     def _fitted(self, store: FoldStore, progress: FitProgress) -> Model:
         recipe = self.recipe
         bins = store if self.shares_bins else None
-        aids = Aids(bins, store.work(self.key), store, recipe.groups, recipe.columns.weights)
+        found = recipe.columns
+        aids = Aids(bins, store.work(self.key), store, recipe.groups, found.weights, found.graph)
         if self.base is not None:
             base = self.base.model(store, no_progress)
             base.device = self.device

@@ -1,13 +1,13 @@
-"""Networks: the model template once for each."""
+"""Networks over all features: the model template once for each."""
 
 from __future__ import annotations
 
 from kedro.pipeline import Pipeline
 
 from numerai_kedro.pipelines.base_model import create_model_pipeline
-from numerai_kedro.pipelines.models import NETWORKS
+from numerai_kedro.pipelines.models import TABULAR
 
 
 def create_pipeline() -> Pipeline:
     """Sum the networks."""
-    return sum((create_model_pipeline(name) for name in NETWORKS), Pipeline([]))
+    return sum((create_model_pipeline(name) for name in TABULAR), Pipeline([]))

@@ -1,7 +1,8 @@
 """The whole week, and its two halves.
 
     ingestion ─► feature_engineering ─┬─► gbm ───────────┬─► ensemble ─► backtest ─► submission
-                                      └─► deep_learning ─┘                          ─► reporting
+                                      ├─► deep_learning ─┤                          ─► reporting
+                                      └─► gnn ───────────┘
 
     prepare   all that needs no live data: hours, any day
     submit    the rest, with the newest finished models: minutes, while a round is open
@@ -20,6 +21,7 @@ from numerai_kedro.pipelines import (
     ensemble,
     feature_engineering,
     gbm,
+    gnn,
     ingestion,
     reporting,
     submission,
@@ -30,6 +32,7 @@ PARTS = (
     feature_engineering,
     gbm,
     deep_learning,
+    gnn,
     ensemble,
     backtest,
     submission,

@@ -1,0 +1,128 @@
+"""Graph networks over clusters of features: embed, pass messages, pool, and a path beside it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+from torch_geometric.nn import GATv2Conv, GINConv
+
+from numerai_kedro.models.modules.centred import Centred
+from numerai_kedro.models.modules.dropout import Dropout
+from numerai_kedro.models.modules.edges import Edges
+from numerai_kedro.statistics.feature_graph import FeatureGraph
+
+if TYPE_CHECKING:
+    from numerai_kedro.models.graph import GraphParams
+
+
+class GraphNetwork(nn.Module):
+    """int8[n, n_features] to float[n, 1, n_targets].
+
+    Features that are in no node, such as latents, are one more node without neighbours.
+    """
+
+    def __init__(
+        self, params: GraphParams, graph: FeatureGraph, n_targets: int, layer: type[MessageLayer]
+    ) -> None:
+        super().__init__()
+        width, n_features = params.d_node, len(graph.features)
+        self.centred = Centred(params.feature_dropout)
+        members = _members(graph)
+        self.edges = Edges(graph, len(members))
+        most = max(map(len, members))
+        # Where a node has fewer features than the largest, a column of zeros stands for the rest.
+        padded = torch.tensor([one + [n_features] * (most - len(one)) for one in members])
+        self.register_buffer("members", padded, persistent=False)
+        self.embedding = nn.Parameter(torch.randn(len(members), most, width) * most**-0.5)
+        self.bias = nn.Parameter(torch.zeros(len(members), 1, width))
+        self.layers = nn.ModuleList(layer(params) for _ in range(params.n_layers))
+        self.attention = nn.Linear(width, 1)
+        self.beside = nn.Sequential(
+            nn.Linear(n_features, params.d_beside), nn.ReLU(), Dropout(params.dropout)
+        )
+        self.head = nn.Linear(2 * width + params.d_beside, n_targets)
+        # So small a signal would take epochs to find below what a random head says at first.
+        nn.init.zeros_(self.head.weight)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Predict every target from what nodes came to, and from the features themselves."""
+        values = self.centred(features)
+        columns = nn.functional.pad(values, (0, 1)).T
+        inside = columns[self.members]  # [n_nodes, most, n]
+        nodes = inside.transpose(1, 2) @ self.embedding.to(values.dtype) + self.bias
+        for layer in self.layers:
+            nodes = layer(nodes, self.edges)
+        looked_at = (self.attention(nodes).softmax(dim=0) * nodes).sum(dim=0)
+        found = torch.cat([looked_at, nodes.mean(dim=0), self.beside(values)], dim=1)
+        return self.head(found)[:, None, :]
+
+    def keep_less(self) -> None:
+        """Keep the inputs of each layer alone, and compute the rest again in the backward pass."""
+        for layer in self.layers:
+            plain = layer.forward
+            layer.forward = lambda *given, plain=plain: checkpoint(
+                plain, *given, use_reentrant=False
+            )
+
+
+class MessageLayer(nn.Module):
+    """What nodes hear of their neighbours, added to what they are."""
+
+    def __init__(self, params: GraphParams) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(params.d_node)
+        self.dropout = Dropout(params.dropout)
+
+    def forward(self, nodes: Tensor, edges: Edges) -> Tensor:
+        """[n_nodes, n_rows, width] to the same."""
+        return nodes + self.dropout(self.heard(self.norm(nodes), edges))
+
+    def heard(self, nodes: Tensor, edges: Edges) -> Tensor:
+        """What comes over the edges."""
+        raise NotImplementedError
+
+
+class AttentionLayer(MessageLayer):
+    """GATv2 with edge attributes."""
+
+    def __init__(self, params: GraphParams) -> None:
+        super().__init__(params)
+        each = params.d_node // params.n_heads
+        self.layer = GATv2Conv(
+            params.d_node,
+            each,
+            heads=params.n_heads,
+            edge_dim=2,
+            dropout=params.dropout,
+            add_self_loops=False,
+        )
+
+    def heard(self, nodes: Tensor, edges: Edges) -> Tensor:
+        """By attention, bent."""
+        return nn.functional.elu(edges.attend(self.layer, nodes))
+
+
+class SumLayer(MessageLayer):
+    """GIN with two layers inside."""
+
+    def __init__(self, params: GraphParams) -> None:
+        super().__init__(params)
+        width = params.d_node
+        inside = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
+        self.layer = GINConv(inside, train_eps=True)
+
+    def heard(self, nodes: Tensor, edges: Edges) -> Tensor:
+        """The sum over neighbours, and itself."""
+        return edges.add(self.layer, nodes)
+
+
+def _members(graph: FeatureGraph) -> list[list[int]]:
+    """Columns of each node; those that are in none are the last."""
+    members: list[list[int]] = [[] for _ in range(graph.n_nodes)]
+    alone = []
+    for column, node in enumerate(graph.node):
+        (members[node] if node >= 0 else alone).append(column)
+    return [*members, alone] if alone else members

@@ -1,0 +1,157 @@
+"""The graph of every window, and what it is worth to the networks that learn on it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from numerai_kedro.errors import Failed
+from numerai_kedro.features.graphs import changes_of, graphs_of
+from numerai_kedro.incremental import FoldStore
+from numerai_kedro.panel import EraPanel
+from numerai_kedro.panel.walk_forward import Fold
+from numerai_kedro.pipelines.models import GRAPHS
+from numerai_kedro.pipelines.parameters import GraphParams, ModelParams, ResourceParams
+from numerai_kedro.pipelines.recipes import judged_recipes, ladder, not_now
+from numerai_kedro.pipelines.windows import windows_of
+from numerai_kedro.progress import steps_bar
+from numerai_kedro.resilience.isolation import Worker
+from numerai_kedro.resilience.remedies import failed_fit
+from numerai_kedro.statistics.intervals import mean_interval
+from numerai_kedro.statistics.scoring import rank_scores
+from numerai_kedro.tournament.schema import overlap_eras
+from numerai_kedro.training.engineered import Engineered
+from numerai_kedro.training.recipe import Recipe
+from numerai_kedro.training.walk_forward import part_of, walk_forward
+
+logger = logging.getLogger(__name__)
+
+CONTROLS = ("random", "none")
+
+
+def build_graphs(
+    history: EraPanel, folds: dict[str, Any], block_gram: FoldStore, params: GraphParams
+) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
+    """Make the graph of the features for every window, from that window's eras alone."""
+    panel = history.select(features=folds["features"])
+    windows = {name: one.train for name, one in windows_of(folds).items()}
+    with steps_bar("graph: products of eras") as bar:
+        graphs = graphs_of(panel, windows, params.neighbours, block_gram, bar)
+    changes = changes_of(graphs)
+    for row in changes:
+        if row.get("moved"):
+            logger.warning(
+                "graph, eras up to %s: %d features are in other nodes than before, as the data "
+                "moved; networks learn it anew",
+                row["window"],
+                len(row["moved"]),
+            )
+    newest = changes[-1]
+    logger.info(
+        "graph, eras up to %s: %d features in %d nodes, %d edges, %d nodes alone",
+        *(newest[name] for name in ("window", "features", "nodes", "edges", "alone")),
+    )
+    return {name: graph.as_json() for name, graph in graphs.items()}, changes
+
+
+def judge_graph(
+    history: EraPanel,
+    folds: dict[str, Any],
+    plan: dict[str, Any],
+    schedule: dict[str, Any],
+    store: FoldStore,
+    graph_params: GraphParams,
+    resources: ResourceParams,
+    report: Any,
+    latents: Any,
+    graphs: dict[str, Any],
+    **of_models: Any,
+) -> dict[str, Any]:
+    """Say what the real graph earns beside a random one of the same degrees, and beside none."""
+    n_folds = graph_params.controls(folds["size"])
+    if not n_folds:
+        return {"models": [], "text": "not asked for (feature_graph.control_folds)"}
+    panel = history.select(features=folds["features"])
+    engineered = Engineered(report, latents, graphs)
+    rows = []
+    for name in GRAPHS:
+        params: ModelParams = of_models[name]
+        best, oof, recovery = (of_models[f"{name}__{one}"] for one in ("best", "oof", "recovery"))
+        off = not_now(name, plan, schedule, params, "fits", "judge_graph")
+        failed = [one for one in (off, best, oof, recovery) if isinstance(one, Failed)]
+        if failed:
+            rows.append({"model": name, "failed": failed[0].symptom})
+            continue
+        windows, recipes = judged_recipes(name, folds, plan, params, best, engineered)
+        _, lighter = ladder(name, plan["models"][name], params)
+        newest = list(zip(windows, recipes, strict=True))[-n_folds:]
+        asked = [(window, lighter(recipe, recovery["lighter"])) for window, recipe in newest]
+        try:
+            rows += list(_controls(name, panel, folds, asked, oof, store, resources))
+        except Exception as error:  # noqa: BLE001 - what is no outcome is raised again
+            rows.append({"model": name, "failed": failed_fit("judge_graph", error).symptom})
+    return {"models": rows, "text": _said(rows)}
+
+
+def _controls(
+    name: str,
+    panel: EraPanel,
+    folds: dict[str, Any],
+    asked: list[tuple[Fold, Recipe]],
+    oof: pd.DataFrame,
+    store: FoldStore,
+    resources: ResourceParams,
+) -> Iterator[dict[str, Any]]:
+    """CORR by the real graph less that by each control, over the eras of some folds."""
+    target, windows = folds["paid_target"], [window for window, _ in asked]
+    real = oof[oof["era"] >= windows[0].test[0]]
+    with (
+        Worker(name, resources.isolate_gb, 60 * resources.stall_minutes) as worker,
+        steps_bar(f"{name}: controls") as bar,
+    ):
+        for number, edges in enumerate(CONTROLS):
+            within = part_of(bar, number, len(CONTROLS))
+            made = [
+                recipe.with_params(recipe.params.model_copy(update={"edges": edges}))
+                for _, recipe in asked
+            ]
+            purge = folds["purge_eras"]
+            control, _ = walk_forward(
+                panel, windows, made, store, purge, progress=within, executor=worker
+            )
+            differences = _corr(panel, real, target) - _corr(panel, control, target)
+            gain = mean_interval(differences.to_numpy(), overlap_eras(target))
+            yield {
+                "model": name,
+                "control": edges,
+                "eras": [int(differences.index[0]), int(differences.index[-1])],
+                "gain": str(gain),
+                "earns": gain.low is not None and gain.low > 0,
+                "loses": gain.high is not None and gain.high < 0,
+            }
+
+
+def _corr(panel: EraPanel, predictions: pd.DataFrame, target: str) -> pd.Series:
+    """CORR of every resolved era."""
+    judged = panel.select(eras=predictions["era"].unique())
+    column = predictions["prediction"].to_numpy(dtype=np.float64)[:, None]
+    labels = judged.target(target).astype(np.float64)
+    return pd.Series(rank_scores(judged.era_starts, column, labels)[0][:, 0], judged.eras).dropna()
+
+
+def _said(rows: list[dict[str, Any]]) -> str:
+    """In a sentence: whether the graph earned anything."""
+    judged = [row for row in rows if "gain" in row]
+    if not judged:
+        return "; ".join(f"{row['model']}: {row['failed']}" for row in rows)
+    sure = [f"{row['model']} ({row['control']} edges)" for row in judged if row["earns"]]
+    if sure:
+        return f"the real graph beats its controls for {', '.join(sure)}"
+    return (
+        "the real graph is not told apart from its controls: by this measure the networks serve "
+        "diversity only"
+    )

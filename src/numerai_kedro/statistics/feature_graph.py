@@ -1,0 +1,345 @@
+"""Features as a graph: clusters are nodes, what is left between them are edges.
+
+Correlation and partial correlation, both shrunk, each give a node its nearest neighbours; an edge
+is there when either of its ends asks for it. Nothing here knows a target.
+
+References
+----------
+Ward (1963), Hierarchical grouping to optimize an objective function, JASA 58, for the clusters;
+Rothman, Levina and Zhu (2009), Generalized thresholding of large covariance matrices, JASA 104, for
+the soft threshold; Maslov and Sneppen (2002), Specificity and stability in topology of protein
+networks, Science 296, for random graphs with the degrees of a real one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.cluster.hierarchy import linkage
+from scipy.linalg import eigh
+from scipy.optimize import linear_sum_assignment
+
+from numerai_kedro.statistics.feature_clusters import NO_CLUSTER
+from numerai_kedro.statistics.ranks import Matrix, Vector
+
+Columns = npt.NDArray[np.int64]
+
+MOST_NODES = 256
+FEATURES_A_NODE = 8  # where that makes fewer nodes
+UNEVEN = 2  # a node has at most so many times the features of the average one, where it can
+RIDGE = 0.05  # added to the diagonal before partial correlations are taken
+HOLDS = 0.05  # of cohesion that an old partition may lack before it is given up
+
+
+@dataclass(frozen=True)
+class FeatureGraph:
+    """Clusters of features and the edges between them.
+
+    Parameters
+    ----------
+    features : tuple of str
+    node : tuple of int
+        Of each feature; -1 for one that never varies, which is in no node.
+    edges : tuple of (int, int)
+        Pairs of nodes, the smaller first, in order; no node is its own neighbour.
+    correlation, partial : tuple of float
+        Of each edge, shrunk, in [-1, 1].
+    """
+
+    features: tuple[str, ...]
+    node: tuple[int, ...]
+    edges: tuple[tuple[int, int], ...]
+    correlation: tuple[float, ...]
+    partial: tuple[float, ...]
+
+    @property
+    def n_nodes(self) -> int:
+        """Nodes are numbered from 0 without gaps."""
+        return max(self.node, default=-1) + 1
+
+    @property
+    def degrees(self) -> Columns:
+        """Neighbours of each node, int64[n_nodes]."""
+        ends = np.array(self.edges, dtype=np.int64).reshape(-1)
+        return np.bincount(ends, minlength=self.n_nodes)
+
+    def restricted(self, features: Sequence[str]) -> FeatureGraph:
+        """The graph of some of its features, as ordered here; nodes without features go.
+
+        A feature that it does not know is in no node.
+        """
+        known = dict(zip(self.features, self.node, strict=True))
+        kept = [known.get(name, NO_CLUSTER) for name in features]
+        left = sorted({node for node in kept if node != NO_CLUSTER})
+        number = {old: new for new, old in enumerate(left)} | {NO_CLUSTER: NO_CLUSTER}
+        chosen = [k for k, (a, b) in enumerate(self.edges) if a in number and b in number]
+        return FeatureGraph(
+            tuple(features),
+            tuple(number[node] for node in kept),
+            tuple((number[self.edges[k][0]], number[self.edges[k][1]]) for k in chosen),
+            tuple(self.correlation[k] for k in chosen),
+            tuple(self.partial[k] for k in chosen),
+        )
+
+    def without_edges(self) -> FeatureGraph:
+        """The same nodes, each alone."""
+        return dataclasses.replace(self, edges=(), correlation=(), partial=())
+
+    def rewired(self, seed: int) -> FeatureGraph:
+        """A random graph whose nodes have as many neighbours each; edges keep their numbers.
+
+        Ten swaps of ends an edge (Maslov and Sneppen).
+        """
+        rng = np.random.default_rng(seed)
+        edges = list(self.edges)
+        there = set(edges)
+        for first, second in rng.integers(0, max(1, len(edges)), (10 * len(edges), 2)):
+            (a, b), (c, d) = edges[first], edges[second]
+            if rng.random() < 0.5:
+                c, d = d, c
+            new = (min(a, d), max(a, d)), (min(c, b), max(c, b))
+            if len({a, b, c, d}) < 4 or there & set(new):
+                continue
+            there -= {edges[first], edges[second]}
+            there |= set(new)
+            edges[first], edges[second] = new
+        order = sorted(range(len(edges)), key=lambda k: edges[k])
+        return dataclasses.replace(
+            self,
+            edges=tuple(edges[k] for k in order),
+            correlation=tuple(self.correlation[k] for k in order),
+            partial=tuple(self.partial[k] for k in order),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """As a JSON value."""
+        return dataclasses.asdict(self) | {"edges": [list(edge) for edge in self.edges]}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> FeatureGraph:
+        """Back from `as_json`."""
+        return cls(
+            tuple(value["features"]),
+            tuple(value["node"]),
+            tuple((int(a), int(b)) for a, b in value["edges"]),
+            tuple(value["correlation"]),
+            tuple(value["partial"]),
+        )
+
+
+@dataclass(frozen=True)
+class GraphChange:
+    """What is other in a graph than in the one before.
+
+    Parameters
+    ----------
+    moved
+        Features whose node is not the one that most of their old node's features are in.
+    new, gone
+        Edges between nodes.
+    """
+
+    moved: tuple[str, ...]
+    new: int
+    gone: int
+
+
+def n_nodes_of(n_features: int) -> int:
+    """Into how many nodes so many features go."""
+    return max(1, min(MOST_NODES, n_features // FEATURES_A_NODE))
+
+
+def graph_of(
+    features: Sequence[str],
+    correlation: Matrix,
+    n_rows: int,
+    neighbours: int,
+    before: FeatureGraph | None = None,
+) -> FeatureGraph:
+    """Make the graph of some features from their correlations.
+
+    Parameters
+    ----------
+    correlation : float64[n_features, n_features]
+        Pooled over training eras; NaN for a feature that does not vary. Of features in bins that
+        are as frequent each, Pearson's is Spearman's.
+    n_rows
+        Over which it was pooled: what is smaller than ``1 / sqrt(n_rows)`` counts as nothing.
+    neighbours
+        That a node asks for, half of them by correlation, half by partial correlation.
+    before
+        A graph of earlier eras, whose nodes are kept while they hold.
+    """
+    varying = np.flatnonzero(~np.isnan(np.diag(correlation)))
+    node = np.full(len(features), NO_CLUSTER, dtype=np.int64)
+    if len(varying):
+        within = correlation[np.ix_(varying, varying)]
+        node[varying] = _partition([features[k] for k in varying.tolist()], within, before)
+    number, between = _between(node, correlation)
+    threshold = 1 / np.sqrt(max(n_rows, 1))
+    shrunk = [_soft(one, threshold) for one in (between, _partial(between))]
+    chosen = _nearest(np.abs(shrunk[0]), (neighbours + 1) // 2)
+    chosen |= _nearest(np.abs(shrunk[1]), neighbours // 2)
+    pairs = np.argwhere(np.triu(chosen | chosen.T, 1))
+    return FeatureGraph(
+        tuple(features),
+        tuple(number.tolist()),
+        tuple((int(a), int(b)) for a, b in pairs),
+        *(tuple(one[pairs[:, 0], pairs[:, 1]].round(4).tolist()) for one in shrunk),
+    )
+
+
+def cohesion(node: Columns, correlation: Matrix) -> float:
+    """Mean |correlation| of features with the mean of their node, each with its sign."""
+    signs = _signs(node, correlation)
+    loads = correlation @ signs
+    size = np.sqrt(np.maximum(np.einsum("fn,fn->n", signs, loads), 1e-12))
+    return float(np.abs(loads[np.arange(len(node)), node] / size[node]).mean())
+
+
+def change_between(before: FeatureGraph, after: FeatureGraph) -> GraphChange:
+    """What moved, of the features and nodes that both have."""
+    common = [name for name in after.features if name in set(before.features)]
+    old, new = (np.array(graph.restricted(common).node) for graph in (before, after))
+    both = (old != NO_CLUSTER) & (new != NO_CLUSTER)
+    table = np.zeros((old.max(initial=-1) + 1, new.max(initial=-1) + 1), dtype=np.int64)
+    np.add.at(table, (old[both], new[both]), 1)
+    rows, columns = linear_sum_assignment(-table)
+    follows = dict(zip(rows.tolist(), columns.tolist(), strict=True))
+    moved = [
+        name
+        for name, a, b, known in zip(common, old.tolist(), new.tolist(), both, strict=True)
+        if known and follows.get(a) != b
+    ]
+    was = {
+        tuple(sorted((follows.get(a, -1), follows.get(b, -1))))
+        for a, b in before.restricted(common).edges
+    }
+    now = set(after.restricted(common).edges)
+    return GraphChange(tuple(moved), len(now - was), len(was - now))
+
+
+def _partition(features: list[str], correlation: Matrix, before: FeatureGraph | None) -> Columns:
+    """Node of each feature: those of the graph before, or fresh ones where these hold no more."""
+    n_nodes = n_nodes_of(len(features))
+    fresh = _cut(correlation, n_nodes)
+    if before is None:
+        return fresh
+    kept = np.array(before.restricted(features).node, dtype=np.int64)
+    if (kept == NO_CLUSTER).all():
+        return fresh
+    # What is new joins the node that it is most like.
+    signs = np.abs(correlation[:, kept != NO_CLUSTER]) @ np.eye(kept.max() + 1)[kept[kept >= 0]]
+    likeness = signs / np.bincount(kept[kept >= 0])
+    kept = np.where(kept == NO_CLUSTER, likeness.argmax(axis=1), kept)
+    holds = cohesion(kept, correlation) >= cohesion(fresh, correlation) - HOLDS
+    return kept if holds and kept.max() < MOST_NODES else fresh
+
+
+def _cut(correlation: Matrix, n_nodes: int) -> Columns:
+    """Cut Ward's tree from the top until there are `n_nodes`, the largest nodes first.
+
+    A node that has more than its share of features is cut before one that is only less alike.
+    """
+    n = len(correlation)
+    if n_nodes == 1 or n == 1:
+        return np.zeros(n, dtype=np.int64)
+    above = np.triu_indices(n, 1)
+    distance = np.sqrt(np.maximum(2 * (1 - np.abs(correlation[above])), 0))
+    tree = linkage(distance, method="ward")
+    most = UNEVEN * n / n_nodes
+
+    def urgency(cluster: int) -> tuple[bool, float, int]:
+        if cluster < n:
+            return (True, 0.0, cluster)  # a single feature cannot be cut
+        _, _, height, size = tree[cluster - n]
+        return (bool(size <= most), -float(height), cluster)
+
+    heap = [urgency(2 * n - 2)]
+    while len(heap) < min(n_nodes, n):
+        *_, cluster = heapq.heappop(heap)
+        left, right = tree[cluster - n][:2].astype(int)
+        heapq.heappush(heap, urgency(int(left)))
+        heapq.heappush(heap, urgency(int(right)))
+    members = sorted(sorted(_leaves(tree, n, cluster)) for *_, cluster in heap)
+    node = np.empty(n, dtype=np.int64)
+    for number, inside in enumerate(members):
+        node[inside] = number
+    return node
+
+
+def _leaves(tree: Matrix, n: int, cluster: int) -> list[int]:
+    found, open_ = [], [cluster]
+    while open_:
+        one = open_.pop()
+        if one < n:
+            found.append(one)
+        else:
+            open_ += tree[one - n][:2].astype(int).tolist()
+    return found
+
+
+def _between(node: Columns, correlation: Matrix) -> tuple[Columns, Matrix]:
+    """Nodes without gaps, and the correlation of their features' means."""
+    used = np.unique(node[node != NO_CLUSTER])
+    number = np.where(node == NO_CLUSTER, NO_CLUSTER, np.searchsorted(used, node))
+    inside = np.flatnonzero(number != NO_CLUSTER)
+    within = correlation[np.ix_(inside, inside)]
+    signs = _signs(number[inside], within)
+    products = signs.T @ within @ signs
+    size = np.sqrt(np.maximum(np.diag(products), 1e-12))
+    return number, np.clip(products / np.outer(size, size), -1, 1)
+
+
+def _signs(node: Columns, correlation: Matrix) -> Matrix:
+    """float64[n_features, n_nodes]: of each feature in its node, by the node's typical feature."""
+    made = np.zeros((len(node), node.max(initial=-1) + 1))
+    for number in range(made.shape[1]):
+        members = np.flatnonzero(node == number)
+        inside = correlation[np.ix_(members, members)]
+        typical = np.abs(inside).sum(axis=1).round(9).argmax()
+        made[members, number] = np.where(inside[typical] < 0, -1.0, 1.0)
+    return made
+
+
+def _partial(correlation: Matrix) -> Matrix:
+    """Correlation of two nodes given all others, float64[n_nodes, n_nodes]."""
+    if not len(correlation):
+        return correlation
+    values, vectors = eigh(correlation + RIDGE * np.eye(len(correlation)))
+    precision = (vectors / np.maximum(values, RIDGE)) @ vectors.T
+    size = np.sqrt(np.diag(precision))
+    return np.asarray(-precision / np.outer(size, size))
+
+
+def _soft(values: Matrix, threshold: float) -> Matrix:
+    shrunk = np.sign(values) * np.maximum(np.abs(values) - threshold, 0)
+    np.fill_diagonal(shrunk, 0)
+    return shrunk
+
+
+def _nearest(likeness: Matrix, count: int) -> npt.NDArray[np.bool_]:
+    """bool[n, n]: the `count` largest of each row, those that are nothing left out."""
+    chosen = np.zeros(likeness.shape, dtype=np.bool_)
+    count = min(count, len(likeness) - 1)
+    if count > 0:
+        order = np.argsort(-likeness, axis=1, kind="stable")[:, :count]
+        np.put_along_axis(chosen, order, True, axis=1)
+    return chosen & (likeness > 0)
+
+
+def mean_neighbours(graph: FeatureGraph) -> float:
+    """Neighbours of a node on average."""
+    return 2 * len(graph.edges) / max(1, graph.n_nodes)
+
+
+def signed_weight(graph: FeatureGraph) -> Vector:
+    """Of each edge, the larger of correlation and partial correlation, with its sign."""
+    pairs = np.array([graph.correlation, graph.partial])
+    return np.asarray(pairs[np.abs(pairs).argmax(axis=0), np.arange(pairs.shape[1])])
