@@ -13,11 +13,12 @@ from typing import Any
 import yaml
 
 from numerai_kedro.panel import open_panel
+from numerai_kedro.pipelines.models import ENCODER, NETWORKS
 
 ROOT = Path(__file__).parents[1]
 # Keys of the developer, and switches that the package itself must set.
 HIDDEN = ("NUMERAI_", "DO_NOT_TRACK", "KEDRO_DISABLE", "MLFLOW_DISABLE")
-WITHOUT_NETWORKS = {name: {"enabled": False} for name in ("tabm", "transformer", "vae_head", "vae")}
+WITHOUT_NETWORKS = {name: {"enabled": False} for name in (*NETWORKS, ENCODER)}
 # A week of seconds: few trees, which earn no pass by themselves, and no MLflow.
 QUICK = {
     "lightgbm": {"presets": {"example": {"n_estimators": 60}}, "n_trials": 0},

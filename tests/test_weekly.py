@@ -15,13 +15,24 @@ from numerai_kedro.tournament.demo.tournament import DemoTournament
 from tests.project import Project
 
 pytestmark = pytest.mark.slow
-PARTS = ("ingestion", "gbm", "deep_learning", "ensemble", "backtest", "submission", "reporting")
+PARTS = (
+    "ingestion",
+    "gbm",
+    "deep_learning",
+    "gnn",
+    "ensemble",
+    "backtest",
+    "submission",
+    "reporting",
+)
 PIPELINES = (*PARTS, "prepare", "submit")
 # One quick network: `make weekly` in CI runs them all, tests/test_networks_week.py looks closer.
 FEW = {
     "tabm": {"presets": {"cpu": {"epochs": 1}}},
     "transformer": {"enabled": False},
     "vae_head": {"enabled": False},
+    "gatv2": {"enabled": False},
+    "gin": {"presets": {"cpu": {"epochs": 1}}},
 }
 
 

@@ -22,6 +22,7 @@ from numerai_kedro.pipelines.backtest.nodes import (
     report,
     score_reference,
 )
+from numerai_kedro.pipelines.parameters import GraphParams
 from numerai_kedro.statistics.payout import PayoutRule
 from numerai_kedro.tournament.schema import benchmark_of
 
@@ -428,9 +429,12 @@ def test_a_refit_is_the_same_procedure_and_a_changed_parameter_another(given):
     from tests.pipelines.test_base_model import PARAMS as MODEL
     from tests.pipelines.test_base_model import TUNING
 
-    def named(folds=given.folds, features=FEATURES, encoder=ENCODER, **changed):
+    def named(
+        folds=given.folds, features=FEATURES, encoder=ENCODER, near=4, name="lightgbm", **changed
+    ):
         model = MODEL.model_copy(update=changed).model_dump()
-        return name_procedures(folds, TUNING, ENSEMBLE, features, encoder, lightgbm=model)
+        graph = GraphParams(neighbours=near, control_folds={"otherwise": 0})
+        return name_procedures(folds, TUNING, ENSEMBLE, features, encoder, graph, **{name: model})
 
     later = given.folds | {
         "history": [1, 161],
@@ -446,6 +450,8 @@ def test_a_refit_is_the_same_procedure_and_a_changed_parameter_another(given):
     other = ENCODER.model_copy(update={"seed": 1})
     assert named() == named(encoder=other)
     assert named(latents=True) != named(encoder=other, latents=True)
+    assert named() == named(near=8)
+    assert named(name="gin") != named(name="gin", near=8)
 
 
 def test_the_benchmark_is_the_one_of_the_paid_target_or_a_sentence():

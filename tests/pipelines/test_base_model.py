@@ -275,10 +275,12 @@ def test_each_fold_of_an_adaptive_model_keeps_its_rungs(given):
 
 
 def test_the_template_shares_what_all_models_share_and_keeps_the_rest_apart():
-    pipeline = create_model_pipeline("lightgbm")
-    free = {name for name in pipeline.datasets() if "." not in name and ":" not in name}
-    assert free == base_model.SHARED_INPUTS
-    assert all(node.namespace == "lightgbm" for node in pipeline.nodes)
+    for name, more in (("lightgbm", set()), ("gin", {"feature_graph"})):
+        pipeline = create_model_pipeline(name)
+        free = {name for name in pipeline.datasets() if "." not in name and ":" not in name}
+        assert free - more == base_model.SHARED_INPUTS - {"feature_graph"}
+        assert free >= more
+        assert all(node.namespace == name for node in pipeline.nodes)
     assert all("model" in node.tags for node in pipeline.nodes)
 
 

@@ -6,7 +6,7 @@ from tests.project import ROOT
 
 from numerai_kedro.errors import ConfigurationError
 from numerai_kedro.models import family
-from numerai_kedro.pipelines.models import BOOSTED, MODELS
+from numerai_kedro.pipelines.models import BOOSTED, GRAPHS, MODELS, TABULAR
 from numerai_kedro.pipelines.parameters import IngestionParams, ModelParams
 
 PURGE = 16
@@ -62,7 +62,8 @@ def test_a_preset_that_is_none_is_named_with_those_there_are():
 
 @pytest.mark.parametrize("model", MODELS)
 def test_every_preset_that_is_offered_is_sound_for_its_family(model):
-    given = conf("gbm" if model in BOOSTED else "deep_learning", model)
+    files = {"gbm": BOOSTED, "deep_learning": TABULAR, "gnn": GRAPHS}
+    given = conf(next(name for name, models in files.items() if model in models), model)
     for preset, values in given["presets"].items():
         params = ModelParams.model_validate(given | {"preset": preset})
         chosen = params.chosen(family(model).params_type, model, preset)

@@ -13,6 +13,7 @@ PARTS = (
     "feature_engineering",
     "gbm",
     "deep_learning",
+    "gnn",
     "ensemble",
     "backtest",
     "submission",

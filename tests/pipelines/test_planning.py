@@ -17,7 +17,12 @@ from numerai_kedro.incremental import FoldStore
 from numerai_kedro.incremental.runner import IncrementalParams
 from numerai_kedro.models import family
 from numerai_kedro.pipelines.ingestion import planning
-from numerai_kedro.pipelines.parameters import EncoderParams, ModelParams, ResourceParams
+from numerai_kedro.pipelines.parameters import (
+    EncoderParams,
+    GraphParams,
+    ModelParams,
+    ResourceParams,
+)
 from numerai_kedro.resilience.machine import Machine
 from numerai_kedro.resilience.plan import Data
 from numerai_kedro.training.recipe import Recipe
@@ -28,6 +33,7 @@ TARGET = "target_ender_60"
 NO_ENCODER = EncoderParams(
     enabled=False, preset="small", seed=0, device="cpu", era_stride=1, presets={"small": {}}
 )
+GRAPH = GraphParams(neighbours=4, control_folds={"otherwise": 0})
 SMALL_VAE = NETWORKS["vae_head"] | {"more_heads": (), "head_weight": 0.0}
 ENCODER = NO_ENCODER.model_copy(update={"enabled": True, "presets": {"small": SMALL_VAE}})
 LAST_ERA = 130  # judged from 81, by folds of 20 eras; resolved to 117
@@ -61,6 +67,7 @@ class Given:
             IncrementalParams(run_all=False, cache_limit_gb=10),
             DISCOVERY,
             self.encoder,
+            GRAPH,
             **{name: model.model_dump()},
         )
         self.seconds = {step["name"]: step["seconds"] for step in readings["steps"]}
@@ -227,6 +234,7 @@ def test_networks_train_beside_boosting_where_both_fit(given, device, memory_gb,
         IncrementalParams(run_all=False, cache_limit_gb=10),
         DISCOVERY,
         NO_ENCODER,
+        GRAPH,
         lightgbm=MODEL.model_dump(),
         tabm=network,
     )

@@ -38,7 +38,11 @@ def test_a_slot_that_the_demo_does_not_have_is_ignored_with_a_warning(caplog):
     ("entry", "hint"),
     [
         ("lightgbmm", "did you mean lightgbm?"),
-        ("xyz", "there are: ensemble, lightgbm, catboost, xgboost, tabm, transformer, vae_head."),
+        (
+            "xyz",
+            "there are: ensemble, lightgbm, catboost, xgboost, tabm, transformer, vae_head, gatv2, "
+            "gin.",
+        ),
     ],
 )
 def test_what_cannot_feed_a_slot_is_refused_with_what_can(entry, hint):

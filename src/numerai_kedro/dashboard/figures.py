@@ -8,8 +8,11 @@ import plotly.graph_objects as go
 
 from numerai_kedro.statistics.performance import drawdown_by_era
 
-# Okabe and Ito: told apart by every kind of colour vision.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+# Okabe and Ito, told apart by every kind of colour vision; then two of Tol.
+COLOURS = (
+    *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"),
+    *("#999933", "#882255"),
+)
 ROWS_SHOWN = 30  # of the heat map: the features that matter most
 SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x")
 DASHES = (

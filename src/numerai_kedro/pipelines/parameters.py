@@ -146,15 +146,23 @@ class ModelParams(Block):
         return self.options if tried else {}
 
     def engineered_by(
-        self, size: str, features: FeatureParams, vae: EncoderParams
+        self, size: str, features: FeatureParams, vae: EncoderParams, graph: GraphParams | None
     ) -> dict[str, Any]:
-        """Parameters of feature engineering that decide what the model may come to."""
+        """Parameters of feature engineering that decide what the model may come to.
+
+        Parameters
+        ----------
+        graph
+            None for a family that reads none.
+        """
         ways = [self, *self.options_at(size).values()]
         made: dict[str, Any] = {}
         if any(way.verdicts not in (None, "keep_all") for way in ways):
             made["features"] = features.decisive()
         if any(way.latents for way in ways):
             made["vae"] = vae.model_dump(mode="json", exclude={"enabled"})
+        if graph is not None:
+            made["graph"] = graph.model_dump(mode="json", exclude={"control_folds"})
         return made
 
     def trials(self, size: str) -> int:

@@ -267,7 +267,7 @@ class Recipe:
             made_of.pop(name, None)
         if self.adaptive:
             made_of["params"].pop("strength")
-        if self.verdicts != "keep_all" or self.latents:
+        if self.verdicts != "keep_all" or self.latents or self.family.reads_graph:
             made_of["engineered"] = [self.verdicts, self.latents, self.engineered_by]
         place = {"eras": list(eras), "stride": [self.era_stride, offset]}
         return {"fitted": made_of | place | {"features": list(features)}}

@@ -29,7 +29,12 @@ from numerai_kedro.pipelines.backtest.champions import (
     without_fits,
 )
 from numerai_kedro.pipelines.judged import Judged, returns_of
-from numerai_kedro.pipelines.parameters import EncoderParams, FeatureParams, ModelParams
+from numerai_kedro.pipelines.parameters import (
+    EncoderParams,
+    FeatureParams,
+    GraphParams,
+    ModelParams,
+)
 from numerai_kedro.progress import steps_bar
 from numerai_kedro.reasons import BlockReason
 from numerai_kedro.statistics.backtest import interval_json, score_columns, summarise
@@ -71,6 +76,7 @@ def name_procedures(
     ensemble: EnsembleParams,
     feature_engineering: FeatureParams,
     vae: EncoderParams,
+    feature_graph: GraphParams,
     **models: Any,
 ) -> dict[str, str]:
     """Fingerprint of the configuration behind each entry: what a person chose.
@@ -84,10 +90,11 @@ def name_procedures(
     typed = {name: ModelParams.model_validate(raw) for name, raw in sorted(models.items())}
     for name, model in typed.items():
         params = model.model_dump(mode="json", exclude={"enabled"})
-        version = family(name).version
+        kind = family(name)
+        graph = feature_graph if kind.reads_graph else None
         chosen = tuning.model_dump(mode="json")
-        chosen |= model.engineered_by(folds["size"], feature_engineering, vae)
-        named[name] = digest_json([name, version, params, chosen, shared])
+        chosen |= model.engineered_by(folds["size"], feature_engineering, vae, graph)
+        named[name] = digest_json([name, kind.version, params, chosen, shared])
     blended = [named[name] for name, model in typed.items() if model.enabled]
     named[ENSEMBLE] = digest_json([ENSEMBLE, ensemble.model_dump(mode="json"), blended])
     return named

@@ -30,6 +30,7 @@ def create_pipeline() -> Pipeline:
                     "ensemble": "params:ensemble",
                     "feature_engineering": "params:feature_engineering",
                     "vae": "params:vae",
+                    "feature_graph": "params:feature_graph",
                     **{model: f"params:{model}" for model in MODELS},
                 },
                 "procedures",

@@ -67,6 +67,7 @@ def create_pipeline() -> Pipeline:
                     "incremental": "params:incremental",
                     "feature_engineering": "params:feature_engineering",
                     "vae": "params:vae",
+                    "feature_graph": "params:feature_graph",
                     **{model: f"params:{model}" for model in MODELS},
                 },
                 ["resource_plan", "resource_readings", "run_schedule"],

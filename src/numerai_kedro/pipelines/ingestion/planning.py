@@ -22,6 +22,7 @@ from numerai_kedro.pipelines.parameters import (
     SWITCHED_OFF,
     EncoderParams,
     FeatureParams,
+    GraphParams,
     IngestionParams,
     ModelParams,
     ResourceParams,
@@ -78,6 +79,7 @@ def plan(
     incremental: IncrementalParams,
     feature_engineering: FeatureParams,
     vae: EncoderParams,
+    feature_graph: GraphParams,
     **models: Any,
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Decide how much each model may hold, predict each step, and what waits for a later run."""
@@ -93,7 +95,8 @@ def plan(
     for name, model in typed.items():
         for target in model.all_targets():
             metadata.check_target(target)
-        by = model.engineered_by(params.size, feature_engineering, vae)
+        graph = feature_graph if family(name).reads_graph else None
+        by = model.engineered_by(params.size, feature_engineering, vae, graph)
         windows = _windows(params, history.last_era)
         members.append(_plan_model(name, model, history, folds, windows, by, *given))
     encoder = _plan_encoder(vae, history, folds, *given)
