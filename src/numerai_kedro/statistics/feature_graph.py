@@ -34,6 +34,7 @@ MOST_NODES = 256
 FEATURES_A_NODE = 8  # where that makes fewer nodes
 UNEVEN = 2  # a node has at most so many times the features of the average one, where it can
 RIDGE = 0.05  # added to the diagonal before partial correlations are taken
+SURE = 3  # standard errors that a correlation loses
 HOLDS = 0.05  # of cohesion that an old partition may lack before it is given up
 
 
@@ -170,7 +171,8 @@ def graph_of(
         Pooled over training eras; NaN for a feature that does not vary. Of features in bins that
         are as frequent each, Pearson's is Spearman's.
     n_rows
-        Over which it was pooled: what is smaller than ``1 / sqrt(n_rows)`` counts as nothing.
+        Over which it was pooled: what is within three standard errors, were rows independent,
+        counts as nothing.
     neighbours
         That a node asks for, half of them by correlation, half by partial correlation.
     before
@@ -182,7 +184,7 @@ def graph_of(
         within = correlation[np.ix_(varying, varying)]
         node[varying] = _partition([features[k] for k in varying.tolist()], within, before)
     number, between = _between(node, correlation)
-    threshold = 1 / np.sqrt(max(n_rows, 1))
+    threshold = SURE / np.sqrt(max(n_rows, 1))
     shrunk = [_soft(one, threshold) for one in (between, _partial(between))]
     chosen = _nearest(np.abs(shrunk[0]), (neighbours + 1) // 2)
     chosen |= _nearest(np.abs(shrunk[1]), neighbours // 2)

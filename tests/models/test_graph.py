@@ -1,0 +1,110 @@
+"""Graph networks: layers are PyTorch Geometric's, the graph counts, and odd graphs go through."""
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from tests.models.sizes import GRAPHS
+from tests.panels import small_panel
+from torch_geometric.nn import GATv2Conv, GINConv
+
+from numerai_kedro.models import family
+from numerai_kedro.models.modules.edges import Edges
+from numerai_kedro.panel import open_panel
+from numerai_kedro.statistics.feature_graph import FeatureGraph
+from numerai_kedro.training.protocol import Aids
+
+TARGET = "target_ender_60"
+RING = ((0, 1), (0, 4), (1, 2), (2, 3), (3, 4))
+
+
+def graph_with(edges, n_nodes, n_features=None):
+    rng = np.random.default_rng(0)
+    n_features = n_features or n_nodes
+    return FeatureGraph(
+        tuple(f"feature_{k}" for k in range(n_features)),
+        tuple(k % n_nodes for k in range(n_features)),
+        edges,
+        *(tuple(rng.uniform(-1, 1, len(edges)).tolist()) for _ in range(2)),
+    )
+
+
+def gradients(out, inputs):
+    torch.manual_seed(1)
+    return torch.autograd.grad((out * torch.randn_like(out)).sum(), inputs)
+
+
+@pytest.mark.parametrize("edges", [RING, ((0, 1),), ()], ids=["ring", "one edge", "none"])
+@pytest.mark.parametrize("chunk", [1, 1 << 20])
+@pytest.mark.parametrize("kind", ["gatv2", "gin"])
+def test_layers_come_to_what_pytorch_geometric_comes_to(kind, edges, chunk, monkeypatch):
+    monkeypatch.setattr("numerai_kedro.models.modules.edges.CHUNK_BYTES", chunk)
+    torch.manual_seed(0)
+    n_rows, width = 7, 12
+    graph = Edges(graph_with(edges, 5), 5)
+    nodes = torch.randn(5, n_rows, width, requires_grad=True)
+    flat = nodes.transpose(0, 1).reshape(n_rows * 5, width)
+    ends, attributes = graph.of_rows(n_rows)
+    if kind == "gatv2":
+        layer = GATv2Conv(width, 4, heads=3, edge_dim=2, add_self_loops=False)
+        ours, theirs = graph.attend(layer, nodes), layer(flat, ends, attributes)
+    else:
+        inside = torch.nn.Sequential(torch.nn.Linear(width, width), torch.nn.ReLU())
+        layer = GINConv(inside, train_eps=True, eps=0.3)
+        apart = ends[:, ends[0] != ends[1]]
+        ours, theirs = graph.add(layer, nodes), layer(flat, apart)
+    theirs = theirs.view(n_rows, 5, width).transpose(0, 1).contiguous()
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
+    inputs = [nodes, *layer.parameters()]
+    for one, other in zip(gradients(ours, inputs), gradients(theirs, inputs), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def fitted(name, panel, graph=None, **changed):
+    kind = family(name)
+    params = kind.params_type.model_validate(GRAPHS[name] | changed)
+    return kind(params, seed=0, threads=1).fit(panel, None, TARGET, aids=Aids(graph=graph))
+
+
+@pytest.fixture(scope="module")
+def panel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("graph") / "panel"
+    small_panel(folder)
+    return open_panel(folder)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_other_edges_are_another_model(name, panel):
+    names = panel.feature_names
+    graph = FeatureGraph(
+        tuple(names),
+        tuple(range(len(names))),
+        tuple((k, k + 1) for k in range(len(names) - 1)),
+        (0.5,) * (len(names) - 1),
+        (0.3,) * (len(names) - 1),
+    )
+    made = {
+        edges: fitted(name, panel, graph, edges=edges).predict(panel)
+        for edges in ("real", "random", "none")
+    }
+    assert len({tuple(one) for one in made.values()}) == 3
+    alone = fitted(name, panel, graph.without_edges()).predict(panel)
+    np.testing.assert_array_equal(made["none"], alone)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize(
+    "node",
+    [lambda k, n: 0, lambda k, n: -1 if k else 0, lambda k, n: -1],
+    ids=["one node", "all but one in none", "none at all"],
+)
+def test_odd_graphs_train_too(name, panel, node):
+    names = panel.feature_names
+    numbers = tuple(node(k, len(names)) for k in range(len(names)))
+    graph = FeatureGraph(tuple(names), numbers, (), (), ())
+    assert np.isfinite(fitted(name, panel, graph).predict(panel)).all()
+
+
+def test_heads_share_the_width_or_a_sentence():
+    with pytest.raises(ValidationError, match="d_node 8 is no multiple of n_heads 3"):
+        family("gatv2").params_type.model_validate(GRAPHS["gatv2"] | {"n_heads": 3})
