@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from tests.models.sizes import NETWORKS
+from tests.models.sizes import GRAPHS, NETWORKS
 from tests.new_process import predicted_in_a_new_process
 from tests.panels import small_panel
 
@@ -15,6 +15,7 @@ from numerai_kedro.models.modules.transformer import FeatureTransformer, adapter
 from numerai_kedro.models.network import NetworkModel
 from numerai_kedro.models.transformer import patch_order
 from numerai_kedro.resilience.machine import SIMULATED_GPU
+from numerai_kedro.statistics.feature_graph import FeatureGraph, n_nodes_of
 from numerai_kedro.statistics.scoring import rank_scores
 from numerai_kedro.training.networks.microbatch import CountedMemory
 from numerai_kedro.training.protocol import HoldBack
@@ -27,6 +28,21 @@ def fitted(name, panel, stop=None, **changed):
     kind = family(name)
     params = kind.params_type.model_validate(NETWORKS[name] | changed)
     return kind(params, seed=0, threads=1).fit(panel, stop, TARGET)
+
+
+def built(name, params, n_features):
+    """A network with fresh weights; of a graph, one node has twice its share of features."""
+    model = family(name)(params, seed=0, threads=1)
+    if name in GRAPHS:
+        n_nodes = n_nodes_of(n_features)
+        large = 2 * n_features // n_nodes
+        rest = [1 + k % max(1, n_nodes - 1) for k in range(n_features - large)]
+        node = [*[0] * min(large, n_features), *rest]
+        edges = tuple((k, k + 1) for k in range(n_nodes - 1))
+        weights = (0.5,) * len(edges)
+        names = tuple(f"feature_{k}" for k in range(n_features))
+        model.graph = FeatureGraph(names, tuple(node), edges, weights, weights).as_json()
+    return model.build(n_features, 2)
 
 
 def mean_corr(model, panel):
@@ -78,8 +94,7 @@ def test_counted_sizes_are_those_of_the_network(name, panel):
     params = kind.params_type.model_validate(
         NETWORKS[name] | {"n_blocks": 3} if name == "tabm" else NETWORKS[name]
     )
-    model = kind(params, seed=0, threads=1)
-    network = model.build(400, 2)
+    network = built(name, params, 400)
     counted = kind.size(params, 400, 2).weights
     real = sum(one.numel() for one in network.parameters())
     assert counted == pytest.approx(real, rel=0.1)
@@ -92,7 +107,7 @@ def test_the_backward_pass_may_compute_again_and_learns_the_same(name, panel):
     gradients = []
     for again in (False, True):
         torch.manual_seed(0)
-        network = kind(params, seed=0, threads=1).build(len(panel.feature_names), 2).train()
+        network = built(name, params, len(panel.feature_names)).train()
         if again:
             network.keep_less()
         torch.manual_seed(1)
