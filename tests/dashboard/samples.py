@@ -19,8 +19,10 @@ from numerai_kedro.dashboard.figures import (
     live_scores_figure,
     optimisation_history,
 )
+from numerai_kedro.dashboard.graph_figure import feature_graph_figure
 from numerai_kedro.pipelines.reporting.nodes import LEDGER_COLUMNS
 from numerai_kedro.statistics.effect_trend import effect_trend
+from numerai_kedro.statistics.feature_graph import FeatureGraph
 from numerai_kedro.statistics.leaderboard import leaderboard, parameter_importance
 
 
@@ -138,6 +140,15 @@ def summary(name="lightgbm", detail="accepted for model demo", status="accepted"
             "drift": [{"feature": name, "kind": "flips", "before": 0.004, "now": -0.003}],
             "latents": name,
         },
+        "graph": {
+            "changes": [
+                {"window": "0381", "features": 160, "nodes": 20, "edges": 71, "alone": 0},
+                {"window": "0385", "features": 160, "nodes": 20, "edges": 72, "alone": 0}
+                | {"moved": [name], "new": 2, "gone": 1},
+            ],
+            "models": [{"model": name, "control": "random", "gain": ".001", "eras": [1, 80]}],
+            "text": name,
+        },
         "options": [{"model": name, "option": name, "payoff": ".1", "corr": ".0", "bmc": ".0"}],
         "worth": {
             "n_procedures": 4,
@@ -195,6 +206,11 @@ def latent_report(text="latents"):
     return {"windows": [window | span for span in spans], "text": text}
 
 
+def feature_graph(name="lightgbm"):
+    edges = ((0, 1), (0, 2), (1, 2))
+    return FeatureGraph((name, "b", "c"), (0, 1, 2), edges, (0.5, -0.2, 0.1), (0.4, -0.1, 0.0))
+
+
 def figures(name="lightgbm"):
     era_scores = pd.DataFrame(
         {"era": [1, 2, 1, 2], "model": ["ensemble"] * 2 + [name] * 2, "corr": np.arange(4.0)}
@@ -220,5 +236,6 @@ def figures(name="lightgbm"):
         ),
         "Effect and importance": effect_and_importance(effect_trend_of(name), importance(name)),
         "Latents": latent_summary(latent_report(name)),
+        "Graph of the features": feature_graph_figure({name: feature_graph(name)}, {name: name}),
         "Parameter importance": importance_figure(parameter_importance(trials(name))),
     }

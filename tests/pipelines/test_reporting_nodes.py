@@ -123,6 +123,8 @@ def summary(**changed):
         "feature_report": {"0100": pd.DataFrame({"verdict": ["null", "stable", "null"]})},
         "drifting_effects": [],
         "latent_report": Failed("compress", "switched off (enabled: false)", kind="off"),
+        "graph_changes": [],
+        "graph_report": {"models": [], "text": "not asked for"},
         "option_report": pd.DataFrame(),
     }
     return build_summary(**given | changed, lightgbm={"status": "finished"})

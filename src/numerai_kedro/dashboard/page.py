@@ -69,6 +69,7 @@ def render_page(
         + _ledger_table(ledger)
         + _features_table(summary["features"])
         + _ablation_table()
+        + _graph_table(summary["graph"])
         + _drift_table(summary["drift"])
         + _leaders_table(leaders),
         gate="".join(_gate_table(decision) for decision in summary["gate"].values()),
@@ -285,6 +286,28 @@ def _features_table(features: dict[str, Any]) -> str:
         f"<p>{escape(line)}.</p>" for line in (CAUSAL, f"Latents: {features['latents']}", *drifts)
     )
     return f"<h2>Verdicts on features</h2>{_table(('eras up to', *Verdict), rows)}{lines}"
+
+
+def _graph_table(graph: dict[str, Any]) -> str:
+    """What the graph is, what changed in it from window to window, and what it earns."""
+    titles = ("eras up to", "features", "nodes", "edges", "nodes alone")
+    changed = ("features in another node", "edges new", "edges gone")
+    rows = [
+        [
+            *(str(one[name]) for name in ("window", "features", "nodes", "edges", "alone")),
+            str(len(one["moved"])) if "moved" in one else "",
+            *(str(one.get(name, "")) for name in ("new", "gone")),
+        ]
+        for one in graph["changes"]
+    ]
+    worth = [
+        [one["model"], one["control"], one["gain"], "–".join(map(str, one["eras"]))]
+        for one in graph["models"]
+        if "gain" in one
+    ]
+    controls = _table(("model", "edges", "CORR lost by them", "eras"), worth) if worth else ""
+    said = f"<p>{escape('What the graph earns: ' + graph['text'])}.</p>"
+    return f"<h2>Graph of the features</h2>{_table((*titles, *changed), rows)}{controls}{said}"
 
 
 def _drift_table(drift: dict[str, list[dict[str, Any]]]) -> str:

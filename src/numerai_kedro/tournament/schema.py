@@ -119,6 +119,14 @@ class FeatureMetadata(BaseModel):
             left = [name for name in left if name not in members]
         return [group for group in (*made, left) if group]
 
+    def group_of(self) -> dict[str, str]:
+        """Official group of each feature; those of none are missing."""
+        made: dict[str, str] = {}
+        for group in FEATURE_GROUPS:
+            for name in self.feature_sets.get(group, ()):
+                made.setdefault(name, group)
+        return made
+
     def check_target(self, name: str) -> None:
         """Refuse a target that the data does not have.
 

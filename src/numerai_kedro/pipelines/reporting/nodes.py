@@ -30,6 +30,7 @@ from numerai_kedro.dashboard.figures import (
     version_trend,
     weights_over_time,
 )
+from numerai_kedro.dashboard.graph_figure import feature_graph_figure
 from numerai_kedro.dashboard.page import render_page
 from numerai_kedro.datasets.atomic_file import without_nan
 from numerai_kedro.errors import Failed, NumeraiKedroError
@@ -37,6 +38,7 @@ from numerai_kedro.incremental.champion_store import VersionStore
 from numerai_kedro.pipelines.judged import returns_of
 from numerai_kedro.pipelines.parameters import FeatureParams, IngestionParams
 from numerai_kedro.pipelines.versions import code_version, paired_versions
+from numerai_kedro.statistics.feature_graph import FeatureGraph
 from numerai_kedro.statistics.importance import drifting
 from numerai_kedro.statistics.intervals import mean_interval
 from numerai_kedro.statistics.leaderboard import (
@@ -47,7 +49,7 @@ from numerai_kedro.statistics.leaderboard import (
 from numerai_kedro.statistics.live_record import live_record, promised_and_came
 from numerai_kedro.statistics.payout import PayoutRule, forecast_burn, growth
 from numerai_kedro.tournament.client import Client
-from numerai_kedro.tournament.schema import overlap_eras
+from numerai_kedro.tournament.schema import FeatureMetadata, overlap_eras
 from numerai_kedro.training.engineered import window_name
 from numerai_kedro.training.importance import COLUMNS as IMPORTANCE_COLUMNS
 from numerai_kedro.training.tuning.decide import COLUMNS
@@ -70,6 +72,7 @@ PLOT_TITLES = (
     "Feature importance over time",
     "Effect and importance",
     "Latents",
+    "Graph of the features",
     "Strength of regularisation",
     "Trend across versions",
 )
@@ -235,6 +238,8 @@ def build_summary(
     feature_report: dict[str, pd.DataFrame],
     drifting_effects: list[dict[str, Any]],
     latent_report: Any,
+    graph_changes: list[dict[str, Any]],
+    graph_report: dict[str, Any],
     option_report: pd.DataFrame,
     params: IngestionParams,
     **outcomes: dict[str, Any],
@@ -277,6 +282,7 @@ def build_summary(
             if isinstance(latent_report, Failed)
             else latent_report["text"],
         },
+        "graph": {"changes": graph_changes, **graph_report},
         "options": option_report.to_dict("records"),
         "worth": {
             name: report[name] for name in ("n_procedures", "superior_to_benchmark", "overfitting")
@@ -347,6 +353,15 @@ def draw_trend(effect_trend: pd.DataFrame, importance_history: pd.DataFrame) -> 
 def draw_latents(latent_report: Any) -> go.Figure:
     """What the autoencoders keep, and whether that beats principal components."""
     return latent_summary(None if isinstance(latent_report, Failed) else latent_report)
+
+
+def draw_graph(
+    feature_graph: dict[str, dict[str, Any]], feature_metadata: dict[str, Any]
+) -> go.Figure:
+    """Clusters of features and what goes between them, window by window."""
+    groups = FeatureMetadata.read(feature_metadata).group_of()
+    graphs = {name: FeatureGraph.from_json(one) for name, one in sorted(feature_graph.items())}
+    return feature_graph_figure(graphs, groups)
 
 
 def compare_options(history: pd.DataFrame, folds: dict[str, Any]) -> pd.DataFrame:

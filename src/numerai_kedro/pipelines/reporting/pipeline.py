@@ -32,6 +32,7 @@ PLOTS = [
     "importance_plot",
     "effect_trend_plot",
     "latents_plot",
+    "feature_graph_plot",
     "strength_plot",
     "version_plot",
 ]
@@ -146,6 +147,12 @@ def create_pipeline() -> Pipeline:
             ),
             Node(nodes.draw_latents, "latent_report", "latents_plot", name="draw_latents"),
             Node(
+                nodes.draw_graph,
+                ["feature_graph", "feature_metadata"],
+                "feature_graph_plot",
+                name="draw_graph",
+            ),
+            Node(
                 nodes.compare_options,
                 ["trial_history", "folds"],
                 "option_report",
@@ -189,6 +196,8 @@ def create_pipeline() -> Pipeline:
                     "feature_report": "feature_report",
                     "drifting_effects": "drifting_effects",
                     "latent_report": "latent_report",
+                    "graph_changes": "graph_changes",
+                    "graph_report": "graph_report",
                     "option_report": "option_report",
                     "params": "params:ingestion",
                     **{model: f"{model}.outcome" for model in MODELS},
