@@ -35,9 +35,13 @@ from numerai_kedro.training.networks.batches import TrainingEras
 from numerai_kedro.training.networks.loop import TrainingRun, _precision
 from numerai_kedro.training.networks.losses import objective
 from numerai_kedro.training.networks.microbatch import CountedMemory, CudaMemory
+from numerai_kedro.training.protocol import NO_AIDS
 
 TARGETS = ("target_ender_60", "target_ender_20")
-CONF = Path(__file__).parents[1] / "conf" / "base" / "parameters_deep_learning.yml"
+CONF = [
+    Path(__file__).parents[1] / "conf" / "base" / f"parameters_{name}.yml"
+    for name in ("deep_learning", "gnn")
+]
 # The preset of a device; epochs are counted here.
 PRESETS = {"cuda": "large_gpu", "cpu": "cpu"}
 ENDLESS = {"epochs": 99, "patience": 99}
@@ -79,11 +83,16 @@ def measured(
 ) -> dict[str, float]:
     """Rows a second of both loops, and what ours makes of the machine."""
     kind = family(network)
-    preset = yaml.safe_load(CONF.read_text())[network]["presets"][PRESETS[options.device]]
+    models = {
+        name: block for path in CONF for name, block in yaml.safe_load(path.read_text()).items()
+    }
+    preset = models[network]["presets"][PRESETS[options.device]]
     asked = {"batch_rows": options.batch} if options.batch else {}
     params = kind.params_type.model_validate(preset | ENDLESS | asked)
     eras = TrainingEras(panel, TARGETS, params.batch_rows)
     made = kind(params, seed=0, threads=torch.get_num_threads())
+    made.feature_names = list(panel.feature_names)
+    made.prepare(panel, NO_AIDS)
     build = lambda: made.build(eras.n_features, len(TARGETS))  # noqa: E731 - called twice, below
     memory = None
     if options.memory_gb:

@@ -1,0 +1,27 @@
+"""The benchmark of graph layers runs, at a size of seconds."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.project import ROOT
+
+pytestmark = pytest.mark.slow
+
+
+def test_it_has_its_figures():
+    small = ["--features", "24", "--nodes", "6", "--rows", "16", "--rounds", "1"]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / "bench_graph.py"), *small],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(done.stdout.splitlines()[-1])
+    cases = {f"{name} 6 {near}" for name in ("gatv2", "gin") for near in (8, "full")}
+    assert found["speedup_over_pyg"].keys() == cases
+    assert all(one > 0 for one in found["speedup_over_pyg"].values())
+    assert all(one < 1e-5 for one in found["max_abs_diff"].values())
+    assert all(one > 0 for one in found["peak_gb"].values())
