@@ -149,7 +149,7 @@ def in_process(
 
 
 def one_way(options: argparse.Namespace) -> dict[str, float]:
-    """Steps of one way: the median of some, and the peak of memory above what stood before."""
+    """Steps of one way: the median of some, and the peak of memory, weights included."""
     network, n_nodes, neighbours, way = options.one
     made = built(network, int(n_nodes), neighbours, options).to(options.device).train()
     if way == "pyg":
@@ -159,11 +159,14 @@ def one_way(options: argparse.Namespace) -> dict[str, float]:
     def step() -> None:
         made(rows).square().mean().backward()
 
-    step()  # warm
     times, cuda = [], options.device == "cuda"
-    with Peak() as peak:
-        for _ in range(5):
-            times.append(seconds(step, cuda))
+    with torch.autocast("cuda", torch.bfloat16, enabled=cuda):  # as in training
+        step()  # warm
+        if cuda:
+            torch.cuda.reset_peak_memory_stats()
+        with Peak() as peak:
+            for _ in range(5):
+                times.append(seconds(step, cuda))
     held = torch.cuda.max_memory_allocated() if cuda else peak.bytes
     return {
         "rows_per_second": options.rows / statistics.median(times),

@@ -146,7 +146,10 @@ def summary(name="lightgbm", detail="accepted for model demo", status="accepted"
                 {"window": "0385", "features": 160, "nodes": 20, "edges": 72, "alone": 0}
                 | {"moved": [name], "new": 2, "gone": 1},
             ],
-            "models": [{"model": name, "control": "random", "gain": ".001", "eras": [1, 80]}],
+            "models": [
+                {"model": name, "control": "random", "gain": ".001", "eras": [1, 80]}
+                | {"verdict": "beats it"}
+            ],
             "text": name,
         },
         "options": [{"model": name, "option": name, "payoff": ".1", "corr": ".0", "bmc": ".0"}],

@@ -9,7 +9,7 @@ from tests.panels import small_panel
 from torch_geometric.nn import GATv2Conv, GINConv
 
 from numerai_kedro.models import family
-from numerai_kedro.models.modules.edges import Edges
+from numerai_kedro.models.modules.edges import Edges, _Sums
 from numerai_kedro.panel import open_panel
 from numerai_kedro.statistics.feature_graph import FeatureGraph
 from numerai_kedro.training.protocol import Aids
@@ -34,11 +34,19 @@ def gradients(out, inputs):
     return torch.autograd.grad((out * torch.randn_like(out)).sum(), inputs)
 
 
+def all_at_once(edges, values):
+    """As on a card."""
+    return _Sums(len(edges.source), edges.by_goal, edges.by_source)
+
+
 @pytest.mark.parametrize("edges", [RING, ((0, 1),), ()], ids=["ring", "one edge", "none"])
-@pytest.mark.parametrize("chunk", [1, 1 << 20])
+@pytest.mark.parametrize("chunk", [1, 1 << 20, None])
 @pytest.mark.parametrize("kind", ["gatv2", "gin"])
 def test_layers_come_to_what_pytorch_geometric_comes_to(kind, edges, chunk, monkeypatch):
-    monkeypatch.setattr("numerai_kedro.models.modules.edges.CHUNK_BYTES", chunk)
+    if chunk is None:
+        monkeypatch.setattr(Edges, "_sums", all_at_once)
+    else:
+        monkeypatch.setattr("numerai_kedro.models.modules.edges.CHUNK_BYTES", chunk)
     torch.manual_seed(0)
     n_rows, width = 7, 12
     graph = Edges(graph_with(edges, 5), 5)
@@ -58,6 +66,22 @@ def test_layers_come_to_what_pytorch_geometric_comes_to(kind, edges, chunk, monk
     inputs = [nodes, *layer.parameters()]
     for one, other in zip(gradients(ours, inputs), gradients(theirs, inputs), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("sums", [Edges._sums, all_at_once], ids=["core", "card"])
+def test_half_precision_comes_to_about_the_same(sums, monkeypatch):
+    monkeypatch.setattr(Edges, "_sums", sums)
+    torch.manual_seed(0)
+    graph = Edges(graph_with(RING, 5), 5)
+    nodes = torch.randn(5, 9, 12, requires_grad=True)
+    layer = GATv2Conv(12, 4, heads=3, edge_dim=2, add_self_loops=False)
+    inputs = [nodes, *layer.parameters()]
+    whole = graph.attend(layer, nodes)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = graph.attend(layer, nodes)
+    torch.testing.assert_close(half.float(), whole, rtol=0, atol=0.05)
+    for one, other in zip(gradients(half.float(), inputs), gradients(whole, inputs), strict=True):
+        assert torch.nn.functional.cosine_similarity(one.flatten(), other.flatten(), 0) > 0.99
 
 
 def fitted(name, panel, graph=None, **changed):

@@ -433,7 +433,7 @@ def test_a_refit_is_the_same_procedure_and_a_changed_parameter_another(given):
         folds=given.folds, features=FEATURES, encoder=ENCODER, near=4, name="lightgbm", **changed
     ):
         model = MODEL.model_copy(update=changed).model_dump()
-        graph = GraphParams(neighbours=near, control_folds={"otherwise": 0})
+        graph = GraphParams(neighbours=near, control_folds=0)
         return name_procedures(folds, TUNING, ENSEMBLE, features, encoder, graph, **{name: model})
 
     later = given.folds | {

@@ -33,7 +33,7 @@ TARGET = "target_ender_60"
 NO_ENCODER = EncoderParams(
     enabled=False, preset="small", seed=0, device="cpu", era_stride=1, presets={"small": {}}
 )
-GRAPH = GraphParams(neighbours=4, control_folds={"otherwise": 0})
+GRAPH = GraphParams(neighbours=4, control_folds=0)
 SMALL_VAE = NETWORKS["vae_head"] | {"more_heads": (), "head_weight": 0.0}
 ENCODER = NO_ENCODER.model_copy(update={"enabled": True, "presets": {"small": SMALL_VAE}})
 LAST_ERA = 130  # judged from 81, by folds of 20 eras; resolved to 117

@@ -40,27 +40,36 @@ def names_of(n):
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_planted_clusters_are_nodes_and_planted_links_are_edges(sign):
-    graph = made(rows_of(4, 8, links=[(0, 1), (1, 2)], sign=sign))
-    assert graph.n_nodes == 4
-    assert all(len(set(graph.node[8 * k : 8 * k + 8])) == 1 for k in range(4))
+    graph = made(rows_of(12, 4, links=[(0, 1), (1, 2)], sign=sign))
+    assert graph.n_nodes == 12
+    assert all(len(set(graph.node[4 * k : 4 * k + 4])) == 1 for k in range(12))
     weights = dict(zip(graph.edges, graph.partial, strict=True))
     assert abs(weights[(0, 1)]) > 0.3
     assert abs(weights[(1, 2)]) > 0.3
     # Correlated through node 1 alone: that is no partial correlation.
     assert abs(weights.get((0, 2), 0.0)) < 0.1
-    # Node 3 hears of nobody: what correlates less than chance would is nothing.
-    assert graph.degrees[3] == 0
+    # Others hear of nobody: what correlates less than chance would is nothing.
+    assert graph.degrees[3:].sum() == 0
 
 
 def test_a_graph_may_have_one_node_or_features_that_never_vary():
     graph = made(rows_of(1, 5))
     assert (graph.n_nodes, graph.edges) == (1, ())
-    rows = rows_of(2, 9)
+    rows = rows_of(2, 5)
     rows[:, 3] = 1.0
     with np.errstate(invalid="ignore", divide="ignore"):
         graph = made(rows)
     assert graph.node[3] == -1
     assert graph.n_nodes == 2
+
+
+def test_a_node_asks_at_most_for_a_quarter_of_the_others():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(N_ROWS, 32)) + rng.normal(size=(N_ROWS, 1))
+    graph = made(rows, neighbours=8)
+    assert graph.n_nodes == 8
+    assert len(graph.edges) < 8 * 7 / 2 * 0.7
+    assert graph == made(rows, neighbours=2)
 
 
 @settings(max_examples=25, deadline=None)
@@ -79,7 +88,7 @@ def test_every_feature_is_in_one_node_and_every_node_has_features(n_features, se
 
 def test_a_node_asks_for_so_many_neighbours_and_gets_them_all():
     rng = np.random.default_rng(0)
-    rows = rng.normal(size=(N_ROWS, 80)) + rng.normal(size=(N_ROWS, 1))
+    rows = rng.normal(size=(N_ROWS, 160)) + rng.normal(size=(N_ROWS, 1))
     few, many = made(rows, 2), made(rows, 8)
     assert few.degrees.min() >= 1
     assert many.degrees.min() >= 4
@@ -87,11 +96,11 @@ def test_a_node_asks_for_so_many_neighbours_and_gets_them_all():
 
 
 def test_nodes_stay_while_they_hold_and_go_when_the_data_moved():
-    first = made(rows_of(4, 8))
-    later = made(rows_of(4, 8, seed=1), before=first)
+    first = made(rows_of(8, 4))
+    later = made(rows_of(8, 4, seed=1), before=first)
     assert later.node == first.node
     assert change_between(first, later).moved == ()
-    mixed = rows_of(4, 8, seed=2)[:, np.random.default_rng(3).permutation(32)]
+    mixed = rows_of(8, 4, seed=2)[:, np.random.default_rng(3).permutation(32)]
     moved = made(mixed, before=first)
     assert moved.node != first.node
     assert len(change_between(first, moved).moved) > 8
@@ -103,16 +112,16 @@ def test_nodes_stay_while_they_hold_and_go_when_the_data_moved():
 
 
 def test_features_come_and_go_from_one_version_to_the_next():
-    rows = rows_of(4, 8)
+    rows = rows_of(8, 4)
     names = names_of(32)
     first = made(rows)
     kept = [k for k in range(32) if k not in (0, 9)]
     gone = made(rows[:, kept], before=first, names=[names[k] for k in kept])
     assert change_between(first, gone).moved == ()
-    assert gone.n_nodes == 4
+    assert gone.n_nodes == 8
     # A whole node's features are gone: the rest are as they were.
-    rest = made(rows[:, 8:], before=first, names=names[8:])
-    assert rest.n_nodes == 3
+    rest = made(rows[:, 4:], before=first, names=names[4:])
+    assert rest.n_nodes == 7
     assert change_between(first, rest).moved == ()
     # What is new joins its like.
     more = np.column_stack([rows, rows[:, 17] + 0.1 * rows_of(1, 1, seed=4)[:, 0]])
@@ -120,8 +129,8 @@ def test_features_come_and_go_from_one_version_to_the_next():
 
 
 def test_a_graph_of_some_features_knows_nothing_of_the_others():
-    graph = made(rows_of(4, 8, links=[(0, 1), (1, 2)]))
-    some = graph.restricted(["unknown", *graph.features[16:20], graph.features[0]])
+    graph = made(rows_of(8, 4, links=[(0, 1), (1, 2)]))
+    some = graph.restricted(["unknown", *graph.features[8:12], graph.features[0]])
     assert some.node == (-1, 1, 1, 1, 1, 0)
     assert some.n_nodes == 2
     assert graph.restricted(graph.features) == graph
@@ -134,7 +143,7 @@ def test_a_random_graph_has_the_same_degrees_and_other_edges():
     random = graph.rewired(1)
     assert (random.degrees == graph.degrees).all()
     shared = len(set(random.edges) & set(graph.edges)) / len(graph.edges)
-    assert shared < 0.6
+    assert shared < 0.4
     assert sorted(random.correlation) == sorted(graph.correlation)
     assert random == graph.rewired(1) != graph.rewired(2)
     assert graph.without_edges().edges == ()

@@ -38,10 +38,10 @@ def feature_graph_figure(
         for k, name in enumerate(names)
     }
     counts: list[tuple[str, int]] = []
-    places = np.zeros((0, 2))
+    places, placed = np.zeros((0, 2)), None
     for window, graph in reversed(graphs.items()):
-        if len(places) != graph.n_nodes:  # windows keep their nodes, and nodes their places
-            places = _places(graph)
+        if graph.node != placed:  # the same nodes keep their places
+            places, placed = _places(graph), graph.node
         traces = [*_edges(graph, places), *_nodes(graph, places, groups, looks)]
         for trace in traces:
             figure.add_trace(trace.update(visible=not counts))

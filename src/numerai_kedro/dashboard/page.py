@@ -301,11 +301,12 @@ def _graph_table(graph: dict[str, Any]) -> str:
         for one in graph["changes"]
     ]
     worth = [
-        [one["model"], one["control"], one["gain"], "–".join(map(str, one["eras"]))]
+        [one["model"], one["control"], one["gain"], "–".join(map(str, one["eras"])), one["verdict"]]
         for one in graph["models"]
         if "gain" in one
     ]
-    controls = _table(("model", "edges", "CORR lost by them", "eras"), worth) if worth else ""
+    heads = ("model", "edges", "CORR of the real graph less theirs", "eras", "the real graph")
+    controls = _table(heads, worth) if worth else ""
     said = f"<p>{escape('What the graph earns: ' + graph['text'])}.</p>"
     return f"<h2>Graph of the features</h2>{_table((*titles, *changed), rows)}{controls}{said}"
 

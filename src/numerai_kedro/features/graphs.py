@@ -50,12 +50,10 @@ def graphs_of(
         for name, one in inside.items()
     }
     missing = [name for name in by_end if store.find(keys[name]) is None]
-    # Whatever is made anew begins with the nodes of the oldest.
-    wanted = [name for name in by_end if name in missing]
-    ends = [windows[name][1] for name in wanted]
+    ends = [windows[name][1] for name in missing]
     made: dict[str, FeatureGraph] = {}
     pooled = products_of(panel, ends, store, progress) if ends else iter(())
-    for name, products in zip(wanted, pooled, strict=True):
+    for name, products in zip(missing, pooled, strict=True):
         base = None if name == by_end[0] else _kept(store, keys[by_end[0]])
         graph = _made(panel, products, neighbours, base)
         store.remember(keys[name], graph.as_json())

@@ -31,7 +31,7 @@ NEIGHBOURS = 8  # that a node asks for where a panel is all that is known
 EDGES_A_NODE = NEIGHBOURS + 1  # about, both ways and to itself
 
 
-class GraphParams(NetworkParams):
+class GraphNetworkParams(NetworkParams):
     """Sizes, and which edges; what each does stands beside the presets."""
 
     d_node: int = Field(gt=0)
@@ -40,7 +40,7 @@ class GraphParams(NetworkParams):
     edges: Literal["real", "random", "none"]
 
 
-class GATv2Params(GraphParams):
+class GATv2Params(GraphNetworkParams):
     """Those of attention beside."""
 
     n_heads: int = Field(gt=0)
@@ -56,13 +56,17 @@ class GraphModel(NetworkModel):
     """See the module; `training.protocol.Model` has the contract."""
 
     reads_graph: ClassVar[bool] = True
+    gpu_speed: ClassVar[float] = 10.0  # edges are moved: by the memory of a card and of two cores
 
     def __init__(self, params: Any, *, seed: int, threads: int, device: str = "cpu") -> None:
         super().__init__(params, seed=seed, threads=threads, device=device)
         self.graph: dict[str, Any] = {}
 
     def prepare(self, train: EraPanel, aids: Aids) -> None:
-        """Take the graph of these training eras, of the features that are learned."""
+        """Take the graph of these training eras, of the features that are learned.
+
+        Where none was made, as in a drill, some of the rows make one.
+        """
         graph = aids.graph or _of_rows(train, self.seed)
         graph = graph.restricted(self.feature_names)
         if self.params.edges == "none":
@@ -70,6 +74,11 @@ class GraphModel(NetworkModel):
         elif self.params.edges == "random":
             graph = graph.rewired(self.seed)
         self.graph = graph.as_json()
+
+    def shape(self) -> list[int]:
+        """Nodes and edges, on which hangs how many rows fit."""
+        graph = FeatureGraph.from_json(self.graph)
+        return [graph.n_nodes, len(graph.edges)]
 
     @classmethod
     def size(cls, params: Any, n_features: int, n_targets: int) -> Size:
@@ -115,7 +124,7 @@ class GIN(GraphModel):
     """Sums over neighbours."""
 
     version: ClassVar[int] = 1
-    params_type: ClassVar[type[Block]] = GraphParams
+    params_type: ClassVar[type[Block]] = GraphNetworkParams
 
     def build(self, n_features: int, n_targets: int) -> nn.Module:
         """Make the network with fresh weights."""

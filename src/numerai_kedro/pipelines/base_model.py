@@ -465,6 +465,6 @@ def readings_of(worker: Worker, begin: float) -> dict[str, Any]:
 def _named(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     """Bind the namespace, keeping what Kedro reads: name, docstring and annotations.
 
-    By keyword, and last: Kedro types parameters by their place in the wrapped signature.
+    By keyword: Kedro types parameters by their place in the wrapped signature.
     """
     return functools.update_wrapper(functools.partial(function, name=name), function)

@@ -290,17 +290,7 @@ class GraphParams(Block):
     """The graph of the features, and whether its worth is measured."""
 
     neighbours: int = Field(gt=0)
-    control_folds: dict[str, NonNegativeInt]
-
-    def controls(self, size: str) -> int:
-        """Newest judged folds that are fitted again with other edges."""
-        return self.control_folds.get(size, self.control_folds[OTHERWISE])
-
-    @model_validator(mode="after")
-    def _folds_are_for_every_size(self) -> GraphParams:
-        if OTHERWISE not in self.control_folds:
-            raise ConfigurationError(f"control_folds: {OTHERWISE} is missing, for the other sizes")
-        return self
+    control_folds: NonNegativeInt
 
 
 class SubmissionParams(Block):

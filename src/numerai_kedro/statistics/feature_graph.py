@@ -14,6 +14,7 @@ networks, Science 296, for random graphs with the degrees of a real one.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,13 +26,15 @@ from scipy.cluster.hierarchy import linkage
 from scipy.linalg import eigh
 from scipy.optimize import linear_sum_assignment
 
+from numerai_kedro.files import digest_json
 from numerai_kedro.statistics.feature_clusters import NO_CLUSTER
 from numerai_kedro.statistics.ranks import Matrix, Vector
 
 Columns = npt.NDArray[np.int64]
 
 MOST_NODES = 256
-FEATURES_A_NODE = 8  # where that makes fewer nodes
+FEATURES_A_NODE = 4  # where that makes fewer nodes
+MOST_ASKED = 1 / 4  # of all nodes: where all are neighbours, no graph is left
 UNEVEN = 2  # a node has at most so many times the features of the average one, where it can
 RIDGE = 0.05  # added to the diagonal before partial correlations are taken
 SURE = 3  # standard errors that a correlation loses
@@ -63,6 +66,11 @@ class FeatureGraph:
     def n_nodes(self) -> int:
         """Nodes are numbered from 0 without gaps."""
         return max(self.node, default=-1) + 1
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """Names the graph."""
+        return digest_json(self.as_json())
 
     @property
     def degrees(self) -> Columns:
@@ -141,7 +149,8 @@ class GraphChange:
     Parameters
     ----------
     moved
-        Features whose node is not the one that most of their old node's features are in.
+        Features that did not go where their old node went; nodes are matched one to one, so that
+        as many features as can stay.
     new, gone
         Edges between nodes.
     """
@@ -174,7 +183,8 @@ def graph_of(
         Over which it was pooled: what is within three standard errors, were rows independent,
         counts as nothing.
     neighbours
-        That a node asks for, half of them by correlation, half by partial correlation.
+        That a node asks for, half of them by correlation, half by partial correlation; at most a
+        quarter of all nodes.
     before
         A graph of earlier eras, whose nodes are kept while they hold.
     """
@@ -185,9 +195,10 @@ def graph_of(
         node[varying] = _partition([features[k] for k in varying.tolist()], within, before)
     number, between = _between(node, correlation)
     threshold = SURE / np.sqrt(max(n_rows, 1))
+    asked = max(1, min(neighbours, int(MOST_ASKED * len(between))))
     shrunk = [_soft(one, threshold) for one in (between, _partial(between))]
-    chosen = _nearest(np.abs(shrunk[0]), (neighbours + 1) // 2)
-    chosen |= _nearest(np.abs(shrunk[1]), neighbours // 2)
+    chosen = _nearest(np.abs(shrunk[0]), (asked + 1) // 2)
+    chosen |= _nearest(np.abs(shrunk[1]), asked // 2)
     pairs = np.argwhere(np.triu(chosen | chosen.T, 1))
     return FeatureGraph(
         tuple(features),
@@ -207,7 +218,8 @@ def cohesion(node: Columns, correlation: Matrix) -> float:
 
 def change_between(before: FeatureGraph, after: FeatureGraph) -> GraphChange:
     """What moved, of the features and nodes that both have."""
-    common = [name for name in after.features if name in set(before.features)]
+    known = set(before.features)
+    common = [name for name in after.features if name in known]
     old, new = (np.array(graph.restricted(common).node) for graph in (before, after))
     both = (old != NO_CLUSTER) & (new != NO_CLUSTER)
     table = np.zeros((old.max(initial=-1) + 1, new.max(initial=-1) + 1), dtype=np.int64)
@@ -216,8 +228,8 @@ def change_between(before: FeatureGraph, after: FeatureGraph) -> GraphChange:
     follows = dict(zip(rows.tolist(), columns.tolist(), strict=True))
     moved = [
         name
-        for name, a, b, known in zip(common, old.tolist(), new.tolist(), both, strict=True)
-        if known and follows.get(a) != b
+        for name, a, b, placed in zip(common, old.tolist(), new.tolist(), both, strict=True)
+        if placed and follows.get(a) != b
     ]
     was = {
         tuple(sorted((follows.get(a, -1), follows.get(b, -1))))
@@ -237,8 +249,9 @@ def _partition(features: list[str], correlation: Matrix, before: FeatureGraph | 
     if (kept == NO_CLUSTER).all():
         return fresh
     # What is new joins the node that it is most like.
-    signs = np.abs(correlation[:, kept != NO_CLUSTER]) @ np.eye(kept.max() + 1)[kept[kept >= 0]]
-    likeness = signs / np.bincount(kept[kept >= 0])
+    there = kept != NO_CLUSTER
+    sums = np.abs(correlation[:, there]) @ np.eye(kept.max() + 1)[kept[there]]
+    likeness = sums / np.bincount(kept[there])
     kept = np.where(kept == NO_CLUSTER, likeness.argmax(axis=1), kept)
     holds = cohesion(kept, correlation) >= cohesion(fresh, correlation) - HOLDS
     return kept if holds and kept.max() < MOST_NODES else fresh
@@ -334,11 +347,6 @@ def _nearest(likeness: Matrix, count: int) -> npt.NDArray[np.bool_]:
         order = np.argsort(-likeness, axis=1, kind="stable")[:, :count]
         np.put_along_axis(chosen, order, True, axis=1)
     return chosen & (likeness > 0)
-
-
-def mean_neighbours(graph: FeatureGraph) -> float:
-    """Neighbours of a node on average."""
-    return 2 * len(graph.edges) / max(1, graph.n_nodes)
 
 
 def signed_weight(graph: FeatureGraph) -> Vector:

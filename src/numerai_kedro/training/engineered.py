@@ -34,7 +34,7 @@ def window_name(newest_era: int) -> str:
 
 @dataclass(frozen=True)
 class Engineered:
-    """Verdicts and latents by window.
+    """Verdicts, latents and graphs by window.
 
     Parameters
     ----------
@@ -43,12 +43,12 @@ class Engineered:
     latents
         Panels of latents, whose rows are the history's; or why there are none.
     graphs
-        `FeatureGraph` as JSON values.
+        `FeatureGraph` as JSON values; or why there are none.
     """
 
     reports: Mapping[str, pd.DataFrame] | Failed = field(default_factory=dict)
     latents: Mapping[str, EraPanel] | Failed = field(default_factory=dict)
-    graphs: Mapping[str, Any] = field(default_factory=dict)
+    graphs: Mapping[str, Any] | Failed = field(default_factory=dict)
 
     def applied(self, recipe: Recipe, eras: tuple[int, int], features: Sequence[str]) -> Recipe:
         """The recipe with what it asks for, as it was found in the window of these eras.

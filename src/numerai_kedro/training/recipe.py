@@ -247,7 +247,7 @@ class Recipe:
         if self.columns.weights:
             made["weights"] = digest_json(self.columns.weights)
         if self.columns.graph is not None:
-            made["graph"] = digest_json(self.columns.graph.as_json())
+            made["graph"] = self.columns.graph.digest
         return made
 
     def cost(self, n_rows: int, n_features: int) -> Cost:

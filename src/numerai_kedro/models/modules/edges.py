@@ -2,7 +2,8 @@
 
 Nodes come first, [n_nodes, n_rows, width]: the neighbours of a node are whole blocks of memory. The
 layers are PyTorch Geometric's, with their own weights; they are computed here, edge by edge, and
-nothing that is as large as edges x rows x width is kept for the backward pass.
+nothing that is as large as edges x rows x width is kept for the backward pass. Sums over edges are
+the same bit by bit each time: a card's own `index_add_` adds in any order.
 
 References
 ----------
@@ -12,6 +13,7 @@ How powerful are graph neural networks?, ICLR.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -42,6 +44,8 @@ class Edges(nn.Module):
     attributes: Tensor
     place: Tensor
     adjacency: Tensor
+    by_goal: Tensor
+    by_source: Tensor
 
     def __init__(self, graph: FeatureGraph, n_nodes: int) -> None:
         """Take a graph's edges; `n_nodes` may be more than it has, which are then alone."""
@@ -55,6 +59,12 @@ class Edges(nn.Module):
         degrees = torch.bincount(goal, minlength=n_nodes)
         first = torch.cumsum(degrees, 0) - degrees
         self.most = int(degrees.max())
+        # Of each edge in a table of a row a node, as wide as the best connected one has edges.
+        place = goal * self.most + torch.arange(len(both)) - first[goal]
+        by_goal = torch.full((n_nodes, self.most), len(both))  # an edge that is none
+        by_goal.view(-1)[place] = torch.arange(len(both))
+        number = {(one[0], one[1]): k for k, one in enumerate(both)}
+        turned = torch.tensor([*(number[one[1], one[0]] for one in both), len(both)])
         adjacency = torch.zeros(n_nodes, n_nodes)
         adjacency[goal, source] = 1
         adjacency.fill_diagonal_(0)  # GIN counts a node by a number of its own
@@ -62,9 +72,10 @@ class Edges(nn.Module):
             "source": source,
             "goal": goal,
             "attributes": torch.tensor([one[2:] for one in both]),
-            # Of each edge in a table of as many columns as the best connected node has edges.
-            "place": goal * self.most + torch.arange(len(both)) - first[goal],
+            "place": place,
             "adjacency": adjacency,
+            "by_goal": by_goal,
+            "by_source": turned[by_goal],
         }.items():
             self.register_buffer(name, value, persistent=False)
 
@@ -75,16 +86,16 @@ class Edges(nn.Module):
         edge = layer.lin_edge(self.attributes).to(left.dtype)
         by_head = torch.eye(heads, device=values.device)[:, None]
         weight = (layer.att[0][..., None] * by_head).reshape(-1, heads).to(left.dtype)
-        at_once = self._at_once(left)
+        sums = self._sums(left)
         scores = _Scores.apply(
-            left, right, edge, weight, layer.negative_slope, self.source, self.goal, at_once
+            left, right, edge, weight, layer.negative_slope, self.source, self.goal, sums
         )
         table = scores.new_full((self.n_nodes * self.most, n_rows, heads), -torch.inf)
         table = table.index_copy(0, self.place, scores)
         shares = table.view(self.n_nodes, self.most, n_rows, heads).softmax(dim=1)
         shares = shares.view(-1, n_rows, heads).index_select(0, self.place)
         shares = nn.functional.dropout(shares, layer.dropout, self.training)
-        return _Gathered.apply(left, shares, self.source, self.goal, at_once) + layer.bias
+        return _Gathered.apply(left, shares, self.source, self.goal, sums) + layer.bias
 
     def add(self, layer: GINConv, values: Tensor) -> Tensor:
         """What `layer` makes of [n_nodes, n_rows, width]."""
@@ -99,10 +110,40 @@ class Edges(nn.Module):
         many = (ends[:, None] + offsets[None, :, None]).reshape(2, -1)
         return many, self.attributes.repeat(n_rows, 1)
 
-    def _at_once(self, values: Tensor) -> int:
+    def _sums(self, values: Tensor) -> _Sums:
         if values.device.type != "cpu":
-            return len(self.source)
-        return max(1, CHUNK_BYTES // (values[0].numel() * values.element_size()))
+            return _Sums(len(self.source), self.by_goal, self.by_source)
+        return _Sums(max(1, CHUNK_BYTES // (values[0].numel() * values.element_size())))
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """How what belongs to edges is added up by node.
+
+    Parameters
+    ----------
+    at_once
+        Edges, in their order: the core adds them one after the other.
+    by_goal, by_source : int64[n_nodes, most]
+        Edges of each node, where all are at hand at once; edges that are none are the last.
+    """
+
+    at_once: int
+    by_goal: Tensor | None = None
+    by_source: Tensor | None = None
+
+    def parts(self, n_edges: int) -> list[slice]:
+        """Edges that are computed at once."""
+        return [slice(begin, begin + self.at_once) for begin in range(0, n_edges, self.at_once)]
+
+    def add(self, made: Tensor, nodes: Tensor, table: Tensor | None, values: Tensor) -> None:
+        """Add values of edges to their nodes."""
+        if table is None:
+            made.index_add_(0, nodes, values)
+            return
+        padded = torch.cat([values, values.new_zeros(1, *values.shape[1:])])
+        for edges in table.T:
+            made += padded.index_select(0, edges)
 
 
 class _Scores(torch.autograd.Function):
@@ -121,12 +162,12 @@ class _Scores(torch.autograd.Function):
         slope: float,
         source: Tensor,
         goal: Tensor,
-        at_once: int,
+        sums: _Sums,
     ) -> Tensor:
         ctx.save_for_backward(left, right, edge, weight, source, goal)
-        ctx.slope, ctx.at_once = slope, at_once
+        ctx.slope, ctx.sums = slope, sums
         made = left.new_empty(len(source), left.shape[1], weight.shape[1])
-        for part in _parts(len(source), at_once):
+        for part in sums.parts(len(source)):
             inner = _summed(left, right, edge, source, goal, part)
             made[part] = nn.functional.leaky_relu_(inner, slope) @ weight
         return made
@@ -134,18 +175,19 @@ class _Scores(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         left, right, edge, weight, source, goal = ctx.saved_tensors
-        (above,) = gradients
+        (above,), sums = gradients, ctx.sums
+        above = above.to(left.dtype)
         of_left, of_right = torch.zeros_like(left), torch.zeros_like(right)
         of_edge, of_weight = torch.empty_like(edge), torch.zeros_like(weight)
-        for part in _parts(len(source), ctx.at_once):
+        for part in sums.parts(len(source)):
             inner = _summed(left, right, edge, source, goal, part)
-            slopes = torch.where(inner > 0, 1.0, ctx.slope).to(inner.dtype)
+            slopes = torch.where(inner > 0, inner.new_ones(()), inner.new_tensor(ctx.slope))
             inner *= slopes
             of_weight += inner.flatten(0, 1).T @ above[part].flatten(0, 1)
             torch.matmul(above[part], weight.T, out=inner)
             inner *= slopes
-            of_left.index_add_(0, source[part], inner)
-            of_right.index_add_(0, goal[part], inner)
+            sums.add(of_left, source[part], sums.by_source, inner)
+            sums.add(of_right, goal[part], sums.by_goal, inner)
             of_edge[part] = inner.sum(dim=1)
         return of_left, of_right, of_edge, of_weight, None, None, None, None
 
@@ -155,25 +197,25 @@ class _Gathered(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, values: Tensor, shares: Tensor, source: Tensor, goal: Tensor, at_once: int
+        ctx: Any, values: Tensor, shares: Tensor, source: Tensor, goal: Tensor, sums: _Sums
     ) -> Tensor:
         ctx.save_for_backward(values, shares, source, goal)
-        ctx.at_once = at_once
+        ctx.sums = sums
         made = torch.zeros_like(values)
-        for part in _parts(len(source), at_once):
-            made.index_add_(0, goal[part], _scaled(values[source[part]], shares[part]))
+        for part in sums.parts(len(source)):
+            sums.add(made, goal[part], sums.by_goal, _scaled(values[source[part]], shares[part]))
         return made
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         values, shares, source, goal = ctx.saved_tensors
-        (above,) = gradients
+        (above,), sums = gradients, ctx.sums
         of_values, of_shares = torch.zeros_like(values), torch.empty_like(shares)
-        for part in _parts(len(source), ctx.at_once):
+        for part in sums.parts(len(source)):
             here = above[goal[part]]
             products = here * values[source[part]]
             of_shares[part] = products.unflatten(-1, (shares.shape[-1], -1)).sum(dim=-1)
-            of_values.index_add_(0, source[part], _scaled(here, shares[part]))
+            sums.add(of_values, source[part], sums.by_source, _scaled(here, shares[part]))
         return of_values, of_shares, None, None, None
 
 
@@ -190,10 +232,6 @@ def _scaled(values: Tensor, shares: Tensor) -> Tensor:
     """Each head's numbers times its share, in place."""
     values.unflatten(-1, (shares.shape[-1], -1)).mul_(shares[..., None])
     return values
-
-
-def _parts(n: int, at_once: int) -> list[slice]:
-    return [slice(begin, begin + at_once) for begin in range(0, n, at_once)]
 
 
 def _weighted(graph: FeatureGraph) -> list[tuple[Any, ...]]:

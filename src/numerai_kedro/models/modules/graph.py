@@ -12,20 +12,24 @@ from torch_geometric.nn import GATv2Conv, GINConv
 from numerai_kedro.models.modules.centred import Centred
 from numerai_kedro.models.modules.dropout import Dropout
 from numerai_kedro.models.modules.edges import Edges
-from numerai_kedro.statistics.feature_graph import FeatureGraph
+from numerai_kedro.statistics.feature_graph import FEATURES_A_NODE, FeatureGraph
 
 if TYPE_CHECKING:
-    from numerai_kedro.models.graph import GraphParams
+    from numerai_kedro.models.graph import GATv2Params, GraphNetworkParams
 
 
 class GraphNetwork(nn.Module):
     """int8[n, n_features] to float[n, 1, n_targets].
 
-    Features that are in no node, such as latents, are one more node without neighbours.
+    Features that are in no node, such as latents, are further nodes without neighbours.
     """
 
     def __init__(
-        self, params: GraphParams, graph: FeatureGraph, n_targets: int, layer: type[MessageLayer]
+        self,
+        params: GraphNetworkParams,
+        graph: FeatureGraph,
+        n_targets: int,
+        layer: type[MessageLayer],
     ) -> None:
         super().__init__()
         width, n_features = params.d_node, len(graph.features)
@@ -36,8 +40,9 @@ class GraphNetwork(nn.Module):
         # Where a node has fewer features than the largest, a column of zeros stands for the rest.
         padded = torch.tensor([one + [n_features] * (most - len(one)) for one in members])
         self.register_buffer("members", padded, persistent=False)
-        self.embedding = nn.Parameter(torch.randn(len(members), most, width) * most**-0.5)
-        self.bias = nn.Parameter(torch.zeros(len(members), 1, width))
+        sizes = torch.tensor([float(len(one)) for one in members])[:, None, None]
+        self.embedding = nn.Parameter(torch.randn(len(members), most, width) * sizes**-0.5)
+        self.bias = nn.Parameter(torch.zeros(len(members) * width))  # flat: biases do not decay
         self.layers = nn.ModuleList(layer(params) for _ in range(params.n_layers))
         self.attention = nn.Linear(width, 1)
         self.beside = nn.Sequential(
@@ -52,7 +57,8 @@ class GraphNetwork(nn.Module):
         values = self.centred(features)
         columns = nn.functional.pad(values, (0, 1)).T
         inside = columns[self.members]  # [n_nodes, most, n]
-        nodes = inside.transpose(1, 2) @ self.embedding.to(values.dtype) + self.bias
+        bias = self.bias.view(len(self.members), 1, -1)
+        nodes = inside.transpose(1, 2) @ self.embedding.to(values.dtype) + bias
         for layer in self.layers:
             nodes = layer(nodes, self.edges)
         looked_at = (self.attention(nodes).softmax(dim=0) * nodes).sum(dim=0)
@@ -71,7 +77,7 @@ class GraphNetwork(nn.Module):
 class MessageLayer(nn.Module):
     """What nodes hear of their neighbours, added to what they are."""
 
-    def __init__(self, params: GraphParams) -> None:
+    def __init__(self, params: GraphNetworkParams) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(params.d_node)
         self.dropout = Dropout(params.dropout)
@@ -88,7 +94,7 @@ class MessageLayer(nn.Module):
 class AttentionLayer(MessageLayer):
     """GATv2 with edge attributes."""
 
-    def __init__(self, params: GraphParams) -> None:
+    def __init__(self, params: GATv2Params) -> None:
         super().__init__(params)
         each = params.d_node // params.n_heads
         self.layer = GATv2Conv(
@@ -108,7 +114,7 @@ class AttentionLayer(MessageLayer):
 class SumLayer(MessageLayer):
     """GIN with two layers inside."""
 
-    def __init__(self, params: GraphParams) -> None:
+    def __init__(self, params: GraphNetworkParams) -> None:
         super().__init__(params)
         width = params.d_node
         inside = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
@@ -120,9 +126,11 @@ class SumLayer(MessageLayer):
 
 
 def _members(graph: FeatureGraph) -> list[list[int]]:
-    """Columns of each node; those that are in none are the last."""
+    """Columns of each node; those that are in none are in further ones of the usual size."""
     members: list[list[int]] = [[] for _ in range(graph.n_nodes)]
-    alone = []
+    others = []
     for column, node in enumerate(graph.node):
-        (members[node] if node >= 0 else alone).append(column)
-    return [*members, alone] if alone else members
+        (members[node] if node >= 0 else others).append(column)
+    inside = len(graph.node) - len(others)
+    usual = max(FEATURES_A_NODE, -(-inside // max(1, graph.n_nodes)))
+    return [*members, *(others[k : k + usual] for k in range(0, len(others), usual))]

@@ -16,7 +16,7 @@ from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.walk_forward import Fold
 from numerai_kedro.pipelines.models import GRAPHS
 from numerai_kedro.pipelines.parameters import GraphParams, ModelParams, ResourceParams
-from numerai_kedro.pipelines.recipes import judged_recipes, ladder, not_now
+from numerai_kedro.pipelines.recipes import POSTPONED, judged_recipes, ladder, not_now
 from numerai_kedro.pipelines.windows import windows_of
 from numerai_kedro.progress import steps_bar
 from numerai_kedro.resilience.isolation import Worker
@@ -31,16 +31,29 @@ from numerai_kedro.training.walk_forward import part_of, walk_forward
 logger = logging.getLogger(__name__)
 
 CONTROLS = ("random", "none")
+NOT_ASKED = "not asked for (feature_graph.control_folds)"
 
 
 def build_graphs(
-    history: EraPanel, folds: dict[str, Any], block_gram: FoldStore, params: GraphParams
-) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
+    history: EraPanel,
+    folds: dict[str, Any],
+    block_gram: FoldStore,
+    plan: dict[str, Any],
+    params: GraphParams,
+) -> tuple[Any, Any]:
     """Make the graph of the features for every window, from that window's eras alone."""
+    reasons = [plan["models"][name].get("reason") for name in GRAPHS]
+    if all(reasons):
+        off = Failed("build_graphs", f"no network learns on it: {reasons[0]}", kind="off")
+        return off, off
     panel = history.select(features=folds["features"])
     windows = {name: one.train for name, one in windows_of(folds).items()}
-    with steps_bar("graph: products of eras") as bar:
-        graphs = graphs_of(panel, windows, params.neighbours, block_gram, bar)
+    try:
+        with steps_bar("graph: products of eras") as bar:
+            graphs = graphs_of(panel, windows, params.neighbours, block_gram, bar)
+    except Exception as error:  # noqa: BLE001 - what is no outcome is raised again
+        failed = failed_fit("build_graphs", error)
+        return failed, failed
     changes = changes_of(graphs)
     for row in changes:
         if row.get("moved"):
@@ -68,16 +81,17 @@ def judge_graph(
     resources: ResourceParams,
     report: Any,
     latents: Any,
-    graphs: dict[str, Any],
+    graphs: Any,
     **of_models: Any,
 ) -> dict[str, Any]:
     """Say what the real graph earns beside a random one of the same degrees, and beside none."""
-    n_folds = graph_params.controls(folds["size"])
-    if not n_folds:
-        return {"models": [], "text": "not asked for (feature_graph.control_folds)"}
+    if not graph_params.control_folds:
+        return {"models": [], "text": NOT_ASKED}
+    if schedule["postponed"]:
+        return {"models": [], "text": POSTPONED}
     panel = history.select(features=folds["features"])
     engineered = Engineered(report, latents, graphs)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in GRAPHS:
         params: ModelParams = of_models[name]
         best, oof, recovery = (of_models[f"{name}__{one}"] for one in ("best", "oof", "recovery"))
@@ -88,13 +102,17 @@ def judge_graph(
             continue
         windows, recipes = judged_recipes(name, folds, plan, params, best, engineered)
         _, lighter = ladder(name, plan["models"][name], params)
-        newest = list(zip(windows, recipes, strict=True))[-n_folds:]
+        newest = list(zip(windows, recipes, strict=True))[-graph_params.control_folds :]
         asked = [(window, lighter(recipe, recovery["lighter"])) for window, recipe in newest]
+        edges = {recipe.params.edges for _, recipe in asked}
+        if edges != {"real"}:
+            rows.append({"model": name, "failed": f"edges: {', '.join(sorted(edges))} in force"})
+            continue
         try:
             rows += list(_controls(name, panel, folds, asked, oof, store, resources))
         except Exception as error:  # noqa: BLE001 - what is no outcome is raised again
             rows.append({"model": name, "failed": failed_fit("judge_graph", error).symptom})
-    return {"models": rows, "text": _said(rows)}
+    return {"models": rows, "text": said(rows)}
 
 
 def _controls(
@@ -125,13 +143,17 @@ def _controls(
             )
             differences = _corr(panel, real, target) - _corr(panel, control, target)
             gain = mean_interval(differences.to_numpy(), overlap_eras(target))
+            verdict = "too few eras"
+            if gain.low is not None and gain.high is not None:
+                verdict = "not told apart"
+                verdict = "beats it" if gain.low > 0 else verdict
+                verdict = "loses to it" if gain.high < 0 else verdict
             yield {
                 "model": name,
                 "control": edges,
                 "eras": [int(differences.index[0]), int(differences.index[-1])],
                 "gain": str(gain),
-                "earns": gain.low is not None and gain.low > 0,
-                "loses": gain.high is not None and gain.high < 0,
+                "verdict": verdict,
             }
 
 
@@ -143,15 +165,15 @@ def _corr(panel: EraPanel, predictions: pd.DataFrame, target: str) -> pd.Series:
     return pd.Series(rank_scores(judged.era_starts, column, labels)[0][:, 0], judged.eras).dropna()
 
 
-def _said(rows: list[dict[str, Any]]) -> str:
-    """In a sentence: whether the graph earned anything."""
-    judged = [row for row in rows if "gain" in row]
-    if not judged:
-        return "; ".join(f"{row['model']}: {row['failed']}" for row in rows)
-    sure = [f"{row['model']} ({row['control']} edges)" for row in judged if row["earns"]]
-    if sure:
-        return f"the real graph beats its controls for {', '.join(sure)}"
-    return (
-        "the real graph is not told apart from its controls: by this measure the networks serve "
-        "diversity only"
-    )
+def said(rows: list[dict[str, Any]]) -> str:
+    """In a sentence: whether the real graph earned anything, control by control."""
+    parts = [
+        f"{row['model']}: {row['failed']}"
+        if "failed" in row
+        else f"{row['model']} on the real graph, beside {row['control']} edges: {row['verdict']}"
+        for row in rows
+    ]
+    judged = [row["verdict"] for row in rows if "verdict" in row]
+    if judged and not any(verdict == "beats it" for verdict in judged):
+        parts.append("by this measure the graph earns nothing, and its networks serve diversity")
+    return "; ".join(parts)

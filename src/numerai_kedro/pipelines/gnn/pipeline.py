@@ -20,7 +20,7 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.build_graphs,
-                ["history_panel", "folds", "block_gram", "params:feature_graph"],
+                ["history_panel", "folds", "block_gram", "resource_plan", "params:feature_graph"],
                 ["feature_graph", "graph_changes"],
                 name="build_graphs",
             ),

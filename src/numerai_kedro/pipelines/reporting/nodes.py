@@ -238,8 +238,8 @@ def build_summary(
     feature_report: dict[str, pd.DataFrame],
     drifting_effects: list[dict[str, Any]],
     latent_report: Any,
-    graph_changes: list[dict[str, Any]],
-    graph_report: dict[str, Any],
+    graph_changes: Any,
+    graph_report: Any,
     option_report: pd.DataFrame,
     params: IngestionParams,
     **outcomes: dict[str, Any],
@@ -282,12 +282,20 @@ def build_summary(
             if isinstance(latent_report, Failed)
             else latent_report["text"],
         },
-        "graph": {"changes": graph_changes, **graph_report},
+        "graph": _graph_summary(graph_changes, graph_report),
         "options": option_report.to_dict("records"),
         "worth": {
             name: report[name] for name in ("n_procedures", "superior_to_benchmark", "overfitting")
         },
     }
+
+
+def _graph_summary(changes: Any, report: Any) -> dict[str, Any]:
+    """What the page says of the graph; why there is none, where there is none."""
+    failed = [one.symptom for one in (changes, report) if isinstance(one, Failed)]
+    if failed:
+        return {"changes": [], "models": [], "text": failed[0]}
+    return {"changes": changes, **report}
 
 
 def join_trials(**trials: Any) -> pd.DataFrame:
@@ -355,11 +363,11 @@ def draw_latents(latent_report: Any) -> go.Figure:
     return latent_summary(None if isinstance(latent_report, Failed) else latent_report)
 
 
-def draw_graph(
-    feature_graph: dict[str, dict[str, Any]], feature_metadata: dict[str, Any]
-) -> go.Figure:
+def draw_graph(feature_graph: Any, feature_metadata: dict[str, Any]) -> go.Figure:
     """Clusters of features and what goes between them, window by window."""
     groups = FeatureMetadata.read(feature_metadata).group_of()
+    if isinstance(feature_graph, Failed):
+        return feature_graph_figure({}, groups)
     graphs = {name: FeatureGraph.from_json(one) for name, one in sorted(feature_graph.items())}
     return feature_graph_figure(graphs, groups)
 
