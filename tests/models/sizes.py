@@ -1,5 +1,7 @@
 """Parameters of every family that fit in a moment."""
 
+from numerai_kedro.statistics.feature_graph import FeatureGraph
+
 TREES = {
     "n_estimators": 40,
     "learning_rate": 0.1,
@@ -51,6 +53,15 @@ GRAPHS = {
     "gin": LOOP | {"d_node": 8, "n_layers": 1, "d_beside": 16, "edges": "real"},
 }
 NETWORKS |= GRAPHS
+
+
+def graph_of(names, first=0):
+    """Four nodes of two features in a ring, the numbering turned by some; of others, none."""
+    node = tuple((k // 2 + first) % 4 if k < 8 else -1 for k in range(len(names)))
+    edges = ((0, 1), (0, 3), (1, 2), (2, 3))
+    return FeatureGraph(tuple(names), node, edges, (0.5, -0.2, 0.3, 0.1), (0.4, -0.1, 0.2, 0.1))
+
+
 SMALL = {
     "lightgbm": TREES
     | {"num_leaves": 15, "min_data_in_leaf": 10, "lambda_l2": 0.0, "path_smooth": 0.0},

@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from tests.models.sizes import SMALL
+from tests.models.sizes import SMALL, graph_of
 from tests.new_process import predicted_in_a_new_process
 from tests.panels import era_rows, small_panel
 
@@ -23,7 +23,8 @@ pytestmark = pytest.mark.parametrize("name", sorted(FAMILIES))
 def fitted(name, panel, seed=0, bins=None):
     model_class = family(name)
     params = model_class.params_type.model_validate(SMALL[name])
-    return model_class(params, seed=seed, threads=1).fit(panel, None, TARGET, aids=Aids(bins))
+    aids = Aids(bins, graph=graph_of(panel.feature_names))
+    return model_class(params, seed=seed, threads=1).fit(panel, None, TARGET, aids=aids)
 
 
 @pytest.fixture

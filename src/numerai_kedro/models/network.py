@@ -269,9 +269,13 @@ class NetworkModel:
         return bool(torch.cuda.is_available())
 
     def _device(self) -> torch.device:
-        """Where the fit ran; a model that was read predicts on a card where there is one."""
+        """Where the fit ran; a model that was read predicts on a card where there is one.
+
+        On as many cores as the fit, whose number decides how sums are cut.
+        """
         import torch
 
+        torch.set_num_threads(self.threads)
         usable = self.device != "cpu" and torch.cuda.is_available()
         return torch.device("cuda" if usable else "cpu")
 

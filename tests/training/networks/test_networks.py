@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from tests.models.sizes import GRAPHS, NETWORKS
+from tests.models.sizes import GRAPHS, NETWORKS, graph_of
 from tests.new_process import predicted_in_a_new_process
 from tests.panels import small_panel
 
@@ -18,7 +18,7 @@ from numerai_kedro.resilience.machine import SIMULATED_GPU
 from numerai_kedro.statistics.feature_graph import FeatureGraph, n_nodes_of
 from numerai_kedro.statistics.scoring import rank_scores
 from numerai_kedro.training.networks.microbatch import CountedMemory
-from numerai_kedro.training.protocol import HoldBack
+from numerai_kedro.training.protocol import Aids, HoldBack
 
 TARGET = "target_ender_60"
 each_network = pytest.mark.parametrize("name", sorted(NETWORKS))
@@ -27,22 +27,28 @@ each_network = pytest.mark.parametrize("name", sorted(NETWORKS))
 def fitted(name, panel, stop=None, **changed):
     kind = family(name)
     params = kind.params_type.model_validate(NETWORKS[name] | changed)
-    return kind(params, seed=0, threads=1).fit(panel, stop, TARGET)
+    return kind(params, seed=0, threads=1).fit(panel, stop, TARGET, aids=aids_of(panel))
 
 
-def built(name, params, n_features):
-    """A network with fresh weights; of a graph, one node has twice its share of features."""
+def aids_of(panel):
+    return Aids(graph=graph_of(panel.feature_names))
+
+
+def built(name, params, graph):
+    """A network with fresh weights, of the features of a graph."""
     model = family(name)(params, seed=0, threads=1)
     if name in GRAPHS:
-        n_nodes = n_nodes_of(n_features)
-        large = 2 * n_features // n_nodes
-        rest = [1 + k % max(1, n_nodes - 1) for k in range(n_features - large)]
-        node = [*[0] * min(large, n_features), *rest]
-        edges = tuple((k, k + 1) for k in range(n_nodes - 1))
-        weights = (0.5,) * len(edges)
-        names = tuple(f"feature_{k}" for k in range(n_features))
-        model.graph = FeatureGraph(names, tuple(node), edges, weights, weights).as_json()
-    return model.build(n_features, 2)
+        model.graph = graph.as_json()
+    return model.build(len(graph.features), 2)
+
+
+def uneven_graph(n_features):
+    """One node has twice its share of the features."""
+    n_nodes = n_nodes_of(n_features)
+    large = 2 * n_features // n_nodes
+    rest = (1 + k % (n_nodes - 1) for k in range(n_features - large))
+    names = tuple(f"feature_{k}" for k in range(n_features))
+    return FeatureGraph(names, (*[0] * large, *rest), (), (), ())
 
 
 def mean_corr(model, panel):
@@ -94,7 +100,7 @@ def test_counted_sizes_are_those_of_the_network(name, panel):
     params = kind.params_type.model_validate(
         NETWORKS[name] | {"n_blocks": 3} if name == "tabm" else NETWORKS[name]
     )
-    network = built(name, params, 400)
+    network = built(name, params, uneven_graph(400))
     counted = kind.size(params, 400, 2).weights
     real = sum(one.numel() for one in network.parameters())
     assert counted == pytest.approx(real, rel=0.1)
@@ -107,7 +113,7 @@ def test_the_backward_pass_may_compute_again_and_learns_the_same(name, panel):
     gradients = []
     for again in (False, True):
         torch.manual_seed(0)
-        network = built(name, params, len(panel.feature_names)).train()
+        network = built(name, params, graph_of(panel.feature_names)).train()
         if again:
             network.keep_less()
         torch.manual_seed(1)
@@ -135,7 +141,7 @@ def test_a_card_too_small_for_a_batch_trains_it_in_parts(name, panel, monkeypatc
     params = kind.params_type.model_validate(
         NETWORKS[name] | {"dropout": 0.0, "feature_dropout": 0.0}
     )
-    on_cpu = kind(params, seed=0, threads=1).fit(panel, None, TARGET)
+    on_cpu = kind(params, seed=0, threads=1).fit(panel, None, TARGET, aids=aids_of(panel))
     network = on_cpu._restored(on_cpu._tensors()).train()
     memory = CountedMemory(network, 1e12)
     with memory.watch() as peak:
@@ -146,7 +152,9 @@ def test_a_card_too_small_for_a_batch_trains_it_in_parts(name, panel, monkeypatc
     budget = memory.fixed + 0.8 * (whole - memory.fixed)
     monkeypatch.setenv(SIMULATED_GPU, repr(budget / 0.9 / 2**30))
     with caplog.at_level("INFO"):
-        on_card = kind(params, seed=0, threads=1, device="cuda").fit(panel, None, TARGET)
+        on_card = kind(params, seed=0, threads=1, device="cuda").fit(
+            panel, None, TARGET, aids=aids_of(panel)
+        )
     (rows,) = re.findall(r"micro-batch: (\d+) rows", caplog.text)
     assert 16 <= int(rows) < 40
     if name != "vae_head":  # its parts draw other latents
@@ -160,9 +168,11 @@ def test_a_card_too_small_for_a_batch_trains_it_in_parts(name, panel, monkeypatc
 def test_a_simulated_card_trains_what_the_cpu_trains(name, panel, monkeypatch, gb):
     kind = family(name)
     params = kind.params_type.model_validate(NETWORKS[name])
-    on_cpu = kind(params, seed=0, threads=1).fit(panel, None, TARGET)
+    on_cpu = kind(params, seed=0, threads=1).fit(panel, None, TARGET, aids=aids_of(panel))
     monkeypatch.setenv(SIMULATED_GPU, str(gb))
-    on_card = kind(params, seed=0, threads=1, device="cuda").fit(panel, None, TARGET)
+    on_card = kind(params, seed=0, threads=1, device="cuda").fit(
+        panel, None, TARGET, aids=aids_of(panel)
+    )
     np.testing.assert_array_equal(on_card.predict(panel), on_cpu.predict(panel))
     assert on_card.recoveries == []
 

@@ -21,7 +21,7 @@ from numerai_kedro.pipelines.windows import windows_of
 from numerai_kedro.progress import steps_bar
 from numerai_kedro.resilience.isolation import Worker
 from numerai_kedro.resilience.remedies import failed_fit
-from numerai_kedro.statistics.intervals import mean_interval
+from numerai_kedro.statistics.intervals import Interval, mean_interval
 from numerai_kedro.statistics.scoring import rank_scores
 from numerai_kedro.tournament.schema import overlap_eras
 from numerai_kedro.training.engineered import Engineered
@@ -31,6 +31,7 @@ from numerai_kedro.training.walk_forward import part_of, walk_forward
 logger = logging.getLogger(__name__)
 
 CONTROLS = ("random", "none")
+BEATS, TOO_FEW = "beats it", "too few eras"
 NOT_ASKED = "not asked for (feature_graph.control_folds)"
 
 
@@ -143,18 +144,21 @@ def _controls(
             )
             differences = _corr(panel, real, target) - _corr(panel, control, target)
             gain = mean_interval(differences.to_numpy(), overlap_eras(target))
-            verdict = "too few eras"
-            if gain.low is not None and gain.high is not None:
-                verdict = "not told apart"
-                verdict = "beats it" if gain.low > 0 else verdict
-                verdict = "loses to it" if gain.high < 0 else verdict
             yield {
                 "model": name,
                 "control": edges,
                 "eras": [int(differences.index[0]), int(differences.index[-1])],
                 "gain": str(gain),
-                "verdict": verdict,
+                "verdict": _verdict(gain),
             }
+
+
+def _verdict(gain: Interval) -> str:
+    if gain.low is None or gain.high is None:
+        return TOO_FEW
+    if gain.low > 0:
+        return BEATS
+    return "loses to it" if gain.high < 0 else "not told apart"
 
 
 def _corr(panel: EraPanel, predictions: pd.DataFrame, target: str) -> pd.Series:
@@ -173,7 +177,7 @@ def said(rows: list[dict[str, Any]]) -> str:
         else f"{row['model']} on the real graph, beside {row['control']} edges: {row['verdict']}"
         for row in rows
     ]
-    judged = [row["verdict"] for row in rows if "verdict" in row]
-    if judged and not any(verdict == "beats it" for verdict in judged):
+    told = {row["verdict"] for row in rows if "verdict" in row} - {TOO_FEW}
+    if told and BEATS not in told:
         parts.append("by this measure the graph earns nothing, and its networks serve diversity")
     return "; ".join(parts)

@@ -1,0 +1,188 @@
+"""The graph's way from products of features into fits, and what is said of its worth."""
+
+import dataclasses
+
+import pytest
+from tests.models.sizes import GRAPHS
+from tests.models.sizes import graph_of as ring
+from tests.pipelines.test_base_model import (
+    ALL_RUNS,
+    DECIDED,
+    NONE,
+    PARAMS,
+    RESOURCES,
+    TUNING,
+    WHOLE,
+    Given,
+)
+
+from numerai_kedro.errors import Failed, PanelError
+from numerai_kedro.models import family
+from numerai_kedro.panel import EraPanel
+from numerai_kedro.pipelines import base_model
+from numerai_kedro.pipelines.gnn import nodes
+from numerai_kedro.pipelines.parameters import GraphParams
+from numerai_kedro.pipelines.recipes import judged_recipes
+from numerai_kedro.statistics.feature_graph import FeatureGraph
+from numerai_kedro.training.engineered import Engineered
+
+PLAN = {"threads": 1, "models": {name: DECIDED for name in GRAPHS}}
+OF = {
+    name: PARAMS.model_copy(
+        update={"n_trials": 0, "options": {}, "space": {}}
+        | {"presets": {"small": values | {"epochs": 1, "more_heads": ()}}}
+    )
+    for name, values in GRAPHS.items()
+}
+ONE_FOLD = GraphParams(neighbours=4, control_folds=1)
+
+
+@pytest.fixture
+def given(tmp_path, monkeypatch):
+    # Eight features in four nodes: fewer a node than the product has.
+    monkeypatch.setattr("numerai_kedro.statistics.feature_graph.FEATURES_A_NODE", 2)
+    return Given(tmp_path)
+
+
+def graphs_of(given, **changed):
+    graphs, changes = nodes.build_graphs(
+        given.history, given.folds | changed, given.store, PLAN, ONE_FOLD
+    )
+    assert [row["window"] for row in changes] == sorted(graphs)
+    return graphs
+
+
+def best_of(name):
+    chosen = OF[name].presets["small"]
+    asked = base_model.asked_as_json(OF[name])
+    return {"asked": asked, "decisions": [{"first_era": 1, "params": chosen, "source": "preset"}]}
+
+
+def recipes_of(given, graphs, name="gin"):
+    found = Engineered(NONE, NONE, graphs)
+    return judged_recipes(name, given.folds, PLAN, OF[name], best_of(name), found)
+
+
+def test_every_window_that_a_fit_may_learn_from_has_its_graph(given):
+    assert {"0008", "0020", "0033", "0046"} <= set(graphs_of(given))
+
+
+def test_a_fold_learns_on_the_graph_of_its_own_window_and_another_one_is_another_fit(given):
+    names = given.history.feature_names
+    graphs = {"0020": ring(names).as_json(), "0033": ring(names, first=1).as_json()}
+    windows, recipes = recipes_of(given, graphs)
+    assert [recipe.columns.graph for recipe in recipes] == [ring(names), ring(names, first=1)]
+    (fit,) = recipes[0].fits(given.history, windows[0].train)
+    edge = dataclasses.replace(ring(names), edges=((0, 1), (0, 2), (1, 2), (2, 3)))
+    _, others = recipes_of(given, graphs | {"0020": edge.as_json()})
+    (other,) = others[0].fits(given.history, windows[0].train)
+    assert fit.key != other.key
+    # What is known before there is data does not hang on it, but on what was asked for.
+    assert recipes[0].plan_keys((1, 20), names) == others[0].plan_keys((1, 20), names)
+    asked = dataclasses.replace(recipes[0], engineered_by="other neighbours")
+    assert recipes[0].plan_keys((1, 20), names) != asked.plan_keys((1, 20), names)
+
+
+def test_a_window_without_a_graph_is_a_sentence_and_a_failed_one_an_outcome(given):
+    with pytest.raises(PanelError, match="up to 0020; run kedro run --pipeline=gnn"):
+        recipes_of(given, {})
+    failed = Failed("build_graphs", "no memory left", kind="resource")
+    made = walk_forward(given, "gin", failed)
+    assert isinstance(made[0], Failed)
+    assert "no memory left" in made[0].symptom
+
+
+def test_networks_that_are_off_need_no_graph(given, monkeypatch):
+    monkeypatch.setattr(EraPanel, "features", lambda *_: pytest.fail("a row was read"))
+    off = {"threads": 1, "models": {name: {"reason": "switched off"} for name in GRAPHS}}
+    made, changes = nodes.build_graphs(given.history, given.folds, given.store, off, ONE_FOLD)
+    assert (
+        made
+        == changes
+        == Failed("build_graphs", "no network learns on it: switched off", kind="off")
+    )
+
+
+def test_what_cannot_be_computed_is_an_outcome(given, monkeypatch):
+    def short(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(nodes, "graphs_of", short)
+    made, _ = nodes.build_graphs(given.history, given.folds, given.store, PLAN, ONE_FOLD)
+    assert made.kind == "resource"
+
+
+def walk_forward(given, name, graphs, params=None):
+    return base_model.predict_out_of_fold(
+        *(given.history, given.folds, PLAN, ALL_RUNS, given.store, params or OF[name], RESOURCES),
+        *(TUNING, NONE, NONE, best_of(name), given.benchmarks, name, graphs),
+    )
+
+
+def judged(given, graphs, params=ONE_FOLD, schedule=ALL_RUNS, **of_models):
+    made = {}
+    for name in GRAPHS:
+        oof, _, recovery, _ = walk_forward(given, name, graphs)
+        made |= {f"{name}__best": best_of(name), f"{name}__oof": oof}
+        made |= {name: OF[name], f"{name}__recovery": recovery}
+    return nodes.judge_graph(
+        *(given.history, given.folds, PLAN, schedule, given.store, params, RESOURCES),
+        *(NONE, NONE, graphs),
+        **(made | of_models),
+    )
+
+
+def test_controls_are_fitted_on_the_newest_folds_and_paired(given):
+    names = given.history.feature_names
+    graphs = {name: ring(names).as_json() for name in ("0020", "0033")}
+    report = judged(given, graphs)
+    assert [(row["model"], row["control"]) for row in report["models"]] == [
+        (name, edges) for name in GRAPHS for edges in ("random", "none")
+    ]
+    assert all(row["eras"] == [39, 50] for row in report["models"])
+    assert {row["verdict"] for row in report["models"]} == {"too few eras"}
+    assert "gin on the real graph, beside none edges: too few eras" in report["text"]
+
+
+def test_what_is_no_real_graph_or_no_model_is_not_judged(given):
+    names = given.history.feature_names
+    graphs = {name: ring(names).as_json() for name in ("0020", "0033")}
+    without = best_of("gin")
+    without["decisions"][0]["params"] = without["decisions"][0]["params"] | {"edges": "none"}
+    gone = Failed("walk_forward", "it died")
+    report = judged(given, graphs, gin__best=without, gatv2__oof=gone)
+    assert report["text"] == "gatv2: it died; gin: edges: none in force"
+    assert judged(given, graphs, GraphParams(neighbours=4, control_folds=0))["models"] == []
+    late = judged(given, graphs, schedule={"postponed": ["lightgbm trials"]})
+    assert "time_budget_hours" in late["text"]
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "end"),
+    [
+        (["beats it", "not told apart"], "beside none edges: not told apart"),
+        (["loses to it", "not told apart"], "serve diversity"),
+        (["not told apart", "too few eras"], "serve diversity"),
+        (["too few eras", "too few eras"], "beside none edges: too few eras"),
+    ],
+)
+def test_the_sentence_says_control_by_control_what_was_found(verdicts, end):
+    rows = [
+        {"model": "gin", "control": control, "verdict": verdict}
+        for control, verdict in zip(("random", "none"), verdicts, strict=True)
+    ]
+    text = nodes.said(rows)
+    assert text.endswith(end)
+    assert all(verdict in text for verdict in verdicts)
+
+
+def test_the_live_model_keeps_the_graph_that_it_learned_on(given):
+    names = given.history.feature_names
+    graphs = {name: ring(names).as_json() for name in ("0020", "0033", "0046")}
+    models, *_ = base_model.fit(
+        *(given.history, given.folds, PLAN, ALL_RUNS, given.store, OF["gin"], RESOURCES),
+        *(TUNING, NONE, NONE, NONE, best_of("gin"), WHOLE, {"data_version": "v5.3"}, "gin"),
+        graphs,
+    )
+    assert FeatureGraph.from_json(models[0].graph) == ring(names)
+    assert isinstance(models[0], family("gin"))
