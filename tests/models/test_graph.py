@@ -84,6 +84,28 @@ def test_half_precision_comes_to_about_the_same(sums, monkeypatch):
         assert torch.nn.functional.cosine_similarity(one.flatten(), other.flatten(), 0) > 0.99
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")
+@pytest.mark.parametrize("precision", [None, torch.bfloat16, torch.float16])
+def test_a_card_adds_up_the_same_bit_by_bit(precision):
+    torch.manual_seed(0)
+    layer = GATv2Conv(12, 4, heads=3, edge_dim=2, add_self_loops=False).cuda()
+    graph = Edges(graph_with(RING, 5), 5).cuda()
+    nodes = torch.randn(5, 500, 12, device="cuda", requires_grad=True)
+    inputs, found = [nodes, *layer.parameters()], []
+    for _ in range(3):
+        with torch.autocast("cuda", precision, enabled=precision is not None):
+            made = graph.attend(layer, nodes).float()
+        found.append([made, *gradients(made, inputs)])
+    for one in found[1:]:
+        for again, first in zip(one, found[0], strict=True):
+            assert torch.equal(again, first)
+    ends, attributes = graph.of_rows(500)
+    theirs = layer(nodes.transpose(0, 1).reshape(-1, 12), ends, attributes)
+    theirs = theirs.view(500, 5, 12).transpose(0, 1)
+    torch.testing.assert_close(found[0][0], theirs, rtol=0, atol=1e-3 if precision is None else 0.1)
+
+
 def fitted(name, panel, graph=None, **changed):
     kind = family(name)
     params = kind.params_type.model_validate(GRAPHS[name] | changed)

@@ -163,7 +163,7 @@ def judged_recipes(
     Raises
     ------
     PanelError
-        One learns from verdicts or latents that were not made.
+        One learns from verdicts, latents or a graph that was not made.
     """
     windows = [Fold(f["name"], tuple(f["train"]), tuple(f["test"])) for f in folds["judged"]]
     asked = asked_recipe(name, folds, plan, params)
@@ -192,7 +192,7 @@ def live_recipe(
     Raises
     ------
     PanelError
-        It learns from verdicts or latents that were not made.
+        It learns from verdicts, latents or a graph that was not made.
     """
     asked, decisions = asked_recipe(name, folds, plan, params), best_params["decisions"]
     first, last = folds["live_fit"]
