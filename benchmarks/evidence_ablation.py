@@ -1,0 +1,184 @@
+"""Claim: what every room earns by itself, beside LightGBM alone, and inside the ensemble.
+
+    make evidence NAME=ablation        resumable seed by seed; docs/evidence/ablation.json
+
+Claim seeds 1000-1004, the default demo. Each model at its preset predicts the judged stretch out of
+fold, as the pipeline does it; verdicts (`weigh`) and latents are LightGBM's, as further members. Of
+each: CORR, BMC and payoff, less LightGBM's; what its folds computed, in minutes of one core, and
+what stood in memory at their peak; and what the ensemble, whose members are all models, loses
+without it. A room of several models is left out whole. Differences are paired by seed, with t intervals
+over seeds. With ``--page`` it runs nothing, and writes the table that the dashboard shows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from claim_seeds import demo_project, interval, kedro, parser, run_seeds
+from numerai_kedro.errors import Failed
+from numerai_kedro.files import atomic_write
+from numerai_kedro.panel import EraPanel, open_panel
+from numerai_kedro.pipelines.ensemble import nodes
+from numerai_kedro.pipelines.models import BOOSTED, GRAPHS, MODELS, TABULAR
+from numerai_kedro.statistics.weighting import EnsembleParams
+from numerai_kedro.tournament.schema import benchmark_of
+from numerai_kedro.training.tuning.objective import era_scores
+
+ROOT = Path(__file__).parents[1]
+RESULT = ROOT / "docs" / "evidence" / "ablation.json"
+PAGE = ROOT / "src" / "numerai_kedro" / "dashboard" / "room_ablation.json"
+SEEDS = range(1000, 1005)
+ALONE = "lightgbm"
+# Models that learn from what a room makes: they are no members by themselves.
+USES = {"verdicts": "verdicts=weigh", "latents": "latents=true"}
+PIPELINES = {"gbm": BOOSTED, "deep_learning": TABULAR, "gnn": GRAPHS}
+ROOMS = {name: (name,) for name in MODELS} | {
+    "all trees": BOOSTED,
+    "TabM, transformer, VAE": TABULAR,
+    "graph networks": GRAPHS,
+}
+MULTIPLIERS = {"corr": 3.0, "mmc": 15.0}
+SCORES = ("corr", "bmc", "payoff")
+NONE = Failed("ablation", "left out")
+
+
+def main() -> None:
+    """Run what is missing, then compare."""
+    asked = parser(__doc__ or "", "demo", SEEDS, RESULT)
+    asked.add_argument("--page", action="store_true", help="write the dashboard's table")
+    options = asked.parse_args()
+    if options.page:
+        kept = json.loads(options.result.read_text())
+        with atomic_write(PAGE) as handle:
+            handle.write((json.dumps(kept["table"], indent=1) + "\n").encode())
+        return
+    run_seeds(options, lambda folder, seed: one_seed(folder, options.size, seed), concluded)
+
+
+def one_seed(folder: Path, size: str, seed: int) -> dict[str, dict[str, float]]:
+    """Scores, costs and the ensemble's loss without it, of every room in one world."""
+    demo_project(folder, size, seed)
+    kedro(folder, "run", "--pipeline=feature_engineering")
+    kedro(folder, "run", "--pipeline=gnn", "--nodes=build_graphs")
+    (data,) = (path.parent for path in folder.glob("data/*/02_intermediate"))
+    found: dict[str, dict[str, float]] = {}
+    oof: dict[str, pd.DataFrame] = {}
+    asked = [(name, name, "") for name in MODELS]
+    asked += [(use, ALONE, option) for use, option in USES.items()]
+    for title, model, option in asked:
+        pipeline = next(one for one, models in PIPELINES.items() if model in models)
+        given = ",".join([f"{model}.n_trials=0", *([f"{model}.{option}"] if option else [])])
+        found[title] = measured(
+            folder,
+            f"--pipeline={pipeline}",
+            f"--to-nodes={model}.walk_forward",
+            f"--params={given}",
+        )
+        oof[title] = pd.read_parquet(data / "07_model_output" / model / "oof_predictions.parquet")
+    world = World.read(data)
+    for title, predictions in oof.items():
+        found[title] |= world.scores(predictions)
+    whole = world.ensemble({name: oof[name] for name in MODELS})
+    for title, names in ROOMS.items():
+        left = world.ensemble({name: oof[name] for name in MODELS if name not in names})
+        found.setdefault(title, {})
+        found[title] |= {f"lost_{score}": whole[score] - left[score] for score in SCORES}
+    for use in USES:
+        more = world.ensemble({name: oof[name] for name in (*MODELS, use)})
+        found[use] |= {f"lost_{score}": more[score] - whole[score] for score in SCORES}
+    return found | {"ensemble": whole}
+
+
+def measured(folder: Path, *arguments: str) -> dict[str, float]:
+    """What a command computed, in minutes of one core, and the memory that stood at its peak."""
+    command = [str(Path(sys.executable).parent / "kedro"), "run", *arguments]
+    with subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as run:
+        _, status, used = os.wait4(run.pid, 0)
+        run.returncode = os.waitstatus_to_exitcode(status)
+    if run.returncode:
+        sys.exit(f"{' '.join(command)} failed with {run.returncode}")
+    return {
+        "minutes": (used.ru_utime + used.ru_stime) / 60,
+        "memory_gb": used.ru_maxrss / 2**20,
+    }
+
+
+@dataclass(frozen=True)
+class World:
+    """What predictions are judged by."""
+
+    history: EraPanel
+    folds: dict[str, Any]
+    meta_model: pd.DataFrame
+    benchmarks: pd.DataFrame
+    params: EnsembleParams
+
+    @classmethod
+    def read(cls, data: Path) -> World:
+        """Of a project's data folder."""
+        conf = yaml.safe_load((ROOT / "conf/base/parameters_ensemble.yml").read_text())
+        return cls(
+            open_panel(data / "02_intermediate" / "history_panel"),
+            json.loads((data / "02_intermediate" / "folds.json").read_text()),
+            pd.read_parquet(data / "01_raw" / "meta_model.parquet"),
+            pd.read_parquet(data / "02_intermediate" / "benchmark_predictions.parquet"),
+            EnsembleParams.model_validate(conf["ensemble"]),
+        )
+
+    def scores(self, predictions: pd.DataFrame) -> dict[str, float]:
+        """Means over the judged eras."""
+        target = self.folds["paid_target"]
+        first, last = self.folds["stretches"]["judged"]
+        judged = self.history.select(eras=np.arange(first, last + 1))
+        benchmark = benchmark_of(self.benchmarks, target).reindex(judged.ids()).to_numpy(float)
+        column = predictions.set_index("id")["prediction"].reindex(judged.ids()).to_numpy(float)
+        made = era_scores(judged, column, benchmark, target)
+        payoff = made.payoff(MULTIPLIERS["corr"], MULTIPLIERS["mmc"])
+        means = zip(SCORES, (made.corr, made.bmc, payoff), strict=True)
+        return {score: float(np.nanmean(values)) for score, values in means}
+
+    def ensemble(self, oof: dict[str, pd.DataFrame]) -> dict[str, float]:
+        """Scores of the blend by the weights in force, as the pipeline makes it."""
+        shared = (self.history, self.folds, self.meta_model, self.benchmarks, MULTIPLIERS)
+        made: dict[str, Any] = {f"{name}__oof": frame for name, frame in oof.items()}
+        made |= {f"{name}__model": "one" for name in oof}
+        weights = nodes.weigh(*shared, self.params, **made)
+        blended, _ = nodes.blend_out_of_fold(weights, {"proportion": 0.0}, *shared, **oof)
+        return self.scores(blended)
+
+
+def concluded(seeds: dict[str, Any]) -> dict[str, Any]:
+    """Every room beside LightGBM alone and inside the ensemble, paired by seed."""
+    runs, rows = list(seeds.values()), []
+    for title in (*ROOMS, *USES):
+        row: dict[str, Any] = {"room": title, "seeds": len(runs)}
+        mine = [one[title] for one in runs]
+        if "corr" in mine[0]:
+            alone = [one[ALONE] for one in runs]
+            row["level"] = interval([one["corr"] for one in mine])
+            for name in (*SCORES, "minutes", "memory_gb"):
+                row[name] = interval([a[name] - b[name] for a, b in zip(mine, alone, strict=True)])
+        for score in SCORES:
+            row[f"lost_{score}"] = interval([one[f"lost_{score}"] for one in mine])
+        rows.append(row)
+    whole = {score: interval([one["ensemble"][score] for one in runs]) for score in SCORES}
+    costs = {
+        name: interval([one[ALONE][name] for one in runs]) for name in ("minutes", "memory_gb")
+    }
+    return {"ensemble": whole, f"{ALONE} alone": costs, "table": rows}
+
+
+if __name__ == "__main__":
+    main()
