@@ -32,7 +32,7 @@ FEW = {
     "transformer": {"enabled": False},
     "vae_head": {"enabled": False},
     "gatv2": {"enabled": False},
-    "gin": {"presets": {"cpu": {"epochs": 1}}},
+    "gin": {"enabled": False},
 }
 
 

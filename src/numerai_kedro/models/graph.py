@@ -101,7 +101,7 @@ class GraphModel(NetworkModel):
 class GATv2(GraphModel):
     """Attention over neighbours."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     params_type: ClassVar[type[Block]] = GATv2Params
 
     def build(self, n_features: int, n_targets: int) -> nn.Module:
@@ -123,7 +123,7 @@ class GATv2(GraphModel):
 class GIN(GraphModel):
     """Sums over neighbours."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     params_type: ClassVar[type[Block]] = GraphNetworkParams
 
     def build(self, n_features: int, n_targets: int) -> nn.Module:

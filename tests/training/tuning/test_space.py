@@ -12,7 +12,7 @@ from numerai_kedro.training.tuning.space import Range, distributions, params_at,
 
 CONF = {
     name: block
-    for file in ("gbm", "deep_learning")
+    for file in ("gbm", "deep_learning", "gnn")
     for name, block in yaml.safe_load(
         (ROOT / f"conf/base/parameters_{file}.yml").read_text()
     ).items()
