@@ -27,6 +27,7 @@ import numpy as np
 import torch
 import yaml
 from torch import Tensor
+from torch_geometric.data import Batch, Data
 
 from numerai_kedro.models import family
 from numerai_kedro.models.modules.edges import Edges
@@ -46,13 +47,22 @@ class PygEdges(Edges):
 
     def attend(self, layer: Any, values: Tensor) -> Tensor:
         """By a batch of graphs."""
-        ends, attributes = self.of_rows(values.shape[1])
+        ends, attributes = self._copies(values.shape[1])
         return self._back(layer(self._flat(values), ends, attributes), values)
 
     def add(self, layer: Any, values: Tensor) -> Tensor:
         """By a batch of graphs; a node is no neighbour of its own."""
-        ends, _ = self.of_rows(values.shape[1])
+        ends, _ = self._copies(values.shape[1])
         return self._back(layer(self._flat(values), ends[:, ends[0] != ends[1]]), values)
+
+    def _copies(self, n_rows: int) -> tuple[Tensor, Tensor]:
+        """The graph once a row; made once, as a loader would ahead of the step."""
+        if "many" not in self.__dict__:
+            ends = torch.stack([self.source, self.goal])
+            one = Data(edge_index=ends, edge_attr=self.attributes, num_nodes=self.n_nodes)
+            self.__dict__["many"] = Batch.from_data_list([one] * n_rows)
+        many = self.__dict__["many"]
+        return many.edge_index, many.edge_attr
 
     def _flat(self, values: Tensor) -> Tensor:
         return values.transpose(0, 1).reshape(-1, values.shape[-1])

@@ -7,8 +7,7 @@ fold, as the pipeline does it; verdicts (`weigh`) and latents are LightGBM's, as
 each: CORR, BMC and payoff, less LightGBM's; what its folds computed, in minutes of one core, and
 what stood in memory at their peak; and what the ensemble, whose members are all models, loses
 without it. A room of several models is left out whole. Differences are paired by seed, with t
-intervals over seeds. With ``--page`` it runs nothing, and writes the table that the dashboard
-shows.
+intervals over seeds.
 """
 
 from __future__ import annotations
@@ -27,7 +26,6 @@ import yaml
 
 from claim_seeds import demo_project, interval, kedro, parser, run_seeds
 from numerai_kedro.errors import Failed
-from numerai_kedro.files import atomic_write
 from numerai_kedro.panel import EraPanel, open_panel
 from numerai_kedro.pipelines.ensemble import nodes
 from numerai_kedro.pipelines.models import BOOSTED, GRAPHS, MODELS, TABULAR
@@ -37,7 +35,6 @@ from numerai_kedro.training.tuning.objective import era_scores
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "docs" / "evidence" / "ablation.json"
-PAGE = ROOT / "src" / "numerai_kedro" / "dashboard" / "room_ablation.json"
 SEEDS = range(1000, 1005)
 ALONE = "lightgbm"
 # Models that learn from what a room makes: they are no members by themselves.
@@ -55,14 +52,7 @@ NONE = Failed("ablation", "left out")
 
 def main() -> None:
     """Run what is missing, then compare."""
-    asked = parser(__doc__ or "", "demo", SEEDS, RESULT)
-    asked.add_argument("--page", action="store_true", help="write the dashboard's table")
-    options = asked.parse_args()
-    if options.page:
-        kept = json.loads(options.result.read_text())
-        with atomic_write(PAGE) as handle:
-            handle.write((json.dumps(kept["table"], indent=1) + "\n").encode())
-        return
+    options = parser(__doc__ or "", "demo", SEEDS, RESULT).parse_args()
     run_seeds(options, lambda folder, seed: one_seed(folder, options.size, seed), concluded)
 
 

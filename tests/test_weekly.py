@@ -12,19 +12,10 @@ import pytest
 from numerai_kedro.pipelines.models import MODELS
 from numerai_kedro.tournament.client import Client
 from numerai_kedro.tournament.demo.tournament import DemoTournament
+from tests.pipelines.test_pipeline import PARTS
 from tests.project import Project
 
 pytestmark = pytest.mark.slow
-PARTS = (
-    "ingestion",
-    "gbm",
-    "deep_learning",
-    "gnn",
-    "ensemble",
-    "backtest",
-    "submission",
-    "reporting",
-)
 PIPELINES = (*PARTS, "prepare", "submit")
 # One quick network: `make weekly` in CI runs them all, tests/test_networks_week.py looks closer.
 FEW = {

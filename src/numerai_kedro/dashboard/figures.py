@@ -14,7 +14,7 @@ COLOURS = (
     *("#999933", "#882255"),
 )
 ROWS_SHOWN = 30  # of the heat map: the features that matter most
-SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x")
+SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x", "star", "hexagon")
 DASHES = (
     *("solid", "dash", "dot", "dashdot", "longdash", "longdashdot"),
     *("14px,3px,3px,3px,3px,3px", "2px,7px", "18px,6px", "7px,2px"),

@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from numerai_kedro.dashboard.figures import COLOURS, GREY, blank_figure, nothing_yet
+from numerai_kedro.dashboard.figures import COLOURS, GREY, SYMBOLS, blank_figure, nothing_yet
 from numerai_kedro.statistics.feature_graph import FeatureGraph, signed_weight
 
 NAMED = 3  # features of a node that its label names
-SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "star", "hexagon")
 WIDTHS = ((0.0, 0.8), (0.1, 1.8), (0.3, 3.5))  # of edges from such a weight on
 NO_GROUP = "of no group"
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from numerai_kedro.features.screening import Windows
 from numerai_kedro.features.sufficient import Products, products_of
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.panel import EraPanel
@@ -16,7 +17,6 @@ from numerai_kedro.training.protocol import FitProgress, no_progress
 logger = logging.getLogger(__name__)
 
 VERSION = 1  # of a graph: another one makes all of them again
-Windows = Mapping[str, tuple[int, int]]  # first and newest training era, by name
 
 
 def graphs_of(
@@ -43,7 +43,7 @@ def graphs_of(
         Where products of features are kept, and graphs.
     """
     by_end = sorted(windows, key=lambda name: windows[name][1])
-    inside = {name: _inside(panel, windows[name]) for name in by_end}
+    inside = {name: panel.between(*windows[name]) for name in by_end}
     first = inside[by_end[0]].digest()
     keys = {
         name: {"graph": VERSION, "of": one.digest(), "first": first, "neighbours": neighbours}
@@ -90,7 +90,3 @@ def _made(
 
 def _kept(store: FoldStore, key: Mapping[str, Any]) -> FeatureGraph:
     return FeatureGraph.from_json(store.find(key))
-
-
-def _inside(panel: EraPanel, window: tuple[int, int]) -> EraPanel:
-    return panel.select(eras=panel.eras[(panel.eras >= window[0]) & (panel.eras <= window[1])])

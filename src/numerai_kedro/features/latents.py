@@ -119,7 +119,7 @@ def encode(
         feature.
     """
     (fit,) = recipe.fits(panel, window)
-    inside = panel.select(eras=panel.eras[(panel.eras >= window[0]) & (panel.eras <= newest)])
+    inside = panel.between(window[0], newest)
     found = store.find(_read_key(fit))
     kept = found is not None and store.has_model(fit.key)
     if not kept or _lacking(found["encoder"], inside, store):

@@ -84,10 +84,9 @@ def weighed(report: pd.DataFrame, weights: Mapping[str, float]) -> pd.DataFrame:
 def _key(
     panel: EraPanel, window: tuple[int, int], target: str, rule: DiscoveryRule
 ) -> dict[str, Any]:
-    inside = panel.eras[(panel.eras >= window[0]) & (panel.eras <= window[1])]
     return {
         "report": VERSION,
-        "of": panel.select(eras=inside).digest(targets=[target]),
+        "of": panel.between(*window).digest(targets=[target]),
         "target": target,
         "rule": dataclasses.asdict(rule),
     }

@@ -75,10 +75,10 @@ class GraphModel(NetworkModel):
             graph = graph.rewired(self.seed)
         self.graph = graph.as_json()
 
-    def shape(self) -> list[int]:
-        """Nodes and edges, on which hangs how many rows fit."""
+    def shape(self) -> dict[str, int]:
+        """Nodes and edges of the graph that is there."""
         graph = FeatureGraph.from_json(self.graph)
-        return [graph.n_nodes, len(graph.edges)]
+        return {"nodes": graph.n_nodes, "edges": len(graph.edges)}
 
     @classmethod
     def size(cls, params: Any, n_features: int, n_targets: int) -> Size:

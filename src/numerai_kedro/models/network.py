@@ -102,9 +102,9 @@ class NetworkModel:
     def prepare(self, train: EraPanel, aids: Aids) -> None:
         """Look at the training eras before the network is made; most do not."""
 
-    def shape(self) -> list[int]:
+    def shape(self) -> dict[str, int]:
         """What decides how many rows fit, beside what `size` counts."""
-        return []
+        return {}
 
     def fit(
         self,
@@ -171,8 +171,7 @@ class NetworkModel:
             device, memory = "cpu", lambda network: CountedMemory(network, budget)
         size = self.size(self.params, len(self.feature_names), len(self.targets))
         holds = {"rows at once": asdict(size), "memory_gb": round(gpu_memory_gb(), 1)}
-        if self.shape():
-            holds["shape"] = self.shape()
+        holds |= self.shape()
         notes = aids.notes if self.device == "cuda" else None
         run = TrainingRun(
             build,

@@ -109,6 +109,10 @@ class EraPanel:
         view._verified = self._verified
         return view
 
+    def between(self, first: int, last: int) -> EraPanel:
+        """View the eras of a range, as many of them as there are."""
+        return self.select(eras=self.eras[(self.eras >= first) & (self.eras <= last)])
+
     def features(self, era: int) -> npt.NDArray[np.int8]:
         """int8[n_rows, n_features] of one era: a view of the memory map, read only.
 

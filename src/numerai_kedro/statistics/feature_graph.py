@@ -220,7 +220,8 @@ def change_between(before: FeatureGraph, after: FeatureGraph) -> GraphChange:
     """What moved, of the features and nodes that both have."""
     known = set(before.features)
     common = [name for name in after.features if name in known]
-    old, new = (np.array(graph.restricted(common).node) for graph in (before, after))
+    before, after = before.restricted(common), after.restricted(common)
+    old, new = (np.array(graph.node) for graph in (before, after))
     both = (old != NO_CLUSTER) & (new != NO_CLUSTER)
     table = np.zeros((old.max(initial=-1) + 1, new.max(initial=-1) + 1), dtype=np.int64)
     np.add.at(table, (old[both], new[both]), 1)
@@ -231,11 +232,8 @@ def change_between(before: FeatureGraph, after: FeatureGraph) -> GraphChange:
         for name, a, b, placed in zip(common, old.tolist(), new.tolist(), both, strict=True)
         if placed and follows.get(a) != b
     ]
-    was = {
-        tuple(sorted((follows.get(a, -1), follows.get(b, -1))))
-        for a, b in before.restricted(common).edges
-    }
-    now = set(after.restricted(common).edges)
+    was = {tuple(sorted((follows.get(a, -1), follows.get(b, -1)))) for a, b in before.edges}
+    now = set(after.edges)
     return GraphChange(tuple(moved), len(now - was), len(was - now))
 
 

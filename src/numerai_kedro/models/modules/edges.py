@@ -22,9 +22,8 @@ from torch_geometric.nn import GATv2Conv, GINConv
 
 from numerai_kedro.statistics.feature_graph import FeatureGraph
 
-CHUNK_BYTES = (
-    2 << 20
-)  # of what is computed of edges at once on the CPU, where it stays in the cache
+# Of what is computed of edges at once on the CPU, where it stays in the cache.
+CHUNK_BYTES = 2 << 20
 ITSELF = (1.0, 1.0)  # correlation and partial correlation of a node with itself
 
 
@@ -102,13 +101,6 @@ class Edges(nn.Module):
         n_nodes, *shape = values.shape
         around = (self.adjacency.to(values.dtype) @ values.reshape(n_nodes, -1)).view(-1, *shape)
         return layer.nn(around + (1 + layer.eps) * values)
-
-    def of_rows(self, n_rows: int) -> tuple[Tensor, Tensor]:
-        """Edges and attributes of so many copies of the graph, as PyTorch Geometric wants them."""
-        offsets = self.n_nodes * torch.arange(n_rows, device=self.source.device)
-        ends = torch.stack([self.source, self.goal])
-        many = (ends[:, None] + offsets[None, :, None]).reshape(2, -1)
-        return many, self.attributes.repeat(n_rows, 1)
 
     def _sums(self, values: Tensor) -> _Sums:
         if values.device.type != "cpu":
