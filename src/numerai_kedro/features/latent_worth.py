@@ -108,14 +108,13 @@ def latent_worth(
     resolved = panel.resolved_eras(target)
     inside = resolved[(resolved >= window[0]) & (resolved <= window[1])]
     learned = inside[:: max(1, len(inside) // ERAS_LEARNED)]
-    inside_window = panel.eras[(panel.eras >= window[0]) & (panel.eras <= window[1])]
     tested = resolved[(resolved >= judged[0]) & (resolved <= judged[1])]
     both = panel.select(eras=np.concatenate([learned, tested]))
     key = {
         "latent worth": VERSION,
         "rows": both.digest(targets=[target]),
         "latents": latents.select(eras=both.eras).digest(),
-        "window": panel.select(eras=inside_window).digest(),
+        "window": panel.between(*window).digest(),
     }
 
     def compute() -> dict[str, list[float]]:
