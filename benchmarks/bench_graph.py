@@ -47,12 +47,12 @@ class PygEdges(Edges):
 
     def attend(self, layer: Any, values: Tensor) -> Tensor:
         """By a batch of graphs."""
-        ends, attributes = self._copies(values.shape[1])
+        ends, attributes = self._copies(values.shape[2])
         return self._back(layer(self._flat(values), ends, attributes), values)
 
     def add(self, layer: Any, values: Tensor) -> Tensor:
         """By a batch of graphs; a node is no neighbour of its own."""
-        ends, _ = self._copies(values.shape[1])
+        ends, _ = self._copies(values.shape[2])
         return self._back(layer(self._flat(values), ends[:, ends[0] != ends[1]]), values)
 
     def _copies(self, n_rows: int) -> tuple[Tensor, Tensor]:
@@ -65,10 +65,10 @@ class PygEdges(Edges):
         return many.edge_index, many.edge_attr
 
     def _flat(self, values: Tensor) -> Tensor:
-        return values.transpose(0, 1).reshape(-1, values.shape[-1])
+        return values.permute(2, 0, 1).reshape(-1, values.shape[1])
 
     def _back(self, made: Tensor, values: Tensor) -> Tensor:
-        return made.view(values.shape[1], self.n_nodes, -1).transpose(0, 1)
+        return made.view(values.shape[2], self.n_nodes, -1).permute(1, 2, 0)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from scipy import stats
@@ -20,7 +20,18 @@ from evidence_weekly import _code_fingerprint
 from numerai_kedro.files import atomic_write
 
 LEVEL = 0.95
+FIRST_CLAIM_SEED = 1000
 ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "src" / "numerai_kedro" / "dashboard" / "claims"
+
+
+class Table(TypedDict):
+    """What the dashboard shows of a claim; rows begin with their names."""
+
+    title: str
+    heads: Sequence[str]
+    rows: list[list[str]]
+    said: str
 
 
 def parser(doc: str, size: str, seeds: Sequence[int], result: Path) -> argparse.ArgumentParser:
@@ -36,6 +47,7 @@ def run_seeds(
     options: argparse.Namespace,
     one_seed: Callable[[Path, int], Any],
     conclude: Callable[[dict[str, Any]], dict[str, Any]],
+    page: Callable[[dict[str, Any]], Table] | None = None,
 ) -> dict[str, Any]:
     """Run the seeds that the result does not hold yet; each is kept as it ends.
 
@@ -45,6 +57,8 @@ def run_seeds(
         Gets an empty folder and a seed.
     conclude
         Gets what came of all seeds, by seed as text; what it returns stands beside them.
+    page
+        Gets the result, and makes a table of it for every user's dashboard; of claim seeds alone.
     """
     kept = json.loads(options.result.read_text()) if options.result.exists() else {"seeds": {}}
     seeds, code = kept["seeds"], kept.get("code", _code_fingerprint())
@@ -59,6 +73,9 @@ def run_seeds(
         with atomic_write(options.result) as handle:
             handle.write((json.dumps(result, indent=1) + "\n").encode())
         print(f"seed {seed}, {time.perf_counter() - begin:.0f} s: {json.dumps(found)}", flush=True)
+    if page and seeds and min(map(int, seeds)) >= FIRST_CLAIM_SEED:
+        with atomic_write(PAGE / options.result.name) as handle:
+            handle.write((json.dumps(page(kept | conclude(seeds)), indent=1) + "\n").encode())
     return dict(seeds)
 
 

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from claim_seeds import demo_project, interval, kedro, parser, run_seeds
+from claim_seeds import Table, demo_project, interval, kedro, parser, run_seeds
 from numerai_kedro.errors import Failed
 from numerai_kedro.panel import EraPanel, open_panel
 from numerai_kedro.pipelines.ensemble import nodes
@@ -53,7 +53,8 @@ NONE = Failed("ablation", "left out")
 def main() -> None:
     """Run what is missing, then compare."""
     options = parser(__doc__ or "", "demo", SEEDS, RESULT).parse_args()
-    run_seeds(options, lambda folder, seed: one_seed(folder, options.size, seed), concluded)
+    one = lambda folder, seed: one_seed(folder, options.size, seed)  # noqa: E731 - called there
+    run_seeds(options, one, concluded, page)
 
 
 def one_seed(folder: Path, size: str, seed: int) -> dict[str, dict[str, float]]:
@@ -169,6 +170,22 @@ def concluded(seeds: dict[str, Any]) -> dict[str, Any]:
         name: interval([one[ALONE][name] for one in runs]) for name in ("minutes", "memory_gb")
     }
     return {"ensemble": whole, f"{ALONE} alone": costs, "table": rows}
+
+
+def page(result: dict[str, Any]) -> Table:
+    """Of every room, what it earns and costs beside LightGBM, and what the ensemble has of it."""
+    heads = ("room", "CORR", f"less {ALONE}'s", "BMC less", "payoff less")
+    costs = ("core minutes more", "GB at the peak more")
+    lost = ("the ensemble's CORR owed to it", "its BMC", "its payoff")
+    names = ("level", *SCORES, "minutes", "memory_gb", *(f"lost_{score}" for score in SCORES))
+    rows = [[one["room"], *(one.get(name, "") for name in names)] for one in result["table"]]
+    whole = result["ensemble"]
+    said = (
+        f"Means over {len(result['seeds'])} demo tournaments, each model at its preset, paired by "
+        f"them. The ensemble of all models: CORR {whole['corr']}, payoff {whole['payoff']}. "
+        f"Verdicts and latents are {ALONE}'s, as further members."
+    )
+    return Table(title="What every room earns", heads=heads + costs + lost, rows=rows, said=said)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ import pyarrow as pa
 import yaml
 from scipy import stats
 
-from claim_seeds import demo_project, interval, parser, run_seeds
+from claim_seeds import Table, demo_project, interval, parser, run_seeds
 from evidence_discovery import targets_of, twelve_weeks
 from numerai_kedro.features.graphs import graphs_of
 from numerai_kedro.incremental import FoldStore
@@ -63,7 +63,8 @@ THREADS = 2
 def main() -> None:
     """Run what is missing, then compare."""
     options = parser(__doc__ or "", "demo", SEEDS, RESULT).parse_args()
-    run_seeds(options, lambda folder, seed: one_seed(folder, options.size, seed), concluded)
+    one = lambda folder, seed: one_seed(folder, options.size, seed)  # noqa: E731 - called there
+    run_seeds(options, one, concluded, page)
 
 
 def one_seed(folder: Path, size: str, seed: int) -> dict[str, dict[str, float]]:
@@ -183,6 +184,21 @@ def concluded(seeds: dict[str, Any]) -> dict[str, Any]:
                 differences = np.subtract(real, other).tolist()
                 found["real less control"][f"{world}: {name} - {control}"] = interval(differences)
     return found
+
+
+def page(result: dict[str, Any]) -> Table:
+    """Of every world and network, its CORR on the real graph, and less that on others."""
+    heads = ("network, in a market where", "CORR", "less that on a random graph", "and on none")
+    worlds = {"demo": "features earn", "along edges": "pairs of neighbours earn"}
+    less = result["real less control"]
+    rows = [
+        [f"{name}, {where}", result["corr"][f"{world}: {name} real"]]
+        + [less[f"{world}: {name} - {control}"] for control in EDGES[1:]]
+        for world, where in worlds.items()
+        for name in GRAPHS
+    ]
+    said = f"Means over {len(result['seeds'])} demo tournaments; differences are paired by them."
+    return Table(title="What the graph is worth", heads=heads, rows=rows, said=said)
 
 
 if __name__ == "__main__":

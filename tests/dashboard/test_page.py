@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import pytest
 from tests.dashboard.samples import figures, leaders, ledger, outcome, summary
 
-from numerai_kedro.dashboard.page import render_page
+from numerai_kedro.dashboard.page import claims, render_page
 
 KILLED = {"symptom": "killed", "remedy": "fitted again on every second era"}
 CANARY = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
@@ -47,16 +47,20 @@ def test_the_page_stays_small():
     assert len(render_page(summary(), figures(), leaders(), ledger()).encode()) < 6_000_000
 
 
-def test_the_ablation_stands_on_the_page_as_soon_as_there_is_one(monkeypatch):
-    gains = {"level": ".03", "corr": ".001", "bmc": ".0", "payoff": ".1"}
-    row = {"model": "tabm", "use": "latents", "seeds": 10, "minutes": "1.0", "columns": "32"}
-    pages = []
-    for rows in ([], [row | gains]):
-        monkeypatch.setattr("numerai_kedro.dashboard.page.ablation_rows", lambda rows=rows: rows)
-        pages.append(render_page(summary(), figures(), leaders(), ledger()))
-    assert "What verdicts and latents are worth" not in pages[0]
-    assert "<th>tabm</th><td>latents</td><td>.03</td><td>.001</td>" in pages[1]
-    assert "Means over 10 demo tournaments" in pages[1]
+def test_what_was_measured_over_seeds_stands_on_the_page(monkeypatch):
+    table = {"title": "Worth", "heads": ["room", "CORR"], "rows": [["<b>", ".03"]], "said": "Ten."}
+    monkeypatch.setattr("numerai_kedro.dashboard.page.claims", lambda: [table])
+    page = render_page(summary(), figures(), leaders(), ledger())
+    assert "<h2>Worth</h2>" in page
+    assert "<th>&lt;b&gt;</th><td>.03</td>" in page
+    assert "<p>Ten.</p>" in page
+
+
+def test_tables_of_claims_can_be_drawn():
+    shown = claims()
+    assert shown
+    for one in shown:
+        assert all(len(row) == len(one["heads"]) for row in one["rows"])
 
 
 def test_the_verdict_comes_first():

@@ -10,13 +10,15 @@ from torch_geometric.data import Batch, Data
 from torch_geometric.nn import GATv2Conv, GINConv
 
 from numerai_kedro.models import family
-from numerai_kedro.models.modules.edges import Edges, _Sums
+from numerai_kedro.models.modules.edges import CHUNK_BYTES, Edges
+from numerai_kedro.models.modules.graph import NodeNorm
 from numerai_kedro.panel import open_panel
 from numerai_kedro.statistics.feature_graph import FeatureGraph
 from numerai_kedro.training.protocol import Aids
 
 TARGET = "target_ender_60"
 RING = ((0, 1), (0, 4), (1, 2), (2, 3), (3, 4))
+UNEVEN = ((0, 1), (0, 2), (0, 3), (1, 2))  # nodes of 4, 3, 3, 2 and 1 edges, with their own
 
 
 def graph_with(edges, n_nodes, n_features=None):
@@ -43,24 +45,26 @@ def gradients(out, inputs):
     return torch.autograd.grad((out * torch.randn_like(out)).sum(), inputs)
 
 
-def all_at_once(edges, values):
-    """As on a card."""
-    return _Sums(len(edges.source), edges.by_goal, edges.by_source)
+def as_on_a_card(edges, values, groups=Edges._groups):
+    """Sums by products of matrices."""
+    return [one.adding_alike(edges.n_nodes) for one in groups(edges, values)]
 
 
-@pytest.mark.parametrize("edges", [RING, ((0, 1),), ()], ids=["ring", "one edge", "none"])
+@pytest.mark.parametrize(
+    "edges", [RING, UNEVEN, ((0, 1),), ()], ids=["ring", "uneven", "one edge", "none"]
+)
 @pytest.mark.parametrize("chunk", [1, 1 << 20, None])
 @pytest.mark.parametrize("kind", ["gatv2", "gin"])
 def test_layers_come_to_what_pytorch_geometric_comes_to(kind, edges, chunk, monkeypatch):
     if chunk is None:
-        monkeypatch.setattr(Edges, "_sums", all_at_once)
+        monkeypatch.setattr(Edges, "_groups", as_on_a_card)
     else:
-        monkeypatch.setattr("numerai_kedro.models.modules.edges.CHUNK_BYTES", chunk)
+        monkeypatch.setitem(CHUNK_BYTES, "cpu", chunk)
     torch.manual_seed(0)
     n_rows, width = 7, 12
     graph = Edges(graph_with(edges, 5), 5)
-    nodes = torch.randn(5, n_rows, width, requires_grad=True)
-    flat = nodes.transpose(0, 1).reshape(n_rows * 5, width)
+    nodes = torch.randn(5, width, n_rows, requires_grad=True)
+    flat = nodes.permute(2, 0, 1).reshape(n_rows * 5, width)
     ends, attributes = copies(graph, n_rows)
     if kind == "gatv2":
         layer = GATv2Conv(width, 4, heads=3, edge_dim=2, add_self_loops=False)
@@ -70,19 +74,19 @@ def test_layers_come_to_what_pytorch_geometric_comes_to(kind, edges, chunk, monk
         layer = GINConv(inside, train_eps=True, eps=0.3)
         apart = ends[:, ends[0] != ends[1]]
         ours, theirs = graph.add(layer, nodes), layer(flat, apart)
-    theirs = theirs.view(n_rows, 5, width).transpose(0, 1).contiguous()
+    theirs = theirs.view(n_rows, 5, width).permute(1, 2, 0).contiguous()
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
     inputs = [nodes, *layer.parameters()]
     for one, other in zip(gradients(ours, inputs), gradients(theirs, inputs), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("sums", [Edges._sums, all_at_once], ids=["core", "card"])
-def test_half_precision_comes_to_about_the_same(sums, monkeypatch):
-    monkeypatch.setattr(Edges, "_sums", sums)
+@pytest.mark.parametrize("groups", [Edges._groups, as_on_a_card], ids=["core", "card"])
+def test_half_precision_comes_to_about_the_same(groups, monkeypatch):
+    monkeypatch.setattr(Edges, "_groups", groups)
     torch.manual_seed(0)
     graph = Edges(graph_with(RING, 5), 5)
-    nodes = torch.randn(5, 9, 12, requires_grad=True)
+    nodes = torch.randn(5, 12, 9, requires_grad=True)
     layer = GATv2Conv(12, 4, heads=3, edge_dim=2, add_self_loops=False)
     inputs = [nodes, *layer.parameters()]
     whole = graph.attend(layer, nodes)
@@ -93,6 +97,19 @@ def test_half_precision_comes_to_about_the_same(sums, monkeypatch):
         assert torch.nn.functional.cosine_similarity(one.flatten(), other.flatten(), 0) > 0.99
 
 
+def test_nodes_are_normed_as_pytorch_norms_rows():
+    torch.manual_seed(0)
+    nodes = torch.randn(5, 12, 9, requires_grad=True)
+    norm = NodeNorm(12)
+    torch.nn.init.normal_(norm.weight)
+    ours = norm(nodes)
+    theirs = torch.nn.LayerNorm.forward(norm, nodes.transpose(1, 2)).transpose(1, 2).contiguous()
+    torch.testing.assert_close(ours, theirs)
+    inputs = [nodes, *norm.parameters()]
+    for one, other in zip(gradients(ours, inputs), gradients(theirs, inputs), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")
 @pytest.mark.parametrize("precision", [None, torch.bfloat16, torch.float16])
@@ -100,7 +117,7 @@ def test_a_card_adds_up_the_same_bit_by_bit(precision):
     torch.manual_seed(0)
     layer = GATv2Conv(12, 4, heads=3, edge_dim=2, add_self_loops=False).cuda()
     graph = Edges(graph_with(RING, 5), 5).cuda()
-    nodes = torch.randn(5, 500, 12, device="cuda", requires_grad=True)
+    nodes = torch.randn(5, 12, 500, device="cuda", requires_grad=True)
     inputs, found = [nodes, *layer.parameters()], []
     for _ in range(3):
         with torch.autocast("cuda", precision, enabled=precision is not None):
@@ -110,8 +127,8 @@ def test_a_card_adds_up_the_same_bit_by_bit(precision):
         for again, first in zip(one, found[0], strict=True):
             assert torch.equal(again, first)
     ends, attributes = copies(graph, 500)
-    theirs = layer(nodes.transpose(0, 1).reshape(-1, 12), ends, attributes)
-    theirs = theirs.view(500, 5, 12).transpose(0, 1)
+    theirs = layer(nodes.permute(2, 0, 1).reshape(-1, 12), ends, attributes)
+    theirs = theirs.view(500, 5, 12).permute(1, 2, 0)
     torch.testing.assert_close(found[0][0], theirs, rtol=0, atol=1e-3 if precision is None else 0.1)
 
 

@@ -68,10 +68,10 @@ def render_page(
         + _options_table(summary["options"])
         + _ledger_table(ledger)
         + _features_table(summary["features"])
-        + _ablation_table()
         + _graph_table(summary["graph"])
         + _drift_table(summary["drift"])
-        + _leaders_table(leaders),
+        + _leaders_table(leaders)
+        + _claims_tables(),
         gate="".join(_gate_table(decision) for decision in summary["gate"].values()),
         figures="".join(_section(title, figure) for title, figure in figures.items()),
         plotly=get_plotlyjs(),
@@ -249,26 +249,24 @@ def _options_table(options: list[dict[str, Any]]) -> str:
     return f"<h2>Ways to make a model, on the tuning stretch</h2>{table}"
 
 
-def ablation_rows() -> list[dict[str, Any]]:
-    """What uses of verdicts and latents were worth on demo tournaments (`evidence_features.py`)."""
-    kept = files("numerai_kedro.dashboard").joinpath("feature_ablation.json")
-    if not kept.is_file():
-        return []
-    rows: list[dict[str, Any]] = json.loads(kept.read_text("utf-8"))
-    return rows
+def claims() -> list[dict[str, Any]]:
+    """Tables of what was measured over seeds of the demo, which come with the package.
+
+    Each has a title, heads, rows that begin with their names, and a sentence; ``make evidence``
+    writes them.
+    """
+    folder = files("numerai_kedro.dashboard") / "claims"
+    kept = sorted(folder.iterdir(), key=lambda one: one.name) if folder.is_dir() else []
+    return [json.loads(one.read_text("utf-8")) for one in kept]
 
 
-def _ablation_table() -> str:
-    """The same for every user: what to expect of an option before one's own study has tried it."""
-    rows = ablation_rows()
-    if not rows:
-        return ""
-    titles = ("model", "learns from", "CORR", "gain in CORR", "in BMC", "in payoff")
-    units = ("in core minutes", "in bytes a row")
-    names = ("model", "use", "level", "corr", "bmc", "payoff", "minutes", "columns")
-    table = _table((*titles, *units), [[one[name] for name in names] for one in rows], "scores")
-    seeds = f"Means over {rows[0]['seeds']} demo tournaments, gains paired with all features"
-    return f"<h2>What verdicts and latents are worth</h2>{table}<p>{seeds}.</p>"
+def _claims_tables() -> str:
+    """The same for every user: what to expect before one's own eras have told."""
+    return "".join(
+        f"<h2>{escape(one['title'])}</h2>{_table(one['heads'], one['rows'], 'scores')}"
+        f"<p>{escape(one['said'])}</p>"
+        for one in claims()
+    )
 
 
 def _features_table(features: dict[str, Any]) -> str:

@@ -1,9 +1,10 @@
 """A batch of rows on one graph: every row has the same edges, so no batch of graphs is built.
 
-Nodes come first, [n_nodes, n_rows, width]: the neighbours of a node are whole blocks of memory. The
-layers are PyTorch Geometric's, with their own weights; they are computed here, edge by edge, and
-nothing that is as large as edges x rows x width is kept for the backward pass. Sums over edges are
-the same bit by bit each time: a card's own `index_add_` adds in any order.
+Values are [n_nodes, width, n_rows]: the neighbours of a node are whole blocks of memory, and rows,
+which are many and alike, come last. The layers are PyTorch Geometric's, with their own weights;
+attention is computed here, some nodes at a time, and nothing that is as large as edges x width x
+rows is kept for the backward pass. Sums over edges are the same bit by bit each time: a card's own
+`index_add_` adds in any order.
 
 References
 ----------
@@ -13,18 +14,21 @@ How powerful are graph neural networks?, ICLR.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch_geometric.nn import GATv2Conv, GINConv
 
+from numerai_kedro.models.modules.dropout import Dropout
 from numerai_kedro.statistics.feature_graph import FeatureGraph
 
-# Of what is computed of edges at once on the CPU, where it stays in the cache.
-CHUNK_BYTES = 2 << 20
+# Of what is computed of edges at once: on the CPU it stays in the cache, on a card it is many.
+CHUNK_BYTES = {"cpu": 2 << 20, "cuda": 256 << 20}
 ITSELF = (1.0, 1.0)  # correlation and partial correlation of a node with itself
+FULL_ENOUGH = 0.75  # nodes are computed together if so much of their table is edges
 
 
 class Edges(nn.Module):
@@ -41,10 +45,7 @@ class Edges(nn.Module):
     source: Tensor
     goal: Tensor
     attributes: Tensor
-    place: Tensor
     adjacency: Tensor
-    by_goal: Tensor
-    by_source: Tensor
 
     def __init__(self, graph: FeatureGraph, n_nodes: int) -> None:
         """Take a graph's edges; `n_nodes` may be more than it has, which are then alone."""
@@ -55,15 +56,6 @@ class Edges(nn.Module):
         both += [(node, node, *ITSELF) for node in range(n_nodes)]
         both.sort()
         goal, source = (torch.tensor([one[k] for one in both]) for k in (0, 1))
-        degrees = torch.bincount(goal, minlength=n_nodes)
-        first = torch.cumsum(degrees, 0) - degrees
-        self.most = int(degrees.max())
-        # Of each edge in a table of a row a node, as wide as the best connected one has edges.
-        place = goal * self.most + torch.arange(len(both)) - first[goal]
-        by_goal = torch.full((n_nodes, self.most), len(both))  # an edge that is none
-        by_goal.view(-1)[place] = torch.arange(len(both))
-        number = {(one[0], one[1]): k for k, one in enumerate(both)}
-        turned = torch.tensor([*(number[one[1], one[0]] for one in both), len(both)])
         adjacency = torch.zeros(n_nodes, n_nodes)
         adjacency[goal, source] = 1
         adjacency.fill_diagonal_(0)  # GIN counts a node by a number of its own
@@ -71,77 +63,128 @@ class Edges(nn.Module):
             "source": source,
             "goal": goal,
             "attributes": torch.tensor([one[2:] for one in both]),
-            "place": place,
             "adjacency": adjacency,
-            "by_goal": by_goal,
-            "by_source": turned[by_goal],
         }.items():
             self.register_buffer(name, value, persistent=False)
+        self._grouped: dict[tuple[int, torch.device], list[_Group]] = {}
 
     def attend(self, layer: GATv2Conv, values: Tensor) -> Tensor:
-        """What `layer` makes of [n_nodes, n_rows, width], with edge attributes."""
-        heads, n_rows = layer.heads, values.shape[1]
-        left, right = layer.lin_l(values), layer.lin_r(values)
-        edge = layer.lin_edge(self.attributes).to(left.dtype)
-        by_head = torch.eye(heads, device=values.device)[:, None]
-        weight = (layer.att[0][..., None] * by_head).reshape(-1, heads).to(left.dtype)
-        sums = self._sums(left)
-        scores = _Scores.apply(
-            left, right, edge, weight, layer.negative_slope, self.source, self.goal, sums
+        """What `layer` makes of [n_nodes, width, n_rows], with edge attributes."""
+        shape = (layer.heads, layer.out_channels)
+        left, right = (
+            linear(part, values).unflatten(1, shape) for part in (layer.lin_l, layer.lin_r)
         )
-        table = scores.new_full((self.n_nodes * self.most, n_rows, heads), -torch.inf)
-        table = table.index_copy(0, self.place, scores)
-        shares = table.view(self.n_nodes, self.most, n_rows, heads).softmax(dim=1)
-        shares = shares.view(-1, n_rows, heads).index_select(0, self.place)
-        shares = nn.functional.dropout(shares, layer.dropout, self.training)
-        return _Gathered.apply(left, shares, self.source, self.goal, sums) + layer.bias
+        edge = layer.lin_edge(self.attributes).unflatten(1, shape).to(left.dtype)
+        weight = layer.att[0].to(left.dtype)
+        rate = layer.dropout if self.training else 0.0
+        groups = self._groups(left)
+        made = _Attention.apply(left, right, edge, weight, layer.negative_slope, rate, groups)
+        return made.flatten(1, 2) + layer.bias[:, None]
 
     def add(self, layer: GINConv, values: Tensor) -> Tensor:
-        """What `layer` makes of [n_nodes, n_rows, width]."""
-        n_nodes, *shape = values.shape
-        around = (self.adjacency.to(values.dtype) @ values.reshape(n_nodes, -1)).view(-1, *shape)
-        return layer.nn(around + (1 + layer.eps) * values)
+        """What `layer` makes of [n_nodes, width, n_rows]."""
+        around = self.adjacency.to(values.dtype) @ values.flatten(1)
+        made = around.view_as(values) + (1 + layer.eps) * values
+        for part in layer.nn:
+            made = linear(part, made) if isinstance(part, nn.Linear) else part(made)
+        return made
 
-    def _sums(self, values: Tensor) -> _Sums:
-        if values.device.type != "cpu":
-            return _Sums(len(self.source), self.by_goal, self.by_source)
-        return _Sums(max(1, CHUNK_BYTES // (values[0].numel() * values.element_size())))
+    def _groups(self, values: Tensor) -> list[_Group]:
+        """Nodes whose edges are computed at once."""
+        device = values.device
+        at_once = CHUNK_BYTES[device.type] // (values[0].numel() * values.element_size())
+        if (at_once, device) not in self._grouped:
+            self._grouped[at_once, device] = _groups_of(
+                self.source.tolist(), self.goal.tolist(), self.n_nodes, at_once, device
+            )
+        return self._grouped[at_once, device]
+
+
+def linear(layer: Any, values: Tensor) -> Tensor:
+    """A linear layer of [n_nodes, width, n_rows]."""
+    # Left to itself, `@` would turn all of the values around.
+    made = torch.bmm(layer.weight.expand(len(values), -1, -1), values)
+    return made if layer.bias is None else made + layer.bias[:, None].to(made.dtype)
 
 
 @dataclass(frozen=True)
-class _Sums:
-    """How what belongs to edges is added up by node.
+class _Group:
+    """Nodes of about as many edges each, as a table of a row a node.
 
     Parameters
     ----------
-    at_once
-        Edges, in their order: the core adds them one after the other.
-    by_goal, by_source : int64[n_nodes, most]
-        Edges of each node, where all are at hand at once; edges that are none are the last.
+    goals : int64[n]
+        The nodes.
+    edges : int64[n, most]
+        Edges that end there; where there are fewer, the last is one that is none.
+    sources : int64[n * most]
+        Where they begin.
+    missing : bool[n, most, 1, 1] or None
+        Where the table has no edge; None: nowhere.
+    adding : float[n_nodes, n * most] or None
+        A one where an edge begins, for a card: a matrix product adds in the same order each time.
+        Edges that are none add zeros.
     """
 
-    at_once: int
-    by_goal: Tensor | None = None
-    by_source: Tensor | None = None
+    goals: Tensor
+    edges: Tensor
+    sources: Tensor
+    missing: Tensor | None
+    adding: Tensor | None = None
 
-    def parts(self, n_edges: int) -> list[slice]:
-        """Edges that are computed at once."""
-        return [slice(begin, begin + self.at_once) for begin in range(0, n_edges, self.at_once)]
+    def adding_alike(self, n_nodes: int) -> _Group:
+        """The same, for a card."""
+        return replace(self, adding=nn.functional.one_hot(self.sources, n_nodes).T.float())
 
-    def add(self, made: Tensor, nodes: Tensor, table: Tensor | None, values: Tensor) -> None:
-        """Add values of edges to their nodes."""
-        if table is None:
-            made.index_add_(0, nodes, values)
-            return
-        padded = torch.cat([values, values.new_zeros(1, *values.shape[1:])])
-        for edges in table.T:
-            made += padded.index_select(0, edges)
+    def table(self, values: Tensor) -> Tensor:
+        """Values of edges or of their sources, [n * most, ...], as [n, most, ...]."""
+        return values.unflatten(0, self.edges.shape)
+
+    def add_to_sources(self, made: Tensor, values: Tensor) -> None:
+        """Add what came of edges, [n, most, ...], to the nodes where they begin."""
+        flat = values.flatten(0, 1)
+        if self.adding is None:
+            made.index_add_(0, self.sources, flat)
+        else:
+            made += (self.adding.to(flat.dtype) @ flat.flatten(1)).view_as(made)
 
 
-class _Scores(torch.autograd.Function):
-    """``leaky_relu(left[source] + right[goal] + edge) @ weight``: float[n_edges, n_rows, n_heads].
+def _groups_of(
+    source: list[int], goal: list[int], n_nodes: int, at_once: int, device: torch.device
+) -> list[_Group]:
+    edges: list[list[int]] = [[] for _ in range(n_nodes)]
+    for number, node in enumerate(goal):
+        edges[node].append(number)
+    parts: list[list[int]] = []
+    for node in sorted(range(n_nodes), key=lambda one: -len(edges[one])):
+        most = len(edges[parts[-1][0]]) if parts else 0
+        fits = (len(parts[-1]) + 1) * most <= at_once if parts else False
+        if fits and len(edges[node]) >= FULL_ENOUGH * most:
+            parts[-1].append(node)
+        else:
+            parts.append([node])
+    made = []
+    for nodes in parts:
+        most = len(edges[nodes[0]])
+        table = torch.tensor([edges[k] + [len(goal)] * (most - len(edges[k])) for k in nodes])
+        sources = torch.tensor([*source, 0])[table].flatten()
+        missing = table == len(goal)
+        group = _Group(
+            torch.tensor(nodes, device=device),
+            table.to(device),
+            sources.to(device),
+            missing[..., None, None].to(device) if missing.any() else None,
+        )
+        made.append(group if device.type == "cpu" else group.adding_alike(n_nodes))
+    return made
 
-    Of its input, what is needed in the backward pass is computed again.
+
+class _Attention(torch.autograd.Function):
+    """``sum(share * left[source])``, the shares a softmax over the edges of a goal.
+
+    Scores are ``sum(leaky_relu(left[source] + right[goal] + edge) * weight)`` by head. Left and
+    right are [n_nodes, n_heads, each, n_rows], edge is [n_edges, n_heads, each]. Only the shares
+    are kept; what they come from is computed again in the backward pass.
     """
 
     @staticmethod
@@ -152,78 +195,63 @@ class _Scores(torch.autograd.Function):
         edge: Tensor,
         weight: Tensor,
         slope: float,
-        source: Tensor,
-        goal: Tensor,
-        sums: _Sums,
+        rate: float,
+        groups: list[_Group],
     ) -> Tensor:
-        ctx.save_for_backward(left, right, edge, weight, source, goal)
-        ctx.slope, ctx.sums = slope, sums
-        made = left.new_empty(len(source), left.shape[1], weight.shape[1])
-        for part in sums.parts(len(source)):
-            inner = _summed(left, right, edge, source, goal, part)
-            made[part] = nn.functional.leaky_relu_(inner, slope) @ weight
+        made, kept = torch.empty_like(right), []
+        drop = Dropout(rate)
+        edge = torch.cat([edge, edge.new_zeros(1, *edge.shape[1:])])
+        for group in groups:
+            near = group.table(left.index_select(0, group.sources))
+            inner = _inner(near, right, edge, group)
+            nn.functional.leaky_relu_(inner, slope)
+            scores = (inner * weight[..., None]).sum(dim=-2, dtype=_exact(left))
+            if group.missing is not None:
+                scores.masked_fill_(group.missing, -torch.inf)
+            shares = scores.softmax(dim=1)
+            used = (drop(shares) if rate else shares).to(left.dtype)
+            kept += [shares, used]
+            torch.mul(near, used.unsqueeze(-2), out=inner)
+            made[group.goals] = inner.sum(dim=1)
+        ctx.save_for_backward(left, right, edge, weight, *kept)
+        ctx.slope, ctx.groups = slope, groups
         return made
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        left, right, edge, weight, source, goal = ctx.saved_tensors
-        (above,), sums = gradients, ctx.sums
-        above = above.to(left.dtype)
-        of_left, of_right = torch.zeros_like(left), torch.zeros_like(right)
-        of_edge, of_weight = torch.empty_like(edge), torch.zeros_like(weight)
-        for part in sums.parts(len(source)):
-            inner = _summed(left, right, edge, source, goal, part)
-            slopes = torch.where(inner > 0, inner.new_ones(()), inner.new_tensor(ctx.slope))
-            inner *= slopes
-            of_weight += inner.flatten(0, 1).T @ above[part].flatten(0, 1)
-            torch.matmul(above[part], weight.T, out=inner)
-            inner *= slopes
-            sums.add(of_left, source[part], sums.by_source, inner)
-            sums.add(of_right, goal[part], sums.by_goal, inner)
-            of_edge[part] = inner.sum(dim=1)
-        return of_left, of_right, of_edge, of_weight, None, None, None, None
+    @once_differentiable
+    def backward(ctx: Any, above: Tensor) -> tuple[Tensor | None, ...]:
+        left, right, edge, weight, *kept = ctx.saved_tensors
+        above, exact = above.to(left.dtype), _exact(left)
+        of_left, of_right, of_edge = torch.zeros_like(left), torch.empty_like(right), edge.clone()
+        of_weight = torch.zeros_like(weight, dtype=exact)
+        for group, shares, used in zip(ctx.groups, kept[::2], kept[1::2], strict=True):
+            here = above.index_select(0, group.goals)[:, None]
+            near = group.table(left.index_select(0, group.sources))
+            inner = _inner(near, right, edge, group)
+            of_used = torch.mul(near, here, out=near).sum(dim=-2, dtype=exact) * used
+            of_scores = of_used - shares * of_used.sum(dim=1, keepdim=True)
+            of_scores = of_scores.to(left.dtype).unsqueeze(-2)
+            bent = nn.functional.leaky_relu(inner, ctx.slope)
+            of_weight += bent.mul_(of_scores).sum(dim=(0, 1, 4), dtype=exact)
+            torch.mul(of_scores, weight[..., None], out=bent)
+            bent = torch.ops.aten.leaky_relu_backward(bent, inner, ctx.slope, False)
+            of_right[group.goals] = bent.sum(dim=1)
+            of_edge[group.edges] = bent.sum(dim=-1)
+            bent += torch.mul(here, used.unsqueeze(-2), out=near)
+            group.add_to_sources(of_left, bent)
+        return of_left, of_right, of_edge[:-1], of_weight.to(weight.dtype), None, None, None
 
 
-class _Gathered(torch.autograd.Function):
-    """Sums over edges of ``values[source]`` times the shares of their heads, by goal."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, values: Tensor, shares: Tensor, source: Tensor, goal: Tensor, sums: _Sums
-    ) -> Tensor:
-        ctx.save_for_backward(values, shares, source, goal)
-        ctx.sums = sums
-        made = torch.zeros_like(values)
-        for part in sums.parts(len(source)):
-            sums.add(made, goal[part], sums.by_goal, _scaled(values[source[part]], shares[part]))
-        return made
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        values, shares, source, goal = ctx.saved_tensors
-        (above,), sums = gradients, ctx.sums
-        of_values, of_shares = torch.zeros_like(values), torch.empty_like(shares)
-        for part in sums.parts(len(source)):
-            here = above[goal[part]]
-            products = here * values[source[part]]
-            of_shares[part] = products.unflatten(-1, (shares.shape[-1], -1)).sum(dim=-1)
-            sums.add(of_values, source[part], sums.by_source, _scaled(here, shares[part]))
-        return of_values, of_shares, None, None, None
-
-
-def _summed(
-    left: Tensor, right: Tensor, edge: Tensor, source: Tensor, goal: Tensor, part: slice
-) -> Tensor:
-    made = left.index_select(0, source[part])
-    made += right.index_select(0, goal[part])
-    made += edge[part, None]
+def _inner(near: Tensor, right: Tensor, edge: Tensor, group: _Group) -> Tensor:
+    """What attention looks at: of a source, of a goal and of the edge between them."""
+    made = near + right.index_select(0, group.goals)[:, None]
+    made += edge[group.edges][..., None]
     return made
 
 
-def _scaled(values: Tensor, shares: Tensor) -> Tensor:
-    """Each head's numbers times its share, in place."""
-    values.unflatten(-1, (shares.shape[-1], -1)).mul_(shares[..., None])
-    return values
+def _exact(values: Tensor) -> torch.dtype:
+    """In which sums over edges and their shares are computed."""
+    return torch.promote_types(values.dtype, torch.float32)
 
 
 def _weighted(graph: FeatureGraph) -> list[tuple[Any, ...]]:

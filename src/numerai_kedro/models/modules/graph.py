@@ -11,7 +11,7 @@ from torch_geometric.nn import GATv2Conv, GINConv
 
 from numerai_kedro.models.modules.centred import Centred
 from numerai_kedro.models.modules.dropout import Dropout
-from numerai_kedro.models.modules.edges import Edges
+from numerai_kedro.models.modules.edges import Edges, linear
 from numerai_kedro.statistics.feature_graph import FEATURES_A_NODE, FeatureGraph
 
 if TYPE_CHECKING:
@@ -55,14 +55,14 @@ class GraphNetwork(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Predict every target from what nodes came to, and from the features themselves."""
         values = self.centred(features)
-        columns = nn.functional.pad(values, (0, 1)).T
+        columns = nn.functional.pad(values, (0, 1)).T.contiguous()
         inside = columns[self.members]  # [n_nodes, most, n]
-        bias = self.bias.view(len(self.members), 1, -1)
-        nodes = inside.transpose(1, 2) @ self.embedding.to(values.dtype) + bias
+        bias = self.bias.view(len(self.members), -1, 1)
+        nodes = self.embedding.transpose(1, 2).to(values.dtype) @ inside + bias
         for layer in self.layers:
             nodes = layer(nodes, self.edges)
-        looked_at = (self.attention(nodes).softmax(dim=0) * nodes).sum(dim=0)
-        found = torch.cat([looked_at, nodes.mean(dim=0), self.beside(values)], dim=1)
+        looked_at = (linear(self.attention, nodes).softmax(dim=0) * nodes).sum(dim=0)
+        found = torch.cat([looked_at.T, nodes.mean(dim=0).T, self.beside(values)], dim=1)
         return self.head(found)[:, None, :]
 
     def keep_less(self) -> None:
@@ -79,16 +79,26 @@ class MessageLayer(nn.Module):
 
     def __init__(self, params: GraphNetworkParams) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(params.d_node)
+        self.norm = NodeNorm(params.d_node)
         self.dropout = Dropout(params.dropout)
 
     def forward(self, nodes: Tensor, edges: Edges) -> Tensor:
-        """[n_nodes, n_rows, width] to the same."""
+        """[n_nodes, width, n_rows] to the same."""
         return nodes + self.dropout(self.heard(self.norm(nodes), edges))
 
     def heard(self, nodes: Tensor, edges: Edges) -> Tensor:
         """What comes over the edges."""
         raise NotImplementedError
+
+
+class NodeNorm(nn.LayerNorm):
+    """`torch.nn.LayerNorm` of each node and row, the width of [n_nodes, width, n_rows]."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        """In float32, as it would be in mixed precision."""
+        apart = values.float() - values.float().mean(dim=1, keepdim=True)
+        scale = (apart.square().mean(dim=1, keepdim=True) + self.eps).rsqrt()
+        return torch.addcmul(self.bias[:, None], apart * scale, self.weight[:, None])
 
 
 class AttentionLayer(MessageLayer):
