@@ -26,7 +26,7 @@ from numerai_kedro.models.modules.dropout import Dropout
 from numerai_kedro.statistics.feature_graph import FeatureGraph
 
 # Of what is computed of edges at once: on the CPU it stays in the cache, on a card it is many.
-CHUNK_BYTES = {"cpu": 1 << 20, "cuda": 256 << 20}
+CHUNK_BYTES = {"cpu": 1 << 20, "cuda": 64 << 20}
 ITSELF = (1.0, 1.0)  # correlation and partial correlation of a node with itself
 FULL_ENOUGH = 0.75  # nodes are computed together if so much of their table is edges
 
