@@ -8,7 +8,8 @@ Both have the network of a preset, the same weights, and 3,555 features in 172 a
 with 8 neighbours a node and once with all. PyTorch Geometric sees a batch as that many copies of
 the graph, and each layer turns values into its layout and back, a small part of its time. A step is
 a forward and a backward pass of a batch; both take turns, each in a process of its own for its peak
-of memory. The ratio is of neighbours, its median printed with quartiles. Last line: one JSON object.
+of memory. The ratio is of neighbours, its median printed with quartiles. Last line: one JSON
+object.
 """
 
 from __future__ import annotations

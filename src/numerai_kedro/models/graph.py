@@ -115,10 +115,10 @@ class GATv2(GraphModel):
 
     @classmethod
     def layer_size(cls, params: Any, n_nodes: int) -> tuple[int, int, int]:
-        """An edge takes as long as a hundred products of a matrix: it is moved, not multiplied."""
+        """An edge takes as long as fifty products of a matrix: it is moved, not multiplied."""
         d, n_edges = params.d_node, n_nodes * EDGES_A_NODE
         weights = 2 * d * d + 7 * d
-        products = n_nodes * 2 * d * d + 100 * n_edges * d
+        products = n_nodes * 2 * d * d + 50 * n_edges * d
         return weights, products, 10 * n_nodes * d + 5 * n_edges * params.n_heads
 
 

@@ -92,7 +92,9 @@ class Edges(nn.Module):
     def _groups(self, values: Tensor) -> list[_Group]:
         """Nodes whose edges are computed at once."""
         device = values.device
-        at_once = CHUNK_BYTES[device.type] // (values[0].numel() * values.element_size())
+        an_edge = max(1, values[0].numel() * values.element_size())
+        # A power of two: batches of all sizes share a few ways to group.
+        at_once = 1 << (CHUNK_BYTES[device.type] // an_edge).bit_length() >> 1
         if (at_once, device) not in self._grouped:
             self._grouped[at_once, device] = _groups_of(
                 self.source.tolist(), self.goal.tolist(), self.n_nodes, at_once, device
