@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -75,7 +76,9 @@ def run_seeds(
         print(f"seed {seed}, {time.perf_counter() - begin:.0f} s: {json.dumps(found)}", flush=True)
     if page and seeds and min(map(int, seeds)) >= FIRST_CLAIM_SEED:
         with atomic_write(PAGE / options.result.name) as handle:
-            handle.write((json.dumps(page(kept | conclude(seeds)), indent=1) + "\n").encode())
+            # As the page writes numbers: without a 0 before the point.
+            table = json.dumps(page(kept | conclude(seeds)), indent=1)
+            handle.write((re.sub(r"(?<![\d.])0\.", ".", table) + "\n").encode())
     return dict(seeds)
 
 

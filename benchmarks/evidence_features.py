@@ -132,7 +132,7 @@ def concluded(seeds: dict[str, Any]) -> dict[str, Any]:
 def page(result: dict[str, Any]) -> Table:
     """Of every model and use, its CORR, and what it gains by it."""
     titles = ("model", "learns from", "CORR", "gain in CORR", "in BMC", "in payoff")
-    units = ("in core minutes", "in bytes a row")
+    units = ("core minutes", "bytes a row")
     names = ("model", "use", "level", *SCORES, "minutes", "columns")
     rows = [[one[name] for name in names] for one in result["table"]]
     said = f"Means over {len(result['seeds'])} demo tournaments, gains paired with all features."

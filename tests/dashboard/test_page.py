@@ -51,7 +51,7 @@ def test_what_was_measured_over_seeds_stands_on_the_page(monkeypatch):
     table = {"title": "Worth", "heads": ["room", "CORR"], "rows": [["<b>", ".03"]], "said": "Ten."}
     monkeypatch.setattr("numerai_kedro.dashboard.page.claims", lambda: [table])
     page = render_page(summary(), figures(), leaders(), ledger())
-    assert "<h2>Worth</h2>" in page
+    assert "<h3>Worth</h3>" in page
     assert "<th>&lt;b&gt;</th><td>.03</td>" in page
     assert "<p>Ten.</p>" in page
 

@@ -16,7 +16,7 @@ from numerai_kedro.resilience.isolation import Inline
 from numerai_kedro.statistics.discovery import Verdict
 from numerai_kedro.training import importance
 
-RULE = StabilityRule(n_pairs=5, n_selected=2, threshold=0.75, block_eras=4, seed=0)
+RULE = StabilityRule(n_pairs=5, by_chance=1, threshold=0.75, block_eras=4, seed=0)
 TARGET = "target_ender_60"
 
 

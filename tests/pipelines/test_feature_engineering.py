@@ -119,7 +119,7 @@ def test_a_report_has_a_verdict_a_weight_and_what_the_tables_say(given):
 
 
 def test_interactions_are_looked_for_only_where_asked(given):
-    stability = PARAMS.stability.model_copy(update={"pairs": 2, "n_trees": 5, "n_selected": 2})
+    stability = PARAMS.stability.model_copy(update={"pairs": 2, "n_trees": 5, "by_chance": 2})
     made = given.verdicts(PARAMS.model_copy(update={"stability": stability}))
     assert made["0046"]["stability"].between(0, 1).all()
     assert "stability" not in given.verdicts()["0046"]

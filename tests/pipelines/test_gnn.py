@@ -141,7 +141,7 @@ def test_controls_are_fitted_on_the_newest_folds_and_paired(given):
     ]
     assert all(row["eras"] == [39, 50] for row in report["models"])
     assert {row["verdict"] for row in report["models"]} == {"too few eras"}
-    assert "gin on the real graph, beside none edges: too few eras" in report["text"]
+    assert "gin on the real graph, beside no graph: too few eras" in report["text"]
 
 
 def test_what_is_no_real_graph_or_no_model_is_not_judged(given):
@@ -160,10 +160,10 @@ def test_what_is_no_real_graph_or_no_model_is_not_judged(given):
 @pytest.mark.parametrize(
     ("verdicts", "end"),
     [
-        (["beats it", "not told apart"], "beside none edges: not told apart"),
-        (["loses to it", "not told apart"], "serve diversity"),
-        (["not told apart", "too few eras"], "serve diversity"),
-        (["too few eras", "too few eras"], "beside none edges: too few eras"),
+        (["beats it", "not told apart"], "beside no graph: not told apart"),
+        (["loses to it", "not told apart"], "nothing here says that the graph itself earns"),
+        (["not told apart", "too few eras"], "nothing here says that the graph itself earns"),
+        (["too few eras", "too few eras"], "beside no graph: too few eras"),
     ],
 )
 def test_the_sentence_says_control_by_control_what_was_found(verdicts, end):

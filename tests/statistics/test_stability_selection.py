@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis.strategies import integers
+from hypothesis.strategies import floats, integers
 
 from numerai_kedro.statistics.stability_selection import (
     complementary_halves,
     expected_by_chance,
+    largest_selection,
     selection_share,
 )
 
@@ -26,6 +27,15 @@ def test_halves_share_no_block_and_are_alike_in_size(n_eras, block_eras, seed):
 def test_the_published_example():
     assert expected_by_chance(0.75, 25, 100, 2_000) == pytest.approx(5.2, abs=0.05)
     assert expected_by_chance(0.9, 50, 100, 2_000) < expected_by_chance(0.75, 50, 100, 2_000)
+
+
+@given(floats(0.1, 20), floats(0.6, 1), integers(10, 60), integers(1, 3_000))
+def test_a_half_selects_as_many_as_the_bound_allows(by_chance, threshold, n_pairs, n_candidates):
+    most = largest_selection(by_chance, threshold, n_pairs, n_candidates)
+    assert most <= n_candidates / np.sqrt(3)
+    assert expected_by_chance(threshold, n_pairs, most, n_candidates) <= by_chance * (1 + 1e-9)
+    if most + 1 <= n_candidates / np.sqrt(3):
+        assert expected_by_chance(threshold, n_pairs, most + 1, n_candidates) > by_chance
 
 
 def test_candidates_without_importance_are_never_selected():

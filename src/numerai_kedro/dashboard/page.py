@@ -262,11 +262,12 @@ def claims() -> list[dict[str, Any]]:
 
 def _claims_tables() -> str:
     """The same for every user: what to expect before one's own eras have told."""
-    return "".join(
-        f"<h2>{escape(one['title'])}</h2>{_table(one['heads'], one['rows'], 'scores')}"
+    tables = "".join(
+        f"<h3>{escape(one['title'])}</h3>{_table(one['heads'], one['rows'], 'scores claims')}"
         f"<p>{escape(one['said'])}</p>"
         for one in claims()
     )
+    return f"<h2>Measured on demo tournaments, not in this run</h2>{tables}" if tables else ""
 
 
 def _features_table(features: dict[str, Any]) -> str:
@@ -280,6 +281,7 @@ def _features_table(features: dict[str, Any]) -> str:
         f"{short(one['now'])} in the newest block"
         for one in features["drift"]
     ]
+    drifts = drifts or ["No effect has surely died or flipped"]
     lines = "".join(
         f"<p>{escape(line)}.</p>" for line in (CAUSAL, f"Latents: {features['latents']}", *drifts)
     )

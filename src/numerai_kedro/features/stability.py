@@ -13,7 +13,11 @@ from numerai_kedro.resilience.isolation import Executor
 from numerai_kedro.statistics.discovery import Verdict
 from numerai_kedro.statistics.feature_clusters import NO_CLUSTER
 from numerai_kedro.statistics.ranks import Vector
-from numerai_kedro.statistics.stability_selection import complementary_halves, selection_share
+from numerai_kedro.statistics.stability_selection import (
+    complementary_halves,
+    largest_selection,
+    selection_share,
+)
 from numerai_kedro.training.importance import gain_of
 from numerai_kedro.training.protocol import FitProgress
 from numerai_kedro.training.recipe import Fit, Recipe
@@ -27,8 +31,9 @@ class StabilityRule:
     ----------
     n_pairs
         Of complementary halves: two fits each.
-    n_selected
-        Clusters that a half selects.
+    by_chance
+        Clusters that may pass without being preferred, on average, at most: it decides how many a
+        half selects.
     threshold
         Share of the halves that must select it.
     block_eras
@@ -38,7 +43,7 @@ class StabilityRule:
     """
 
     n_pairs: int
-    n_selected: int
+    by_chance: float
     threshold: float
     block_eras: int
     seed: int
@@ -76,7 +81,9 @@ def with_interactions(
         fit = Fit(recipe, target, panel.select(eras=eras[half]), keep=False, shares_bins=False)
         gains.append(_by_cluster(gain_of(fit, store, executor), numbers))
         progress(number + 1, 2 * rule.n_pairs)
-    share = selection_share(np.stack(gains), rule.n_selected)
+    n_clusters = int(numbers.max()) + 1
+    n_selected = largest_selection(rule.by_chance, rule.threshold, rule.n_pairs, n_clusters)
+    share = selection_share(np.stack(gains), n_selected)
     of_feature = np.where(numbers == NO_CLUSTER, np.nan, share[numbers])
     found = (report["verdict"] == Verdict.NULL) & (of_feature >= rule.threshold)
     verdicts = report["verdict"].mask(found, Verdict.INTERACTION.value)

@@ -202,7 +202,7 @@ class StabilityParams(Strict):
     """Which features LightGBM prefers on most halves of the eras."""
 
     pairs: int = Field(ge=0)
-    n_selected: int = Field(gt=0)
+    by_chance: float = Field(gt=0)
     threshold: float = Field(gt=0.5, le=1)
     n_trees: int = Field(gt=0)
     max_depth: int = Field(gt=1)
@@ -220,7 +220,7 @@ class StabilityParams(Strict):
 
     def rule(self, gap: int) -> StabilityRule:
         """With blocks so long that halves share few targets."""
-        return StabilityRule(self.pairs, self.n_selected, self.threshold, 2 * gap, self.seed)
+        return StabilityRule(self.pairs, self.by_chance, self.threshold, 2 * gap, self.seed)
 
     def recipe(self, target: str, threads: int) -> Recipe:
         """The cheap trees whose gain selects."""

@@ -8,6 +8,7 @@ selection, JRSS-B 75:55.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -61,3 +62,12 @@ def expected_by_chance(threshold: float, n_pairs: int, n_selected: int, n_candid
     else:
         factor = 4 * (1 - threshold + 1 / (2 * n_pairs)) / (1 + 1 / n_pairs)
     return factor * n_selected**2 / n_candidates
+
+
+def largest_selection(by_chance: float, threshold: float, n_pairs: int, n_candidates: int) -> int:
+    """How many a half may select, so that no more than `by_chance` pass without being preferred.
+
+    At most 1 / sqrt(3) of the candidates, where the bound holds; it may be none.
+    """
+    of_one = expected_by_chance(threshold, n_pairs, 1, n_candidates)
+    return min(int(math.sqrt(by_chance / of_one)), int(n_candidates / math.sqrt(3)))

@@ -29,7 +29,6 @@ from numerai_kedro.statistics.discovery import Verdict
 from numerai_kedro.statistics.effect_trend import effect_trend, turned_effects
 from numerai_kedro.statistics.era_tables import corr, information_beyond_chance, spearman
 from numerai_kedro.statistics.intervals import mean_interval
-from numerai_kedro.statistics.stability_selection import expected_by_chance
 from numerai_kedro.tournament.schema import overlap_eras
 from numerai_kedro.training.engineered import window_name
 from numerai_kedro.training.protocol import no_progress
@@ -102,13 +101,11 @@ def _interactions(
         for number, (window, report) in enumerate(reports.items()):
             given = (panel, windows[window], recipe, rule, store, worker)
             found[window] = with_interactions(report, *given, part_of(bar, number, len(reports)))
-            n_clusters = int(report["cluster"].max()) + 1
-            chance = expected_by_chance(asked.threshold, asked.pairs, asked.n_selected, n_clusters)
             logger.info(
-                "discovery, eras up to %s: %d clusters interact; at most %.1f by chance",
+                "discovery, eras up to %s: %d clusters interact; at most %g by chance",
                 window,
                 found[window].loc[_interacts(found[window]), "cluster"].nunique(),
-                chance,
+                asked.by_chance,
             )
     return found
 

@@ -31,6 +31,7 @@ from numerai_kedro.training.walk_forward import part_of, walk_forward
 logger = logging.getLogger(__name__)
 
 CONTROLS = ("random", "none")
+BESIDE = {"random": "a random graph", "none": "no graph"}
 BEATS, TOO_FEW = "beats it", "too few eras"
 NOT_ASKED = "not asked for (feature_graph.control_folds)"
 
@@ -174,10 +175,10 @@ def said(rows: list[dict[str, Any]]) -> str:
     parts = [
         f"{row['model']}: {row['failed']}"
         if "failed" in row
-        else f"{row['model']} on the real graph, beside {row['control']} edges: {row['verdict']}"
+        else f"{row['model']} on the real graph, beside {BESIDE[row['control']]}: {row['verdict']}"
         for row in rows
     ]
     told = {row["verdict"] for row in rows if "verdict" in row} - {TOO_FEW}
     if told and BEATS not in told:
-        parts.append("by this measure the graph earns nothing, and its networks serve diversity")
+        parts.append("nothing here says that the graph itself earns")
     return "; ".join(parts)
