@@ -235,7 +235,7 @@ def latent_summary(report: dict[str, Any] | None) -> go.Figure:
             row=1,
             col=column,
         )
-    _lay_out(figure, 400, "closest", legend_y=-0.25)
+    _lay_out(figure, 440, "closest", legend_y=-0.42)
     figure.update_xaxes(title="latent", row=1, col=1)
     for column in (2, 3):
         figure.update_xaxes(title="judged eras", type="category", row=1, col=column)

@@ -14,6 +14,7 @@ from numerai_kedro.statistics.feature_graph import FeatureGraph, signed_weight
 NAMED = 3  # features of a node that its label names
 WIDTHS = ((0.0, 0.8), (0.1, 1.8), (0.3, 3.5))  # of edges from such a weight on
 NO_GROUP = "of no group"
+MIDDLE, HELD = -1, 0.05
 
 
 def feature_graph_figure(
@@ -68,7 +69,10 @@ def _lay_out(figure: go.Figure, counts: Sequence[tuple[str, int]]) -> None:
 
 
 def _places(graph: FeatureGraph) -> np.ndarray:
-    """float[n_nodes, 2]: neighbours near each other (Fruchterman and Reingold, by networkx)."""
+    """float[n_nodes, 2]: neighbours near each other (Fruchterman and Reingold, by networkx).
+
+    A node in the middle, which is not drawn, keeps parts together that no edge joins.
+    """
     import networkx as nx
 
     drawn = nx.Graph()
@@ -77,6 +81,7 @@ def _places(graph: FeatureGraph) -> np.ndarray:
     drawn.add_weighted_edges_from(
         (a, b, 0.1 + float(w)) for (a, b), w in zip(graph.edges, weights, strict=True)
     )
+    drawn.add_weighted_edges_from((MIDDLE, node, HELD) for node in range(graph.n_nodes))
     places = nx.spring_layout(drawn, seed=0, iterations=100)
     return np.array([places[node] for node in range(graph.n_nodes)]).reshape(-1, 2).round(3)
 
