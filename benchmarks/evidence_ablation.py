@@ -25,7 +25,6 @@ import pandas as pd
 import yaml
 
 from claim_seeds import Table, demo_project, interval, kedro, parser, run_seeds
-from numerai_kedro.errors import Failed
 from numerai_kedro.panel import EraPanel, open_panel
 from numerai_kedro.pipelines.ensemble import nodes
 from numerai_kedro.pipelines.models import BOOSTED, GRAPHS, MODELS, TABULAR
@@ -47,7 +46,6 @@ ROOMS = {name: (name,) for name in MODELS} | {
 }
 MULTIPLIERS = {"corr": 3.0, "mmc": 15.0}
 SCORES = ("corr", "bmc", "payoff")
-NONE = Failed("ablation", "left out")
 
 
 def main() -> None:

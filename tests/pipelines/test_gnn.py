@@ -141,7 +141,7 @@ def test_controls_are_fitted_on_the_newest_folds_and_paired(given):
     ]
     assert all(row["eras"] == [39, 50] for row in report["models"])
     assert {row["verdict"] for row in report["models"]} == {"too few eras"}
-    assert "gin on the real graph, beside no graph: too few eras" in report["text"]
+    assert "gin, the real graph beside no graph: too few eras" in report["text"]
 
 
 def test_what_is_no_real_graph_or_no_model_is_not_judged(given):

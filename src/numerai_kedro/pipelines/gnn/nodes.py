@@ -30,8 +30,8 @@ from numerai_kedro.training.walk_forward import part_of, walk_forward
 
 logger = logging.getLogger(__name__)
 
-CONTROLS = ("random", "none")
-BESIDE = {"random": "a random graph", "none": "no graph"}
+# Edges in place of the real ones, and what stands for them in a sentence.
+CONTROLS = {"random": "a random graph", "none": "no graph"}
 BEATS, TOO_FEW = "beats it", "too few eras"
 NOT_ASKED = (
     "not asked for here (feature_graph.control_folds); on demo tournaments the real graph is not "
@@ -178,7 +178,7 @@ def said(rows: list[dict[str, Any]]) -> str:
     parts = [
         f"{row['model']}: {row['failed']}"
         if "failed" in row
-        else f"{row['model']} on the real graph, beside {BESIDE[row['control']]}: {row['verdict']}"
+        else f"{row['model']}, the real graph beside {CONTROLS[row['control']]}: {row['verdict']}"
         for row in rows
     ]
     told = {row["verdict"] for row in rows if "verdict" in row} - {TOO_FEW}
