@@ -16,7 +16,7 @@ from tests.pipelines.test_base_model import (
     Given,
 )
 
-from numerai_kedro.errors import Failed, PanelError
+from numerai_kedro.errors import ConfigurationError, Failed, PanelError
 from numerai_kedro.models import family
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.pipelines import base_model
@@ -101,6 +101,12 @@ def test_networks_that_are_off_need_no_graph(given, monkeypatch):
         == changes
         == Failed("build_graphs", "no network learns on it: switched off", kind="off")
     )
+
+
+def test_a_plan_from_before_there_were_graph_networks_is_refused_with_the_mend(given):
+    plan = {"threads": 1, "models": {"lightgbm": DECIDED}}
+    with pytest.raises(ConfigurationError, match="knows no gatv2.*kedro run --pipeline=ingestion"):
+        nodes.build_graphs(given.history, given.folds, given.store, plan, ONE_FOLD)
 
 
 def test_what_cannot_be_computed_is_an_outcome(given, monkeypatch):

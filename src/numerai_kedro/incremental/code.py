@@ -111,6 +111,7 @@ class CodeReader:
     def __init__(self, root: Path, cache: Path | None = None) -> None:
         self._root, self._package, self._cache = root, root.name, cache
         self._modules: dict[str, Module | None] = {}
+        self._used: dict[tuple[str, int], tuple[set[tuple[str, int]], set[str]]] = {}
         self._known = _read_cache(cache)
         self._fresh = False
         self._versions: dict[str, str] = {}
@@ -154,15 +155,24 @@ class CodeReader:
             if place in reached:
                 continue
             reached.add(place)
-            name, number = place
-            module = self._module(name)
-            assert module is not None
-            waiting += [place for parent in _with_parents(name) for place in self._effects(parent)]
-            definition = module.definitions[number]
-            for used in definition.uses:
-                waiting += self._resolve(name, used, libraries)
-            for imported in definition.imports:
-                waiting += self._imported(*imported.split(":"), [], libraries)
+            if place not in self._used:
+                self._used[place] = self._used_by(*place)
+            places, named = self._used[place]
+            waiting += places
+            libraries |= named
+
+    def _used_by(self, name: str, number: int) -> tuple[set[tuple[str, int]], set[str]]:
+        """Definitions that one definition names itself, and libraries."""
+        module = self._module(name)
+        assert module is not None
+        libraries: set[str] = set()
+        places = [place for parent in _with_parents(name) for place in self._effects(parent)]
+        definition = module.definitions[number]
+        for used in definition.uses:
+            places += self._resolve(name, used, libraries)
+        for imported in definition.imports:
+            places += self._imported(*imported.split(":"), [], libraries)
+        return set(places), libraries
 
     def _effects(self, name: str) -> list[tuple[str, int]]:
         module = self._module(name)

@@ -228,7 +228,7 @@ def incremental_run(
         pool = runner._get_executor(runner._get_required_workers_count(pipeline))
         for node in in_order(pipeline, step, pool, _apart(catalog), stop):
             runner._release_datasets(node, catalog, loads, pipeline)
-            if "fold_store" in node.inputs:
+            if "fold_store" in node.inputs and node.name in incremental.report.ran:
                 _keep_within(catalog.load("fold_store"), params.cache_limit_gb)
     finally:
         incremental.close()

@@ -127,9 +127,14 @@ class NetworkModel:
         split = stop and stop.split(train)
         learned, valid, rest = split or (train, None, None)
         fresh = lambda: self._built(n_features, n_targets)  # noqa: E731 - handed on
-        self._train(fresh, learned, valid, self.params, progress, aids)
-        if rest is not None:
-            self._learn_rest(rest, progress, aids)
+        if rest is None:
+            self._train(fresh, learned, valid, self.params, progress, aids)
+            return self
+        share = len(learned.eras) / len(train.eras)
+        first = lambda done, total: progress(share * done, total)  # noqa: E731 - handed on
+        last = lambda done, total: progress(share * total + (1 - share) * done, total)  # noqa: E731
+        self._train(fresh, learned, valid, self.params, first, aids)
+        self._learn_rest(rest, last, aids)
         return self
 
     def _learn_rest(self, rest: EraPanel, progress: FitProgress, aids: Aids) -> None:

@@ -36,19 +36,37 @@ def not_now(
     Raises
     ------
     ConfigurationError
-        The plan was made for other parameters.
+        The plan was made for other parameters, or before there was such a model.
     """
-    if plan["models"][name]["asked"] != params.sampling():
+    decided = decided_for(name, plan)
+    if decided["asked"] != params.sampling():
         raise ConfigurationError(
             f"{name}: the plan was made for other values of {', '.join(params.sampling())}; run "
             "kedro run --pipeline=weekly or --pipeline=prepare, which plan again."
         )
-    reason = plan["models"][name].get("reason")
+    reason = decided.get("reason")
     if reason is not None:
         return Failed(stage, reason, kind="off" if reason == SWITCHED_OFF else "resource")
     if f"{name} {what}" in schedule["postponed"]:
         return Failed(stage, POSTPONED, kind="postponed")
     return None
+
+
+def decided_for(name: str, plan: dict[str, Any]) -> dict[str, Any]:
+    """What the plan decided for a model.
+
+    Raises
+    ------
+    ConfigurationError
+        It was made before there was such a model.
+    """
+    if name not in plan["models"]:
+        raise ConfigurationError(
+            f"resource_plan.json: it knows no {name}, as a version made it that had none; run "
+            "kedro run --pipeline=ingestion, which plans again."
+        )
+    decided: dict[str, Any] = plan["models"][name]
+    return decided
 
 
 def asked_recipe(

@@ -112,7 +112,7 @@ def backtest_checks(
         ),
         Check(
             BlockReason.RECORD_TOO_GOOD,
-            f"CORR's one-sided {level} lower bound",
+            f"too good to be true: CORR's one-sided {level} lower bound",
             bound,
             "at most",
             max(

@@ -88,6 +88,18 @@ def test_eras_held_back_choose_the_epoch_and_are_learned_then(name, panel, monke
     assert np.isfinite(model.predict(panel)).all()
 
 
+def test_progress_goes_forward_to_its_end_through_both_parts_of_a_fit(panel):
+    kind = family("tabm")
+    params = kind.params_type.model_validate(NETWORKS["tabm"])
+    steps = []
+    kind(params, seed=0, threads=1).fit(
+        panel, HoldBack(4, 2), TARGET, lambda done, total: steps.append(done / total)
+    )
+    assert steps == sorted(steps)
+    assert steps[0] < 0.5
+    assert steps[-1] == pytest.approx(1)
+
+
 def test_too_few_eras_hold_none_back(panel):
     assert HoldBack(4, 3).split(panel.select(eras=range(1, 11))) is None
     learned, valid, rest = HoldBack(4, 3).split(panel.select(eras=range(1, 12)))

@@ -16,7 +16,7 @@ from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.walk_forward import Fold
 from numerai_kedro.pipelines.models import GRAPHS
 from numerai_kedro.pipelines.parameters import GraphParams, ModelParams, ResourceParams
-from numerai_kedro.pipelines.recipes import POSTPONED, judged_recipes, ladder, not_now
+from numerai_kedro.pipelines.recipes import POSTPONED, decided_for, judged_recipes, ladder, not_now
 from numerai_kedro.pipelines.windows import windows_of
 from numerai_kedro.progress import steps_bar
 from numerai_kedro.resilience.isolation import Worker
@@ -47,7 +47,7 @@ def build_graphs(
     params: GraphParams,
 ) -> tuple[Any, Any]:
     """Make the graph of the features for every window, from that window's eras alone."""
-    reasons = [plan["models"][name].get("reason") for name in GRAPHS]
+    reasons = [decided_for(name, plan).get("reason") for name in GRAPHS]
     if all(reasons):
         off = Failed("build_graphs", f"no network learns on it: {reasons[0]}", kind="off")
         return off, off
