@@ -105,7 +105,7 @@ def test_networks_that_are_off_need_no_graph(given, monkeypatch):
 
 def test_a_plan_from_before_there_were_graph_networks_is_refused_with_the_mend(given):
     plan = {"threads": 1, "models": {"lightgbm": DECIDED}}
-    with pytest.raises(ConfigurationError, match="knows no gatv2.*kedro run --pipeline=ingestion"):
+    with pytest.raises(ConfigurationError, match=r"knows no gatv2.*kedro run --pipeline=ingestion"):
         nodes.build_graphs(given.history, given.folds, given.store, plan, ONE_FOLD)
 
 

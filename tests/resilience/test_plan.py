@@ -14,6 +14,7 @@ from numerai_kedro.resilience.plan import (
     Sampling,
     Step,
     check_disk,
+    fit_hours,
     sampling_of,
     schedule_steps,
 )
@@ -111,6 +112,13 @@ WORK = [
 
 def test_without_a_budget_everything_runs():
     assert schedule_steps(WORK, None).postponed == ()
+
+
+def test_a_budget_is_for_the_whole_run_not_for_fits_alone():
+    before = [Step("download", seconds=0.5 * HOUR), Step("panel", seconds=0.5 * HOUR)]
+    assert fit_hours(None, before) is None
+    assert fit_hours(3.0, before) == pytest.approx(1.4)
+    assert fit_hours(0.5, before) == 0
 
 
 def test_a_budget_takes_what_fits_in_order_of_worth():

@@ -23,6 +23,8 @@ ROW_BYTES = 200
 LARGEST_STRIDE = 4  # fitting on fewer than every fourth era is another experiment, not a cut
 # Presets of networks, by what trains them; the largest first.
 MACHINES = ("large_gpu", "small_gpu", "cpu")
+# Of a budget; the rest is for importance, scores and the page, and for what takes longer than said.
+FITS_SHARE = 0.7
 LARGE_GPU_GB = 10.0  # a card of 12 GB, less what a desktop takes of it
 
 
@@ -156,7 +158,7 @@ class Schedule:
 
     runs: tuple[str, ...]
     postponed: tuple[str, ...]
-    budget_hours: float | None = None
+    fit_hours: float | None = None
     seconds: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
@@ -164,7 +166,14 @@ class Schedule:
         return asdict(self) | {"runs": list(self.runs), "postponed": list(self.postponed)}
 
 
-def schedule_steps(steps: Sequence[Step], budget_hours: float | None) -> Schedule:
+def fit_hours(budget_hours: float | None, before: Sequence[Step]) -> float | None:
+    """What a run's budget leaves for fits and trials, after what comes before them."""
+    if budget_hours is None:
+        return None
+    return FITS_SHARE * max(0.0, budget_hours - sum(step.seconds for step in before) / 3600)
+
+
+def schedule_steps(steps: Sequence[Step], hours: float | None) -> Schedule:
     """Take steps in order for as long as the budget lasts.
 
     The first step that takes time always runs: whatever the budget, every run comes further.
@@ -173,20 +182,20 @@ def schedule_steps(steps: Sequence[Step], budget_hours: float | None) -> Schedul
     ----------
     steps
         What is to be done beside bringing the data in, in order of worth.
-    budget_hours
+    hours
         For all of them; None has no end.
     """
     runs: list[str] = []
     postponed: list[str] = []
     spent = 0.0
     for step in steps:
-        over = budget_hours is not None and spent + step.seconds > 3600 * budget_hours
+        over = hours is not None and spent + step.seconds > 3600 * hours
         if step.after in postponed or (over and spent > 0 and step.seconds > 0):
             postponed.append(step.name)
             continue
         runs.append(step.name)
         spent += step.seconds
-    return Schedule(tuple(runs), tuple(postponed), budget_hours, spent)
+    return Schedule(tuple(runs), tuple(postponed), hours, spent)
 
 
 @dataclass(frozen=True)

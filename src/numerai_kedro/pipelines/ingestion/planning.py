@@ -38,6 +38,7 @@ from numerai_kedro.resilience.plan import (
     Sampling,
     Step,
     check_disk,
+    fit_hours,
     preset_for,
     sampling_of,
     schedule_steps,
@@ -109,7 +110,8 @@ def plan(
     fits = [one.fits(speed) for one in planned if not one.reason]
     # A preset of each model first, then tuning: a submission needs the former.
     steps = [*fits, *(one.trials(speed) for one in members if not one.reason)]
-    schedule = schedule_steps(steps, resources.time_budget_hours)
+    hours = fit_hours(resources.time_budget_hours, history.data.steps())
+    schedule = schedule_steps(steps, hours)
     apart = _apart(members, machine) if resources.hybrid else ()
     made = ResourcePlan(
         threads=machine.cores,
