@@ -1,4 +1,4 @@
-"""How fast this machine fits: one small fit on generated rows, before any download."""
+"""How fast this machine fits: some small fits on generated rows, before any download."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 logger = logging.getLogger(__name__)
 
 # Large enough that threads pay, small enough for a second.
-N_ROWS, N_FEATURES, N_TREES = 40_000, 60, 20
+N_ROWS, N_FEATURES, N_TREES, N_FITS = 40_000, 60, 20, 3
 # What it takes on the two cores where `Model.cost` was measured, in nanoseconds.
 PROBE_WORK = 94e6
 
@@ -29,6 +29,11 @@ def lightgbm_work_per_second(threads: int) -> float:
     label = rng.random(N_ROWS, dtype=np.float32)
     params = {"max_bin": 5, "num_leaves": 31, "num_threads": threads, "verbosity": -1, "seed": 0}
     data = lgb.Dataset(features, label=label, params=params).construct()
-    begin = time.perf_counter()
-    lgb.train(params, data, num_boost_round=N_TREES)
-    return PROBE_WORK / (time.perf_counter() - begin)
+
+    def seconds() -> float:
+        begin = time.perf_counter()
+        lgb.train(params, data, num_boost_round=N_TREES)
+        return time.perf_counter() - begin
+
+    # The fastest of some: what else the machine does now is no part of what it can.
+    return PROBE_WORK / min(seconds() for _ in range(N_FITS))
