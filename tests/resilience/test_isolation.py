@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from numerai_kedro.errors import PanelError, ProcessDied
-from numerai_kedro.resilience.isolation import Worker
+from numerai_kedro.resilience.isolation import Crew, Worker
 from numerai_kedro.resilience.remedies import AGAIN, until_it_fits
 
 
@@ -145,6 +145,44 @@ def test_memory_is_read_while_it_is_held_and_comes_back(worker):
     child = worker._process.pid
     worker.close()
     assert not psutil.pid_exists(child)
+
+
+def together(folder, mine, other, progress):
+    """Goes on once the other has begun, too."""
+    (folder / mine).touch()
+    for _ in range(600):
+        if (folder / other).exists():
+            progress(1, 1)
+            return mine
+        time.sleep(0.1)
+    raise AssertionError("the other never began")
+
+
+def fail_or_note(folder, name, progress):
+    if name == "fails":
+        raise PanelError("torn.")
+    (folder / name).touch()
+
+
+def test_a_crew_does_tasks_at_the_same_time_and_answers_in_order(tmp_path):
+    told = []
+    with Crew(2, "model") as crew:
+        tasks = [(tmp_path, "a", "b"), (tmp_path, "b", "a")]
+        made = crew.run_all(together, tasks, lambda *step: told.append(step), planned_gb=1.0)
+        assert made == ["a", "b"]
+        assert told == [(1, 2), (2, 2)]
+        pids = {crew.run_all(pid_and_sum, [(1, 2)], no_progress, 1.0)[0][0] for _ in range(3)}
+        assert os.getpid() not in pids
+        assert len(crew.watches) == 5
+
+
+def test_what_a_crew_has_begun_comes_to_its_end_after_a_failure_and_no_more_begins(tmp_path):
+    tasks = [(tmp_path, name) for name in ("fails", "begun", *map(str, range(20)))]
+    with Crew(2, "model") as crew:
+        with pytest.raises(PanelError, match="torn"):
+            crew.run_all(fail_or_note, tasks, no_progress, planned_gb=1.0)
+        assert (tmp_path / "begun").exists()
+        assert run(crew, pid_and_sum, 1, 2)[1] == 3
 
 
 ORPHAN = """

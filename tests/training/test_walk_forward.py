@@ -17,6 +17,7 @@ from numerai_kedro.incremental import FoldStore
 from numerai_kedro.models import family
 from numerai_kedro.panel import EraRows, open_panel, write_panel
 from numerai_kedro.panel.walk_forward import Fold, walk_forward_folds
+from numerai_kedro.resilience.isolation import Crew
 from numerai_kedro.training.recipe import Recipe
 from numerai_kedro.training.walk_forward import (
     fit_live,
@@ -115,6 +116,27 @@ def counted_fits(monkeypatch):
 
     monkeypatch.setattr(model_class, "fit", fit)
     return calls
+
+
+def test_folds_that_are_fitted_at_once_are_the_folds_fitted_in_turn(tmp_path, caplog):
+    caplog.set_level("INFO")
+    panel = small_panel(tmp_path / "panel", n_eras=34)
+    steps = []
+    with Crew(2, "lightgbm") as crew:
+        store = FoldStore(tmp_path / "at-once")
+        told = lambda done, of: steps.append(done / of)  # noqa: E731 - handed on
+        given = (panel, FOLDS, 2 * [recipe()], store, PURGE)
+        at_once, iterations = walk_forward(*given, progress=told, executor=crew)
+        assert len(crew.watches) == 2
+        assert caplog.text.count(", fitted") == 2
+        walk_forward(*given, executor=crew)
+        assert len(crew.watches) == 2
+        assert caplog.text.count("from the fold store") == 2
+    in_turn, as_many = walk_forward(panel, FOLDS, 2 * [recipe()], FoldStore(tmp_path / "b"), PURGE)
+    pd.testing.assert_frame_equal(at_once, in_turn)
+    assert iterations == as_many
+    assert steps == sorted(steps)
+    assert steps[-1] == 1
 
 
 def test_a_new_era_adds_a_prediction_and_no_refit(tmp_path, monkeypatch):

@@ -44,6 +44,7 @@ class Boosted:
     stops_early: ClassVar[bool] = False
     reads_groups: ClassVar[bool] = False
     reads_graph: ClassVar[bool] = False
+    one_core: ClassVar[bool] = False
     gpu_speed: ClassVar[float] = 1.0
 
     @property

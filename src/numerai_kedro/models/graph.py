@@ -56,10 +56,12 @@ class GraphModel(NetworkModel):
     """See the module; `training.protocol.Model` has the contract."""
 
     reads_graph: ClassVar[bool] = True
+    one_core: ClassVar[bool] = True
     gpu_speed: ClassVar[float] = 10.0  # edges are moved: by the memory of a card and of two cores
 
     def __init__(self, params: Any, *, seed: int, threads: int, device: str = "cpu") -> None:
-        # What is computed at once fits one core's cache: a second takes as long to get its half.
+        # What is computed at once fits one core's cache: a second takes as long to get its half. So
+        # others make other fits (`one_core`).
         threads = 1 if device == "cpu" else threads
         super().__init__(params, seed=seed, threads=threads, device=device)
         self.graph: dict[str, Any] = {}

@@ -67,6 +67,7 @@ class NetworkModel:
     stops_early: ClassVar[bool] = True
     reads_groups: ClassVar[bool] = False
     reads_graph: ClassVar[bool] = False
+    one_core: ClassVar[bool] = False
     weights: tuple[float, ...] = ()  # how much each feature counts; none, all alike
     gpu_speed: ClassVar[float] = 30.0  # of a card such as an RTX 3060, by its matmul roof
 

@@ -37,10 +37,11 @@ from numerai_kedro.pipelines.recipes import (
     live_recipe,
     not_now,
     strengthening,
+    workers_of,
 )
 from numerai_kedro.progress import steps_bar
 from numerai_kedro.resilience.health import collapsed
-from numerai_kedro.resilience.isolation import Worker
+from numerai_kedro.resilience.isolation import Crew, Worker
 from numerai_kedro.resilience.recovery import noted
 from numerai_kedro.resilience.remedies import failed_fit, until_it_fits
 from numerai_kedro.tournament.schema import benchmark_of, overlap_eras
@@ -208,7 +209,7 @@ def tune(
         decisions = in_force(search, ground, tuning, study_store)
         return {"asked": asked, "decisions": decisions}, postponed, postponed, {}
     begin = time.monotonic()
-    with _worker(name, resources) as worker, steps_bar(f"{name}: trials") as bar:
+    with workers_of(name, plan, resources) as worker, steps_bar(f"{name}: trials") as bar:
         try:
             decisions, trials, predictions = tune_family(
                 search, ground, tuning, store, study_store, worker, bar
@@ -251,7 +252,7 @@ def predict_out_of_fold(
         return failed, failed, failed, {}
     strengthened = strengthening(panel, folds, tuning, store)
     begin = time.monotonic()
-    with _worker(name, resources) as worker, steps_bar(f"{name}: folds") as bar:
+    with workers_of(name, plan, resources) as worker, steps_bar(f"{name}: folds") as bar:
         words, lighter = ladder(name, plan["models"][name], params)
 
         def attempt(steps: int) -> tuple[Any, ...]:
@@ -456,7 +457,7 @@ def _worker(name: str, resources: ResourceParams) -> Worker:
     return Worker(name, resources.isolate_gb, 60 * resources.stall_minutes)
 
 
-def readings_of(worker: Worker, begin: float) -> dict[str, Any]:
+def readings_of(worker: Worker | Crew, begin: float) -> dict[str, Any]:
     """What a node took: seconds, and the memory of fits that had a process of their own."""
     memory = [watch.as_json() for watch in worker.watches]
     return {"seconds": round(time.monotonic() - begin, 1), "memory": memory}

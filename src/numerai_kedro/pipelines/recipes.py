@@ -10,8 +10,8 @@ from numerai_kedro.incremental import FoldStore
 from numerai_kedro.models import family
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.walk_forward import Fold
-from numerai_kedro.pipelines.parameters import BY_MACHINE, SWITCHED_OFF, ModelParams
-from numerai_kedro.resilience.isolation import Executor
+from numerai_kedro.pipelines.parameters import BY_MACHINE, SWITCHED_OFF, ModelParams, ResourceParams
+from numerai_kedro.resilience.isolation import Crew, Executor, Worker
 from numerai_kedro.resilience.plan import LARGEST_STRIDE, lighter_presets
 from numerai_kedro.training.adaptive import Rung, adapted
 from numerai_kedro.training.engineered import Engineered
@@ -114,6 +114,14 @@ def planned_recipe(
         latents=params.latents,
         engineered_by=decided.get("engineered_by", ""),
     )
+
+
+def workers_of(name: str, plan: dict[str, Any], resources: ResourceParams) -> Worker | Crew:
+    """Where folds of a model are fitted: one after another, or as many at once as planned."""
+    at_once, stall_s = plan["models"][name].get("at_once", 1), 60 * resources.stall_minutes
+    if at_once > 1:
+        return Crew(at_once, name, stall_s)
+    return Worker(name, resources.isolate_gb, stall_s)
 
 
 def without_stopping(folds: dict[str, Any]) -> dict[str, Any]:

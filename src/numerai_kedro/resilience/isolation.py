@@ -14,8 +14,10 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection, wait
+from queue import SimpleQueue
 from typing import Any, Protocol, Self
 
 import psutil
@@ -195,6 +197,11 @@ class Worker:
                 watch.sample(self._process.pid)
                 return kind, content
 
+    def kill(self) -> None:
+        """End the child in the middle of its task."""
+        if self._process is not None:
+            self._process.kill()
+
     def close(self) -> None:
         """End the child; what it has finished is on disk."""
         if self._process is None:
@@ -234,6 +241,88 @@ class Worker:
         code = self._process.exitcode
         self.close()
         return ProcessDied(self.name, code, watch.peak_gb, watch.least_left_gb, kernel_killed)
+
+
+class Crew:
+    """Several workers, for tasks that take one core each.
+
+    Parameters
+    ----------
+    at_once
+        How many.
+    name, stall_s
+        As `Worker` has them.
+    """
+
+    def __init__(self, at_once: int, name: str, stall_s: float = float("inf")) -> None:
+        self._workers = [Worker(name, stall_s=stall_s) for _ in range(at_once)]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def watches(self) -> list[MemoryWatch]:
+        """Readings of memory, worker by worker."""
+        return [watch for worker in self._workers for watch in worker.watches]
+
+    def run(
+        self, task: Callable[..., Any], *arguments: Any, progress: Progress, planned_gb: float
+    ) -> Any:
+        """Do one task, as `Worker.run` does."""
+        return self._workers[0].run(task, *arguments, progress=progress, planned_gb=planned_gb)
+
+    def run_all(
+        self,
+        task: Callable[..., Any],
+        arguments: Sequence[tuple[Any, ...]],
+        progress: Progress,
+        planned_gb: float,
+    ) -> list[Any]:
+        """Do a task with each of the arguments, as many at once as there are workers.
+
+        After a failure what has begun comes to its end, and its results are kept where it keeps
+        them; nothing more is begun.
+
+        Raises
+        ------
+        Exception
+            As `Worker.run` does; of several the first in order.
+        """
+        free: SimpleQueue[Worker] = SimpleQueue()
+        for worker in self._workers:
+            free.put(worker)
+        done = [0.0] * len(arguments)
+
+        def one(number: int) -> Any:
+            def told(steps: float, of: float) -> None:
+                done[number] = steps / of
+                progress(sum(done), len(done))
+
+            worker = free.get()
+            try:
+                given = arguments[number]
+                return worker.run(task, *given, progress=told, planned_gb=planned_gb)
+            finally:
+                free.put(worker)
+
+        with ThreadPoolExecutor(len(self._workers)) as pool:
+            made = [pool.submit(one, number) for number in range(len(arguments))]
+            try:
+                return [future.result() for future in made]
+            except BaseException as error:
+                pool.shutdown(wait=False, cancel_futures=True)
+                if not isinstance(error, Exception):  # the run is to end, and its threads with it
+                    for worker in self._workers:
+                        worker.kill()
+                raise
+
+    def close(self) -> None:
+        """End all of them; what they have finished is on disk."""
+        for worker in self._workers:
+            worker.close()
 
 
 def cpu_seconds(pid: int) -> float:

@@ -15,6 +15,8 @@ from numerai_kedro.resilience.machine import GIB, Machine
 
 # What the interpreter, Kedro, MLflow and the page cache's working set take beside a fit.
 BASE_MEMORY_GB = 1.5
+# What a process that fits takes before it does.
+CHILD_MEMORY_GB = 0.5
 # Kept free of fits, for the rest of the machine.
 RESERVE_MEMORY_GB = 1.0
 RESERVE_DISK_GB = 1.0
@@ -95,6 +97,31 @@ def sampling_of(
         f"{machine.memory_gb:.1f} GB are for fits; choose a smaller feature_set "
         "(parameters_ingestion.yml)."
     )
+
+
+# Nanoseconds of work (`Cost.work`) of a fit that pays for a process of its own: seconds to start.
+WORTH_A_PROCESS = 8e9
+
+
+def fits_at_once(work: float, memory_gb: float, n_folds: int, machine: Machine) -> int:
+    """How many fits of one core each are made at the same time, each in a process of its own.
+
+    Parameters
+    ----------
+    work, memory_gb
+        Of the largest one.
+    n_folds
+        That may be fitted side by side.
+    """
+    if work < WORTH_A_PROCESS:
+        return 1
+    room = machine.memory_gb - BASE_MEMORY_GB - RESERVE_MEMORY_GB
+    return max(1, min(machine.cores, n_folds, int(room // (CHILD_MEMORY_GB + memory_gb))))
+
+
+def quickened(n_folds: int, at_once: int) -> float:
+    """How many times as fast folds are fitted, so many at once."""
+    return n_folds / -(-n_folds // at_once) if n_folds else 1.0
 
 
 @dataclass(frozen=True)

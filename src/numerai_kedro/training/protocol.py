@@ -144,6 +144,8 @@ class Model(Protocol):
         Whether the official groups of the features make another model.
     reads_graph
         Whether it learns on the graph of the features.
+    one_core
+        Whether a fit uses one core, whatever `threads` says, where no GPU makes it.
     gpu_speed
         How many times as fast a fit is on a GPU as `cost` says; 1 where nobody has measured it.
     recoveries
@@ -155,6 +157,7 @@ class Model(Protocol):
     stops_early: ClassVar[bool]
     reads_groups: ClassVar[bool]
     reads_graph: ClassVar[bool]
+    one_core: ClassVar[bool]
     gpu_speed: ClassVar[float]
     recoveries: list[dict[str, Any]]
     params: Any

@@ -20,7 +20,7 @@ from numerai_kedro.errors import PredictionError
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.walk_forward import Fold
-from numerai_kedro.resilience.isolation import Executor, Inline
+from numerai_kedro.resilience.isolation import Crew, Executor, Inline
 from numerai_kedro.statistics.blending import blend
 from numerai_kedro.training.protocol import FitProgress, Model, no_progress
 from numerai_kedro.training.recipe import Fit, Recipe
@@ -69,10 +69,12 @@ def walk_forward(
     ProcessDied
         The child process of a fit was ended from outside.
     """
-    pieces, iterations = [], {}
+    pieces, iterations, executor = [], {}, executor or Inline()
+    ahead = fit_ahead(recipes, history, folds, purge_eras, store, executor, progress)
     for number, (fold, recipe) in enumerate(zip(folds, recipes, strict=True)):
-        progress(number, len(folds))
-        within, made = part_of(progress, number, len(folds)), False
+        if not ahead:
+            progress(number, len(folds))
+        within, made = part_of(progress, number, len(folds)), fold.name in ahead
         for part in predict_fold(recipe, history, fold, purge_eras, store, executor, within):
             made |= part.made
             pieces.append(frame_of(part.test, part.predictions))
@@ -148,16 +150,58 @@ def predict_fold(
     LeakError
         What a part learned comes closer to it than the purge allows.
     """
-    steps, seen = recipe.steps(fold), recipe.columns.of(history)
-    for number, (part, updated_to) in enumerate(steps):
-        newest = updated_to or part.train[1]
-        replace(part, train=(part.train[0], newest)).check_purge(purge_eras)
-        test = seen.select(eras=np.arange(part.test[0], part.test[1] + 1))
-        fits = recipe.fits(history, part.train, keep, updated_to)
-        pieces = [test.select(eras=[era]) for era in test.eras] if keep else [test]
+    steps = list(_steps(recipe, history, fold, purge_eras, keep))
+    for number, (test, pieces, fits) in enumerate(steps):
         within = part_of(progress, number, len(steps))
         predictions, made = predict_by_fits(fits, pieces, store, executor or Inline(), within)
         yield Part(test, predictions, fits, made)
+
+
+def _steps(
+    recipe: Recipe, history: EraPanel, fold: Fold, purge_eras: int, keep: bool
+) -> Iterator[tuple[EraPanel, list[EraPanel], list[Fit]]]:
+    """What is predicted of a fold, as a whole and in pieces, and by which fits."""
+    seen = recipe.columns.of(history)
+    for part, updated_to in recipe.steps(fold):
+        newest = updated_to or part.train[1]
+        replace(part, train=(part.train[0], newest)).check_purge(purge_eras)
+        test = seen.select(eras=np.arange(part.test[0], part.test[1] + 1))
+        pieces = [test.select(eras=[era]) for era in test.eras] if keep else [test]
+        yield test, pieces, recipe.fits(history, part.train, keep, updated_to)
+
+
+def fit_ahead(
+    recipes: Sequence[Recipe],
+    history: EraPanel,
+    folds: Sequence[Fold],
+    purge_eras: int,
+    store: FoldStore,
+    executor: Executor,
+    progress: Progress = no_progress,
+    keep: bool = True,
+) -> set[str]:
+    """Make what folds still miss, as much at once as the executor can, for them to find.
+
+    Returns
+    -------
+    set of str
+        Names of these folds; none where the executor does one task at a time.
+    """
+    if not isinstance(executor, Crew):
+        return set()
+    missing = [
+        (fold.name, (fit, pieces, store))
+        for fold, recipe in zip(folds, recipes, strict=True)
+        for _, pieces, fits in _steps(recipe, history, fold, purge_eras, keep)
+        for fit in fits
+        if fit.stored_predictions(pieces, store) is None
+    ]
+    if missing:
+        names, tasks = zip(*missing, strict=True)
+        planned_gb = max(fit.planned_gb for fit, *_ in tasks)
+        executor.run_all(_fit_and_predict, tasks, progress, planned_gb)
+        return set(names)
+    return set()
 
 
 def placed(fits: Sequence[Fit], place: str, store: FoldStore) -> list[dict[str, Any]]:

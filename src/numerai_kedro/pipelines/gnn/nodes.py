@@ -16,10 +16,17 @@ from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.walk_forward import Fold
 from numerai_kedro.pipelines.models import GRAPHS
 from numerai_kedro.pipelines.parameters import GraphParams, ModelParams, ResourceParams
-from numerai_kedro.pipelines.recipes import POSTPONED, decided_for, judged_recipes, ladder, not_now
+from numerai_kedro.pipelines.recipes import (
+    POSTPONED,
+    decided_for,
+    judged_recipes,
+    ladder,
+    not_now,
+    workers_of,
+)
 from numerai_kedro.pipelines.windows import windows_of
 from numerai_kedro.progress import steps_bar
-from numerai_kedro.resilience.isolation import Worker
+from numerai_kedro.resilience.isolation import Executor
 from numerai_kedro.resilience.remedies import failed_fit
 from numerai_kedro.statistics.intervals import Interval, mean_interval
 from numerai_kedro.statistics.scoring import rank_scores
@@ -114,7 +121,8 @@ def judge_graph(
             rows.append({"model": name, "failed": f"edges: {', '.join(sorted(edges))} in force"})
             continue
         try:
-            rows += list(_controls(name, panel, folds, asked, oof, store, resources))
+            with workers_of(name, plan, resources) as workers:
+                rows += list(_controls(name, panel, folds, asked, oof, store, workers))
         except Exception as error:  # noqa: BLE001 - what is no outcome is raised again
             rows.append({"model": name, "failed": failed_fit("judge_graph", error).symptom})
     return {"models": rows, "text": said(rows)}
@@ -127,15 +135,12 @@ def _controls(
     asked: list[tuple[Fold, Recipe]],
     oof: pd.DataFrame,
     store: FoldStore,
-    resources: ResourceParams,
+    workers: Executor,
 ) -> Iterator[dict[str, Any]]:
     """CORR by the real graph less that by each control, over the eras of some folds."""
     target, windows = folds["paid_target"], [window for window, _ in asked]
     real = oof[oof["era"] >= windows[0].test[0]]
-    with (
-        Worker(name, resources.isolate_gb, 60 * resources.stall_minutes) as worker,
-        steps_bar(f"{name}: controls") as bar,
-    ):
+    with steps_bar(f"{name}: controls") as bar:
         for number, edges in enumerate(CONTROLS):
             within = part_of(bar, number, len(CONTROLS))
             made = [
@@ -144,7 +149,7 @@ def _controls(
             ]
             purge = folds["purge_eras"]
             control, _ = walk_forward(
-                panel, windows, made, store, purge, progress=within, executor=worker
+                panel, windows, made, store, purge, progress=within, executor=workers
             )
             differences = _corr(panel, real, target) - _corr(panel, control, target)
             gain = mean_interval(differences.to_numpy(), overlap_eras(target))

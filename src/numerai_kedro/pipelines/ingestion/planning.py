@@ -32,6 +32,7 @@ from numerai_kedro.pipelines.windows import windows_of
 from numerai_kedro.resilience.machine import GIB, Machine, gpu_memory_gb
 from numerai_kedro.resilience.plan import (
     BASE_MEMORY_GB,
+    CHILD_MEMORY_GB,
     RESERVE_MEMORY_GB,
     Data,
     ResourcePlan,
@@ -39,7 +40,9 @@ from numerai_kedro.resilience.plan import (
     Step,
     check_disk,
     fit_hours,
+    fits_at_once,
     preset_for,
+    quickened,
     sampling_of,
     schedule_steps,
 )
@@ -251,6 +254,8 @@ class _Planned:
         Identity of the parameters of feature engineering that decide its fits; empty for none.
     latents
         Whether a fit learns from latents, by what is asked for or by what a study has adopted.
+    at_once
+        How many folds are fitted at the same time.
     whole_gb
         Memory of a fit on all of history.
     memory_gb
@@ -265,6 +270,7 @@ class _Planned:
     reason: str = ""
     engineered_by: str = ""
     latents: bool = False
+    at_once: int = 1
     whole_gb: float = 0.0
     memory_gb: float = 0.0
     disk_gb: float = 0.0
@@ -280,21 +286,25 @@ class _Planned:
             "era_stride": self.sampling.era_stride,
             "n_offsets": self.sampling.n_offsets,
             "device": self.device,
+            "at_once": self.at_once,
             "preset": self.preset,
             "engineered_by": self.engineered_by,
             "asked": self.asked,
         }
 
+    def _at_once_gb(self, a_fit_gb: float) -> float:
+        return a_fit_gb if self.at_once == 1 else self.at_once * (CHILD_MEMORY_GB + a_fit_gb)
+
     def fits(self, speed: float) -> Step:
         """Folds and live fit."""
-        memory = BASE_MEMORY_GB + self.memory_gb if self.fit_work else 0.0
+        memory = BASE_MEMORY_GB + self._at_once_gb(self.memory_gb) if self.fit_work else 0.0
         return Step(
             FITS.format(self.name), memory, self.disk_gb, seconds=_seconds(self.fit_work, speed)
         )
 
     def trials(self, speed: float) -> Step:
         """The study."""
-        memory = BASE_MEMORY_GB + self.trial_memory_gb if self.trial_work else 0.0
+        memory = BASE_MEMORY_GB + self._at_once_gb(self.trial_memory_gb) if self.trial_work else 0.0
         return Step(
             TRIALS.format(self.name),
             memory,
@@ -343,22 +353,31 @@ def _plan_model(
     presets = model.all_presets(kind.params_type, name, preset) if n_trials else {}
     search = Search(recipe, presets, model.space, n_trials, model.options_at(params.size))
     decisions = studies.noted(search.plan_key(tuning)) if n_trials else []
-    fits = [
-        cost
-        for eras in windows
-        for cost in _fits_to_come(recipe, decisions, eras, history, params, tuning, store)
+    to_come = [
+        _fits_to_come(recipe, decisions, eras, history, params, tuning, store) for eras in windows
     ]
+    fits = [cost for costs in to_come for cost in costs]
     trials = _trials_to_come(search, decisions, history, params, tuning)
     adopted = any(option_of(one).latents for one in decisions)
+    whole = history.cost(recipe, (1, history.last_era))
+    n_folds = len(windows) - 1  # the last is the live fit's
+    at_once = 1
+    if kind.one_core and device == "cpu":
+        at_once = fits_at_once(whole.work, whole.memory_gb, n_folds, machine)
+    if at_once > 1:
+        logger.info("plan: %s: %d folds at once, a core each", name, at_once)
+    works = [sum(cost.work for cost in costs) for costs in to_come]
+    n_tuning = len(folds["tuning"])
     return replace(
         made,
         latents=model.latents or adopted,
-        whole_gb=history.cost(recipe, (1, history.last_era)).memory_gb,
+        at_once=at_once,
+        whole_gb=whole.memory_gb,
         memory_gb=max((cost.memory_gb for cost in fits), default=0.0),
         disk_gb=sum(cost.disk_gb + cost.bins_gb for cost in fits),
-        fit_work=sum(cost.work for cost in fits),
+        fit_work=sum(works[:-1]) / quickened(n_folds, at_once) + works[-1],
         trial_memory_gb=max((cost.memory_gb for cost in trials), default=0.0),
-        trial_work=sum(cost.work for cost in trials),
+        trial_work=sum(cost.work for cost in trials) / quickened(n_tuning, at_once),
     )
 
 

@@ -37,6 +37,7 @@ from numerai_kedro.training.tuning.space import params_at
 from numerai_kedro.training.walk_forward import (
     Part,
     Progress,
+    fit_ahead,
     frame_of,
     part_of,
     placed,
@@ -86,7 +87,10 @@ class Trials:
         for number, fold in enumerate(folds):
             within = part_of(progress, number, len(folds))
             try:
-                parts = self._predict(self._scout(trial.params), fold, within)
+                scout = self._scout(trial.params)
+                if not number:
+                    self._fit_ahead(scout, folds, progress)
+                parts = self._predict(scout, fold, within)
             except Exception as error:
                 # What cannot be fitted counts as a trial that was not worth its end; the parameters
                 # in force are tried again in a later run: nothing is decided without them.
@@ -175,6 +179,8 @@ class Trials:
         recipe = asked.with_params(asked.family.params_type.model_validate(params))
         recipe = recipe.with_option(option)
         purge = self._ground.folds["purge_eras"]
+        if not recipe.adaptive:
+            self._fit_ahead(option_scout(recipe, self._params), folds, progress)
         for number, fold in enumerate(folds):
             strong = recipe
             if recipe.adaptive:
@@ -192,6 +198,12 @@ class Trials:
             scores += self._scores(parts)
             lines += self._lines(parts, fold)
         return scores
+
+    def _fit_ahead(self, scout: Recipe, folds: Sequence[Fold], progress: Progress) -> None:
+        ground, purge = self._ground, self._ground.folds["purge_eras"]
+        scouts = [self._engineered(scout, fold) for fold in folds]
+        given = (ground.history, folds, purge, self._store, self._executor, progress)
+        fit_ahead(scouts, *given, keep=False)
 
     def _predict(self, scout: Recipe, fold: Fold, progress: Progress) -> list[Part]:
         ground, purge = self._ground, self._ground.folds["purge_eras"]
