@@ -157,6 +157,23 @@ def test_a_model_that_finishes_says_what_it_made(given, tmp_path):
     assert tuned["era"].unique().tolist() == list(range(14, 20))
 
 
+def test_folds_and_live_fit_made_at_once_are_those_made_in_turn(given, tmp_path, caplog):
+    caplog.set_level("INFO")
+    at_once = {"threads": 1, "models": {"lightgbm": DECIDED | {"at_once": 2}}}
+    best, trials, _, _ = given.tune(at_once)
+    oof, iterations, recovery, readings = given.out_of_fold(best, at_once)
+    assert len(readings["memory"]) == 3
+    given.fit(best, recovery)
+    assert "live fit: 46 eras up to 0046, from the fold store" in caplog.text
+    other = Given(tmp_path / "other")
+    alone, others, _, _ = other.tune()
+    assert alone == best
+    pd.testing.assert_frame_equal(trials, others)
+    in_turn, as_many, _, _ = other.out_of_fold(best)
+    pd.testing.assert_frame_equal(oof, in_turn)
+    assert iterations == as_many
+
+
 def test_no_memory_is_tried_again_with_less_and_then_an_outcome(given, monkeypatch):
     tried = []
 

@@ -47,6 +47,7 @@ from numerai_kedro.resilience.remedies import failed_fit, until_it_fits
 from numerai_kedro.tournament.schema import benchmark_of, overlap_eras
 from numerai_kedro.training.engineered import Engineered, check_made, window_name
 from numerai_kedro.training.importance import importance_by_fold
+from numerai_kedro.training.recipe import Fit
 from numerai_kedro.training.tuning.decide import in_force
 from numerai_kedro.training.tuning.decide import tune as tune_family
 from numerai_kedro.training.tuning.ground import Ground, Search, TuningParams
@@ -244,9 +245,8 @@ def predict_out_of_fold(
         return off, off, off, {}
     panel = history.select(features=folds["features"])
     try:
-        windows, recipes = judged_recipes(
-            name, folds, plan, params, best_params, Engineered(report, latents, graphs)
-        )
+        engineered = Engineered(report, latents, graphs)
+        windows, recipes = judged_recipes(name, folds, plan, params, best_params, engineered)
     except PanelError as error:
         failed = failed_fit("walk_forward", error)
         return failed, failed, failed, {}
@@ -267,8 +267,12 @@ def predict_out_of_fold(
                 for (_, rungs), window in zip(climbed, windows, strict=True)
                 if rungs
             }
+            later: list[Fit] = []
+            if isinstance(worker, Crew):
+                live, *of_eras = live_recipe(name, folds, plan, params, best_params, engineered)
+                later = lighter(live, steps).fits(panel, of_eras[0], updated_to=of_eras[1])
             predictions, iterations = walk_forward(
-                panel, windows, made, store, purge, progress=bar, executor=worker
+                panel, windows, made, store, purge, progress=bar, executor=worker, beside=later
             )
             mended = recoveries_of(panel, windows, made, store)
             return predictions, iterations, mended, rungs

@@ -39,6 +39,7 @@ def walk_forward(
     purge_eras: int,
     progress: Progress = no_progress,
     executor: Executor | None = None,
+    beside: Sequence[Fit] = (),
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Predict every fold's test eras by a model that knows nothing of them.
 
@@ -55,6 +56,8 @@ def walk_forward(
         Where finished fits and predictions are found again.
     executor
         Where fits run; by default here.
+    beside
+        Fits that will be asked for later. A crew makes them, too: it would have hands free.
 
     Returns
     -------
@@ -70,7 +73,8 @@ def walk_forward(
         The child process of a fit was ended from outside.
     """
     pieces, iterations, executor = [], {}, executor or Inline()
-    ahead = fit_ahead(recipes, history, folds, purge_eras, store, executor, progress)
+    given = (recipes, history, folds, purge_eras, store, executor, progress)
+    ahead = fit_ahead(*given, beside=beside)
     for number, (fold, recipe) in enumerate(zip(folds, recipes, strict=True)):
         if not ahead:
             progress(number, len(folds))
@@ -179,13 +183,14 @@ def fit_ahead(
     executor: Executor,
     progress: Progress = no_progress,
     keep: bool = True,
+    beside: Sequence[Fit] = (),
 ) -> set[str]:
-    """Make what folds still miss, as much at once as the executor can, for them to find.
+    """Make what folds still miss, as much at once as a crew can, for them to find.
 
     Returns
     -------
     set of str
-        Names of these folds; none where the executor does one task at a time.
+        Names of these folds; none where the executor is no crew.
     """
     if not isinstance(executor, Crew):
         return set()
@@ -196,12 +201,12 @@ def fit_ahead(
         for fit in fits
         if fit.stored_predictions(pieces, store) is None
     ]
-    if missing:
-        names, tasks = zip(*missing, strict=True)
+    tasks = [task for _, task in missing]
+    tasks += [(fit, [], store) for fit in beside if not store.has_model(fit.key)]
+    if tasks:
         planned_gb = max(fit.planned_gb for fit, *_ in tasks)
         executor.run_all(_fit_and_predict, tasks, progress, planned_gb)
-        return set(names)
-    return set()
+    return {name for name, _ in missing}
 
 
 def placed(fits: Sequence[Fit], place: str, store: FoldStore) -> list[dict[str, Any]]:
