@@ -185,6 +185,36 @@ def test_what_a_crew_has_begun_comes_to_its_end_after_a_failure_and_no_more_begi
         assert run(crew, pid_and_sum, 1, 2)[1] == 3
 
 
+def die_once(marker, progress):
+    """Is killed the first time."""
+    if not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "went on"
+
+
+def test_a_crew_that_lost_one_child_is_tried_once_more(tmp_path):
+    with Crew(2, "model") as crew:
+        tasks = [(tmp_path / "a",), (tmp_path / "b",)]
+        (tmp_path / "a").touch()
+        made = until_it_fits(
+            "fit", "model", (), lambda steps: crew.run_all(die_once, tasks, no_progress, 1.0)
+        )
+    assert (made.value, made.lighter) == (["went on", "went on"], 0)
+    assert made.remedies[0].remedy == AGAIN
+
+
+def test_a_crew_ends_in_the_middle_of_its_tasks_when_the_run_does(tmp_path):
+    def stopped(done, of):
+        raise KeyboardInterrupt
+
+    with Crew(2, "model") as crew:
+        tasks = [(tmp_path, "a", "b"), (tmp_path, "b", "a"), (tmp_path, "c", "never")]
+        with pytest.raises(KeyboardInterrupt):
+            crew.run_all(together, tasks, stopped, planned_gb=1.0)
+    assert not (tmp_path / "c").exists()
+
+
 ORPHAN = """
 import os, signal, sys, threading, time
 from numerai_kedro.resilience.isolation import Worker
