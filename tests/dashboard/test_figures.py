@@ -48,7 +48,25 @@ def test_each_model_has_a_dash_of_its_own():
     scores = pd.concat(one.assign(model=name) for name in names)
     styles = [line.line for line in cumulative(scores, "corr", {}).data]
     assert len({style.dash for style in styles}) == len(names)
-    assert len({(style.color, style.width) for style in styles}) >= len(names) - 1
+    assert len({style.color for style in styles}) == len(names)
+
+
+def test_a_model_looks_the_same_in_every_figure():
+    members = ("catboost", "gin", "xgboost")
+    one = era_scores().query("model == 'ensemble'")
+    scores = pd.concat(one.assign(model=name) for name in ("benchmark", "ensemble", *members))
+    weights = pd.DataFrame({"era": 1, "model": members, "weight": 0.1, "in_force": True})
+    figures = [
+        cumulative(scores, "corr", {}),
+        weights_over_time(weights),
+        payout_growth({name: ([1], [1.0]) for name in ("benchmark", *members, "ensemble")}),
+        burn_density({name: {"returns": [0], "density": [1]} for name in members}),
+    ]
+    looks = [
+        {line.name: (line.line.color, line.line.dash) for line in figure.data} for figure in figures
+    ]
+    for name in members:
+        assert len({look[name] for look in looks}) == 1
 
 
 def test_only_the_newest_day_of_a_round_is_shown_and_hollow_until_it_resolves():
@@ -113,3 +131,5 @@ def test_versions_stand_in_their_order_one_panel_a_figure():
     assert len(figure.data) == 5
     assert list(figure.data[0].x) == ["b 1", "a 2"]
     assert list(figure.data[3].y) == [5.0, 1.0]
+    (said,) = version_trend(versions[:1]).layout.annotations
+    assert said.text == "one version so far: a trend needs two"

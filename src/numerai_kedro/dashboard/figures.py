@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from numerai_kedro.statistics.performance import drawdown_by_era
 
-# Okabe and Ito, told apart by every kind of colour vision; then two of Tol.
+# Okabe and Ito, told apart by every kind of colour vision; then three of Tol.
 COLOURS = (
     *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"),
-    *("#999933", "#882255"),
+    *("#999933", "#882255", "#332288"),
 )
 ROWS_SHOWN = 30  # of the heat map: the features that matter most
-SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up", "x", "star", "hexagon")
+SYMBOLS = (
+    *("circle", "square", "diamond", "cross", "triangle-up", "x", "star", "hexagon"),
+    "triangle-down",
+)
 DASHES = (
     *("solid", "dash", "dot", "dashdot", "longdash", "longdashdot"),
     *("14px,3px,3px,3px,3px,3px", "2px,7px", "18px,6px", "7px,2px"),
@@ -62,8 +67,10 @@ def weights_over_time(weights: pd.DataFrame) -> go.Figure:
 def payout_growth(growth: dict[str, tuple[list[int], list[float]]]) -> go.Figure:
     """What a stake of 1 has become, with rounds that overlap; one line a model."""
     figure = blank_figure("era", "stake, from 1")
-    for position, (name, (eras, values)) in enumerate(growth.items()):
-        figure.add_scatter(x=eras, y=values, name=name, line=_style(position, name))
+    places = _places(growth)
+    for name in sorted(growth, key=places.__getitem__):
+        eras, values = growth[name]
+        figure.add_scatter(x=eras, y=values, name=name, line=_style(places[name], name))
     figure.add_hline(y=1.0, line_width=1, line_dash="dot")
     return figure
 
@@ -77,10 +84,10 @@ def burn_density(forecasts: dict[str, dict[str, list[float]]]) -> go.Figure:
         By model: ``returns``, ``density``.
     """
     figure = blank_figure("mean return a round, share of its stake", "density")
-    for position, (name, one) in enumerate(forecasts.items()):
-        figure.add_scatter(
-            x=one["returns"], y=one["density"], name=name, line=_style(position, name)
-        )
+    places = _places(forecasts)
+    for name in sorted(forecasts, key=places.__getitem__):
+        one, style = forecasts[name], _style(places[name], name)
+        figure.add_scatter(x=one["returns"], y=one["density"], name=name, line=style)
     figure.add_vline(x=0.0, line_width=1, line_dash="dot")
     return figure if forecasts else nothing_yet(figure, "too few eras to forecast")
 
@@ -96,6 +103,8 @@ def version_trend(versions: pd.DataFrame) -> go.Figure:
     """
     from plotly.subplots import make_subplots
 
+    if len(versions) < 2:
+        return nothing_yet(blank_figure("", ""), "one version so far: a trend needs two")
     panels = ("payoff", "corr", "mmc", "minutes", "peak_gb")
     titles = ("payoff an era", "CORR", "MMC", "minutes", "GB")
     figure = make_subplots(rows=len(panels), cols=1, shared_xaxes=True, vertical_spacing=0.03)
@@ -156,7 +165,9 @@ def optimisation_history(history: pd.DataFrame) -> go.Figure:
     """Objective of every trial, one symbol a family, and each study's best so far."""
     figure = blank_figure("trial", "objective")
     whole = history[history["state"] == "complete"]
-    for position, (model, rows) in enumerate(whole.groupby("model")):
+    places = _places(whole["model"])
+    for model, rows in whole.groupby("model"):
+        position = places[str(model)]
         colour = COLOURS[position % len(COLOURS)]
         for number, (study, trials) in enumerate(rows.groupby("study")):
             trials = trials.sort_values("trial")
@@ -271,16 +282,22 @@ def nothing_yet(figure: go.Figure, text: str) -> go.Figure:
 
 def _by_model(era_scores: pd.DataFrame) -> list[tuple[str, pd.DataFrame, dict[str, object]]]:
     """Ensemble first, benchmark last, members between."""
-    names = era_scores["model"].unique()
-    order = sorted(names, key=lambda name: (name == "benchmark", name != "ensemble", name))
+    places = _places(era_scores["model"])
+    names = sorted({*era_scores["model"]}, key=places.__getitem__)
     return [
         (
-            str(name),
+            name,
             era_scores[era_scores["model"] == name].sort_values("era"),
-            _style(position, str(name)),
+            _style(places[name], name),
         )
-        for position, name in enumerate(order)
+        for name in names
     ]
+
+
+def _places(names: Iterable[str]) -> dict[str, int]:
+    """Places of models, which keep their looks in a figure that lacks ensemble or benchmark."""
+    members = sorted({*map(str, names)} - {"ensemble", "benchmark"})
+    return {name: place for place, name in enumerate(("ensemble", *members, "benchmark"))}
 
 
 def _style(position: int, name: str) -> dict[str, object]:
