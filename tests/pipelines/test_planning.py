@@ -269,3 +269,23 @@ def test_a_network_is_refused_what_only_trees_can(given):
         metadata = METADATA | {"targets": [TARGET, "target_ender_20"]}
         with pytest.raises(ConfigurationError, match=words):
             given.plan(metadata=metadata, model=model, name="tabm")
+
+
+def test_fits_on_one_core_are_planned_side_by_side_in_less_time(given, monkeypatch):
+    network = yaml.safe_load((ROOT / "conf/base/parameters_gnn.yml").read_text())["gin"]
+    made = {}
+    for enough, device in ((1e-9, "cpu"), (1e18, "cpu"), (1e-9, "cuda")):
+        monkeypatch.setattr("numerai_kedro.resilience.plan.WORTH_A_PROCESS", enough)
+        monkeypatch.setattr(planning, "device_of", lambda *_, on=device: on)
+        decisions, _ = given.plan(
+            metadata=METADATA | {"targets": [TARGET, "target_ender_20"]},
+            model=ModelParams.model_validate(network | {"n_trials": 2, "preset": "cpu"}),
+            name="gin",
+        )
+        at_once = decisions["models"]["gin"]["at_once"]
+        made[enough, device] = at_once, given.seconds["gin fits"], given.seconds["gin trials"]
+    at_once, fits, trials = made[1e-9, "cpu"]
+    alone, slow_fits, slow_trials = made[1e18, "cpu"]
+    assert (at_once, alone, made[1e-9, "cuda"][0]) == (2, 1, 1)
+    assert 0.5 * slow_fits <= fits < 0.7 * slow_fits
+    assert 0.5 * slow_trials <= trials < 0.7 * slow_trials

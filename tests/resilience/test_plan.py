@@ -104,25 +104,25 @@ def test_a_panel_that_is_there_takes_no_time():
 
 
 @pytest.mark.parametrize(
-    ("work", "memory_gb", "n_folds", "at_once"),
+    ("work", "memory_gb", "n_fits", "at_once"),
     [
         (1e9, 0.5, 7, 1),  # over before its process has begun
         (1e11, 0.5, 7, 4),  # by cores
-        (1e11, 0.5, 3, 3),  # by folds
+        (1e11, 0.5, 3, 3),  # by fits
         (1e11, 5.0, 7, 2),  # by memory: 13.5 GB for fits
         (1e11, 50.0, 7, 1),
     ],
 )
 def test_fits_of_one_core_go_side_by_side_as_far_as_the_machine_goes(
-    work, memory_gb, n_folds, at_once
+    work, memory_gb, n_fits, at_once
 ):
     machine = Machine(16.0, 4, 8.0, 100.0, 10.0)
-    assert fits_at_once(work, memory_gb, n_folds, machine) == at_once
+    assert fits_at_once(work, memory_gb, n_fits, machine) == at_once
 
 
-@pytest.mark.parametrize(("n_folds", "at_once", "times"), [(3, 2, 1.5), (4, 2, 2), (3, 1, 1)])
-def test_the_last_round_of_folds_may_leave_cores_idle(n_folds, at_once, times):
-    assert quickened(n_folds, at_once) == times
+@pytest.mark.parametrize(("n_fits", "at_once", "times"), [(3, 2, 1.5), (4, 2, 2), (3, 1, 1)])
+def test_the_last_round_of_fits_may_leave_cores_idle(n_fits, at_once, times):
+    assert quickened(n_fits, at_once) == times
 
 
 HOUR = 3600.0

@@ -103,25 +103,25 @@ def sampling_of(
 WORTH_A_PROCESS = 8e9
 
 
-def fits_at_once(work: float, memory_gb: float, n_folds: int, machine: Machine) -> int:
+def fits_at_once(work: float, memory_gb: float, n_fits: int, machine: Machine) -> int:
     """How many fits of one core each are made at the same time, each in a process of its own.
 
     Parameters
     ----------
     work, memory_gb
         Of the largest one.
-    n_folds
-        That may be fitted side by side.
+    n_fits
+        That may be made side by side.
     """
     if work < WORTH_A_PROCESS:
         return 1
     room = machine.memory_gb - BASE_MEMORY_GB - RESERVE_MEMORY_GB
-    return max(1, min(machine.cores, n_folds, int(room // (CHILD_MEMORY_GB + memory_gb))))
+    return max(1, min(machine.cores, n_fits, int(room // (CHILD_MEMORY_GB + memory_gb))))
 
 
-def quickened(n_folds: int, at_once: int) -> float:
-    """How many times as fast folds are fitted, so many at once."""
-    return n_folds / -(-n_folds // at_once) if n_folds else 1.0
+def quickened(n_fits: int, at_once: int) -> float:
+    """How many times as fast they are made, so many at once."""
+    return n_fits / -(-n_fits // at_once) if n_fits else 1.0
 
 
 @dataclass(frozen=True)

@@ -255,7 +255,7 @@ class _Planned:
     latents
         Whether a fit learns from latents, by what is asked for or by what a study has adopted.
     at_once
-        How many folds are fitted at the same time.
+        How many fits are made at the same time.
     whole_gb
         Memory of a fit on all of history.
     memory_gb
@@ -353,21 +353,19 @@ def _plan_model(
     presets = model.all_presets(kind.params_type, name, preset) if n_trials else {}
     search = Search(recipe, presets, model.space, n_trials, model.options_at(params.size))
     decisions = studies.noted(search.plan_key(tuning)) if n_trials else []
-    to_come = [
-        _fits_to_come(recipe, decisions, eras, history, params, tuning, store) for eras in windows
+    fits = [
+        cost
+        for eras in windows
+        for cost in _fits_to_come(recipe, decisions, eras, history, params, tuning, store)
     ]
-    fits = [cost for costs in to_come for cost in costs]
     trials = _trials_to_come(search, decisions, history, params, tuning)
     adopted = any(option_of(one).latents for one in decisions)
     whole = history.cost(recipe, (1, history.last_era))
-    n_folds = len(windows) - 1  # the last is the live fit's
     at_once = 1
     if kind.one_core and device == "cpu":
-        at_once = fits_at_once(whole.work, whole.memory_gb, n_folds, machine)
+        at_once = fits_at_once(whole.work, whole.memory_gb, len(windows), machine)
     if at_once > 1:
-        logger.info("plan: %s: %d folds at once, a core each", name, at_once)
-    works = [sum(cost.work for cost in costs) for costs in to_come]
-    n_tuning = len(folds["tuning"])
+        logger.info("plan: %s: %d fits at once, a core each", name, at_once)
     return replace(
         made,
         latents=model.latents or adopted,
@@ -375,9 +373,9 @@ def _plan_model(
         whole_gb=whole.memory_gb,
         memory_gb=max((cost.memory_gb for cost in fits), default=0.0),
         disk_gb=sum(cost.disk_gb + cost.bins_gb for cost in fits),
-        fit_work=sum(works[:-1]) / quickened(n_folds, at_once) + works[-1],
+        fit_work=sum(cost.work for cost in fits) / quickened(len(windows), at_once),
         trial_memory_gb=max((cost.memory_gb for cost in trials), default=0.0),
-        trial_work=sum(cost.work for cost in trials) / quickened(n_tuning, at_once),
+        trial_work=sum(cost.work for cost in trials) / quickened(len(folds["tuning"]), at_once),
     )
 
 
