@@ -8,6 +8,7 @@ from numerai_kedro.dashboard.figures import (
     cumulative,
     drawdown,
     exposure,
+    importance_figure,
     live_scores_figure,
     payout_growth,
     version_trend,
@@ -52,7 +53,7 @@ def test_each_model_has_a_dash_of_its_own():
 
 
 def test_a_model_looks_the_same_in_every_figure():
-    members = ("catboost", "gin", "xgboost")
+    members = ("catboost", "gin", "a new one", "xgboost")
     one = era_scores().query("model == 'ensemble'")
     scores = pd.concat(one.assign(model=name) for name in ("benchmark", "ensemble", *members))
     weights = pd.DataFrame({"era": 1, "model": members, "weight": 0.1, "in_force": True})
@@ -60,13 +61,16 @@ def test_a_model_looks_the_same_in_every_figure():
         cumulative(scores, "corr", {}),
         weights_over_time(weights),
         payout_growth({name: ([1], [1.0]) for name in ("benchmark", *members, "ensemble")}),
-        burn_density({name: {"returns": [0], "density": [1]} for name in members}),
+        burn_density({name: {"returns": [0], "density": [1]} for name in members[1:]}),
+        cumulative(scores[scores["model"] != "catboost"], "corr", {}),
     ]
     looks = [
         {line.name: (line.line.color, line.line.dash) for line in figure.data} for figure in figures
     ]
     for name in members:
-        assert len({look[name] for look in looks}) == 1
+        assert len({look[name] for look in looks if name in look}) == 1
+    (bars,) = importance_figure({"gin": {"dropout": 1.0}}).data
+    assert bars.marker.color == looks[0]["gin"][0]
 
 
 def test_only_the_newest_day_of_a_round_is_shown_and_hollow_until_it_resolves():

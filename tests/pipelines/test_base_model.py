@@ -72,6 +72,7 @@ DECIDED = {
     "era_stride": 1,
     "n_offsets": 1,
     "device": "cpu",
+    "at_once": 1,
     "preset": "small",
     "asked": ASKED,
 }
@@ -162,7 +163,7 @@ def test_folds_and_live_fit_made_at_once_are_those_made_in_turn(given, tmp_path,
     at_once = {"threads": 1, "models": {"lightgbm": DECIDED | {"at_once": 2}}}
     best, trials, _, _ = given.tune(at_once)
     oof, iterations, recovery, readings = given.out_of_fold(best, at_once)
-    assert len(readings["memory"]) == 3
+    assert readings["memory"][0]["peak_gb"] > 0
     given.fit(best, recovery)
     assert "live fit: 46 eras up to 0046, from the fold store" in caplog.text
     other = Given(tmp_path / "other")

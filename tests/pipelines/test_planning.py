@@ -289,3 +289,17 @@ def test_fits_on_one_core_are_planned_side_by_side_in_less_time(given, monkeypat
     assert (at_once, alone, made[1e-9, "cuda"][0]) == (2, 1, 1)
     assert 0.5 * slow_fits <= fits < 0.7 * slow_fits
     assert 0.5 * slow_trials <= trials < 0.7 * slow_trials
+
+
+def test_one_fit_that_is_to_come_is_not_quicker_for_being_one_of_many(given, monkeypatch):
+    network = yaml.safe_load((ROOT / "conf/base/parameters_gnn.yml").read_text())["gin"]
+    network = ModelParams.model_validate(network | {"n_trials": 0, "preset": "cpu"})
+    monkeypatch.setattr(planning, "device_of", lambda *_: "cpu")
+    seconds = []
+    for enough in (1e18, 1e-9):
+        monkeypatch.setattr("numerai_kedro.resilience.plan.WORTH_A_PROCESS", enough)
+        asked = {"metadata": METADATA | {"targets": [TARGET, "target_ender_20"]}, "name": "gin"}
+        monkeypatch.setattr(planning, "_windows", lambda params, last_era: [(1, 100)])
+        given.plan(model=network, **asked)
+        seconds.append(given.seconds["gin fits"])
+    assert seconds[0] == seconds[1] > 0

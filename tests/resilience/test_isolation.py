@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from numerai_kedro.errors import PanelError, ProcessDied
-from numerai_kedro.resilience.isolation import Crew, Worker
+from numerai_kedro.resilience.isolation import ALONE, Crew, Worker
 from numerai_kedro.resilience.remedies import AGAIN, until_it_fits
 
 
@@ -153,7 +153,8 @@ def together(folder, mine, other, progress):
     for _ in range(600):
         if (folder / other).exists():
             progress(1, 1)
-            return mine
+            (folder / f"{mine} done").touch()
+            return
         time.sleep(0.1)
     raise AssertionError("the other never began")
 
@@ -161,58 +162,54 @@ def together(folder, mine, other, progress):
 def fail_or_note(folder, name, progress):
     if name == "fails":
         raise PanelError("torn.")
-    (folder / name).touch()
+    if name == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+    (folder / f"{name} {os.getpid()}").touch()
 
 
-def test_a_crew_does_tasks_at_the_same_time_and_answers_in_order(tmp_path):
+def test_a_crew_does_tasks_at_the_same_time(tmp_path):
     told = []
     with Crew(2, "model") as crew:
         tasks = [(tmp_path, "a", "b"), (tmp_path, "b", "a")]
-        made = crew.run_all(together, tasks, lambda *step: told.append(step), planned_gb=1.0)
-        assert made == ["a", "b"]
+        crew.try_all(together, tasks, lambda *step: told.append(step), planned_gb=1.0)
+        assert {path.name for path in tmp_path.iterdir()} == {"a", "b", "a done", "b done"}
         assert told == [(1, 2), (2, 2)]
-        pids = {crew.run_all(pid_and_sum, [(1, 2)], no_progress, 1.0)[0][0] for _ in range(3)}
-        assert os.getpid() not in pids
-        assert len(crew.watches) == 5
+        (reading,) = crew.readings()
+        assert reading["planned_gb"] == 2.0
+        assert reading["peak_gb"] > 0
 
 
-def test_what_a_crew_has_begun_comes_to_its_end_after_a_failure_and_no_more_begins(tmp_path):
-    tasks = [(tmp_path, name) for name in ("fails", "begun", *map(str, range(20)))]
+def test_what_fails_or_dies_beside_others_costs_them_nothing_and_a_death_is_a_line(tmp_path):
+    names = ["fails", "a", "dies", "b", "c"]
     with Crew(2, "model") as crew:
-        with pytest.raises(PanelError, match="torn"):
-            crew.run_all(fail_or_note, tasks, no_progress, planned_gb=1.0)
-        assert (tmp_path / "begun").exists()
+        crew.try_all(fail_or_note, [(tmp_path, name) for name in names], no_progress, 1.0)
+        made = dict(path.name.split() for path in tmp_path.iterdir())
+        assert {*made} == {"a", "b", "c"}
+        assert str(os.getpid()) not in made.values()
+        (line,) = crew.taken_lines()
+        assert (line["symptom"], line["remedy"]) == ("the process was killed", ALONE)
+        assert crew.taken_lines() == []
         assert run(crew, pid_and_sum, 1, 2)[1] == 3
 
 
-def die_once(marker, progress):
-    """Is killed the first time."""
-    if not marker.exists():
-        marker.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return "went on"
+def tell_and_sleep(number, progress):
+    progress(1, 2)
+    time.sleep(600)
 
 
-def test_a_crew_that_lost_one_child_is_tried_once_more(tmp_path):
-    with Crew(2, "model") as crew:
-        tasks = [(tmp_path / "a",), (tmp_path / "b",)]
-        (tmp_path / "a").touch()
-        made = until_it_fits(
-            "fit", "model", (), lambda steps: crew.run_all(die_once, tasks, no_progress, 1.0)
-        )
-    assert (made.value, made.lighter) == (["went on", "went on"], 0)
-    assert made.remedies[0].remedy == AGAIN
+def test_a_crew_ends_in_the_middle_of_its_tasks_when_the_run_is_stopped():
+    told = []
 
-
-def test_a_crew_ends_in_the_middle_of_its_tasks_when_the_run_does(tmp_path):
-    def stopped(done, of):
-        raise KeyboardInterrupt
+    def stop(done, of):
+        if not told:
+            os.kill(os.getpid(), signal.SIGINT)
+        told.append(done)
 
     with Crew(2, "model") as crew:
-        tasks = [(tmp_path, "a", "b"), (tmp_path, "b", "a"), (tmp_path, "c", "never")]
         with pytest.raises(KeyboardInterrupt):
-            crew.run_all(together, tasks, stopped, planned_gb=1.0)
-    assert not (tmp_path / "c").exists()
+            crew.try_all(tell_and_sleep, [(0,), (1,), (2,)], stop, planned_gb=1.0)
+        assert not any(one._process and one._process.is_alive() for one in crew._workers)
+    assert len(told) <= 2
 
 
 ORPHAN = """

@@ -118,6 +118,9 @@ def counted_fits(monkeypatch):
     return calls
 
 
+BROKEN = recipe().with_params(recipe().params.model_copy(update={"num_leaves": 1}))
+
+
 def test_folds_that_are_fitted_at_once_are_the_folds_fitted_in_turn(tmp_path, caplog):
     caplog.set_level("INFO")
     panel = small_panel(tmp_path / "panel", n_eras=34)
@@ -126,11 +129,14 @@ def test_folds_that_are_fitted_at_once_are_the_folds_fitted_in_turn(tmp_path, ca
         store = FoldStore(tmp_path / "at-once")
         told = lambda done, of: steps.append(done / of)  # noqa: E731 - handed on
         given = (panel, FOLDS, 2 * [recipe()], store, PURGE)
-        at_once, iterations = walk_forward(*given, progress=told, executor=crew)
-        assert len(crew.watches) == 2
+        beside = [fit for one in (recipe(), BROKEN) for fit in one.fits(panel, (1, 29))]
+        at_once, iterations = walk_forward(*given, progress=told, executor=crew, beside=beside)
         assert caplog.text.count(", fitted") == 2
-        walk_forward(*given, executor=crew)
-        assert len(crew.watches) == 2
+        assert [store.has_model(fit.key) for fit in beside] == [True, False]
+        assert crew.readings() != []
+    with Crew(2, "lightgbm") as idle:
+        walk_forward(*given, executor=idle)
+        assert idle.readings() == []
         assert caplog.text.count("from the fold store") == 2
     in_turn, as_many = walk_forward(panel, FOLDS, 2 * [recipe()], FoldStore(tmp_path / "b"), PURGE)
     pd.testing.assert_frame_equal(at_once, in_turn)

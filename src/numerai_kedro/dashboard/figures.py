@@ -15,6 +15,11 @@ COLOURS = (
     *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"),
     *("#999933", "#882255", "#332288"),
 )
+# What has a look of its own in every figure, whoever else is in it; others come after.
+KNOWN = (
+    *("ensemble", "lightgbm", "catboost", "xgboost"),
+    *("tabm", "transformer", "vae_head", "gatv2", "gin"),
+)
 ROWS_SHOWN = 30  # of the heat map: the features that matter most
 SYMBOLS = (
     *("circle", "square", "diamond", "cross", "triangle-up", "x", "star", "hexagon"),
@@ -197,7 +202,9 @@ def optimisation_history(history: pd.DataFrame) -> go.Figure:
 def importance_figure(importance: dict[str, dict[str, float]]) -> go.Figure:
     """What share of the objective's variation each parameter explains, by family."""
     figure = blank_figure("share of the objective's variation", "")
-    for position, (model, shares) in enumerate(sorted(importance.items())):
+    places = _places(importance)
+    for model in sorted(importance, key=places.__getitem__):
+        shares, position = importance[model], places[model]
         names = sorted(shares, key=lambda name: shares[name])
         figure.add_bar(
             x=[shares[name] for name in names],
@@ -295,9 +302,9 @@ def _by_model(era_scores: pd.DataFrame) -> list[tuple[str, pd.DataFrame, dict[st
 
 
 def _places(names: Iterable[str]) -> dict[str, int]:
-    """Places of models, which keep their looks in a figure that lacks ensemble or benchmark."""
-    members = sorted({*map(str, names)} - {"ensemble", "benchmark"})
-    return {name: place for place, name in enumerate(("ensemble", *members, "benchmark"))}
+    """Places of models, by which they look; the benchmark's is the last."""
+    others = sorted({*map(str, names)} - {*KNOWN, "benchmark"})
+    return {name: place for place, name in enumerate((*KNOWN, *others, "benchmark"))}
 
 
 def _style(position: int, name: str) -> dict[str, object]:

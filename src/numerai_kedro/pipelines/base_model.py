@@ -37,6 +37,7 @@ from numerai_kedro.pipelines.recipes import (
     live_recipe,
     not_now,
     strengthening,
+    worker_of,
     workers_of,
 )
 from numerai_kedro.progress import steps_bar
@@ -267,14 +268,16 @@ def predict_out_of_fold(
                 for (_, rungs), window in zip(climbed, windows, strict=True)
                 if rungs
             }
-            later: list[Fit] = []
+            beside: list[Fit] = []
             if isinstance(worker, Crew):
-                live, *of_eras = live_recipe(name, folds, plan, params, best_params, engineered)
-                later = lighter(live, steps).fits(panel, of_eras[0], updated_to=of_eras[1])
-            predictions, iterations = walk_forward(
-                panel, windows, made, store, purge, progress=bar, executor=worker, beside=later
-            )
+                live = (name, folds, plan, params, best_params, engineered)
+                recipe, eras, updated_to = live_recipe(*live)
+                beside = lighter(recipe, steps).fits(panel, eras, updated_to=updated_to)
+            given = (panel, windows, made, store, purge, bar, worker, beside)
+            predictions, iterations = walk_forward(*given)
             mended = recoveries_of(panel, windows, made, store)
+            if isinstance(worker, Crew):
+                mended += worker.taken_lines()
             return predictions, iterations, mended, rungs
 
         made = until_it_fits("walk_forward", name, words, attempt)
@@ -327,7 +330,7 @@ def measure_importance(
     )
     strengthened = strengthening(panel, folds, tuning, store)
     _, lighter = ladder(name, plan["models"][name], params)
-    with _worker(name, resources) as worker, steps_bar(f"{name}: importance") as bar:
+    with worker_of(name, resources) as worker, steps_bar(f"{name}: importance") as bar:
         try:
             return importance_by_fold(
                 panel,
@@ -382,7 +385,7 @@ def fit(
         return failed, {"failed": failed.symptom, "lines": []}, {}
     strengthened = strengthening(panel, folds, tuning, store)
     begin = time.monotonic()
-    with _worker(name, resources) as worker, steps_bar(f"{name}: live fit") as bar:
+    with worker_of(name, resources) as worker, steps_bar(f"{name}: live fit") as bar:
         words, lighter = ladder(name, plan["models"][name], params)
 
         def attempt(steps: int) -> tuple[list[Any], list[dict[str, Any]]]:
@@ -457,14 +460,9 @@ def outcome(
     }
 
 
-def _worker(name: str, resources: ResourceParams) -> Worker:
-    return Worker(name, resources.isolate_gb, 60 * resources.stall_minutes)
-
-
 def readings_of(worker: Worker | Crew, begin: float) -> dict[str, Any]:
     """What a node took: seconds, and the memory of fits that had a process of their own."""
-    memory = [watch.as_json() for watch in worker.watches]
-    return {"seconds": round(time.monotonic() - begin, 1), "memory": memory}
+    return {"seconds": round(time.monotonic() - begin, 1), "memory": worker.readings()}
 
 
 def _named(function: Callable[..., Any], name: str) -> Callable[..., Any]:

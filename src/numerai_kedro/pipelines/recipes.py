@@ -116,12 +116,17 @@ def planned_recipe(
     )
 
 
+def worker_of(name: str, resources: ResourceParams) -> Worker:
+    """Where fits of a model run, one after another."""
+    return Worker(name, resources.isolate_gb, 60 * resources.stall_minutes)
+
+
 def workers_of(name: str, plan: dict[str, Any], resources: ResourceParams) -> Worker | Crew:
     """Where folds of a model are fitted: one after another, or as many at once as planned."""
-    at_once, stall_s = plan["models"][name].get("at_once", 1), 60 * resources.stall_minutes
-    if at_once > 1:
-        return Crew(at_once, name, stall_s)
-    return Worker(name, resources.isolate_gb, stall_s)
+    at_once = plan["models"][name]["at_once"]
+    if at_once == 1:
+        return worker_of(name, resources)
+    return Crew(at_once, name, 60 * resources.stall_minutes)
 
 
 def without_stopping(folds: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from multiprocessing.connection import Connection, wait
 from queue import SimpleQueue
 from typing import Any, Protocol, Self
@@ -25,7 +26,11 @@ import psutil
 from numerai_kedro.errors import ProcessDied
 from numerai_kedro.resilience import cgroups
 from numerai_kedro.resilience.memory import MemoryWatch
+from numerai_kedro.resilience.recovery import Recovery, noted
 
+logger = logging.getLogger(__name__)
+
+ALONE = "left to be fitted again, alone"
 SAMPLE_S = 0.2
 END_S = 10.0
 # Gets steps done and steps in all.
@@ -197,6 +202,10 @@ class Worker:
                 watch.sample(self._process.pid)
                 return kind, content
 
+    def readings(self) -> list[dict[str, Any]]:
+        """Of memory, one of each task that ran in the child."""
+        return [watch.as_json() for watch in self.watches]
+
     def kill(self) -> None:
         """End the child in the middle of its task."""
         if self._process is not None:
@@ -219,10 +228,11 @@ class Worker:
             self.close()
             context = multiprocessing.get_context("spawn")
             self._pipe, theirs = context.Pipe()
-            self._process = context.Process(
+            process = context.Process(
                 target=_serve, args=(theirs,), name=f"{self.name} fits", daemon=True
             )
-            self._process.start()
+            process.start()
+            self._process = process
             theirs.close()
         assert self._pipe is not None
         return self._pipe
@@ -248,14 +258,16 @@ class Crew:
 
     Parameters
     ----------
-    at_once
+    size
         How many.
     name, stall_s
         As `Worker` has them.
     """
 
-    def __init__(self, at_once: int, name: str, stall_s: float = float("inf")) -> None:
-        self._workers = [Worker(name, stall_s=stall_s) for _ in range(at_once)]
+    def __init__(self, size: int, name: str, stall_s: float = float("inf")) -> None:
+        self.name, self.size = name, size
+        self._lines: list[Recovery] = []
+        self._workers = [Worker(name, stall_s=stall_s) for _ in range(size)]
 
     def __enter__(self) -> Self:
         return self
@@ -263,10 +275,16 @@ class Crew:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @property
-    def watches(self) -> list[MemoryWatch]:
-        """Readings of memory, worker by worker."""
-        return [watch for worker in self._workers for watch in worker.watches]
+    def readings(self) -> list[dict[str, Any]]:
+        """Of all workers together, each at its peak; nothing where none has worked."""
+        peaks = [max(one.watches, key=lambda w: w.peak_gb) for one in self._workers if one.watches]
+        planned, peak = (sum(getattr(w, name) for w in peaks) for name in ("planned_gb", "peak_gb"))
+        return [{"planned_gb": round(planned, 3), "peak_gb": round(peak, 3)}] if peaks else []
+
+    def taken_lines(self) -> list[dict[str, Any]]:
+        """What went wrong since they were taken last, in a form for the catalog."""
+        lines, self._lines = self._lines, []
+        return [line.as_json() for line in lines]
 
     def run(
         self, task: Callable[..., Any], *arguments: Any, progress: Progress, planned_gb: float
@@ -274,55 +292,77 @@ class Crew:
         """Do one task, as `Worker.run` does."""
         return self._workers[0].run(task, *arguments, progress=progress, planned_gb=planned_gb)
 
-    def run_all(
+    def try_all(
         self,
         task: Callable[..., Any],
         arguments: Sequence[tuple[Any, ...]],
         progress: Progress,
         planned_gb: float,
-    ) -> list[Any]:
-        """Do a task with each of the arguments, as many at once as there are workers.
+    ) -> None:
+        """Try a task with each of the arguments, as many at once as there are workers.
 
-        After a failure what has begun comes to its end, and its results are kept where it keeps
-        them; nothing more is begun.
-
-        Raises
-        ------
-        Exception
-            As `Worker.run` does; of several the first in order.
+        What fails is no error here: whoever needs it does it again, alone, and meets the error
+        there. A child that died is a line, because the next try may find nothing wrong.
         """
         free: SimpleQueue[Worker] = SimpleQueue()
         for worker in self._workers:
             free.put(worker)
-        done = [0.0] * len(arguments)
+        told, ending = _of_several(len(arguments), progress), threading.Event()
 
-        def one(number: int) -> Any:
-            def told(steps: float, of: float) -> None:
-                done[number] = steps / of
-                progress(sum(done), len(done))
-
+        def one(number: int) -> None:
             worker = free.get()
             try:
-                given = arguments[number]
-                return worker.run(task, *given, progress=told, planned_gb=planned_gb)
+                if not ending.is_set():
+                    self._try(worker, task, arguments[number], told(number), planned_gb)
             finally:
                 free.put(worker)
 
-        with ThreadPoolExecutor(len(self._workers)) as pool:
-            made = [pool.submit(one, number) for number in range(len(arguments))]
+        with ThreadPoolExecutor(self.size) as pool:
+            tasks = [pool.submit(one, number) for number in range(len(arguments))]
             try:
-                return [future.result() for future in made]
-            except BaseException as error:
-                pool.shutdown(wait=False, cancel_futures=True)
-                if not isinstance(error, Exception):  # the run is to end, and its threads with it
+                for future in tasks:
+                    future.result()
+            except BaseException:  # the run is to end, and its threads with it
+                ending.set()
+                while wait_for(tasks, timeout=SAMPLE_S).not_done:
                     for worker in self._workers:
                         worker.kill()
                 raise
+
+    def _try(
+        self,
+        worker: Worker,
+        task: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        progress: Progress,
+        planned_gb: float,
+    ) -> None:
+        try:
+            worker.run(task, *arguments, progress=progress, planned_gb=planned_gb)
+        except ProcessDied as died:
+            self._lines.append(noted(self.name, died.symptom, str(died), ALONE))
+        except Exception as error:
+            logger.debug("%s: left to be done alone", self.name, exc_info=error)
 
     def close(self) -> None:
         """End all of them; what they have finished is on disk."""
         for worker in self._workers:
             worker.close()
+
+
+def _of_several(n_tasks: int, progress: Progress) -> Callable[[int], Progress]:
+    """What each of some tasks tells, as progress of all of them."""
+    done, lock = [0.0] * n_tasks, threading.Lock()
+
+    def of(number: int) -> Progress:
+        def told(steps: float, whole: float) -> None:
+            with lock:
+                done[number] = steps / whole
+                progress(sum(done), n_tasks)
+
+        return told
+
+    return of
 
 
 def cpu_seconds(pid: int) -> float:

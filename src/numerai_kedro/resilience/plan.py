@@ -25,9 +25,11 @@ ROW_BYTES = 200
 LARGEST_STRIDE = 4  # fitting on fewer than every fourth era is another experiment, not a cut
 # Presets of networks, by what trains them; the largest first.
 MACHINES = ("large_gpu", "small_gpu", "cpu")
+LARGE_GPU_GB = 10.0  # a card of 12 GB, less what a desktop takes of it
 # Of a budget; the rest is for importance, scores and the page, and for what takes longer than said.
 FITS_SHARE = 0.7
-LARGE_GPU_GB = 10.0  # a card of 12 GB, less what a desktop takes of it
+# Nanoseconds of work (`Cost.work`) of a fit that pays for a process of its own: seconds to start.
+WORTH_A_PROCESS = 8e9
 
 
 def preset_for(device: str, gpu_gb: float) -> str:
@@ -97,10 +99,6 @@ def sampling_of(
         f"{machine.memory_gb:.1f} GB are for fits; choose a smaller feature_set "
         "(parameters_ingestion.yml)."
     )
-
-
-# Nanoseconds of work (`Cost.work`) of a fit that pays for a process of its own: seconds to start.
-WORTH_A_PROCESS = 8e9
 
 
 def fits_at_once(work: float, memory_gb: float, n_fits: int, machine: Machine) -> int:

@@ -86,11 +86,7 @@ def until_it_fits(
 
 def symptom_of(error: Exception) -> str:
     """A few words for what ended a fit."""
-    if not isinstance(error, ProcessDied):
-        return "not enough memory"
-    if error.stalled:
-        return "the process stood still"
-    return "the process was killed for memory" if error.out_of_memory else "the process was killed"
+    return error.symptom if isinstance(error, ProcessDied) else "not enough memory"
 
 
 def _came_to(remedies: list[Recovery], result: str) -> list[Recovery]:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from numerai_kedro.errors import PredictionError
+from numerai_kedro.files import digest_json
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.walk_forward import Fold
@@ -75,10 +76,10 @@ def walk_forward(
     pieces, iterations, executor = [], {}, executor or Inline()
     given = (recipes, history, folds, purge_eras, store, executor, progress)
     ahead = fit_ahead(*given, beside=beside)
+    told = no_progress if ahead else progress
     for number, (fold, recipe) in enumerate(zip(folds, recipes, strict=True)):
-        if not ahead:
-            progress(number, len(folds))
-        within, made = part_of(progress, number, len(folds)), fold.name in ahead
+        told(number, len(folds))
+        within, made = part_of(told, number, len(folds)), fold.name in ahead
         for part in predict_fold(recipe, history, fold, purge_eras, store, executor, within):
             made |= part.made
             pieces.append(frame_of(part.test, part.predictions))
@@ -185,28 +186,31 @@ def fit_ahead(
     keep: bool = True,
     beside: Sequence[Fit] = (),
 ) -> set[str]:
-    """Make what folds still miss, as much at once as a crew can, for them to find.
+    """Try to make what folds still miss, as much at once as a crew can, for them to find.
 
     Returns
     -------
     set of str
-        Names of these folds; none where the executor is no crew.
+        Names of the folds of these fits, "" of those beside; none where the executor is no crew.
     """
     if not isinstance(executor, Crew):
         return set()
-    missing = [
-        (fold.name, (fit, pieces, store))
+    missing: dict[str, tuple[str, Fit, list[EraPanel]]] = {}
+    # The live fit first: it is the longest.
+    asked = [("", fit, []) for fit in beside if not store.has_model(fit.key)] + [
+        (fold.name, fit, pieces)
         for fold, recipe in zip(folds, recipes, strict=True)
         for _, pieces, fits in _steps(recipe, history, fold, purge_eras, keep)
         for fit in fits
         if fit.stored_predictions(pieces, store) is None
     ]
-    tasks = [task for _, task in missing]
-    tasks += [(fit, [], store) for fit in beside if not store.has_model(fit.key)]
-    if tasks:
-        planned_gb = max(fit.planned_gb for fit, *_ in tasks)
-        executor.run_all(_fit_and_predict, tasks, progress, planned_gb)
-    return {name for name, _ in missing}
+    for name, fit, pieces in asked:
+        if fit.base is None:  # else the base would be fitted by each at once
+            missing[digest_json(fit.key)] = name, fit, pieces
+    if missing:
+        tasks = [(fit, pieces, store) for _, fit, pieces in missing.values()]
+        executor.try_all(_fit_and_predict, tasks, progress, max(f.planned_gb for f, *_ in tasks))
+    return {name for name, *_ in missing.values()}
 
 
 def placed(fits: Sequence[Fit], place: str, store: FoldStore) -> list[dict[str, Any]]:

@@ -20,10 +20,15 @@ from numerai_kedro.panel import EraPanel
 from numerai_kedro.pipelines.base_model import readings_of
 from numerai_kedro.pipelines.models import ENCODER
 from numerai_kedro.pipelines.parameters import EncoderParams, FeatureParams, ResourceParams
-from numerai_kedro.pipelines.recipes import asked_recipe, ladder, not_now, without_stopping
+from numerai_kedro.pipelines.recipes import (
+    asked_recipe,
+    ladder,
+    not_now,
+    without_stopping,
+    worker_of,
+)
 from numerai_kedro.pipelines.windows import live_windows, windows_of
 from numerai_kedro.progress import steps_bar
-from numerai_kedro.resilience.isolation import Worker
 from numerai_kedro.resilience.remedies import until_it_fits
 from numerai_kedro.statistics.discovery import Verdict
 from numerai_kedro.statistics.effect_trend import effect_trend, turned_effects
@@ -95,7 +100,7 @@ def _interactions(
     recipe, rule = asked.recipe(folds["target"], plan["threads"]), asked.rule(folds["purge_eras"])
     name = "interactions"
     with (
-        Worker(name, resources.isolate_gb, 60 * resources.stall_minutes) as worker,
+        worker_of(name, resources) as worker,
         steps_bar(f"{name}: windows") as bar,
     ):
         for number, (window, report) in enumerate(reports.items()):
@@ -148,7 +153,7 @@ def compress(
     begin = time.monotonic()
     words, lighter = ladder(ENCODER, plan["models"][ENCODER], model)
     with (
-        Worker(ENCODER, resources.isolate_gb, 60 * resources.stall_minutes) as worker,
+        worker_of(ENCODER, resources) as worker,
         steps_bar(f"{ENCODER}: windows") as bar,
     ):
 

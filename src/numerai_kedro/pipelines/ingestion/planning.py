@@ -155,7 +155,7 @@ def _apart(planned: list[_Planned], machine: Machine) -> tuple[str, ...]:
     on_cpu = [one for one in running if one.device == "cpu"]
     if not on_gpu or not on_cpu:
         return ()
-    both_gb = sum(max(one.whole_gb for one in lane) for lane in (on_gpu, on_cpu))
+    both_gb = sum(max(one.at_once_gb(one.whole_gb) for one in lane) for lane in (on_gpu, on_cpu))
     if BASE_MEMORY_GB + both_gb > machine.memory_gb - RESERVE_MEMORY_GB:
         return ()
     names = tuple(one.name for one in on_gpu)
@@ -292,19 +292,20 @@ class _Planned:
             "asked": self.asked,
         }
 
-    def _at_once_gb(self, a_fit_gb: float) -> float:
+    def at_once_gb(self, a_fit_gb: float) -> float:
+        """Memory of fits that are made at the same time, beside this process."""
         return a_fit_gb if self.at_once == 1 else self.at_once * (CHILD_MEMORY_GB + a_fit_gb)
 
     def fits(self, speed: float) -> Step:
         """Folds and live fit."""
-        memory = BASE_MEMORY_GB + self._at_once_gb(self.memory_gb) if self.fit_work else 0.0
+        memory = BASE_MEMORY_GB + self.at_once_gb(self.memory_gb) if self.fit_work else 0.0
         return Step(
             FITS.format(self.name), memory, self.disk_gb, seconds=_seconds(self.fit_work, speed)
         )
 
     def trials(self, speed: float) -> Step:
         """The study."""
-        memory = BASE_MEMORY_GB + self._at_once_gb(self.trial_memory_gb) if self.trial_work else 0.0
+        memory = BASE_MEMORY_GB + self.at_once_gb(self.trial_memory_gb) if self.trial_work else 0.0
         return Step(
             TRIALS.format(self.name),
             memory,
@@ -360,7 +361,8 @@ def _plan_model(
     ]
     trials = _trials_to_come(search, decisions, history, params, tuning)
     adopted = any(option_of(one).latents for one in decisions)
-    whole = history.cost(recipe, (1, history.last_era))
+    newest = recipe_at(recipe, decisions, history.last_era + 1) if decisions else recipe
+    whole = history.cost(newest, (1, history.last_era))
     at_once = 1
     if kind.one_core and device == "cpu":
         at_once = fits_at_once(whole.work, whole.memory_gb, len(windows), machine)
@@ -373,7 +375,7 @@ def _plan_model(
         whole_gb=whole.memory_gb,
         memory_gb=max((cost.memory_gb for cost in fits), default=0.0),
         disk_gb=sum(cost.disk_gb + cost.bins_gb for cost in fits),
-        fit_work=sum(cost.work for cost in fits) / quickened(len(windows), at_once),
+        fit_work=sum(cost.work for cost in fits) / quickened(len(fits), at_once),
         trial_memory_gb=max((cost.memory_gb for cost in trials), default=0.0),
         trial_work=sum(cost.work for cost in trials) / quickened(len(folds["tuning"]), at_once),
     )

@@ -14,7 +14,7 @@ import pandas as pd
 from numerai_kedro.errors import PredictionError
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.panel.walk_forward import Fold
-from numerai_kedro.resilience.isolation import Executor
+from numerai_kedro.resilience.isolation import Crew, Executor
 from numerai_kedro.resilience.remedies import failed_fit
 from numerai_kedro.training.adaptive import adapted
 from numerai_kedro.training.protocol import no_progress
@@ -88,8 +88,7 @@ class Trials:
             within = part_of(progress, number, len(folds))
             try:
                 scout = self._scout(trial.params)
-                if not number:
-                    self._fit_ahead(scout, folds, progress)
+                lines += self._fit_ahead(scout, folds, number, progress)
                 parts = self._predict(scout, fold, within)
             except Exception as error:
                 # What cannot be fitted counts as a trial that was not worth its end; the parameters
@@ -179,11 +178,12 @@ class Trials:
         recipe = asked.with_params(asked.family.params_type.model_validate(params))
         recipe = recipe.with_option(option)
         purge = self._ground.folds["purge_eras"]
-        if not recipe.adaptive:
-            self._fit_ahead(option_scout(recipe, self._params), folds, progress)
         for number, fold in enumerate(folds):
             strong = recipe
-            if recipe.adaptive:
+            if not recipe.adaptive:
+                scout = option_scout(recipe, self._params)
+                lines += self._fit_ahead(scout, folds, number, progress)
+            else:
                 strong, _ = adapted(
                     self._engineered(recipe, fold),
                     self._ground.history,
@@ -199,11 +199,22 @@ class Trials:
             lines += self._lines(parts, fold)
         return scores
 
-    def _fit_ahead(self, scout: Recipe, folds: Sequence[Fold], progress: Progress) -> None:
-        ground, purge = self._ground, self._ground.folds["purge_eras"]
-        scouts = [self._engineered(scout, fold) for fold in folds]
-        given = (ground.history, folds, purge, self._store, self._executor, progress)
-        fit_ahead(scouts, *given, keep=False)
+    def _fit_ahead(
+        self, scout: Recipe, folds: Sequence[Fold], number: int, progress: Progress
+    ) -> list[dict[str, Any]]:
+        """As many folds as a crew makes at once, when the first of them is due, and no more.
+
+        A trial that ends early has then cost few. Returns what went wrong on the way.
+        """
+        crew, ground = self._executor, self._ground
+        if not isinstance(crew, Crew) or number % crew.size:
+            return []
+        due = folds[number : number + crew.size]
+        scouts = [self._engineered(scout, fold) for fold in due]
+        given = (ground.history, due, ground.folds["purge_eras"], self._store, crew)
+        within = lambda done, of: progress(number + len(due) * done / of, len(folds))  # noqa: E731
+        fit_ahead(scouts, *given, within, keep=False)
+        return crew.taken_lines()
 
     def _predict(self, scout: Recipe, fold: Fold, progress: Progress) -> list[Part]:
         ground, purge = self._ground, self._ground.folds["purge_eras"]
