@@ -181,7 +181,8 @@ def page(result: dict[str, Any]) -> Table:
     said = (
         f"Means over {len(result['seeds'])} demo tournaments, each model at its preset, paired by "
         f"them. The ensemble of all models: CORR {whole['corr']}, payoff {whole['payoff']}. "
-        f"Verdicts and latents are {ALONE}'s, as further members."
+        f"Verdicts and latents are {ALONE}'s, as further members; fits that verdicts leave as they "
+        "were are not made again, so that their minutes are fewer."
     )
     return Table(title="What every room earns", heads=heads + costs + lost, rows=rows, said=said)
 
