@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -172,11 +173,19 @@ def concluded(seeds: dict[str, Any]) -> dict[str, Any]:
 
 def page(result: dict[str, Any]) -> Table:
     """Of every room, what it earns and costs beside LightGBM, and what the ensemble has of it."""
-    heads = ("room", "CORR", f"less {ALONE}'s", "BMC less", "payoff less")
-    costs = ("core minutes more", "GB at the peak more")
-    lost = ("the ensemble's CORR owed to it", "its BMC", "its payoff")
-    names = ("level", *SCORES, "minutes", "memory_gb", *(f"lost_{score}" for score in SCORES))
-    rows = [[one["room"], *(one.get(name, "") for name in names)] for one in result["table"]]
+    earned = {"level": "CORR", "corr": f"less {ALONE}'s", "bmc": "BMC less"}
+    costs = {"minutes": "core minutes more", "memory_gb": "GB at the peak more"}
+    owed = {"lost_corr": "the ensemble's CORR owed to it", "lost_payoff": "its payoff"}
+    rows = [
+        [
+            one["room"],
+            *(one.get(name, "") for name in earned),
+            *(_shorter(one.get(name, "")) for name in costs),
+            *(one[name] for name in owed),
+        ]
+        for one in result["table"]
+    ]
+    heads = ("room", *earned.values(), *costs.values(), *owed.values())
     whole = result["ensemble"]
     said = (
         f"Means over {len(result['seeds'])} demo tournaments, each model at its preset, paired by "
@@ -184,7 +193,12 @@ def page(result: dict[str, Any]) -> Table:
         f"Verdicts and latents are {ALONE}'s, as further members; fits that verdicts leave as they "
         "were are not made again, so that their minutes are fewer."
     )
-    return Table(title="What every room earns", heads=heads + costs + lost, rows=rows, said=said)
+    return Table(title="What every room earns", heads=heads, rows=rows, said=said)
+
+
+def _shorter(interval: str) -> str:
+    """Two digits are enough of a cost."""
+    return re.sub(r"-?\d+\.\d+", lambda one: f"{float(one[0]):.2f}", interval)
 
 
 if __name__ == "__main__":
