@@ -25,7 +25,7 @@ SMALL_VAE = NETWORKS["vae_head"] | {"head_weight": 0.0, "epochs": 2}
 ENCODER = EncoderParams(
     enabled=True, preset="small", seed=0, device="auto", era_stride=2, presets={"small": SMALL_VAE}
 )
-DECIDED = {"era_stride": 2, "n_offsets": 1, "device": "cpu", "preset": "small"}
+DECIDED = {"era_stride": 2, "n_offsets": 1, "device": "cpu", "at_once": 1, "preset": "small"}
 ASKED = {"enabled": True, "device": "auto", "era_stride": 2, "n_offsets": 1}
 PLAN = {"threads": 1, "models": {"vae": DECIDED | {"asked": ASKED}}}
 

@@ -104,9 +104,11 @@ def test_networks_that_are_off_need_no_graph(given, monkeypatch):
 
 
 def test_a_plan_from_before_there_were_graph_networks_is_refused_with_the_mend(given):
-    plan = {"threads": 1, "models": {"lightgbm": DECIDED}}
-    with pytest.raises(ConfigurationError, match=r"knows no gatv2.*kedro run --pipeline=ingestion"):
-        nodes.build_graphs(given.history, given.folds, given.store, plan, ONE_FOLD)
+    older = {key: value for key, value in DECIDED.items() if key != "at_once"}
+    for models in ({"lightgbm": DECIDED}, {"gatv2": older, "gin": older}):
+        plan, words = {"threads": 1, "models": models}, r"knows no gatv2.*--pipeline=ingestion"
+        with pytest.raises(ConfigurationError, match=words):
+            nodes.build_graphs(given.history, given.folds, given.store, plan, ONE_FOLD)
 
 
 def test_what_cannot_be_computed_is_an_outcome(given, monkeypatch):

@@ -36,7 +36,7 @@ def not_now(
     Raises
     ------
     ConfigurationError
-        The plan was made for other parameters, or before there was such a model.
+        The plan was made for other parameters, or by an older version.
     """
     decided = decided_for(name, plan)
     if decided["asked"] != params.sampling():
@@ -58,14 +58,14 @@ def decided_for(name: str, plan: dict[str, Any]) -> dict[str, Any]:
     Raises
     ------
     ConfigurationError
-        It was made before there was such a model.
+        An older version made it, which planned otherwise or had no such model.
     """
-    if name not in plan["models"]:
+    decided: dict[str, Any] = plan["models"].get(name, {})
+    if not {"reason", "at_once"} & decided.keys():
         raise ConfigurationError(
-            f"resource_plan.json: it knows no {name}, as a version made it that had none; run "
+            f"resource_plan.json: it knows no {name} as this version plans it; run "
             "kedro run --pipeline=ingestion, which plans again."
         )
-    decided: dict[str, Any] = plan["models"][name]
     return decided
 
 
