@@ -48,7 +48,12 @@ FILES = {
 
         def typed(panel: Base):
             return panel.method()
+
+        def drawn():
+            from importlib.resources import files
+            return files("toy.rooms").joinpath("page.html").read_text()
     """,
+    "rooms/page.html": "<p>text</p>",
     "rooms/__init__.py": "from toy.rooms.deep import helper, second\n",
     "rooms/deep.py": """
         UNUSED = 1
@@ -115,6 +120,8 @@ EDITS = {
     "a member by its module": ("other", "rooms/deep.py", "return data\n", "return 0\n", True),
     "a sibling of that member": ("other", "rooms/deep.py", "SCALE = 2", "SCALE = 3", False),
     "a module named in a string": ("registered", "plugin.py", "size = 4", "size = 5", True),
+    "a template by its package": ("drawn", "rooms/page.html", "text", "words", True),
+    "a template of others": ("train", "rooms/page.html", "text", "words", False),
     "a base class": ("Child", "rooms/deep.py", "return 5", "return 6", True),
     "an import inside a function": ("inside", "rooms/deep.py", "data + 1", "data + 2", True),
     "a class named in an annotation": ("typed", "rooms/deep.py", "return 5", "return 6", True),

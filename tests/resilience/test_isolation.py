@@ -244,6 +244,7 @@ open(sys.argv[1] + "/cgroup.procs", "w").write(str(os.getpid()))
 from numerai_kedro.errors import ProcessDied
 from numerai_kedro.resilience.isolation import Worker
 from tests.resilience.test_isolation import hold
+held = bytearray(int(sys.argv[2]) << 20)
 with Worker("model") as worker:
     try:
         worker.run(hold, 600, progress=lambda *_: None, planned_gb=1.0)
@@ -307,9 +308,10 @@ def test_what_the_kernel_killed_is_retried_with_less_and_then_an_outcome(group, 
     assert "out of memory, ended by the kernel" in ended.stdout
 
 
-def test_the_kernels_memory_killer_is_diagnosed_and_the_parent_lives(group):
+@pytest.mark.parametrize("megabytes", [0, 160])  # the parent's own: less than a fit's, and more
+def test_the_kernels_memory_killer_is_diagnosed_and_the_parent_lives(group, megabytes):
     ended = subprocess.run(
-        [sys.executable, "-c", IN_A_GROUP, group],
+        [sys.executable, "-c", IN_A_GROUP, group, str(megabytes)],
         capture_output=True,
         text=True,
         timeout=120,

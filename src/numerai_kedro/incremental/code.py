@@ -2,9 +2,10 @@
 
 Followed by name from the node's own definition through the package: what it uses, what those use,
 and so on. Comments, docstrings and the place of a definition do not count. A module named in a
-string (``"numerai_kedro.models.lightgbm"``) counts whole, which covers registries. What no static
-look can see: names made at run time, and classes that reach a node only inside an object; a node
-that gets such an object names its class.
+string (``"numerai_kedro.models.lightgbm"``) counts whole, which covers registries; a package named
+so counts with the files in its folder that are no modules. What no static look can see: names made
+at run time, and classes that reach a node only inside an object; a node that gets such an object
+names its class.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ BLOCKS = (ast.If, ast.Try, ast.For, ast.While, ast.With)
 SIMPLE = (*DEFINITIONS, ast.Assign, ast.AnnAssign)
 # Of the digests of definitions: enough to tell a few thousand apart.
 DIGITS = 16
+# In place of a definition's number: files of a package that are no modules, such as templates.
+DATA = -1
 
 
 @dataclass(frozen=True)
@@ -166,6 +169,8 @@ class CodeReader:
         module = self._module(name)
         assert module is not None
         libraries: set[str] = set()
+        if number == DATA:
+            return set(), libraries
         places = [place for parent in _with_parents(name) for place in self._effects(parent)]
         definition = module.definitions[number]
         for used in definition.uses:
@@ -204,7 +209,8 @@ class CodeReader:
         if path:
             return self._resolve(module, ".".join(path), libraries)
         parsed = self._module(module)
-        return [(module, number) for number in range(len(parsed.definitions))] if parsed else []
+        numbers = [*range(len(parsed.definitions)), DATA] if parsed else []
+        return [(module, number) for number in numbers]
 
     def _module(self, name: str) -> Module | None:
         if name not in self._modules:
@@ -235,16 +241,30 @@ class CodeReader:
 
     def _digests(self, reached: set[tuple[str, int]]) -> dict[str, str]:
         by_module: dict[str, list[str]] = {}
+        digests = {}
         for name, number in sorted(reached):
             module = self._module(name)
             assert module is not None
+            if number == DATA:
+                digests |= self._data(name)
+                continue
             by_module.setdefault(name, []).append(module.definitions[number].digest)
-        digests = {}
         for name, found in by_module.items():
             path = self._path(name)
             assert path is not None
             digests[path.relative_to(self._root).as_posix()] = digest_json(sorted(found))[:DIGITS]
         return digests
+
+    def _data(self, name: str) -> dict[str, str]:
+        """Digests of the files below a package's folder that are no modules."""
+        path = self._path(name)
+        if path is None or path.stem != "__init__":
+            return {}
+        found = [one for one in path.parent.rglob("*") if one.is_file() and not _is_python(one)]
+        return {
+            one.relative_to(self._root).as_posix(): digest_bytes(one.read_bytes())[:DIGITS]
+            for one in sorted(found)
+        }
 
     def _versions_of(self, libraries: set[str]) -> dict[str, str]:
         for library in libraries - self._versions.keys():
@@ -335,6 +355,10 @@ def _parts(target: ast.expr) -> list[ast.expr]:
     if isinstance(target, ast.Tuple | ast.List):
         return [part for element in target.elts for part in _parts(element)]
     return [target]
+
+
+def _is_python(path: Path) -> bool:
+    return path.suffix in (".py", ".pyc")
 
 
 def _is_star(statement: ast.Import | ast.ImportFrom) -> bool:

@@ -17,7 +17,9 @@ import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Protocol, Self
 
@@ -33,6 +35,9 @@ logger = logging.getLogger(__name__)
 ALONE = "left to be fitted again, alone"
 SAMPLE_S = 0.2
 END_S = 10.0
+# Linux; from -1000 to 1000, the first to be ended when memory is out: a fit is made again, a run
+# that ends in the middle of the night is not.
+FIRST_TO_GO = ("/proc/self/oom_score_adj", "1000")
 # Gets steps done and steps in all.
 Progress = Callable[[float, float], None]
 
@@ -378,6 +383,7 @@ def _serve(pipe: Connection) -> None:
     """Do tasks until the parent closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends this
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    _go_first()
     logging.basicConfig(level=logging.INFO, handlers=[_ToParent(pipe)], force=True)
 
     def progress(done: float, total: float) -> None:
@@ -393,6 +399,13 @@ def _serve(pipe: Connection) -> None:
         except Exception as error:  # noqa: BLE001 - the border: whatever it is goes up
             answer = ("raised", (_portable(error), traceback.format_exc()))
         pipe.send(answer)
+
+
+def _go_first() -> None:
+    """Have the kernel end this process rather than its parent when memory is out."""
+    path, score = FIRST_TO_GO
+    with suppress(OSError):
+        Path(path).write_text(score)
 
 
 def _end_with_parent() -> None:
