@@ -19,7 +19,6 @@ from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Protocol, Self
 
@@ -35,7 +34,7 @@ logger = logging.getLogger(__name__)
 ALONE = "left to be fitted again, alone"
 SAMPLE_S = 0.2
 END_S = 10.0
-# Linux; from -1000 to 1000, the first to be ended when memory is out: a fit is made again, a run
+# From -1000 to 1000, the first to be ended when memory is out: a fit is made again, a run
 # that ends in the middle of the night is not.
 FIRST_TO_GO = ("/proc/self/oom_score_adj", "1000")
 # Gets steps done and steps in all.
@@ -404,8 +403,8 @@ def _serve(pipe: Connection) -> None:
 def _go_first() -> None:
     """Have the kernel end this process rather than its parent when memory is out."""
     path, score = FIRST_TO_GO
-    with suppress(OSError):
-        Path(path).write_text(score)
+    with suppress(OSError), open(path, "r+") as asked:  # the kernel's own; there on Linux alone
+        asked.write(score)
 
 
 def _end_with_parent() -> None:

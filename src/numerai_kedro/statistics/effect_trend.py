@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import stdtrit
 
 from numerai_kedro.statistics.intervals import cosine_powers
 from numerai_kedro.statistics.invariance import (
@@ -81,7 +81,7 @@ def turned_effects(
     tested = regime_test(linear.to_numpy(np.float64), parts, overlap_eras)
     differs = q_values(heterogeneity(tested))
     before, now = tested.means
-    sure = np.abs(tested.t) > stats.t.ppf(0.5 + LEVEL / 2, np.maximum(tested.dof, 1))
+    sure = np.abs(tested.t) > stdtrit(np.maximum(tested.dof, 1), 0.5 + LEVEL / 2)
     turned = (before * now < 0) & sure[1]
     gone = (before * now < 0) | (np.abs(now) < LEFT * np.abs(before))
     named = np.flatnonzero((differs <= q) & sure[0] & (turned | gone))

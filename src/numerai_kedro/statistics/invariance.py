@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy.special import chdtrc, fdtrc, stdtr  # importing scipy.stats takes half a second
 
 from numerai_kedro.statistics.intervals import MIN_ERAS, cosine_powers, degrees_of_freedom
 from numerai_kedro.statistics.ranks import Matrix, Vector
@@ -89,8 +89,8 @@ def mean_test(effects: Matrix, overlap_eras: int) -> MeanTest:
         variance = cosine_powers(known, dof).mean(axis=0)
         t[columns] = _ratio(known.mean(axis=0), variance / n)
         naive = _ratio(known.mean(axis=0), known.var(axis=0, ddof=1) / n)
-        p[columns] = 2 * stats.t.sf(np.abs(t[columns]), dof)
-        naive_p[columns] = 2 * stats.t.sf(np.abs(naive), n - 1)
+        p[columns] = 2 * stdtr(dof, -np.abs(t[columns]))
+        naive_p[columns] = 2 * stdtr(n - 1, -np.abs(naive))
     return MeanTest(n_eras, mean, t, p, naive_p)
 
 
@@ -138,7 +138,7 @@ class RegimeTest:
 
     def p(self, sign: int) -> Matrix:
         """One-sided p of an effect of this sign; 1 where a regime says nothing."""
-        return np.nan_to_num(stats.t.sf(sign * self.t, np.maximum(self.dof, 1)), nan=1.0)
+        return np.nan_to_num(stdtr(np.maximum(self.dof, 1), -sign * self.t), nan=1.0)
 
     @property
     def known(self) -> npt.NDArray[np.int64]:
@@ -188,7 +188,7 @@ def partial_conjunction(least: int, tested: RegimeTest, *also: MeanTest) -> Vect
 def _at_least(tested: RegimeTest, least: int, sign: int) -> Vector:
     kept = np.sort(tested.p(sign), axis=0)[least - 1 :]
     statistic = -2 * np.log(np.maximum(kept, np.finfo(float).tiny)).sum(axis=0)
-    return stats.chi2.sf(statistic, 2 * len(kept))
+    return chdtrc(2 * len(kept), statistic)
 
 
 def heterogeneity(tested: RegimeTest) -> Vector:
@@ -201,7 +201,7 @@ def heterogeneity(tested: RegimeTest) -> Vector:
         centre = np.nansum(weights * tested.means, axis=0) / np.nansum(weights, axis=0)
         q = np.nansum(weights * (tested.means - centre) ** 2, axis=0)
     free = tested.known - 1
-    p = stats.f.sf(q / np.maximum(free, 1), np.maximum(free, 1), np.maximum(tested.dof, 1))
+    p = fdtrc(np.maximum(free, 1), np.maximum(tested.dof, 1), q / np.maximum(free, 1))
     return np.where(free >= 1, p, np.nan)
 
 
@@ -219,10 +219,12 @@ def q_values(p: Vector, any_dependence: bool = False) -> Vector:
         By Benjamini and Yekutieli, which holds under any dependence and costs a factor of log n;
         otherwise by Benjamini and Hochberg.
     """
+    from scipy.stats import false_discovery_control
+
     made, known = np.full(len(p), np.nan), ~np.isnan(p)
     if known.any():
         method = "by" if any_dependence else "bh"
-        made[known] = stats.false_discovery_control(p[known], method=method)
+        made[known] = false_discovery_control(p[known], method=method)
     return made
 
 
