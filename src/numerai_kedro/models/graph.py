@@ -105,7 +105,7 @@ class GraphModel(NetworkModel):
 class GATv2(GraphModel):
     """Attention over neighbours."""
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     params_type: ClassVar[type[Block]] = GATv2Params
 
     def build(self, n_features: int, n_targets: int) -> nn.Module:

@@ -14,7 +14,9 @@ How powerful are graph neural networks?, ICLR.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import wraps
 from typing import Any
 
 import torch
@@ -25,10 +27,12 @@ from torch_geometric.nn import GATv2Conv, GINConv
 from numerai_kedro.models.modules.dropout import Dropout
 from numerai_kedro.statistics.feature_graph import FeatureGraph
 
+# How nodes are computed together decides in which order dropout is drawn for their edges: another
+# number is another model, which `models.graph.GATv2.version` has to tell from those before.
 # Of what is computed of edges at once: on the CPU it stays in the cache, on a card it is many.
 CHUNK_BYTES = {"cpu": 1 << 20, "cuda": 64 << 20}
+FULL_ENOUGH = 0.75  # so much of a table of nodes and their edges is edges
 ITSELF = (1.0, 1.0)  # correlation and partial correlation of a node with itself
-FULL_ENOUGH = 0.75  # nodes are computed together if so much of their table is edges
 
 
 class Edges(nn.Module):
@@ -181,6 +185,17 @@ def _groups_of(
     return made
 
 
+def _as_given(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compute in the precision of what is given: a card's own rules turn some sums to float32."""
+
+    @wraps(function)
+    def computed(context: Any, first: Tensor, *others: Any) -> Any:
+        with torch.autocast(first.device.type, enabled=False):
+            return function(context, first, *others)
+
+    return computed
+
+
 class _Attention(torch.autograd.Function):
     """``sum(share * left[source])``, the shares a softmax over the edges of a goal.
 
@@ -190,6 +205,7 @@ class _Attention(torch.autograd.Function):
     """
 
     @staticmethod
+    @_as_given
     def forward(
         ctx: Any,
         left: Tensor,
@@ -221,6 +237,7 @@ class _Attention(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @_as_given
     def backward(ctx: Any, above: Tensor) -> tuple[Tensor | None, ...]:
         left, right, edge, weight, *kept = ctx.saved_tensors
         above, exact = above.to(left.dtype), _exact(left)
