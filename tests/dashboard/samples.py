@@ -141,11 +141,13 @@ def summary(name="lightgbm", detail="accepted for model demo", status="accepted"
             "latents": name,
         },
         "graph": {
-            "changes": [
+            "windows": [
                 {"window": "0381", "features": 160, "nodes": 20, "edges": 71, "alone": 0},
                 {"window": "0385", "features": 160, "nodes": 20, "edges": 72, "alone": 0}
                 | {"moved": [name], "new": 2, "gone": 1},
             ],
+            "since": {"window": name, "moved": [name], "new": 1, "gone": 3}
+            | {"came": [], "left": [name] * 4},
             "models": [
                 {"model": name, "control": "random", "gain": ".001", "eras": [1, 80]}
                 | {"verdict": "beats it"}

@@ -6,22 +6,23 @@ import numpy as np
 import pytest
 from tests.panels import era_rows
 
-from numerai_kedro.features.graphs import changes_of, graphs_of
+from numerai_kedro.features.graphs import change_since, changes_of, graphs_of
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.panel import EraPanel, FeatureBlock, open_panel, write_panel
+from numerai_kedro.statistics.feature_graph import FeatureGraph
 
 NAMES = [f"feature_{k}" for k in range(24)]
 WINDOWS = {"0030": (1, 30), "0050": (1, 50)}
 
 
-def rows_of(era, seed=0):
-    """Features of three factors that have much in common."""
+def rows_of(era, seed=0, order=range(24)):
+    """Features of three factors that have much in common; `order` says whose column is whose."""
     rng = np.random.default_rng([seed, era])
     rows = era_rows(era)
     factors = rng.normal(size=(len(rows.ids), 1)) + rng.normal(size=(len(rows.ids), 3))
     values = np.repeat(factors, 8, axis=1) + rng.normal(size=(len(rows.ids), 24))
     bins = np.clip(np.round(values + 2), 0, 4).astype(np.int8)
-    return dataclasses.replace(rows, features=FeatureBlock.of(NAMES, bins))
+    return dataclasses.replace(rows, features=FeatureBlock.of(NAMES, bins[:, list(order)]))
 
 
 @pytest.fixture
@@ -63,4 +64,34 @@ def test_changes_are_told_from_one_window_to_the_next(panel, tmp_path):
     assert [row["window"] for row in rows] == ["0030", "0050"]
     assert "moved" not in rows[0]
     assert rows[1]["moved"] == ()
-    assert rows[1]["nodes"] >= 1
+    assert rows[1]["nodes"] == 6
+
+
+def test_features_that_go_with_other_ones_from_a_window_on_are_told(tmp_path):
+    """The plant: after era 30 the columns of the first and of the last factor are mixed."""
+    mixed = [*range(0, 24, 2), *range(1, 24, 2)]
+    rows = [rows_of(era, order=range(24) if era <= 30 else mixed) for era in range(1, 241)]
+    write_panel(tmp_path / "panel", rows)
+    panel = open_panel(tmp_path / "panel")
+    found = changes_of(made(panel, tmp_path / "store", {"0030": (1, 30), "0240": (1, 240)}))
+    assert len(found[1]["moved"]) > 4
+    assert found[1]["came"] == found[1]["left"] == ()
+
+
+def test_what_left_with_a_new_version_of_the_data_is_told_until_another_graph_is_newest(
+    panel, tmp_path
+):
+    store = FoldStore(tmp_path / "store")
+    whole = made(panel, tmp_path / "store")
+    assert change_since(whole["0030"], "0030", store) is None
+    assert change_since(whole["0030"], "0030", store) is None
+    less = panel.select(features=NAMES[1:])
+    fewer = made(less, tmp_path / "store")
+    for _ in range(2):  # a run that is repeated says the same
+        change = change_since(fewer["0030"], "0030", store)
+        assert (change["window"], change["left"], change["came"]) == ("0030", (NAMES[0],), ())
+    other = FeatureGraph(("new", "newer"), (0, 0), (), (), ())
+    change = change_since(other, "0030", store)
+    assert change["came"] == ("new", "newer")
+    assert len(change["left"]) == 23
+    assert change_since(fewer["0030"], "0030", store)["left"] == ("new", "newer")

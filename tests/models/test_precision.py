@@ -66,6 +66,7 @@ def test_every_network_learns_by_a_cards_rules(name, precision, panel):
 
 def test_the_rules_would_see_what_does_not_hold_on_a_card():
     made = torch.empty(2, dtype=torch.bfloat16)
-    with torch.autocast("cpu", torch.bfloat16), CardsRules():
-        with pytest.raises(RuntimeError, match="dtypes match"):
-            made[torch.tensor([0, 1])] = torch.ones(2, 3, dtype=torch.bfloat16).sum(dim=1)
+    ones, both = torch.ones(2, 3, dtype=torch.bfloat16), torch.tensor([0, 1])
+    rules = (torch.autocast("cpu", torch.bfloat16), CardsRules())
+    with rules[0], rules[1], pytest.raises(RuntimeError, match="dtypes match"):
+        made[both] = ones.sum(dim=1)

@@ -22,7 +22,7 @@ from numerai_kedro.panel import EraPanel
 from numerai_kedro.pipelines import base_model
 from numerai_kedro.pipelines.gnn import nodes
 from numerai_kedro.pipelines.parameters import GraphParams
-from numerai_kedro.pipelines.recipes import judged_recipes
+from numerai_kedro.pipelines.recipes import POSTPONED, judged_recipes
 from numerai_kedro.statistics.feature_graph import FeatureGraph
 from numerai_kedro.training.engineered import Engineered
 
@@ -48,7 +48,7 @@ def graphs_of(given, **changed):
     graphs, changes = nodes.build_graphs(
         given.history, given.folds | changed, given.store, PLAN, ONE_FOLD
     )
-    assert [row["window"] for row in changes] == sorted(graphs)
+    assert [row["window"] for row in changes["windows"]] == sorted(graphs)
     return graphs
 
 
@@ -65,6 +65,15 @@ def recipes_of(given, graphs, name="gin"):
 
 def test_every_window_that_a_fit_may_learn_from_has_its_graph(given):
     assert {"0008", "0020", "0033", "0046"} <= set(graphs_of(given))
+
+
+def test_a_graph_that_is_other_than_the_newest_before_is_said(given, caplog):
+    graphs_of(given)
+    assert "as the data moved" not in caplog.text
+    left = given.history.feature_names[:-2]
+    graphs = graphs_of(given, features=left)
+    assert "0 came, 2 left, as the data moved" in caplog.text
+    assert {len(one["features"]) for one in graphs.values()} == {len(left)}
 
 
 def test_a_fold_learns_on_the_graph_of_its_own_window_and_another_one_is_another_fit(given):
@@ -161,8 +170,19 @@ def test_what_is_no_real_graph_or_no_model_is_not_judged(given):
     report = judged(given, graphs, gin__best=without, gatv2__oof=gone)
     assert report["text"] == "gatv2: it died; gin: edges: none in force"
     assert judged(given, graphs, GraphParams(neighbours=4, control_folds=0))["models"] == []
+
+
+def test_what_is_postponed_or_ends_for_memory_is_judged_by_a_later_run(given, monkeypatch):
+    names = given.history.feature_names
+    graphs = {name: ring(names).as_json() for name in ("0020", "0033")}
     late = judged(given, graphs, schedule={"postponed": ["lightgbm trials"]})
-    assert "time_budget_hours" in late["text"]
+    assert late == Failed("judge_graph", POSTPONED, kind="postponed")
+
+    def short(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(nodes, "_controls", short)
+    assert judged(given, graphs).kind == "resource"
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def summary(**changed):
         "feature_report": {"0100": pd.DataFrame({"verdict": ["null", "stable", "null"]})},
         "drifting_effects": [],
         "latent_report": Failed("compress", "switched off (enabled: false)", kind="off"),
-        "graph_changes": [],
+        "graph_changes": {"windows": [], "since": None},
         "graph_report": {"models": [], "text": "not asked for"},
         "option_report": pd.DataFrame(),
     }

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from numerai_kedro.errors import PanelError, ProcessDied
-from numerai_kedro.resilience.isolation import ALONE, Crew, Worker
+from numerai_kedro.resilience.isolation import Worker
 from numerai_kedro.resilience.remedies import AGAIN, until_it_fits
 
 
@@ -147,69 +147,18 @@ def test_memory_is_read_while_it_is_held_and_comes_back(worker):
     assert not psutil.pid_exists(child)
 
 
-def together(folder, mine, other, progress):
-    """Goes on once the other has begun, too."""
-    (folder / mine).touch()
-    for _ in range(600):
-        if (folder / other).exists():
-            progress(1, 1)
-            (folder / f"{mine} done").touch()
-            return
-        time.sleep(0.1)
-    raise AssertionError("the other never began")
-
-
-def fail_or_note(folder, name, progress):
-    if name == "fails":
-        raise PanelError("torn.")
-    if name == "dies":
-        os.kill(os.getpid(), signal.SIGKILL)
-    (folder / f"{name} {os.getpid()}").touch()
-
-
-def test_a_crew_does_tasks_at_the_same_time(tmp_path):
-    told = []
-    with Crew(2, "model") as crew:
-        tasks = [(tmp_path, "a", "b"), (tmp_path, "b", "a")]
-        crew.try_all(together, tasks, lambda *step: told.append(step), planned_gb=1.0)
-        assert {path.name for path in tmp_path.iterdir()} == {"a", "b", "a done", "b done"}
-        assert told == [(1, 2), (2, 2)]
-        (reading,) = crew.readings()
-        assert reading["planned_gb"] == 2.0
-        assert reading["peak_gb"] > 0
-
-
-def test_what_fails_or_dies_beside_others_costs_them_nothing_and_a_death_is_a_line(tmp_path):
-    names = ["fails", "a", "dies", "b", "c"]
-    with Crew(2, "model") as crew:
-        crew.try_all(fail_or_note, [(tmp_path, name) for name in names], no_progress, 1.0)
-        made = dict(path.name.split() for path in tmp_path.iterdir())
-        assert {*made} == {"a", "b", "c"}
-        assert str(os.getpid()) not in made.values()
-        (line,) = crew.taken_lines()
-        assert (line["symptom"], line["remedy"]) == ("the process was killed", ALONE)
-        assert crew.taken_lines() == []
-        assert run(crew, pid_and_sum, 1, 2)[1] == 3
-
-
-def tell_and_sleep(number, progress):
+def tell_and_answer(answer, progress):
     progress(1, 2)
-    time.sleep(600)
+    return answer
 
 
-def test_a_crew_ends_in_the_middle_of_its_tasks_when_the_run_is_stopped():
-    told = []
+def test_progress_that_raises_leaves_its_answer_to_no_other_task(worker):
+    def no_console(done, total):
+        raise OSError("no console")
 
-    def stop(done, of):
-        if not told:
-            os.kill(os.getpid(), signal.SIGINT)
-        told.append(done)
-
-    with Crew(2, "model") as crew:
-        with pytest.raises(KeyboardInterrupt):
-            crew.try_all(tell_and_sleep, [(0,), (1,), (2,)], stop, planned_gb=1.0)
-        assert not any(one._process and one._process.is_alive() for one in crew._workers)
-    assert len(told) <= 2
+    with pytest.raises(OSError, match="no console"):
+        run(worker, tell_and_answer, "a", progress=no_console)
+    assert run(worker, tell_and_answer, "b") == "b"
 
 
 ORPHAN = """

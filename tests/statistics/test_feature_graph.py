@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from numerai_kedro.statistics.feature_graph import (
@@ -73,11 +73,16 @@ def test_a_node_asks_at_most_for_a_quarter_of_the_others():
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(1, 60), st.integers(0, 9), st.integers(1, 9))
-def test_every_feature_is_in_one_node_and_every_node_has_features(n_features, seed, neighbours):
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(0, 9), st.integers(1, 9))
+@example(24, 4, 0, 4)  # one feature alone, others with copies: only these can be cut
+def test_every_feature_is_in_one_node_and_every_node_has_features(
+    n_features, distinct, seed, neighbours
+):
     rng = np.random.default_rng(seed)
-    rows = rng.normal(size=(200, n_features)) + rng.normal(size=(200, 1))
-    graph = made(rows, neighbours)
+    rows = rng.normal(size=(200, distinct)) + rng.normal(size=(200, 1))
+    copied = np.sort(rng.integers(distinct, size=n_features))
+    correlation = np.atleast_2d(np.corrcoef(rows.T))[np.ix_(copied, copied)].round(9)
+    graph = graph_of(names_of(n_features), correlation, len(rows), neighbours)
     assert sorted(set(graph.node)) == list(range(graph.n_nodes))
     assert graph.n_nodes == n_nodes_of(n_features) <= MOST_NODES
     assert all(a < b for a, b in graph.edges)
@@ -126,6 +131,12 @@ def test_features_come_and_go_from_one_version_to_the_next():
     # What is new joins its like.
     more = np.column_stack([rows, rows[:, 17] + 0.1 * rows_of(1, 1, seed=4)[:, 0]])
     assert made(more, before=first, names=[*names, "new"]).node[-1] == first.node[17]
+
+
+def test_graphs_without_a_feature_in_common_have_nothing_that_moved():
+    graphs = [FeatureGraph((name,), (0,), (), (), ()) for name in ("a", "b")]
+    change = change_between(*graphs)
+    assert (change.moved, change.came, change.left) == ((), ("b",), ("a",))
 
 
 def test_a_graph_of_some_features_knows_nothing_of_the_others():

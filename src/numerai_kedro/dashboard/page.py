@@ -6,7 +6,7 @@ It opens offline: plotly.js is inside. Every text from outside (models, slots, r
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from importlib.resources import files
 from string import Template
@@ -27,6 +27,7 @@ CAUSAL = (
     "observational and anonymised, so that no test here can show a cause; a feature called null "
     "may be of use in an interaction, or too weak to show"
 )
+NAMED = 3  # features of a sentence; the rest are counted
 SCORES = (
     ("corr", "CORR"),
     ("mmc", "MMC"),
@@ -298,7 +299,7 @@ def _graph_table(graph: dict[str, Any]) -> str:
             str(len(one["moved"])) if "moved" in one else "",
             *(str(one.get(name, "")) for name in ("new", "gone")),
         ]
-        for one in graph["changes"]
+        for one in graph["windows"]
     ]
     worth = [
         [one["model"], one["control"], one["gain"], "–".join(map(str, one["eras"])), one["verdict"]]
@@ -307,8 +308,21 @@ def _graph_table(graph: dict[str, Any]) -> str:
     ]
     heads = ("model", "edges", "CORR of the real graph less theirs", "eras", "the real graph")
     controls = _table(heads, worth) if worth else ""
-    said = f"<p>{escape('What the graph earns: ' + graph['text'])}.</p>"
+    lines = [*_since(graph["since"]), f"What the graph earns: {graph['text']}"]
+    said = "".join(f"<p>{escape(line)}.</p>" for line in lines)
     return f"<h2>Graph of the features</h2>{_table((*titles, *changed), rows)}{controls}{said}"
+
+
+def _since(change: dict[str, Any] | None) -> Iterator[str]:
+    """What is other in the newest graph than in the newest one before, which another week made."""
+    if change is None:
+        return
+    parts = [f"{change['new']} edges new, {change['gone']} gone"]
+    for name, what in (("moved", "in another node"), ("came", "new"), ("left", "gone")):
+        if names := change[name]:
+            more = ", …" if len(names) > NAMED else ""
+            parts.append(f"{len(names)} features {what} ({', '.join(names[:NAMED])}{more})")
+    yield f"Beside the newest graph before, of eras up to {change['window']}: {'; '.join(parts)}"
 
 
 def _drift_table(drift: dict[str, list[dict[str, Any]]]) -> str:

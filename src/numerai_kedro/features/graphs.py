@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -16,7 +17,7 @@ from numerai_kedro.training.protocol import FitProgress, no_progress
 
 logger = logging.getLogger(__name__)
 
-VERSION = 1  # of a graph: another one makes all of them again
+VERSION = 2  # of a graph: another one makes all of them again
 
 
 def graphs_of(
@@ -79,6 +80,26 @@ def changes_of(graphs: Mapping[str, FeatureGraph]) -> list[dict[str, Any]]:
         rows.append(row)
         before = graph
     return rows
+
+
+def change_since(newest: FeatureGraph, window: str, store: FoldStore) -> dict[str, Any] | None:
+    """What is other in the newest graph than in the one that was the newest before it.
+
+    The same however often it is asked: the one before stays until yet another one is the newest.
+    None where there was none.
+    """
+    key = {"graph": VERSION, "role": "newest"}
+    kept = store.recall(key) or {"now": None, "before": None}
+    # Read back from what is kept, both are alike.
+    now = {"window": window, "graph": json.loads(json.dumps(newest.as_json()))}
+    if kept["now"] != now:
+        kept = {"now": now, "before": kept["now"]}
+        store.remember(key, kept)
+    before = kept["before"]
+    if before is None:
+        return None
+    change = change_between(FeatureGraph.from_json(before["graph"]), newest)
+    return {"window": before["window"], **asdict(change)}
 
 
 def _made(

@@ -41,8 +41,9 @@ from numerai_kedro.pipelines.recipes import (
     workers_of,
 )
 from numerai_kedro.progress import steps_bar
+from numerai_kedro.resilience.crew import Crew
 from numerai_kedro.resilience.health import collapsed
-from numerai_kedro.resilience.isolation import Crew, Worker
+from numerai_kedro.resilience.isolation import Worker
 from numerai_kedro.resilience.recovery import noted
 from numerai_kedro.resilience.remedies import failed_fit, until_it_fits
 from numerai_kedro.tournament.schema import benchmark_of, overlap_eras
@@ -276,16 +277,15 @@ def predict_out_of_fold(
             given = (panel, windows, made, store, purge, bar, worker, beside)
             predictions, iterations = walk_forward(*given)
             mended = recoveries_of(panel, windows, made, store)
-            if isinstance(worker, Crew):
-                mended += worker.taken_lines()
             return predictions, iterations, mended, rungs
 
         made = until_it_fits("walk_forward", name, words, attempt)
-        readings = readings_of(worker, begin)
+        readings, ahead = readings_of(worker, begin), worker.taken_lines()
     if isinstance(made, Failed):
+        made = dataclasses.replace(made, remedies=(*ahead, *made.remedies))
         return made, made, made, readings
     predictions, iterations, mended, rungs = made.value
-    lines = [*made.lines(), *mended, *copies(name, predictions, benchmarks, folds)]
+    lines = [*ahead, *made.lines(), *mended, *copies(name, predictions, benchmarks, folds)]
     recovery = {"lighter": made.lighter, "lines": lines, "rungs": rungs}
     return predictions, iterations, recovery, readings
 

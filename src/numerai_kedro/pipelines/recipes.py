@@ -11,7 +11,8 @@ from numerai_kedro.models import family
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.walk_forward import Fold
 from numerai_kedro.pipelines.parameters import BY_MACHINE, SWITCHED_OFF, ModelParams, ResourceParams
-from numerai_kedro.resilience.isolation import Crew, Executor, Worker
+from numerai_kedro.resilience.crew import Crew
+from numerai_kedro.resilience.isolation import Executor, Worker
 from numerai_kedro.resilience.plan import LARGEST_STRIDE, lighter_presets
 from numerai_kedro.training.adaptive import Rung, adapted
 from numerai_kedro.training.engineered import Engineered

@@ -153,11 +153,15 @@ class GraphChange:
         as many features as can stay.
     new, gone
         Edges between nodes.
+    came, left
+        Features that only one of the two graphs has.
     """
 
     moved: tuple[str, ...]
     new: int
     gone: int
+    came: tuple[str, ...]
+    left: tuple[str, ...]
 
 
 def n_nodes_of(n_features: int) -> int:
@@ -218,10 +222,11 @@ def cohesion(node: Columns, correlation: Matrix) -> float:
 
 def change_between(before: FeatureGraph, after: FeatureGraph) -> GraphChange:
     """What moved, of the features and nodes that both have."""
-    known = set(before.features)
-    common = [name for name in after.features if name in known]
+    had, has = set(before.features), set(after.features)
+    came, left = (tuple(sorted(one)) for one in (has - had, had - has))
+    common = [name for name in after.features if name in had]
     before, after = before.restricted(common), after.restricted(common)
-    old, new = (np.array(graph.node) for graph in (before, after))
+    old, new = (np.array(graph.node, dtype=np.int64) for graph in (before, after))
     both = (old != NO_CLUSTER) & (new != NO_CLUSTER)
     table = np.zeros((old.max(initial=-1) + 1, new.max(initial=-1) + 1), dtype=np.int64)
     np.add.at(table, (old[both], new[both]), 1)
@@ -234,7 +239,13 @@ def change_between(before: FeatureGraph, after: FeatureGraph) -> GraphChange:
     ]
     was = {tuple(sorted((follows.get(a, -1), follows.get(b, -1)))) for a, b in before.edges}
     now = set(after.edges)
-    return GraphChange(tuple(moved), len(now - was), len(was - now))
+    return GraphChange(tuple(moved), len(now - was), len(was - now), came, left)
+
+
+def signed_weight(graph: FeatureGraph) -> Vector:
+    """Of each edge, the larger of correlation and partial correlation, with its sign."""
+    pairs = np.array([graph.correlation, graph.partial])
+    return np.asarray(pairs[np.abs(pairs).argmax(axis=0), np.arange(pairs.shape[1])])
 
 
 def _partition(features: list[str], correlation: Matrix, before: FeatureGraph | None) -> Columns:
@@ -252,7 +263,7 @@ def _partition(features: list[str], correlation: Matrix, before: FeatureGraph | 
     likeness = sums / np.bincount(kept[there])
     kept = np.where(kept == NO_CLUSTER, likeness.argmax(axis=1), kept)
     holds = cohesion(kept, correlation) >= cohesion(fresh, correlation) - HOLDS
-    return kept if holds and kept.max() < MOST_NODES else fresh
+    return kept if holds else fresh
 
 
 def _cut(correlation: Matrix, n_nodes: int) -> Columns:
@@ -270,7 +281,7 @@ def _cut(correlation: Matrix, n_nodes: int) -> Columns:
 
     def urgency(cluster: int) -> tuple[bool, float, int]:
         if cluster < n:
-            return (True, 0.0, cluster)  # a single feature cannot be cut
+            return (True, np.inf, cluster)  # a single feature cannot be cut
         _, _, height, size = tree[cluster - n]
         return (bool(size <= most), -float(height), cluster)
 
@@ -345,9 +356,3 @@ def _nearest(likeness: Matrix, count: int) -> npt.NDArray[np.bool_]:
         order = np.argsort(-likeness, axis=1, kind="stable")[:, :count]
         np.put_along_axis(chosen, order, True, axis=1)
     return chosen & (likeness > 0)
-
-
-def signed_weight(graph: FeatureGraph) -> Vector:
-    """Of each edge, the larger of correlation and partial correlation, with its sign."""
-    pairs = np.array([graph.correlation, graph.partial])
-    return np.asarray(pairs[np.abs(pairs).argmax(axis=0), np.arange(pairs.shape[1])])

@@ -21,7 +21,8 @@ from numerai_kedro.files import digest_json
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.walk_forward import Fold
-from numerai_kedro.resilience.isolation import Crew, Executor, Inline
+from numerai_kedro.resilience.crew import Crew
+from numerai_kedro.resilience.isolation import Executor, Inline
 from numerai_kedro.statistics.blending import blend
 from numerai_kedro.training.protocol import FitProgress, Model, no_progress
 from numerai_kedro.training.recipe import Fit, Recipe

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from numerai_kedro.errors import Failed
-from numerai_kedro.features.graphs import changes_of, graphs_of
+from numerai_kedro.features.graphs import change_since, changes_of, graphs_of
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.walk_forward import Fold
@@ -42,7 +42,7 @@ CONTROLS = {"random": "a random graph", "none": "no graph"}
 BEATS, TOO_FEW = "beats it", "too few eras"
 NOT_ASKED = (
     "not asked for here (feature_graph.control_folds); on demo tournaments the real graph is not "
-    "told from a random one, nor from none, so its networks are members for what they add to others"
+    "told from a random one, nor from none, nor an ensemble with graph networks from one without"
 )
 
 
@@ -80,7 +80,17 @@ def build_graphs(
         "graph, eras up to %s: %d features in %d nodes, %d edges, %d nodes alone",
         *(newest[name] for name in ("window", "features", "nodes", "edges", "alone")),
     )
-    return {name: graph.as_json() for name, graph in graphs.items()}, changes
+    window = newest["window"]
+    since = change_since(graphs[window], window, block_gram)
+    if since and (since["moved"] or since["came"] or since["left"]):
+        logger.warning(
+            "graph, beside the newest before (eras up to %s): %d features are in other nodes, "
+            "%d came, %d left, as the data moved",
+            since["window"],
+            *(len(since[name]) for name in ("moved", "came", "left")),
+        )
+    made = {name: graph.as_json() for name, graph in graphs.items()}
+    return made, {"windows": changes, "since": since}
 
 
 def judge_graph(
@@ -95,12 +105,12 @@ def judge_graph(
     latents: Any,
     graphs: Any,
     **of_models: Any,
-) -> dict[str, Any]:
+) -> dict[str, Any] | Failed:
     """Say what the real graph earns beside a random one of the same degrees, and beside none."""
     if not graph_params.control_folds:
         return {"models": [], "text": NOT_ASKED}
     if schedule["postponed"]:
-        return {"models": [], "text": POSTPONED}
+        return Failed("judge_graph", POSTPONED, kind="postponed")
     panel = history.select(features=folds["features"])
     engineered = Engineered(report, latents, graphs)
     rows: list[dict[str, Any]] = []
@@ -123,8 +133,10 @@ def judge_graph(
         try:
             with workers_of(name, plan, resources) as workers:
                 rows += list(_controls(name, panel, folds, asked, oof, store, workers))
+                for line in workers.taken_lines():
+                    logger.warning("%s, controls: %s: %s", name, line["symptom"], line["remedy"])
         except Exception as error:  # noqa: BLE001 - what is no outcome is raised again
-            rows.append({"model": name, "failed": failed_fit("judge_graph", error).symptom})
+            return failed_fit("judge_graph", error)
     return {"models": rows, "text": said(rows)}
 
 

@@ -293,9 +293,9 @@ def build_summary(
 def _graph_summary(changes: Any, report: Any) -> dict[str, Any]:
     """What the page says of the graph; why there is none, where there is none."""
     failed = [one.symptom for one in (changes, report) if isinstance(one, Failed)]
-    if failed:
-        return {"changes": [], "models": [], "text": failed[0]}
-    return {"changes": changes, **report}
+    told = {"models": [], "text": failed[0]} if failed else report
+    none = {"windows": [], "since": None}
+    return (none if isinstance(changes, Failed) else changes) | told
 
 
 def join_trials(**trials: Any) -> pd.DataFrame:

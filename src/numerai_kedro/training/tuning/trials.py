@@ -14,7 +14,8 @@ import pandas as pd
 from numerai_kedro.errors import PredictionError
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.panel.walk_forward import Fold
-from numerai_kedro.resilience.isolation import Crew, Executor
+from numerai_kedro.resilience.crew import Crew
+from numerai_kedro.resilience.isolation import Executor
 from numerai_kedro.resilience.remedies import failed_fit
 from numerai_kedro.training.adaptive import adapted
 from numerai_kedro.training.protocol import no_progress
