@@ -1,4 +1,4 @@
-"""What a saved model predicts where nothing of this process is left."""
+"""What saved models predict where nothing of this process is left."""
 
 import subprocess
 import sys
@@ -12,14 +12,16 @@ import sys, numpy as np
 from numerai_kedro.files.trusted_pickle import read_trusted
 from numerai_kedro.panel import open_panel
 
-np.save(sys.argv[3], read_trusted(sys.argv[1]).predict(open_panel(sys.argv[2])))
+folder, panel, *names = sys.argv[1:]
+for name in names:
+    np.save(f"{folder}/{name}.npy", read_trusted(f"{folder}/{name}").predict(open_panel(panel)))
 """
 
 
-def predicted_in_a_new_process(model, panel, folder):
-    """Save the model as ``folder/model``, and predict the panel by it from there."""
-    write_trusted(folder / "model", model)
-    out = folder / "out.npy"
-    arguments = [str(folder / "model"), str(panel.folder), str(out)]
+def predicted_in_a_new_process(models, panel, folder):
+    """Save each model as ``folder/<name>``, and predict the panel by them from there."""
+    for name, model in models.items():
+        write_trusted(folder / name, model)
+    arguments = [str(folder), str(panel.folder), *models]
     subprocess.run([sys.executable, "-c", CODE, *arguments], check=True)
-    return np.load(out)
+    return {name: np.load(folder / f"{name}.npy") for name in models}

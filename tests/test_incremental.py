@@ -66,22 +66,18 @@ def test_the_same_round_again_finds_everything_current_and_says_so(done):
     assert changed <= READINGS
 
 
+BETWEEN = ["--from-nodes=lightgbm.tune", "--to-nodes=lightgbm.fit"]
+AMONG = ["--from-inputs=ensemble.oof_predictions", "--to-outputs=era_scores"]
+ONE = ["--namespaces=lightgbm", "--tags=model", "--nodes=lightgbm.walk_forward"]
 FORMS = {
     "the default pipeline": [],
-    "one pipeline": ["--pipeline=gbm"],
     "two pipelines": ["--pipelines=gbm,ensemble"],
-    "from a node": ["--pipeline=weekly", "--from-nodes=score_backtest"],
-    "to a node": ["--pipeline=weekly", "--to-nodes=lightgbm.fit"],
-    "one node": ["--pipeline=weekly", "--nodes=lightgbm.walk_forward"],
-    "from an input": ["--pipeline=weekly", "--from-inputs=era_scores"],
-    "to an output": ["--pipeline=weekly", "--to-outputs=era_scores"],
-    "a namespace": ["--pipeline=gbm", "--namespaces=lightgbm"],
-    "a tag": ["--pipeline=weekly", "--tags=model"],
-    "an environment": ["--pipeline=weekly", "--env=local"],
-    "missing outputs only": ["--pipeline=weekly", "--only-missing-outputs"],
+    "from a node to a node": ["--pipeline=gbm", *BETWEEN],
+    "from an input to an output": ["--pipeline=weekly", *AMONG],
+    "one node of a namespace, by a tag": ["--pipeline=gbm", *ONE],
+    "missing outputs only, in an environment": ["--only-missing-outputs", "--env=local"],
     "threads": ["--pipeline=weekly", "--runner=ThreadRunner"],
-    "in order": ["--pipeline=weekly", "--runner=SequentialRunner"],
-    "asynchronous": ["--pipeline=weekly", "--async"],
+    "asynchronous": ["--pipeline=weekly", "--runner=SequentialRunner", "--async"],
     "a parameter": ["--pipeline=weekly", "--params=submission.upload=auto"],
 }
 

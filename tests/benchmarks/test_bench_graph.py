@@ -13,6 +13,7 @@ pytestmark = pytest.mark.slow
 
 def test_it_has_its_figures():
     small = ["--features", "24", "--nodes", "6", "--rows", "16", "--rounds", "1"]
+    small += ["--networks", "gatv2"]  # GIN's layer is held against theirs in tests/models
     done = subprocess.run(
         [sys.executable, str(ROOT / "benchmarks" / "bench_graph.py"), *small],
         capture_output=True,
@@ -20,7 +21,7 @@ def test_it_has_its_figures():
         check=True,
     )
     found = json.loads(done.stdout.splitlines()[-1])
-    cases = {f"{name} 6 {near}" for name in ("gatv2", "gin") for near in (8, "full")}
+    cases = {f"gatv2 6 {near}" for near in (8, "full")}
     assert found["speedup_over_pyg"].keys() == cases
     assert all(one > 0 for one in found["speedup_over_pyg"].values())
     assert all(one < 1e-5 for one in found["max_abs_diff"].values())

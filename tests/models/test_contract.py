@@ -32,6 +32,15 @@ def panel(tmp_path):
     return small_panel(tmp_path / "panel")
 
 
+@pytest.fixture(scope="module")
+def new_process(tmp_path_factory):
+    """A folder of saved models of all families, and what each predicts in another process."""
+    folder = tmp_path_factory.mktemp("saved")
+    panel = small_panel(folder / "panel")
+    models = {name: fitted(name, panel) for name in FAMILIES}
+    return folder, predicted_in_a_new_process(models, panel, folder)
+
+
 def test_same_seed_same_predictions(name, panel):
     first, second = (fitted(name, panel).predict(panel) for _ in range(2))
     np.testing.assert_array_equal(first, second)
@@ -56,11 +65,11 @@ def test_it_learns_what_is_there(name, panel, tmp_path):
     assert scores.mean() > 0.2
 
 
-def test_a_saved_model_predicts_the_same_in_a_new_process(name, panel, tmp_path):
+def test_a_saved_model_predicts_the_same_in_a_new_process(name, new_process, panel):
+    saved, there = new_process
     model = fitted(name, panel)
-    there = predicted_in_a_new_process(model, panel, tmp_path)
-    np.testing.assert_array_equal(there, model.predict(panel))
-    again = read_trusted(tmp_path / "model")
+    np.testing.assert_array_equal(there[name], model.predict(panel))
+    again = read_trusted(saved / name)
     assert again.n_iterations == model.n_iterations > 0
 
 

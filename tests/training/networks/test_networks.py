@@ -251,8 +251,8 @@ def test_it_predicts_something_else_and_not_worse(pair, tmp_path):
 
 def test_base_and_adapters_predict_the_same_in_a_new_process(pair, tmp_path):
     _, updated, newest = pair
-    there = predicted_in_a_new_process(updated, newest, tmp_path)
+    there = predicted_in_a_new_process({"updated": updated}, newest, tmp_path)["updated"]
     # With a card the new process predicts on it, and this one where it was fitted: on the cores.
     tolerance = 1e-5 if torch.cuda.is_available() else 0
     np.testing.assert_allclose(there, updated.predict(newest), rtol=0, atol=tolerance)
-    assert adapters_of(read_trusted(tmp_path / "model")._fitted())
+    assert adapters_of(read_trusted(tmp_path / "updated")._fitted())

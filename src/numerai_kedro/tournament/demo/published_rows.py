@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -79,18 +80,11 @@ class PublishedEra:
         self, labels: dict[str, str], columns: dict[str, npt.NDArray[np.generic]]
     ) -> pa.Table:
         """Columns as pandas writes them, so that it reads back an index named id."""
-        empty = pd.DataFrame(
-            {name: pd.Series(dtype=str) for name in labels}
-            | {name: pd.Series(dtype=values.dtype) for name, values in columns.items()},
-            index=pd.Index([], name="id", dtype=str),
-        )
-        schema = pa.Schema.from_pandas(empty)
-        for name in ("id", *labels):
-            place = schema.get_field_index(name)
-            schema = schema.set(place, pa.field(name, pa.string()))
+        kinds = tuple((name, values.dtype.str) for name, values in columns.items())
         arrays = [pa.repeat(pa.scalar(label), len(self.ids)) for label in labels.values()]
         arrays += [pa.array(values) for values in columns.values()]
-        return pa.Table.from_arrays([*arrays, pa.array(self.ids)], schema=schema)
+        arrays.append(pa.array(self.ids))
+        return pa.Table.from_arrays(arrays, schema=_schema(tuple(labels), kinds))
 
 
 def history(world: World, eras: Sequence[int], history_eras: int) -> list[PublishedEra]:
@@ -116,6 +110,20 @@ def live(world: World, era: int, round_number: int) -> PublishedEra:
     order = np.argsort(ids)
     frontier = dict.fromkeys(ERAS_BEHIND, 0)
     return PublishedEra(world, era, LIVE_ERA, "live", ids[order], order, frontier)
+
+
+@functools.lru_cache
+def _schema(labels: tuple[str, ...], kinds: tuple[tuple[str, str], ...]) -> pa.Schema:
+    """As pandas writes them: it takes milliseconds, and all eras of a file have the same."""
+    empty = pd.DataFrame(
+        {name: pd.Series(dtype=str) for name in labels}
+        | {name: pd.Series(dtype=kind) for name, kind in kinds},
+        index=pd.Index([], name="id", dtype=str),
+    )
+    schema = pa.Schema.from_pandas(empty)
+    for name in ("id", *labels):
+        schema = schema.set(schema.get_field_index(name), pa.field(name, pa.string()))
+    return schema
 
 
 def _data_type(world: World, era: int, resolved: int) -> str:
