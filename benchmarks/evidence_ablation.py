@@ -5,8 +5,8 @@
 Claim seeds 1000-1004, the default demo. Each model at its preset predicts the judged stretch out of
 fold, as the pipeline does it; verdicts (`weigh`) and latents are LightGBM's, as further members. Of
 each: CORR, BMC and payoff, less LightGBM's; what its folds computed, in minutes of one core, and
-what stood in memory at their peak; and what the ensemble, whose members are all models, loses
-without it. A room of several models is left out whole. Differences are paired by seed, with t
+what stood in memory of its largest process at the peak; and what the ensemble, whose members are
+all models, loses without it. A room of several models is left out whole. Differences are paired by seed, with t
 intervals over seeds.
 """
 
@@ -91,7 +91,7 @@ def one_seed(folder: Path, size: str, seed: int) -> dict[str, dict[str, float]]:
 
 
 def measured(folder: Path, *arguments: str) -> dict[str, float]:
-    """What a command computed, in minutes of one core, and the memory that stood at its peak."""
+    """What a command and its children computed, in minutes of one core, and the largest's peak."""
     command = [str(Path(sys.executable).parent / "kedro"), "run", *arguments]
     with subprocess.Popen(
         command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -174,7 +174,7 @@ def concluded(seeds: dict[str, Any]) -> dict[str, Any]:
 def page(result: dict[str, Any]) -> Table:
     """Of every room, what it earns and costs beside LightGBM, and what the ensemble has of it."""
     earned = {"level": "CORR", "corr": f"less {ALONE}'s", "bmc": "BMC less"}
-    costs = {"minutes": "core minutes more", "memory_gb": "GB at the peak more"}
+    costs = {"minutes": "core minutes more", "memory_gb": "GB of the largest process more"}
     owed = {"lost_corr": "the ensemble's CORR owed to it", "lost_payoff": "its payoff"}
     rows = [
         [

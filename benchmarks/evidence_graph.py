@@ -6,7 +6,8 @@ Claim seeds 1000-1004, at the CPU presets, without tuning. Two worlds a seed, wi
 and so the same graph:
 
 demo
-    The default demo: the judged stretch, predicted out of fold as the pipeline does it.
+    The default demo: the judged stretch, predicted out of fold as the pipeline does it, but that
+    the oldest window, which cuts features into nodes, is the judged stretch's first here.
 along edges
     A market in which nothing earns but products of two features, whose nodes have an edge in the
     graph of the oldest window.
