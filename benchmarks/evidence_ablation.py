@@ -6,8 +6,8 @@ Claim seeds 1000-1004, the default demo. Each model at its preset predicts the j
 fold, as the pipeline does it; verdicts (`weigh`) and latents are LightGBM's, as further members. Of
 each: CORR, BMC and payoff, less LightGBM's; what its folds computed, in minutes of one core, and
 what stood in memory of its largest process at the peak; and what the ensemble, whose members are
-all models, loses without it. A room of several models is left out whole. Differences are paired by seed, with t
-intervals over seeds.
+all models, loses without it. A room of several models is left out whole. Differences are paired by
+seed, with t intervals over seeds.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import pandas as pd
 import pytest
 from tests.models.sizes import GRAPHS
 from tests.models.sizes import graph_of as ring
@@ -23,10 +24,13 @@ from numerai_kedro.pipelines import base_model
 from numerai_kedro.pipelines.gnn import nodes
 from numerai_kedro.pipelines.parameters import GraphParams
 from numerai_kedro.pipelines.recipes import POSTPONED, judged_recipes
+from numerai_kedro.resilience.crew import Crew
+from numerai_kedro.resilience.recovery import noted
 from numerai_kedro.statistics.feature_graph import FeatureGraph
 from numerai_kedro.training.engineered import Engineered
 
 PLAN = {"threads": 1, "models": {name: DECIDED for name in GRAPHS}}
+AT_ONCE = {"threads": 1, "models": {name: DECIDED | {"at_once": 2} for name in GRAPHS}}
 OF = {
     name: PARAMS.model_copy(
         update={"n_trials": 0, "options": {}, "space": {}}
@@ -129,11 +133,36 @@ def test_what_cannot_be_computed_is_an_outcome(given, monkeypatch):
     assert made.kind == "resource"
 
 
-def walk_forward(given, name, graphs, params=None):
+def walk_forward(given, name, graphs, plan=PLAN):
     return base_model.predict_out_of_fold(
-        *(given.history, given.folds, PLAN, ALL_RUNS, given.store, params or OF[name], RESOURCES),
+        *(given.history, given.folds, plan, ALL_RUNS, given.store, OF[name], RESOURCES),
         *(TUNING, NONE, NONE, best_of(name), given.benchmarks, name, graphs),
     )
+
+
+@pytest.mark.slow
+def test_networks_fitted_side_by_side_are_those_fitted_in_turn(given, tmp_path):
+    names = given.history.feature_names
+    graphs = {name: ring(names).as_json() for name in ("0020", "0033", "0046")}
+    side_by_side, _, recovery, readings = walk_forward(given, "gatv2", graphs, AT_ONCE)
+    assert readings["memory"][0]["peak_gb"] > 0
+    assert recovery["lines"] == []
+    in_turn, *_ = walk_forward(Given(tmp_path / "other"), "gatv2", graphs)
+    pd.testing.assert_frame_equal(side_by_side, in_turn)
+
+
+def test_what_went_wrong_beside_a_fit_that_then_failed_is_told_too(given, monkeypatch):
+    names = given.history.feature_names
+    graphs = {name: ring(names).as_json() for name in ("0020", "0033", "0046")}
+    line = noted("gin", "the process was killed", "by SIGKILL", "left to be fitted again").as_json()
+
+    def short(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(base_model, "walk_forward", short)
+    monkeypatch.setattr(Crew, "taken_lines", lambda crew: [line])
+    failed, *_ = walk_forward(given, "gin", graphs, AT_ONCE)
+    assert failed.remedies[0] == line
 
 
 def judged(given, graphs, params=ONE_FOLD, schedule=ALL_RUNS, **of_models):
