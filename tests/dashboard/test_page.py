@@ -5,7 +5,8 @@ from html.parser import HTMLParser
 import pytest
 from tests.dashboard.samples import figures, leaders, ledger, outcome, summary
 
-from numerai_kedro.dashboard.page import claims, render_page
+from numerai_kedro.dashboard.feature_tables import claims
+from numerai_kedro.dashboard.page import render_page
 
 KILLED = {"symptom": "killed", "remedy": "fitted again on every second era"}
 CANARY = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
@@ -49,7 +50,7 @@ def test_the_page_stays_small():
 
 def test_what_was_measured_over_seeds_stands_on_the_page(monkeypatch):
     table = {"title": "Worth", "heads": ["room", "CORR"], "rows": [["<b>", ".03"]], "said": "Ten."}
-    monkeypatch.setattr("numerai_kedro.dashboard.page.claims", lambda: [table])
+    monkeypatch.setattr("numerai_kedro.dashboard.feature_tables.claims", lambda: [table])
     page = render_page(summary(), figures(), leaders(), ledger())
     assert "<h3>Worth</h3>" in page
     assert "<th>&lt;b&gt;</th><td>.03</td>" in page

@@ -79,7 +79,7 @@ class Given:
         return Recipe("lightgbm", kind, preset, (self.params.target,), 1, 1, 0, threads=2)
 
     def windows(self):
-        return planning._windows(self.params, self.last_era)
+        return planning.windows_to_be(self.params, self.last_era)
 
     def make(self, recipe, eras):
         for key in recipe.plan_keys(eras, FEATURES):
@@ -96,9 +96,9 @@ def given(tmp_path, monkeypatch):
     made = Given(tmp_path)
 
     def read(*_):
-        return planning._History(Data(0, 0, 130_000, 8), made.last_era, FEATURES, [FEATURES])
+        return planning.History(Data(0, 0, 130_000, 8), made.last_era, FEATURES, [FEATURES])
 
-    monkeypatch.setattr(planning._History, "read", read)
+    monkeypatch.setattr(planning.History, "read", read)
     monkeypatch.setattr(planning, "lightgbm_work_per_second", lambda cores: 1e9)
     monkeypatch.setattr(planning, "too_late_for", lambda newest, seconds: None)
     return made
@@ -299,7 +299,7 @@ def test_one_fit_that_is_to_come_is_not_quicker_for_being_one_of_many(given, mon
     for enough in (1e18, 1e-9):
         monkeypatch.setattr("numerai_kedro.resilience.plan.WORTH_A_PROCESS", enough)
         asked = {"metadata": METADATA | {"targets": [TARGET, "target_ender_20"]}, "name": "gin"}
-        monkeypatch.setattr(planning, "_windows", lambda params, last_era: [(1, 100)])
+        monkeypatch.setattr(planning, "windows_to_be", lambda params, last_era: [(1, 100)])
         given.plan(model=network, **asked)
         seconds.append(given.seconds["gin fits"])
     assert seconds[0] == seconds[1] > 0

@@ -15,7 +15,7 @@ from numerai_kedro.files import RemoteFile
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.convert import ParquetEras
 from numerai_kedro.panel.walk_forward import Fold, walk_forward_folds
-from numerai_kedro.pipelines.ingestion.planning import features_of, live_fit, neutral_features
+from numerai_kedro.pipelines.ingestion.outlook import features_of, live_fit, neutral_features
 from numerai_kedro.pipelines.parameters import IngestionParams
 from numerai_kedro.tournament.client import Client
 from numerai_kedro.tournament.schema import (

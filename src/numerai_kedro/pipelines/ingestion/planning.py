@@ -7,15 +7,17 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from numerai_kedro.errors import ResourceError
 from numerai_kedro.files import digest_json
-from numerai_kedro.files.remote_reader import RemoteReader
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.incremental.runner import IncrementalParams
 from numerai_kedro.models import family
-from numerai_kedro.panel.walk_forward import live_fit_eras, walk_forward_folds
+from numerai_kedro.pipelines.ingestion.outlook import (
+    History,
+    folds_to_be,
+    live_fit,
+    windows_to_be,
+)
 from numerai_kedro.pipelines.models import ENCODER
 from numerai_kedro.pipelines.parameters import (
     BY_MACHINE,
@@ -34,7 +36,6 @@ from numerai_kedro.resilience.plan import (
     BASE_MEMORY_GB,
     CHILD_MEMORY_GB,
     RESERVE_MEMORY_GB,
-    Data,
     ResourcePlan,
     Sampling,
     Step,
@@ -48,7 +49,7 @@ from numerai_kedro.resilience.plan import (
 )
 from numerai_kedro.tournament.client import Client
 from numerai_kedro.tournament.round_info import minutes, too_late_for
-from numerai_kedro.tournament.schema import FeatureMetadata, overlap_eras, parse_era
+from numerai_kedro.tournament.schema import FeatureMetadata
 from numerai_kedro.training import Cost, Model
 from numerai_kedro.training.adaptive import strength_scout
 from numerai_kedro.training.probe import lightgbm_work_per_second
@@ -66,7 +67,6 @@ from numerai_kedro.training.tuning.store import StudyStore
 
 logger = logging.getLogger(__name__)
 
-FILES = ("train.parquet", "validation.parquet")
 ID_BYTES = 24  # of a row's id in a panel of latents
 FITS, TRIALS = "{} fits", "{} trials"
 
@@ -90,18 +90,18 @@ def plan(
     metadata = FeatureMetadata.read(feature_metadata)
     metadata.check_target(params.target)
     metadata.check_target(params.paid_target)
-    history = _History.read(tournament, machine, metadata, params)
+    history = History.read(tournament, machine, metadata, params)
     typed = {name: ModelParams.model_validate(raw) for name, raw in models.items()}
     widest = max(int(preset.get("d_latent", 0)) for preset in vae.presets.values())  # type: ignore[arg-type]
     history = replace(history, n_latents=widest)
-    folds, members = _folds_to_be(params, history), []
+    folds, members = folds_to_be(params, history), []
     given = (machine, params, tuning, fold_store, study_store)
     for name, model in typed.items():
         for target in model.all_targets():
             metadata.check_target(target)
         graph = feature_graph if family(name).reads_graph else None
         by = model.engineered_by(params.size, feature_engineering, vae, graph)
-        windows = _windows(params, history.last_era)
+        windows = windows_to_be(params, history.last_era)
         members.append(_plan_model(name, model, history, folds, windows, by, *given))
     encoder = _plan_encoder(vae, history, folds, *given)
     # What others learn from goes first, where they do; otherwise it is what a day can spare most.
@@ -134,7 +134,7 @@ def plan(
 
 
 def _plan_encoder(
-    vae: EncoderParams, history: _History, folds: dict[str, Any], *given: Any
+    vae: EncoderParams, history: History, folds: dict[str, Any], *given: Any
 ) -> _Planned:
     """Its fits, with the disk of what it makes: once by era in the store, once as panels."""
     windows = [one.train for one in windows_of(folds).values()]
@@ -185,61 +185,6 @@ def _say(made: ResourcePlan, postponed: tuple[str, ...], resources: ResourcePara
             ", ".join(postponed),
             resources.time_budget_hours,
         )
-
-
-@dataclass(frozen=True)
-class _History:
-    """What the files hold, by their footers.
-
-    Parameters
-    ----------
-    last_era
-        The newest that has features.
-    features
-        What models learn.
-    groups
-        The same by official group.
-    n_latents
-        Columns more, for a model that learns from latents.
-    """
-
-    data: Data
-    last_era: int
-    features: list[str]
-    groups: list[list[str]]
-    n_latents: int = 0
-
-    @classmethod
-    def read(
-        cls,
-        tournament: Client,
-        machine: Machine,
-        metadata: FeatureMetadata,
-        params: IngestionParams,
-    ) -> _History:
-        footers = {name: _footer(tournament, name) for name in FILES}
-        features = features_of(metadata, params)
-        missing = [
-            size for name, (_, _, size) in footers.items() if machine.downloaded.get(name) != size
-        ]
-        data = Data(
-            download_bytes=sum(size for _, _, size in footers.values()),
-            missing_bytes=sum(missing),
-            n_rows=sum(rows for rows, _, _ in footers.values()),
-            n_features=len(features) + len(neutral_features(metadata, params)),
-        )
-        last_era = max(era for _, era, _ in footers.values())
-        return cls(data, last_era, features, metadata.groups(features))
-
-    def cost(self, recipe: Recipe, eras: tuple[int, int]) -> Cost:
-        """Of one fit on a range of eras, which hold about as many rows each."""
-        share = (eras[1] - eras[0] + 1) / self.last_era
-        n_rows = round(self.data.n_rows * share / recipe.era_stride)
-        return recipe.cost(n_rows, self.n_columns(recipe.latents))
-
-    def n_columns(self, latents: bool) -> int:
-        """That a model learns from."""
-        return len(self.features) + (self.n_latents if latents else 0)
 
 
 @dataclass(frozen=True)
@@ -317,7 +262,7 @@ class _Planned:
 def _plan_model(
     name: str,
     model: ModelParams,
-    history: _History,
+    history: History,
     folds: dict[str, Any],
     windows: list[tuple[int, int]],
     engineered_by: dict[str, Any],
@@ -385,7 +330,7 @@ def _fits_to_come(
     asked: Recipe,
     decisions: list[dict[str, Any]],
     eras: tuple[int, int],
-    history: _History,
+    history: History,
     params: IngestionParams,
     tuning: TuningParams,
     store: FoldStore,
@@ -394,7 +339,7 @@ def _fits_to_come(
     serves = eras[1] + params.purge_eras + 1
     recipe = recipe_at(asked, decisions, serves) if decisions else asked
     if recipe.update != "none" and eras == live_fit(params, history.last_era):
-        eras, _ = live_window(_folds_to_be(params, history), recipe.update_every)
+        eras, _ = live_window(folds_to_be(params, history), recipe.update_every)
     keys = recipe.plan_keys(eras, history.features)
     fits = [history.cost(recipe, eras) for key in keys if store.find(key) is None]
     if recipe.update != "none" and fits:
@@ -406,7 +351,7 @@ def _fits_to_come(
 
 
 def _rungs(
-    recipe: Recipe, eras: tuple[int, int], history: _History, tuning: TuningParams
+    recipe: Recipe, eras: tuple[int, int], history: History, tuning: TuningParams
 ) -> list[Cost]:
     scout = strength_scout(recipe, recipe.params.strength, tuning.adaptive)
     return [history.cost(scout, eras)] * tuning.adaptive.rungs
@@ -415,12 +360,12 @@ def _rungs(
 def _trials_to_come(
     search: Search,
     decisions: list[dict[str, Any]],
-    history: _History,
+    history: History,
     params: IngestionParams,
     tuning: TuningParams,
 ) -> list[Cost]:
     """Fits of a study, where one is due."""
-    calendar = Calendar(_folds_to_be(params, history))
+    calendar = Calendar(folds_to_be(params, history))
     due = not decisions or calendar.is_due(decisions[-1], tuning.retune_weeks)
     if not search.n_trials or not due:
         return []
@@ -452,73 +397,5 @@ def device_of(name: str, kind: type[Model], asked: str) -> str:
     return "cuda" if on_gpu else "cpu"
 
 
-def _windows(params: IngestionParams, last_era: int) -> list[tuple[int, int]]:
-    """Training eras of every fit of a week whose newest era is `last_era`."""
-    judged = _judged(params, last_era)
-    fold_eras = params.borders.judged_fold_eras
-    folds = walk_forward_folds(judged, fold_eras, params.purge_eras, "judged")
-    return [*(fold.train for fold in folds), live_fit(params, last_era)]
-
-
-def _judged(params: IngestionParams, last_era: int) -> tuple[int, int]:
-    """The judged stretch, up to where targets should be resolved."""
-    begin = params.borders.judged_begin
-    return begin, max(begin, last_era - overlap_eras(params.paid_target) - 1)
-
-
-def _folds_to_be(params: IngestionParams, history: _History) -> dict[str, Any]:
-    """What `cut_folds` will say, as far as numbers and names alone tell."""
-    borders, purge, last_era = params.borders, params.purge_eras, history.last_era
-    tuning = walk_forward_folds(borders.tuning, borders.tuning_fold_eras, purge, "tuning")
-    stretch = _judged(params, last_era)
-    judged = walk_forward_folds(stretch, borders.judged_fold_eras, purge, "judged")
-    return {
-        "history": [1, last_era],
-        "stretches": {"judged": stretch},
-        "live_fit": live_fit(params, last_era),
-        "tuning": [{"name": f.name, "train": f.train, "test": f.test} for f in tuning],
-        "judged": [{"train": f.train, "test": f.test} for f in judged],
-        "judged_fold_eras": borders.judged_fold_eras,
-        "valid_eras": borders.valid_eras,
-        "refit_eras": params.refit_eras,
-        "groups": history.groups,
-        "target": params.target,
-        "purge_eras": purge,
-    }
-
-
-def live_fit(params: IngestionParams, last_era: int) -> tuple[int, int]:
-    """Eras that the model which predicts live learns from."""
-    begin = params.borders.judged_begin
-    return live_fit_eras(begin, last_era + 1, params.refit_eras, params.purge_eras)
-
-
-def features_of(metadata: FeatureMetadata, params: IngestionParams) -> list[str]:
-    """Names of the set that models learn from; `auto` is what a 16 GB machine holds easily."""
-    name = params.feature_set
-    if name == "auto":
-        name = "all" if params.tournament == "demo" else "medium"
-    return metadata.features(name)
-
-
-def neutral_features(metadata: FeatureMetadata, params: IngestionParams) -> list[str]:
-    """Names of the set that FNC neutralises to."""
-    return metadata.features(params.neutral_feature_set)
-
-
 def _seconds(work: float, speed: float) -> float:
     return work / speed if work else 0.0
-
-
-def _footer(tournament: Client, name: str) -> tuple[int, int, int]:
-    """Rows, newest era and bytes of a remote parquet file, from its footer alone."""
-    with RemoteReader(tournament.remote_file(name)) as reader:
-        metadata = pq.read_metadata(reader)
-        size = reader.size
-    column = metadata.schema.names.index("era")
-    newest = [
-        group.column(column).statistics
-        for group in (metadata.row_group(number) for number in range(metadata.num_row_groups))
-    ]
-    eras = [parse_era(stats.max) for stats in newest if stats is not None and stats.has_min_max]
-    return metadata.num_rows, max(eras, default=0), size

@@ -1,0 +1,144 @@
+"""What the files hold, by their footers, and the folds that will follow: before any download."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from numerai_kedro.files.remote_reader import RemoteReader
+from numerai_kedro.panel.walk_forward import live_fit_eras, walk_forward_folds
+from numerai_kedro.pipelines.parameters import IngestionParams
+from numerai_kedro.resilience.machine import Machine
+from numerai_kedro.resilience.plan import Data
+from numerai_kedro.tournament.client import Client
+from numerai_kedro.tournament.schema import FeatureMetadata, overlap_eras, parse_era
+from numerai_kedro.training import Cost
+from numerai_kedro.training.recipe import Recipe
+
+FILES = ("train.parquet", "validation.parquet")
+
+
+@dataclass(frozen=True)
+class History:
+    """What the files hold, by their footers.
+
+    Parameters
+    ----------
+    last_era
+        The newest that has features.
+    features
+        What models learn.
+    groups
+        The same by official group.
+    n_latents
+        Columns more, for a model that learns from latents.
+    """
+
+    data: Data
+    last_era: int
+    features: list[str]
+    groups: list[list[str]]
+    n_latents: int = 0
+
+    @classmethod
+    def read(
+        cls,
+        tournament: Client,
+        machine: Machine,
+        metadata: FeatureMetadata,
+        params: IngestionParams,
+    ) -> History:
+        """Read the footers of history's files."""
+        footers = {name: _footer(tournament, name) for name in FILES}
+        features = features_of(metadata, params)
+        missing = [
+            size for name, (_, _, size) in footers.items() if machine.downloaded.get(name) != size
+        ]
+        data = Data(
+            download_bytes=sum(size for _, _, size in footers.values()),
+            missing_bytes=sum(missing),
+            n_rows=sum(rows for rows, _, _ in footers.values()),
+            n_features=len(features) + len(neutral_features(metadata, params)),
+        )
+        last_era = max(era for _, era, _ in footers.values())
+        return cls(data, last_era, features, metadata.groups(features))
+
+    def cost(self, recipe: Recipe, eras: tuple[int, int]) -> Cost:
+        """Of one fit on a range of eras, which hold about as many rows each."""
+        share = (eras[1] - eras[0] + 1) / self.last_era
+        n_rows = round(self.data.n_rows * share / recipe.era_stride)
+        return recipe.cost(n_rows, self.n_columns(recipe.latents))
+
+    def n_columns(self, latents: bool) -> int:
+        """That a model learns from."""
+        return len(self.features) + (self.n_latents if latents else 0)
+
+
+def folds_to_be(params: IngestionParams, history: History) -> dict[str, Any]:
+    """What `cut_folds` will say, as far as numbers and names alone tell."""
+    borders, purge, last_era = params.borders, params.purge_eras, history.last_era
+    tuning = walk_forward_folds(borders.tuning, borders.tuning_fold_eras, purge, "tuning")
+    stretch = _judged(params, last_era)
+    judged = walk_forward_folds(stretch, borders.judged_fold_eras, purge, "judged")
+    return {
+        "history": [1, last_era],
+        "stretches": {"judged": stretch},
+        "live_fit": live_fit(params, last_era),
+        "tuning": [{"name": f.name, "train": f.train, "test": f.test} for f in tuning],
+        "judged": [{"train": f.train, "test": f.test} for f in judged],
+        "judged_fold_eras": borders.judged_fold_eras,
+        "valid_eras": borders.valid_eras,
+        "refit_eras": params.refit_eras,
+        "groups": history.groups,
+        "target": params.target,
+        "purge_eras": purge,
+    }
+
+
+def windows_to_be(params: IngestionParams, last_era: int) -> list[tuple[int, int]]:
+    """Training eras of every fit of a week whose newest era is `last_era`."""
+    judged = _judged(params, last_era)
+    fold_eras = params.borders.judged_fold_eras
+    folds = walk_forward_folds(judged, fold_eras, params.purge_eras, "judged")
+    return [*(fold.train for fold in folds), live_fit(params, last_era)]
+
+
+def live_fit(params: IngestionParams, last_era: int) -> tuple[int, int]:
+    """Eras that the model which predicts live learns from."""
+    begin = params.borders.judged_begin
+    return live_fit_eras(begin, last_era + 1, params.refit_eras, params.purge_eras)
+
+
+def features_of(metadata: FeatureMetadata, params: IngestionParams) -> list[str]:
+    """Names of the set that models learn from; `auto` is what a 16 GB machine holds easily."""
+    name = params.feature_set
+    if name == "auto":
+        name = "all" if params.tournament == "demo" else "medium"
+    return metadata.features(name)
+
+
+def neutral_features(metadata: FeatureMetadata, params: IngestionParams) -> list[str]:
+    """Names of the set that FNC neutralises to."""
+    return metadata.features(params.neutral_feature_set)
+
+
+def _judged(params: IngestionParams, last_era: int) -> tuple[int, int]:
+    """The judged stretch, up to where targets should be resolved."""
+    begin = params.borders.judged_begin
+    return begin, max(begin, last_era - overlap_eras(params.paid_target) - 1)
+
+
+def _footer(tournament: Client, name: str) -> tuple[int, int, int]:
+    """Rows, newest era and bytes of a remote parquet file, from its footer alone."""
+    with RemoteReader(tournament.remote_file(name)) as reader:
+        metadata = pq.read_metadata(reader)
+        size = reader.size
+    column = metadata.schema.names.index("era")
+    newest = [
+        group.column(column).statistics
+        for group in (metadata.row_group(number) for number in range(metadata.num_row_groups))
+    ]
+    eras = [parse_era(stats.max) for stats in newest if stats is not None and stats.has_min_max]
+    return metadata.num_rows, max(eras, default=0), size
