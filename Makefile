@@ -26,7 +26,7 @@ endif
 	$(BIN)/kedro run --pipeline=weekly
 
 test: setup  ## every test, as CI runs them
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 25
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 25
 
 quick: setup  ## the tests that take seconds
 	$(BIN)/pytest -n 2 --dist loadfile -m "not slow" -q
