@@ -141,7 +141,7 @@ def test_without_a_budget_everything_runs():
 def test_a_budget_is_for_the_whole_run_not_for_fits_alone():
     before = [Step("download", seconds=0.5 * HOUR), Step("panel", seconds=0.5 * HOUR)]
     assert fit_hours(None, before) is None
-    assert fit_hours(3.0, before) == pytest.approx(1.4)
+    assert fit_hours(3.0, before) == pytest.approx(1.2)
     assert fit_hours(0.5, before) == 0
 
 

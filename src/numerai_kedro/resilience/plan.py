@@ -26,8 +26,9 @@ LARGEST_STRIDE = 4  # fitting on fewer than every fourth era is another experime
 # Presets of networks, by what trains them; the largest first.
 MACHINES = ("large_gpu", "small_gpu", "cpu")
 LARGE_GPU_GB = 10.0  # a card of 12 GB, less what a desktop takes of it
-# Of a budget; the rest is for importance, scores and the page, and for what takes longer than said.
-FITS_SHARE = 0.7
+# Of a budget; the rest is for importance, scores and the page, and for fits that take half as long
+# again as the probe said: machines that others use, too, go so.
+FITS_SHARE = 0.6
 # Nanoseconds of work (`Cost.work`) of a fit that pays for a process of its own: seconds to start.
 WORTH_A_PROCESS = 8e9
 
