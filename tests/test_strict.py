@@ -3,7 +3,7 @@
 from typing import Literal
 
 import pytest
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from numerai_kedro.errors import ConfigurationError
 from numerai_kedro.strict import Block, Strict, read_block
@@ -39,6 +39,25 @@ def test_what_is_wrong_is_said_in_one_sentence(what):
     assert text.startswith(sentence)
     assert "\n" not in text
     assert "pydantic" not in text
+
+
+class Paired(Block):
+    """A block with a rule about two of its parameters."""
+
+    low: int
+    high: int
+
+    @model_validator(mode="after")
+    def _in_order(self):
+        if self.low > self.high:
+            raise ValueError(f"low {self.low} is more than high {self.high}")
+        return self
+
+
+def test_a_rule_about_several_parameters_is_one_sentence_too():
+    sentence = r"^parameters: paired\.low 3 is more than high 2 \(conf/base"
+    with pytest.raises(ConfigurationError, match=sentence):
+        read_block(Paired, "paired", {"low": 3, "high": 2})
 
 
 def test_a_block_that_kedro_does_not_read_names_itself():

@@ -53,7 +53,10 @@ def read_block(kind: type[BlockType], place: str, values: Any) -> BlockType:
     try:
         return kind.model_validate(values)
     except ConfigurationError as error:
-        raise ConfigurationError(f"parameters: {place}.{error.message} {WHERE}") from None
+        problem = error.message
+    except ValidationError as error:  # of a rule of a block's own, about several of its parameters
+        problem = describe(error, kind.model_fields)
+    raise ConfigurationError(f"parameters: {place}.{problem} {WHERE}")
 
 
 def describe(error: ValidationError, known: Iterable[str]) -> str:
@@ -76,6 +79,8 @@ def _problem(one: Any, known: Iterable[str]) -> str:
         return "there is no such parameter" + (f"; did you mean {close[0]}?" if close else "")
     if one["type"] == "missing":
         return "is missing"
+    if one["type"] == "value_error":
+        return str(one["msg"]).removeprefix("Value error, ")
     message = one["msg"].removeprefix("Input ").partition(", unable")[0]
     return f"{one['input']!r} {message}"
 

@@ -255,7 +255,7 @@ def test_what_is_postponed_or_switched_off_is_an_outcome_of_its_own(given):
 
 def test_a_plan_for_other_parameters_is_a_sentence(given):
     """The pipeline gbm alone does not plan: it would go by the old values in silence."""
-    with pytest.raises(ConfigurationError, match="lightgbm: the plan was made for other values"):
+    with pytest.raises(ConfigurationError, match="the plan was made for another era_stride; run"):
         given.tune(params=PARAMS.model_copy(update={"era_stride": 4}))
 
 

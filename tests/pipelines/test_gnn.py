@@ -217,7 +217,7 @@ def test_what_is_postponed_or_ends_for_memory_is_judged_by_a_later_run(given, mo
 @pytest.mark.parametrize(
     ("verdicts", "end"),
     [
-        (["beats it", "not told apart"], "beside no graph: not told apart"),
+        (["beats it", "not told apart"], "one of 2 comparisons at 95 % each may do so by chance"),
         (["loses to it", "not told apart"], "nothing here says that the graph itself earns"),
         (["not told apart", "too few eras"], "nothing here says that the graph itself earns"),
         (["too few eras", "too few eras"], "beside no graph: too few eras"),
@@ -229,7 +229,10 @@ def test_the_sentence_says_control_by_control_what_was_found(verdicts, end):
         for control, verdict in zip(("random", "none"), verdicts, strict=True)
     ]
     text = nodes.said(rows)
-    assert text.endswith(end)
+    told, _, on_demos = text.partition(f"; {nodes.ON_DEMOS}")
+    assert told.endswith(end)
+    assert (text != told) == (set(verdicts) != {"too few eras"})
+    assert on_demos == ""
     assert all(verdict in text for verdict in verdicts)
 
 

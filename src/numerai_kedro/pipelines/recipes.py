@@ -40,10 +40,12 @@ def not_now(
         The plan was made for other parameters, or by an older version.
     """
     decided = decided_for(name, plan)
-    if decided["asked"] != params.sampling():
+    asked = params.sampling()
+    if decided["asked"] != asked:
+        others = ", ".join(key for key in asked if decided["asked"].get(key) != asked[key])
         raise ConfigurationError(
-            f"{name}: the plan was made for other values of {', '.join(params.sampling())}; run "
-            "kedro run --pipeline=weekly or --pipeline=prepare, which plan again."
+            f"{name}: the plan was made for another {others}; run kedro run --pipeline=weekly or "
+            "--pipeline=prepare with the same parameters, which plan again."
         )
     reason = decided.get("reason")
     if reason is not None:
