@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -10,6 +9,7 @@ from typing import Any
 
 from numerai_kedro.features.screening import Windows
 from numerai_kedro.features.sufficient import Products, products_of
+from numerai_kedro.files import digest_json
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.statistics.feature_graph import FeatureGraph, change_between, graph_of
@@ -90,9 +90,8 @@ def change_since(newest: FeatureGraph, window: str, store: FoldStore) -> dict[st
     """
     key = {"graph": VERSION, "role": "newest"}
     kept = store.recall(key) or {"now": None, "before": None}
-    # Read back from what is kept, both are alike.
-    now = {"window": window, "graph": json.loads(json.dumps(newest.as_json()))}
-    if kept["now"] != now:
+    now = {"window": window, "graph": newest.as_json()}
+    if digest_json(kept["now"]) != digest_json(now):
         kept = {"now": now, "before": kept["now"]}
         store.remember(key, kept)
     before = kept["before"]
