@@ -8,13 +8,16 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal, Self
 
-Kind = Literal["rule", "hard", "absolute", "comparison"]
-# What follows when a reason of a kind is met.
+Kind = Literal["rule", "data", "predictions", "record", "comparison", "warning"]
+# What follows when a check of a kind is missed.
 CONSEQUENCES: dict[Kind, str] = {
     "rule": "nothing is uploaded; an override does not help",
-    "hard": "nothing is submitted: data or predictions are not what they should be",
-    "absolute": "nothing is submitted: the record does not carry it",
-    "comparison": "the champion's live predictions are submitted in their place",
+    "data": "nothing is submitted: the live data are not what they should be",
+    "predictions": "the champion's predictions are submitted instead; without one, nothing",
+    "record": "the champion's predictions are submitted instead where its configuration is "
+    "another one and its own record passes; nothing otherwise",
+    "comparison": "the champion's predictions are submitted instead",
+    "warning": "it is shown, and changes nothing",
 }
 
 
@@ -82,101 +85,202 @@ class BlockReason(StrEnum):
     NOT_JUDGED = (
         "the gate has judged other predictions",
         "rule",
-        "run --pipeline=backtest, then --pipeline=submission",
+        "run kedro run --pipeline=backtest, then --pipeline=submission",
     )
     UNREACHABLE = ("the tournament did not answer", "rule", "run the same command again")
     GATE = ("the gate said no", "rule", "see the gate's table")
+    ROUND_MOVED = (
+        "another round has opened since",
+        "rule",
+        "run it again: other stocks are live now",
+    )
+    NOTHING_TO_SUBMIT = (
+        "uploading is switched on, and no slot is named",
+        "rule",
+        "name your model in submission.slots",
+    )
+    INVALID = (
+        "the tournament found it invalid",
+        "rule",
+        "see its words in the receipt; run kedro run --pipeline=submit again",
+    )
+    RULE_UNFAMILIAR = (
+        "the round pays by scores that are not weighed here (submission.unfamiliar_rule)",
+        "rule",
+        "read Numerai's announcement, and update this project",
+    )
 
-    # The live data and predictions themselves.
-    NO_PREDICTIONS = ("what feeds the slot made no predictions", "hard", "see the models' outcomes")
-    NO_RECORD = (
-        "what feeds the slot has no record on the judged eras",
-        "hard",
-        "see the models' outcomes; run --pipeline=prepare",
-    )
-    DATA_VERSION_DIFFERS = (
-        "live features are of another data version than what models learned",
-        "hard",
-        "run --pipeline=weekly, which brings that version's history in",
-    )
-    LIVE_CONSTANT = ("live predictions hardly differ", "hard", "see the models' outcomes")
-    LIVE_TIES = ("too many live predictions are equal", "hard", "see the models' outcomes")
-    LIVE_EXPOSURE_TOO_HIGH = (
-        "live predictions follow a single feature",
-        "hard",
-        "look at the members' importance; neutralise, or leave a member out",
-    )
-    LIVE_UNLIKE_CHAMPION = (
-        "live predictions have little to do with the champion's",
-        "hard",
-        "look at what changed; override if it is wanted",
+    # The live data.
+    LIVE_STALE = (
+        "the live data are those of an earlier round",
+        "data",
+        "run it again in some minutes: this round's file is not out yet",
     )
     LIVE_FEATURES_CONSTANT = (
         "more live features are constant than in any of the last year's eras",
-        "hard",
+        "data",
         "wait for mended live data, or override",
     )
     LIVE_CORRELATIONS_MOVED = (
-        "live features hang together otherwise than in the last year",
-        "hard",
+        "correlations between live features differ from the last year's",
+        "data",
         "wait for mended live data, or override",
     )
     LIVE_TOLD_APART = (
-        "live stocks can be told from the last year's",
-        "hard",
+        "a classifier can tell the live stocks from the last year's",
+        "data",
         "wait for mended live data, or override",
     )
 
-    # The record on the judged eras.
-    TOO_FEW_ERAS = ("too few eras are judged", "absolute", "wait until more have resolved")
-    CORR_NOT_ABOVE_ZERO = ("CORR is not surely above zero", "absolute", "improve the models")
-    CORR_BELOW_BENCHMARK = ("CORR is far below the benchmark's", "absolute", "improve the models")
-    SHARPE_BELOW_BENCHMARK = (
-        "Sharpe is far below the benchmark's",
-        "absolute",
-        "improve the models, or blend more of them",
+    # The live predictions.
+    NO_PREDICTIONS = (
+        "what feeds the slot made no predictions",
+        "predictions",
+        "see the models' outcomes",
     )
-    DRAWDOWN_TOO_DEEP = (
-        "drawdown is far deeper than the benchmark's",
-        "absolute",
-        "improve the models, or blend more of them",
+    PREDICTIONS_UNUSABLE = (
+        "live predictions are not finite numbers for this round's stocks",
+        "predictions",
+        "run kedro run --pipeline=weekly again",
     )
-    EXPOSURE_TOO_HIGH = (
-        "feature exposure is far above the benchmark's",
-        "absolute",
-        "neutralise, or blend more models",
+    NO_RECORD = (
+        "what feeds the slot has no record in the test period",
+        "predictions",
+        "see the models' outcomes; run kedro run --pipeline=prepare",
+    )
+    RECORD_OF_OTHER_MODELS = (
+        "the record describes models of another configuration",
+        "predictions",
+        "run kedro run --pipeline=weekly, which scores what was fitted",
+    )
+    DATA_VERSION_DIFFERS = (
+        "live features are of another data version than what models learned",
+        "predictions",
+        "run kedro run --pipeline=weekly, which brings that version's history in",
+    )
+    LIVE_CONSTANT = ("live predictions hardly differ", "predictions", "see the models' outcomes")
+    LIVE_TIES = ("too many live predictions are equal", "predictions", "see the models' outcomes")
+    LIVE_EXPOSURE_TOO_HIGH = (
+        "live predictions follow a single feature",
+        "predictions",
+        "look at the members' importance; neutralise, or leave a member out",
+    )
+    LIVE_UNLIKE_BENCHMARK = (
+        "live predictions correlate far less with the benchmark's than out of fold",
+        "predictions",
+        "look for rows out of order or a flipped sign; override if it is wanted",
+    )
+    LIVE_UNLIKE_CHAMPION = (
+        "live predictions have little to do with the champion's",
+        "predictions",
+        "look at what changed; override if it is wanted",
+    )
+
+    # The record in the test period.
+    TOO_FEW_ERAS = ("the test period has too few eras", "record", "wait until more have resolved")
+    CORR_NOT_ABOVE_ZERO = (
+        "CORR is not significantly above zero",
+        "record",
+        "improve the models",
+    )
+    BEST_OF_MANY = (
+        "CORR is not significantly above zero for the best of so many configurations",
+        "record",
+        "keep a configuration, and let new eras judge it",
+    )
+    PAYOFF_BELOW_ZERO = (
+        "the payoff is significantly below zero",
+        "record",
+        "leave out the members that lose, or stop staking",
+    )
+    MMC_BELOW_ZERO = (
+        "MMC is significantly below zero",
+        "record",
+        "leave out the members that lose MMC, or neutralise to the benchmark",
+    )
+    NEWEST_YEAR_BELOW_ZERO = (
+        "the newest year's payoff is significantly below zero",
+        "record",
+        "see which members lost it; refit or leave them out",
+    )
+    BURN_LIKELY = (
+        "the next weeks probably burn",
+        "record",
+        "see the payoff era by era; stop staking until it turns",
     )
     PURGE_TOO_SHORT = (
         "a fold learned from eras that its test eras overlap",
-        "absolute",
+        "record",
         "leave ingestion.purge_eras and the folds as they are",
     )
     SELECTED_ON_JUDGED = (
         "parameters were chosen on eras that judge them",
-        "absolute",
-        "choose on the tuning stretch only",
+        "record",
+        "choose on the validation period only",
     )
     UNRESOLVED_SCORED = (
         "eras count whose targets have not resolved",
-        "absolute",
+        "record",
         "delete the targets of those eras; they are not real",
     )
     RECORD_TOO_GOOD = (
         "the record is better than any honest one can be",
-        "absolute",
-        "look for a leak: targets among features, purge, choices made on judged eras",
-    )
-    OVERFITTED = (
-        "the adopted parameters are probably the best by luck",
-        "absolute",
-        "n_trials: 0, or a higher tuning.adopt_level",
+        "record",
+        "look for a leak: targets among features, purge, choices made on test eras",
     )
 
     # Against the configuration that was submitted before.
     WORSE_THAN_CHAMPION = (
-        "it earned surely less than the champion",
+        "it earned significantly less than the champion",
         "comparison",
         "go back to the champion's parameters, or override",
+    )
+
+    # Shown, and no more: what is not paid, and what the record cannot tell.
+    PAYOFF_NOT_POSITIVE = (
+        "the mean payoff is below zero, within its interval",
+        "warning",
+        "see the payoff era by era before you stake",
+    )
+    MMC_NOT_POSITIVE = (
+        "mean MMC is below zero, within its interval",
+        "warning",
+        "see which members lose MMC",
+    )
+    NEWEST_YEAR_NOT_POSITIVE = (
+        "the newest year's mean payoff is below zero, within its interval",
+        "warning",
+        "see which members lost it",
+    )
+    CORR_BELOW_BENCHMARK = (
+        "CORR is far below the benchmark's",
+        "warning",
+        "improve the models",
+    )
+    SHARPE_BELOW_BENCHMARK = (
+        "Sharpe is far below the benchmark's",
+        "warning",
+        "improve the models, or blend more of them",
+    )
+    DRAWDOWN_TOO_DEEP = (
+        "drawdown is far deeper than the benchmark's",
+        "warning",
+        "improve the models, or blend more of them",
+    )
+    EXPOSURE_TOO_HIGH = (
+        "feature exposure is far above the benchmark's",
+        "warning",
+        "neutralise, or blend more models",
+    )
+    BENCHMARK_TELLS_NOTHING = (
+        "the benchmark cannot tell whether live predictions are in order",
+        "warning",
+        "compare with the predictions of the round before",
+    )
+    PAYOUT_UNFAMILIAR = (
+        "the round pays by scores that are not weighed here",
+        "warning",
+        "read Numerai's announcement, and update this project",
     )
 
 
