@@ -16,6 +16,7 @@
     │   ├── TournamentUnreachable     no answer: try again later
     │   ├── TournamentRefused         an answer, and it is no: final
     │   └── RoundClosed               there is nothing to submit to
+    │       └── RoundMoved            another round is open by now
     ├── DownloadError                 a file did not arrive whole
     └── SubmissionError               a submission that would be refused
 
@@ -148,6 +149,10 @@ class TournamentRefused(TournamentError):
 
 class RoundClosed(TournamentError):
     """No round is open for submissions."""
+
+
+class RoundMoved(RoundClosed):
+    """Another round has opened than the predictions are for; it has other live ids."""
 
 
 class DownloadError(NumeraiKedroError):
