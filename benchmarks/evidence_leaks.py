@@ -1,6 +1,7 @@
 """Claim: the gate lets honest records through, names leaks, and blocks what learned nothing.
 
     make evidence NAME=leaks        resumable seed by seed; docs/evidence/leaks.json
+    python benchmarks/evidence_leaks.py --judge      judges the kept scores anew, and fits nothing
 
 Claim seeds 1100-1119, the default demo, LightGBM's example preset as a scout of 200 trees. Of every
 world an honest record, one with a noisy copy of the target among the features, and one that learned
@@ -11,6 +12,9 @@ have not resolved. Each leak has to be blocked under its own reason.
 
 from __future__ import annotations
 
+import argparse
+import json
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,8 +24,10 @@ import pandas as pd
 import pyarrow as pa
 import yaml
 
-from claim_seeds import parser, run_seeds
+from claim_seeds import parser
 from evidence_ensemble import TARGET, parameters
+from evidence_weekly import _code_fingerprint
+from numerai_kedro.files import atomic_write
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.models import family
 from numerai_kedro.panel import EraPanel, EraRows, FeatureBlock, open_panel, write_panel
@@ -30,6 +36,7 @@ from numerai_kedro.panel.walk_forward import Fold, walk_forward_folds
 from numerai_kedro.statistics.backtest import score_columns
 from numerai_kedro.statistics.gate import Check
 from numerai_kedro.statistics.gate_checks import GateParams, backtest_checks, honesty_checks
+from numerai_kedro.statistics.likeness import likeness_of_eras
 from numerai_kedro.tournament.demo.publish import publish
 from numerai_kedro.tournament.demo.sizes import SIZES
 from numerai_kedro.tournament.demo.world import World
@@ -54,50 +61,102 @@ Change = Callable[[EraRows, np.random.Generator], EraRows]
 
 
 def main() -> None:
-    """Run what is missing, then count."""
-    options = parser(__doc__, "demo", SEEDS, RESULT).parse_args()
-    run_seeds(
-        options,
-        lambda folder, seed: one_seed(folder, options.size, seed),
-        lambda seeds: {"rates": rates(seeds)},
-    )
+    """Fit the seeds whose scores are not kept yet, and judge all that are."""
+    made = parser(__doc__, "demo", SEEDS, RESULT)
+    made.add_argument("--judge", action="store_true", help="judge what is kept, and fit nothing")
+    options = made.parse_args()
+    for seed in options.seeds:
+        path = table_of(options.result, seed)
+        if not options.judge and not path.exists():
+            with tempfile.TemporaryDirectory() as folder:
+                scores = one_seed(Path(folder), options.size, seed)
+            with atomic_write(path) as handle:
+                scores.to_parquet(handle, index=False, compression="zstd")
+            print(f"seed {seed}: fitted and scored", flush=True)
+        conclude(options)
 
 
-def one_seed(folder: Path, size: str, seed: int) -> dict[str, list[str]]:
-    """For what each case is blocked."""
+def table_of(result: Path, seed: int) -> Path:
+    """Where a seed's scores are kept, in a folder beside the result."""
+    return result.with_suffix("") / f"{seed}.parquet"
+
+
+def conclude(options: argparse.Namespace) -> None:
+    """Judge every seed whose scores are kept, and count."""
+    kept = {seed: table_of(options.result, seed) for seed in options.seeds}
+    seeds = {
+        str(seed): verdicts(pd.read_parquet(path), options.size)
+        for seed, path in kept.items()
+        if path.exists()
+    }
+    result = {
+        "size": options.size,
+        "code": _code_fingerprint(),
+        "rates": rates(seeds),
+        "seeds": seeds,
+    }
+    with atomic_write(options.result) as handle:
+        handle.write((json.dumps(result, indent=1) + "\n").encode())
+    print(json.dumps(result["rates"]), flush=True)
+
+
+def one_seed(folder: Path, size: str, seed: int) -> pd.DataFrame:
+    """Scores of the three fitted cases, by ``case``."""
     demo = SIZES[size]
     world = World.open(folder / "world", demo, seed, last_era=demo.n_eras + 1)
     files = publish(world, folder / "files", demo.n_eras, demo.n_eras + 1, 1412)
     stretch, ingestion, _ = parameters(size)
-    live_era, overlap, purge = demo.n_eras + 1, overlap_eras(TARGET), ingestion["purge_eras"]
     changes: dict[str, Change | None] = {
         "honest": None,
         "noisy copy of the target": with_copy,
         "permuted targets": permuted,
     }
-    found = {}
+    found = []
     for case, change in changes.items():
         panel = panel_of(folder / case.replace(" ", "-"), files, world, change, seed)
         frontier = int(max(panel.resolved_eras(TARGET)))
-        judged = (stretch["judged_begin"], frontier)
-        folds = walk_forward_folds(judged, stretch["judged_fold_eras"], purge, "judged")
         honest = open_panel(folder / "honest")
-        scores = record(panel, honest, files, folds, purge, FoldStore(folder / "store"))
-        windows = [(fold.train[1], fold.test[0]) for fold in folds]
-        choice = (stretch["tuning"][1], stretch["judged_begin"])
-        found[case] = blocked(scores, windows, [choice], frontier, live_era, overlap)
-        if case == "honest":
-            begin = stretch["judged_begin"]
-            bare = [(test - 1, test) for _, test in windows]
-            found["no purge"] = blocked(scores, bare, [choice], frontier, live_era, overlap)
-            late = [(frontier, begin)]
-            found["choice on all eras"] = blocked(
-                scores, windows, late, frontier, live_era, overlap
-            )
-            found["unresolved eras scored"] = blocked(
-                scores, windows, [choice], demo.n_eras, live_era, overlap
-            )
-    return found
+        store = FoldStore(folder / "store")
+        folds, purge = folds_of(stretch, ingestion, frontier), ingestion["purge_eras"]
+        scores = record(panel, honest, files, folds, purge, store)
+        found.append(scores.assign(case=case))
+    made = pd.concat(found, ignore_index=True)
+    floats = made.select_dtypes("float64").columns
+    return made.astype(dict.fromkeys(floats, "float32"))  # half of the repository's space
+
+
+def folds_of(stretch: dict[str, Any], ingestion: dict[str, Any], frontier: int) -> list[Fold]:
+    """Walk-forward folds of the test period."""
+    judged = (stretch["judged_begin"], frontier)
+    fold_eras, purge = stretch["judged_fold_eras"], ingestion["purge_eras"]
+    return walk_forward_folds(judged, fold_eras, purge, "judged")
+
+
+def verdicts(tables: pd.DataFrame, size: str) -> dict[str, list[str]]:
+    """For what each case is blocked."""
+    stretch, ingestion, _ = parameters(size)
+    n_eras, overlap = SIZES[size].n_eras, overlap_eras(TARGET)
+    begin, frontier = stretch["judged_begin"], int(tables["era"].max())
+    folds = folds_of(stretch, ingestion, frontier)
+    windows = [(fold.train[1], fold.test[0]) for fold in folds]
+    choice = (stretch["tuning"][1], begin)
+    by_case = {str(case): rows for case, rows in tables.groupby("case")}
+
+    def blocked_for(
+        case: str,
+        windows: list[tuple[int, int]] = windows,
+        choice: tuple[int, int] = choice,
+        last_scored: int = frontier,
+    ) -> list[str]:
+        return blocked(by_case[case], windows, [choice], last_scored, n_eras + 1, overlap)
+
+    bare = [(test - 1, test) for _, test in windows]
+    return {
+        **{case: blocked_for(case) for case in by_case},
+        "no purge": blocked_for("honest", windows=bare),
+        "choice on all eras": blocked_for("honest", choice=(frontier, begin)),
+        "unresolved eras scored": blocked_for("honest", last_scored=n_eras),
+    }
 
 
 def record(
@@ -112,7 +171,7 @@ def record(
     given = yaml.safe_load((ROOT / "conf/base/parameters_gbm.yml").read_text())["lightgbm"]
     kind = family("lightgbm")
     preset = kind.params_type.model_validate(given["presets"]["example"]).scouted(200, 1.0)
-    recipe = Recipe("lightgbm", kind, preset, (TARGET,), 1, 1, 0, threads=2)
+    recipe = Recipe("lightgbm", kind, preset, (TARGET,), 1, 1, 0, threads=1)
     oof, _ = walk_forward(panel, folds, [recipe] * len(folds), store, purge)
     eras = np.arange(folds[0].test[0], folds[-1].test[1] + 1)
     judged = honest.select(eras=eras)
@@ -127,7 +186,11 @@ def record(
         }
     )
     neutral = judged.feature_names[:40]
-    return score_columns(judged, columns, meta, benchmark, TARGET, neutral)
+    scores = score_columns(judged, columns, meta, benchmark, TARGET, neutral)
+    like = likeness_of_eras(*columns.to_numpy().T, judged.era_starts)
+    return scores.merge(
+        pd.DataFrame({"era": judged.eras, "model": "ours", "likeness": like}), "left"
+    )
 
 
 def blocked(

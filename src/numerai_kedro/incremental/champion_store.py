@@ -18,24 +18,27 @@ from numerai_kedro.files import atomic_write
 from numerai_kedro.files.trusted_pickle import read_trusted, write_trusted
 
 FIRST_SEEN = ("number", "seconds", "peak_gb")
+ROUNDS_A_WEEK = 5
 ROUNDS_KEPT = 2  # the current one, and the one that it is judged against
 
 
 @dataclass(frozen=True)
 class Champion:
-    """A configuration that passed the gate.
+    """A configuration that passed the gate and was validated by the tournament.
 
     Parameters
     ----------
     procedure
-        Fingerprint of the configuration.
+        Fingerprint of what a person chose, of the members that finished.
+    configuration
+        Digest of what its models and its record were made by.
     entry
         What fed the slot: ``ensemble`` or a model.
     round
-        Of the newest round that it was submitted in.
-    scores : dict
-        CORR and what it contributed in each judged era, by era as text (JSON has no other keys):
-        what they pay changes with the rounds.
+        In which it was submitted.
+    record : list of dict
+        Its rows of `era_scores`: what they pay changes with the rounds, and they are judged again
+        before it stands in.
     weights : dict
         Of its members.
     proportion, neutral
@@ -48,9 +51,10 @@ class Champion:
     """
 
     procedure: str
+    configuration: str
     entry: str
     round: int
-    scores: dict[str, list[float]]
+    record: list[dict[str, Any]]
     weights: dict[str, float]
     proportion: float
     neutral: list[str]
@@ -92,7 +96,7 @@ class ChampionStore:
         folder = self._path(slot, champion.round) / "models"
         return {name: read_trusted(folder / name) for name in champion.weights}
 
-    def crown(self, slot: str, champion: Champion, models: Mapping[str, Any]) -> None:
+    def promote(self, slot: str, champion: Champion, models: Mapping[str, Any]) -> None:
         """Keep a slot's champion of a round, and the one before; the record is written last."""
         folder = self._path(slot, champion.round)
         (folder / "champion.json").unlink(missing_ok=True)
@@ -127,6 +131,32 @@ class ProcedureStore:
         """Configurations ever judged."""
         return len(list(self.folder.glob("*.json")))
 
+    def judged(self, slot: str, procedure: str, round_number: int) -> None:
+        """Note that a slot judged a configuration in a round; what cannot be read begins anew."""
+        kept = _noted(self._of_slot(slot, procedure))
+        rounds = sorted({*kept["rounds"], round_number})
+        _write(self._of_slot(slot, procedure), kept | {"rounds": rounds})
+
+    def count_since(self, slot: str, round_number: int, weeks: int = 52) -> int:
+        """How many configurations a slot judged in so many weeks up to a round."""
+        first = round_number - ROUNDS_A_WEEK * weeks
+        kept = (_noted(path)["rounds"] for path in self._of_slot(slot, "").parent.glob("*.json"))
+        return sum(any(first < one <= round_number for one in rounds) for rounds in kept)
+
+    def passed_with(self, slot: str, procedure: str) -> int | None:
+        """Among how many a configuration passed; None where it never did."""
+        found: int | None = _noted(self._of_slot(slot, procedure))["passed_with"]
+        return found
+
+    def note_passed(self, slot: str, procedure: str, n: int) -> None:
+        """Note among how many a configuration passed; the fewest count."""
+        kept = _noted(self._of_slot(slot, procedure))
+        fewest = n if kept["passed_with"] is None else min(n, kept["passed_with"])
+        _write(self._of_slot(slot, procedure), kept | {"passed_with": fewest})
+
+    def _of_slot(self, slot: str, procedure: str) -> Path:
+        return self.folder / "slots" / slot / f"{procedure}.json"
+
 
 class VersionStore:
     """One file a code version and configuration: what they scored and took, for the trend."""
@@ -154,6 +184,19 @@ class VersionStore:
 
     def _path(self, code: str, procedure: str) -> Path:
         return self.folder / f"{code}-{procedure[:12]}.json"
+
+
+def _noted(path: Path) -> dict[str, Any]:
+    """What a slot knows of a configuration; nothing where the file is missing or damaged."""
+    nothing: dict[str, Any] = {"rounds": [], "passed_with": None}
+    found = _read(path) or {}
+    return found if _is_note(found) else nothing
+
+
+def _is_note(found: Mapping[str, Any]) -> bool:
+    rounds, passed_with = found.get("rounds"), found.get("passed_with", "")
+    whole = isinstance(rounds, list) and all(isinstance(one, int) for one in rounds)
+    return whole and (passed_with is None or isinstance(passed_with, int))
 
 
 def _write(path: Path, record: Mapping[str, Any]) -> None:

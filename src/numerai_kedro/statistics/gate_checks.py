@@ -11,13 +11,20 @@ from pydantic import Field
 
 from numerai_kedro.reasons import BlockReason
 from numerai_kedro.statistics.gate import Check
-from numerai_kedro.statistics.intervals import mean_interval, short
+from numerai_kedro.statistics.intervals import Interval, mean_interval, short, short_interval
+from numerai_kedro.statistics.likeness import rank_correlation
 from numerai_kedro.statistics.live_drift import constant_features, moved_correlations, told_apart
 from numerai_kedro.statistics.overfitting import minimum_detectable
+from numerai_kedro.statistics.paid_checks import paid_checks
+from numerai_kedro.statistics.payout import PayoutRule
 from numerai_kedro.statistics.performance import max_drawdown, sharpe
 from numerai_kedro.statistics.ranks import Vector, percentile_rank
 from numerai_kedro.statistics.scoring import max_exposure_of_era
 from numerai_kedro.strict import Block
+
+# Of the benchmark's likeness: fewer eras say nothing; refits move even what hardly varies by era.
+MIN_LIKENESS_ERAS = 20
+MIN_LIKENESS_SPREAD = 0.1  # of the mean
 
 
 class GateParams(Block):
@@ -35,18 +42,29 @@ class GateParams(Block):
     min_live_deviation: float = Field(gt=0)
     max_plausible_corr: float = Field(gt=0)
     max_corr_of_benchmark: float = Field(gt=0)
-    max_overfitting: float = Field(gt=0, le=1)
+    best_of_many_level: float = Field(gt=0, lt=1)
+    paid_level: float = Field(gt=0.5, lt=1)
+    newest_eras: int = Field(gt=0)
+    max_burn_chance: float = Field(gt=0, le=1)
     comparison_level: float = Field(gt=0.5, lt=1)
     min_champion_correlation: float = Field(ge=-1, le=1)
+    min_refit_correlation: float = Field(ge=-1, le=1)
+    max_benchmark_deviations: float = Field(gt=0)
     max_champion_rounds: int = Field(gt=0)
     max_drift: float = Field(gt=0)
     drift_eras: int = Field(ge=3)
     override_round: int | None
+    override_slot: str | None
     override_reason: str | None
 
 
 def backtest_checks(
-    scores: pd.DataFrame, entry: str, overlap_eras: int, params: GateParams
+    scores: pd.DataFrame,
+    entry: str,
+    overlap_eras: int,
+    params: GateParams,
+    rule: PayoutRule,
+    n_judged: int,
 ) -> tuple[Check, ...]:
     """Compare an entry's out-of-fold record with the thresholds.
 
@@ -58,67 +76,144 @@ def backtest_checks(
         What feeds the slot: ``ensemble`` or a model.
     overlap_eras
         Eras that the paid target spans.
+    rule
+        What a round pays.
+    n_judged
+        Configurations among which this one may be the best by luck; see `best_of_many_check`.
     """
     ours, benchmark = (
         scores.loc[scores["model"] == name].sort_values("era") for name in (entry, "benchmark")
     )
-    corr, benchmark_corr = ours["corr"].to_numpy(), benchmark["corr"].to_numpy()
-    # A one-sided bound of level .9 is the lower end of a two-sided interval of level .8.
-    interval = mean_interval(corr, overlap_eras, level=2 * params.corr_bound_level - 1)
-    bound = float("nan") if interval.low is None else interval.low
-    level = f"{params.corr_bound_level:.0%}"
+    corr = ours["corr"].to_numpy()
+    paid = paid_checks(
+        corr,
+        ours["mmc"].to_numpy(),
+        ours["bmc"].to_numpy(),
+        rule,
+        overlap_eras,
+        level=params.paid_level,
+        newest_eras=params.newest_eras,
+        max_burn_chance=params.max_burn_chance,
+    )
+    return (
+        *_corr_checks(corr, overlap_eras, params),
+        *best_of_many_check(corr, overlap_eras, params, n_judged),
+        *paid,
+        *_relative_checks(ours, benchmark, overlap_eras, params),
+    )
+
+
+def _corr_checks(corr: Vector, overlap_eras: int, params: GateParams) -> tuple[Check, ...]:
+    """Whether there are enough eras, and CORR is significantly above zero in them."""
+    interval = _corr_interval(corr, overlap_eras, params)
     return (
         Check(
             BlockReason.TOO_FEW_ERAS,
-            "number of judged eras",
+            "number of eras in the test period",
             float(interval.n_eras),
             "at least",
             float(params.min_judged_eras),
         ),
         Check(
             BlockReason.CORR_NOT_ABOVE_ZERO,
-            f"CORR's one-sided {level} lower bound",
-            bound,
+            f"CORR's one-sided {params.corr_bound_level:.0%} lower bound",
+            _bound(interval),
             "above",
             params.min_corr_bound,
         ),
+    )
+
+
+def _corr_interval(corr: Vector, overlap_eras: int, params: GateParams) -> Interval:
+    # A one-sided bound of level .9 is the lower end of a two-sided interval of level .8.
+    return mean_interval(corr, overlap_eras, level=2 * params.corr_bound_level - 1)
+
+
+def _bound(interval: Interval) -> float:
+    return float("nan") if interval.low is None else interval.low
+
+
+def best_of_many_check(
+    corr: Vector, overlap_eras: int, params: GateParams, n_judged: int
+) -> tuple[Check, ...]:
+    """Whether CORR is above zero even if this is the best of so many worthless configurations.
+
+    Sidak's correction of the one-sided bound, by the variance that full overlap implies: with the
+    few degrees of freedom of other estimates no record of 72 eras could pass as one of sixty.
+
+    Parameters
+    ----------
+    corr : float64[n_eras]
+        Of the test period; NaN is left out.
+    n_judged
+        Configurations that the slot has judged in the last 52 weeks, this one included; for one
+        that has passed before, no more than when it first did.
+
+    Returns
+    -------
+    tuple of Check
+        Empty where it is the only one, which the bound of CORR judges, or eras are too few.
+    """
+    if n_judged < 2:
+        return ()
+    level = params.best_of_many_level ** (1 / n_judged)
+    interval = short_interval(corr, overlap_eras, level=2 * level - 1)
+    if interval.low is None:
+        return ()
+    label = f"CORR's lower bound as the best of {n_judged} configurations ({level:.2%})"
+    return (Check(BlockReason.BEST_OF_MANY, label, interval.low, "above", params.min_corr_bound),)
+
+
+def _relative_checks(
+    ours: pd.DataFrame, benchmark: pd.DataFrame, overlap_eras: int, params: GateParams
+) -> tuple[Check, ...]:
+    """Compare with the benchmark over the eras that both have; nothing where those are none."""
+    bound = _bound(_corr_interval(ours["corr"].to_numpy(), overlap_eras, params))
+    common = ours.merge(benchmark, on="era", suffixes=("", "_benchmark"))
+    common = common.dropna(subset=["corr", "corr_benchmark"])
+    corr, theirs = common["corr"].to_numpy(), common["corr_benchmark"].to_numpy()
+    plausible = params.max_plausible_corr
+    if len(common):
+        plausible = max(plausible, params.max_corr_of_benchmark * float(theirs.mean()))
+    too_good = Check(
+        BlockReason.RECORD_TOO_GOOD,
+        f"too good to be true: CORR's one-sided {params.corr_bound_level:.0%} lower bound",
+        bound,
+        "at most",
+        plausible,
+    )
+    if not len(common):
+        return (too_good,)
+    eras = f"in {len(common)} eras that the benchmark has"
+    return (
+        too_good,
         Check(
             BlockReason.CORR_BELOW_BENCHMARK,
-            "CORR",
-            interval.mean,
+            f"CORR {eras}",
+            float(corr.mean()),
             "at least",
-            params.min_corr_of_benchmark * float(np.nanmean(benchmark_corr)),
+            params.min_corr_of_benchmark * float(theirs.mean()),
         ),
         Check(
             BlockReason.SHARPE_BELOW_BENCHMARK,
-            "Sharpe per era",
+            f"Sharpe per era {eras}",
             sharpe(corr),
             "at least",
-            params.min_sharpe_of_benchmark * sharpe(benchmark_corr),
+            params.min_sharpe_of_benchmark * sharpe(theirs),
         ),
         Check(
             BlockReason.DRAWDOWN_TOO_DEEP,
-            "maximum drawdown of CORR",
+            f"maximum drawdown of CORR {eras}",
             max_drawdown(corr),
             "at most",
-            params.max_drawdown_of_benchmark * max_drawdown(benchmark_corr),
+            params.max_drawdown_of_benchmark * max_drawdown(theirs),
         ),
         Check(
             BlockReason.EXPOSURE_TOO_HIGH,
-            "mean maximum feature exposure",
-            float(np.nanmean(ours["max_exposure"])),
+            f"mean maximum feature exposure {eras}",
+            float(common["max_exposure"].mean()),
             "at most",
-            params.max_exposure_of_benchmark * float(np.nanmean(benchmark["max_exposure"])),
-        ),
-        Check(
-            BlockReason.RECORD_TOO_GOOD,
-            f"too good to be true: CORR's one-sided {level} lower bound",
-            bound,
-            "at most",
-            max(
-                params.max_plausible_corr,
-                params.max_corr_of_benchmark * float(np.nanmean(benchmark_corr)),
-            ),
+            params.max_exposure_of_benchmark * float(common["max_exposure_benchmark"].mean()),
         ),
     )
 
@@ -169,17 +264,6 @@ def honesty_checks(
     )
 
 
-def overfitting_check(probability: float, params: GateParams) -> Check:
-    """Whether adopted parameters are the best of their study by luck."""
-    return Check(
-        BlockReason.OVERFITTED,
-        "probability that the adopted parameters are overfitted",
-        probability,
-        "at most",
-        params.max_overfitting,
-    )
-
-
 def champion_check(
     ours: Mapping[int, float],
     champion: Mapping[int, float],
@@ -188,8 +272,8 @@ def champion_check(
 ) -> Check | None:
     """Compare payoffs in the eras that both have; None where those are too few.
 
-    The challenger is turned down where it is surely worse: where even the upper bound of the
-    difference is below zero. What is smaller than the minimum detectable effect stays unseen.
+    The challenger is turned down where it is significantly worse: where even the upper bound of
+    the difference is below zero. What is smaller than the minimum detectable effect stays unseen.
     """
     common = sorted(ours.keys() & champion.keys())
     differences = np.array([ours[era] - champion[era] for era in common])
@@ -272,16 +356,52 @@ def drift_checks(
     )
 
 
-def likeness_check(predictions: Vector, champion: Vector, params: GateParams) -> Check:
-    """Rank correlation of live predictions with those of the models submitted before."""
-    one, other = percentile_rank(np.column_stack([predictions, champion])).T
+def likeness_check(predictions: Vector, champion: Vector, at_least: float) -> Check:
+    """Rank correlation of live predictions with those of the champion's models.
+
+    Parameters
+    ----------
+    at_least
+        `GateParams.min_refit_correlation` where the champion is of the same configuration,
+        `GateParams.min_champion_correlation` where it is of another one.
+    """
     return Check(
         BlockReason.LIVE_UNLIKE_CHAMPION,
-        "rank correlation with what the models submitted before predict",
-        float(np.corrcoef(one, other)[0, 1]),
+        "rank correlation with the champion's live predictions",
+        rank_correlation(predictions, champion),
         "at least",
-        params.min_champion_correlation,
+        at_least,
     )
+
+
+def benchmark_likeness_check(live: float, out_of_fold: Vector, params: GateParams) -> Check:
+    """Whether live predictions correlate with the benchmark's as they do out of fold.
+
+    Predictions with a flipped sign, of rows out of order or of noise correlate far less. Where
+    even noise would not stand out, the check warns that it says nothing.
+
+    Parameters
+    ----------
+    live
+        Rank correlation with the round's benchmark predictions; NaN where there are none.
+    out_of_fold : float64[n_eras]
+        The same of each era of the test period, as `likeness_of_eras` gives it; NaN is left out.
+    """
+    known = out_of_fold[~np.isnan(out_of_fold)]
+    label = "rank correlation of live predictions with the benchmark's"
+    if np.isnan(live) or len(known) < MIN_LIKENESS_ERAS:
+        label = f"{label} is not known: eras to compare with"
+        n_eras = 0 if np.isnan(live) else len(known)
+        wanted = float(MIN_LIKENESS_ERAS)
+        return Check(BlockReason.BENCHMARK_TELLS_NOTHING, label, n_eras, "at least", wanted)
+    mean = float(known.mean())
+    spread = max(float(known.std(ddof=1)), MIN_LIKENESS_SPREAD * abs(mean))
+    lowest = mean - params.max_benchmark_deviations * spread
+    label = f"{label} ({short(mean)} on average out of fold, deviation {short(spread)})"
+    if lowest > 0:
+        return Check(BlockReason.LIVE_UNLIKE_BENCHMARK, label, live, "at least", lowest)
+    label = f"lowest usual {label}, which noise would have too"
+    return Check(BlockReason.BENCHMARK_TELLS_NOTHING, label, lowest, "above", 0.0)
 
 
 def live_checks(

@@ -4,6 +4,9 @@ A 60-day target overlaps the next 12 weekly eras: about one era in twelve is ind
 interval that ignores it is three times too narrow. The equal-weighted-cosine estimate with t
 quantiles has simulated coverage of .94 to .96 from 87 eras on, where a block bootstrap has .72 at
 87 and .87 at 400 (docs/evidence/statistics.json).
+
+Few eras give that estimate two or three degrees of freedom. Where they decide, the variance is the
+one that full overlap implies, known but for the spread of single eras: `implied_variance`.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from scipy.special import stdtrit  # Student's t quantile
 from numerai_kedro.statistics.ranks import Matrix, Vector
 
 MIN_ERAS = 60
+MIN_SPANS = 3  # of a target, for an interval by the implied variance
 LEVEL = 0.95
 
 
@@ -23,7 +27,7 @@ LEVEL = 0.95
 class Interval:
     """A mean over eras and how far it can be trusted.
 
-    `low` and `high` are None below `MIN_ERAS` eras: too few eras, no interval.
+    `low` and `high` are None where there are too few eras for an interval.
     """
 
     mean: float
@@ -103,3 +107,57 @@ def mean_interval(scores: Vector, overlap_eras: int, level: float = LEVEL) -> In
     error = np.sqrt(long_run_variance(known, n_cosines) / n)
     reach = float(stdtrit(n_cosines, 0.5 + level / 2) * error)
     return Interval(mean, mean - reach, mean + reach, n, n_cosines)
+
+
+def implied_variance(series: Matrix, overlap_eras: int) -> tuple[Matrix, float]:
+    """Long-run variance that full overlap implies, and its degrees of freedom.
+
+    The autocorrelation of targets that overlap h eras is known, 1 - k / h at lag k, so that only
+    the variance of a single era is estimated. Neighbours that share less make the result too large.
+
+    Parameters
+    ----------
+    series : float64[n_eras] or float64[n_eras, n_series]
+        Without NaN.
+
+    Returns
+    -------
+    float64[] or float64[n_series], float
+        The variance of the mean times the number of eras; and Satterthwaite's degrees of freedom,
+        4.5 at 36 eras of 60-day targets, 9 at 72, 44 at 353.
+    """
+    n = len(series)
+    lags = np.arange(1, min(overlap_eras, n))
+    shared = 1 - lags / overlap_eras
+    of_mean = 1 + 2 * float(shared @ (1 - lags / n))
+    # What the sample mean takes out of the spread around it is put back.
+    spread = series.var(axis=0) / (1 - of_mean / n)
+    return spread * of_mean, n / (1 + 2 * float(shared @ shared))
+
+
+def short_interval(scores: Vector, overlap_eras: int, level: float = LEVEL) -> Interval:
+    """Mean of few eras with the interval that full overlap implies; none below three spans.
+
+    Simulated coverage at 95 % is .96 at 36 eras of 60-day targets and .95 to .96 from 52 on, .94
+    where a twentieth of the variance lasts for half a year; it is wider, never narrower, where
+    neighbours share less than their targets' overlap allows.
+
+    Parameters
+    ----------
+    scores : float64[n_eras]
+        In time order; NaN is left out.
+    """
+    known = scores[~np.isnan(scores)]
+    n = len(known)
+    mean = float(known.mean()) if n else float("nan")
+    if n < MIN_SPANS * overlap_eras:
+        return Interval(mean, None, None, n, None)
+    variance, freedom = implied_variance(known, overlap_eras)
+    reach = float(stdtrit(freedom, 0.5 + level / 2) * np.sqrt(variance / n))
+    return Interval(mean, mean - reach, mean + reach, n, round(freedom))
+
+
+def best_interval(scores: Vector, overlap_eras: int, level: float = LEVEL) -> Interval:
+    """`mean_interval` where eras are enough for it, `short_interval` where they are not."""
+    interval = mean_interval(scores, overlap_eras, level)
+    return interval if interval.low is not None else short_interval(scores, overlap_eras, level)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pandas as pd
 from pydantic import BaseModel, Field, ValidationError
 
-from numerai_kedro.errors import ConfigurationError, SchemaError
+from numerai_kedro.errors import ConfigurationError, LeakError, SchemaError
 
 # `target` has moved from the 20-day to the 60-day target inside one data version.
 ALIAS = "target"
@@ -68,6 +68,24 @@ def horizon_days(target: str) -> int:
 def overlap_eras(target: str) -> int:
     """Weekly eras that one target spans: 4 for 20 days, 12 for 60."""
     return horizon_days(target) // 5
+
+
+def check_horizons(targets: Collection[str], purge_eras: int) -> None:
+    """Refuse targets that look ahead as far as the purge reaches, or further.
+
+    Raises
+    ------
+    LeakError
+        Names target, span and purge.
+    """
+    for target in targets:
+        span = overlap_eras(target)
+        if span >= purge_eras:
+            raise LeakError(
+                f"target {target} spans {span} weekly eras, and purge_eras is {purge_eras}: folds "
+                "would learn from what their test eras overlap; set ingestion.purge_eras to at "
+                f"least {span + 1}, or leave the target out of more_targets."
+            )
 
 
 class FeatureMetadata(BaseModel):
