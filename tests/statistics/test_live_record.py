@@ -10,8 +10,10 @@ from numerai_kedro.statistics.live_record import (
     OVERLAP_ROUNDS,
     independent_rounds,
     live_record,
+    newest_versions,
     promised_and_came,
     record_text,
+    version_order,
 )
 
 PROMISE = {"corr60": {"mean": 0.04, "low": 0.02, "high": 0.06}}
@@ -74,6 +76,43 @@ def test_what_comes_beyond_the_promised_interval_is_said():
         (line,) = promised_and_came(live_record({"a": frame}, DECISIONS))
         assert line["gap"] == gap
         assert (gap or "independent)") in record_text(line)
+
+
+VERSIONS = scores(
+    (1400, "corr60", 59, 0.1, False),
+    (1400, "corr60", 60, 0.2, True),
+    (1400, "corr60", 59, 0.3, False),
+    (1400, "mmc60", 60, 0.4, True),
+    (1401, "corr60", 60, 0.5, True),
+    (1401, "corr60", 60, np.nan, True),
+).assign(version=["2", "2", "10", "2", "2", "10"])
+
+
+def test_the_newest_version_of_a_rounds_score_counts_and_no_series_has_two():
+    for frame in (VERSIONS, VERSIONS[::-1]):
+        record = live_record({"a": frame}, DECISIONS)
+        days = record.set_index(["round", "score", "day"])["value"].to_dict()
+        assert days == {
+            (1400, "corr60", 59): 0.3,
+            (1400, "mmc60", 60): 0.4,
+            (1401, "corr60", 60): 0.5,
+        }
+    # Rounds of two versions have no common mean.
+    lines = {one["score"]: one["n_rounds"] for one in promised_and_came(record)}
+    assert lines == {"corr60 (version 10)": 1, "corr60 (version 2)": 1, "mmc60": 1}
+
+
+def test_a_version_that_is_not_said_is_the_oldest():
+    plain = newest_versions(VERSIONS.drop(columns="version"))
+    assert plain["version"].unique().tolist() == [""]
+    assert len(plain) == 5
+    some = newest_versions(VERSIONS.assign(version=[None, np.nan, "1", None, None, "1"]))
+    assert some["value"].tolist() == [0.3, 0.4, 0.5]
+    nothing = newest_versions(VERSIONS.assign(value=np.nan))
+    assert len(nothing) == 0
+    assert sorted(["10", "", "2", "v1.10", "v1.9"], key=version_order) == [
+        *("", "v1.9", "v1.10", "2", "10")
+    ]
 
 
 def test_before_the_first_score_there_is_a_record_without_rows():

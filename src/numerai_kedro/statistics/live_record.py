@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,7 +23,38 @@ COLUMNS = (
     "promised",
     "promised_low",
     "promised_high",
+    "version",
 )
+
+
+def version_order(version: str) -> tuple[list[int], str]:
+    """Key that sorts versions of a score, oldest first: ``""`` (none said), "1", "2", "10"."""
+    return [int(digits) for digits in re.findall(r"\d+", version)], version
+
+
+def newest_versions(scores: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the newest version of each round's score; those of older versions are left out.
+
+    Days of two versions are never one series, so that a version counts once it has a single day.
+
+    Parameters
+    ----------
+    scores
+        ``roundNumber``, ``displayName`` and ``value``; ``version`` where the tournament says it.
+        Rows without a value count for nothing.
+
+    Returns
+    -------
+    DataFrame
+        With ``version`` as text, empty where none is said.
+    """
+    known = scores.dropna(subset=["value"])
+    said = known.get("version", pd.Series("", known.index))
+    versions = said.where(said.notna(), "").astype(str)
+    known = known.assign(version=versions.astype(object))
+    by_score = known.groupby(["roundNumber", "displayName"])["version"]
+    newest = by_score.transform(lambda found: max(found, key=version_order))
+    return known[known["version"] == newest]
 
 
 def live_record(
@@ -34,7 +66,8 @@ def live_record(
     ----------
     scores
         Slot -> ``roundNumber``, ``displayName`` (such as ``corr60``), ``day``, ``value``,
-        ``resolved``; one row a round, score and day.
+        ``resolved``, and ``version`` where the tournament says it; one row a round, score, day and
+        version. Of a round's score the newest version counts.
     decisions
         Decisions of the gate by ``<round>-<slot>``; ``promised`` in them holds mean and bounds by
         display name. Rounds without one were submitted by something else: they count, with no
@@ -47,7 +80,7 @@ def live_record(
     """
     rows: list[dict[str, Any]] = []
     for slot, frame in sorted(scores.items()):
-        known = frame.dropna(subset=["value", "day"])
+        known = newest_versions(frame.dropna(subset=["day"]))
         for one in known.sort_values(["roundNumber", "displayName", "day"]).itertuples():
             decision = decisions.get(f"{one.roundNumber}-{slot}", {})
             promised = decision.get("promised", {}).get(one.displayName)
@@ -63,6 +96,7 @@ def live_record(
                     "promised": promised and promised["mean"],
                     "promised_low": promised and promised["low"],
                     "promised_high": promised and promised["high"],
+                    "version": str(one.version),
                 }
             )
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -74,15 +108,18 @@ def promised_and_came(record: pd.DataFrame) -> list[dict[str, Any]]:
     """Per slot, entry and score: means over resolved rounds, and how many of those are independent.
 
     Of each round the newest day counts. Scores are never mixed, because a 20-day score is final
-    long before the 60-day one. A mean of what was promised goes over the same rounds as the mean
-    of what came.
+    long before the 60-day one; nor are versions of a score, which have a line each. A mean of what
+    was promised goes over the same rounds as the mean of what came.
     """
     lines = []
     newest = record.sort_values("day").groupby(["slot", "round", "score"]).tail(1)
-    for keys, rows in newest.groupby(["slot", "entry", "score"], sort=True):
+    one = ["slot", "entry", "score"]
+    n_versions = newest.groupby(one)["version"].nunique()
+    for (*keys, version), rows in newest.groupby([*one, "version"], sort=True):
         resolved = rows[rows["resolved"]]
-        named = zip(("slot", "entry", "score"), map(str, keys), strict=True)
-        line: dict[str, Any] = dict(named)
+        line: dict[str, Any] = dict(zip(one, map(str, keys), strict=True))
+        if n_versions[*keys] > 1:
+            line["score"] += f" (version {version or 'not said'})"
         lines.append(
             line
             | {
