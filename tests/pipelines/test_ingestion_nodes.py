@@ -7,14 +7,18 @@ from tests.panels import era_rows
 from tests.project import ROOT
 
 from numerai_kedro.errors import ConfigurationError, LeakError, SchemaError
+from numerai_kedro.incremental.rule_store import RuleStore
 from numerai_kedro.panel import open_panel, write_panel
 from numerai_kedro.pipelines.ingestion.nodes import (
     cut_folds,
     find_round,
     join_benchmarks,
+    name_weights,
     read_live,
 )
 from numerai_kedro.pipelines.parameters import IngestionParams
+from numerai_kedro.tournament.payout_rule import read_factor, stable_configs
+from numerai_kedro.training.tuning.ground import TuningParams
 
 FEATURES = [f"feature_{k}" for k in range(8)]
 METADATA = {
@@ -33,7 +37,7 @@ STRETCH = {
 
 def params(**changed):
     base = yaml.safe_load((ROOT / "conf/base/parameters_ingestion.yml").read_text())["ingestion"]
-    fixed = {"tournament": "demo", "size": "small", "stretches": {"small": STRETCH}}
+    fixed = {"size": "small", "stretches": {"small": STRETCH}}
     return IngestionParams.model_validate(base | fixed | changed)
 
 
@@ -74,7 +78,7 @@ def test_a_purge_shorter_than_the_target_is_a_leak(panels):
 
 def test_feature_sets_auto_is_all_on_the_demo_and_medium_on_the_real_one(panels):
     assert cut_folds(panels[0], METADATA, params(feature_set="auto"))["features"] == FEATURES
-    real = params(feature_set="auto", tournament="numerai")
+    real = params(feature_set="auto", size="numerai", stretches={"numerai": STRETCH})
     assert cut_folds(panels[0], METADATA, real)["features"] == FEATURES[:4]
 
 
@@ -99,20 +103,121 @@ def test_benchmarks_of_two_files_become_one_table_without_doubles():
         join_benchmarks(train, train)
 
 
+class Tournament:
+    def __init__(self, name="demo", target="target_ender_60"):
+        self.name, self._target = name, target
+
+    def data_files(self):
+        return ["train.parquet"]
+
+    def round_info(self):
+        return {"number": 1412, "is_open": False, "target": self._target}
+
+
 def test_a_closed_round_is_still_a_round(caplog):
-    class Tournament:
-        def data_files(self):
-            return ["train.parquet"]
-
-        def round_info(self):
-            return {"number": 1412, "is_open": False, "target": "target_ender_20"}
-
     with caplog.at_level("INFO"):
         assert find_round(Tournament(), params())["number"] == 1412
     assert "round 1412 is closed: what comes now is late" in caplog.text
-    assert "round 1412 pays target_ender_20, and backtest and gate score target_ender_60" in (
-        caplog.text
-    )
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [("target_ender_20", True), ("target_ender_60", False), ("main", False), (None, False)],
+)
+def test_only_another_target_than_ours_is_said(target, said, caplog):
+    find_round(Tournament(target=target), params())
+    sentence = f"round 1412 pays {target}, and backtest and gate score target_ender_60"
+    assert (sentence in caplog.text) == said
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "fits"),
+    [
+        ("demo", "small", True),
+        ("numerai", "numerai", True),
+        ("demo", "numerai", False),
+        ("numerai", "small", False),
+    ],
+)
+def test_a_size_of_another_tournament_is_refused(name, size, fits):
+    given = params(size=size, stretches={size: STRETCH})
+    if fits:
+        find_round(Tournament(name), given)
+        return
+    sentence = f"ingestion.size: {size}: this is a size of the tournament .*, and {name} is conn"
+    with pytest.raises(ConfigurationError, match=sentence):
+        find_round(Tournament(name), given)
+
+
+TUNING = TuningParams.model_validate(
+    yaml.safe_load((ROOT / "conf/base/parameters_tuning.yml").read_text())["tuning"]
+)
+CORR60, MMC60, ALPHA = (
+    {"displayName": name, "defaultMultiplier": multiplier}
+    for name, multiplier in (("corr60", 4), ("mmc60", 12), ("alpha", 1))
+)
+RULE = {"corr": 4.0, "mmc": 12.0, "clip": 1.0, "factor": 1.0}
+
+
+def weights_of(store, number, *configs, factor="1", paid_target="target_ender_60"):
+    info = {
+        "number": number,
+        "score_configs": stable_configs(list(configs)),
+        "payout_factor": read_factor(factor),
+    }
+    return name_weights(info, params(paid_target=paid_target), TUNING, store)
+
+
+def test_what_a_round_pays_weighs_and_is_no_note(tmp_path, caplog):
+    assert weights_of(RuleStore(tmp_path), 1400, CORR60, MMC60) == (RULE, [])
+    assert caplog.text == ""
+
+
+def test_the_last_rule_that_was_understood_goes_on_weighing_and_is_said(tmp_path, caplog):
+    store = RuleStore(tmp_path)
+    weights_of(store, 1400, CORR60, MMC60)
+    weights_of(store, 1405, CORR60, MMC60)
+    weights, notes = weights_of(store, 1410, CORR60, ALPHA)
+    assert weights == RULE
+    assert notes == [
+        "alpha pays 1: no score that is weighed here",
+        "the rule of round 1400 goes on weighing: 4 x CORR + 12 x MMC",
+    ]
+    assert "round 1410: alpha pays 1" in caplog.text
+    # What was not understood is not remembered, and a rule of later rounds is not yet known.
+    assert weights_of(store, 1411, CORR60, ALPHA)[0] == RULE
+    weights_of(store, 1420, MMC60)
+    assert weights_of(store, 1412, ALPHA)[0] == RULE
+    assert weights_of(store, 1421, ALPHA)[0] == RULE | {"corr": 0.0}
+
+
+def test_clear_parts_weigh_beside_what_is_unfamiliar(tmp_path):
+    weights, notes = weights_of(RuleStore(tmp_path), 1400, CORR60, MMC60, ALPHA)
+    assert weights == RULE
+    assert notes[-1] == "the rest of its rule weighs: 4 x CORR + 12 x MMC"
+
+
+def test_a_round_without_multipliers_goes_by_the_last_rule_without_a_note(tmp_path):
+    store = RuleStore(tmp_path)
+    ours = TUNING.weights.model_dump() | {"clip": 1.0, "factor": 1.0}
+    assert weights_of(store, 1399, factor="0") == (ours, [])
+    weights_of(store, 1400, CORR60, MMC60)
+    assert weights_of(store, 1401, factor="0") == (RULE, [])
+
+
+def test_nothing_of_a_20_day_round_is_taken_for_60_days_nor_its_clip(tmp_path):
+    old = [
+        {"displayName": "v2_corr20", "defaultMultiplier": 0.75, "clipThreshold": 0.05},
+        {"displayName": "mmc", "defaultMultiplier": 2.25, "clipThreshold": 0.05},
+    ]
+    weights, notes = weights_of(RuleStore(tmp_path), 1200, *old, factor="0.1")
+    assert weights == TUNING.weights.model_dump() | {"clip": 1.0, "factor": 1.0}
+    assert len(notes) == 3
+    assert notes[-1].startswith("tuning.weights weigh: 3 x CORR + 15 x MMC")
+    store = RuleStore(tmp_path)
+    weights, notes = weights_of(store, 1200, *old, factor="0.1", paid_target="target_ender_20")
+    assert weights == {"corr": 0.75, "mmc": 2.25, "clip": 0.05, "factor": 0.1}
+    assert notes == []
 
 
 def test_stretches_without_a_purge_between_are_refused():

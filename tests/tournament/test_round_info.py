@@ -21,7 +21,30 @@ RAW = {
 
 
 def test_multipliers_are_those_that_pay():
-    assert read_round(RAW, NOW).multipliers == {"corr60": 3.0, "mmc_60": 15.0}
+    one = read_round(RAW, NOW)
+    assert one.multipliers == {"corr60": 3.0, "mmc_60": 15.0}
+    assert (one.clip, one.payout_factor) == (1.0, 1.0)
+
+
+def test_a_clip_is_of_what_pays_and_a_factor_is_read_or_missing():
+    configs = [
+        {"displayName": "v2_corr20", "defaultMultiplier": "0.75", "clipThreshold": 0.05},
+        {"displayName": "bmc", "defaultMultiplier": 0, "clipThreshold": 0.01},
+        {"displayName": "tc", "defaultMultiplier": 1, "isPayout": False, "clipThreshold": 0.02},
+        None,
+    ]
+    one = read_round(RAW | {"roundScoreConfigs": configs, "payoutFactor": "0.087"}, NOW)
+    assert one.multipliers == {"v2_corr20": 0.75}
+    assert (one.clip, one.payout_factor) == (0.05, 0.087)
+    assert read_round(RAW | {"payoutFactor": "soon"}, NOW).payout_factor is None
+
+
+def test_what_is_kept_of_a_round_shows_every_score_in_one_order():
+    turned = RAW | {"roundScoreConfigs": [None, *reversed(RAW["roundScoreConfigs"])]}
+    kept = read_round(RAW, NOW).as_json()
+    assert kept == read_round(turned, NOW).as_json()
+    names = {one["displayName"] or one["name"] for one in kept["score_configs"]}
+    assert names == {"bmc", "corr60", "fnc_v3", "mmc_60"}
 
 
 @pytest.mark.parametrize("missing", ["target", "roundScoreConfigs", "closeStakingTime"])

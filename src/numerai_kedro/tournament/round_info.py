@@ -7,9 +7,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-ROUND_FIELDS = """number openTime closeStakingTime closeTime target payoutFactor
-    roundScoreConfigs { displayName name defaultMultiplier isPayout clipThreshold }"""
+from numerai_kedro.tournament.payout_rule import (
+    FIELDS,
+    read_factor,
+    scores_that_pay,
+    stable_configs,
+)
 
+ROUND_FIELDS = f"""number openTime closeStakingTime closeTime target payoutFactor
+    roundScoreConfigs {{ {" ".join(FIELDS)} }}"""
 
 TO_SUBMIT_S = 300.0  # live data, predictions, gate, upload
 WORTH_SAYING_S = 60.0  # work that is over before anyone has typed another command
@@ -25,24 +31,35 @@ class RoundInfo:
     close_staking_time
         Until when a submission counts; what comes later is late.
     target
-        What it is scored on, such as ``"target_ender_60"``; None where the tournament does not say.
-    multipliers
-        Payout multiplier by display name of the score, such as ``{"corr60": 3.0, "mmc60": 15.0}``;
-        empty where the tournament has not set them.
+        What it is scored on, such as ``"target_ender_60"``, or ``"main"``; None where the
+        tournament does not say.
+    score_configs
+        Every score that the tournament lists for it, as `payout_rule.stable_configs` makes them;
+        empty where it has set none.
     server_time
         What the tournament's clock showed; it decides, not this machine's.
-    clip, payout_factor
-        Largest share of a stake that a round pays or burns, and what share of the score is paid.
+    payout_factor
+        What share of the score is paid; None where that cannot be read.
     """
 
     number: int
     open_time: datetime
     close_staking_time: datetime
     target: str | None
-    multipliers: dict[str, float]
+    score_configs: list[Any]
     server_time: datetime
-    clip: float = 1.0
-    payout_factor: float = 1.0
+    payout_factor: float | None = 1.0
+
+    @property
+    def multipliers(self) -> dict[str, float]:
+        """What each score that pays is multiplied by, weighed here or not."""
+        return {score.name: score.multiplier for score in scores_that_pay(self.score_configs)}
+
+    @property
+    def clip(self) -> float:
+        """Lowest share of a stake at which a score that pays is cut; 1 where none says."""
+        clips = [score.clip for score in scores_that_pay(self.score_configs) if score.is_clear]
+        return min(clips, default=1.0)
 
     @property
     def is_open(self) -> bool:
@@ -60,6 +77,7 @@ class RoundInfo:
             "open_time": self.open_time.isoformat(),
             "close_time": self.close_staking_time.isoformat(),
             "target": self.target,
+            "score_configs": self.score_configs,
             "multipliers": self.multipliers,
             "clip": self.clip,
             "payout_factor": self.payout_factor,
@@ -130,22 +148,14 @@ def read_round(raw: dict[str, Any], server_time: datetime) -> RoundInfo | None:
         closes = _utc(raw.get("closeStakingTime") or raw["closeTime"])
     except (KeyError, TypeError, ValueError):
         return None
-    paid = [one for one in raw.get("roundScoreConfigs") or [] if one.get("defaultMultiplier")]
-    multipliers = {
-        str(config.get("displayName") or config.get("name")): float(config["defaultMultiplier"])
-        for config in paid
-    }
-    clips = [float(config["clipThreshold"]) for config in paid if config.get("clipThreshold")]
-    factor = raw.get("payoutFactor")
     return RoundInfo(
         number,
         opens,
         closes,
         raw.get("target"),
-        multipliers,
+        stable_configs(raw.get("roundScoreConfigs")),
         server_time,
-        min(clips, default=1.0),
-        1.0 if factor is None else float(factor),
+        read_factor(raw.get("payoutFactor")),
     )
 
 

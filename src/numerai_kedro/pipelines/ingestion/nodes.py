@@ -5,23 +5,28 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from numerai_kedro.errors import LeakError, SchemaError
+from numerai_kedro.errors import ConfigurationError, LeakError, SchemaError
 from numerai_kedro.files import RemoteFile
+from numerai_kedro.incremental.rule_store import RuleStore
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.convert import ParquetEras
 from numerai_kedro.panel.walk_forward import Fold, walk_forward_folds
 from numerai_kedro.pipelines.ingestion.outlook import features_of, live_fit, neutral_features
 from numerai_kedro.pipelines.parameters import IngestionParams
+from numerai_kedro.statistics.payout import PayoutRule
 from numerai_kedro.tournament.client import Client
+from numerai_kedro.tournament.payout_rule import read_rule
 from numerai_kedro.tournament.schema import (
     ALIAS,
     LIVE_ERA,
     FeatureMetadata,
+    horizon_days,
     overlap_eras,
     parse_era,
 )
@@ -29,6 +34,7 @@ from numerai_kedro.training.tuning.ground import TuningParams
 
 logger = logging.getLogger(__name__)
 
+MAIN_TARGET = "main"  # what a round may call the target that it is scored on
 AFTER_THE_DEADLINE = (
     "what comes now is late, which is scored, not staked, and queued for the next round; so "
     "nothing will be uploaded. kedro tournament wait waits for the next opening."
@@ -36,10 +42,21 @@ AFTER_THE_DEADLINE = (
 
 
 def find_round(tournament: Client, params: IngestionParams) -> dict[str, Any]:
-    """Ask which round it is, until when it is open, how it is scored, and for our data version."""
+    """Ask which round it is, until when it is open, how it is scored, and for our data version.
+
+    Raises
+    ------
+    ConfigurationError
+        The size is of another tournament than the one that is asked.
+    """
+    if params.tournament != tournament.name:
+        raise ConfigurationError(
+            f"ingestion.size: {params.size}: this is a size of the tournament {params.tournament}, "
+            f"and {tournament.name} is connected; choose both at once with kedro tournament use."
+        )
     tournament.data_files()
     info = tournament.round_info()
-    if info.get("target") not in (None, params.paid_target):
+    if info.get("target") not in (None, MAIN_TARGET, params.paid_target):
         logger.warning(
             "round %s pays %s, and backtest and gate score %s (paid_target in "
             "parameters_ingestion.yml)",
@@ -64,17 +81,43 @@ def offer(name: str) -> Callable[..., RemoteFile]:
     return offer_file
 
 
-def name_weights(round_info: dict[str, Any], tuning: TuningParams) -> dict[str, float]:
-    """How this round pays CORR and MMC; an entry of its own, so that it rarely changes."""
-    days = round_info["multipliers"]
-    limits = {"clip": round_info["clip"], "factor": round_info["payout_factor"]}
-    found = {
-        score: next((m for name, m in days.items() if name.startswith(score)), None)
-        for score in ("corr", "mmc")
-    }
-    if None in found.values():
-        return tuning.weights.model_dump() | limits
-    return {score: float(value) for score, value in found.items() if value is not None} | limits
+def name_weights(
+    round_info: dict[str, Any],
+    params: IngestionParams,
+    tuning: TuningParams,
+    rule_store: RuleStore,
+) -> tuple[dict[str, float], list[str]]:
+    """Name how this round pays CORR and MMC, and what it pays beside that we do not weigh.
+
+    An unfamiliar payout score is a warning on page, receipt and notify. The last rule that was
+    understood goes on weighing (`tuning.weights` where there was none), and the last passing
+    configuration keeps submitting, unless `submission.unfamiliar_rule: refuse`. Where CORR and MMC
+    of the paid target's horizon are both clear beside it, those weigh. A round that has set no
+    multipliers yet is no warning: the last rule goes on.
+
+    Returns
+    -------
+    dict, list of str
+        ``corr``, ``mmc``, ``clip``, ``factor``; and one text for all that is unfamiliar and one for
+        what weighs instead, none where all is understood. They are entries of their own, so that
+        they rarely change.
+    """
+    number, days = round_info["number"], horizon_days(params.paid_target)
+    found = read_rule(round_info["score_configs"], round_info["payout_factor"], days)
+    if found.rule is not None:
+        rule_store.keep(days, number, found.rule)
+        rule, origin = found.rule, "the rest of its rule weighs"
+    elif (last := rule_store.newest(days, number)) is not None:
+        rule, origin = last[1], f"the rule of round {last[0]} goes on weighing"
+    else:
+        rule, origin = PayoutRule(**tuning.weights.model_dump()), "tuning.weights weigh"
+    weighs = f"{origin}: {rule.corr:g} x CORR + {rule.mmc:g} x MMC"
+    notes = [*found.unfamiliar, weighs] if found.unfamiliar else []
+    if notes:
+        logger.warning("round %s: %s", number, "; ".join(notes))
+    elif found.rule is None:
+        logger.info("round %s has not set its multipliers; %s", number, weighs)
+    return asdict(rule), notes
 
 
 def name_version(round_info: dict[str, Any], history: EraPanel) -> dict[str, str]:

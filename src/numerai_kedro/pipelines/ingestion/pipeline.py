@@ -1,6 +1,6 @@
 """From the tournament to panel, folds and plan.
 
-tournament ─► find_round ─► round_info
+tournament ─► find_round ─► round_info ─► name_weights ─► score_weights, payout_notes
 tournament ─► features.json ─► plan (said before the first large byte) ─► downloads
 train, validation ─► history_panel ─┬─► folds
 live ─────────────► live_panel ─────┘
@@ -76,8 +76,8 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.name_weights,
-                ["round_info", "params:tuning"],
-                "score_weights",
+                ["round_info", "params:ingestion", "params:tuning", "rule_store"],
+                ["score_weights", "payout_notes"],
                 name="name_weights",
             ),
             *downloads,
