@@ -11,6 +11,7 @@ from numerai_kedro.files.trusted_pickle import MANIFEST, read_trusted, write_tru
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.incremental.champion_store import ChampionStore, ProcedureStore, VersionStore
 from numerai_kedro.incremental.content import parts_at
+from numerai_kedro.incremental.rule_store import RuleStore
 from numerai_kedro.resilience.machine import Machine, read_machine
 from numerai_kedro.training.tuning.store import StudyStore
 
@@ -65,6 +66,12 @@ class VersionStoreDataset(StoreDataset):
     """What every code version and configuration came to."""
 
     kind = VersionStore
+
+
+class RuleStoreDataset(StoreDataset):
+    """How rounds paid, as far as it was understood."""
+
+    kind = RuleStore
 
 
 class StudyStoreDataset(StoreDataset):
