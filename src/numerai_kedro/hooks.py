@@ -13,7 +13,7 @@ from typing import Any
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
 
-from numerai_kedro.errors import ConfigurationError, SubmissionError
+from numerai_kedro.errors import ConfigurationError, RoundMoved, SubmissionError
 from numerai_kedro.strict import WHERE, read_block
 
 logger = logging.getLogger(__name__)
@@ -162,25 +162,45 @@ class SummaryHooks:
         print_summary(summary, catalog, time.time() - self._began, self._tracking_uri)
 
 
+# What a receipt says where a submission was not made that should have been.
+NOT_SENT = ("closed", "refused", "blocked", "failed", "moved")
+
+
 class ReceiptHooks:
     """A submission that should have been made and was not is no success."""
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: Any) -> None:
-        """End with the sentence of every slot that a closed round or a refusal kept out."""
+        """End with the sentence of every slot that was not submitted."""
         if "submission_receipt" not in pipeline.all_outputs():
             return
         number, receipts = catalog.load("round_info")["number"], catalog.load("submission_receipt")
-        current = [receipts.get(f"{number}-{slot}", {}) for slot in catalog.load("slots")]
-        # A round that closed after it took the submission is no failure; a refused second one is.
-        current = [
-            receipt["later"] if receipt.get("later", {}).get("status") == "refused" else receipt
-            for receipt in current
-        ]
-        details = {
-            receipt["detail"]: None  # the same sentence for every slot is said once
-            for receipt in current
-            if receipt.get("status") in {"closed", "refused"}
-        }
-        if details:
-            raise SubmissionError(" ".join(details))
+        check_receipts([receipts.get(f"{number}-{slot}", {}) for slot in catalog.load("slots")])
+
+
+def check_receipts(current: Iterable[dict[str, Any]]) -> None:
+    """Refuse to call a run a success that left a slot without its submission.
+
+    Raises
+    ------
+    RoundMoved
+        Another round has opened meanwhile.
+    SubmissionError
+        The sentences of what was blocked, refused, failed or came too late.
+    """
+    # A round that closed after it took the submission is no failure; what came later and was
+    # refused or blocked is.
+    newest = [
+        one["later"] if one.get("later", {}).get("status") in set(NOT_SENT) - {"closed"} else one
+        for one in current
+    ]
+    for receipt in newest:
+        if receipt.get("status") == "moved":
+            raise RoundMoved(receipt["detail"])
+        if receipt.get("status") == "unconfirmed":
+            logger.warning("submission, %s: %s", receipt["slot"], receipt["detail"])
+    details = {  # the same sentence for every slot is said once
+        receipt["detail"]: None for receipt in newest if receipt.get("status") in NOT_SENT
+    }
+    if details:
+        raise SubmissionError(" ".join(details))

@@ -18,7 +18,7 @@ from kedro.framework.session import KedroSession
 from kedro.io import DatasetError
 from kedro.runner import AbstractRunner, ParallelRunner, SequentialRunner
 
-from numerai_kedro.errors import ConfigurationError, NumeraiKedroError
+from numerai_kedro.errors import ConfigurationError, NumeraiKedroError, RoundMoved
 from numerai_kedro.files import folder_lock
 from numerai_kedro.incremental.runner import incremental_run
 from numerai_kedro.notify import NotifyParams, notify
@@ -27,6 +27,8 @@ from numerai_kedro.strict import WHERE, read_block
 
 logger = logging.getLogger(__name__)
 
+# How long a submission waits for another one to end, which is minutes.
+SUBMIT_WAITS_S = 600.0
 PIPELINES = Path(__file__).parent / "pipelines"
 # What Kedro puts before the sentence of a block of parameters.
 BLOCK = re.compile(r"- Parameter '([^']+)': (?:Failed to instantiate \S+ for parameter \S+ )?(.+)")
@@ -49,7 +51,7 @@ class WeeklySession(KedroSession):
         )
         try:
             commands = self._commands()
-            made = self._run(*args, **kwargs)
+            made = self._run_in_the_open_round(*args, **kwargs)
         except KeyboardInterrupt:
             logger.warning("stopped; what is finished stays: the same command goes on from there")
             raise
@@ -63,6 +65,19 @@ class WeeklySession(KedroSession):
         tell(commands, None)
         return made
 
+    def _run_in_the_open_round(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Run; where another round opened meanwhile, repeat the live step for it, once."""
+        try:
+            return self._run(*args, **kwargs)
+        except Exception as error:
+            moved = sentence_of(error)
+            if not isinstance(moved, RoundMoved):
+                raise
+            logger.warning("%s The live step is repeated for it.", moved)
+        again = {"env": self.store.get("env"), "runtime_params": self.store.get("runtime_params")}
+        with type(self).create(self._project_path, conf_source=self._conf_source, **again) as live:
+            return live._run(pipeline_names=["submit"])
+
     def _run(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         check_pipelines(kwargs.get("pipeline_names") or [])
         given = inspect.signature(KedroSession.run).bind(self, *args, **kwargs).arguments
@@ -73,7 +88,8 @@ class WeeklySession(KedroSession):
         # The two halves write different entries; any other run may write both kinds.
         parts = names if names in (["prepare"], ["submit"]) else ["prepare", "submit"]
         folder = self._data_folder()
-        with folder_lock(folder, parts), skipping(runner, folder):
+        wait_s = SUBMIT_WAITS_S if parts == ["submit"] else 0.0
+        with folder_lock(folder, parts, wait_s=wait_s), skipping(runner, folder):
             return super().run(**given | {"runner": runner})
 
     def _commands(self) -> NotifyParams:

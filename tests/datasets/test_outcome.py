@@ -3,7 +3,7 @@ import pytest
 from kedro.io import DatasetError
 
 from numerai_kedro.datasets.outcome import OutcomeDataset
-from numerai_kedro.errors import Failed
+from numerai_kedro.errors import Failed, StoreError
 
 JSON = "numerai_kedro.datasets.atomic_file.JSONDataset"
 
@@ -66,8 +66,11 @@ def test_where_values_stay_the_one_before_stays_in_force_and_is_tried_again(tmp_
     assert dataset.unfinished() is None
 
 
-@pytest.mark.parametrize(("error", "type_"), [(ImportError, Failed), (KeyError, None)])
-def test_a_value_whose_library_is_gone_is_a_reason_and_a_bug_is_not(
+@pytest.mark.parametrize(
+    ("error", "type_"),
+    [(ImportError, Failed), (OSError, Failed), (StoreError, Failed), (KeyError, None)],
+)
+def test_a_value_whose_library_or_file_is_gone_is_a_reason_and_a_bug_is_not(
     dataset, monkeypatch, error, type_
 ):
     dataset.save({"a": 1})
@@ -80,4 +83,6 @@ def test_a_value_whose_library_is_gone_is_a_reason_and_a_bug_is_not(
         with pytest.raises(DatasetError):
             dataset.load()
     else:
-        assert dataset.load() == Failed("value", "libgomp.so.1 is missing")
+        assert dataset.load() == Failed(
+            "value", "value.json cannot be read: libgomp.so.1 is missing"
+        )

@@ -13,11 +13,12 @@ from numerai_kedro.incremental.champion_store import (
     VersionStore,
 )
 from numerai_kedro.models import family
+from numerai_kedro.models.live_fit import LiveFit
 
 
 def champion(number, procedure="a"):
-    scores, weights = {"81": [0.02, 0.01]}, {"lightgbm": 1.0}
-    return Champion(procedure, "ensemble", number, scores, weights, 0.0, [], {})
+    record, weights = [{"era": 81, "corr": 0.02, "mmc": 0.01}], {"lightgbm": 1.0}
+    return Champion(procedure, "c", "ensemble", number, record, weights, 0.0, [], {})
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +26,14 @@ def models(tmp_path_factory):
     panel = small_panel(tmp_path_factory.mktemp("panel"), n_eras=8)
     kind = family("lightgbm")
     params = kind.params_type.model_validate(SMALL["lightgbm"])
-    return {"lightgbm": [kind(params, seed=0, threads=1).fit(panel, None, "target_ender_20")]}
+    fitted = kind(params, seed=0, threads=1).fit(panel, None, "target_ender_20")
+    return {"lightgbm": LiveFit((fitted,), "c", "v5.3")}
 
 
 def test_only_rounds_before_count(tmp_path, models):
     store = ChampionStore(tmp_path)
     assert store.find("demo", 1413) is None
-    store.crown("demo", champion(1412), models)
+    store.promote("demo", champion(1412), models)
     assert store.find("demo", 1412) is None
     assert store.find("demo", 1413) == champion(1412)
     assert store.find("other", 1413) is None
@@ -40,7 +42,7 @@ def test_only_rounds_before_count(tmp_path, models):
 def test_the_same_round_again_replaces_itself_and_two_rounds_are_kept(tmp_path, models):
     store = ChampionStore(tmp_path)
     for number, procedure in ((1412, "a"), (1417, "b"), (1422, "c"), (1422, "d")):
-        store.crown("demo", champion(number, procedure), models)
+        store.promote("demo", champion(number, procedure), models)
     assert store.find("demo", 1423).procedure == "d"
     assert store.find("demo", 1422).procedure == "b"
     assert store.find("demo", 1417) is None
@@ -48,14 +50,15 @@ def test_the_same_round_again_replaces_itself_and_two_rounds_are_kept(tmp_path, 
 
 def test_its_models_come_back_and_predict(tmp_path, models):
     store = ChampionStore(tmp_path)
-    store.crown("demo", champion(1412), models)
-    (back,) = store.models("demo", store.find("demo", 1413))["lightgbm"]
-    assert back.n_iterations == models["lightgbm"][0].n_iterations
+    store.promote("demo", champion(1412), models)
+    back = store.models("demo", store.find("demo", 1413))["lightgbm"]
+    assert (back.configuration, back.data_version) == ("c", "v5.3")
+    assert [one.n_iterations for one in back] == [one.n_iterations for one in models["lightgbm"]]
 
 
 def test_a_torn_record_is_a_sentence(tmp_path, models):
     store = ChampionStore(tmp_path)
-    store.crown("demo", champion(1412), models)
+    store.promote("demo", champion(1412), models)
     (tmp_path / "demo" / "1412" / "champion.json").write_text("{")
     with pytest.raises(StoreError, match="holds no champion"):
         store.find("demo", 1413)
@@ -71,15 +74,15 @@ def test_a_procedure_counts_once(tmp_path):
 
 def test_a_write_that_was_cut_leaves_the_round_before(tmp_path, models, monkeypatch):
     store = ChampionStore(tmp_path)
-    store.crown("demo", champion(1412, "a"), models)
-    store.crown("demo", champion(1417, "b"), models)
+    store.promote("demo", champion(1412, "a"), models)
+    store.promote("demo", champion(1417, "b"), models)
 
     def cut(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(champion_store, "write_trusted", cut)
     with pytest.raises(KeyboardInterrupt):
-        store.crown("demo", champion(1417, "c"), models)
+        store.promote("demo", champion(1417, "c"), models)
     assert store.find("demo", 1418).procedure == "a"
 
 

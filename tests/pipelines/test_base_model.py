@@ -80,6 +80,7 @@ PLAN = {"threads": 1, "models": {"lightgbm": DECIDED}}
 ALL_RUNS = {"postponed": []}
 WEIGHTS = {"corr": 3.0, "mmc": 15.0}
 NONE = Failed("compress", "never made", kind="not run")
+VERSION = {"data_version": "v5.3"}
 
 
 class Given:
@@ -120,13 +121,13 @@ class Given:
     def out_of_fold(self, best, plan=PLAN, schedule=ALL_RUNS, params=PARAMS):
         return base_model.predict_out_of_fold(
             *(self.history, self.folds, plan, schedule, self.store, params, RESOURCES),
-            *(TUNING, NONE, NONE, best, self.benchmarks, "lightgbm"),
+            *(TUNING, NONE, NONE, best, self.benchmarks, VERSION, "lightgbm"),
         )
 
-    def fit(self, best, recovery, params=PARAMS):
+    def fit(self, best, recovery, params=PARAMS, version=VERSION):
         return base_model.fit(
             *(self.history, self.folds, PLAN, ALL_RUNS, self.store, params, RESOURCES),
-            *(TUNING, NONE, NONE, NONE, best, recovery, {"data_version": "v5.3"}, "lightgbm"),
+            *(TUNING, NONE, NONE, NONE, best, recovery, version, "lightgbm"),
         )
 
 
@@ -143,7 +144,7 @@ def test_a_model_that_finishes_says_what_it_made(given, tmp_path):
     best, trials, tuned, _ = given.tune()
     oof, iterations, recovery, _ = given.out_of_fold(best)
     model, report, _ = given.fit(best, recovery)
-    assert report == {"failed": None, "lines": [], "data_version": "v5.3"}
+    assert report == {"failed": None, "lines": []}
     predictions = base_model.predict_live(model, live, PARAMS, best, name="lightgbm")
     outcome = base_model.outcome(
         best, trials, oof, iterations, recovery, model, report, predictions
@@ -156,6 +157,31 @@ def test_a_model_that_finishes_says_what_it_made(given, tmp_path):
     assert (outcome["remedies"], outcome["refit_failed"]) == ([], None)
     assert predictions["id"].tolist() == live.ids().tolist()
     assert tuned["era"].unique().tolist() == list(range(14, 20))
+
+
+def test_live_and_out_of_fold_predictions_say_by_what_they_were_made(given, tmp_path):
+    """A refit on newer eras is made by the same; another choice of any kind is not."""
+    live = small_panel(tmp_path / "live", n_eras=1, seed=3)
+    best = given.tune()[0]
+
+    def made_by(best=best, params=PARAMS, version=VERSION):
+        model = given.fit(best, WHOLE, params, version)[0]
+        return base_model.predict_live(model, live, params, best, name="lightgbm").attrs
+
+    oof = given.out_of_fold(best)[0]
+    assert oof.attrs["configuration"] == made_by()["configuration"]
+    assert made_by()["data_version"] == "v5.3"
+    given.folds["live_fit"] = [1, 41]
+    assert made_by()["configuration"] == oof.attrs["configuration"]
+    deeper = {**best, "decisions": [{**best["decisions"][0], "params": PRESET | {"max_depth": 2}}]}
+    for changed in (
+        {"best": deeper},
+        {"params": PARAMS.model_copy(update={"seed": 7})},
+        {"version": {"data_version": "v5.4"}},
+    ):
+        assert made_by(**changed)["configuration"] != oof.attrs["configuration"]
+    more = PARAMS.model_copy(update={"n_trials": 5})
+    assert made_by(params=more)["configuration"] == oof.attrs["configuration"]
 
 
 def test_folds_and_live_fit_made_at_once_are_those_made_in_turn(given, tmp_path, caplog):
@@ -215,7 +241,7 @@ def test_what_went_through_with_less_predicts_live_with_less(given, monkeypatch)
     assert (line["remedy"], line["result"]) == ("fitted again on every second era", "went through")
     seen = []
     monkeypatch.setattr(
-        base_model, "fit_live", lambda panel, eras, recipe, *_: seen.append(recipe.era_stride)
+        base_model, "fit_live", lambda panel, eras, recipe, *_: seen.append(recipe.era_stride) or []
     )
     given.fit(best, recovery)
     assert seen == [2]

@@ -8,11 +8,13 @@ from tests.panels import small_panel
 from tests.project import ROOT
 
 from numerai_kedro.errors import BlendError, ConfigurationError, Failed, PredictionError
+from numerai_kedro.models.live_fit import LiveFit
 from numerai_kedro.pipelines.ensemble.nodes import (
     blend_live,
     blend_out_of_fold,
     choose_neutralisation,
     name_neutral,
+    settle_weights,
     weigh,
 )
 from numerai_kedro.statistics.weighting import ALL_SCHEMES, EnsembleParams
@@ -48,28 +50,46 @@ def judged(tmp_path_factory):
     }
 
 
-def predictions(judged, seed, skill=0.0):
+def predictions(judged, seed, skill=0.0, made_by="a"):
     panel = judged["history"].select(eras=range(FIRST, FRONTIER + 1))
     rng = np.random.default_rng(seed)
     target = np.nan_to_num(panel.target(TARGET), nan=0.5)
-    return pd.DataFrame(
+    made = pd.DataFrame(
         {
             "id": np.asarray(panel.ids(), dtype=object),
             "era": panel.era_of_rows(),
             "prediction": rng.normal(size=panel.n_rows) + skill * target,
         }
     )
+    made.attrs = {"configuration": made_by}
+    return made
 
 
-def live(seed, n=30):
+def live(seed, n=30, made_by="a"):
     rng = np.random.default_rng(seed)
     ids = [f"n{k}" for k in range(n)]
-    return pd.DataFrame({"id": ids, "era": LIVE, "prediction": rng.normal(size=n)})
+    made = pd.DataFrame({"id": ids, "era": LIVE, "prediction": rng.normal(size=n)})
+    made.attrs = {"configuration": made_by, "data_version": "v5.3"}
+    return made
+
+
+def fit_of(oof):
+    """The live fit of what out-of-fold predictions are by; the reason where there are none."""
+    if isinstance(oof, Failed):
+        return oof
+    return LiveFit((), oof.attrs["configuration"], "v5.3")
 
 
 def weights_of(judged, params=PARAMS, **models):
-    parts = {f"{name}__{p}": value for name, value in models.items() for p in ("oof", "model")}
+    parts = {f"{name}__oof": value for name, value in models.items()}
+    parts |= {f"{name}__model": fit_of(value) for name, value in models.items()}
     return weigh(**judged, params=params, **parts)
+
+
+def settled(judged, weights, oof, **live):
+    parts = {f"{name}__oof": value for name, value in oof.items()}
+    parts |= {f"{name}__live": value for name, value in live.items()}
+    return settle_weights(weights, **judged, params=PARAMS, **parts)
 
 
 NOTHING = {"to": "nothing", "features": []}
@@ -116,7 +136,11 @@ def test_those_that_did_not_finish_are_named_and_left_out(judged, caplog):
 
 def test_a_model_without_a_live_fit_has_no_weight(judged):
     a, b = predictions(judged, 0), predictions(judged, 1)
-    weights = weigh(**judged, params=PARAMS, a__oof=a, a__model=a, b__oof=b, b__model=FAILED)
+    given = {"a__oof": a, "a__model": fit_of(a), "b__oof": b}
+    weights = weigh(**judged, params=PARAMS, **given, b__model=FAILED)
+    assert newest(weights).to_dict() == {"a": 1.0}
+    # Nor one whose fit is of another configuration than what it predicted out of fold.
+    weights = weigh(**judged, params=PARAMS, **given, b__model=LiveFit((), "other", "v5.3"))
     assert newest(weights).to_dict() == {"a": 1.0}
 
 
@@ -147,27 +171,67 @@ def test_every_schemes_blend_is_scored_and_the_one_in_force_twice(judged):
 
 def test_members_that_predict_other_rows_are_refused(judged):
     a, b = predictions(judged, 0), predictions(judged, 1).assign(id=lambda t: t["id"] + "x")
-    with pytest.raises(PredictionError, match="b predicts other rows than the judged eras hold"):
+    with pytest.raises(PredictionError, match="b predicts other rows than"):
         weights_of(judged, a=a, b=b)
 
 
-def test_a_member_that_cannot_predict_live_misses_the_round_alone(judged, caplog):
+def test_where_all_members_predict_the_weights_stay(judged):
     given = {"a": predictions(judged, 0), "b": predictions(judged, 1)}
     weights = weights_of(judged, **given)
-    a = live(0)
-    alone = blended_live(weights, a=a, b=FAILED)
-    assert alone["prediction"].rank().equals(a["prediction"].rank())
-    assert "b is left out of this round: no memory" in caplog.text
-    nobody = blended_live(weights, a=FAILED, b=FAILED)
+    assert settled(judged, weights, given, a=live(0), b=live(1)) is weights
+
+
+def test_a_member_that_cannot_predict_live_makes_it_another_blend(judged, caplog):
+    """Half of the weight is missing: the others are weighed by what they earned without it."""
+    given = {name: predictions(judged, k, skill=k) for k, name in enumerate("abc")}
+    weights = weights_of(judged, **given)
+    again = settled(judged, weights, given, a=live(0), b=live(1), c=FAILED)
+    assert "c is left out of this round: no memory" in caplog.text
+    pd.testing.assert_frame_equal(again, weights_of(judged, a=given["a"], b=given["b"]))
+    assert again.attrs["members"] == {"a": "a", "b": "a"}
+    alone = blended_live(again, a=live(0), b=live(1))
+    assert len(alone) == 30
+
+
+def test_a_member_fitted_anew_is_left_out_until_it_is_weighed(judged, caplog):
+    given = {"a": predictions(judged, 0), "b": predictions(judged, 1)}
+    weights = weights_of(judged, **given)
+    changed = {"a": predictions(judged, 5, made_by="new"), "b": given["b"]}
+    again = settled(judged, weights, changed, a=live(0, made_by="new"), b=live(1))
+    assert again.attrs["members"] == {"b": "a"}
+    assert "a is left out of this round: its live fit is of another configuration" in caplog.text
+
+
+def test_where_every_member_is_new_those_are_weighed_that_have_a_record(judged):
+    """`prepare` was stopped after its fits: models are there, and what they predicted."""
+    given = {"a": predictions(judged, 0), "b": predictions(judged, 1)}
+    weights = weights_of(judged, **given)
+    changed = {name: predictions(judged, 5, made_by="new") for name in "ab"}
+    new = {"a": live(0, made_by="new"), "b": live(1, made_by="newer")}
+    again = settled(judged, weights, changed, **new)
+    assert again.attrs["members"] == {"a": "new"}
+
+
+def test_nobody_who_predicts_live_is_an_outcome(judged):
+    given = {"a": predictions(judged, 0), "b": predictions(judged, 1)}
+    weights = weights_of(judged, **given)
+    same = settled(judged, weights, given, a=FAILED, b=FAILED)
+    nobody = blended_live(same, a=FAILED, b=FAILED)
     assert isinstance(nobody, Failed)
     assert "a: no memory; b: no memory" in nobody.symptom
 
 
-def test_where_all_that_weigh_are_absent_the_others_count_alike(judged):
+def test_a_blend_says_by_what_it_was_made_out_of_fold_as_live(judged):
     given = {"a": predictions(judged, 0), "b": predictions(judged, 1)}
     weights = weights_of(judged, **given)
-    weights["weight"] = (weights["model"] == "b").astype(float)
-    assert len(blended_live(weights, a=live(0), b=FAILED)) == 30
+    oof, _ = blended(judged, weights, **given)
+    ours = blended_live(weights, a=live(0), b=live(1))
+    assert ours.attrs["configuration"] == oof.attrs["configuration"]
+    assert ours.attrs["data_version"] == "v5.3"
+    other = blended_live(weights, a=live(0), b=live(1, made_by="new"))
+    assert other.attrs["configuration"] != oof.attrs["configuration"]
+    alone, _ = blended(judged, weights_of(judged, a=given["a"]), a=given["a"])
+    assert alone.attrs["configuration"] != oof.attrs["configuration"]
 
 
 def test_live_members_of_other_stocks_are_refused(judged):

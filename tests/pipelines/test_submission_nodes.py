@@ -9,6 +9,7 @@ from numerai_kedro.errors import (
     CredentialsError,
     Failed,
     RoundClosed,
+    RoundMoved,
     SubmissionError,
     TournamentRefused,
     TournamentUnreachable,
@@ -33,29 +34,46 @@ class Live:
 LIVE = Live()
 
 
-class Ingestion:
-    tournament = "demo"
-
-
 class Tournament:
     """Takes what comes, or raises what it was given."""
 
-    def __init__(self, error=None):
-        self.error, self.taken = error, []
+    def __init__(self, error=None, name="demo", is_real=False, account=None):
+        self.error, self.taken, self.given = error, [], {}
+        self.name, self.is_real, self.account = name, is_real, account
 
     def models(self):
+        if self.account:
+            raise self.account
         return {"first": "id-1", "second": "id-2"}
 
-    def submit(self, content, model_id, round_number):
+    def submit(self, content, model_id, round_number, *, late, known):
+        self.given = {"late": late, "known": known}
         if self.error:
             raise self.error
         self.taken.append(model_id)
         return {"status": "accepted", "detail": f"accepted for {model_id}"}
 
 
+def numerai(**given):
+    return Tournament(name="numerai", is_real=True, **given)
+
+
+def params_of(slots, upload="auto", late="refuse", unfamiliar_rule="submit"):
+    return SubmissionParams(slots=slots, upload=upload, late=late, unfamiliar_rule=unfamiliar_rule)
+
+
 def receipts(
-    tournament, slots, decision=PASSED, upload="auto", round_info=OPEN, who=Ingestion, csv=CSV
+    tournament,
+    slots,
+    decision=PASSED,
+    round_info=OPEN,
+    csv=CSV,
+    notes=(),
+    before=None,
+    asked=None,
+    **params,
 ):
+    given = asked or ({} if slots == {"unnamed": "ensemble"} else slots)
     return submit(
         tournament,
         LIVE,
@@ -63,8 +81,9 @@ def receipts(
         {f"1412-{slot}": decision for slot in slots if decision},
         slots,
         round_info,
-        SubmissionParams(slots={} if slots == {"unnamed": "ensemble"} else slots, upload=upload),
-        who,
+        list(notes),
+        before or {},
+        params_of(given, **params),
     )
 
 
@@ -72,10 +91,6 @@ def test_an_accepted_slot_keeps_round_entry_and_stocks():
     (receipt,) = receipts(Tournament(), {"first": "ensemble"}).values()
     assert receipt["status"] == "accepted"
     assert (receipt["round"], receipt["entry"], receipt["n_stocks"]) == (1412, "ensemble", 50)
-
-
-class Numerai:
-    tournament = "numerai"
 
 
 def broken(csv):
@@ -86,7 +101,15 @@ def broken(csv):
 KEPT_OUT = {
     "gate": ({"decision": {"passed": False, "reasons": ["CORR is low"]}}, BlockReason.GATE),
     "switched off": ({"upload": False}, BlockReason.SWITCHED_OFF),
-    "auto on the real one": ({"who": Numerai}, BlockReason.SWITCHED_OFF),
+    "auto on the real one": ({"tournament": numerai()}, BlockReason.SWITCHED_OFF),
+    "auto on an address that is not this machine's": (
+        {"tournament": Tournament(name="demo", is_real=True)},
+        BlockReason.SWITCHED_OFF,
+    ),
+    "a rule nobody knows": (
+        {"notes": ["alpha pays x 2"], "unfamiliar_rule": "refuse"},
+        BlockReason.RULE_UNFAMILIAR,
+    ),
     "tied": (broken("id,prediction\n" + "".join(f"{i},0.5\n" for i in IDS)), BlockReason.CONSTANT),
     "ids": (broken(CSV.replace("n0000", "n9999")), BlockReason.IDS_MISSING),
     "judged others": ({"csv": CSV.replace("0.01", "0.011")}, BlockReason.NOT_JUDGED),
@@ -98,17 +121,64 @@ KEPT_OUT = {
 @pytest.mark.parametrize("why", sorted(KEPT_OUT))
 def test_what_is_kept_out_says_why_and_nothing_is_sent(why):
     options, reason = KEPT_OUT[why]
-    tournament = Tournament()
-    (receipt,) = receipts(tournament, {"first": "ensemble"}, **options).values()
+    given = {"tournament": Tournament(), "slots": {"first": "ensemble"}} | options
+    tournament = given["tournament"]
+    (receipt,) = receipts(**given).values()
     assert receipt["reason"] == reason.value
     assert tournament.taken == []
 
 
-def test_a_slot_that_nobody_named_is_never_uploaded():
-    tournament = Tournament()
-    found = receipts(tournament, {"unnamed": "ensemble"}, upload=True, who=Numerai)
-    assert found["1412-unnamed"]["status"] == "written"
+def test_a_slot_that_nobody_named_is_never_uploaded_and_asking_for_it_is_no_success():
+    tournament = numerai()
+    found = receipts(tournament, {"unnamed": "ensemble"}, upload=True)["1412-unnamed"]
+    assert (found["status"], found["reason"]) == ("refused", BlockReason.NOTHING_TO_SUBMIT.value)
+    kept = receipts(numerai(), {"unnamed": "ensemble"})["1412-unnamed"]
+    assert kept["status"] == "written"
     assert tournament.taken == []
+
+
+def test_an_id_that_the_slot_gives_needs_no_look_up():
+    """A key may upload, and not view the account."""
+    refused = TournamentRefused("missing scope")
+    asked = {"mine": {"feeds": "ensemble", "model_id": "id-9"}}
+    tournament = numerai(account=refused)
+    found = receipts(tournament, {"mine": "ensemble"}, asked=asked, upload=True)
+    assert found["1412-mine"]["status"] == "accepted"
+    assert tournament.taken == ["id-9"]
+    without = receipts(numerai(account=refused), {"mine": "ensemble"}, upload=True)
+    assert without["1412-mine"]["reason"] == BlockReason.REFUSED.value
+
+
+def test_a_closed_round_is_queued_for_only_where_the_user_says_so():
+    closed = {"number": 1412, "is_open": False}
+    tournament = Tournament()
+    receipts(tournament, {"first": "ensemble"}, round_info=closed, late="queue")
+    assert (tournament.taken, tournament.given["late"]) == (["id-1"], "queue")
+
+
+def test_what_was_sent_before_is_asked_for_again():
+    tournament, pending = Tournament(), {"status": "pending", "submission_id": "s"}
+    receipts(tournament, {"first": "ensemble"}, before={"1412-first": pending})
+    assert tournament.given["known"] == pending
+
+
+def test_a_payout_score_that_is_not_weighed_stands_in_the_receipt():
+    (receipt,) = receipts(Tournament(), {"first": "ensemble"}, notes=["alpha pays x 2"]).values()
+    assert (receipt["status"], receipt["warnings"]) == ("accepted", ["alpha pays x 2"])
+
+
+def test_another_round_that_opened_meanwhile_is_named():
+    moved = RoundMoved("round 1413 is open")
+    (receipt,) = receipts(Tournament(moved), {"first": "ensemble"}).values()
+    assert (receipt["status"], receipt["reason"]) == ("moved", BlockReason.ROUND_MOVED.value)
+
+
+def test_one_slots_broken_predictions_leave_the_other_its_csv(tmp_path):
+    live = small_panel(tmp_path / "panel", n_eras=1)
+    good = pd.DataFrame({"id": live.ids(), "prediction": np.arange(live.n_rows, dtype=float)})
+    broken = good.assign(prediction=np.nan)
+    slots = {"a": "lightgbm", "b": "ensemble"}
+    assert list(write(slots, OPEN, {}, {}, lightgbm=broken, ensemble=good)) == ["1412-b"]
 
 
 def test_a_model_that_failed_has_no_csv_and_stops_no_other(tmp_path):
@@ -153,9 +223,9 @@ def test_a_refusal_is_a_receipt_with_the_tournaments_sentence(error, reason):
 
 
 def test_an_unknown_slot_names_those_there_are_and_stops_no_other():
-    tournament = Tournament()
+    tournament = numerai()
     slots = {"frist": "ensemble", "second": "ensemble"}
-    found = receipts(tournament, slots, upload=True, who=Numerai)
+    found = receipts(tournament, slots, upload=True)
     assert found["1412-frist"]["reason"] == BlockReason.UNKNOWN_MODEL.value
     assert "it has: first, second" in found["1412-frist"]["detail"]
     assert tournament.taken == ["id-2"]
@@ -174,17 +244,20 @@ def test_what_is_written_is_ranks_of_the_live_ids(tmp_path):
 
 
 def test_slots_that_changed_since_they_were_named_are_not_submitted():
-    tournament, params = Tournament(), SubmissionParams(slots={"second": "ensemble"}, upload=True)
+    tournament, params = numerai(), params_of({"second": "ensemble"}, upload=True)
     with pytest.raises(SubmissionError, match=r"submission\.slots has changed"):
-        submit(tournament, LIVE, {}, {}, {"unnamed": "ensemble"}, OPEN, params, Numerai)
+        submit(tournament, LIVE, {}, {}, {"unnamed": "ensemble"}, OPEN, [], {}, params)
     assert tournament.taken == []
 
 
 @pytest.mark.parametrize(
-    ("upload", "who", "said"),
-    [(False, Ingestion, "submission.upload is false"), ("auto", Numerai, "name your model in")],
+    ("upload", "tournament", "said"),
+    [
+        (False, Tournament(), "submission.upload is false"),
+        ("auto", numerai(), "name your model in"),
+    ],
 )
-def test_what_is_held_back_says_by_what(upload, who, said):
-    (receipt,) = receipts(Tournament(), {"first": "ensemble"}, upload=upload, who=who).values()
+def test_what_is_held_back_says_by_what(upload, tournament, said):
+    (receipt,) = receipts(tournament, {"first": "ensemble"}, upload=upload).values()
     assert receipt["status"] == "written"
     assert said in receipt["detail"]

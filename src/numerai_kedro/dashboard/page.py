@@ -76,27 +76,42 @@ def render_page(
     )
 
 
+# How a receipt is shown: its mark and its colour; what was not sent is no success.
+MARKS = {
+    "accepted": ("✓ submitted", "good"),
+    "late": ("✓ submitted late", "open"),
+    "pending": ("… submitted, not validated yet", "open"),
+    "unconfirmed": ("? sent, not confirmed", "open"),
+    "written": ("– not uploaded", "open"),
+    "blocked": ("✗ blocked", "bad"),
+    "refused": ("✗ not submitted", "bad"),
+    "failed": ("✗ found invalid", "bad"),
+    "closed": ("✗ not submitted", "bad"),
+    "moved": ("✗ not submitted", "bad"),
+}
+
+
 def _verdict(summary: dict[str, Any]) -> str:
     verdicts = []
-    for receipt in summary["receipts"].values():
-        mark = {"accepted": "✓ submitted", "blocked": "✗ blocked"}.get(receipt["status"], "–")
-        css = {"accepted": "good", "blocked": "bad"}.get(receipt["status"], "open")
+    for key, receipt in summary["receipts"].items():
+        mark, css = MARKS[receipt["status"]]
         text = escape(f"{mark} · slot {receipt['slot']} · {receipt['detail']}")
         verdicts.append(f'<p class="verdict {css}">{text}</p>')
-        verdicts += _notes(receipt)
+        verdicts += _notes(receipt, summary["gate"].get(key, {}))
         if "later" in receipt:
             text = escape(f"later run: {receipt['later']['detail']}")
             verdicts.append(f'<p class="verdict open">{text}</p>')
     return "".join(verdicts)
 
 
-def _notes(receipt: dict[str, Any]) -> list[str]:
-    """Who predicts in the place of whom, and who has overridden the gate."""
+def _notes(receipt: dict[str, Any], decision: dict[str, Any]) -> list[str]:
+    """Who predicts in the place of whom and why, what was overridden, and what warns."""
     notes = []
     if receipt.get("feeds") == "champion":
-        notes.append("predicted by the champion: the changed configuration is surely worse")
+        notes.append(f"predicted by the champion: {'; '.join(decision.get('reasons', ()))}")
     if "override" in receipt:
         notes.append(f"the gate was overridden: {receipt['override']}")
+    notes += [f"⚠ {warning}" for warning in decision.get("warnings", ())]
     return [f'<p class="verdict open">{escape(note)}</p>' for note in notes]
 
 

@@ -80,16 +80,19 @@ def payoff_text(scores: dict[str, Any]) -> str:
 
 
 def gate_text(decision: dict[str, Any]) -> str:
-    """How many checks passed, and which did not."""
-    checks = decision["checks"]
-    passed = sum(check["passed"] for check in checks)
+    """How many checks passed, which did not, and what warns."""
+    checks = [check for check in decision["checks"] if check["kind"] != "warning"]
+    passed = f"{sum(check['passed'] for check in checks)} of {len(checks)} checks"
+    reasons = "; ".join(decision["reasons"])
     if "override" in decision:
-        return f"overridden ({decision['override']}), {passed} of {len(checks)} checks passed"
-    if decision.get("feeds") == "champion":
-        return f"the champion predicts: {'; '.join(decision['reasons'])}"
-    if decision["passed"]:
-        return f"passed, {passed} of {len(checks)} checks"
-    return f"blocked, {passed} of {len(checks)} checks passed: {'; '.join(decision['reasons'])}"
+        text = f"overridden ({decision['override']}), {passed} passed"
+    elif decision["passed"] and decision.get("feeds") == "champion":
+        text = f"the champion predicts: {reasons}"
+    elif decision["passed"]:
+        text = f"passed, {passed}"
+    else:
+        text = f"blocked, {passed} passed: {reasons}"
+    return "; ".join([text, *(f"warning: {one}" for one in decision.get("warnings", ()))])
 
 
 def headline(summary: dict[str, Any], now: str | None = None) -> str:

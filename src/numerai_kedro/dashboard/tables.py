@@ -173,26 +173,38 @@ def live_table(lines: list[dict[str, Any]]) -> str:
 
 def gate_table(decision: dict[str, Any]) -> str:
     """Every check of a slot's gate, and what speaks for a change of configuration."""
-    titles = ("check", "value", "wanted", "result", "why")
-    head = f"<tr>{''.join(f'<th>{title}</th>' for title in titles)}</tr>"
-    body = ""
-    for check in decision["checks"]:
-        passed = check["passed"]
-        value = "–" if check["value"] is None else short(check["value"])
-        threshold = "–" if check["threshold"] is None else short(check["threshold"])
-        body += (
-            f"<tr><th>{escape(check['label'])}</th><td>{value}</td>"
-            f"<td>{escape(check['side'])} {threshold}</td>"
-            f'<td class="{"good" if passed else "bad"}">{"✓ passed" if passed else "✗ missed"}</td>'
-            f'<td class="text">{escape(check["why"])}</td></tr>'
-        )
     title = escape(f"Gate · slot {decision['slot']}, fed by {decision['entry']}")
-    table = f'<h2>{title}</h2><div class="wide"><table>{head}{body}</table></div>'
+    table = f"<h2>{title}</h2>{_checks_table(decision['checks'])}"
+    if "champion_checks" in decision:
+        again = "What was asked of the champion before it predicted in their place:"
+        table += f"<p>{again}</p>{_checks_table(decision['champion_checks'])}"
     superior = decision.get("superior_to_champion")
     if superior is None:
         return table
     text = f"That nothing of ours earns more than the champion has a p value of {superior:.2f}"
     return f"{table}<p>{text} (Hansen's SPA).</p>"
+
+
+def _checks_table(checks: list[dict[str, Any]]) -> str:
+    """Value, threshold and result of checks, and what to do where one is missed."""
+    titles = ("check", "value", "wanted", "result", "what it says", "what to do if missed")
+    head = f"<tr>{''.join(f'<th>{title}</th>' for title in titles)}</tr>"
+    body = ""
+    for check in checks:
+        css, result = _result_of(check)
+        body += (
+            f"<tr><th>{escape(check['label'])}</th><td>{_number(check['value'])}</td>"
+            f"<td>{escape(check['side'])} {_number(check['threshold'])}</td>"
+            f'<td class="{css}">{result}</td><td class="text">{escape(check["why"])}</td>'
+            f'<td class="text">{escape(check["mend"])}</td></tr>'
+        )
+    return f'<div class="wide"><table>{head}{body}</table></div>'
+
+
+def _result_of(check: dict[str, Any]) -> tuple[str, str]:
+    if check["passed"]:
+        return "good", "✓ passed"
+    return ("open", "⚠ warning") if check["kind"] == "warning" else ("bad", "✗ missed")
 
 
 def _luck_lines(worth: dict[str, Any]) -> list[str]:

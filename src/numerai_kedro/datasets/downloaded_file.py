@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import TablePreview
 
-from numerai_kedro.errors import DownloadError, SchemaError
+from numerai_kedro.errors import DownloadError, Failed, SchemaError, TournamentError
 from numerai_kedro.files import RemoteFile, fetch
 from numerai_kedro.incremental.content import parts_at
 from numerai_kedro.progress import bytes_bar
@@ -32,6 +32,8 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
         Where it is kept.
     loads
         ``"path"`` for files that are read era by era, ``"frame"`` or ``"json"`` for small ones.
+    optional
+        Where it cannot be had, the run goes on: it loads as the file of before, or as `Failed`.
     """
 
     def __init__(
@@ -39,23 +41,32 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
         *,
         filepath: str,
         loads: Literal["path", "frame", "json"],
+        optional: bool = False,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._path = Path(filepath)
-        self._loads = loads
+        self._loads, self._optional = loads, optional
         self.metadata = metadata
 
     def save(self, data: RemoteFile) -> None:
         """Fetch what is not here yet; what is here stays until the new file is whole."""
         verify = self._verify_json if self._loads == "json" else self._verify_parquet
-        with bytes_bar(data.name) as progress:
-            fresh = fetch(data, self._path, verify=verify, progress=progress)
+        try:
+            with bytes_bar(data.name) as progress:
+                fresh = fetch(data, self._path, verify=verify, progress=progress)
+        except (DownloadError, TournamentError) as missing:
+            if not self._optional:
+                raise
+            logger.warning("%s: goes without it: %s", data.name, missing)
+            return
         size = self._path.stat().st_size
         logger.info("%s: %s, %s bytes", data.name, "fetched" if fresh else "current", f"{size:,}")
 
     def load(self) -> Any:
         """Read it in the form that `loads` names."""
         if not self._path.exists():
+            if self._optional:
+                return Failed(self._path.stem, f"{self._path.name} is not there", kind="not run")
             raise DatasetError(f"{self._path} does not exist yet")
         if self._loads == "path":
             return self._path
@@ -68,7 +79,7 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
         return parts_at(self._path)
 
     def _exists(self) -> bool:
-        return self._path.exists()
+        return self._optional or self._path.exists()
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._path), "loads": self._loads}

@@ -7,13 +7,17 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from kedro.io import AbstractDataset, DatasetError
 from kedro.io.core import parse_dataset_definition
 
-from numerai_kedro.errors import Failed
+from numerai_kedro.errors import Failed, NumeraiKedroError
 from numerai_kedro.files import atomic_write
 
 logger = logging.getLogger(__name__)
+
+# A damaged or missing file, or a library that is gone, takes its own model with it, not the week.
+DAMAGE = (NumeraiKedroError, ImportError, OSError, pa.ArrowException, ValueError, EOFError)
 
 
 class OutcomeDataset(AbstractDataset[Any, Any]):
@@ -70,11 +74,13 @@ class OutcomeDataset(AbstractDataset[Any, Any]):
             return Failed(self._path.stem, f"{self._path.name} was never made", kind="not run")
         try:
             return self._dataset.load()
-        except DatasetError as error:
-            # A library that is gone takes its models with it, not the week.
-            if isinstance(error.__cause__, ImportError):
-                return Failed(self._path.stem, str(error.__cause__))
-            raise
+        except (DatasetError, NumeraiKedroError) as error:
+            cause = error.__cause__ or error
+            if not isinstance(cause, DAMAGE):
+                raise
+            symptom = " ".join(str(cause).split()) or type(cause).__name__
+            logger.warning("%s: cannot be read: %s", self._name, symptom)
+            return Failed(self._path.stem, f"{self._path.name} cannot be read: {symptom}")
 
     def contents(self) -> dict[str, Path | str]:
         """Parts of the value, or of the reason."""

@@ -11,6 +11,7 @@ from numerai_kedro.files.trusted_pickle import MANIFEST, read_trusted, write_tru
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.incremental.champion_store import ChampionStore, ProcedureStore, VersionStore
 from numerai_kedro.incremental.content import parts_at
+from numerai_kedro.incremental.live_id_store import LiveIdStore
 from numerai_kedro.incremental.rule_store import RuleStore
 from numerai_kedro.resilience.machine import Machine, read_machine
 from numerai_kedro.training.tuning.store import StudyStore
@@ -54,6 +55,12 @@ class ChampionStoreDataset(StoreDataset):
     """What was submitted for each slot, round by round."""
 
     kind = ChampionStore
+
+
+class LiveIdStoreDataset(StoreDataset):
+    """Which stocks were live in the last rounds."""
+
+    kind = LiveIdStore
 
 
 class ProcedureStoreDataset(StoreDataset):

@@ -26,12 +26,15 @@ from kedro.pipeline import Node, Pipeline
 from numerai_kedro.errors import Failed, PanelError
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.models import family
+from numerai_kedro.models.live_fit import LiveFit
 from numerai_kedro.models.with_latents import WithLatents
 from numerai_kedro.panel import EraPanel
+from numerai_kedro.pipelines.made_by import CONFIGURATION, DATA_VERSION
 from numerai_kedro.pipelines.parameters import ModelParams, ResourceParams
 from numerai_kedro.pipelines.recipes import (
     asked_as_json,
     asked_recipe,
+    configuration_of,
     judged_recipes,
     ladder,
     live_recipe,
@@ -115,7 +118,12 @@ def create_model_pipeline(name: str) -> Pipeline:
         ),
         Node(
             _named(predict_out_of_fold, name),
-            shared | {"best_params": "best_params", "benchmarks": "benchmark_predictions"},
+            shared
+            | {
+                "best_params": "best_params",
+                "benchmarks": "benchmark_predictions",
+                "history_version": "history_version",
+            },
             ["oof_predictions", "fold_iterations", "recovery", "fold_readings"],
             name="walk_forward",
         ),
@@ -238,10 +246,14 @@ def predict_out_of_fold(
     latents: Any,
     best_params: Any,
     benchmarks: pd.DataFrame,
+    history_version: dict[str, str],
     name: str,
     graphs: Any = NO_GRAPHS,
 ) -> tuple[Any, Any, Any, Any]:
-    """Predict every judged era by a fit that ends `purge` eras before it."""
+    """Predict every test era by a fit that ends `purge` eras before it.
+
+    The predictions carry the digest of what made them, which the live fit carries, too.
+    """
     off = not_now(name, plan, schedule, params, "fits", "walk_forward")
     if off is not None:
         return off, off, off, {}
@@ -287,6 +299,9 @@ def predict_out_of_fold(
     predictions, iterations, mended, rungs = made.value
     lines = [*ahead, *made.lines(), *mended, *copies(name, predictions, benchmarks, folds)]
     recovery = {"lighter": made.lighter, "lines": lines, "rungs": rungs}
+    predictions.attrs[CONFIGURATION] = configuration_of(
+        name, folds, plan, params, best_params, history_version["data_version"]
+    )
     return predictions, iterations, recovery, readings
 
 
@@ -369,8 +384,8 @@ def fit(
 ) -> tuple[Any, Any, Any]:
     """Fit the model that predicts live, on all eras up to the newest point of the refit grid.
 
-    The report says which data version was learned, and why a refit failed, where one did: the model
-    before it then stays in force.
+    The model carries what it was made by. The report says why a refit failed, where one did: the
+    model before it then stays.
     """
     if isinstance(recovery, Failed):
         return recovery, {"failed": recovery.symptom, "lines": []}, {}
@@ -401,7 +416,10 @@ def fit(
     models, mended = made.value
     if recipe.latents:
         models = [WithLatents(one, encoders[window_name(eras[1])]) for one in models]
-    return models, {"failed": None, "lines": [*made.lines(), *mended], **history_version}, readings
+    version = history_version["data_version"]
+    configuration = configuration_of(name, folds, plan, params, best_params, version)
+    report_lines = {"failed": None, "lines": [*made.lines(), *mended]}
+    return LiveFit(tuple(models), configuration, version), report_lines, readings
 
 
 def predict_live(
@@ -411,9 +429,9 @@ def predict_live(
     if isinstance(model, Failed):
         return model
     model_class = family(name)
-    models = model if isinstance(model, list) else [model]
+    models = model if isinstance(model, LiveFit) else ()
     bare = [one.model if isinstance(one, WithLatents) else one for one in models]
-    if not (isinstance(model, list) and all(isinstance(one, model_class) for one in bare)):
+    if not bare or not all(isinstance(one, model_class) for one in bare):
         return Failed("predict_live", f"{name}.model holds a {type(model).__name__}")
     if not isinstance(best_params, Failed) and best_params["asked"] != asked_as_json(params):
         logger.warning(
@@ -422,9 +440,11 @@ def predict_live(
             name,
         )
     try:
-        return predictions_frame(model, live)
+        predictions = predictions_frame(model.models, live)
     except Exception as error:  # noqa: BLE001 - what is no outcome is raised again
         return failed_fit("predict_live", error)
+    predictions.attrs |= {CONFIGURATION: model.configuration, DATA_VERSION: model.data_version}
+    return predictions
 
 
 def outcome(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, NonNegativeInt, model_validator
+from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
 from numerai_kedro.errors import ConfigurationError
 from numerai_kedro.features.stability import StabilityRule
@@ -12,6 +12,7 @@ from numerai_kedro.models import family
 from numerai_kedro.resilience.plan import MACHINES, lighter_presets
 from numerai_kedro.statistics.discovery import DiscoveryRule, Verdict
 from numerai_kedro.strict import Block, BlockType, Strict, read_block
+from numerai_kedro.tournament.settings import NUMERAI_SIZE
 from numerai_kedro.training.recipe import Option, Recipe, Update, VerdictUse
 from numerai_kedro.training.tuning.space import Range
 
@@ -30,7 +31,6 @@ class Stretches(Strict):
 class IngestionParams(Block):
     """Which data, and who may look at which of it."""
 
-    tournament: Literal["demo", "numerai"]
     size: str
     feature_set: str
     neutral_feature_set: str
@@ -39,6 +39,11 @@ class IngestionParams(Block):
     purge_eras: int = Field(ge=0)
     refit_eras: int = Field(gt=0)
     stretches: dict[str, Stretches]
+
+    @property
+    def tournament(self) -> Literal["demo", "numerai"]:
+        """Whose sizes this is one of; `find_round` holds it to the connection."""
+        return "numerai" if self.size == NUMERAI_SIZE else "demo"
 
     @property
     def borders(self) -> Stretches:
@@ -293,8 +298,37 @@ class GraphParams(Block):
     control_folds: NonNegativeInt
 
 
+class Slot(Strict):
+    """A model of the account, and what feeds it."""
+
+    feeds: str
+    model_id: str | None = None
+
+
 class SubmissionParams(Block):
     """Where predictions go, and whether they go at all."""
 
-    slots: dict[str, str]
+    slots: dict[str, Slot]
     upload: Literal["auto"] | bool
+    late: Literal["refuse", "queue"]
+    unfamiliar_rule: Literal["submit", "refuse"]
+
+    @field_validator("slots", mode="before")
+    @classmethod
+    def _short_form(cls, given: Any) -> Any:
+        """``my_model: ensemble`` is short for ``my_model: {feeds: ensemble}``."""
+        if not isinstance(given, dict):
+            return given
+        return {
+            name: {"feeds": slot} if isinstance(slot, str) else slot for name, slot in given.items()
+        }
+
+    @property
+    def feeds(self) -> dict[str, str]:
+        """What feeds each slot."""
+        return {name: slot.feeds for name, slot in self.slots.items()}
+
+    @property
+    def model_ids(self) -> dict[str, str]:
+        """Ids of the models, of those slots that say theirs."""
+        return {name: slot.model_id for name, slot in self.slots.items() if slot.model_id}

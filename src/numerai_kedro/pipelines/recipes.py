@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from numerai_kedro.errors import ConfigurationError, Failed
+from numerai_kedro.files import digest_json
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.models import family
 from numerai_kedro.panel import EraPanel
@@ -182,6 +183,39 @@ def asked_as_json(params: ModelParams) -> dict[str, Any]:
     presets = params.model_dump(mode="json")["presets"]
     chosen = presets if params.preset == BY_MACHINE else {params.preset: presets[params.preset]}
     return {"preset": params.preset, "presets": chosen, "seed": params.seed}
+
+
+def configuration_of(
+    name: str,
+    folds: dict[str, Any],
+    plan: dict[str, Any],
+    params: ModelParams,
+    best_params: dict[str, Any],
+    data_version: str,
+) -> str:
+    """Digest of what a model's folds and its live fit are made by, beside their eras.
+
+    A refit on newer eras has the same one; another parameter, decision, plan, target or data
+    version has another. Live predictions are submitted beside the record of the same digest only.
+    """
+    decided, kind = plan["models"][name], family(name)
+    searched = {"enabled", "n_trials", "try_options", "options", "space"}
+    return digest_json(
+        {
+            "model": [name, kind.version],
+            "asked": params.model_dump(mode="json", exclude=searched),
+            "planned": {
+                key: decided[key] for key in ("preset", "era_stride", "n_offsets") if key in decided
+            },
+            "engineered_by": decided.get("engineered_by", ""),
+            "decisions": [
+                {key: one.get(key) for key in ("first_era", "params", "option")}
+                for one in best_params["decisions"]
+            ],
+            "learned": [folds[key] for key in ("target", "features", "purge_eras")],
+            "data_version": data_version,
+        }
+    )
 
 
 def judged_recipes(

@@ -8,48 +8,45 @@ import logging
 from kedro.pipeline import Node
 
 from numerai_kedro.errors import ConfigurationError
+from numerai_kedro.pipelines.made_by import ENSEMBLE
 from numerai_kedro.pipelines.models import MODELS
-from numerai_kedro.pipelines.parameters import IngestionParams, SubmissionParams
+from numerai_kedro.pipelines.parameters import SubmissionParams
 from numerai_kedro.tournament.client import Client
 from numerai_kedro.tournament.submission import UNNAMED_SLOT
 
 logger = logging.getLogger(__name__)
-
-ENSEMBLE = "ensemble"
 
 
 def slots_node() -> Node:
     """The node that names slots; in a sum of pipelines it counts once."""
     return Node(
         name_slots,
-        ["tournament", "params:submission", "params:ingestion"],
+        ["tournament", "params:submission"],
         "slots",
         name="name_slots",
         tags=["always"],
     )
 
 
-def name_slots(
-    tournament: Client, params: SubmissionParams, ingestion: IngestionParams
-) -> dict[str, str]:
+def name_slots(tournament: Client, params: SubmissionParams) -> dict[str, str]:
     """Say which slot is fed by what.
 
     On the real tournament nobody is guessed: without slots in the parameters the csv is written
     for a slot called "unnamed". The demo ignores slots of the real one; where none is its own, its
-    first model takes the ensemble.
+    first model takes the ensemble. Which of the two it is, the connection says, and nothing else.
 
     Raises
     ------
     ConfigurationError
         A slot is to be fed by what is not there; names the closest entry.
     """
-    for entry in params.slots.values():
+    for entry in params.feeds.values():
         check_feed(entry)
-    if ingestion.tournament != "demo":
-        return params.slots or {UNNAMED_SLOT: ENSEMBLE}
+    if tournament.name != "demo":
+        return params.feeds or {UNNAMED_SLOT: ENSEMBLE}
     models = tournament.models()
-    ours = {slot: entry for slot, entry in params.slots.items() if slot in models}
-    for slot in sorted(params.slots.keys() - ours.keys()):
+    ours = {slot: entry for slot, entry in params.feeds.items() if slot in models}
+    for slot in sorted(params.feeds.keys() - ours.keys()):
         logger.warning(
             'submission.slots: "%s" is ignored, the demo has no such model; it has: %s',
             slot,

@@ -71,7 +71,8 @@ class Check:
             "threshold": self.threshold,
             "passed": self.passed,
             "missed_by": self.missed_by,
-            "why": "" if self.passed else f"{self.reason}; {self.reason.mend}",
+            "why": "" if self.passed else str(self.reason),
+            "mend": self.reason.mend,
         }
 
 
@@ -82,26 +83,40 @@ class GateDecision:
     checks: tuple[Check, ...]
 
     @property
-    def kept_by_comparison(self) -> bool:
-        """Whether the comparison with the champion is all that was missed."""
-        return bool(self.failures) and all(
-            check.reason.kind == "comparison" for check in self.failures
-        )
-
-    @property
     def passed(self) -> bool:
-        """All checks, and at least one."""
-        return bool(self.checks) and all(check.passed for check in self.checks)
+        """All checks but warnings, and at least one."""
+        return bool(self.checks) and not self.failures
 
     @property
     def failures(self) -> Sequence[Check]:
-        """The checks that were missed, in the order of the table."""
-        return [check for check in self.checks if not check.passed]
+        """The checks that block, in the order of the table."""
+        return [one for one in self._missed if one.reason.kind != "warning"]
+
+    @property
+    def warnings(self) -> Sequence[Check]:
+        """The checks that were missed and change nothing."""
+        return [one for one in self._missed if one.reason.kind == "warning"]
+
+    def leaves_champion(self, same_configuration: bool) -> bool:
+        """Whether a champion may predict in place of what was judged.
+
+        Not where the live data are wrong, which it would meet, too; and where the record is what
+        was missed, only if the champion is another configuration.
+        """
+        kinds = {one.reason.kind for one in self.failures}
+        if not kinds or kinds & {"data", "rule"}:
+            return False
+        return not (same_configuration and "record" in kinds)
+
+    @property
+    def _missed(self) -> Sequence[Check]:
+        return [one for one in self.checks if not one.passed]
 
     def as_json(self) -> dict[str, Any]:
         """The decision as it is kept."""
         return {
             "passed": self.passed,
             "reasons": [str(check) for check in self.failures],
+            "warnings": [f"{check.reason}: {check}" for check in self.warnings],
             "checks": [check.as_json() for check in self.checks],
         }

@@ -1,34 +1,31 @@
-"""What passed the gate in an earlier round: it predicts, is compared with, and is replaced."""
+"""What passed the gate in an earlier round: it predicts, is compared with, and stands in."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from numerai_kedro.errors import NumeraiKedroError
+from numerai_kedro.errors import Failed, NumeraiKedroError, StoreError
 from numerai_kedro.incremental.champion_store import Champion, ChampionStore
+from numerai_kedro.models.live_fit import LiveFit
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.pipelines.judged import returns_of
+from numerai_kedro.pipelines.made_by import ENSEMBLE, members_of
 from numerai_kedro.pipelines.neutral import taken_out
-from numerai_kedro.statistics.backtest import interval_json
 from numerai_kedro.statistics.blending import blend
 from numerai_kedro.statistics.gate import Check
-from numerai_kedro.statistics.gate_checks import GateParams, champion_check, likeness_check
-from numerai_kedro.statistics.intervals import mean_interval
+from numerai_kedro.statistics.gate_checks import GateParams, champion_check
 from numerai_kedro.statistics.overfitting import superior_predictive_ability
-from numerai_kedro.statistics.payout import PayoutRule, contribution, forecast_burn
-from numerai_kedro.tournament.schema import overlap_eras
+from numerai_kedro.statistics.payout import PayoutRule
 from numerai_kedro.training.walk_forward import predictions_frame
 
 logger = logging.getLogger(__name__)
 
-ENSEMBLE, BENCHMARK, CHAMPION = "ensemble", "benchmark", "champion"
-# Scores that Numerai gives live submissions, too.
-PROMISED = ("corr", "mmc")
+BENCHMARK, CHAMPION = "benchmark", "champion"
 SPA_SEED = 0
 
 
@@ -38,17 +35,19 @@ def predict_champions(
     slots: dict[str, str],
     round_info: dict[str, Any],
     folds: dict[str, Any],
-    live_benchmarks: pd.DataFrame,
+    live_benchmarks: Any,
     params: GateParams,
 ) -> dict[str, pd.DataFrame]:
-    """Predict the live stocks by what passed in an earlier round; keyed by round and slot."""
+    """Predict the live stocks by what passed before, in this round too; keyed by round and slot."""
     made = {}
     for slot in slots:
         try:
-            champion = champion_of(champion_store, slot, round_info, params)
+            champion = stand_in_of(champion_store, slot, round_info, params)
             if champion is not None:
                 models = champion_store.models(slot, champion)
-                given = (live_panel, live_benchmarks, folds["paid_target"])
+                missing = isinstance(live_benchmarks, Failed)
+                benchmarks = pd.DataFrame() if missing else live_benchmarks
+                given = (live_panel, benchmarks, folds["paid_target"])
                 made[f"{round_info['number']}-{slot}"] = _predicted(champion, models, *given)
         # A library may be gone since, or a feature.
         except (NumeraiKedroError, ImportError) as error:
@@ -59,42 +58,44 @@ def predict_champions(
 def champion_of(
     store: ChampionStore, slot: str, round_info: dict[str, Any], params: GateParams
 ) -> Champion | None:
-    """Who a round is judged against; nobody where the newest is too old, or of other data."""
+    """Who a round is compared with: of a round before it, so that running it again finds the same.
+
+    Nobody where the newest is too old, of other data, or cannot be read.
+    """
+    return _usable(store, slot, round_info["number"], round_info, params)
+
+
+def stand_in_of(
+    store: ChampionStore, slot: str, round_info: dict[str, Any], params: GateParams
+) -> Champion | None:
+    """Who predicts where a round's own predictions may not be submitted.
+
+    Who the round is compared with; in a first round, what was submitted earlier in it.
+    """
     number = round_info["number"]
-    found = store.find(slot, number)
+    compared = champion_of(store, slot, round_info, params)
+    return compared or _usable(store, slot, number + 1, round_info, params)
+
+
+def _usable(
+    store: ChampionStore, slot: str, before: int, round_info: dict[str, Any], params: GateParams
+) -> Champion | None:
+    try:
+        found = store.find(slot, before)
+    except StoreError as damaged:
+        logger.warning("champion of %s: ignored: %s", slot, damaged)
+        return None
     if found is None:
         return None
     reason = None
-    if found.round < number - params.max_champion_rounds:
+    if found.round < round_info["number"] - params.max_champion_rounds:
         reason = f"it is of round {found.round}, too long ago (gate.max_champion_rounds)"
-    # An earlier version of this project did not note it.
     elif found.data_version not in ("", round_info["data_version"]):
         reason = f"it learned from {found.data_version}"
     if reason is None:
         return found
-    logger.warning("champion of %s: counts for nothing: %s", slot, reason)
+    logger.warning("champion of %s: ignored: %s", slot, reason)
     return None
-
-
-def members_of(entry: str, ensemble_weights: pd.DataFrame) -> list[str]:
-    """Models behind an entry."""
-    return [entry] if entry != ENSEMBLE else list(ensemble_weights["model"].unique())
-
-
-def without_fits(made: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Inputs by entry, and the reports of live fits, ``{model}__fit``, by model."""
-    fits = {k.removesuffix("__fit"): v for k, v in made.items() if k.endswith("__fit")}
-    return {name: value for name, value in made.items() if not name.endswith("__fit")}, fits
-
-
-def learned_versions(members: Sequence[str], fits: Mapping[str, Any]) -> set[str]:
-    """Data versions that members' live fits learned from, as far as they are known.
-
-    A refit that failed, and one by an earlier version of this project, say nothing.
-    """
-    found = (fits.get(name, {}) for name in members)
-    known = (one.get("data_version") for one in found if isinstance(one, Mapping))
-    return {version for version in known if version}
 
 
 def _predicted(
@@ -104,7 +105,10 @@ def _predicted(
     benchmarks: pd.DataFrame,
     paid_target: str,
 ) -> pd.DataFrame:
-    frames = {name: predictions_frame(one, live_panel) for name, one in models.items()}
+    for name, one in models.items():
+        if not isinstance(one, LiveFit):
+            raise StoreError(f"{name} was kept by an earlier version of this project.")
+    frames = {name: predictions_frame(one.models, live_panel) for name, one in models.items()}
     columns = np.column_stack([frame["prediction"] for frame in frames.values()]).astype(float)
     starts = np.array([0, len(columns)])
     blended = blend(columns, np.array([champion.weights[name] for name in frames]), starts)
@@ -112,16 +116,6 @@ def _predicted(
         given = (blended[:, None], live_panel, benchmarks, paid_target, champion.neutral)
         blended = taken_out(*given, [champion.proportion])[:, 0]
     return next(iter(frames.values()))[["id", "era"]].assign(prediction=blended)
-
-
-def likeness(
-    predictions: np.ndarray, champions: pd.DataFrame | None, params: GateParams
-) -> list[Check]:
-    """How alike the predictions and the champion's are; nothing without one."""
-    if champions is None:
-        return []
-    theirs = champions["prediction"].to_numpy(dtype=np.float64)
-    return [likeness_check(predictions, theirs, params)]
 
 
 def comparison(
@@ -138,7 +132,7 @@ def comparison(
         return []
     rows = scores[scores["model"] == entry].sort_values("era")
     ours = _by_era(rows["era"], returns_of(rows, rule, overlap))
-    compared = champion_check(ours, _returns_of_champion(champion, rule), overlap, params)
+    compared = champion_check(ours, _returns_of_champion(champion, rule, overlap), overlap, params)
     return [compared] if compared else []
 
 
@@ -149,13 +143,13 @@ def superior_to(
     rule: PayoutRule,
     overlap: int,
 ) -> float | None:
-    """P value of "nothing of ours earns more than the champion", by Hansen's test.
+    """P value of "nothing of ours earns more than the champion".
 
     None where there is no champion, or of the same configuration, or where too few eras are common.
     """
     if champion is None or champion.procedure == procedure:
         return None
-    theirs = pd.Series(_returns_of_champion(champion, rule), name=CHAMPION)
+    theirs = pd.Series(_returns_of_champion(champion, rule, overlap), name=CHAMPION)
     ours = {
         str(name): _by_era(rows["era"], returns_of(rows, rule, overlap))
         for name, rows in scores.groupby("model")
@@ -167,80 +161,55 @@ def superior_to(
     return superior_predictive_ability(columns, against, overlap, SPA_SEED)
 
 
-def _returns_of_champion(champion: Champion, rule: PayoutRule) -> dict[int, float]:
-    corr, beyond = np.array(list(champion.scores.values()), dtype=float).reshape(-1, 2).T
-    return _by_era(map(int, champion.scores), rule.returns(corr, beyond))
+def record_of(champion: Champion, scores: pd.DataFrame) -> pd.DataFrame:
+    """The champion's record as rows of `era_scores`, beside the benchmark's."""
+    rows = pd.DataFrame(champion.record).assign(model=CHAMPION)
+    benchmark = scores[scores["model"] == BENCHMARK]
+    return pd.concat([rows.reindex(columns=scores.columns), benchmark], ignore_index=True)
 
 
-def promised_by(scores: pd.DataFrame, entry: str, target: str) -> dict[str, Any]:
-    """What the record lets expect of twelve weeks, by the names of live scores: ``corr60``."""
-    days, overlap = target.rpartition("_")[2], overlap_eras(target)
-    rows = scores[scores["model"] == entry]
-    promised = {}
-    for name in PROMISED:
-        values = rows[name].to_numpy()
-        one = interval_json(mean_interval(values, overlap))
-        forecast = forecast_burn(values, overlap)
-        low, high = forecast.interval() if forecast else (None, None)
-        promised[f"{name}{days}"] = one | {"low": low, "high": high}
-    return promised
+def _returns_of_champion(champion: Champion, rule: PayoutRule, overlap: int) -> dict[int, float]:
+    rows = pd.DataFrame(champion.record).sort_values("era")
+    return _by_era(rows["era"], returns_of(rows, rule, overlap))
 
 
-def crown(
-    gate_decision: dict[str, dict[str, Any]],
-    champion_store: ChampionStore,
-    round_info: dict[str, Any],
-    slots: dict[str, str],
-    procedures: dict[str, str],
+def champion_from(
+    entry: str,
+    round_number: int,
+    procedure: str,
+    decision: Mapping[str, Any],
     scores: pd.DataFrame,
-    folds: dict[str, Any],
-    ensemble_weights: pd.DataFrame,
-    neutralisation: dict[str, Any],
-    **made: Any,
-) -> dict[str, Any]:
-    """Keep what passed, or was let through, as its slot's champion; returns who is, by slot."""
-    overlap, number = overlap_eras(folds["paid_target"]), round_info["number"]
-    models, fits = without_fits(made)
-    for slot, entry in slots.items():
-        decision = gate_decision[f"{number}-{slot}"]
-        if not decision["passed"] or decision["feeds"] == CHAMPION:
-            continue
-        rows = scores[scores["model"] == entry].dropna(subset=["corr"]).sort_values("era")
-        beyond = contribution(rows["mmc"].to_numpy(), rows["bmc"].to_numpy(), overlap)
-        pairs = zip(rows["corr"].tolist(), beyond.tolist(), strict=True)
-        blended = entry == ENSEMBLE and neutralisation["proportion"] > 0
-        champion = Champion(
-            procedure=procedures[entry],
-            entry=entry,
-            round=number,
-            scores={
-                str(era): list(pair)
-                for era, pair in zip(rows["era"], pairs, strict=True)
-                if not np.isnan(pair).any()
-            },
-            weights=_weights_of(entry, ensemble_weights),
-            proportion=neutralisation["proportion"] if blended else 0.0,
-            neutral=neutralisation["features"] if blended else [],
-            promised=decision["promised"],
-            # One, where all members agree; several are no version that a later round could have.
-            data_version=" and ".join(
-                sorted(learned_versions(members_of(entry, ensemble_weights), fits))
-            ),
-        )
-        champion_store.crown(slot, champion, models)
-    found = {slot: champion_store.find(slot, number + 1) for slot in slots}
-    return {
-        slot: {"procedure": one.procedure, "entry": one.entry, "round": one.round}
-        for slot, one in found.items()
-        if one is not None
-    }
+    weights: pd.DataFrame,
+    neutralisation: Mapping[str, Any],
+    models: Mapping[str, Any],
+) -> Champion:
+    """What is kept of an entry that was submitted."""
+    rows = scores[scores["model"] == entry].dropna(subset=["corr"]).sort_values("era")
+    blended = entry == ENSEMBLE and neutralisation["proportion"] > 0
+    versions = {models[name].data_version for name in members_of(entry, weights)}
+    return Champion(
+        procedure=procedure,
+        configuration=decision["configuration"],
+        entry=entry,
+        round=round_number,
+        record=[
+            {key: None if pd.isna(value) else value for key, value in row.items()}
+            for row in rows.to_dict("records")
+        ],
+        weights=_weights_of(entry, weights),
+        proportion=neutralisation["proportion"] if blended else 0.0,
+        neutral=neutralisation["features"] if blended else [],
+        promised=decision["promised"],
+        # One, where all members agree; several are no version that a later round could have.
+        data_version=" and ".join(sorted(versions)),
+    )
 
 
-def _weights_of(entry: str, ensemble_weights: pd.DataFrame) -> dict[str, float]:
+def _weights_of(entry: str, weights: pd.DataFrame) -> dict[str, float]:
     if entry != ENSEMBLE:
         return {entry: 1.0}
-    newest = ensemble_weights["era"] == ensemble_weights["era"].max()
-    rows = ensemble_weights[newest & ensemble_weights["in_force"]]
+    newest = weights["era"] == weights["era"].max()
+    rows = weights[newest & weights["in_force"]]
     return {str(name): float(w) for name, w in zip(rows["model"], rows["weight"], strict=True)}
 
 

@@ -1,9 +1,10 @@
-"""Score the judged eras, say what that is worth, then decide slot by slot.
+"""Score the test period, say what that is worth, then decide slot by slot.
 
 oof predictions, panel, meta model, benchmark ─► score ─► era_scores ─► report ─► backtest_report
+era_scores, what was chosen ─► check_record ─► record_checks
+these three, round_weights, live predictions ─► settle_record ─► round_scores, _report, _checks
 champion_store, live panel ─► predict_champions ─► champion.live_predictions
-era_scores, report, what was chosen ─► check_record ─► record_checks
-record_checks, live predictions, live panel, champions ─► judge ─► gate_decision ─► crown
+round_*, live predictions, live panel, champions ─► judge ─► gate_decision
 """
 
 from __future__ import annotations
@@ -11,15 +12,28 @@ from __future__ import annotations
 from kedro.pipeline import Node, Pipeline
 
 from numerai_kedro.pipelines.backtest import champions, nodes
+from numerai_kedro.pipelines.backtest.judge import judge
+from numerai_kedro.pipelines.backtest.settle import settle_record
 from numerai_kedro.pipelines.models import MODELS
 from numerai_kedro.pipelines.slots import slots_node
 
 
 def create_pipeline() -> Pipeline:
     """Wire every registered model in beside the ensemble."""
-    chosen = {f"{model}__best": f"{model}.best_params" for model in MODELS}
-    fit_reports = {f"{model}__fit": f"{model}.fit_report" for model in MODELS}
-    trials = {f"{model}__trials": f"{model}.trials" for model in MODELS}
+    oof = {model: f"{model}.oof_predictions" for model in MODELS}
+    live = {model: f"{model}.live_predictions" for model in MODELS}
+    trials = {model: f"{model}.trials" for model in MODELS}
+    judged = {
+        "history": "history_panel",
+        "folds": "folds",
+        "meta_model": "meta_model",
+        "benchmark_predictions": "benchmark_predictions",
+    }
+    reported = {
+        "score_weights": "score_weights",
+        "procedures": "procedures",
+        "procedure_store": "procedure_store",
+    }
     return Pipeline(
         [
             Node(
@@ -38,14 +52,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.score,
-                {
-                    "history": "history_panel",
-                    "folds": "folds",
-                    "meta_model": "meta_model",
-                    "benchmark_predictions": "benchmark_predictions",
-                    "ensemble": "ensemble.oof_predictions",
-                    **{model: f"{model}.oof_predictions" for model in MODELS},
-                },
+                {**judged, "ensemble": "ensemble.oof_predictions", **oof},
                 "era_scores",
                 name="score_backtest",
             ),
@@ -54,13 +61,43 @@ def create_pipeline() -> Pipeline:
                 {
                     "era_scores": "era_scores",
                     "folds": "folds",
-                    "score_weights": "score_weights",
-                    "procedures": "procedures",
-                    "procedure_store": "procedure_store",
-                    **{model: f"{model}.trials" for model in MODELS},
+                    **reported,
+                    "weights": "ensemble_weights",
+                    **trials,
                 },
                 "backtest_report",
                 name="report_backtest",
+            ),
+            Node(
+                nodes.check_record,
+                {
+                    "scores": "era_scores",
+                    "folds": "folds",
+                    "weights": "ensemble_weights",
+                    "score_weights": "score_weights",
+                    "params": "params:gate",
+                    **trials,
+                },
+                "record_checks",
+                name="check_record",
+            ),
+            Node(
+                settle_record,
+                {
+                    "weights": "round_weights",
+                    "neutralisation": "neutralisation",
+                    "era_scores": "era_scores",
+                    "backtest_report": "backtest_report",
+                    "record_checks": "record_checks",
+                    **judged,
+                    **reported,
+                    "params": "params:gate",
+                    **{f"{model}__oof": entry for model, entry in oof.items()},
+                    **{f"{model}__live": entry for model, entry in live.items()},
+                    **{f"{model}__trials": entry for model, entry in trials.items()},
+                },
+                ["round_scores", "round_report", "round_checks"],
+                name="settle_record",
             ),
             slots_node(),
             Node(
@@ -78,59 +115,30 @@ def create_pipeline() -> Pipeline:
                 name="predict_champions",
             ),
             Node(
-                nodes.check_record,
+                judge,
                 {
-                    "scores": "era_scores",
-                    "backtest_report": "backtest_report",
-                    "folds": "folds",
-                    "ensemble_weights": "ensemble_weights",
-                    "params": "params:gate",
-                    **chosen,
-                    **trials,
-                },
-                "record_checks",
-                name="check_record",
-            ),
-            Node(
-                nodes.judge,
-                {
-                    "record_checks": "record_checks",
-                    "scores": "era_scores",
+                    "record_checks": "round_checks",
+                    "scores": "round_scores",
+                    "weights": "round_weights",
                     "folds": "folds",
                     "history": "history_panel",
                     "live_panel": "live_panel",
+                    "live_benchmarks": "raw_live_benchmarks",
                     "round_info": "round_info",
                     "slots": "slots",
                     "procedures": "procedures",
+                    "procedure_store": "procedure_store",
                     "champion_store": "champion_store",
                     "champions": "champion.live_predictions",
+                    "live_id_store": "live_id_store",
                     "score_weights": "score_weights",
+                    "payout_notes": "payout_notes",
                     "params": "params:gate",
-                    "ensemble_weights": "ensemble_weights",
                     "ensemble": "ensemble.live_predictions",
-                    **{model: f"{model}.live_predictions" for model in MODELS},
-                    **fit_reports,
+                    **live,
                 },
                 "gate_decision",
                 name="judge",
-            ),
-            Node(
-                champions.crown,
-                {
-                    "gate_decision": "gate_decision",
-                    "champion_store": "champion_store",
-                    "round_info": "round_info",
-                    "slots": "slots",
-                    "procedures": "procedures",
-                    "scores": "era_scores",
-                    "folds": "folds",
-                    "ensemble_weights": "ensemble_weights",
-                    "neutralisation": "neutralisation",
-                    **{model: f"{model}.model" for model in MODELS},
-                    **fit_reports,
-                },
-                "champions",
-                name="crown_champions",
             ),
         ]
     )

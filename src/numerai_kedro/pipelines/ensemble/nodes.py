@@ -8,9 +8,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from numerai_kedro.errors import BlendError, Failed
+from numerai_kedro.errors import BlendError, Failed, NumeraiKedroError
+from numerai_kedro.files import digest_json
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.pipelines.judged import Judged
+from numerai_kedro.pipelines.made_by import (
+    ASKED,
+    CONFIGURATION,
+    DATA_VERSION,
+    MEMBERS,
+    configuration,
+    configuration_of_blend,
+    data_versions,
+    weighed_members,
+)
 from numerai_kedro.pipelines.neutral import NOTHING, features_to, taken_out
 from numerai_kedro.statistics.backtest import align
 from numerai_kedro.statistics.blending import blend
@@ -34,13 +45,46 @@ def weigh(
     params: EnsembleParams,
     **made: Any,
 ) -> pd.DataFrame:
-    """Weigh every model that has out-of-fold predictions and a live fit, by every scheme.
+    """Weigh every model whose live fit is what its out-of-fold predictions describe.
 
     Models are inputs ``{model}__oof`` and ``{model}__model``. Weights of an era hang on scores that
     had resolved by then; the last era is the live one.
     """
-    members = _members(made)
+    found, reasons = {}, []
+    for model in sorted({name.partition("__")[0] for name in made}):
+        member = member_of(made[f"{model}__oof"], made[f"{model}__model"])
+        if isinstance(member, str):
+            reasons.append(f"{model}: {member}")
+            logger.info("ensemble: without %s (%s)", model, member)
+        else:
+            found[model] = member
+    if not found:
+        raise BlendError(
+            f"no model has both out-of-fold predictions and a live fit ({'; '.join(reasons)}); "
+            "run kedro run --pipeline=gbm first."
+        )
     judged = Judged.of(history, folds, meta_model, benchmark_predictions)
+    return weights_of(found, judged, folds, score_weights, params)
+
+
+def member_of(oof: Any, model: Any) -> pd.DataFrame | str:
+    """Out-of-fold predictions of a model that may be weighed; else why it may not."""
+    failed = next((part for part in (oof, model) if isinstance(part, Failed)), None)
+    if failed is not None:
+        return failed.symptom
+    if getattr(model, "configuration", "") != configuration(oof):
+        return "its live fit is of another configuration than its out-of-fold predictions"
+    return oof
+
+
+def weights_of(
+    members: dict[str, pd.DataFrame],
+    judged: Judged,
+    folds: dict[str, Any],
+    score_weights: dict[str, float],
+    params: EnsembleParams,
+) -> pd.DataFrame:
+    """Weights of members by every scheme, era by era; the frame says what members are made by."""
     columns = judged.columns(members)
     scores = MemberScores.of(
         judged.panel.eras,
@@ -73,26 +117,69 @@ def weigh(
         if scheme == params.scheme:
             for name, weight in zip(members, found[-1], strict=True):
                 logger.info("ensemble: %s weighs %.2f (%s)", name, weight, scheme)
-    return pd.concat(frames, ignore_index=True)
+    made = pd.concat(frames, ignore_index=True)
+    made.attrs = {
+        MEMBERS: {name: configuration(frame) for name, frame in members.items()},
+        ASKED: digest_json(params.model_dump(mode="json")),
+    }
+    return made
 
 
-def _members(made: dict[str, Any]) -> dict[str, pd.DataFrame]:
-    """Out-of-fold predictions by model, of those that have a live fit, too."""
-    members, reasons = {}, []
-    for model in sorted({name.partition("__")[0] for name in made}):
-        parts = [made[f"{model}__oof"], made[f"{model}__model"]]
-        failed = next((part for part in parts if isinstance(part, Failed)), None)
-        if failed is None:
-            members[model] = parts[0]
-        else:
-            reasons.append(f"{model}: {failed.symptom}")
-            logger.info("ensemble: without %s (%s)", model, failed.symptom)
+def settle_weights(
+    weights: pd.DataFrame,
+    history: EraPanel,
+    folds: dict[str, Any],
+    meta_model: pd.DataFrame,
+    benchmark_predictions: pd.DataFrame,
+    score_weights: dict[str, float],
+    params: EnsembleParams,
+    **made: Any,
+) -> pd.DataFrame:
+    """The weights of this round: as they are where all members predict, else found again.
+
+    Models are inputs ``{model}__oof`` and ``{model}__live``. A blend without one of its members is
+    another blend: the others are weighed by what they earned without it, and `settle_record` scores
+    exactly that. A member counts as there where its live predictions are by the configuration
+    that was weighed; where none is, those count whose out-of-fold predictions are by the same
+    configuration as their live ones.
+    """
+    weighed = weighed_members(weights)
+    live = {name: frame for name, frame in _by_model(made, "live") if is_value(frame)}
+    made_by = {name: configuration(frame) for name, frame in live.items()}
+    present = [name for name, weighed_by in weighed.items() if made_by.get(name) == weighed_by]
+    if len(present) == len(weighed):
+        return weights
+    oof = {name: frame for name, frame in _by_model(made, "oof") if is_value(frame)}
+    recorded = {
+        name: oof[name]
+        for name in sorted(oof.keys() & live.keys())
+        if configuration(oof[name]) == made_by[name]
+    }
+    members = {name: recorded[name] for name in present if name in recorded} or recorded
+    for name in sorted(weighed.keys() - members.keys()):
+        logger.warning("ensemble: %s is left out of this round: %s", name, _absence(made, name))
     if not members:
-        raise BlendError(
-            f"no model has both out-of-fold predictions and a live fit ({'; '.join(reasons)}); "
-            "run kedro run --pipeline=gbm first."
-        )
-    return members
+        return weights  # `blend_live` says that nobody predicts
+    logger.warning("ensemble: weights are found again for: %s", ", ".join(members))
+    judged = Judged.of(history, folds, meta_model, benchmark_predictions)
+    return weights_of(members, judged, folds, score_weights, params)
+
+
+def _by_model(made: dict[str, Any], kind: str) -> list[tuple[str, Any]]:
+    ending = f"__{kind}"
+    return [(key.removesuffix(ending), one) for key, one in made.items() if key.endswith(ending)]
+
+
+def _absence(made: dict[str, Any], name: str) -> str:
+    live = made[f"{name}__live"]
+    if isinstance(live, Failed):
+        return live.symptom
+    return "its live fit is of another configuration than its weight"
+
+
+def is_value(entry: Any) -> bool:
+    """Whether an entry holds a value rather than the reason why there is none."""
+    return not isinstance(entry, Failed)
 
 
 def name_neutral(
@@ -227,8 +314,9 @@ def blend_out_of_fold(
         scores.loc[ours, "corr"].to_numpy(),
         scores.loc[ours, "mmc"].to_numpy(),
     )
-    first = oof[names[0]]
-    return first[["id", "era"]].assign(prediction=chosen), scores
+    blended = oof[names[0]][["id", "era"]].assign(prediction=chosen)
+    blended.attrs = {CONFIGURATION: configuration_of_blend(weights, neutralisation)}
+    return blended, scores
 
 
 def blend_live(
@@ -236,25 +324,17 @@ def blend_live(
     neutralisation: dict[str, Any],
     live_panel: EraPanel,
     folds: dict[str, Any],
-    live_benchmarks: pd.DataFrame,
+    live_benchmarks: Any,
     **live: Any,
 ) -> pd.DataFrame | Failed:
-    """Blend the members' live predictions by the newest weights, standardised the same way.
-
-    A member without live predictions is left out, and said: a round is missed by nothing else.
-    """
+    """Blend the members' live predictions by this round's weights, standardised the same way."""
     newest = weights[weights["in_force"] & (weights["era"] == weights["era"].max())]
     members = newest.set_index("model")["weight"]
     absent = {name: live[name] for name in members.index if isinstance(live[name], Failed)}
-    for name, failed in absent.items():
-        logger.warning("ensemble: %s is left out of this round: %s", name, failed.symptom)
-    present = members.drop(list(absent))
-    if present.empty:
+    if absent:  # `settle_weights` has found nobody
         reasons = "; ".join(f"{name}: {failed.symptom}" for name, failed in absent.items())
-        return Failed("blend_live", f"no member has live predictions ({reasons})")
-    if not present.sum() > 0:  # those with a weight are absent
-        present = present + 1.0
-    frames = {name: live[name] for name in present.index}
+        return Failed("blend_live", f"members have no live predictions ({reasons})")
+    frames = {str(name): live[name] for name in members.index}
     first_name, first = next(iter(frames.items()))
     for name, frame in frames.items():
         if not frame["id"].equals(first["id"]):
@@ -263,9 +343,26 @@ def blend_live(
                 "(kedro run --pipeline=gbm)."
             )
     columns = np.column_stack([frame["prediction"] for frame in frames.values()]).astype(float)
-    blended = blend(columns, present.to_numpy(), np.array([0, len(first)]))[:, None]
+    benchmarks = live_benchmarks if is_value(live_benchmarks) else pd.DataFrame()
     try:
-        made = _neutralised(blended, live_panel, folds, neutralisation, live_benchmarks)
-    except BlendError as error:  # no blend as it was judged: an outcome, and the rest goes on
+        blended = blend(columns, members.to_numpy(), np.array([0, len(first)]))[:, None]
+        made = _neutralised(blended, live_panel, folds, neutralisation, benchmarks)
+    except NumeraiKedroError as error:  # no blend as its record describes it
         return Failed("blend_live", str(error))
-    return first[["id", "era"]].assign(prediction=made[:, 0])
+    predictions = first[["id", "era"]].assign(prediction=made[:, 0])
+    predictions.attrs = blend_attributes(weights, neutralisation, frames)
+    return predictions
+
+
+def blend_attributes(
+    weights: pd.DataFrame, neutralisation: dict[str, Any], frames: dict[str, pd.DataFrame]
+) -> dict[str, str]:
+    """What live predictions of a blend are made by: as they are, not as they were weighed."""
+    members = {name: configuration(frame) for name, frame in frames.items()}
+    as_they_are = weights.copy()
+    as_they_are.attrs = weights.attrs | {MEMBERS: members}
+    versions = sorted(set().union(*map(data_versions, frames.values())))
+    return {
+        CONFIGURATION: configuration_of_blend(as_they_are, neutralisation),
+        DATA_VERSION: " ".join(versions),
+    }

@@ -1,7 +1,8 @@
 """Any number of models to one.
 
 {model}.oof_predictions, {model}.model, targets ─► weigh ─► ensemble_weights ─┬─► blend_out_of_fold
-{model}.live_predictions ──────────────────────────────────────────────────────┴─► blend_live
+                                   {model}.live_predictions ─► settle_weights ◄┘
+                                            round_weights ◄────────┴────────► blend_live
 """
 
 from __future__ import annotations
@@ -64,9 +65,22 @@ def create_pipeline() -> Pipeline:
                 name="blend_out_of_fold",
             ),
             Node(
+                nodes.settle_weights,
+                {
+                    "weights": "ensemble_weights",
+                    **judged,
+                    "params": "params:ensemble",
+                    **{f"{model}__oof": entry for model, entry in oof.items()},
+                    **{f"{model}__live": entry for model, entry in live.items()},
+                },
+                "round_weights",
+                name="settle_weights",
+            ),
+            Node(
                 nodes.blend_live,
                 {
                     **blended,
+                    "weights": "round_weights",
                     "live_panel": "live_panel",
                     "folds": "folds",
                     "live_benchmarks": "raw_live_benchmarks",

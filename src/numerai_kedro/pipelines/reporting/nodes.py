@@ -36,6 +36,7 @@ from numerai_kedro.datasets.atomic_file import without_nan
 from numerai_kedro.errors import Failed, NumeraiKedroError
 from numerai_kedro.incremental.champion_store import VersionStore
 from numerai_kedro.pipelines.judged import returns_of
+from numerai_kedro.pipelines.made_by import ENSEMBLE, procedure_of
 from numerai_kedro.pipelines.parameters import FeatureParams, IngestionParams
 from numerai_kedro.pipelines.versions import code_version, paired_versions
 from numerai_kedro.statistics.feature_graph import FeatureGraph
@@ -174,6 +175,7 @@ def compare_schemes(scheme_scores: pd.DataFrame, folds: dict[str, Any]) -> pd.Da
 def note_version(
     era_scores: pd.DataFrame,
     procedures: dict[str, str],
+    weights: pd.DataFrame,
     score_weights: dict[str, float],
     folds: dict[str, Any],
     version_store: VersionStore,
@@ -195,7 +197,8 @@ def note_version(
             for score in ("payoff", "corr", "mmc")
         },
     }
-    version_store.keep(code_version(), procedures["ensemble"], without_nan(record))
+    procedure = procedure_of(ENSEMBLE, procedures, weights)
+    version_store.keep(code_version(), procedure, without_nan(record))
     return paired_versions(version_store.all())
 
 
@@ -232,6 +235,7 @@ def build_summary(
     run_history: pd.DataFrame,
     importance_history: pd.DataFrame,
     score_weights: dict[str, float],
+    payout_notes: list[str],
     scheme_report: pd.DataFrame,
     champions: dict[str, Any],
     neutralisation: dict[str, Any],
@@ -265,6 +269,7 @@ def build_summary(
         "receipts": {key: receipts[key] for key in current if key in receipts},
         "cuts": resource_plan["cuts"],
         "weights": score_weights,
+        "payout_notes": payout_notes,
         "drift": {
             str(model): drifting(rows) for model, rows in importance_history.groupby("model")
         },

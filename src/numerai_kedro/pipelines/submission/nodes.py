@@ -1,17 +1,27 @@
-"""Write the submission of every slot, and upload those that may be uploaded."""
+"""Write the submission of every slot, upload those that may be uploaded, and promote those."""
 
 from __future__ import annotations
 
 import io
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from numerai_kedro.errors import Failed, NumeraiKedroError, SubmissionError
+from numerai_kedro.errors import (
+    Failed,
+    NumeraiKedroError,
+    PredictionError,
+    RoundMoved,
+    SubmissionError,
+)
 from numerai_kedro.files import digest_bytes
+from numerai_kedro.incremental.champion_store import ChampionStore
 from numerai_kedro.panel import EraPanel
-from numerai_kedro.pipelines.parameters import IngestionParams, SubmissionParams
+from numerai_kedro.pipelines.backtest.champions import CHAMPION, champion_from
+from numerai_kedro.pipelines.parameters import SubmissionParams
 from numerai_kedro.pipelines.slots import name_slots
 from numerai_kedro.reasons import BlockReason
 from numerai_kedro.tournament.client import Client
@@ -34,6 +44,10 @@ JUDGE_FIRST = (
     "kedro run --pipeline=backtest, then kedro run --pipeline=submission."
 )
 SWITCHED_OFF = "the csv is written, nothing was uploaded: submission.upload is false."
+NO_SLOT = (
+    "Not submitted: submission.upload is true, but submission.slots names no model; name yours "
+    "there (parameters_submission.yml)."
+)
 SLOTS_CHANGED = (
     "submission.slots has changed since slots were named; nothing was uploaded: run "
     "kedro run --pipeline=backtest, then kedro run --pipeline=submission."
@@ -42,6 +56,8 @@ WHEN_ROUNDS_OPEN = (
     "no round is open, so nothing was uploaded; rounds open Tuesday to Saturday, not before 12:00 "
     "UTC: run the same command then."
 )
+# With these, what was judged is in the tournament's hands, or is kept here on purpose.
+VALIDATED, KEPT_HERE = "accepted", "written"
 
 
 def write(
@@ -55,11 +71,32 @@ def write(
     written = {}
     for slot, entry in slots.items():
         key = f"{round_info['number']}-{slot}"
-        by_champion = gate_decision.get(key, {}).get("feeds") == "champion"
+        by_champion = gate_decision.get(key, {}).get("feeds") == CHAMPION
         predictions = champions[key] if by_champion else live[entry]
-        if not isinstance(predictions, Failed):  # the gate has said so
-            written[key] = csv_of_ranks(predictions)
+        try:
+            if not isinstance(predictions, Failed):  # the gate has said so
+                written[key] = csv_of_ranks(predictions)
+        except PredictionError as broken:  # the gate has said that, too
+            logger.warning("submission, %s: no csv: %s", slot, broken)
     return written
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What the slots of a round have in common when they are uploaded.
+
+    Parameters
+    ----------
+    held_back
+        Why nothing is uploaded at all; None where uploading is on.
+    """
+
+    tournament: Client
+    live_ids: pd.Series
+    round_info: dict[str, Any]
+    params: SubmissionParams
+    payout_notes: list[str]
+    held_back: str | None
 
 
 def submit(
@@ -69,42 +106,64 @@ def submit(
     gate_decision: dict[str, dict[str, Any]],
     slots: dict[str, str],
     round_info: dict[str, Any],
+    payout_notes: list[str],
+    receipts_before: dict[str, dict[str, Any]],
     params: SubmissionParams,
-    ingestion: IngestionParams,
 ) -> dict[str, dict[str, Any]]:
     """Upload what the gate lets through; one slot's refusal does not stop the others."""
-    if slots != name_slots(tournament, params, ingestion):
+    if slots != name_slots(tournament, params):
         raise SubmissionError(SLOTS_CHANGED)
-    held_back = _held_back(params, ingestion)
-    live_ids = pd.Series(live_panel.ids())
+    upload = Upload(
+        tournament=tournament,
+        live_ids=pd.Series(live_panel.ids()),
+        round_info=round_info,
+        params=params,
+        payout_notes=payout_notes,
+        held_back=_held_back(params, tournament),
+    )
     receipts = {}
     for slot, entry in slots.items():
         key = f"{round_info['number']}-{slot}"
-        csv = submission.get(key, "")
+        csv, decision = submission.get(key, ""), gate_decision.get(key)
         receipt = {"slot": slot, "entry": entry, "round": round_info["number"]}
-        receipt |= {"n_stocks": max(0, csv.count("\n") - 1)}
+        receipt |= {"n_stocks": max(0, csv.count("\n") - 1), "warnings": payout_notes}
         receipt |= {
-            name: gate_decision[key][name]
-            for name in ("override", "feeds")
-            if name in gate_decision.get(key, {})
+            name: decision[name] for name in ("override", "feeds") if decision and name in decision
         }
-        receipt |= _submit_slot(
-            tournament, slot, csv, live_ids, gate_decision.get(key), held_back, round_info
-        )
+        receipt |= _submit_slot(upload, slot, csv, decision, receipts_before.get(key))
         logger.info("submission, %s: %s", slot, receipt["detail"])
         receipts[key] = receipt
     return receipts
 
 
 def _submit_slot(
-    tournament: Client,
+    upload: Upload,
     slot: str,
     csv: str,
-    live_ids: pd.Series,
     decision: dict[str, Any] | None,
-    held_back: str | None,
-    round_info: dict[str, Any],
+    before: dict[str, Any] | None,
 ) -> dict[str, Any]:
+    stopped = _not_judged(csv, decision) or _not_allowed(upload, slot, csv)
+    if stopped is not None:
+        return stopped
+    try:
+        return dict(
+            upload.tournament.submit(
+                csv.encode(),
+                _model_id(upload, slot),
+                upload.round_info["number"],
+                late=upload.params.late,
+                known=before,
+            )
+        )
+    except RoundMoved as moved:
+        return _not_submitted("moved", BlockReason.ROUND_MOVED, str(moved))
+    except NumeraiKedroError as error:
+        return _not_submitted("refused", reason_of(error), str(error))
+
+
+def _not_judged(csv: str, decision: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The receipt of what the gate has not judged, or has blocked."""
     if decision is None or (
         decision["passed"] and decision["judged"] != digest_bytes(csv.encode())
     ):
@@ -112,34 +171,102 @@ def _submit_slot(
     if not decision["passed"]:
         detail = "; ".join(decision["reasons"]) + ". Nothing was uploaded."
         return _not_submitted("blocked", BlockReason.GATE, f"Not submitted: {detail}")
+    return None
+
+
+def _not_allowed(upload: Upload, slot: str, csv: str) -> dict[str, Any] | None:
+    """The receipt of what the rules, the user, or the calendar keep here."""
     try:
-        validate_submission(live_ids, pd.read_csv(io.StringIO(csv), dtype={"id": str}))
+        validate_submission(upload.live_ids, pd.read_csv(io.StringIO(csv), dtype={"id": str}))
     except SubmissionError as broken:
         return _not_submitted("refused", reason_of(broken), str(broken))
-    if held_back is not None or slot == UNNAMED_SLOT:
-        return _not_submitted("written", BlockReason.SWITCHED_OFF, held_back or HOW_TO_UPLOAD)
-    if not round_info["is_open"]:
+    if slot == UNNAMED_SLOT and upload.params.upload is True:
+        return _not_submitted("refused", BlockReason.NOTHING_TO_SUBMIT, NO_SLOT)
+    if upload.held_back is not None or slot == UNNAMED_SLOT:
+        detail = upload.held_back or HOW_TO_UPLOAD
+        return _not_submitted(KEPT_HERE, BlockReason.SWITCHED_OFF, detail)
+    if upload.payout_notes and upload.params.unfamiliar_rule == "refuse":
+        detail = f"Not submitted: {'; '.join(upload.payout_notes)} (submission.unfamiliar_rule)."
+        return _not_submitted("refused", BlockReason.RULE_UNFAMILIAR, detail)
+    if not upload.round_info["is_open"] and upload.params.late == "refuse":
         return _not_submitted("closed", BlockReason.ROUND_CLOSED, WHEN_ROUNDS_OPEN)
-    try:
-        models = tournament.models()
-        if slot not in models:
-            raise RuleBroken(
-                BlockReason.UNKNOWN_MODEL,
-                f'"{slot}"; it has: {", ".join(sorted(models))}',
-                mend="name one of them in submission.slots (parameters_submission.yml)",
-            )
-        return dict(tournament.submit(csv.encode(), models[slot], round_info["number"]))
-    except NumeraiKedroError as error:
-        return _not_submitted("refused", reason_of(error), str(error))
+    return None
 
 
-def _held_back(params: SubmissionParams, ingestion: IngestionParams) -> str | None:
-    """Why nothing is uploaded at all; None where it is switched on."""
+def _model_id(upload: Upload, slot: str) -> str:
+    """Id of a slot's model: as the slot says, or by name among the account's.
+
+    Raises
+    ------
+    RuleBroken
+        The account has no such model.
+    """
+    given = upload.params.model_ids.get(slot)
+    if given is not None:
+        return given
+    models = upload.tournament.models()
+    if slot not in models:
+        raise RuleBroken(
+            BlockReason.UNKNOWN_MODEL,
+            f'"{slot}"; it has: {", ".join(sorted(models))}',
+            mend="name one of them in submission.slots (parameters_submission.yml)",
+        )
+    return models[slot]
+
+
+def _held_back(params: SubmissionParams, tournament: Client) -> str | None:
+    """Why nothing is uploaded at all; None where it is switched on.
+
+    `auto` uploads to the demo, and never over a connection to the real service.
+    """
     if params.upload is False:
         return SWITCHED_OFF
-    on = params.upload is True or ingestion.tournament == "demo"
+    on = params.upload is True or (tournament.name == "demo" and not tournament.is_real)
     return None if on else HOW_TO_UPLOAD
 
 
 def _not_submitted(status: str, reason: BlockReason, detail: str) -> dict[str, Any]:
     return {"status": status, "reason": reason.value, "detail": detail}
+
+
+def promote(
+    gate_decision: dict[str, dict[str, Any]],
+    submission_receipt: dict[str, dict[str, Any]],
+    champion_store: ChampionStore,
+    round_info: dict[str, Any],
+    slots: dict[str, str],
+    scores: pd.DataFrame,
+    weights: pd.DataFrame,
+    neutralisation: dict[str, Any],
+    **models: Any,
+) -> dict[str, Any]:
+    """Keep what was validated as its slot's champion; returns who is, by slot.
+
+    Where uploading is off, what passed. Never what was let through by an override, nor what is not
+    the configuration that was judged.
+    """
+    number = round_info["number"]
+    for slot, entry in slots.items():
+        key = f"{number}-{slot}"
+        decision, receipt = gate_decision[key], submission_receipt.get(key, {})
+        if not may_be_promoted(decision, receipt):
+            continue
+        procedure = decision["procedure"]
+        given = (decision, scores, weights, neutralisation, models)
+        champion_store.promote(slot, champion_from(entry, number, procedure, *given), models)
+    found = {slot: champion_store.find(slot, number + 1) for slot in slots}
+    return {
+        slot: {"procedure": one.procedure, "entry": one.entry, "round": one.round}
+        for slot, one in found.items()
+        if one is not None
+    }
+
+
+def may_be_promoted(decision: Mapping[str, Any], receipt: Mapping[str, Any]) -> bool:
+    """Whether what was judged is what the tournament has validated, or what is kept here."""
+    if not decision["passed"] or "override" in decision or decision["feeds"] == CHAMPION:
+        return False
+    newest = receipt.get("later", receipt)
+    if newest.get("status") == KEPT_HERE:
+        return True
+    return newest.get("status") == VALIDATED and newest.get("digest") == decision["judged"]

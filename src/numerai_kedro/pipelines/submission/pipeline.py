@@ -2,6 +2,7 @@
 
 live predictions, gate_decision, champions ─► write ─► submission (csv)
 submission, gate_decision, tournament ─► submit ─► submission_receipt
+submission_receipt, gate_decision, models ─► promote ─► champion_store, champions
 """
 
 from __future__ import annotations
@@ -40,12 +41,29 @@ def create_pipeline() -> Pipeline:
                     "gate_decision",
                     "slots",
                     "round_info",
+                    "payout_notes",
+                    "receipts_before",
                     "params:submission",
-                    "params:ingestion",
                 ],
                 "submission_receipt",
                 name="submit",
                 tags=["always"],
+            ),
+            Node(
+                nodes.promote,
+                {
+                    "gate_decision": "gate_decision",
+                    "submission_receipt": "submission_receipt",
+                    "champion_store": "champion_store",
+                    "round_info": "round_info",
+                    "slots": "slots",
+                    "scores": "round_scores",
+                    "weights": "round_weights",
+                    "neutralisation": "neutralisation",
+                    **{model: f"{model}.model" for model in MODELS},
+                },
+                "champions",
+                name="promote",
             ),
         ]
     )

@@ -1,0 +1,64 @@
+"""Which stocks were live in which round: ids are new in every round, so that old data are known."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from numerai_kedro.files import atomic_write
+
+# Ids are random, so that the smallest of them are a sample that is the same for the same stocks.
+SAMPLE = 256
+ROUNDS_KEPT = 10
+
+
+class LiveIdStore:
+    """One small file a round.
+
+    Parameters
+    ----------
+    folder
+        Need not exist.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+
+    def note(self, round_number: int, ids: Sequence[str]) -> None:
+        """Keep a sample of a round's ids, and forget rounds long before it."""
+        with atomic_write(self._path(round_number)) as handle:
+            handle.write(json.dumps(sample(ids)).encode())
+        for number in self._rounds()[:-ROUNDS_KEPT]:
+            self._path(number).unlink(missing_ok=True)
+
+    def known_from(self, round_number: int, ids: Sequence[str]) -> tuple[int | None, float]:
+        """The earlier round that shares most ids, and the share of its sample that is live now.
+
+        A file that cannot be read says nothing.
+        """
+        ours = set(sample(ids))
+        best: tuple[int | None, float] = (None, 0.0)
+        for number in self._rounds():
+            if number < round_number and (theirs := self._read(number)):
+                best = max(best, (number, len(ours & theirs) / len(theirs)), key=lambda one: one[1])
+        return best
+
+    def _read(self, number: int) -> set[str]:
+        try:
+            return set(map(str, json.loads(self._path(number).read_text(encoding="utf-8"))))
+        except (OSError, ValueError, TypeError):
+            return set()
+
+    def _rounds(self) -> list[int]:
+        names = (path.stem for path in self.folder.glob("*.json"))
+        return sorted(int(name) for name in names if name.isdigit())
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number}.json"
+
+
+def sample(ids: Sequence[str]) -> list[str]:
+    """The smallest ids, as many as are kept."""
+    return sorted(map(str, ids))[:SAMPLE]

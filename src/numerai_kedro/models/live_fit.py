@@ -1,0 +1,35 @@
+"""What predicts live: fitted models, with what they were made by.
+
+The two travel together into the catalog, to a champion, and into a later week whose refit failed,
+so that nothing can stand beside a record that is not its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class LiveFit:
+    """The models of one recipe, which are averaged.
+
+    Parameters
+    ----------
+    models
+        Each follows `training.protocol.Model`, or is a `WithLatents`.
+    configuration
+        Digest of all that was asked for and decided; the out-of-fold predictions that were made
+        by the same have the same one (`pipelines.recipes.configuration_of`).
+    data_version
+        Of the history that was learned, such as ``"v5.3"``.
+    """
+
+    models: tuple[Any, ...]
+    configuration: str
+    data_version: str
+
+    def __iter__(self) -> Iterator[Any]:
+        """The models, one after another."""
+        return iter(self.models)

@@ -1,0 +1,62 @@
+"""What predictions and records were made by, so that none can stand beside another's.
+
+Frames carry it as attributes, which parquet keeps: out-of-fold predictions, live predictions,
+weights. `era_scores` carries it as a column.
+
+    LiveFit.configuration ─► live predictions ─┐
+                                               ├─ equal, or the member is left out
+    out-of-fold predictions ─► weights ────────┘
+                            └► era_scores ─────── equal to the blend's, or scored again
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from numerai_kedro.files import digest_json
+
+ENSEMBLE = "ensemble"
+CONFIGURATION, DATA_VERSION = "configuration", "data_version"
+MEMBERS, ASKED = "members", "asked"
+
+
+def configuration(frame: pd.DataFrame) -> str:
+    """Digest of what made a frame of predictions; empty where it does not say."""
+    return str(frame.attrs.get(CONFIGURATION, ""))
+
+
+def data_versions(frame: pd.DataFrame) -> set[str]:
+    """Data versions that the models behind live predictions learned from."""
+    return {one for one in str(frame.attrs.get(DATA_VERSION, "")).split() if one}
+
+
+def weighed_members(weights: pd.DataFrame) -> dict[str, str]:
+    """The configuration of each member whose record its weights were found from."""
+    known = weights.attrs.get(MEMBERS, {})
+    return {str(name): str(known.get(name, "")) for name in weights["model"].unique()}
+
+
+def configuration_of_blend(weights: pd.DataFrame, neutralisation: Mapping[str, Any]) -> str:
+    """Digest of what a blend is made by: its members, how they are weighed, what is taken out."""
+    shares = [[one["first_era"], one["proportion"]] for one in neutralisation.get("shares", ())]
+    taken_out = [neutralisation["features"], shares or neutralisation["proportion"]]
+    return digest_json([weighed_members(weights), weights.attrs.get(ASKED, ""), taken_out])
+
+
+def members_of(entry: str, weights: pd.DataFrame) -> list[str]:
+    """Models behind an entry."""
+    return [entry] if entry != ENSEMBLE else list(map(str, weights["model"].unique()))
+
+
+def procedure_of(entry: str, procedures: Mapping[str, str], weights: pd.DataFrame) -> str:
+    """Fingerprint of what a person chose for an entry; of a blend, with the members that finished.
+
+    A blend without one of its members is another procedure.
+    """
+    if entry != ENSEMBLE:
+        return procedures[entry]
+    members = [procedures[name] for name in sorted(members_of(entry, weights))]
+    return digest_json([procedures[ENSEMBLE], members])
