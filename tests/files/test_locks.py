@@ -1,6 +1,8 @@
+import os
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
 
@@ -33,6 +35,35 @@ def test_the_second_run_names_the_first_and_a_kill_frees_the_folder(tmp_path):
         holder.wait()
     with folder_lock(tmp_path):
         pass
+
+
+def test_a_run_that_may_wait_goes_on_when_the_other_ends(tmp_path, caplog):
+    with ExitStack() as other:
+        other.enter_context(folder_lock(tmp_path, ["submit"]))
+        waited = []
+
+        def sleep(seconds):
+            waited.append(seconds)
+            if len(waited) == 3:
+                other.close()
+
+        with folder_lock(tmp_path, ["submit"], wait_s=60, sleep=sleep):
+            assert sum(waited) == 3
+            with pytest.raises(ConfigurationError), folder_lock(tmp_path, ["submit"]):
+                pass
+    (line,) = caplog.messages
+    assert f"waiting for another run (process {os.getpid()}) to end, at most 60 s" in line
+
+
+def test_waiting_ends_in_the_same_sentence(tmp_path):
+    waited = []
+    with (
+        folder_lock(tmp_path),
+        pytest.raises(ConfigurationError, match=f"process {os.getpid()}"),
+        folder_lock(tmp_path, ["submit"], wait_s=5, sleep=waited.append),
+    ):
+        pass
+    assert sum(waited) == 5
 
 
 def test_two_runs_that_write_different_parts_do_not_wait_for_each_other(tmp_path):

@@ -6,17 +6,26 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from numerai_kedro.errors import ConfigurationError
 
+logger = logging.getLogger(__name__)
+
+POLL_S = 1.0  # `flock` itself waits without end, or not at all
+
 
 @contextmanager
 def folder_lock(
-    folder: str | os.PathLike[str], parts: Sequence[str] = ("prepare", "submit")
+    folder: str | os.PathLike[str],
+    parts: Sequence[str] = ("prepare", "submit"),
+    wait_s: float = 0.0,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[None]:
     """Hold the folder's lock for the length of the block.
 
@@ -24,6 +33,10 @@ def folder_lock(
     ----------
     parts
         What of the folder: two runs that write different parts do not keep each other waiting.
+    wait_s
+        How long another process is waited for, for each part.
+    sleep
+        Gets seconds.
 
     Raises
     ------
@@ -34,24 +47,44 @@ def folder_lock(
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
         for part in parts:
-            held.enter_context(_lock(folder, folder / f".lock-{part}"))
+            held.enter_context(_lock(folder, folder / f".lock-{part}", wait_s, sleep))
         yield
 
 
 @contextmanager
-def _lock(folder: Path, path: Path) -> Iterator[None]:
+def _lock(
+    folder: Path, path: Path, wait_s: float, sleep: Callable[[float], None]
+) -> Iterator[None]:
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        waited_s = 0.0
+        while not _is_taken(handle):
             holder = os.pread(handle, 32, 0).decode().strip() or "unknown"
-            raise ConfigurationError(
-                f"{folder}: another run (process {holder}) is using this data folder; "
-                "wait for it to end, or stop it."
-            ) from None
+            if waited_s >= wait_s:
+                raise ConfigurationError(
+                    f"{folder}: another run (process {holder}) is using this data folder; "
+                    "wait for it to end, or stop it."
+                )
+            if not waited_s:
+                logger.warning(
+                    "%s: waiting for another run (process %s) to end, at most %.0f s",
+                    folder,
+                    holder,
+                    wait_s,
+                )
+            sleep(POLL_S)
+            waited_s += POLL_S
         os.ftruncate(handle, 0)
         os.pwrite(handle, str(os.getpid()).encode(), 0)
         yield
     finally:
         os.close(handle)
+
+
+def _is_taken(handle: int) -> bool:
+    """Take the lock if it is free; returns whether it is ours now."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
