@@ -64,6 +64,20 @@ def test_cron_lines_are_in_local_time_and_run_in_the_checkout(project, zone, tim
     assert Path(lines[1].partition(" && ")[2].split()[0]).name == "kedro"
 
 
+def test_crons_submission_is_tried_again_until_it_succeeds_and_not_for_ever(project):
+    submit, _ = [line for line in schedule_text(project).splitlines() if " cd " in line]
+    loop = submit.partition(" && ")[2].replace("\\%", "%")
+    assert loop.count("--pipeline=submit && break") == 1
+    kedro = loop.partition("do ")[2].split()[0]
+    counting = loop.replace(kedro, "fail").replace("sleep", ":")
+    script = f"fail() {{ echo tried; test $n = 3; }}; {counting}"
+    ran = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["tried"] * 4  # twice `wait`, then `wait` and `submit`
+    never = script.replace("test $n = 3", "false")
+    ran = subprocess.run(["sh", "-c", never], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["tried"] * 12
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
 def test_systemd_takes_the_units(project, tmp_path):
     for name, body in parts(schedule_text(project)).items():

@@ -14,7 +14,9 @@ OPENINGS, WEEKEND = "Tue..Sat 12:00 UTC", "Sun 15:00 UTC"
 CRON_OPENINGS = [datetime(2026, 12, day, 11, tzinfo=UTC) for day in range(1, 6)]
 # Saturday's round closes on Sunday 14:00 UTC, and the week's new era is out by then.
 CRON_WEEKEND = [datetime(2026, 12, 6, 15, tzinfo=UTC)]
-# A window lasts an hour: what failed is tried again in it. What goes on failing is left in the end.
+# A window lasts an hour: what failed is tried again in it, by a `wait` that returns at once where a
+# slot was not sent, and for a blocked one when what its verdict hangs on has changed; so a blocked
+# round costs one start a change. What goes on failing is left in the end.
 SUBMIT_AGAIN = (300, "6h", 12)
 PREPARE_AGAIN = (7200, "1d", 6)
 
@@ -42,10 +44,17 @@ def schedule_text(project: Path, zone: tzinfo | None = None) -> str:
             _units("numerai-submit", OPENINGS, submit, project, SUBMIT_AGAIN),
             _units("numerai-prepare", WEEKEND, prepare, project, PREPARE_AGAIN),
             "# ---- or with cron: crontab -e (times are local: print them again if you move)",
-            _cron(CRON_OPENINGS, f"cd {folder} && {submit}", zone),
+            "# The first line tries again what failed or was blocked, as the timer above does.",
+            _cron(CRON_OPENINGS, f"cd {folder} && {_again(submit, SUBMIT_AGAIN)}", zone),
             _cron(CRON_WEEKEND, f"cd {folder} && {prepare}", zone),
         ]
     )
+
+
+def _again(command: str, again: tuple[int, str, int]) -> str:
+    """The command in a shell's loop, which cron lacks: until it succeeds, and not for ever."""
+    pause_s, _, times = again
+    return f"for n in $(seq {times}); do {command} && break; sleep {pause_s}; done"
 
 
 def _units(name: str, when: str, command: str, project: Path, again: tuple[int, str, int]) -> str:
