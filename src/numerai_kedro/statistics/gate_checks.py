@@ -398,9 +398,9 @@ def benchmark_likeness_check(live: float, out_of_fold: Vector, params: GateParam
     spread = max(float(known.std(ddof=1)), MIN_LIKENESS_SPREAD * abs(mean))
     lowest = mean - params.max_benchmark_deviations * spread
     label = f"{label} ({short(mean)} on average out of fold, deviation {short(spread)})"
-    if lowest > 0:
+    if mean > spread and (lowest > 0 or live < lowest):
         return Check(BlockReason.LIVE_UNLIKE_BENCHMARK, label, live, "at least", lowest)
-    label = f"lowest usual {label}, which noise would have too"
+    label = f"lowest usual {label}, which noise has too"
     return Check(BlockReason.BENCHMARK_TELLS_NOTHING, label, lowest, "above", 0.0)
 
 

@@ -49,6 +49,7 @@ TUNING = TuningParams(
     scout_trees=10,
     risk_aversion=0.0,
     adopt_level=0.95,
+    max_overfitting=0.7,
     retune_weeks=13,
     weights={"corr": 3, "mmc": 15},
     seed=0,
@@ -191,6 +192,72 @@ def test_a_gain_of_noise_is_not(week, monkeypatch):
     assert decisions[0]["source"] == "preset small"
     assert decisions[0]["params"]["max_depth"] == 3
     assert "wanted above 0); preset small stays" in decisions[0]["verdict"]
+
+
+def lucky(monkeypatch):
+    """Every study is found overfitted."""
+    monkeypatch.setattr(decide, "probability_of_overfitting", lambda *_: 1.0)
+
+
+def test_the_best_by_luck_is_not_adopted_and_what_was_in_force_stays(week, monkeypatch):
+    planted(monkeypatch, gain=0.02)
+    lucky(monkeypatch)
+    decisions, _, _ = week.tune(search(n_trials=12))
+    assert not decisions[0]["adopted"]
+    assert decisions[0]["params"]["max_depth"] == 3
+    assert decisions[0]["verdict"].endswith(
+        "found overfitted (probability 1.0000, wanted at most .7000); preset small stays"
+    )
+
+
+def test_a_decision_kept_before_that_is_found_overfitted_falls_back(week, monkeypatch):
+    planted(monkeypatch, gain=0.02)
+    what, where = search(n_trials=12), ground(week.panel)
+    week.tune(what)
+    (path,) = (week.studies.folder / "decisions").glob("*.json")
+    kept = path.read_bytes()
+    lucky(monkeypatch)
+    decisions, _, predictions = week.tune(what)
+    assert in_force(what, where, TUNING, week.studies) == decisions
+    assert decisions[0]["source"] == "preset small"
+    assert decisions[0]["params"]["max_depth"] == 3
+    assert decisions[0]["point"] == {"max_depth": 3, "num_leaves": 7}
+    assert "so preset small stays" in decisions[0]["verdict"]
+    assert len(predictions)
+    assert path.read_bytes() == kept
+
+
+def kept_decision(source, depth, adopted, payoff):
+    return {
+        "source": source,
+        "params": PARAMS | {"max_depth": depth},
+        "point": {"max_depth": depth, "num_leaves": 7},
+        "adopted": adopted,
+        "verdict": "said",
+        "trials": [{"state": "complete", "payoff": payoff}, {"state": "pruned", "payoff": []}],
+    }
+
+
+def test_later_decisions_keep_nothing_of_one_that_is_found_overfitted(week, monkeypatch):
+    monkeypatch.setattr(decide, "probability_of_overfitting", lambda scores, _: scores[0, 0])
+    untuned = {"source": "preset small", "params": PARAMS, "first_era": 36}
+    decisions = [
+        kept_decision("trial 2", 4, adopted=True, payoff=[0.8]),
+        kept_decision("trial 2", 4, adopted=False, payoff=[0.1]),
+        kept_decision("trial 5", 6, adopted=True, payoff=[0.7]),
+        kept_decision("trial 5", 6, adopted=False, payoff=[0.9]),
+    ]
+    what, where = search(), ground(week.panel)
+    found = decide.without_overfitted(decisions, untuned, what, where, TUNING)
+    assert [one["source"] for one in found] == 2 * ["preset small"] + 2 * ["trial 5"]
+    assert [one["params"]["max_depth"] for one in found] == [3, 3, 6, 6]
+    assert [one["adopted"] for one in found] == [False, False, True, False]
+
+
+def test_the_limit_of_overfitting_makes_no_other_study(week, evaluated):
+    week.tune()
+    week.tune(params=TUNING.model_copy(update={"max_overfitting": 0.5}))
+    assert evaluated == [0, 1, 2, 3]
 
 
 def test_too_few_eras_never_adopt(week, monkeypatch):

@@ -13,12 +13,15 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from numerai_kedro.errors import ResourceError
 from numerai_kedro.files import digest_bytes, digest_json
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.resilience.isolation import Executor
+from numerai_kedro.statistics.intervals import short
+from numerai_kedro.statistics.overfitting import probability_of_overfitting
 from numerai_kedro.training.recipe import Option, Recipe
 from numerai_kedro.training.tuning.ground import Ground, Search, TuningParams
 from numerai_kedro.training.tuning.objective import NOTHING, EraScores, gain_bound
@@ -60,7 +63,11 @@ def tune(
     if search.n_trials == 0:
         return [untuned], _trials_frame([]), _no_predictions()
     procedure = _procedure(search, ground, params)
-    decisions = study_store.decisions(procedure)
+
+    def kept() -> list[dict[str, Any]]:
+        return without_overfitted(study_store.decisions(procedure), untuned, search, ground, params)
+
+    decisions = kept()
     before: Mapping[str, Any] = untuned
     if decisions:
         before = {**decisions[-1], "first_era": ground.calendar.next_fold_begin()}
@@ -68,7 +75,7 @@ def tune(
         _study_and_decide(
             procedure, before, search, ground, params, fold_store, study_store, executor, progress
         )
-    decisions = study_store.decisions(procedure)
+    decisions = kept()
     trials = [
         {"study": decision["study"], "first_era": decision["first_era"], **trial}
         for decision in decisions
@@ -87,8 +94,42 @@ def in_force(
     search: Search, ground: Ground, params: TuningParams, study_store: StudyStore
 ) -> list[dict[str, Any]]:
     """The decisions that there are, without tuning: the preset before the first."""
-    kept = study_store.decisions(_procedure(search, ground, params)) if search.n_trials else []
-    return _without_trials(kept) or [_untuned(search, ground)]
+    untuned = _untuned(search, ground)
+    if search.n_trials == 0:
+        return [untuned]
+    decisions = study_store.decisions(_procedure(search, ground, params))
+    sound = without_overfitted(decisions, untuned, search, ground, params)
+    return _without_trials(sound) or [untuned]
+
+
+def without_overfitted(
+    decisions: Sequence[Mapping[str, Any]],
+    untuned: Mapping[str, Any],
+    search: Search,
+    ground: Ground,
+    params: TuningParams,
+) -> list[dict[str, Any]]:
+    """Decisions as they are kept, but that none is in force which is found overfitted.
+
+    Such a one, adopted before there was this rule or under another `max_overfitting`, falls back
+    to the source before it, and so does what later decisions kept of it.
+    """
+    kind = search.recipe.family.params_type
+    before, kept = dict(untuned), dict(untuned)
+    sound = []
+    for one in decisions:
+        now = dict(one)
+        luck = _overfitted(_overfitting(one["trials"], ground), params) if one["adopted"] else ""
+        stayed = not one["adopted"] and one["source"] == kept["source"]
+        if luck or (stayed and before["source"] != kept["source"]):
+            point = point_of(kind.model_validate(before["params"]), search.space)
+            now |= {"source": before["source"], "params": before["params"], "point": point}
+        if luck:
+            verdict = f"{one['verdict']}; since then it is {luck}, so {before['source']} stays"
+            now |= {"adopted": False, "verdict": verdict}
+        sound.append(now)
+        before, kept = now, dict(one)
+    return sound
 
 
 def _untuned(search: Search, ground: Ground) -> dict[str, Any]:
@@ -130,7 +171,9 @@ def _procedure(search: Search, ground: Ground, params: TuningParams) -> dict[str
             "presets": {name: one.model_dump(mode="json") for name, one in search.presets.items()},
             "space": {name: one.model_dump() for name, one in search.space.items()},
             "n_trials": search.n_trials,
-            "tuning": params.model_dump(exclude={"retune_weeks", "weights", "adaptive"}),
+            "tuning": params.model_dump(
+                exclude={"retune_weeks", "weights", "adaptive", "max_overfitting"}
+            ),
             "weights": list(ground.weights),
             "purge_eras": ground.folds["purge_eras"],
             "data": ground.history.select(eras=eras).digest(targets=targets),
@@ -221,7 +264,7 @@ def _decide(
     ground: Ground,
     params: TuningParams,
 ) -> dict[str, Any]:
-    """Adopt the best trial if its paired lower bound of the gain is above zero."""
+    """Adopt the best trial if its gain is significant and its study is not overfitted."""
     from optuna.trial import TrialState
 
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
@@ -236,7 +279,10 @@ def _decide(
         EraScores(**trial.user_attrs[SCORES]).payoff(*ground.weights) for trial in (best, in_force)
     ]
     gain, low = gain_bound(*payoffs, ground.overlap_eras, params.adopt_level)
-    adopted = best is not in_force and low is not None and low > 0
+    rows = _trial_rows(study, ground)
+    probability = _overfitting(rows, ground)
+    luck = _overfitted(probability, params)
+    adopted = best is not in_force and low is not None and low > 0 and not luck
     recipe = search.recipe
     decision = {
         "source": f"trial {best.number}" if adopted else before["source"],
@@ -245,26 +291,45 @@ def _decide(
         "best_trial": best.number,
         "gain": gain,
         "gain_low": low,
+        "overfitting": probability,
         "adopted": adopted,
-        "trials": _trial_rows(study, ground),
+        "trials": rows,
     }
     if adopted:
         tuned = recipe.params.model_copy(update=params_at(best.params, recipe.params))
         decision |= {"params": tuned.model_dump(mode="json"), "point": best.params}
-    decision["verdict"] = verdict(decision, params.adopt_level)
+    decision["verdict"] = verdict(decision, params)
     return decision
 
 
-def verdict(decision: Mapping[str, Any], level: float) -> str:
+def _overfitting(trials: Sequence[Mapping[str, Any]], ground: Ground) -> float | None:
+    """Probability that the best of a study's whole trials is the best by luck."""
+    payoffs = [trial["payoff"] for trial in trials if trial["state"] == "complete"]
+    scores = np.array(payoffs, dtype=float).T
+    return probability_of_overfitting(scores, ground.overlap_eras) if payoffs else None
+
+
+def _overfitted(probability: float | None, params: TuningParams) -> str:
+    """In words where a probability of overfitting is too high; empty where it is not."""
+    if probability is None or probability <= params.max_overfitting:
+        return ""
+    limit = short(params.max_overfitting)
+    return f"found overfitted (probability {short(probability)}, wanted at most {limit})"
+
+
+def verdict(decision: Mapping[str, Any], params: TuningParams) -> str:
     """One sentence: what tuning came to."""
     if decision["best_trial"] == 0:
         return f"no trial was better than {decision['source']}, which stays"
     gain = f"trial {decision['best_trial']} gains {decision['gain']:.4f} an era"
     if decision["gain_low"] is None:
         return f"{gain}, on too few eras to tell; {decision['source']} stays"
-    bound = f"{100 * level:.0f}% lower bound {decision['gain_low']:.4f}"
+    bound = f"{100 * params.adopt_level:.0f}% lower bound {decision['gain_low']:.4f}"
     if decision["adopted"]:
         return f"{gain} ({bound}): adopted"
+    if decision["gain_low"] > 0:
+        luck = _overfitted(decision["overfitting"], params)
+        return f"{gain} ({bound}), and is {luck}; {decision['source']} stays"
     return f"{gain} ({bound}, wanted above 0); {decision['source']} stays"
 
 

@@ -33,6 +33,7 @@ class TuningParams(Block):
     scout_trees: int = Field(gt=0)
     risk_aversion: float = Field(ge=0)
     adopt_level: float = Field(gt=0.5, lt=1)
+    max_overfitting: float = Field(gt=0, le=1)
     retune_weeks: int = Field(gt=0)
     weights: Weights
     adaptive: AdaptiveParams
