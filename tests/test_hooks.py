@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from kedro.io import DataCatalog
 
-from numerai_kedro.errors import ConfigurationError, SubmissionError
+from numerai_kedro.errors import ConfigurationError, RoundMoved, SubmissionError
 from numerai_kedro.hooks import CatalogHooks, ReceiptHooks, TrackingHooks, check_blocks
 
 MEMORY = {"type": "MemoryDataset"}
@@ -61,19 +61,38 @@ def test_refused_and_closed_end_the_run_with_their_sentences_once_each():
     assert ended.value.message == "the slot was refused. the slot was closed."
 
 
-@pytest.mark.parametrize("status", ["accepted", "late", "blocked", "written"])
-def test_what_the_user_or_the_gate_decided_is_a_success(status):
-    end({"a": receipt(status)})
+@pytest.mark.parametrize("status", ["accepted", "late", "pending", "unconfirmed", "written"])
+def test_what_was_sent_or_is_kept_here_on_purpose_is_a_success(status):
+    end({"a": receipt(status) | {"slot": "a"}})
+
+
+@pytest.mark.parametrize("status", ["blocked", "refused", "failed", "closed"])
+def test_a_round_that_was_not_sent_or_not_by_every_slot_is_no_success(status):
+    with pytest.raises(SubmissionError, match=f"the slot was {status}"):
+        end({"a": receipt(status)})
+    with pytest.raises(SubmissionError, match=f"the slot was {status}"):
+        end({"a": receipt("accepted"), "b": receipt(status)})
+
+
+def test_what_nobody_has_confirmed_is_a_warning(caplog):
+    end({"a": receipt("unconfirmed") | {"slot": "a"}})
+    assert "submission, a: the slot was unconfirmed." in caplog.text
+
+
+def test_a_round_that_moved_is_told_from_one_that_is_closed():
+    with pytest.raises(RoundMoved):
+        end({"a": receipt("closed"), "b": receipt("moved")})
 
 
 def test_a_slot_that_was_renamed_no_longer_counts():
     end({"demmo": receipt("refused"), "demo": receipt("accepted")}, slots=["demo"])
 
 
-def test_a_round_that_closed_after_the_submission_is_a_success_and_a_refused_second_is_not():
+@pytest.mark.parametrize("status", ["refused", "blocked", "failed"])
+def test_a_round_that_closed_after_the_submission_is_a_success_and_a_second_not_sent_is_not(status):
     end({"a": receipt("accepted") | {"later": receipt("closed")}})
-    with pytest.raises(SubmissionError, match="the slot was refused"):
-        end({"a": receipt("accepted") | {"later": receipt("refused")}})
+    with pytest.raises(SubmissionError, match=f"the slot was {status}"):
+        end({"a": receipt("accepted") | {"later": receipt(status)}})
 
 
 def test_a_run_that_submits_nothing_loads_no_receipt():

@@ -131,7 +131,7 @@ def wait(metadata: ProjectMetadata) -> None:
     settings, keys = load_settings(metadata.project_path)
     begin = time.monotonic()
     try:
-        _wait_for_opening(settings, keys)
+        _wait_for_opening(metadata.project_path, settings, keys)
     except NumeraiKedroError as error:
         given = _loader(metadata.project_path)["parameters"].get("notify", {})
         commands = read_block(NotifyParams, "notify", given)
@@ -139,15 +139,28 @@ def wait(metadata: ProjectMetadata) -> None:
         raise
 
 
-def _wait_for_opening(settings: TournamentSettings, keys: dict[str, str | None]) -> None:
+def _wait_for_opening(
+    project_path: Path, settings: TournamentSettings, keys: dict[str, str | None]
+) -> None:
     from numerai_kedro.tournament import opening
     from numerai_kedro.tournament.connection import connect, open_demo
 
     client = connect(settings, **keys, prepare=False)
-    outputs = settings.data_folder / "07_model_output"
-    sleep = open_demo(settings).clock.wait if settings.name == "demo" else time.sleep
+    data_folder, outputs = settings.data_folder, settings.data_folder / "07_model_output"
+    newer_here = opening.inputs_changed(data_folder, project_path / "conf")
+
+    def is_done(number: int) -> bool:
+        def changed_since(moment: float) -> bool:
+            return newer_here(moment) or opening.live_file_changed(client, data_folder, number)
+
+        return opening.is_dealt_with(outputs, number, changed_since)
+
     reached = opening.wait_for_opening(
-        client, lambda number: opening.is_dealt_with(outputs, number), click.echo, sleep
+        client,
+        is_done,
+        click.echo,
+        open_demo(settings).clock.wait if settings.name == "demo" else time.sleep,
+        lambda number: opening.is_held(outputs, number),
     )
     click.echo(reached.describe())
 

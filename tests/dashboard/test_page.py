@@ -72,6 +72,38 @@ def test_the_verdict_comes_first():
     assert body.index("blocked") < body.index("<table>")
 
 
+def test_every_check_says_its_value_its_threshold_and_what_to_do():
+    run = summary()
+    decision = run["gate"]["1412-demo"]
+    (check,) = decision["checks"]
+    warning = check | {"kind": "warning", "label": "exposure", "value": 0.26, "threshold": 0.22}
+    decision["checks"] = [check | {"mend": "improve the models"}, warning | {"mend": "neutralise"}]
+    decision["warnings"] = ["exposure is far above the benchmark's"]
+    page = render_page(run, figures(), leaders(), ledger())
+    for text in ("improve the models", "neutralise", "✗ missed", "⚠ warning", ">.2600<", " .2200<"):
+        assert text in page
+    assert "⚠ exposure is far above the benchmark&#x27;s" in page
+
+
+def test_who_predicts_in_whose_place_says_why():
+    run = summary()
+    receipt, decision = run["receipts"]["1412-demo"], run["gate"]["1412-demo"]
+    receipt["feeds"] = decision["feeds"] = "champion"
+    decision |= {"reasons": ["payoff is low"], "champion_checks": decision["checks"]}
+    page = render_page(run, figures(), leaders(), ledger())
+    assert "predicted by the champion: payoff is low" in page
+    assert "What was asked of the champion" in page
+
+
+@pytest.mark.parametrize("status", ["accepted", "pending", "unconfirmed", "written", "late"])
+def test_a_round_that_was_not_sent_stands_out_on_the_page(status):
+    sent = render_page(summary(status=status), figures(), leaders(), ledger())
+    assert 'class="verdict bad"' not in sent
+    for other in ("blocked", "refused", "failed", "closed", "moved"):
+        page = render_page(summary(status=other), figures(), leaders(), ledger())
+        assert 'class="verdict bad"' in page
+
+
 def test_what_speaks_for_a_change_of_configuration_stands_under_the_gate():
     run = summary()
     assert "than the champion" not in render_page(run, figures(), leaders(), ledger())

@@ -35,6 +35,8 @@ def test_a_cut_and_a_blocked_gate_are_lines_of_their_own():
     assert lines["gate"] == "blocked, 0 of 1 checks passed: CORR is .0060, wanted at least .0100"
     assert lines["submission"] == "Not submitted: CORR missed by .0040."
     assert gate_text(decision) == lines["gate"]
+    decision |= {"passed": True, "checks": [], "warnings": ["mean MMC is below zero"]}
+    assert gate_text(decision) == "passed, 0 of 0 checks; warning: mean MMC is below zero"
 
 
 def test_a_later_run_does_not_hide_what_was_accepted():

@@ -25,7 +25,7 @@ def conf(name, block):
 
 
 def ingestion(**changed):
-    chosen = {"tournament": "demo", "size": "tight", "purge_eras": PURGE}
+    chosen = {"size": "tight", "purge_eras": PURGE}
     return IngestionParams.model_validate(conf("ingestion", "ingestion") | chosen | changed)
 
 

@@ -64,6 +64,9 @@ def test_what_a_part_reads_an_earlier_part_has_written_or_the_outside_provides()
         "champion_store",
         "procedure_store",
         "version_store",
+        "rule_store",
+        "live_id_store",
+        "receipts_before",
     }
     for name in PARTS:
         part = pipeline(name)

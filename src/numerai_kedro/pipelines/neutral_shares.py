@@ -1,6 +1,6 @@
 """Which share of a blend is taken out from which era on: one choice for each decision of tuning.
 
-decisions of every model ─► eras from which on models are made by other studies
+decisions of every model ─► eras from which on models are made otherwise
 trials' predictions up to a purge before such an era ─► its share ─► kept, and never revised
 """
 
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from numerai_kedro.files import digest_json
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.pipelines.neutral import taken_out
 from numerai_kedro.statistics.backtest import align
@@ -27,16 +28,22 @@ Share = dict[str, Any]  # first_era, proportion, verdict
 NO_SHARE: Share = {"proportion": 0.0, "verdict": "nothing: no share was chosen then"}
 
 
-def studies_by_era(
+def choices_by_era(
     decisions: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> dict[int, dict[str, str]]:
-    """The study that made each tuned model, from each era on in which that changes, oldest first.
+    """What each tuned model is made by, from each era on in which that changes, oldest first.
 
     Parameters
     ----------
     decisions
         By model, oldest first, as `training.tuning.decide.tune` returns them; a model that was
         never tuned has none with a ``study``, and is left out.
+
+    Returns
+    -------
+    dict
+        First era -> model -> study, and digest of the parameters and option that it came to: they
+        change where a choice is found overfitted later.
     """
     tuned = {name: [one for one in made if "study" in one] for name, made in decisions.items()}
     eras = sorted({one["first_era"] for made in tuned.values() for one in made})
@@ -45,37 +52,37 @@ def studies_by_era(
     }
 
 
-def share_of(kept: Sequence[Share], first_era: int, studies: Mapping[str, str]) -> Share:
+def share_of(kept: Sequence[Share], first_era: int, choices: Mapping[str, str]) -> Share:
     """The share that serves from an era on, by who was tuned then.
 
-    Of those that were chosen for that era from no other studies, the one that was chosen from the
+    Of those that were chosen for that era from no other choices, the one that was chosen from the
     most of these: a model that came or went since changes no share of then.
     """
     fitting = [
         one
         for one in kept
         if one["first_era"] == first_era
-        and all(studies.get(name, study) == study for name, study in one["studies"].items())
-        and one["studies"].items() & studies.items()
+        and all(choices.get(name, choice) == choice for name, choice in one["choices"].items())
+        and one["choices"].items() & choices.items()
     ]
     # Sorting is stable: of equals the newest is the last.
     fitting.sort(
-        key=lambda one: (len(one["studies"].items() & studies.items()), one["studies"] == studies)
+        key=lambda one: (len(one["choices"].items() & choices.items()), one["choices"] == choices)
     )
     found = fitting[-1] if fitting else NO_SHARE
     return {"first_era": first_era} | {name: found[name] for name in NO_SHARE}
 
 
 def missing_share(
-    kept: Sequence[Share], first_era: int, studies: Mapping[str, str], frames: Mapping[str, Any]
+    kept: Sequence[Share], first_era: int, choices: Mapping[str, str], frames: Mapping[str, Any]
 ) -> dict[str, str]:
-    """The studies that a share from an era on is yet to be chosen from, by model; else none.
+    """The choices that a share from an era on is yet to be chosen from, by model; else none.
 
     What was chosen from all models, or from all that have predicted, is never chosen again.
     """
-    present = {name: study for name, study in studies.items() if name in frames}
-    known = [one["studies"] for one in kept if one["first_era"] == first_era]
-    return {} if studies in known or present in known else present
+    present = {name: choice for name, choice in choices.items() if name in frames}
+    known = [one["choices"] for one in kept if one["first_era"] == first_era]
+    return {} if choices in known or present in known else present
 
 
 def serving(shares: Sequence[Share], era: int) -> Share:
@@ -163,6 +170,7 @@ def choose_share(
 
 
 def _in_force(made: Sequence[Mapping[str, Any]], era: int) -> str:
-    """Name of the study that serves an era; of the first one, where none is as old."""
+    """The choice that serves an era; the first one, where none is as old."""
     before = [one for one in made if one["first_era"] <= era]
-    return str((before or made[:1])[-1]["study"])
+    chosen = (before or made[:1])[-1]
+    return f"{chosen['study']} {digest_json([chosen['params'], chosen.get('option', {})])}"

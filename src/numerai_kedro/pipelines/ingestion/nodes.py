@@ -71,12 +71,18 @@ def find_round(tournament: Client, params: IngestionParams) -> dict[str, Any]:
     return info
 
 
-def offer(name: str) -> Callable[..., RemoteFile]:
-    """Make a node that offers one file of the data version; its dataset downloads it."""
+def offer(name: str, of_round: bool = False) -> Callable[..., RemoteFile]:
+    """Make a node that offers one file of the data version; its dataset downloads it.
 
-    def offer_file(tournament: Client, *after: Any) -> RemoteFile:
+    Parameters
+    ----------
+    of_round
+        Whether it is another one in every round: then that of the run's own is asked for.
+    """
+
+    def offer_file(tournament: Client, round_info: dict[str, Any], *after: Any) -> RemoteFile:
         """Name the file to download; `after` is what must be said or known before."""
-        return tournament.remote_file(name)
+        return tournament.remote_file(name, round_info["number"] if of_round else None)
 
     return offer_file
 

@@ -23,13 +23,14 @@ FILES = {
     "raw_validation_benchmarks": "validation_benchmark_models.parquet",
     "raw_live_benchmarks": "live_benchmark_models.parquet",
 }
+OF_ROUND = ("raw_live", "raw_live_benchmarks")
 
 
 def create_pipeline() -> Pipeline:
     """Wire the ingestion."""
     downloads = [
         Node(
-            nodes.offer(file),
+            nodes.offer(file, of_round=entry in OF_ROUND),
             ["tournament", "round_info", "resource_plan"],
             entry,
             name=f"download_{entry.removeprefix('raw_')}",
