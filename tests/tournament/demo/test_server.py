@@ -1,6 +1,7 @@
 """numerapi, unmodified, drives every operation of the demo; so does plain HTTP."""
 
 import datetime
+import re
 
 import numerapi
 import pandas as pd
@@ -13,6 +14,13 @@ from numerai_kedro.tournament.demo.server import DemoServer
 from numerai_kedro.tournament.demo.tournament import DEMO_PUBLIC_ID, DemoTournament
 
 INVALID_SESSION = "Your session is invalid or has expired."
+
+
+def listed(api, model_id):
+    query = """query($modelId: String) { submissions(modelId: $modelId) {
+        id selected status errorInfo } }"""
+    answer = api.raw_query(query, {"modelId": model_id}, authorization=True)
+    return answer["data"]["submissions"]
 
 
 def post(server, query, variables=None, headers=None):
@@ -138,18 +146,68 @@ def test_the_newest_submission_of_a_round_is_selected(api, live_frame):
         (lambda f: f.assign(prediction="x"), "."),
     ],
 )
-def test_an_invalid_submission_is_refused_in_numerai_tools_words(api, live_frame, spoil, message):
+def test_an_invalid_submission_is_created_and_fails_in_numerai_tools_words(
+    api, live_frame, spoil, message
+):
     model_id = api.get_models()["demo"]
-    with pytest.raises(ValueError, match=message):
-        api.upload_predictions("p.csv", model_id=model_id, df=spoil(live_frame()))
-    assert api.submission_ids(model_id) == []
+    valid = api.upload_predictions("p.csv", model_id=model_id, df=live_frame())
+    made = api.upload_predictions("p.csv", model_id=model_id, df=spoil(live_frame()))
+    newest, before = listed(api, model_id)
+    assert (newest["id"], newest["status"], newest["selected"]) == (made, "failed", False)
+    assert re.search(message, newest["errorInfo"])
+    assert (before["id"], before["status"], before["selected"]) == (valid, "validated", True)
 
 
-def test_stale_ids_are_refused(api, demo, live_frame):
+def test_stale_ids_fail(api, demo, live_frame):
     frame = live_frame()
     demo.clock.advance(rounds=1)
-    with pytest.raises(ValueError, match="latest live ids"):
-        api.upload_predictions("p.csv", model_id=api.get_models()["demo"], df=frame)
+    model_id = api.get_models()["demo"]
+    api.upload_predictions("p.csv", model_id=model_id, df=frame)
+    assert "latest live ids" in listed(api, model_id)[0]["errorInfo"]
+
+
+@pytest.mark.parametrize("kind", ["String", "ID", "ID!"])
+def test_ids_are_taken_as_ids_and_as_strings(api, live_frame, kind):
+    """numerapi declares most of them as String; the published schema says ID."""
+    model_id = api.get_models()["demo"]
+    made = api.upload_predictions("p.csv", model_id=model_id, df=live_frame(), data_datestamp=7)
+    api.upload_predictions("q.csv", model_id=model_id, df=live_frame(1))
+    query = f"""query($modelId: {kind} $id: {kind}) {{ submissions(modelId: $modelId id: $id) {{
+        id dataDatestamp }}}}"""
+    found = api.raw_query(query, {"modelId": model_id, "id": made}, authorization=True)
+    assert found["data"]["submissions"] == [{"id": made, "dataDatestamp": 7}]
+    wrong = "query($f: Int!) { dataset(filename: $f) }"
+    with pytest.raises(ValueError, match=r"type .Int!. used in position expecting type .String!"):
+        api.raw_query(wrong, {"f": 1})
+
+
+def test_faults_of_a_list_are_of_its_newest_submission(api, server, live_frame):
+    model_id = api.get_models()["demo"]
+    for seed in range(2):
+        api.upload_predictions("p.csv", model_id=model_id, df=live_frame(seed))
+    server.faults.add(Fault("listing", "pending"))
+    server.faults.add(Fault("listing", "word", 1, body="vetting"))
+    server.faults.add(Fault("listing", "absent"))
+    said = [[(one["status"], one["selected"]) for one in listed(api, model_id)] for _ in range(4)]
+    older = ("validated", False)
+    assert said == [
+        [("pending", False), older],
+        [("vetting", True), older],
+        [older],
+        [("validated", True), older],
+    ]
+
+
+def test_a_file_of_the_round_before_is_served_on_request(api, server, demo, tmp_path):
+    def ids(name, round_number):
+        path = api.download_dataset("v5.3/live.parquet", str(tmp_path / name), round_number)
+        return set(pd.read_parquet(path).index)
+
+    demo.clock.advance(rounds=1)
+    first = ids("a", 1412)
+    server.faults.add(Fault("dataset", "older", on="live.parquet"))
+    assert ids("b", 1413) == first
+    assert not ids("c", 1413) & first
 
 
 def test_create_without_upload_is_refused(api, server, live_frame):

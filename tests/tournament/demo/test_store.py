@@ -1,3 +1,4 @@
+import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -28,6 +29,16 @@ def test_opening_again_keeps_clock_and_models(tmp_path):
     assert [model.has_pickle for model in again.models()] == [False, False, True]
 
 
+def test_a_demo_from_before_submissions_could_fail_goes_on(tmp_path):
+    store = Store(tmp_path, "tiny", 0, START)
+    made = store.add_submission("m", 1412, "a.csv", b"x", START, late=False, extras={})
+    with sqlite3.connect(tmp_path / "tournament.sqlite") as db:
+        db.execute("ALTER TABLE submissions DROP COLUMN error_info")
+    db.close()
+    (kept,) = Store(tmp_path, "tiny", 0, START).submissions()
+    assert (kept.id, kept.error_info) == (made, None)
+
+
 def test_an_upload_belongs_to_its_model(tmp_path):
     store = Store(tmp_path, "tiny", 0, START)
     store.announce_upload("a.csv", "mine")
@@ -37,13 +48,19 @@ def test_an_upload_belongs_to_its_model(tmp_path):
     assert store.upload("a.csv", "other") is None
 
 
-@given(some.lists(some.tuples(some.sampled_from("ab"), some.integers(1, 3), some.booleans())))
-def test_the_latest_in_time_is_selected_else_the_latest_late_one(made):
+ERRORS = some.sampled_from([None, None, "invalid"])
+
+
+@given(
+    some.lists(some.tuples(some.sampled_from("ab"), some.integers(1, 3), some.booleans(), ERRORS))
+)
+def test_the_latest_valid_one_in_time_is_selected_else_the_latest_late_one(made):
     submissions = [
-        Submission(str(n), model, number, "f", START, late, None, n)
-        for n, (model, number, late) in enumerate(made)
+        Submission(str(n), model, number, "f", START, late, None, n, error)
+        for n, (model, number, late, error) in enumerate(made)
     ]
     chosen = selected(submissions)
+    submissions = [one for one in submissions if one.error_info is None]
     for (model, number), submission_id in chosen.items():
         rivals = [one for one in submissions if (one.model_id, one.round_number) == (model, number)]
         in_time = [one for one in rivals if not one.late]

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from numerai_kedro.tournament.demo import tournament as module
+from numerai_kedro.tournament.demo.store import selected
 from numerai_kedro.tournament.demo.tournament import DemoTournament, Refusal
 from numerai_kedro.tournament.submission import to_csv
 
@@ -27,10 +28,11 @@ def submit(demo):
     [b"", b"\x00", b"\xff\xfe", b"<html>", b"id,prediction\n", b'id,prediction\n"a,0.5\n'],
     ids=str,
 )
-def test_whatever_is_uploaded_is_taken_or_refused_and_never_a_crash(demo, submit, content):
-    with pytest.raises(Refusal):
-        submit(content)
-    assert demo.store.submissions(demo.store.models()[0].id) == []
+def test_whatever_is_uploaded_is_created_and_found_invalid_and_never_a_crash(demo, submit, content):
+    submit(content)
+    (made,) = demo.store.submissions(demo.store.models()[0].id)
+    assert made.error_info
+    assert selected([made]) == {}
 
 
 @pytest.mark.parametrize(

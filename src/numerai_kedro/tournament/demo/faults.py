@@ -2,10 +2,15 @@
 
 point     kinds
 post      status (value: HTTP status), html, bad_json, hang, drop
-answer    drop (the operation was carried out, its answer is lost), trickle
+answer    status, drop (the operation was carried out, its answer is another or lost), trickle
 get       status, cut (value: bytes sent), ignore_range, no_length, flip (value: which byte),
 changed (another content and version from now on)
 put       status, drop
+create    invalid (body: what the validation of the submission that is created will say)
+listing   pending, word (body: its status; value: 1 where it is selected), absent: what a list says
+          of the newest submission
+dataset   older (the file of the round before)
+round     refused (a file is asked for by round)
 """
 
 from __future__ import annotations
@@ -14,7 +19,7 @@ import threading
 from dataclasses import dataclass
 from typing import Literal
 
-Point = Literal["post", "answer", "get", "put"]
+Point = Literal["post", "answer", "get", "put", "create", "listing", "dataset", "round"]
 Kind = Literal[
     "status",
     "html",
@@ -27,6 +32,12 @@ Kind = Literal[
     "no_length",
     "flip",
     "changed",
+    "invalid",
+    "pending",
+    "word",
+    "absent",
+    "older",
+    "refused",
 ]
 
 
@@ -45,7 +56,7 @@ class Fault:
     times
         How many requests.
     headers, body
-        Of an answer with a status.
+        Of an answer with a status; `body` also where the module's table says so.
     """
 
     point: Point

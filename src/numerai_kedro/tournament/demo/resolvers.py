@@ -18,9 +18,11 @@ from graphql import (
     GraphQLError,
     GraphQLSchema,
     OperationDefinitionNode,
+    VariablesInAllowedPositionRule,
     build_schema,
     execute,
     parse,
+    specified_rules,
     validate,
 )
 
@@ -32,7 +34,8 @@ from numerai_kedro.tournament.demo.answers import (
     score_answers,
     utc,
 )
-from numerai_kedro.tournament.demo.archive import DATA_VERSION, FILES
+from numerai_kedro.tournament.demo.archive import FILES
+from numerai_kedro.tournament.demo.faults import Fault, Faults
 from numerai_kedro.tournament.demo.rounds import SCORING_TIME, demo_round
 from numerai_kedro.tournament.demo.store import Model, Submission, selected
 from numerai_kedro.tournament.demo.tournament import DemoTournament, Refusal
@@ -42,6 +45,8 @@ SESSION_INVALID = "Your session is invalid or has expired."
 _QUOTED = re.compile(r"'([^'\s]+)'")
 # Arguments that would hide a builtin, a module, or graphql-core's own `source`.
 _TAKEN = {"id", "round", "source", "date"}
+# numerapi declares variables of arguments that are IDs as String, and the real service takes both.
+_STRING_FOR_ID = re.compile(r"of type 'String!?' used in position expecting type 'ID!?'")
 SCOPES = ["upload_submission", "download_submission", "read_submission_info", "read_user_info"]
 
 
@@ -68,9 +73,24 @@ class Request:
     """One call: who asks, and under which address the server was reached."""
 
     tournament: DemoTournament
+    faults: Faults
     authorised: bool
     base_url: str
     now: datetime
+
+
+class VariablesFit(VariablesInAllowedPositionRule):
+    """The rule of GraphQL, except that a String may stand where an ID does."""
+
+    def report_error(self, error: GraphQLError) -> None:
+        """Keep every other error."""
+        if not _STRING_FOR_ID.search(error.message):
+            super().report_error(error)
+
+
+RULES = [
+    VariablesFit if rule is VariablesInAllowedPositionRule else rule for rule in specified_rules
+]
 
 
 def root_fields(query: str) -> list[str]:
@@ -94,7 +114,7 @@ def answer(request: Request, query: str, variables: dict[str, Any] | None) -> An
         document: DocumentNode = parse(query)
     except GraphQLError as error:
         return _refused([error])
-    errors = validate(schema(), document)
+    errors = validate(schema(), document, RULES)
     if errors:
         return _refused(errors)
     result = execute(schema(), document, _root(request), variable_values=variables or {})
@@ -175,7 +195,7 @@ def _rounds(
 
 
 def _list_datasets(request: Request, info: Any, **filters: Any) -> list[str]:
-    return [f"{DATA_VERSION}/{name}" for name in FILES]
+    return [f"{version}/{name}" for version in request.tournament.versions for name in FILES]
 
 
 def _dataset(
@@ -185,8 +205,12 @@ def _dataset(
     round_: int | None = None,
     tournament: int | None = TOURNAMENT,
 ) -> str:
-    demo, name = request.tournament.file(filename, round_)
-    path = f"{demo.number}/{DATA_VERSION}/{name}"
+    if round_ is not None and request.faults.take("round", filename):
+        raise Refusal('Unknown argument "round" on field "dataset"')
+    demo, _ = request.tournament.file(filename, round_)
+    if request.faults.take("dataset", filename):
+        demo, _ = request.tournament.file(filename, demo.number - 1)
+    path = f"{demo.number}/{filename}"
     token = request.tournament.signer.sign("GET", path)
     return f"{request.base_url}/files/{token}/{path}"
 
@@ -239,9 +263,22 @@ def _model_answer(request: Request, model: Model) -> Answer:
     }
 
 
-def _submissions(request: Request, info: Any, model_id: str | None = None) -> list[Answer]:
+def _submissions(
+    request: Request, info: Any, model_id: str | None = None, id_: str | None = None
+) -> list[Answer]:
     model = request.tournament.model(model_id)
-    return _submission_answers(request, request.tournament.store.submissions(model.id))
+    found = _submission_answers(request, request.tournament.store.submissions(model.id))
+    fault = request.faults.take("listing", "submissions") if found else None
+    if fault is not None:
+        found[:1] = _said_of_newest(found[0], fault)
+    return [one for one in found if id_ in (None, one["id"])]
+
+
+def _said_of_newest(newest: Answer, fault: Fault) -> list[Answer]:
+    if fault.kind == "absent":
+        return []
+    status = "pending" if fault.kind == "pending" else fault.body
+    return [newest | {"status": status, "errorInfo": None, "selected": bool(fault.value)}]
 
 
 def _submission_answers(request: Request, submissions: list[Submission]) -> list[Answer]:
@@ -253,7 +290,9 @@ def _submission_answers(request: Request, submissions: list[Submission]) -> list
             "insertedAt": utc(one.inserted_at),
             "triggerId": one.trigger_id,
             "selected": one.id in chosen,
-            "status": "late" if one.late else "none",
+            "status": "validated" if one.error_info is None else "failed",
+            "errorInfo": one.error_info,
+            "dataDatestamp": one.data_datestamp,
             "round": round_answer(
                 demo_round(one.round_number, request.tournament.seed), request.now
             ),
@@ -289,10 +328,12 @@ def _create_submission(
     source_: str | None = None,
     data_datestamp: int | None = None,
 ) -> Answer:
+    fault = request.faults.take("create", "create_submission")
     made = request.tournament.create_submission(
         filename,
         model_id,
         {"trigger_id": trigger_id, "source": source_, "data_datestamp": data_datestamp},
+        error_info=None if fault is None else fault.body,
     )
     every = request.tournament.store.submissions()
     return next(one for one in _submission_answers(request, every) if one["id"] == made)

@@ -184,6 +184,7 @@ class _Handler(BaseHTTPRequestHandler):
         token = self.headers.get("Authorization", "")
         return Request(
             tournament=tournament,
+            faults=self._demo.faults,
             authorised=token == f"Token {tournament.keys[0]}${tournament.keys[1]}",
             base_url=self._demo.url,
             now=tournament.clock.now(),
@@ -218,8 +219,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_answer(self, status: int, body: bytes, where: str) -> None:
         fault = self._demo.faults.take("answer", where)
-        if fault is not None and fault.kind == "drop":
-            self.close_connection = True
+        if fault is not None and self._strike(fault):
             return
         if fault is not None and fault.kind == "trickle":
             self._headers(status, {"Content-Length": str(len(body))}, "application/json")

@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS submissions (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, model_id TEXT NOT NULL,
     round_number INTEGER NOT NULL, filename TEXT NOT NULL, inserted_at REAL NOT NULL,
     late INTEGER NOT NULL, trigger_id TEXT, source TEXT, data_datestamp INTEGER,
-    content BLOB NOT NULL);
+    content BLOB NOT NULL, error_info TEXT);
 CREATE TABLE IF NOT EXISTS scores (
     submission_id TEXT NOT NULL, day INTEGER NOT NULL, name TEXT NOT NULL,
     value REAL, percentile REAL, PRIMARY KEY (submission_id, day, name));
@@ -48,7 +48,13 @@ class Model:
 
 @dataclass(frozen=True)
 class Submission:
-    """A submission that was accepted, late or not."""
+    """A submission that was created, late or not.
+
+    Parameters
+    ----------
+    error_info
+        Why it is invalid; None for one that is valid.
+    """
 
     id: str
     model_id: str
@@ -58,6 +64,8 @@ class Submission:
     late: bool
     trigger_id: str | None
     sequence: int
+    error_info: str | None = None
+    data_datestamp: int | None = None
 
 
 class Store:
@@ -91,6 +99,9 @@ class Store:
         with self._open() as db:
             db.execute("PRAGMA journal_mode=WAL")
             db.executescript(SCHEMA)
+            columns = [row["name"] for row in db.execute("PRAGMA table_info(submissions)")]
+            if "error_info" not in columns:  # made before submissions could fail
+                db.execute("ALTER TABLE submissions ADD COLUMN error_info TEXT")
             facts = {
                 "size": size,
                 "seed": str(seed),
@@ -167,13 +178,15 @@ class Store:
         *,
         late: bool,
         extras: dict[str, Any],
+        error_info: str | None = None,
     ) -> str:
-        """Keep an accepted submission; returns its id. No idempotency key, as at Numerai."""
+        """Keep a submission, valid or not; returns its id. No idempotency key, as at Numerai."""
         submission_id = str(uuid.uuid4())
         with self._open() as db:
             db.execute(
                 "INSERT INTO submissions (id, model_id, round_number, filename, inserted_at, late,"
-                " trigger_id, source, data_datestamp, content) VALUES (?,?,?,?,?,?,?,?,?,?)",
+                " trigger_id, source, data_datestamp, content, error_info)"
+                " VALUES (?,?,?,?,?,?,?,?,?,?,?)",
                 (
                     submission_id,
                     model_id,
@@ -185,12 +198,13 @@ class Store:
                     extras.get("source"),
                     extras.get("data_datestamp"),
                     content,
+                    error_info,
                 ),
             )
         return submission_id
 
     def submissions(self, model_id: str | None = None) -> list[Submission]:
-        """Accepted submissions, newest first."""
+        """Submissions, valid or not, newest first."""
         with self._open() as db:
             rows = db.execute(
                 "SELECT * FROM submissions WHERE ?1 IS NULL OR model_id = ?1"
@@ -207,6 +221,8 @@ class Store:
                 late=bool(row["late"]),
                 trigger_id=row["trigger_id"],
                 sequence=row["sequence"],
+                error_info=row["error_info"],
+                data_datestamp=row["data_datestamp"],
             )
             for row in rows
         ]
@@ -239,7 +255,9 @@ class Store:
 
 
 def selected(submissions: list[Submission]) -> dict[tuple[str, int], str]:
-    """Which submission counts, by model and round: the latest in time, else the latest late one.
+    """Which submission counts, by model and round: the latest valid one that was in time.
+
+    Where none was, the latest valid one that came late.
 
     Parameters
     ----------
@@ -247,7 +265,7 @@ def selected(submissions: list[Submission]) -> dict[tuple[str, int], str]:
         In any order.
     """
     best: dict[tuple[str, int], Submission] = {}
-    for one in submissions:
+    for one in (one for one in submissions if one.error_info is None):
         key = (one.model_id, one.round_number)
         rank = (not one.late, one.sequence)
         if key not in best or rank > (not best[key].late, best[key].sequence):

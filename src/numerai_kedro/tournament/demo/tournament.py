@@ -55,6 +55,11 @@ class DemoTournament:
         (public id, secret key) of the one account.
     token_seconds
         How long signed addresses are good.
+
+    Attributes
+    ----------
+    versions : tuple of str
+        Data versions that are listed; each has the same files. Tests add some.
     """
 
     def __init__(
@@ -73,6 +78,7 @@ class DemoTournament:
         self.clock = Clock(self.store, seed, speed)
         self.archive = Archive(self.folder, size, seed)
         self.signer = Signer(self.store.fact("signing_key"), token_seconds)
+        self.versions: tuple[str, ...] = (DATA_VERSION,)
         self._lock = threading.Lock()
 
     def prepare(self, progress: Callable[[int, int], None] = lambda done, total: None) -> None:
@@ -122,7 +128,7 @@ class DemoTournament:
         newest = self.latest(now)
         number = round_number or newest.number
         version, _, bare = name.partition("/")
-        known = version == DATA_VERSION and bare in FILES
+        known = version in self.versions and bare in FILES
         if not known or not FIRST_ROUND <= number <= newest.number:
             raise Refusal("dataset not found")
         return demo_round(number, self.seed), bare
@@ -158,14 +164,23 @@ class DemoTournament:
         return unique
 
     def create_submission(
-        self, filename: str, model_id: str | None, extras: Mapping[str, str | int | None]
+        self,
+        filename: str,
+        model_id: str | None,
+        extras: Mapping[str, str | int | None],
+        error_info: str | None = None,
     ) -> str:
-        """Accept what was uploaded as a submission; returns its id.
+        """Make what was uploaded a submission, which is then validated; returns its id.
+
+        Parameters
+        ----------
+        error_info
+            What validation says; by default what numerai-tools does.
 
         Raises
         ------
         Refusal
-            No round takes it, nothing was uploaded, or numerai-tools says it is invalid.
+            No round takes it, or nothing was uploaded.
         """
         model = self.model(model_id)
         if model.has_pickle:
@@ -177,7 +192,6 @@ class DemoTournament:
         content = self.store.upload(filename, model.id)
         if content is None:
             raise Refusal("file not uploaded")
-        self._validate(content, demo)
         return self.store.add_submission(
             model.id,
             demo.number,
@@ -186,6 +200,7 @@ class DemoTournament:
             now,
             late=now >= demo.close_staking_time,
             extras=dict(extras),
+            error_info=error_info or self._error_of(content, demo),
         )
 
     def scores(self, submission: Submission, now: datetime) -> Scores:
@@ -211,7 +226,8 @@ class DemoTournament:
         counted = [one for one in submissions if one.id in chosen]
         return sorted(counted, key=lambda one: one.round_number, reverse=True)
 
-    def _validate(self, content: bytes, demo: DemoRound) -> None:
+    def _error_of(self, content: bytes, demo: DemoRound) -> str | None:
+        """Why a submission is invalid, in numerai-tools' words; None where it is valid."""
         from numerai_tools.submissions import validate_submission_numerai
 
         era = self.archive.live_era(demo)
@@ -220,4 +236,5 @@ class DemoTournament:
             frame = pd.read_csv(io.BytesIO(content))
             validate_submission_numerai(live_ids, frame)
         except (AssertionError, TypeError, ValueError) as invalid:
-            raise Refusal(str(invalid) or "invalid_submission_values: not a csv") from None
+            return str(invalid) or "invalid_submission_values: not a csv"
+        return None
