@@ -40,8 +40,8 @@ def client(server, waits):
         "v5.3",
         DEMO_PUBLIC_ID,
         DEMO_SECRET_KEY,
-        timeout_s=(2.0, 2.0),
-        deadline_s=2.0,
+        timeout_s=(5.0, 20.0),  # a demo on a busy machine builds files when they are asked for
+        deadline_s=20.0,
         wait=waits.append,
     )
 

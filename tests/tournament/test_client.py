@@ -104,6 +104,73 @@ def test_a_download_that_never_succeeds_says_what_to_do(client, server, tmp_path
         fetch(client.remote_file("live.parquet"), tmp_path / "x")
 
 
+def test_a_file_of_a_round_is_that_rounds(client, demo):
+    address = client.remote_file("live.parquet", 1412).url
+    assert "/1412/v5.3/live.parquet" in address()
+    demo.clock.advance(rounds=1)
+    assert "/1412/v5.3/live.parquet" in address()
+    assert "/1413/v5.3/live.parquet" in client.remote_file("live.parquet").url()
+
+
+def test_where_the_round_is_refused_the_newest_file_is_taken_and_that_is_said(
+    client, server, caplog
+):
+    server.faults.add(Fault("round", "refused", times=99))
+    address = client.remote_file("live.parquet", 1412).url()
+    assert "/1412/v5.3/live.parquet" in address
+    assert "not given by round" in caplog.text
+    with pytest.raises(TournamentRefused, match="dataset not found"):
+        client.remote_file("nothing.parquet", 1412).url()
+
+
+def test_a_file_without_an_address_is_a_refusal(client, server):
+    server.faults.add(Fault("post", "status", 200, "dataset", body='{"data": {"dataset": null}}'))
+    with pytest.raises(TournamentRefused, match=r"offers no v5\.3/live\.parquet"):
+        client.remote_file("live.parquet").url()
+
+
+def test_other_versions_that_are_listed_can_be_asked_for(client, demo):
+    assert client.listed_versions() == {"v5.3"}
+    demo.versions = ("v5.2", "v5.3")
+    assert client.listed_versions() == {"v5.2", "v5.3"}
+    address = client.remote_file("live.parquet", version="v5.2").url()
+    assert "/1412/v5.2/live.parquet" in address
+    assert "live.parquet" in client.data_files()
+
+
+@pytest.mark.parametrize(
+    ("url", "real"),
+    [
+        ("http://127.0.0.1:1", False),
+        ("http://localhost:1", False),
+        ("http://[::1]:1", False),
+        ("https://api-tournament.numer.ai", True),
+        ("http://127.0.0.1@api-tournament.numer.ai", True),
+        ("http://127.0.0.1.example.com", True),
+    ],
+)
+def test_every_address_that_is_not_on_this_machine_is_real(url, real):
+    assert Client(url, "v5.3", name="demo").is_real is real
+    assert Client(url, "v5.3").name == "numerai"
+
+
+def test_an_account_that_is_not_shown_is_a_refusal_and_names_fall_back_to_ids(
+    client, server, operations
+):
+    nothing = Fault("post", "status", 200, "account", times=2, body='{"data": {"account": null}}')
+    server.faults.add(nothing)
+    with pytest.raises(TournamentRefused, match="shows no account to this key"):
+        client.models()
+    assert client.model_name("some-id") == client.model_name("some-id") == "some-id"
+    assert operations() == ["account"] * 2  # asked once, not for every receipt
+
+
+def test_the_end_of_the_late_window_is_what_the_tournament_says(client, demo):
+    current = demo.latest(demo.clock.now())
+    assert client.close_time(current.number) == current.close_time
+    assert client.close_time(5) is None
+
+
 def test_scores_are_rows_by_round_score_and_day(client, demo, slot, csv):
     assert client.scores(slot).empty
     assert "displayName" in client.scores(slot).columns

@@ -103,6 +103,25 @@ def test_the_real_tournament_has_numerais_address(tmp_path):
     assert connect(real(tmp_path)).transport.url == "https://api-tournament.numer.ai"
 
 
+def test_a_client_knows_its_tournament(settings, tmp_path):
+    demo = connect(settings)
+    assert (demo.name, demo.is_real) == ("demo", False)
+    assert (connect(real(tmp_path)).name, connect(real(tmp_path)).is_real) == ("numerai", True)
+
+
+def test_the_demo_at_an_address_elsewhere_is_refused(settings):
+    elsewhere = settings.model_copy(update={"api_url": "https://me:secret@api-tournament.numer.ai"})
+    with pytest.raises(ConfigurationError, match=r"is demo, and api_url .* not on this") as refused:
+        connect(elsewhere)
+    assert "secret" not in str(refused.value)
+
+
+def test_the_real_tournament_in_the_folder_of_a_demo_is_refused(settings, demo_folder):
+    open_demo(settings)
+    with pytest.raises(ConfigurationError, match=r"is numerai, and .* holds a demo tournament"):
+        connect(real(demo_folder))
+
+
 def test_a_folder_of_another_demo_is_refused(settings):
     open_demo(settings)
     with pytest.raises(ConfigurationError, match="size tiny and seed 0, not of tiny and 3"):

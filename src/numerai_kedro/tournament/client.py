@@ -16,11 +16,12 @@ from pydantic import SecretStr
 
 from numerai_kedro.errors import (
     CredentialsError,
+    TournamentError,
     TournamentRefused,
     TournamentUnreachable,
 )
 from numerai_kedro.files import RemoteFile
-from numerai_kedro.tournament import upload
+from numerai_kedro.tournament import confirmation, upload
 from numerai_kedro.tournament.calendar import round_of_day
 from numerai_kedro.tournament.round_info import ROUND_FIELDS, RoundInfo, clock_skew, read_round
 from numerai_kedro.tournament.transport import (
@@ -36,7 +37,6 @@ from numerai_kedro.tournament.transport import (
 
 logger = logging.getLogger(__name__)
 
-BETWEEN_ROUNDS = "not open for submissions"
 ROUNDS = f"""query($tournament: Int! $number: Int) {{
     rounds(tournament: $tournament number: $number) {{ {ROUND_FIELDS} }}}}"""
 SCORES = """query($modelId: ID! $tournament: Int) {
@@ -44,8 +44,15 @@ SCORES = """query($modelId: ID! $tournament: Int) {
         roundNumber submissionId displayName day date value percentile resolved
         roundResolveTime roundCloseStakingTime
     }}"""
+CLOSE_TIME = """query($tournament: Int! $number: Int) {
+    rounds(tournament: $tournament number: $number) { number closeTime }}"""
+DATASET = """query($filename: String! $tournament: Int) {
+    dataset(filename: $filename tournament: $tournament) }"""
+DATASET_OF_ROUND = """query($filename: String! $tournament: Int $round: Int) {
+    dataset(filename: $filename tournament: $tournament round: $round) }"""
 SUBMISSIONS = """query($modelId: String) { submissions(modelId: $modelId) {
-    id filename insertedAt triggerId selected round { number tournament } }}"""
+    id filename insertedAt triggerId selected status errorInfo
+    round { number tournament closeStakingTime } }}"""
 SCORE_COLUMNS = (
     "roundNumber",
     "submissionId",
@@ -71,8 +78,15 @@ class Client(numerapi.NumerAPI):
         Such as ``"v5.3"``; names of files are given without it.
     public_id, secret_key
         Both or none; without keys, data and scores can still be read.
+    name
+        What the settings call the tournament, ``demo`` or ``numerai``.
     timeout_s, deadline_s, wait
         See `Transport`.
+
+    Attributes
+    ----------
+    server_time : datetime
+        What the tournament's clock showed in its newest answer.
 
     Raises
     ------
@@ -87,14 +101,21 @@ class Client(numerapi.NumerAPI):
         public_id: str | None = None,
         secret_key: str | None = None,
         *,
+        name: str = "numerai",
         timeout_s: tuple[float, float] = TIMEOUT_S,
         deadline_s: float = DEADLINE_S,
         wait: Wait = time.sleep,
     ) -> None:
-        self.data_version = data_version
+        self.data_version, self.name = data_version, name
         super().__init__(public_id, secret_key, show_progress_bars=False)  # type: ignore[no-untyped-call]
         self.transport = Transport(api_url, self.token, timeout_s, deadline_s, wait)
         self._model_names: dict[str, str] = {}
+        self.server_time = datetime.now(UTC)
+
+    @property
+    def is_real(self) -> bool:
+        """Whether what is done here may cost money: True for every address that is not loopback."""
+        return not is_loopback(self.transport.url)
 
     def _login(self, public_id: str | None = None, secret_key: str | None = None) -> None:
         """Take the keys given; numerapi would look in the environment and in .env by itself."""
@@ -132,14 +153,16 @@ class Client(numerapi.NumerAPI):
         authorization: bool = False,
         attempts: int = ATTEMPTS,
     ) -> Reply:
-        return self.transport.send(query, variables, private=authorization, attempts=attempts)
+        reply = self.transport.send(query, variables, private=authorization, attempts=attempts)
+        self.server_time = reply.server_time
+        return reply
 
     def current_round(self) -> RoundInfo | None:
         """Round that takes submissions now; None between rounds."""
         try:
             reply = self._send(ROUNDS, {"tournament": self.tournament_id, "number": 0})
         except TournamentRefused as refusal:
-            if BETWEEN_ROUNDS in str(refusal):
+            if upload.BETWEEN_ROUNDS in str(refusal):
                 return None
             raise
         found = [read_round(raw, reply.server_time) for raw in reply.data["rounds"] or [] if raw]
@@ -173,11 +196,18 @@ class Client(numerapi.NumerAPI):
             f"{latest - 1}; try again later."
         )
 
+    def close_time(self, round_number: int) -> datetime | None:
+        """Until when a round takes late submissions; None where the tournament does not say."""
+        variables = {"tournament": self.tournament_id, "number": round_number}
+        found = self._send(CLOSE_TIME, variables).data["rounds"] or []
+        times = [one.get("closeTime") for one in found if one and one["number"] == round_number]
+        return confirmation.moment_of(times[0]) if times else None
+
     def round_info(self) -> dict[str, Any]:
         """The newest round as JSON, with the data version."""
         newest = self.newest_round()
         skew = clock_skew(newest.server_time, datetime.now(UTC))
-        if skew is not None and not is_loopback(self.transport.url):  # the demo has its own time
+        if skew is not None and self.is_real:  # the demo has its own time
             logger.warning("%s", skew)
         return newest.as_json() | {"data_version": self.data_version}
 
@@ -190,7 +220,7 @@ class Client(numerapi.NumerAPI):
             The version is not listed any more; names those that are.
         """
         listed = self.list_datasets()
-        versions = sorted({name.partition("/")[0] for name in listed if "/" in name})
+        versions = sorted(_versions(listed))
         if self.data_version not in versions:
             raise TournamentRefused(
                 f"data version {self.data_version} is not listed by the tournament any more; it "
@@ -199,34 +229,84 @@ class Client(numerapi.NumerAPI):
         prefix = f"{self.data_version}/"
         return [name.removeprefix(prefix) for name in listed if name.startswith(prefix)]
 
-    def remote_file(self, name: str) -> RemoteFile:
-        """A file of our version, such as ``"live.parquet"``; asked for its address each time."""
-        full = f"{self.data_version}/{name}"
-        query = """query($filename: String! $tournament: Int) {
-            dataset(filename: $filename tournament: $tournament) }"""
+    def listed_versions(self) -> set[str]:
+        """Data versions that the tournament has files of."""
+        return _versions(self.list_datasets())
+
+    def remote_file(
+        self, name: str, round_number: int | None = None, version: str | None = None
+    ) -> RemoteFile:
+        """A file of the tournament; asked for its address each time.
+
+        Parameters
+        ----------
+        name
+            Without its version, such as ``"live.parquet"``.
+        round_number
+            The file of that round; where the tournament does not take that, the newest.
+        version
+            Another data version than our own.
+        """
+        full = f"{version or self.data_version}/{name}"
 
         def signed_address() -> str:
-            variables = {"filename": full, "tournament": self.tournament_id}
-            return str(self._send(query, variables).data["dataset"])
+            if round_number is None:
+                return self._address(full)
+            try:
+                return self._address(full, round_number)
+            except TournamentRefused as refusal:
+                address = self._address(full)
+                logger.warning(
+                    "%s: not given by round (%s); taking the newest", full, str(refusal).rstrip(".")
+                )
+                return address
 
         return RemoteFile(full, signed_address)
 
+    def _address(self, full: str, round_number: int | None = None) -> str:
+        variables: dict[str, Any] = {"filename": full, "tournament": self.tournament_id}
+        by_round = {} if round_number is None else {"round": round_number}
+        query = DATASET_OF_ROUND if by_round else DATASET
+        address = self._send(query, variables | by_round).data["dataset"]
+        if not address:
+            raise TournamentRefused(f"The tournament refused: it offers no {full}.")
+        return str(address)
+
     def models(self) -> dict[str, str]:
-        """Model ids of the account by name, in the account's order."""
-        found: dict[str, str] = self.get_models()
+        """Model ids of the account by name, in the account's order.
+
+        Raises
+        ------
+        TournamentRefused
+            The tournament shows no account to this key.
+        """
+        try:
+            found: dict[str, str] = self.get_models()
+        except TypeError:  # numerapi, where the account is null
+            raise TournamentRefused(
+                "The tournament refused: it shows no account to this key; a key needs the scope "
+                '"View user info" for names of models.'
+            ) from None
         self._model_names = {model_id: name for name, model_id in found.items()}
         return found
 
     def model_name(self, model_id: str) -> str:
-        """Name of a model of the account; its id where the account does not have it."""
+        """Name of a model of the account; its id where the account does not show it."""
         if model_id not in self._model_names:
-            self.models()
-        return self._model_names.get(model_id, model_id)
+            try:
+                self.models()
+            except (TournamentError, CredentialsError) as error:
+                logger.warning("model %s: its name cannot be had: %s", model_id, error)
+            self._model_names.setdefault(model_id, model_id)  # and is not asked for again
+        return self._model_names[model_id]
 
     def submissions(self, model_id: str) -> list[dict[str, Any]]:
-        """All submissions of a model: id, filename, insertedAt, triggerId, selected, round."""
+        """All submissions of a model: id, filename, insertedAt, selected, status, round and more.
+
+        Each may lack any of them but its id.
+        """
         reply = self._send(SUBMISSIONS, {"modelId": model_id}, authorization=True)
-        return list(reply.data["submissions"] or [])
+        return [one for one in reply.data["submissions"] or [] if one and one.get("id")]
 
     def scores(self, model_id: str) -> pd.DataFrame:
         """Every score of a model so far: one row for each round, score and day."""
@@ -235,7 +315,21 @@ class Client(numerapi.NumerAPI):
         return pd.DataFrame(rows, columns=list(SCORE_COLUMNS))
 
     def submit(
-        self, content: bytes, model_id: str, round_number: int | None = None
+        self,
+        content: bytes,
+        model_id: str,
+        round_number: int | None = None,
+        *,
+        late: upload.Late = "refuse",
+        known: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Upload a submission and look it up; see `upload.submit`."""
-        return upload.submit(self, content, model_id, round_number)
+        return upload.submit(self, content, model_id, round_number, late=late, known=known)
+
+    def confirm(self, receipt: dict[str, Any]) -> dict[str, Any]:
+        """Ask again what became of a submission; see `confirmation.confirm`."""
+        return confirmation.confirm(self, receipt)
+
+
+def _versions(listed: list[str]) -> set[str]:
+    return {name.partition("/")[0] for name in listed if "/" in name}

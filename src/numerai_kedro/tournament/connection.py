@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import requests
 
+from numerai_kedro.errors import ConfigurationError, without_password
 from numerai_kedro.files.download import http_session
 from numerai_kedro.progress import steps_bar
 from numerai_kedro.tournament.client import Client
 from numerai_kedro.tournament.settings import TournamentSettings
-from numerai_kedro.tournament.transport import DEADLINE_S, TIMEOUT_S, Wait
+from numerai_kedro.tournament.transport import DEADLINE_S, TIMEOUT_S, Wait, is_loopback
 
 if TYPE_CHECKING:
     from numerai_kedro.tournament.demo.server import DemoServer
@@ -52,8 +53,9 @@ def connect(
     CredentialsError
         Only one of the two keys is there.
     ConfigurationError
-        The data folder holds another demo.
+        The data folder holds another tournament, or the address is another tournament's.
     """
+    _check_one_tournament(settings)
     url = settings.api_url
     if settings.name == "demo":
         from numerai_kedro.tournament.demo.tournament import DEMO_PUBLIC_ID, DEMO_SECRET_KEY
@@ -69,10 +71,27 @@ def connect(
         settings.data_version,
         public_id,
         secret_key,
+        name=settings.name,
         timeout_s=timeout_s,
         deadline_s=deadline_s,
         wait=wait,
     )
+
+
+def _check_one_tournament(settings: TournamentSettings) -> None:
+    """Refuse settings of which one half says demo and the other the real tournament."""
+    url, folder = settings.api_url, settings.data_folder
+    if settings.name == "demo" and url is not None and not is_loopback(url):
+        raise ConfigurationError(
+            f"globals.yml: tournament is demo, and api_url {without_password(url)} is not on this "
+            "machine; take api_url out, or choose with kedro tournament use numerai."
+        )
+    if settings.name != "demo" and (folder / "tournament" / "tournament.sqlite").exists():
+        raise ConfigurationError(
+            f"globals.yml: tournament is {settings.name}, and data_folder {folder} holds a demo "
+            "tournament; choose with kedro tournament use numerai, which gives it a folder of its "
+            "own."
+        )
 
 
 def open_demo(settings: TournamentSettings, speed: float = 0.0) -> DemoTournament:

@@ -141,7 +141,7 @@ class Transport:
         wait: Wait = time.sleep,
     ) -> None:
         self.url, self._keys, self.timeout_s = url, keys, timeout_s
-        self._deadline_s, self._wait = deadline_s, wait
+        self._deadline_s, self.wait = deadline_s, wait
 
     def send(
         self,
@@ -179,7 +179,7 @@ class Transport:
                 if not left or not may_repeat or pause > MAX_WAIT_S:
                     raise self._unreachable(missed) from None
                 logger.warning("%s: %s; trying again in %.0f s", self.url, missed, pause)
-                self._wait(pause)
+                self.wait(pause)
                 wait_s = min(2 * wait_s, MAX_WAIT_S)
         raise AssertionError("the last attempt returns or raises")
 

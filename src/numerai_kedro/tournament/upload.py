@@ -1,30 +1,44 @@
-"""From a csv to a receipt: upload, create, look up; never twice.
+"""From a csv to a receipt: upload, create, look it up; never twice.
 
-    is the round open? ─► is it there already? ─► upload ─► create ─► look it up ─► receipt
-                                  └── yes: receipt ──────────────────────┘
-                                         answer lost: looked up, not repeated
+    known already? ─► asked again, nothing is uploaded
+          │ no
+    is the round open? ─► is it there already? ─► upload ─► create ─► validated? ─► receipt
+                                  └── yes: receipt ─────────────────────┘   └── the service failed:
+                                         answer lost: looked up, not repeated       once more
 
 The name of the upload holds the digest of its content: that is how the same predictions, and a
-submission whose answer was lost, are known again.
+submission whose answer was lost, are known again. A look-up that is refused stops nothing: only
+upload and creation do.
 """
 
 from __future__ import annotations
 
 import logging
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import requests
 
 from numerai_kedro.errors import (
+    CredentialsError,
+    NumeraiKedroError,
     RoundClosed,
+    RoundMoved,
     TournamentError,
     TournamentRefused,
     TournamentUnreachable,
 )
 from numerai_kedro.files import digest_bytes
 from numerai_kedro.files.download import http_session
+from numerai_kedro.tournament.confirmation import (
+    Created,
+    ask_until_validated,
+    confirm,
+    id_by_name,
+    receipt_of,
+    that_counts,
+)
 from numerai_kedro.tournament.round_info import RoundInfo
+from numerai_kedro.tournament.validation import may_pass_again
 
 if TYPE_CHECKING:
     from numerai_kedro.tournament.client import Client
@@ -38,12 +52,26 @@ CREATE = """mutation($filename: String! $tournament: Int! $modelId: String) {
     create_submission(filename: $filename tournament: $tournament modelId: $modelId
                       source: "numerapi") { id }}"""
 DOWNLOAD_AUTH = "query($id: String) { submissionDownloadAuth(id: $id) { filename url }}"
-PUT_ATTEMPTS = 3
+PUT_ATTEMPTS, LOOKS_FOR_LOST = 3, 4
 DIGEST_LETTERS = 16
+BETWEEN_ROUNDS = "not open for submissions"
+WHEN_ROUNDS_OPEN = (
+    "No round is open for submissions, nothing was uploaded; rounds open Tuesday to Saturday, not "
+    "before 12:00 UTC: run the same command then."
+)
+KNOWN = {"accepted", "late", "pending", "unconfirmed"}
+
+Late = Literal["refuse", "queue"]
 
 
 def submit(
-    client: Client, content: bytes, model_id: str, round_number: int | None
+    client: Client,
+    content: bytes,
+    model_id: str,
+    round_number: int | None,
+    *,
+    late: Late = "refuse",
+    known: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Submit a csv for a model in the round that is open.
 
@@ -55,79 +83,136 @@ def submit(
         The slot.
     round_number
         Round that the predictions are for; None takes the open one.
+    late
+        ``queue`` uploads after the deadline, too, until the round takes nothing any more: the
+        tournament queues that for the next round. ``refuse`` uploads nothing then.
+    known
+        Receipt of this model from an earlier run. Where it is of the same content and round, and
+        did not fail, the tournament is asked about it again, and nothing is uploaded.
 
     Returns
     -------
     dict
-        The receipt: ``status`` (``accepted`` or ``late``), ``detail`` for people, and
-        ``submission_id``, ``filename``, ``digest``, ``round``, ``model``, ``inserted_at``. The same
-        predictions have the same receipt, however often they are submitted.
+        The receipt. Its ``status`` is
+
+        - ``accepted``: the tournament lists it as valid;
+        - ``late``: the same, after the deadline;
+        - ``pending``: listed, and not validated within a minute;
+        - ``failed``: invalid, with the tournament's words in ``error_info``;
+        - ``unconfirmed``: created, and nobody can say what became of it.
+
+        ``detail`` is for people; ``submission_id``, ``filename``, ``digest``, ``round``, ``model``,
+        ``model_id``, ``n_stocks``, ``came_late``, ``inserted_at`` and ``error_info`` describe it.
+        The same predictions have the same receipt, however often they are submitted.
 
     Raises
     ------
     RoundClosed
-        No round is open, or another one than the predictions are for. Nothing was uploaded.
+        No round is open. Nothing was uploaded.
+    RoundMoved
+        Another one is than the predictions are for. Nothing was uploaded.
     TournamentRefused
         The tournament says no, such as for a model that holds a pickle.
     TournamentUnreachable
         It did not arrive, or nobody can say; the next run looks first.
     """
-    current = _open_round(client, round_number)
     digest = digest_bytes(content)
-    present = _already_there(client, content, digest, model_id, current.number)
-    if present is not None:
-        logger.info(
-            "already submitted for model %s: nothing is uploaded", client.model_name(model_id)
-        )
-        return _receipt(client, present, content, model_id, current)
-    name = f"numerai_kedro-{current.number}-{digest[:DIGEST_LETTERS]}.csv"
-    filename = _upload(client, content, name, model_id)
-    submission_id = _create(client, filename, model_id)
+    if known is not None and _is_of(known, digest, round_number):
+        again = confirm(client, known)
+        if again["status"] != "failed":
+            return again
+    current = _round_for(client, round_number, late)
+    there = _already_there(client, content, digest, model_id, current)
+    if there is not None:
+        name = client.model_name(model_id)
+        logger.info("already submitted for model %s: nothing is uploaded", name)
+        return _receipt(client, there, current)
+    receipt = _upload_and_confirm(client, content, digest, model_id, current, "")
+    if receipt["status"] != "failed" or not may_pass_again(receipt["error_info"]):
+        return receipt
+    logger.warning("%s; uploading it once more", receipt["detail"])
     try:
-        found = _look_up(client, filename, model_id)
-    except TournamentUnreachable:
-        if submission_id is None:
-            raise
-        found = None  # it has an id: accepted, whether or not the list can be had now
-    if found is None and submission_id is None:
-        raise TournamentUnreachable(
-            "The answer to the submission was lost, and the tournament does not list it; run the "
-            "same command again: it looks first, and submits only what is not there."
-        )
-    listed = found or {"id": submission_id, "filename": filename}
-    return _receipt(client, listed, content, model_id, current)
+        current = _round_for(client, current.number, late)
+        return _upload_and_confirm(client, content, digest, model_id, current, "-again")
+    except NumeraiKedroError as error:
+        return receipt | {"detail": f"{receipt['detail']}; and once more: {error}"}
 
 
-def _open_round(client: Client, round_number: int | None) -> RoundInfo:
+def _is_of(known: dict[str, Any], digest: str, round_number: int | None) -> bool:
+    """Whether a receipt is of the same predictions for the same round, and can be asked about."""
+    same = (known.get("digest"), known.get("round")) == (digest, round_number)
+    return same and known.get("status") in KNOWN and {"submission_id", "model_id"} <= known.keys()
+
+
+def _round_for(client: Client, round_number: int | None, late: Late) -> RoundInfo:
+    """Round that takes the predictions now."""
     current = client.current_round()
+    if current is None and late == "queue":
+        current = _round_that_takes_late_ones(client)
     if current is None:
-        raise RoundClosed(
-            "No round is open for submissions, nothing was uploaded; rounds open Tuesday to "
-            "Saturday, not before 12:00 UTC: run the same command then."
-        )
+        raise RoundClosed(WHEN_ROUNDS_OPEN)
     if round_number is not None and round_number != current.number:
-        raise RoundClosed(
-            f"The predictions are for round {round_number}, but round {current.number} is open and "
-            "has other live ids; nothing was uploaded: run the weekly pipeline again."
+        raise RoundMoved(
+            f"The predictions are for round {round_number}, but round {current.number} has opened "
+            "since and has other live ids; nothing was uploaded: run the weekly pipeline again."
         )
     return current
 
 
-def _already_there(
-    client: Client, content: bytes, digest: str, model_id: str, round_number: int
-) -> dict[str, Any] | None:
-    """Selected submission of the round when it holds the same predictions.
+def _round_that_takes_late_ones(client: Client) -> RoundInfo | None:
+    newest = client.newest_round()
+    closes = client.close_time(newest.number)
+    return newest if closes is None or newest.server_time < closes else None
 
-    Only the selected one counts: after A, then B, submitting A again must replace B.
+
+def _already_there(
+    client: Client, content: bytes, digest: str, model_id: str, current: RoundInfo
+) -> Created | None:
+    """Submission that counts in the round, where it holds the same predictions.
+
+    Only that one: after A, then B, submitting A again must replace B.
     """
-    for one in client.submissions(model_id):
-        if not one.get("selected") or (one.get("round") or {}).get("number") != round_number:
-            continue
-        if digest[:DIGEST_LETTERS] in one["filename"]:
-            return one
-        if _download(client, one["id"]) == content:
-            return one
-    return None
+    try:
+        entries = client.submissions(model_id)
+    except (TournamentError, CredentialsError) as error:
+        logger.warning("submissions made before cannot be looked up; going on: %s", error)
+        return None
+    one = that_counts(entries, current.number)
+    if one is None:
+        return None
+    name = str(one.get("filename"))
+    if digest[:DIGEST_LETTERS] not in name and _download(client, one["id"]) != content:
+        return None
+    return _created(one["id"], name, content, digest, model_id, current)
+
+
+def _upload_and_confirm(
+    client: Client, content: bytes, digest: str, model_id: str, current: RoundInfo, suffix: str
+) -> dict[str, Any]:
+    name = f"numerai_kedro-{current.number}-{digest[:DIGEST_LETTERS]}{suffix}.csv"
+    filename = _upload(client, content, name, model_id)
+    submission_id = _create(client, filename, model_id)
+    return _receipt(
+        client, _created(submission_id, filename, content, digest, model_id, current), current
+    )
+
+
+def _created(
+    submission_id: str,
+    filename: str,
+    content: bytes,
+    digest: str,
+    model_id: str,
+    current: RoundInfo,
+) -> Created:
+    n_stocks = content.count(b"\n") - 1
+    came_late = not current.is_open
+    return Created(submission_id, filename, digest, current.number, model_id, n_stocks, came_late)
+
+
+def _receipt(client: Client, created: Created, current: RoundInfo) -> dict[str, Any]:
+    heard = ask_until_validated(client, created, current.close_staking_time)
+    return receipt_of(client, created, heard)
 
 
 def _download(client: Client, submission_id: str) -> bytes | None:
@@ -137,7 +222,7 @@ def _download(client: Client, submission_id: str) -> bytes | None:
         url = reply["data"]["submissionDownloadAuth"]["url"]
         with http_session(url) as session:
             answer = session.get(url, timeout=client.transport.timeout_s)
-    except (TournamentError, requests.RequestException, TypeError) as error:
+    except (TournamentError, CredentialsError, requests.RequestException, TypeError) as error:
         logger.info("submission %s cannot be compared: %s", submission_id, type(error).__name__)
         return None
     return answer.content if answer.status_code == 200 else None
@@ -181,29 +266,37 @@ def _put(client: Client, url: str, content: bytes) -> str:
     return "" if 200 <= answer.status_code < 300 else f"the storage answered {answer.status_code}"
 
 
-def _create(client: Client, filename: str, model_id: str) -> str | None:
-    """Make the upload a submission; None when the answer was lost."""
+def _create(client: Client, filename: str, model_id: str) -> str:
+    """Make the upload a submission; returns its id.
+
+    Whatever the answer was, what is listed under the name of the upload was created.
+    """
     variables = {"filename": filename, "tournament": client.tournament_id, "modelId": model_id}
+    failure: TournamentError
     try:
         reply = client.raw_query(CREATE, variables, authorization=True)
-    except TournamentRefused as refusal:
-        raise _explained(client, refusal, model_id) from None
-    except TournamentUnreachable as lost:
-        logger.warning("submission: %s Looking whether it arrived.", lost)
-        return None
-    made = reply["data"].get("create_submission") or {}
-    return made.get("id")
+        made = (reply["data"].get("create_submission") or {}).get("id")
+        if made is not None:
+            return str(made)
+        failure = TournamentUnreachable("The answer to the submission has no id.")
+    except (TournamentRefused, TournamentUnreachable) as error:
+        failure = error
+    logger.warning("submission: %s Looking whether it arrived.", failure)
+    refused = isinstance(failure, TournamentRefused)
+    found = id_by_name(client, filename, model_id, n_asks=1 if refused else LOOKS_FOR_LOST)
+    if found is not None:
+        return found
+    if isinstance(failure, TournamentRefused):
+        raise _explained(client, failure, model_id) from None
+    raise TournamentUnreachable(
+        "The answer to the submission was lost, and the tournament does not list it; run the same "
+        "command again: it looks first, and submits only what is not there."
+    ) from None
 
 
-def _look_up(client: Client, filename: str, model_id: str) -> dict[str, Any] | None:
-    """Submission of that name, if the tournament lists it."""
-    for one in client.submissions(model_id):
-        if one["filename"] == filename:
-            return one
-    return None
-
-
-def _explained(client: Client, refusal: TournamentRefused, model_id: str) -> TournamentRefused:
+def _explained(client: Client, refusal: TournamentRefused, model_id: str) -> TournamentError:
+    if BETWEEN_ROUNDS in str(refusal):
+        return RoundClosed(f"The round closed before the predictions arrived. {WHEN_ROUNDS_OPEN}")
     if "pickle" not in str(refusal).lower():
         return refusal
     return TournamentRefused(
@@ -211,35 +304,3 @@ def _explained(client: Client, refusal: TournamentRefused, model_id: str) -> Tou
         "remove the pickle at numer.ai, or name another model in submission.slots "
         f"(parameters_submission.yml). {refusal}"
     )
-
-
-def _receipt(
-    client: Client,
-    listed: dict[str, Any],
-    content: bytes,
-    model_id: str,
-    current: RoundInfo,
-) -> dict[str, Any]:
-    name = client.model_name(model_id)
-    n_stocks = content.count(b"\n") - 1
-    late = _is_late(listed.get("insertedAt"), current)
-    detail = f'accepted for model "{name}" ({str(listed["id"])[:4]}…), {n_stocks:,} live stocks'
-    if late:
-        detail += "; it came after the deadline: scored, not staked, and queued for the next round"
-    return {
-        "status": "late" if late else "accepted",
-        "detail": detail,
-        "submission_id": listed["id"],
-        "filename": listed["filename"],
-        "digest": digest_bytes(content),
-        "round": current.number,
-        "model": name,
-        "inserted_at": listed.get("insertedAt"),
-    }
-
-
-def _is_late(inserted_at: str | None, current: RoundInfo) -> bool:
-    if not inserted_at:
-        return False
-    moment = datetime.fromisoformat(inserted_at)
-    return moment.timestamp() >= current.close_staking_time.timestamp()
