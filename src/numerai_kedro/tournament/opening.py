@@ -3,23 +3,46 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from numerai_kedro.errors import TournamentRefused, TournamentUnreachable
+import requests
+
+from numerai_kedro.errors import (
+    TournamentError,
+    TournamentRefused,
+    TournamentUnreachable,
+)
+from numerai_kedro.files.download import http_session
 from numerai_kedro.tournament.calendar import EARLIEST_OPENING
 from numerai_kedro.tournament.client import Client
 from numerai_kedro.tournament.round_info import RoundInfo
+
+logger = logging.getLogger(__name__)
 
 # Once a minute while a round may open: an hour's window is met with 59 minutes left.
 POLL = timedelta(minutes=1)
 # A machine that slept wakes up to the tournament's clock at least this often.
 LONGEST_PAUSE = timedelta(hours=1)
 CLOSED_DAYS = (6, 0)  # Sunday, Monday
-# What a receipt says where nothing is left to do.
-FINAL = {"accepted", "late", "blocked"}
+# What a receipt says where nothing is left to upload; the next command asks what became of the
+# last two.
+SENT = {"accepted", "late", "pending", "unconfirmed"}
+# Where another try would end the same way, until something that it hangs on has changed.
+HELD = {"blocked", "failed", "closed"}
+# What a verdict hangs on, in the data folder.
+INPUTS = (
+    "01_raw/live.parquet*",
+    "06_models/*/model",
+    "06_models/*/model/**/*",
+    "07_model_output/*/oof_predictions.parquet",
+    "07_model_output/ensemble/weights.parquet",
+    "08_reporting/era_scores.parquet",
+)
 
 
 def wait_for_opening(
@@ -27,20 +50,24 @@ def wait_for_opening(
     is_done: Callable[[int], bool],
     say: Callable[[str], None],
     sleep: Callable[[float], None] = time.sleep,
+    is_held: Callable[[int], bool] = lambda number: False,
 ) -> RoundInfo:
     """Return the next round that is open and not dealt with yet.
 
     The tournament's clock counts, not this machine's. It is asked once a minute while a round may
-    open, once an hour before; an answer that does not come is asked for again.
+    open, or while an open one may be dealt with again, and once an hour before; an answer that does
+    not come is asked for again.
 
     Parameters
     ----------
     is_done
-        Whether a round's submission was made: then the one after it is waited for.
+        Whether nothing is to be done for a round by now: then the one after it is waited for.
     say
         Gets a line whenever what is waited for changes.
     sleep
         Gets seconds.
+    is_held
+        Whether that may change while the round is open.
     """
     said, pause, newest = "", POLL, None
     while True:
@@ -48,7 +75,7 @@ def wait_for_opening(
             current = client.current_round()
             if current is not None and not is_done(current.number):
                 return current
-            if current is not None or newest is None or pause > POLL:
+            if current is not None or newest is None or newest.is_open or pause > POLL:
                 newest = current or client.newest_round()
                 now = newest.server_time
         except (TournamentUnreachable, TournamentRefused) as error:
@@ -56,9 +83,13 @@ def wait_for_opening(
             line = f"{error} {what.capitalize()}."
         else:
             earliest = earliest_opening_after(newest, now)
-            pause = min(max(earliest - now, POLL), LONGEST_PAUSE)
+            held = newest.is_open and is_held(newest.number)
+            pause = POLL if held else min(max(earliest - now, POLL), LONGEST_PAUSE)
             what = f"the next opens {_when(earliest, now)}"
-            line = f"round {newest.number} is {'submitted' if newest.is_open else 'closed'}; {what}"
+            state = "submitted" if newest.is_open else "closed"
+            if held:
+                state = "blocked in part or whole, and tried again when what that hangs on changes"
+            line = f"round {newest.number} is {state}; {what}"
         if what != said:
             said = what
             say(line)
@@ -78,24 +109,115 @@ def earliest_opening_after(newest: RoundInfo, now: datetime) -> datetime:
     return datetime.combine(day, EARLIEST_OPENING)
 
 
-def is_dealt_with(outputs: Path, round_number: int) -> bool:
+def is_dealt_with(
+    outputs: Path,
+    round_number: int,
+    changed_since: Callable[[float], bool] = lambda moment: False,
+) -> bool:
     """Whether every slot has a receipt of a round, and none of them wants another try.
 
     Parameters
     ----------
     outputs
         Folder of the catalog entries ``slots`` and ``submission_receipt``.
+    changed_since
+        Whether what a verdict hangs on has changed since the moment at which a receipt was
+        written: then a slot that was blocked, or failed, is tried again.
     """
-    try:
-        slots = json.loads((outputs / "slots.json").read_text(encoding="utf-8"))
-        receipts = [
-            json.loads((outputs / "receipts" / f"{round_number}-{slot}.json").read_text("utf-8"))
-            for slot in slots
-        ]
-    except (OSError, ValueError):
+    receipts = list(_receipts(outputs, round_number))
+    sent_or_held = [
+        status in SENT or (status in HELD and not changed_since(moment))
+        for status, moment in receipts
+    ]
+    return bool(receipts) and all(sent_or_held)
+
+
+def is_held(outputs: Path, round_number: int) -> bool:
+    """Whether a slot was blocked, or failed, so that a change may let it pass."""
+    return any(status in HELD for status, _ in _receipts(outputs, round_number))
+
+
+def _receipts(outputs: Path, round_number: int) -> Iterator[tuple[str, float]]:
+    """Newest status of each slot, and when it was written; none of a slot is an empty one."""
+    for slot in _json_of(outputs / "slots.json"):
+        path = outputs / "receipts" / f"{round_number}-{slot}.json"
+        receipt = _json_of(path)
+        moment = path.stat().st_mtime if receipt else 0.0
+        yield str(receipt.get("later", receipt).get("status", "")), moment
+
+
+def inputs_changed(data_folder: Path, conf: Path) -> Callable[[float], bool]:
+    """Make the question whether a file that can change a verdict is newer than a moment.
+
+    Parameters
+    ----------
+    data_folder
+        Live data, models, their predictions and scores.
+    conf
+        The project's configuration, with ``base`` and ``local``.
+    """
+
+    def changed(moment: float) -> bool:
+        files = [path for pattern in INPUTS for path in data_folder.glob(pattern)]
+        return any(_modified(path) > moment for path in (*files, *conf.glob("*/*.yml")))
+
+    return changed
+
+
+def live_file_changed(
+    client: Client, data_folder: Path, round_number: int, version: str | None = None
+) -> bool:
+    """Whether the tournament offers another ``live.parquet`` than the one downloaded last.
+
+    Version and length count, as the download keeps them. Where one of the two sides is not known,
+    nothing is said to have changed.
+
+    Parameters
+    ----------
+    version
+        Of the data; the client's own by default.
+    """
+    had = _json_of(data_folder / "01_raw" / "live.parquet.source.json")
+    if not had:
         return False
-    newest = [receipt.get("later", receipt) for receipt in receipts]
-    return all(receipt["status"] in FINAL for receipt in newest)
+    try:
+        url = client.remote_file("live.parquet", round_number, version).url()
+        # GET, as addresses are signed for that alone; the headers are enough.
+        with (
+            http_session(url) as session,
+            session.get(
+                url,
+                headers={"Accept-Encoding": "identity"},
+                stream=True,
+                timeout=client.transport.timeout_s,
+            ) as answer,
+        ):
+            answer.raise_for_status()
+            etag, length = answer.headers.get("ETag"), answer.headers.get("Content-Length")
+    except (TournamentError, requests.RequestException) as error:
+        logger.info("live.parquet: cannot be compared: %s", type(error).__name__)
+        return False
+    offered = {"version": etag, "size": int(length) if length else None}
+    return any(
+        None not in (had.get(name), value) and had[name] != value for name, value in offered.items()
+    )
+
+
+def _json_of(path: Path) -> dict[str, Any]:
+    """A JSON object; empty where it cannot be read."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _modified(path: Path) -> float:
+    """When it was written; never, where it is replaced at this moment."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _when(earliest: datetime, now: datetime) -> str:
