@@ -54,10 +54,12 @@ def weekly(folder: Path, size: str, seed: int) -> dict[str, Any]:
     type_command(folder, "run", "--pipeline=weekly")
     (reporting,) = folder.glob("data/*/08_reporting")
     (decision,) = (json.loads(path.read_text()) for path in reporting.glob("gate_decisions/*.json"))
+    missed = [check for check in decision["checks"] if not check["passed"]]
     ensemble = json.loads((reporting / "backtest_report.json").read_text())["models"]["ensemble"]
     return {
         "passed": decision["passed"],
-        "reasons": decision["reasons"],
+        "reasons": [check["reason"] for check in missed if check["kind"] != "warning"],
+        "warnings": [check["reason"] for check in missed if check["kind"] == "warning"],
         "corr": ensemble["corr"]["text"],
         "mmc": ensemble["mmc"]["text"],
         "seconds": round(time.perf_counter() - begin),

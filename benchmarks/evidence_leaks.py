@@ -37,6 +37,7 @@ from numerai_kedro.statistics.backtest import score_columns
 from numerai_kedro.statistics.gate import Check
 from numerai_kedro.statistics.gate_checks import GateParams, backtest_checks, honesty_checks
 from numerai_kedro.statistics.likeness import likeness_of_eras
+from numerai_kedro.statistics.payout import PayoutRule
 from numerai_kedro.tournament.demo.publish import publish
 from numerai_kedro.tournament.demo.sizes import SIZES
 from numerai_kedro.tournament.demo.world import World
@@ -47,6 +48,7 @@ from numerai_kedro.training.walk_forward import walk_forward
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "docs" / "evidence" / "leaks.json"
 SEEDS = range(1100, 1120)
+RULE = PayoutRule(3.0, 15.0)
 COPY_NOISE = 1.0  # of the copy, in standard deviations of the target
 # What every case has to be blocked for; an honest record for nothing.
 WANTED = {
@@ -65,15 +67,16 @@ def main() -> None:
     made = parser(__doc__, "demo", SEEDS, RESULT)
     made.add_argument("--judge", action="store_true", help="judge what is kept, and fit nothing")
     options = made.parse_args()
-    for seed in options.seeds:
+    for seed in [] if options.judge else options.seeds:
         path = table_of(options.result, seed)
-        if not options.judge and not path.exists():
-            with tempfile.TemporaryDirectory() as folder:
-                scores = one_seed(Path(folder), options.size, seed)
-            with atomic_write(path) as handle:
-                scores.to_parquet(handle, index=False, compression="zstd")
-            print(f"seed {seed}: fitted and scored", flush=True)
-        conclude(options)
+        if path.exists():
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            scores = one_seed(Path(folder), options.size, seed)
+        with atomic_write(path) as handle:
+            scores.to_parquet(handle, index=False, compression="zstd")
+        print(f"seed {seed}: {json.dumps(conclude(options))}", flush=True)
+    print(json.dumps(conclude(options)), flush=True)
 
 
 def table_of(result: Path, seed: int) -> Path:
@@ -81,7 +84,7 @@ def table_of(result: Path, seed: int) -> Path:
     return result.with_suffix("") / f"{seed}.parquet"
 
 
-def conclude(options: argparse.Namespace) -> None:
+def conclude(options: argparse.Namespace) -> dict[str, str]:
     """Judge every seed whose scores are kept, and count."""
     kept = {seed: table_of(options.result, seed) for seed in options.seeds}
     seeds = {
@@ -89,15 +92,16 @@ def conclude(options: argparse.Namespace) -> None:
         for seed, path in kept.items()
         if path.exists()
     }
+    counted = rates(seeds)
     result = {
         "size": options.size,
         "code": _code_fingerprint(),
-        "rates": rates(seeds),
+        "rates": counted,
         "seeds": seeds,
     }
     with atomic_write(options.result) as handle:
         handle.write((json.dumps(result, indent=1) + "\n").encode())
-    print(json.dumps(result["rates"]), flush=True)
+    return counted
 
 
 def one_seed(folder: Path, size: str, seed: int) -> pd.DataFrame:
@@ -201,14 +205,15 @@ def blocked(
     live_era: int,
     overlap: int,
 ) -> list[str]:
-    """Reasons of the checks that are missed."""
+    """Reasons of the checks that are missed, and block."""
     conf = yaml.safe_load((ROOT / "conf/base/parameters_backtest.yml").read_text())["gate"]
     params = GateParams.model_validate(conf)
     checks: list[Check] = [
-        *backtest_checks(scores, "ours", overlap, params),
+        *backtest_checks(scores, "ours", overlap, params, RULE, n_judged=1),
         *honesty_checks(windows, choices, last_scored, live_era, overlap),
     ]
-    return [check.reason.name.lower() for check in checks if not check.passed]
+    missed = [check.reason for check in checks if not check.passed]
+    return [reason.name.lower() for reason in missed if reason.kind != "warning"]
 
 
 def panel_of(

@@ -24,7 +24,8 @@ from numerai_kedro.strict import Block
 
 # Of the benchmark's likeness: fewer eras say nothing; refits move even what hardly varies by era.
 MIN_LIKENESS_ERAS = 20
-MIN_LIKENESS_SPREAD = 0.1  # of the mean
+MIN_LIKENESS_DEVIATION = 0.1  # of the usual
+DEVIATIONS_PER_MAD = 1.4826  # of a normal distribution
 
 
 class GateParams(Block):
@@ -385,20 +386,23 @@ def benchmark_likeness_check(live: float, out_of_fold: Vector, params: GateParam
     live
         Rank correlation with the round's benchmark predictions; NaN where there are none.
     out_of_fold : float64[n_eras]
-        The same of each era of the test period, as `likeness_of_eras` gives it; NaN is left out.
+        The same of each era of the test period in time order, as `likeness_of_eras` gives it; NaN
+        is left out. The newest year's count: folds before it learned from fewer eras.
     """
-    known = out_of_fold[~np.isnan(out_of_fold)]
+    known = out_of_fold[~np.isnan(out_of_fold)][-params.newest_eras :]
     label = "rank correlation of live predictions with the benchmark's"
     if np.isnan(live) or len(known) < MIN_LIKENESS_ERAS:
         label = f"{label} is not known: eras to compare with"
         n_eras = 0 if np.isnan(live) else len(known)
         wanted = float(MIN_LIKENESS_ERAS)
         return Check(BlockReason.BENCHMARK_TELLS_NOTHING, label, n_eras, "at least", wanted)
-    mean = float(known.mean())
-    spread = max(float(known.std(ddof=1)), MIN_LIKENESS_SPREAD * abs(mean))
-    lowest = mean - params.max_benchmark_deviations * spread
-    label = f"{label} ({short(mean)} on average out of fold, deviation {short(spread)})"
-    if mean > spread and (lowest > 0 or live < lowest):
+    # By the median: a first fold that learned from little is as unlike the live model as it gets.
+    usual = float(np.median(known))
+    deviation = DEVIATIONS_PER_MAD * float(np.median(np.abs(known - usual)))
+    deviation = max(deviation, MIN_LIKENESS_DEVIATION * abs(usual))
+    lowest = usual - params.max_benchmark_deviations * deviation
+    label = f"{label} ({short(usual)} out of fold, deviation {short(deviation)})"
+    if usual > deviation and (lowest > 0 or live < lowest):
         return Check(BlockReason.LIVE_UNLIKE_BENCHMARK, label, live, "at least", lowest)
     label = f"lowest usual {label}, which noise has too"
     return Check(BlockReason.BENCHMARK_TELLS_NOTHING, label, lowest, "above", 0.0)

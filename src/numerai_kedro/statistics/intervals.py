@@ -98,15 +98,23 @@ def mean_interval(scores: Vector, overlap_eras: int, level: float = LEVEL) -> In
     level
         Two-sided coverage; .8 has the one-sided 90 % bound as its lower end.
     """
-    known = scores[~np.isnan(scores)]
-    n = len(known)
-    mean = float(known.mean()) if n else float("nan")
+    n = int((~np.isnan(scores)).sum())
     if n < MIN_ERAS:
+        mean = float(np.nanmean(scores)) if n else float("nan")
         return Interval(mean, None, None, n, None)
-    n_cosines = degrees_of_freedom(n, overlap_eras)
-    error = np.sqrt(long_run_variance(known, n_cosines) / n)
-    reach = float(stdtrit(n_cosines, 0.5 + level / 2) * error)
-    return Interval(mean, mean - reach, mean + reach, n, n_cosines)
+    return _by_cosines(scores, overlap_eras, level)
+
+
+def _by_cosines(scores: Vector, overlap_eras: int, level: float) -> Interval:
+    known = scores[~np.isnan(scores)]
+    n_cosines = degrees_of_freedom(len(known), overlap_eras)
+    error = float(np.sqrt(long_run_variance(known, n_cosines) / len(known)))
+    return _around(known, error, n_cosines, level)
+
+
+def _around(known: Vector, error: float, freedom: float, level: float) -> Interval:
+    mean, reach = float(known.mean()), float(stdtrit(freedom, 0.5 + level / 2)) * error
+    return Interval(mean, mean - reach, mean + reach, len(known), round(freedom))
 
 
 def implied_variance(series: Matrix, overlap_eras: int) -> tuple[Matrix, float]:
@@ -153,11 +161,26 @@ def short_interval(scores: Vector, overlap_eras: int, level: float = LEVEL) -> I
     if n < MIN_SPANS * overlap_eras:
         return Interval(mean, None, None, n, None)
     variance, freedom = implied_variance(known, overlap_eras)
-    reach = float(stdtrit(freedom, 0.5 + level / 2) * np.sqrt(variance / n))
-    return Interval(mean, mean - reach, mean + reach, n, round(freedom))
+    return _around(known, float(np.sqrt(variance / n)), freedom, level)
 
 
-def best_interval(scores: Vector, overlap_eras: int, level: float = LEVEL) -> Interval:
-    """`mean_interval` where eras are enough for it, `short_interval` where they are not."""
-    interval = mean_interval(scores, overlap_eras, level)
-    return interval if interval.low is not None else short_interval(scores, overlap_eras, level)
+def narrower_interval(scores: Vector, overlap_eras: int, level: float = LEVEL) -> Interval:
+    """Mean with the narrower of two intervals: by cosines, or by what full overlap implies.
+
+    The first has few degrees of freedom, and the second is too wide where neighbours share little:
+    either alone finds half as many losses in a hundred eras. At 95 % a mean of zero lies below the
+    interval or above it in .06 to .09 of simulated records of 52 to 120 eras, .07 at 353.
+
+    Parameters
+    ----------
+    scores : float64[n_eras]
+        In time order; NaN is left out. Below three spans of the target there is no interval.
+    """
+    implied = short_interval(scores, overlap_eras, level)
+    if implied.low is None:
+        return implied
+    return min(implied, _by_cosines(scores, overlap_eras, level), key=_width)
+
+
+def _width(interval: Interval) -> float:
+    return (interval.high or 0.0) - (interval.low or 0.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numerai_kedro.reasons import BlockReason
 from numerai_kedro.statistics.gate import Check
-from numerai_kedro.statistics.intervals import Interval, best_interval
+from numerai_kedro.statistics.intervals import Interval, narrower_interval
 from numerai_kedro.statistics.payout import PayoutRule, contribution, forecast_burn
 from numerai_kedro.statistics.ranks import Vector
 
@@ -48,7 +48,7 @@ def paid_checks(
     )
     found = []
     for name, series, blocks, warns in judged:
-        interval = best_interval(series, overlap_eras, level)
+        interval = narrower_interval(series, overlap_eras, level)
         found += _above_zero(name, interval, level, blocks, warns)
     return (*found, *_burn_check(returns, overlap_eras, max_burn_chance))
 
