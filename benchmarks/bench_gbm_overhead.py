@@ -196,6 +196,7 @@ def study(
         scout_trees=200,
         risk_aversion=1.0,
         adopt_level=0.95,
+        max_overfitting=0.7,
         retune_weeks=13,
         weights={"corr": 3, "mmc": 15},
         seed=0,

@@ -3,12 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from tests.models.test_contract import SMALL
 from tests.panels import small_panel
 from tests.pipelines.test_ensemble_nodes import PARAMS as ENSEMBLE
 from tests.pipelines.test_feature_engineering import ENCODER
 from tests.pipelines.test_feature_engineering import PARAMS as FEATURES
-from tests.statistics.test_gate_checks import PARAMS, record
+from tests.project import ROOT
 
 from numerai_kedro.errors import Failed, SchemaError
 from numerai_kedro.incremental.champion_store import ChampionStore, ProcedureStore
@@ -26,9 +27,12 @@ from numerai_kedro.pipelines.backtest.nodes import (
 )
 from numerai_kedro.pipelines.parameters import GraphParams
 from numerai_kedro.pipelines.submission.nodes import promote
+from numerai_kedro.statistics.gate_checks import GateParams
 from numerai_kedro.statistics.payout import PayoutRule
 from numerai_kedro.tournament.schema import benchmark_of
 
+CONF = yaml.safe_load((ROOT / "conf/base/parameters_backtest.yml").read_text())["gate"]
+PARAMS = GateParams.model_validate(CONF)
 ROUND = {"number": 1412, "data_version": "v5.3"}
 LATER = ROUND | {"number": 1417}
 RULE = {"corr": 3.0, "mmc": 15.0, "clip": 1.0, "factor": 1.0}
@@ -40,10 +44,16 @@ OURS, OTHER = "configuration-a", "configuration-b"
 NONE = {"to": "nothing", "features": [], "proportion": 0.0}
 
 
-def scores_of(mean=0.02, made_by=OURS):
-    scores = record(mean).replace({"model": {"ours": "ensemble"}})
-    rng = np.random.default_rng(3)
+def scores_of(mean=0.02, made_by=OURS, n_eras=120):
+    """A record of so much CORR, and the benchmark's."""
+    noise = np.random.default_rng(0).normal(scale=0.01, size=n_eras)
+    frames = [
+        pd.DataFrame({"era": np.arange(n_eras), "model": model, "corr": level + noise})
+        for model, level in (("ensemble", mean), ("benchmark", 0.02))
+    ]
+    scores, rng = pd.concat(frames, ignore_index=True), np.random.default_rng(3)
     return scores.assign(
+        max_exposure=0.1,
         mmc=0.01 + rng.normal(scale=1e-3, size=len(scores)),
         bmc=0.0,
         fnc=0.01,

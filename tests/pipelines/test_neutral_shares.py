@@ -62,6 +62,9 @@ def test_a_share_is_found_by_the_choices_of_then():
     assert proportion_of(kept, a="a0") == 0.1  # and who left since was
     assert proportion_of(kept, a="a9", b="b0") == 0.3  # `a` was made otherwise
     assert proportion_of(kept, a="a9") == 0
+    assert proportion_of(kept, 185, a="a1", b="b0") == 0  # chosen for other eras
+    more = [share(81, 0.5, a="a0", b="b0", c="c0"), share(81, 0.6, b="b0")]
+    assert proportion_of(more, a="a9", b="b0", c="c0") == 0.6
     assert proportion_of([share(81, 0.4, b="b0"), *kept], b="b0") == 0.3  # the newest of equals
 
 
