@@ -4,11 +4,12 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from numerai_kedro.errors import CredentialsError, TournamentRefused, TournamentUnreachable
 from numerai_kedro.tournament.confirmation import (
+    FIELDS,
     N_ASKS,
     PAUSE_S,
     STATUS,
@@ -93,9 +94,11 @@ def test_the_receipt_says_what_the_tournament_says(listed, status, words):
     assert made["status"] == status
     assert words in made["detail"]
     assert (made["submission_id"], made["round"], made["digest"]) == ("abcdef", 1412, "digest")
+    assert set(made) == FIELDS
     assert made["error_info"] == ("Not enough stocks" if status == "failed" else "")
 
 
+@settings(deadline=None)
 @given(
     entries=some.lists(
         some.fixed_dictionaries(

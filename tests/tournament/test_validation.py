@@ -1,7 +1,7 @@
 """Words of the tournament about a submission: none that is unknown is taken for a success."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from numerai_kedro.tournament.validation import (
@@ -48,6 +48,7 @@ def test_a_status_is_read_by_its_words_and_by_what_is_selected(status, selected,
     assert verdict_of({"status": status, "selected": selected}) is verdict
 
 
+@settings(deadline=None)
 @given(entry=ENTRIES)
 def test_an_error_fails_and_nothing_but_a_named_word_or_the_selection_validates(entry):
     verdict = verdict_of(entry)

@@ -30,6 +30,20 @@ STATUS = {
     Verdict.PENDING: "pending",
     Verdict.UNKNOWN: "unconfirmed",
 }
+FIELDS = {
+    "status",
+    "detail",
+    "submission_id",
+    "filename",
+    "digest",
+    "round",
+    "model",
+    "model_id",
+    "n_stocks",
+    "came_late",
+    "inserted_at",
+    "error_info",
+}
 QUEUED = (
     "it came after the deadline: scored, not staked, and queued by the tournament for the next "
     "round, whose stocks these predictions do not know"
@@ -139,7 +153,7 @@ def ask_until_validated(client: Client, created: Created, deadline: datetime) ->
 
 
 def receipt_of(client: Client, created: Created, heard: Heard) -> dict[str, Any]:
-    """Make the receipt; see `upload.submit` for what it holds."""
+    """Make the receipt, of `FIELDS`; see `upload.submit` for what they say."""
     listed = heard.listed or {}
     late = _is_late(listed, created)
     status = "late" if late and heard.verdict is Verdict.VALIDATED else STATUS[heard.verdict]

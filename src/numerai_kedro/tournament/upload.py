@@ -30,6 +30,7 @@ from numerai_kedro.errors import (
 from numerai_kedro.files import digest_bytes
 from numerai_kedro.files.download import http_session
 from numerai_kedro.tournament.confirmation import (
+    FIELDS,
     Created,
     ask_until_validated,
     confirm,
@@ -118,7 +119,7 @@ def submit(
     """
     digest = digest_bytes(content)
     if known is not None and _is_of(known, digest, round_number):
-        again = confirm(client, known)
+        again = confirm(client, {name: known[name] for name in FIELDS})
         if again["status"] != "failed":
             return again
     current = _round_for(client, round_number, late)
@@ -141,7 +142,7 @@ def submit(
 def _is_of(known: dict[str, Any], digest: str, round_number: int | None) -> bool:
     """Whether a receipt is of the same predictions for the same round, and can be asked about."""
     same = (known.get("digest"), known.get("round")) == (digest, round_number)
-    return same and known.get("status") in KNOWN and {"submission_id", "model_id"} <= known.keys()
+    return same and known.get("status") in KNOWN and known.keys() >= FIELDS
 
 
 def _round_for(client: Client, round_number: int | None, late: Late) -> RoundInfo:
