@@ -35,6 +35,7 @@ import plotly.graph_objects as go
 import yaml
 from plotly.subplots import make_subplots
 
+from evidence_gate_rates import stationary
 from evidence_weekly import _code_fingerprint
 from numerai_kedro.dashboard.figures import COLOURS, DASHES, SYMBOLS
 from numerai_kedro.files import atomic_write
@@ -88,8 +89,6 @@ def main() -> None:
 
 def coverage() -> dict[str, dict[str, float]]:
     """Share of intervals that hold the true mean, by method and number of eras."""
-    from arch.bootstrap import StationaryBootstrap
-
     found: dict[str, dict[str, float]] = {
         "equal-weighted cosines": {},
         "block bootstrap": {},
@@ -105,8 +104,9 @@ def coverage() -> dict[str, dict[str, float]]:
         for length in BLOCK_LENGTHS:
             held = []
             for seed, one in enumerate(series[:N_BOOTSTRAPPED]):
-                drawn = StationaryBootstrap(length, one, seed=seed)
-                low, high = drawn.conf_int(np.mean, reps=REPETITIONS, method="percentile").ravel()
+                rng = np.random.default_rng(seed)
+                means = [one[stationary(rng, n, length)].mean() for _ in range(REPETITIONS)]
+                low, high = np.quantile(means, [0.025, 0.975])
                 held.append(low <= 0 <= high)
             shares.append(float(np.mean(held)))
         found["block bootstrap"][str(n)] = max(shares)

@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 from benchmarks.simulated import OVERLAP, overlapping
 
-from numerai_kedro.statistics.intervals import degrees_of_freedom, mean_interval, short
+from numerai_kedro.statistics.intervals import (
+    degrees_of_freedom,
+    mean_interval,
+    narrower_interval,
+    short,
+    short_interval,
+)
 
 
 @pytest.mark.parametrize("n_eras", [87, 120, 400])
@@ -59,3 +65,32 @@ def test_text_keeps_sign_and_four_decimals():
     rng = np.random.default_rng(0)
     text = str(mean_interval(np.full(100, -0.0123) + rng.normal(scale=1e-6, size=100), 4))
     assert text == "-.0123 [-.0123, -.0123]"
+
+
+@pytest.mark.parametrize("n_eras", [36, 52, 72])
+def test_intervals_of_few_eras_cover_as_they_promise(n_eras):
+    rng = np.random.default_rng(n_eras)
+    for share, least, most in ((1.0, 0.93, 0.98), (0.5, 0.98, 1.0)):
+        drawn = np.sqrt(share) * overlapping(rng, n_eras, 1_000)
+        drawn += np.sqrt(1 - share) * rng.normal(size=drawn.shape)
+        found = [short_interval(one, OVERLAP) for one in drawn.T]
+        assert least <= np.mean([one.low <= 0 <= one.high for one in found]) <= most
+
+
+def test_the_narrower_of_two_intervals_seldom_leaves_a_mean_of_zero_out():
+    drawn = overlapping(np.random.default_rng(0), 52, 1_000).T
+    assert np.mean([narrower_interval(one, OVERLAP).high < 0 for one in drawn]) <= 0.05
+    # Why there are two: what full overlap implies is too wide for independent eras.
+    independent = np.random.default_rng(1).normal(-0.6, 1, size=(200, 93))
+    shares = [
+        np.mean([interval(one, OVERLAP).high < 0 for one in independent])
+        for interval in (short_interval, narrower_interval)
+    ]
+    assert shares[0] < 0.6
+    assert shares[1] > 0.9
+
+
+def test_below_three_spans_there_is_no_interval_at_all():
+    for interval in (short_interval, narrower_interval):
+        assert interval(np.full(35, 0.02), 12).low is None
+        assert np.isnan(interval(np.full(35, np.nan), 12).mean)

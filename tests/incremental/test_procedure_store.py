@@ -1,0 +1,53 @@
+"""How many configurations a slot has judged, and among how many one has passed."""
+
+import pytest
+
+from numerai_kedro.incremental.champion_store import ProcedureStore
+
+
+@pytest.fixture
+def store(tmp_path):
+    return ProcedureStore(tmp_path)
+
+
+def test_a_slot_counts_its_own_configurations_of_the_last_year_once(store):
+    for slot, procedure, number in [
+        ("demo", "a", 1000),
+        ("demo", "b", 1300),
+        ("demo", "b", 1305),
+        ("demo", "c", 1400),
+        ("other", "d", 1400),
+    ]:
+        store.judged(slot, procedure, number)
+    assert store.count_since("demo", 1400) == 2  # a is 80 weeks ago
+    assert store.count_since("demo", 1390) == 1  # c comes later
+    assert store.count_since("demo", 1400, weeks=100) == 3
+    assert store.count_since("nobody", 1400) == 0
+
+
+def test_a_configuration_keeps_the_fewest_among_which_it_passed(store):
+    assert store.passed_with("demo", "a") is None
+    store.note_passed("demo", "a", 3)
+    store.note_passed("demo", "a", 60)
+    assert store.passed_with("demo", "a") == 3
+    store.note_passed("demo", "a", 2)
+    store.judged("demo", "a", 1400)
+    assert store.passed_with("demo", "a") == 2
+    assert store.passed_with("other", "a") is None
+
+
+@pytest.mark.parametrize("damage", ["{", "[1]", '{"rounds": 3}', '{"rounds": ["x"]}'])
+def test_a_damaged_file_begins_anew(store, damage):
+    store.judged("demo", "a", 1400)
+    (path,) = store.folder.glob("slots/demo/*.json")
+    path.write_text(damage)
+    assert store.count_since("demo", 1400) == 0
+    assert store.passed_with("demo", "a") is None
+    store.judged("demo", "a", 1400)
+    assert store.count_since("demo", 1400) == 1
+
+
+def test_what_slots_judged_is_no_configuration_of_all(store):
+    store.register("a", {"entry": "ensemble"})
+    store.judged("demo", "b", 1400)
+    assert store.count() == 1
