@@ -104,9 +104,9 @@ def name_weights(
     Returns
     -------
     dict, list of str
-        ``corr``, ``mmc``, ``clip``, ``factor``; and one text for all that is unfamiliar and one for
-        what weighs instead, none where all is understood. They are entries of their own, so that
-        they rarely change.
+        ``corr``, ``mmc``, ``clip``, ``factor``; and one text for each thing that is unfamiliar,
+        with what weighs, none where all is understood. They are entries of their own, so that they
+        rarely change.
     """
     number, days = round_info["number"], horizon_days(params.paid_target)
     found = read_rule(round_info["score_configs"], round_info["payout_factor"], days)
@@ -118,12 +118,11 @@ def name_weights(
     else:
         rule, origin = PayoutRule(**tuning.weights.model_dump()), "tuning.weights weigh"
     weighs = f"{origin}: {rule.corr:g} x CORR + {rule.mmc:g} x MMC"
-    notes = [*found.unfamiliar, weighs] if found.unfamiliar else []
-    if notes:
-        logger.warning("round %s: %s", number, "; ".join(notes))
+    if found.unfamiliar:
+        logger.warning("round %s: %s; %s", number, "; ".join(found.unfamiliar), weighs)
     elif found.rule is None:
         logger.info("round %s has not set its multipliers; %s", number, weighs)
-    return asdict(rule), notes
+    return asdict(rule), [f"{one} ({weighs})" for one in found.unfamiliar]
 
 
 def name_version(round_info: dict[str, Any], history: EraPanel) -> dict[str, str]:
