@@ -168,20 +168,18 @@ def best_of_many_check(
 def _relative_checks(
     ours: pd.DataFrame, benchmark: pd.DataFrame, overlap_eras: int, params: GateParams
 ) -> tuple[Check, ...]:
-    """Compare with the benchmark over the eras that both have; nothing where those are none."""
-    bound = _bound(_corr_interval(ours["corr"].to_numpy(), overlap_eras, params))
-    common = ours.merge(benchmark, on="era", suffixes=("", "_benchmark"))
-    common = common.dropna(subset=["corr", "corr_benchmark"])
-    corr, theirs = common["corr"].to_numpy(), common["corr_benchmark"].to_numpy()
-    plausible = params.max_plausible_corr
-    if len(common):
-        plausible = max(plausible, params.max_corr_of_benchmark * float(theirs.mean()))
+    """Compare with the benchmark over the eras that both have; of none, only for a leak."""
+    beside = benchmark.set_index("era").reindex(ours["era"])
+    known = ours["corr"].notna().to_numpy() & beside["corr"].notna().to_numpy()
+    common, against = ours[known], beside[known]
+    corr, theirs = common["corr"].to_numpy(), against["corr"].to_numpy()
+    level = float(theirs.mean()) if len(common) else 0.0
     too_good = Check(
         BlockReason.RECORD_TOO_GOOD,
         f"too good to be true: CORR's one-sided {params.corr_bound_level:.0%} lower bound",
-        bound,
+        _bound(_corr_interval(ours["corr"].to_numpy(), overlap_eras, params)),
         "at most",
-        plausible,
+        max(params.max_plausible_corr, params.max_corr_of_benchmark * level),
     )
     if not len(common):
         return (too_good,)
@@ -193,7 +191,7 @@ def _relative_checks(
             f"CORR {eras}",
             float(corr.mean()),
             "at least",
-            params.min_corr_of_benchmark * float(theirs.mean()),
+            params.min_corr_of_benchmark * level,
         ),
         Check(
             BlockReason.SHARPE_BELOW_BENCHMARK,
@@ -214,7 +212,7 @@ def _relative_checks(
             f"mean maximum feature exposure {eras}",
             float(common["max_exposure"].mean()),
             "at most",
-            params.max_exposure_of_benchmark * float(common["max_exposure_benchmark"].mean()),
+            params.max_exposure_of_benchmark * float(against["max_exposure"].mean()),
         ),
     )
 

@@ -168,9 +168,9 @@ def narrower_interval(scores: Vector, overlap_eras: int, level: float = LEVEL) -
     """Mean with the narrower of two intervals: by cosines, or by what full overlap implies.
 
     The first has few degrees of freedom, and the second is too wide where neighbours share little:
-    either alone misses half of what both find of the losses in a hundred eras. At 95 % a mean of zero
-    is below or above it in .08 to .09 of simulated records of 60 to 120 eras, .07 at 353 (.05 where
-    neighbours share half of what they may).
+    alone, either misses many losses that the other finds. At 95 % a mean of zero is outside it in
+    .08 to .09 of simulated records of 60 to 120 eras, .07 at 353 (.05 to .06 where neighbours share
+    half of what they may).
 
     Parameters
     ----------
