@@ -19,6 +19,7 @@ from numerai_kedro.pipelines.ensemble.nodes import (
 )
 from numerai_kedro.statistics.weighting import ALL_SCHEMES, EnsembleParams
 from numerai_kedro.tournament.schema import META_MODEL
+from numerai_kedro.training.tuning.store import StudyStore
 
 FAILED = Failed("fit", "no memory")
 TARGET = "target_ender_60"
@@ -93,7 +94,7 @@ def settled(judged, weights, oof, **live):
 
 
 NOTHING = {"to": "nothing", "features": []}
-NONE = NOTHING | {"proportion": 0.0, "verdict": "not asked for"}
+NONE = NOTHING | {"shares": [], "proportion": 0.0, "verdict": "not asked for"}
 
 
 def blended(judged, weights, neutralisation=NONE, **oof):
@@ -241,57 +242,160 @@ def test_live_members_of_other_stocks_are_refused(judged):
         blended_live(weights_of(judged, **given), a=live(0), b=other)
 
 
-def test_no_share_is_taken_where_none_was_asked_for_or_nothing_is_known(judged):
-    given = {name: judged[name] for name in ("history", "folds", "benchmark_predictions")}
-    given |= {"score_weights": RULE, "params": PARAMS}
-    assert choose_neutralisation(NOTHING, **given) == NONE
-    asked = {"to": "features", "features": judged["history"].feature_names}
-    nothing = choose_neutralisation(asked, **given, a=FAILED, b=pd.DataFrame())
-    assert nothing["proportion"] == 0
-    assert "no model has predicted the tuning stretch" in nothing["verdict"]
+ASKED = {"to": "features", "features": ["feature_3"]}
+LATER = 70  # first era of a later decision
+PURGE = 16
 
 
-def test_a_share_is_adopted_only_where_the_gain_is_sure(judged, monkeypatch):
-    """Predictions that are a feature and a little truth: what is linear in it only costs."""
-    from numerai_kedro.pipelines.ensemble import nodes
+def tuned_by(**studies):
+    """Decisions of a model: ``first=..., later=...``, studies by when they serve from."""
+    eras = {"first": FIRST + PURGE + 20, "later": LATER}
+    return {
+        "decisions": [
+            {"first_era": eras[when], "study": study, "params": {}}
+            for when, study in studies.items()
+        ]
+    }
 
-    history = judged["history"]
-    stretches = judged["folds"]["stretches"] | {"tuning": [FIRST, 24]}
-    folds, asked = (
-        judged["folds"] | {"stretches": stretches},
-        {"to": "features", "features": ["feature_3"]},
-    )
-    panel = history.select(eras=range(FIRST, 28))
-    target = panel.target(TARGET).astype(float)
-    feature = np.concatenate([panel.features(int(era))[:, 3] for era in panel.eras])
-    raw = feature + 0.5 * target + np.random.default_rng(0).normal(scale=0.1, size=len(target))
-    frame = pd.DataFrame(
-        {"id": panel.ids(), "era": panel.era_of_rows(), "prediction": raw.astype("float32")}
-    )
-    given = {
-        "history": history,
-        "folds": folds,
+
+@pytest.fixture
+def sharing(judged, tmp_path, monkeypatch):
+    """What the choice of shares gets beside the models; few eras say enough."""
+    monkeypatch.setattr("numerai_kedro.pipelines.neutral_shares.overlap_eras", lambda target: 1)
+    monkeypatch.setattr("numerai_kedro.statistics.intervals.MIN_ERAS", 10)
+    return {
+        "history": judged["history"],
+        "folds": judged["folds"] | {"purge_eras": PURGE},
         "benchmark_predictions": judged["benchmark_predictions"],
         "score_weights": RULE | {"clip": 100.0},
         "params": PARAMS,
+        "study_store": StudyStore(tmp_path),
     }
-    few = choose_neutralisation(asked, **given, a=frame)
-    assert few["proportion"] == 0
-    assert "too few eras" in few["verdict"]
-    monkeypatch.setattr(nodes, "overlap_eras", lambda target: 1)
-    monkeypatch.setattr("numerai_kedro.statistics.intervals.MIN_ERAS", 10)
-    sure = choose_neutralisation(asked, **given, a=frame)
+
+
+def trials(judged, last, share, seed=0):
+    """Predictions from the first era on that are a feature and a little truth."""
+    panel = judged["history"].select(eras=range(FIRST, last + 1))
+    target = np.nan_to_num(panel.target(TARGET).astype(float), nan=0.5)
+    feature = np.concatenate([panel.features(int(era))[:, 3] for era in panel.eras])
+    noise = np.random.default_rng(seed).normal(scale=0.1, size=len(target))
+    raw = share * feature + 0.5 * target + noise
+    return pd.DataFrame(
+        {"id": panel.ids(), "era": panel.era_of_rows(), "prediction": raw.astype("float32")}
+    )
+
+
+def test_no_share_is_taken_where_none_was_asked_for_or_nothing_is_known(judged, sharing):
+    assert choose_neutralisation(NOTHING, **sharing) == NONE
+    made = {"a__tuning": FAILED, "a__best_params": FAILED, "b__best_params": {"decisions": []}}
+    nothing = choose_neutralisation(ASKED, **sharing, **made, b__tuning=pd.DataFrame())
+    assert nothing["proportion"] == 0
+    assert "no model has predicted the tuning stretch" in nothing["verdict"]
+    # A model that was tuned, whose trials predict nothing this week.
+    made = {"a__tuning": FAILED, "a__best_params": tuned_by(first="s0")}
+    nothing = choose_neutralisation(ASKED, **sharing, **made)
+    assert [share["proportion"] for share in nothing["shares"]] == [0.0]
+    assert "no share was chosen then" in nothing["verdict"]
+
+
+def test_a_share_is_adopted_only_where_the_gain_is_sure(judged, sharing, monkeypatch):
+    """What is linear in the feature only costs."""
+    made = {"a__tuning": trials(judged, 24, 1.0), "a__best_params": tuned_by(first="s0")}
+    sure = choose_neutralisation(ASKED, **sharing, **made)
     assert sure["proportion"] > 0
     assert sure["verdict"].endswith(": adopted")
-    # What a re-tuning predicted beyond the tuning stretch counts for nothing.
-    beyond = frame["era"] > 24
-    turned = frame.assign(prediction=np.where(beyond, -9 * feature, frame["prediction"]))
-    assert choose_neutralisation(asked, **given, a=turned) == sure
+    monkeypatch.setattr("numerai_kedro.statistics.intervals.MIN_ERAS", 30)
+    made["a__best_params"] = tuned_by(first="s1")
+    few = choose_neutralisation(ASKED, **sharing, **made)
+    assert few["proportion"] == 0
+    assert "too few eras" in few["verdict"]
+
+
+def test_a_share_looks_at_nothing_from_a_purge_before_the_era_that_it_serves(judged, sharing):
+    frame, first = trials(judged, 40, 1.0), FIRST + PURGE + 20
+    beyond = frame["era"] >= first - PURGE
+    assert beyond.any()
+    turned = frame.assign(prediction=frame["prediction"].where(~beyond, -9.0))
+    chosen = [
+        choose_neutralisation(
+            ASKED, **sharing, a__tuning=made, a__best_params=tuned_by(first=study)
+        )
+        for made, study in ((frame, "s0"), (turned, "s1"))
+    ]
+    assert chosen[0]["proportion"] > 0
+    assert chosen[0] == chosen[1]
+
+
+def test_a_later_decision_changes_no_share_before_it(judged, sharing):
+    """The feature costs at first, and is all there is to a later study."""
+    given = {"a": predictions(judged, 0), "b": predictions(judged, 1)}
+    weights = weights_of(judged, **given)
+    first = {"a__tuning": trials(judged, 24, 1.0), "a__best_params": tuned_by(first="s0")}
+    before = choose_neutralisation(ASKED, **sharing, **first)
+    later = {
+        "a__tuning": trials(judged, LATER - PURGE - 1, 0.0),
+        "a__best_params": tuned_by(first="s0", later="s1"),
+    }
+    after = choose_neutralisation(ASKED, **sharing, **later)
+    assert after["shares"][:1] == before["shares"]
+    assert [share["first_era"] for share in after["shares"]] == [FIRST + PURGE + 20, LATER]
+    assert after["shares"][1]["proportion"] != before["proportion"] > 0
+    assert after["proportion"] == after["shares"][1]["proportion"]
+    made = [
+        blended(judged, weights, chosen, **given)[0]["prediction"].to_numpy()
+        for chosen in (before, after, NONE)
+    ]
+    eras = given["a"]["era"].to_numpy()
+    unserved, then, now = eras < FIRST + PURGE + 20, eras < LATER, eras >= LATER
+    np.testing.assert_array_equal(made[0][then], made[1][then])
+    np.testing.assert_array_equal(made[1][unserved], made[2][unserved])
+    assert not np.allclose(made[0][now], made[1][now])
+    # The live era is served by the newest share, and before that share serves by the one before.
+    sharing["folds"] |= {"history": [1, LATER - 2]}
+    assert choose_neutralisation(ASKED, **sharing, **later)["proportion"] == before["proportion"]
+
+
+def test_a_share_that_was_chosen_stays_whoever_comes_goes_or_is_postponed(judged, sharing):
+    plain, other = trials(judged, 24, 1.0), trials(judged, 24, 0.0, seed=1)
+    a, b = tuned_by(first="a0"), tuned_by(first="b0")
+    both = {"a__best_params": a, "b__best_params": b}
+    chosen = choose_neutralisation(ASKED, **sharing, **both, a__tuning=plain, b__tuning=plain)
+    share = chosen["shares"]
+    assert share[0]["proportion"] > 0
+    for frames in (
+        {"a__tuning": other, "b__tuning": other},
+        {"a__tuning": other, "b__tuning": FAILED},
+        {"a__tuning": FAILED, "b__tuning": FAILED},
+    ):
+        assert choose_neutralisation(ASKED, **sharing, **both, **frames)["shares"] == share
+    # Alone it is another blend; when both are back, and one is tuned again, what was is unchanged.
+    alone = choose_neutralisation(ASKED, **sharing, a__best_params=a, a__tuning=other)
+    assert alone["shares"] != share
+    both["a__best_params"] = tuned_by(first="a0", later="a1")
+    frames = {"a__tuning": trials(judged, 40, 0.0), "b__tuning": other}
+    again = choose_neutralisation(ASKED, **sharing, **both, **frames)
+    assert again["shares"][:1] == share
+    # What was asked for otherwise was never chosen then.
+    sharing["params"] = PARAMS.model_copy(update={"adopt_level": 0.9})
+    otherwise = choose_neutralisation(ASKED, **sharing, **both, **frames)
+    assert otherwise["shares"][0]["verdict"] == "nothing: no share was chosen then"
+
+
+def test_shares_that_cannot_be_read_cost_no_round(judged, sharing, caplog):
+    made = {"a__tuning": trials(judged, 24, 1.0), "a__best_params": tuned_by(first="s0")}
+    chosen = choose_neutralisation(ASKED, **sharing, **made)
+    (kept,) = sharing["study_store"].folder.glob("decisions/*.json")
+    kept.write_text("torn")
+    assert choose_neutralisation(ASKED, **sharing, **made) == chosen
+    assert "shares that were taken out before are not known" in caplog.text
+    assert kept.read_text() == "torn"
 
 
 def test_a_share_that_was_chosen_is_taken_out_everywhere(judged, tmp_path):
     given = {"a": predictions(judged, 0), "b": predictions(judged, 1)}
-    whole = {"proportion": 1.0, "features": judged["history"].feature_names}
+    features = judged["history"].feature_names
+    share = {"first_era": 1, "proportion": 1.0, "verdict": ""}
+    whole = {"to": "features", "features": features, "shares": [share], "proportion": 1.0}
     weights = weights_of(judged, **given)
     plain, _ = blended(judged, weights, **given)
     neutral, _ = blended(judged, weights, whole, **given)
@@ -317,7 +421,7 @@ def test_a_share_that_was_chosen_is_taken_out_everywhere(judged, tmp_path):
         {"v53_lgbm_ender60": np.random.default_rng(5).random(panel.n_rows - 1)},
         index=panel.ids()[:-1],
     )
-    beyond = {"proportion": 1.0, "features": []}
+    beyond = whole | {"to": "benchmark", "features": []}
     made = blend_live(weights, beyond, panel, judged["folds"], benchmark, **live_frames)
     theirs = benchmark["v53_lgbm_ender60"].rank()
     assert abs(made["prediction"][:-1].corr(theirs.reset_index(drop=True))) < 0.1
@@ -367,7 +471,8 @@ def test_a_benchmark_that_lacks_the_stocks_is_an_outcome_not_a_blend(judged, tmp
         for name in "ab"
     }
     other = pd.DataFrame({"v53_lgbm_ender60": np.ones(panel.n_rows)}, index=panel.ids() + "x")
-    beyond = {"proportion": 1.0, "features": []}
+    share = {"first_era": 1, "proportion": 1.0, "verdict": ""}
+    beyond = {"to": "benchmark", "features": [], "shares": [share], "proportion": 1.0}
     made = blend_live(weights, beyond, panel, judged["folds"], other, **frames)
     assert isinstance(made, Failed)
     assert "the benchmark does not predict 40 of 40 stocks of era 0001" in made.symptom

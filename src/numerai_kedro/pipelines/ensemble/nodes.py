@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from numerai_kedro.errors import BlendError, Failed, NumeraiKedroError
+from numerai_kedro.errors import BlendError, Failed, NumeraiKedroError, StoreError
 from numerai_kedro.files import digest_json
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.pipelines.judged import Judged
@@ -22,16 +23,24 @@ from numerai_kedro.pipelines.made_by import (
     data_versions,
     weighed_members,
 )
-from numerai_kedro.pipelines.neutral import NOTHING, features_to, taken_out
-from numerai_kedro.statistics.backtest import align
+from numerai_kedro.pipelines.neutral import NOTHING, features_to
+from numerai_kedro.pipelines.neutral_shares import (
+    Share,
+    choices_by_era,
+    choose_share,
+    missing_share,
+    serving,
+    share_of,
+    shares_taken_out,
+)
 from numerai_kedro.statistics.blending import blend
-from numerai_kedro.statistics.intervals import mean_interval
 from numerai_kedro.statistics.member_scores import MemberScores
 from numerai_kedro.statistics.payout import PayoutRule, contribution
 from numerai_kedro.statistics.score_check import check_scores
 from numerai_kedro.statistics.scoring import rank_scores
 from numerai_kedro.statistics.weighting import ALL_SCHEMES, EnsembleParams, walk_weights
-from numerai_kedro.tournament.schema import benchmark_of, overlap_eras
+from numerai_kedro.tournament.schema import overlap_eras
+from numerai_kedro.training.tuning.store import StudyStore
 
 logger = logging.getLogger(__name__)
 
@@ -200,50 +209,74 @@ def choose_neutralisation(
     benchmark_predictions: pd.DataFrame,
     score_weights: dict[str, float],
     params: EnsembleParams,
-    **tuning: Any,
+    study_store: StudyStore,
+    **made: Any,
 ) -> dict[str, Any]:
-    """Choose how much to neutralise on the tuning stretch, from what the trials predicted there."""
-    frames = {
-        name: frame
-        for name, frame in sorted(tuning.items())
-        if not isinstance(frame, Failed) and len(frame)
-    }
-    nothing = {**neutral_columns, "proportion": 0.0}
+    """Choose how much to neutralise: a share for each decision of tuning, from the era it serves.
+
+    A share is chosen from what the trials predicted up to a purge before that era, and kept beside
+    the decisions: neither later eras nor later decisions change it. Models are inputs
+    ``{model}__tuning`` and ``{model}__best_params``.
+
+    Returns
+    -------
+    dict
+        ``to`` and ``features``; ``shares``, oldest first, each with ``first_era``, ``proportion``
+        and ``verdict``; ``proportion`` and ``verdict`` of the one that serves the live era.
+    """
+    nothing = {**neutral_columns, "shares": [], "proportion": 0.0}
     if neutral_columns["to"] == NOTHING:
         return nothing | {"verdict": "not asked for"}
-    if not frames:
+    tuned = {name: one for name, one in _by_model(made, "best_params") if is_value(one)}
+    choices = choices_by_era({name: one["decisions"] for name, one in tuned.items()})
+    if not choices:
         return nothing | {"verdict": "nothing: no model has predicted the tuning stretch"}
-    first, last = folds["stretches"]["tuning"]
-    common = set.intersection(*(set(frame["era"]) for frame in frames.values()))
-    # A re-tuning has predicted judged eras, too, and the share serves all of those.
-    panel = history.select(eras=[era for era in sorted(common) if first <= era <= last])
-    ids, paid = np.asarray(panel.ids(), dtype=object), folds["paid_target"]
-    columns = np.column_stack(
-        [frame.set_index("id")["prediction"].reindex(ids) for frame in frames.values()]
-    ).astype(float)
-    blended = blend(columns, np.ones(len(frames)), panel.era_starts)
-    proportions = [0.0, *params.proportions]
-    made = taken_out(
-        *(blended[:, None], panel, benchmark_predictions, paid),
-        neutral_columns["features"],
-        proportions,
-    )
-    benchmark = align(benchmark_of(benchmark_predictions, paid), ids)
-    target = panel.target(paid).astype(float)
-    corr, bmc = rank_scores(panel.era_starts, made, target, [benchmark])
-    payoff = PayoutRule(**score_weights).returns(corr, bmc)
-    best = int(np.nanmean(payoff, axis=0).argmax())
-    proportion = proportions[best]
-    if best == 0:
-        return nothing | {"verdict": "nothing: no share earned more"}
-    gain = mean_interval(
-        payoff[:, best] - payoff[:, 0], overlap_eras(paid), level=2 * params.adopt_level - 1
-    )
-    low = "too few eras" if gain.low is None else f"lower bound {gain.low:.4f}"
-    adopted = gain.low is not None and gain.low > 0
-    verdict = f"{proportion:g} gains {gain.mean:.4f} ({low}): {'' if adopted else 'not '}adopted"
-    logger.info("ensemble: neutralising to %s: %s", neutral_columns["to"], verdict)
-    return nothing | {"proportion": proportion if adopted else 0.0, "verdict": verdict}
+    frames = {
+        name: frame for name, frame in _by_model(made, "tuning") if is_value(frame) and len(frame)
+    }
+    newest, paid, purge_eras = max(choices), folds["paid_target"], folds["purge_eras"]
+    asked = {
+        "neutralise": neutral_columns,
+        "paid_target": paid,
+        "purge_eras": purge_eras,
+        "proportions": list(params.proportions),
+        "adopt_level": params.adopt_level,
+    }
+    kept = _kept_shares(study_store, asked)
+    chosen_from = missing_share(kept, newest, choices[newest], frames)
+    if chosen_from:
+        share = choose_share(
+            {name: frames[name] for name in sorted(chosen_from)},
+            newest - purge_eras,
+            neutral_columns["features"],
+            history,
+            paid,
+            benchmark_predictions,
+            PayoutRule(**score_weights),
+            params,
+        )
+        logger.info("ensemble: neutralising to %s: %s", neutral_columns["to"], share["verdict"])
+        kept = [*kept, {"first_era": newest, "choices": chosen_from, **share}]
+        _keep_share(study_store, asked, kept[-1])
+    shares = [share_of(kept, era, by_model) for era, by_model in choices.items()]
+    live = serving(shares, int(folds["history"][1]) + 1)
+    in_force = {"proportion": live["proportion"], "verdict": live["verdict"]}
+    return nothing | {"shares": shares} | in_force
+
+
+def _kept_shares(store: StudyStore, asked: dict[str, Any]) -> list[Share]:
+    """Shares that were chosen before; none where they cannot be read: no round is lost by that."""
+    try:
+        return store.decisions(asked)
+    except StoreError as error:
+        logger.warning("ensemble: shares that were taken out before are not known: %s", error)
+        return []
+
+
+def _keep_share(store: StudyStore, asked: dict[str, Any], share: Share) -> None:
+    """Keep a share; a damaged file stays as it is, because it may be restored."""
+    with contextlib.suppress(StoreError):
+        store.decide(asked, share)
 
 
 def _neutralised(
@@ -253,16 +286,17 @@ def _neutralised(
     chosen: dict[str, Any],
     benchmarks: pd.DataFrame,
 ) -> np.ndarray:
-    """Columns of blends, less the share that was chosen; untouched where that is none."""
-    if not chosen["proportion"]:
-        return blends
-    if "features" not in chosen:
+    """Columns of blends, less the share that serves each era; untouched where that is none."""
+    if "shares" not in chosen and chosen["proportion"]:
         raise BlendError(
             "what is taken out of the blend was chosen by an earlier version; run "
             "kedro run --pipeline=prepare to choose it again."
         )
+    shares = chosen.get("shares", [])
+    if not any(share["proportion"] for share in shares):
+        return blends
     given = (blends, panel, benchmarks, folds["paid_target"], chosen["features"])
-    return taken_out(*given, [chosen["proportion"]])
+    return shares_taken_out(*given, shares)
 
 
 def blend_out_of_fold(
