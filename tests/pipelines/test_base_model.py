@@ -7,7 +7,7 @@ import pytest
 from tests.panels import small_panel
 
 from numerai_kedro.dashboard.summary import remedies_of
-from numerai_kedro.errors import ConfigurationError, Failed, ResourceError
+from numerai_kedro.errors import ConfigurationError, Failed, LeakError, ResourceError
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.pipelines import base_model
 from numerai_kedro.pipelines.base_model import create_model_pipeline
@@ -342,6 +342,18 @@ def test_a_fit_of_other_parameters_still_predicts_and_is_said(given, tmp_path, c
 def test_what_is_no_model_of_the_family_is_an_outcome():
     made = base_model.predict_live("a text", None, PARAMS, {}, name="lightgbm")
     assert made == Failed("predict_live", "lightgbm.model holds a str")
+
+
+@pytest.mark.parametrize("way", ["itself", "an option"])
+def test_more_targets_that_look_ahead_further_than_the_purge_are_refused(given, way):
+    """Five eras are purged, for a target of four; one of twelve would reach into the test eras."""
+    longer = ("target_ender_60",)
+    changed = {"more_targets": longer}
+    if way == "an option":
+        changed = {"options": {"longer": PARAMS.options["adaptive"].model_copy(update=changed)}}
+    said = "target_ender_60 spans 12 weekly eras, and purge_eras is 5"
+    with pytest.raises(LeakError, match=said):
+        given.tune(params=PARAMS.model_copy(update=changed))
 
 
 def test_a_preset_chosen_by_hand_needs_no_new_plan(given):

@@ -81,9 +81,12 @@ def test_the_week_is_the_sum_of_its_parts_and_the_slots_are_asked_for_once():
     assert {name for name in names if names.count(name) > 1} == {"name_slots"}
 
 
-def test_prepare_and_submit_share_no_node_but_the_question_which_round_it_is():
+def test_prepare_and_submit_share_no_node_but_which_round_it_is_and_how_it_pays():
     prepare, submit, weekly = map(pipeline, ("prepare", "submit", "weekly"))
-    assert {n.name for n in prepare.nodes} & {n.name for n in submit.nodes} == {"find_round"}
+    assert {n.name for n in prepare.nodes} & {n.name for n in submit.nodes} == {
+        "find_round",
+        "name_weights",
+    }
     assert set((prepare + submit).nodes) == set(weekly.nodes)
     live = {"raw_live", "live_panel", "lightgbm.live_predictions", "submission_receipt"}
     assert not live & (prepare.all_outputs() | prepare.inputs())

@@ -15,6 +15,7 @@ from numerai_kedro.pipelines.parameters import BY_MACHINE, SWITCHED_OFF, ModelPa
 from numerai_kedro.resilience.crew import Crew
 from numerai_kedro.resilience.isolation import Executor, Worker
 from numerai_kedro.resilience.plan import LARGEST_STRIDE, lighter_presets
+from numerai_kedro.tournament.schema import check_horizons
 from numerai_kedro.training.adaptive import Rung, adapted
 from numerai_kedro.training.engineered import Engineered
 from numerai_kedro.training.protocol import Model
@@ -95,9 +96,12 @@ def planned_recipe(
     ------
     ConfigurationError
         The model is asked for what its family cannot do.
+    LeakError
+        It is asked to learn a target that looks ahead as far as the purge reaches.
     """
     kind = family(name)
     check_abilities(name, kind, params)
+    check_horizons(params.all_targets(), folds["purge_eras"])
     return Recipe(
         name=name,
         family=kind,

@@ -41,7 +41,7 @@ ROUNDS = f"""query($tournament: Int! $number: Int) {{
     rounds(tournament: $tournament number: $number) {{ {ROUND_FIELDS} }}}}"""
 SCORES = """query($modelId: ID! $tournament: Int) {
     submissionScores(modelId: $modelId tournament: $tournament) {
-        roundNumber submissionId displayName day date value percentile resolved
+        roundNumber submissionId displayName version day date value percentile resolved
         roundResolveTime roundCloseStakingTime
     }}"""
 CLOSE_TIME = """query($tournament: Int! $number: Int) {
@@ -57,6 +57,7 @@ SCORE_COLUMNS = (
     "roundNumber",
     "submissionId",
     "displayName",
+    "version",
     "day",
     "date",
     "value",

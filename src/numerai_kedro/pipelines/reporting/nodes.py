@@ -47,7 +47,11 @@ from numerai_kedro.statistics.leaderboard import (
     option_worth,
     parameter_importance,
 )
-from numerai_kedro.statistics.live_record import live_record, promised_and_came
+from numerai_kedro.statistics.live_record import (
+    live_record,
+    newest_versions,
+    promised_and_came,
+)
 from numerai_kedro.statistics.payout import PayoutRule, forecast_burn, growth
 from numerai_kedro.tournament.client import Client
 from numerai_kedro.tournament.schema import FeatureMetadata, overlap_eras
@@ -87,7 +91,15 @@ LEDGER_COLUMNS = (
     "remedy",
     "result",
 )
-SCORE_COLUMNS = ("roundNumber", "displayName", "day", "value", "percentile", "resolved")
+SCORE_COLUMNS = (
+    "roundNumber",
+    "displayName",
+    "version",
+    "day",
+    "value",
+    "percentile",
+    "resolved",
+)
 
 
 def fetch_live_scores(tournament: Client, slots: dict[str, str]) -> dict[str, pd.DataFrame]:
@@ -102,7 +114,8 @@ def fetch_live_scores(tournament: Client, slots: dict[str, str]) -> dict[str, pd
             scores = tournament.scores(models[slot])
             if len(scores):
                 order = ["roundNumber", "displayName", "day"]
-                fetched[slot] = scores[[*SCORE_COLUMNS]].sort_values(order, ignore_index=True)
+                newest = newest_versions(scores)[[*SCORE_COLUMNS]]
+                fetched[slot] = newest.sort_values(order, ignore_index=True)
     except NumeraiKedroError as error:
         logger.warning("live scores: %s", error)
     return fetched
