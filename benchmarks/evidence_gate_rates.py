@@ -214,7 +214,7 @@ def passes(drawn: Floats, level: float, n: int) -> float:
 
 
 def superior() -> Rates:
-    """By length and gain of one of six models: share of p values below .05, new beside old."""
+    """By length and gain of one of six models: share of p values below .05, beside a bootstrap."""
     found: Rates = {}
     for n_eras in SPA_LENGTHS:
         found[str(n_eras)] = {}
@@ -235,7 +235,7 @@ def superior() -> Rates:
 
 
 def bootstrapped(ours: Floats, against: Floats, overlap_eras: int, seed: int) -> float:
-    """The same by a stationary bootstrap over blocks of three spans, as it was before."""
+    """The same by a plain stationary bootstrap over blocks of three spans."""
     rng = np.random.default_rng(seed)
     differences = ours - against[:, None]
     n = len(differences)

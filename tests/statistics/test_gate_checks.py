@@ -318,6 +318,8 @@ def test_a_first_fold_that_learned_little_does_not_excuse_noise():
     usual = np.concatenate([np.full(13, 0.2), np.random.default_rng(0).normal(0.64, 0.07, 39)])
     assert missed([benchmark_likeness_check(0.0, usual, PARAMS)]) == {"live_unlike_benchmark"}
     assert benchmark_likeness_check(0.55, usual, PARAMS).passed
+    long_ago = np.concatenate([np.full(80, 0.2), usual[13:], usual[13:26]])
+    assert missed([benchmark_likeness_check(0.2, long_ago, PARAMS)]) == {"live_unlike_benchmark"}
 
 
 @pytest.mark.parametrize(
