@@ -27,6 +27,7 @@ RULE = {"corr": 3.0, "mmc": 15.0}
 CONF = yaml.safe_load((ROOT / "conf/base/parameters_ensemble.yml").read_text())["ensemble"]
 PARAMS = EnsembleParams.model_validate(CONF)
 FIRST, FRONTIER, LIVE = 5, 100, 101
+ROUND = {"number": 1412, "data_version": "v5.3"}
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +91,7 @@ def weights_of(judged, params=PARAMS, **models):
 def settled(judged, weights, oof, **live):
     parts = {f"{name}__oof": value for name, value in oof.items()}
     parts |= {f"{name}__live": value for name, value in live.items()}
-    return settle_weights(weights, **judged, params=PARAMS, **parts)
+    return settle_weights(weights, **judged, round_info=ROUND, params=PARAMS, **parts)
 
 
 NOTHING = {"to": "nothing", "features": []}
@@ -192,6 +193,17 @@ def test_a_member_that_cannot_predict_live_makes_it_another_blend(judged, caplog
     assert again.attrs["members"] == {"a": "a", "b": "a"}
     alone = blended_live(again, a=live(0), b=live(1))
     assert len(alone) == 30
+
+
+def test_a_member_that_learned_another_data_version_is_left_out(judged, caplog):
+    """Its refit failed after the data had changed: the others are submitted without it."""
+    given = {"a": predictions(judged, 0), "b": predictions(judged, 1)}
+    weights = weights_of(judged, **given)
+    older = live(1)
+    older.attrs["data_version"] = "v5.2"
+    again = settled(judged, weights, given, a=live(0), b=older)
+    assert again.attrs["members"] == {"a": "a"}
+    assert "b is left out of this round: it learned from data v5.2, and live data" in caplog.text
 
 
 def test_a_member_fitted_anew_is_left_out_until_it_is_weighed(judged, caplog):

@@ -182,7 +182,7 @@ def gate_table(decision: dict[str, Any]) -> str:
     if superior is None:
         return table
     text = f"That nothing of ours earns more than the champion has a p value of {superior:.2f}"
-    return f"{table}<p>{text} (Hansen's SPA).</p>"
+    return f"{table}<p>{text} (a test of superior predictive ability).</p>"
 
 
 def _checks_table(checks: list[dict[str, Any]]) -> str:
@@ -215,7 +215,7 @@ def _luck_lines(worth: dict[str, Any]) -> list[str]:
     if worth["superior_to_benchmark"] is not None:
         lines.append(
             "That no model is better than the benchmark has a p value of "
-            f"{worth['superior_to_benchmark']:.2f} (Hansen's SPA)."
+            f"{worth['superior_to_benchmark']:.2f} (a test of superior predictive ability)."
         )
     for name, studies in sorted(worth["overfitting"].items()):
         one = next(reversed(studies.values()))

@@ -141,6 +141,7 @@ def settle_weights(
     meta_model: pd.DataFrame,
     benchmark_predictions: pd.DataFrame,
     score_weights: dict[str, float],
+    round_info: dict[str, Any],
     params: EnsembleParams,
     **made: Any,
 ) -> pd.DataFrame:
@@ -149,11 +150,16 @@ def settle_weights(
     Models are inputs ``{model}__oof`` and ``{model}__live``. A blend without one of its members is
     another blend: the others are weighed by what they earned without it, and `settle_record` scores
     exactly that. A member counts as there where its live predictions are by the configuration
-    that was weighed; where none is, those count whose out-of-fold predictions are by the same
-    configuration as their live ones.
+    that was weighed, and it learned from the data version of the round; where none is, those count
+    whose out-of-fold predictions are by the same configuration as their live ones.
     """
     weighed = weighed_members(weights)
-    live = {name: frame for name, frame in _by_model(made, "live") if is_value(frame)}
+    version = {round_info["data_version"]}
+    live = {
+        name: frame
+        for name, frame in _by_model(made, "live")
+        if is_value(frame) and data_versions(frame) <= version
+    }
     made_by = {name: configuration(frame) for name, frame in live.items()}
     present = [name for name, weighed_by in weighed.items() if made_by.get(name) == weighed_by]
     if len(present) == len(weighed):
@@ -166,7 +172,8 @@ def settle_weights(
     }
     members = {name: recorded[name] for name in present if name in recorded} or recorded
     for name in sorted(weighed.keys() - members.keys()):
-        logger.warning("ensemble: %s is left out of this round: %s", name, _absence(made, name))
+        reason = _absence(made[f"{name}__live"], version)
+        logger.warning("ensemble: %s is left out of this round: %s", name, reason)
     if not members:
         return weights  # `blend_live` says that nobody predicts
     logger.warning("ensemble: weights are found again for: %s", ", ".join(members))
@@ -179,10 +186,11 @@ def _by_model(made: dict[str, Any], kind: str) -> list[tuple[str, Any]]:
     return [(key.removesuffix(ending), one) for key, one in made.items() if key.endswith(ending)]
 
 
-def _absence(made: dict[str, Any], name: str) -> str:
-    live = made[f"{name}__live"]
+def _absence(live: Any, version: set[str]) -> str:
     if isinstance(live, Failed):
         return live.symptom
+    if others := data_versions(live) - version:
+        return f"it learned from data {', '.join(others)}, and live data are {', '.join(version)}"
     return "its live fit is of another configuration than its weight"
 
 

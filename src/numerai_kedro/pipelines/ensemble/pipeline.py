@@ -71,6 +71,7 @@ def create_pipeline() -> Pipeline:
                 {
                     "weights": "ensemble_weights",
                     **judged,
+                    "round_info": "round_info",
                     "params": "params:ensemble",
                     **{f"{model}__oof": entry for model, entry in oof.items()},
                     **{f"{model}__live": entry for model, entry in live.items()},
