@@ -39,6 +39,7 @@ class Tournament:
 
     def __init__(self, error=None, name="demo", is_real=False, account=None):
         self.error, self.taken, self.given = error, [], {}
+        self.confirmed, self.answer = "accepted", "accepted"
         self.name, self.is_real, self.account = name, is_real, account
 
     def models(self):
@@ -46,12 +47,16 @@ class Tournament:
             raise self.account
         return {"first": "id-1", "second": "id-2"}
 
+    def confirm(self, receipt):
+        return receipt | {"status": self.confirmed}
+
     def submit(self, content, model_id, round_number, *, late, known):
         self.given = {"late": late, "known": known}
         if self.error:
             raise self.error
         self.taken.append(model_id)
-        return {"status": "accepted", "detail": f"accepted for {model_id}"}
+        made = {"status": self.answer, "detail": f"{self.answer} for {model_id}"}
+        return made | {"submission_id": "s-1", "digest": digest_bytes(content)}
 
 
 def numerai(**given):
@@ -156,10 +161,47 @@ def test_a_closed_round_is_queued_for_only_where_the_user_says_so():
     assert (tournament.taken, tournament.given["late"]) == (["id-1"], "queue")
 
 
-def test_what_was_sent_before_is_asked_for_again():
-    tournament, pending = Tournament(), {"status": "pending", "submission_id": "s"}
-    receipts(tournament, {"first": "ensemble"}, before={"1412-first": pending})
-    assert tournament.given["known"] == pending
+PENDING = {
+    "status": "pending",
+    "submission_id": "s-0",
+    "round": 1412,
+    "slot": "first",
+    "detail": "not yet",
+    "digest": digest_bytes(CSV.encode()),
+}
+
+
+def test_what_was_sent_before_is_asked_for_again_and_known_to_the_next_upload():
+    tournament = Tournament()
+    found = receipts(tournament, {"first": "ensemble"}, before={"1412-first": PENDING})
+    assert tournament.given["known"] == PENDING | {"status": "accepted"}
+    assert found["1412-first"]["status"] == "accepted"
+
+
+def test_what_was_pending_when_the_round_closed_is_settled_afterwards():
+    closed, earlier = {"number": 1413, "is_open": False}, PENDING | {"round": 1411}
+    before = {"1412-first": PENDING, "1411-first": earlier, "1399-first": PENDING | {"round": 1399}}
+    found = receipts(Tournament(), {"first": "ensemble"}, round_info=closed, before=before)
+    assert {key: one["status"] for key, one in found.items()} == {
+        "1412-first": "accepted",
+        "1411-first": "accepted",
+        "1413-first": "refused",  # nothing was judged for it
+    }
+    closed = {"number": 1412, "is_open": False}
+    (found,) = receipts(
+        Tournament(), {"first": "ensemble"}, round_info=closed, before={"1412-first": PENDING}
+    ).values()
+    assert found["status"] == "accepted"
+
+
+def test_what_is_found_invalid_does_not_take_the_place_of_what_was_accepted():
+    tournament = Tournament()
+    tournament.answer = "failed"
+    accepted = PENDING | {"status": "accepted", "digest": "another"}
+    (found,) = receipts(tournament, {"first": "ensemble"}, before={"1412-first": accepted}).values()
+    assert (found["status"], "submission_id" in found) == ("failed", False)
+    (found,) = receipts(tournament, {"first": "ensemble"}).values()
+    assert found["submission_id"] == "s-1"
 
 
 def test_a_payout_score_that_is_not_weighed_stands_in_the_receipt():

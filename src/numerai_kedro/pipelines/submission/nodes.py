@@ -58,6 +58,8 @@ WHEN_ROUNDS_OPEN = (
 )
 # With these, what was judged is in the tournament's hands, or is kept here on purpose.
 VALIDATED, KEPT_HERE = "accepted", "written"
+UNSETTLED = ("pending", "unconfirmed")
+ROUNDS_ASKED_FOR = 10  # two weeks: what has not been validated by then will not be
 
 
 def write(
@@ -121,19 +123,38 @@ def submit(
         payout_notes=payout_notes,
         held_back=_held_back(params, tournament),
     )
-    receipts = {}
+    receipts = _asked_again(tournament, receipts_before, round_info["number"])
     for slot, entry in slots.items():
         key = f"{round_info['number']}-{slot}"
+        before = receipts.get(key, receipts_before.get(key))
         csv, decision = submission.get(key, ""), gate_decision.get(key)
         receipt = {"slot": slot, "entry": entry, "round": round_info["number"]}
         receipt |= {"n_stocks": max(0, csv.count("\n") - 1), "warnings": payout_notes}
         receipt |= {
             name: decision[name] for name in ("override", "feeds") if decision and name in decision
         }
-        receipt |= _submit_slot(upload, slot, csv, decision, receipts_before.get(key))
+        receipt |= _without_losing(before, _submit_slot(upload, slot, csv, decision, before))
         logger.info("submission, %s: %s", slot, receipt["detail"])
         receipts[key] = receipt
     return receipts
+
+
+def _asked_again(
+    tournament: Client, before: dict[str, dict[str, Any]], number: int
+) -> dict[str, dict[str, Any]]:
+    """Receipts that were not settled, as the tournament speaks of them now."""
+    return {
+        key: dict(tournament.confirm(one))
+        for key, one in before.items()
+        if one.get("status") in UNSETTLED and one["round"] > number - ROUNDS_ASKED_FOR
+    }
+
+
+def _without_losing(before: dict[str, Any] | None, made: dict[str, Any]) -> dict[str, Any]:
+    """What was found invalid has an id, too; it does not take the place of what was accepted."""
+    if made["status"] != "failed" or (before or {}).get("status") != VALIDATED:
+        return made
+    return {key: value for key, value in made.items() if key != "submission_id"}
 
 
 def _submit_slot(
@@ -144,6 +165,9 @@ def _submit_slot(
     before: dict[str, Any] | None,
 ) -> dict[str, Any]:
     stopped = _not_judged(csv, decision) or _not_allowed(upload, slot, csv)
+    sent = before is not None and before.get("digest") == digest_bytes(csv.encode())
+    if stopped is not None and stopped["status"] == "closed" and sent and before is not None:
+        return before  # it arrived while the round was open
     if stopped is not None:
         return stopped
     try:
