@@ -79,6 +79,13 @@ def test_what_nobody_has_confirmed_is_a_warning(caplog):
     assert "submission, a: the slot was unconfirmed." in caplog.text
 
 
+def test_a_submission_of_an_earlier_round_that_was_found_invalid_is_said():
+    end({"a": receipt("accepted"), "old": receipt("failed")}, slots=["a"])
+    invalid = receipt("failed") | {"found_invalid": True}
+    with pytest.raises(SubmissionError, match="the slot was failed"):
+        end({"a": receipt("accepted"), "old": invalid}, slots=["a"])
+
+
 def test_a_round_that_moved_is_told_from_one_that_is_closed():
     with pytest.raises(RoundMoved):
         end({"a": receipt("closed"), "b": receipt("moved")})

@@ -69,6 +69,18 @@ def test_a_model_fitted_beside_its_record_is_not_submitted(project):
     assert csv_of(project) == before
 
 
+def test_what_was_fitted_since_is_no_part_of_the_champion(project):
+    """The csv and its receipt are those of before, the model file is not."""
+    (kept,) = (project.data / "08_reporting" / "champion_store" / "demo").glob("*/models/lightgbm")
+    before = (kept / "manifest.json").read_text()
+    run = project.kedro("run", "--pipeline=gbm", "--namespaces=lightgbm", TWO_TREES)
+    assert run.returncode == 0, run.stderr[-2000:]
+    run = project.kedro("run", "--pipeline=submission")
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert "not promoted: lightgbm was fitted since" in run.stderr
+    assert (kept / "manifest.json").read_text() == before
+
+
 def test_where_no_member_is_as_it_was_weighed_the_record_is_made_of_what_is_there(project):
     """`prepare` was stopped after its fits: new models, old weights and scores."""
     other = TWO_TREES.replace("n_estimators=2,lightgbm.seed=7", "n_estimators=50")
@@ -176,8 +188,11 @@ def test_only_the_connection_says_which_tournament_it_is(project):
     assert "ingestion.tournament: there is no such parameter" in run.stderr
     run = project.kedro("run", "--pipeline=submit", "--params=ingestion.size=numerai")
     assert run.returncode == 1
-    assert "Traceback" not in run.stderr
-    project.local("globals", {"tournament": "numerai", "data_folder": "data/demo-tiny-0"})
+    (said,) = [line for line in run.stderr.splitlines() if line.startswith("Error: ")]
+    assert "ingestion.size" in said
+    both = {"tournament": "numerai", "size": "numerai", "data_folder": "data/demo-tiny-0"}
+    project.local("globals", both)
     run = project.kedro("run", "--pipeline=submit")
     assert run.returncode == 1
-    assert "Traceback" not in run.stderr
+    (said,) = [line for line in run.stderr.splitlines() if line.startswith("Error: ")]
+    assert "data/demo-tiny-0" in said

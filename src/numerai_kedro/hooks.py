@@ -175,7 +175,9 @@ class ReceiptHooks:
         if "submission_receipt" not in pipeline.all_outputs():
             return
         number, receipts = catalog.load("round_info")["number"], catalog.load("submission_receipt")
-        check_receipts([receipts.get(f"{number}-{slot}", {}) for slot in catalog.load("slots")])
+        current = [receipts.get(f"{number}-{slot}", {}) for slot in catalog.load("slots")]
+        # What an earlier round's submission has come to is said by the run that learns it.
+        check_receipts([*current, *(one for one in receipts.values() if "found_invalid" in one)])
 
 
 def check_receipts(current: Iterable[dict[str, Any]]) -> None:

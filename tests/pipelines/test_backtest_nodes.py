@@ -41,6 +41,7 @@ WEIGHTS = pd.DataFrame(
 )
 NO_TRIALS = pd.DataFrame({"eras": [], "first_era": [], "study": [], "state": [], "payoff": []})
 OURS, OTHER = "configuration-a", "configuration-b"
+WEIGHTS.attrs = {"members": {"lightgbm": OURS}}
 NONE = {"to": "nothing", "features": [], "proportion": 0.0}
 
 
@@ -119,7 +120,9 @@ class Given:
         (found,) = self.judge(SLOT, scores, params, champions, round_info, ensemble=ours).values()
         return found
 
-    def promote(self, decision, receipt=None, round_info=ROUND, scores=None, neutral=NONE):
+    def promote(
+        self, decision, receipt=None, round_info=ROUND, scores=None, neutral=NONE, model=None
+    ):
         key = f"{round_info['number']}-demo"
         kept = receipt or {"status": "accepted", "digest": decision.get("judged")}
         return promote(
@@ -131,7 +134,7 @@ class Given:
             scores_of() if scores is None else scores,
             WEIGHTS,
             neutral,
-            lightgbm=self.model(),
+            lightgbm=self.model() if model is None else model,
         )
 
     def champions(self, round_info):
@@ -139,11 +142,11 @@ class Given:
             *(self.store, self.live, SLOT, round_info, self.folds, self.benchmarks, PARAMS)
         )
 
-    def model(self):
+    def model(self, made_by=OURS):
         kind = family("lightgbm")
         params = kind.params_type.model_validate(SMALL["lightgbm"])
         fitted = kind(params, seed=0, threads=1).fit(self.history, None, "target_ender_20")
-        return LiveFit((fitted,), OURS, "v5.3")
+        return LiveFit((fitted,), made_by, "v5.3")
 
     def predictions(self, seed=0, made_by=OURS, version="v5.3"):
         return self.frame(
@@ -281,6 +284,58 @@ def test_a_champion_is_what_the_tournament_validated_or_what_is_kept_here(given,
     decision = given.one()
     found = given.promote(decision, {"digest": decision["judged"]} | receipt)
     assert bool(found) == promoted
+
+
+@pytest.mark.parametrize("model", ["fitted since", "failed"])
+def test_models_that_were_fitted_since_are_not_kept_beside_the_old_record(given, model, caplog):
+    """`prepare` ended a fit between the predictions and the promotion."""
+    since = given.model(OTHER) if model == "fitted since" else Failed("fit", "no memory")
+    assert given.promote(given.one(), model=since) == {}
+    assert "champion of demo: not promoted: lightgbm was fitted since" in caplog.text
+
+
+def test_a_slot_that_was_never_judged_stops_no_promotion(given):
+    decision = given.one()
+    key, receipt = "1412-demo", {"status": "accepted", "digest": decision["judged"]}
+    slots = {"new": "ensemble", "demo": "ensemble"}
+    given_ = (given.store, ROUND, slots, scores_of(), WEIGHTS, NONE)
+    found = promote({key: decision}, {key: receipt}, *given_, lightgbm=given.model())
+    assert list(found) == ["demo"]
+
+
+def test_a_record_without_any_mmc_is_kept_and_compared(given):
+    bare = scores_of().assign(mmc=np.nan)
+    assert given.promote(given.one(bare), scores=bare)["demo"]["round"] == 1412
+    given.procedures = given.procedures | {"ensemble": "changed"}
+    found = given.one(bare, ANY_CHAMPION, given.champions(LATER), LATER)
+    assert "worse_than_champion" in {check["reason"] for check in found["checks"]}
+    stood_in = given.one(bare, ANY_CHAMPION, given.champions(LATER), LATER, Failed("a", "b"))
+    assert stood_in["feeds"] == "champion"
+
+
+def test_what_does_not_say_by_what_it_was_made_matches_nothing(given):
+    found = given.one(scores_of(made_by=""), ours=given.predictions(made_by=""))
+    assert missed(found) == {"record_of_other_models"}
+
+
+def test_a_benchmark_file_that_cannot_be_compared_warns(given, caplog):
+    ids = given.live.ids()
+    renamed = pd.DataFrame({"v60_lgbm": np.arange(len(ids))}, index=ids)
+    twice = pd.DataFrame({"v53_lgbm_ender60": 0.5}, index=[*ids, ids[0]])
+    for broken in (renamed, twice):
+        given.benchmarks = broken
+        found = given.one()
+        assert found["passed"]
+        assert "benchmark_tells_nothing" in warned(found)
+    assert "cannot be compared" in caplog.text
+
+
+def test_an_override_of_what_cannot_be_submitted_is_none(given):
+    params = LOOSE.model_copy(update=OVERRIDE)
+    found = given.one(None, params, ours=Failed("blend_live", "nobody predicts"))
+    assert not found["passed"]
+    assert "override" not in found
+    assert found["n_configurations"] == 1
 
 
 def test_a_champion_that_stands_in_is_judged_by_its_own_record(given):

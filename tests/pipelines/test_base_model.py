@@ -165,8 +165,8 @@ def test_live_and_out_of_fold_predictions_say_by_what_they_were_made(given, tmp_
     live = small_panel(tmp_path / "live", n_eras=1, seed=3)
     best = given.tune()[0]
 
-    def made_by(best=best, params=PARAMS, version=VERSION):
-        model = given.fit(best, WHOLE, params, version)[0]
+    def made_by(best=best, params=PARAMS, version=VERSION, recovery=WHOLE):
+        model = given.fit(best, recovery, params, version)[0]
         return base_model.predict_live(model, live, params, best, name="lightgbm").attrs
 
     oof = given.out_of_fold(best)[0]
@@ -179,6 +179,7 @@ def test_live_and_out_of_fold_predictions_say_by_what_they_were_made(given, tmp_
         {"best": deeper},
         {"params": PARAMS.model_copy(update={"seed": 7})},
         {"version": {"data_version": "v5.4"}},
+        {"recovery": WHOLE | {"lighter": 1}},
     ):
         assert made_by(**changed)["configuration"] != oof.attrs["configuration"]
     more = PARAMS.model_copy(update={"n_trials": 5})

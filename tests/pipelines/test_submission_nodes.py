@@ -1,5 +1,7 @@
 """Every slot ends in a receipt with its reason; one slot's refusal does not stop the others."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -39,8 +41,13 @@ class Tournament:
 
     def __init__(self, error=None, name="demo", is_real=False, account=None):
         self.error, self.taken, self.given = error, [], {}
-        self.confirmed, self.answer = "accepted", "accepted"
+        self.confirmed, self.answer, self.open = "accepted", "accepted", None
         self.name, self.is_real, self.account = name, is_real, account
+
+    def current_round(self):
+        if isinstance(self.open, Exception):
+            raise self.open
+        return self.open and SimpleNamespace(number=self.open)
 
     def models(self):
         if self.account:
@@ -200,6 +207,7 @@ def test_what_is_found_invalid_does_not_take_the_place_of_what_was_accepted():
     accepted = PENDING | {"status": "accepted", "digest": "another"}
     (found,) = receipts(tournament, {"first": "ensemble"}, before={"1412-first": accepted}).values()
     assert (found["status"], "submission_id" in found) == ("failed", False)
+    assert found["reason"] == BlockReason.INVALID.value
     (found,) = receipts(tournament, {"first": "ensemble"}).values()
     assert found["submission_id"] == "s-1"
 
@@ -207,6 +215,33 @@ def test_what_is_found_invalid_does_not_take_the_place_of_what_was_accepted():
 def test_a_payout_score_that_is_not_weighed_stands_in_the_receipt():
     (receipt,) = receipts(Tournament(), {"first": "ensemble"}, notes=["alpha pays x 2"]).values()
     assert (receipt["status"], receipt["warnings"]) == ("accepted", ["alpha pays x 2"])
+
+
+@pytest.mark.parametrize(
+    ("current", "status"),
+    [
+        (None, "closed"),
+        (1413, "moved"),
+        (1412, "accepted"),
+        (TournamentUnreachable("no"), "refused"),
+    ],
+)
+def test_a_round_that_opened_since_the_run_began_is_noticed(current, status):
+    """The run began between rounds, and ends in the hour in which one is open."""
+    tournament, closed = Tournament(), {"number": 1412, "is_open": False}
+    tournament.open = current
+    (receipt,) = receipts(tournament, {"first": "ensemble"}, round_info=closed).values()
+    assert receipt["status"] == status
+
+
+def test_what_an_earlier_round_came_to_is_said_once():
+    tournament, earlier = Tournament(), PENDING | {"round": 1411}
+    tournament.confirmed = "failed"
+    first = receipts(tournament, {"first": "ensemble"}, before={"1411-first": earlier})
+    assert first["1411-first"]["found_invalid"]
+    again = receipts(tournament, {"first": "ensemble"}, before=first)
+    assert again["1411-first"]["status"] == "failed"
+    assert "found_invalid" not in again["1411-first"]
 
 
 def test_another_round_that_opened_meanwhile_is_named():

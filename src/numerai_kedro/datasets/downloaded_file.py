@@ -72,7 +72,12 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
             return self._path
         if self._loads == "json":
             return json.loads(self._path.read_text(encoding="utf-8"))
-        return pd.read_parquet(self._path)
+        try:
+            return pd.read_parquet(self._path)
+        except (pa.ArrowException, OSError) as damaged:
+            if not self._optional:
+                raise
+            return Failed(self._path.stem, f"{self._path.name} cannot be read: {damaged}")
 
     def contents(self) -> dict[str, Path | str]:
         """The file, for fingerprints."""

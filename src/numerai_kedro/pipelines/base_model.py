@@ -299,9 +299,8 @@ def predict_out_of_fold(
     predictions, iterations, mended, rungs = made.value
     lines = [*ahead, *made.lines(), *mended, *copies(name, predictions, benchmarks, folds)]
     recovery = {"lighter": made.lighter, "lines": lines, "rungs": rungs}
-    predictions.attrs[CONFIGURATION] = configuration_of(
-        name, folds, plan, params, best_params, history_version["data_version"]
-    )
+    given = (name, folds, plan, params, tuning, best_params, history_version["data_version"])
+    predictions.attrs[CONFIGURATION] = configuration_of(*given, made.lighter)
     return predictions, iterations, recovery, readings
 
 
@@ -417,7 +416,8 @@ def fit(
     if recipe.latents:
         models = [WithLatents(one, encoders[window_name(eras[1])]) for one in models]
     version = history_version["data_version"]
-    configuration = configuration_of(name, folds, plan, params, best_params, version)
+    given = (name, folds, plan, params, tuning, best_params, version)
+    configuration = configuration_of(*given, made.lighter)
     report_lines = {"failed": None, "lines": [*made.lines(), *mended]}
     return LiveFit(tuple(models), configuration, version), report_lines, readings
 

@@ -44,6 +44,11 @@ class Judged:
             align(benchmark_of(benchmarks, paid), ids),
         )
 
+    def covers(self, frame: pd.DataFrame) -> bool:
+        """Whether out-of-fold predictions hold the test period's rows: not those of last week."""
+        ids = np.asarray(self.panel.ids(), dtype=object)
+        return np.array_equal(frame["id"].to_numpy(dtype=object), ids)
+
     def columns(self, frames: dict[str, pd.DataFrame]) -> npt.NDArray[np.float64]:
         """float64[n_rows, n_models] of out-of-fold predictions.
 

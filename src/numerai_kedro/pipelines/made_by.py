@@ -28,6 +28,11 @@ def configuration(frame: pd.DataFrame) -> str:
     return str(frame.attrs.get(CONFIGURATION, ""))
 
 
+def alike(one: str, other: str) -> bool:
+    """Whether two things were made by the same; what does not say by what never was."""
+    return bool(one) and one == other
+
+
 def data_versions(frame: pd.DataFrame) -> set[str]:
     """Data versions that the models behind live predictions learned from."""
     return {one for one in str(frame.attrs.get(DATA_VERSION, "")).split() if one}

@@ -194,29 +194,42 @@ def configuration_of(
     folds: dict[str, Any],
     plan: dict[str, Any],
     params: ModelParams,
+    tuning: TuningParams,
     best_params: dict[str, Any],
     data_version: str,
+    lighter: int,
 ) -> str:
     """Digest of what a model's folds and its live fit are made by, beside their eras.
 
     A refit on newer eras has the same one; another parameter, decision, plan, target or data
     version has another. Live predictions are submitted beside the record of the same digest only.
+
+    Parameters
+    ----------
+    lighter
+        Steps down the ladder that memory asked for: a smaller model than the judged one is another.
     """
     decided, kind = plan["models"][name], family(name)
-    searched = {"enabled", "n_trials", "try_options", "options", "space"}
+    # Parameters of the preset stand among the decisions; the rest decides no fit.
+    elsewhere = {"enabled", "device", "preset", "presets"}
+    searched = {"n_trials", "try_options", "options", "space"}
+    learned = ("target", "features", "purge_eras", "valid_eras", "refit_eras", "groups")
+    adapts = params.adaptive or any(
+        (one.get("option") or {}).get("adaptive") for one in best_params["decisions"]
+    )
     return digest_json(
         {
             "model": [name, kind.version],
-            "asked": params.model_dump(mode="json", exclude=searched),
-            "planned": {
-                key: decided[key] for key in ("preset", "era_stride", "n_offsets") if key in decided
-            },
+            "asked": params.model_dump(mode="json", exclude=elsewhere | searched),
+            "planned": [decided.get(key) for key in ("preset", "era_stride", "n_offsets")],
             "engineered_by": decided.get("engineered_by", ""),
+            "adaptive": tuning.adaptive.model_dump(mode="json") if adapts else None,
             "decisions": [
                 {key: one.get(key) for key in ("first_era", "params", "option")}
                 for one in best_params["decisions"]
             ],
-            "learned": [folds[key] for key in ("target", "features", "purge_eras")],
+            "lighter": [lighter, params.model_dump(mode="json")["presets"]] if lighter else 0,
+            "learned": [folds[key] for key in learned],
             "data_version": data_version,
         }
     )

@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 BENCHMARK, CHAMPION = "benchmark", "champion"
 SPA_SEED = 0
+NO_SCORES = ("era", "model", "configuration")  # of the columns of `era_scores`
 
 
 def predict_champions(
@@ -163,13 +164,18 @@ def superior_to(
 
 def record_of(champion: Champion, scores: pd.DataFrame) -> pd.DataFrame:
     """The champion's record as rows of `era_scores`, beside the benchmark's."""
-    rows = pd.DataFrame(champion.record).assign(model=CHAMPION)
     benchmark = scores[scores["model"] == BENCHMARK]
-    return pd.concat([rows.reindex(columns=scores.columns), benchmark], ignore_index=True)
+    return pd.concat([rows_of(champion)[scores.columns], benchmark], ignore_index=True)
+
+
+def rows_of(champion: Champion) -> pd.DataFrame:
+    """Rows of its record; a score that no era has is NaN, not an object."""
+    rows = pd.DataFrame(champion.record).assign(model=CHAMPION).sort_values("era")
+    return rows.astype({name: float for name in rows if name not in NO_SCORES})
 
 
 def _returns_of_champion(champion: Champion, rule: PayoutRule, overlap: int) -> dict[int, float]:
-    rows = pd.DataFrame(champion.record).sort_values("era")
+    rows = rows_of(champion)
     return _by_era(rows["era"], returns_of(rows, rule, overlap))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from numerai_kedro.errors import Failed
+from numerai_kedro.errors import Failed, SchemaError
 from numerai_kedro.files import digest_bytes
 from numerai_kedro.incremental.champion_store import Champion, ChampionStore, ProcedureStore
 from numerai_kedro.incremental.live_id_store import LiveIdStore
@@ -25,7 +25,7 @@ from numerai_kedro.pipelines.backtest.champions import (
     stand_in_of,
     superior_to,
 )
-from numerai_kedro.pipelines.made_by import configuration, data_versions, procedure_of
+from numerai_kedro.pipelines.made_by import alike, configuration, data_versions, procedure_of
 from numerai_kedro.reasons import BlockReason
 from numerai_kedro.statistics.backtest import interval_json
 from numerai_kedro.statistics.gate import Check, GateDecision
@@ -128,12 +128,14 @@ def judge(
     Live predictions come by entry. One slot's broken predictions are that slot's.
     """
     number = round_info["number"]
+    stale = stale_check(live_id_store, number, live_panel)
+    if stale.passed:
+        live_id_store.note(number, live_panel.ids().tolist())
     data_checks = (
-        stale_check(live_id_store, number, live_panel),
+        stale,
         *drift_of(history, live_panel, folds, params),
         *[_unfamiliar(note) for note in payout_notes],
     )
-    live_id_store.note(number, live_panel.ids().tolist())
     evidence = Evidence(
         round_info=round_info,
         scores=scores,
@@ -181,12 +183,12 @@ def decide(
     """
     params, number = evidence.params, evidence.number
     procedure = procedure_of(entry, evidence.procedures, evidence.weights)
-    alike = champion is not None and theirs is not None
-    n_judged = _n_judged(procedure_store, slot, procedure, number)
+    here = not isinstance(predictions, Failed) and usable(predictions, evidence.live_panel)
+    n_judged = _n_judged(procedure_store, slot, procedure, number) if here else 1
     judged = GateDecision(
         (
             *prediction_checks(evidence, entry, predictions),
-            *(likeness(predictions, theirs, champion, procedure, params) if alike else ()),
+            *likeness(predictions, theirs, champion, procedure, params),
             *record_of_entry(evidence, entry, n_judged),
             *comparison(
                 evidence.scores,
@@ -212,7 +214,7 @@ def decide(
     if judged.passed:
         procedure_store.note_passed(slot, procedure, n_judged)
     submitted = predictions
-    if not judged.passed and overridden(evidence, slot):
+    if not judged.passed and here and overridden(evidence, slot):
         decision |= {"passed": True, "override": params.override_reason}
     elif (
         stand_in
@@ -242,16 +244,12 @@ def prediction_checks(
         share = _share_usable(predictions, evidence.live_panel)
         return (Check(BlockReason.PREDICTIONS_UNUSABLE, label, share, "at least", 1.0),)
     recorded = evidence.rows_of(entry)["configuration"].unique().tolist()
-    same = recorded == [configuration(predictions)]
     values = _prediction(predictions)
+    label = "records of the configuration that predicts"
+    same = float(sum(alike(one, configuration(predictions)) for one in recorded))
+    of_others = Check(BlockReason.RECORD_OF_OTHER_MODELS, label, same, "at least", 1.0)
     return (
-        Check(
-            BlockReason.RECORD_OF_OTHER_MODELS,
-            "records of the configuration that predicts",
-            float(same or not recorded),
-            "at least",
-            1.0,
-        ),
+        *([of_others] if recorded else []),  # without any, `record_of_entry` says so
         version_check(evidence.round_info["data_version"], data_versions(predictions)),
         *live_checks(values, evidence.exposed, evidence.params),
         benchmark_likeness_check(
@@ -403,7 +401,13 @@ def _benchmark(
     ids = live_panel.ids()
     if isinstance(live_benchmarks, Failed):
         return np.full(len(ids), np.nan)
-    return benchmark_of(live_benchmarks, paid_target).reindex(ids).to_numpy(np.float64)
+    try:
+        benchmark = benchmark_of(live_benchmarks, paid_target)
+    except SchemaError as renamed:
+        logger.warning("gate: the round's benchmark cannot be compared with: %s", renamed)
+        return np.full(len(ids), np.nan)
+    once = benchmark[~benchmark.index.duplicated()]
+    return once.reindex(ids).to_numpy(np.float64)
 
 
 def _unfamiliar(note: str) -> Check:

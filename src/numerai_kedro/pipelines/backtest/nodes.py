@@ -154,6 +154,7 @@ def report(
         "eras": [int(era_scores["era"].min()), int(era_scores["era"].max())],
         "target": folds["paid_target"],
         "models": models,
+        "made_by": made_by_of(era_scores),
         "n_procedures": n_procedures,
         "superior_to_benchmark": superior_predictive_ability(
             ours.to_numpy(), against.to_numpy(), overlap, SPA_SEED
@@ -167,6 +168,14 @@ def report(
     for name, summary in models.items():
         logger.info("%s: CORR %s", name, summary["corr"]["text"])
     return made
+
+
+def made_by_of(scores: pd.DataFrame) -> dict[str, str]:
+    """The configuration of each entry's record; a report says of which it speaks."""
+    return {
+        str(name): str(one)
+        for name, one in scores.groupby("model")["configuration"].first().items()
+    }
 
 
 def overfitting_of(trials: pd.DataFrame, overlap: int) -> dict[str, dict[str, Any]]:

@@ -1,8 +1,7 @@
 """Score the test period, say what that is worth, then decide slot by slot.
 
 oof predictions, panel, meta model, benchmark ─► score ─► era_scores ─► report ─► backtest_report
-era_scores, what was chosen ─► check_record ─► record_checks
-these three, round_weights, live predictions ─► settle_record ─► round_scores, _report, _checks
+these two, round_weights, live predictions ─► settle_record ─► round_scores, _report, _checks
 champion_store, live panel ─► predict_champions ─► champion.live_predictions
 round_*, live predictions, live panel, champions ─► judge ─► gate_decision
 """
@@ -69,26 +68,12 @@ def create_pipeline() -> Pipeline:
                 name="report_backtest",
             ),
             Node(
-                nodes.check_record,
-                {
-                    "scores": "era_scores",
-                    "folds": "folds",
-                    "weights": "ensemble_weights",
-                    "score_weights": "score_weights",
-                    "params": "params:gate",
-                    **trials,
-                },
-                "record_checks",
-                name="check_record",
-            ),
-            Node(
                 settle_record,
                 {
                     "weights": "round_weights",
                     "neutralisation": "neutralisation",
                     "era_scores": "era_scores",
                     "backtest_report": "backtest_report",
-                    "record_checks": "record_checks",
                     **judged,
                     **reported,
                     "params": "params:gate",
@@ -113,6 +98,7 @@ def create_pipeline() -> Pipeline:
                 },
                 "champion.live_predictions",
                 name="predict_champions",
+                tags=["always"],  # the store does not say when it was filled
             ),
             Node(
                 judge,

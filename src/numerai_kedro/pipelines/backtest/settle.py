@@ -16,10 +16,12 @@ from numerai_kedro.errors import Failed
 from numerai_kedro.incremental.champion_store import ProcedureStore
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.pipelines.backtest.champions import BENCHMARK
-from numerai_kedro.pipelines.backtest.nodes import check_record, report, score
+from numerai_kedro.pipelines.backtest.nodes import check_record, made_by_of, report, score
 from numerai_kedro.pipelines.ensemble.nodes import blend_out_of_fold
+from numerai_kedro.pipelines.judged import Judged
 from numerai_kedro.pipelines.made_by import (
     ENSEMBLE,
+    alike,
     configuration,
     configuration_of_blend,
     weighed_members,
@@ -34,7 +36,6 @@ def settle_record(
     neutralisation: dict[str, Any],
     era_scores: pd.DataFrame,
     backtest_report: dict[str, Any],
-    record_checks: dict[str, list[dict[str, Any]]],
     history: EraPanel,
     folds: dict[str, Any],
     meta_model: pd.DataFrame,
@@ -45,7 +46,7 @@ def settle_record(
     params: GateParams,
     **made: Any,
 ) -> tuple[pd.DataFrame, dict[str, Any], dict[str, list[dict[str, Any]]]]:
-    """Scores, report and checks of the record, by entry, made again where they are another's.
+    """Scores and report of the record, made again where they are another's; and its checks.
 
     Models are inputs ``{model}__oof``, ``{model}__live`` and ``{model}__trials``. An entry is
     scored again where its record is of another configuration than its live predictions and its
@@ -57,37 +58,64 @@ def settle_record(
         "meta_model": meta_model,
         "benchmark_predictions": benchmark_predictions,
     }
-    oof = {name: frame for name, frame in _by_model(made, "oof") if not isinstance(frame, Failed)}
-    live = {name: frame for name, frame in _by_model(made, "live") if not isinstance(frame, Failed)}
-    recorded = era_scores.groupby("model")["configuration"].first().to_dict()
-    newer = {
-        name: frame
-        for name, frame in oof.items()
-        if name in live and configuration(frame) == configuration(live[name]) != recorded.get(name)
-    }
-    another = configuration_of_blend(weights, neutralisation) != recorded.get(ENSEMBLE)
-    weighed = weighed_members(weights)
-    known = all(name in oof and configuration(oof[name]) == weighed[name] for name in weighed)
-    if not newer and not (another and known):
-        return era_scores, backtest_report, record_checks
-    if another and known:
-        members = {name: oof[name] for name in weighed}
+    scores = with_columns(era_scores)
+    rows = Judged.of(history, folds, meta_model, benchmark_predictions)
+    oof = {name: frame for name, frame in _by_model(made, "oof") if rows.covers(frame)}
+    newer = newer_models(made_by_of(scores), oof, dict(_by_model(made, "live")))
+    if blend_is_another(weights, neutralisation, scores, oof):
+        members = {name: oof[name] for name in weighed_members(weights)}
         given = judged | {"score_weights": score_weights}
         newer[ENSEMBLE], _ = blend_out_of_fold(weights, neutralisation, **given, **members)
-    logger.warning("the record is scored again for: %s", ", ".join(newer))
-    fresh = score(**judged, **newer)
-    replaced = {*newer, BENCHMARK}
-    scores = pd.concat(
-        [era_scores[~era_scores["model"].isin(replaced)], fresh], ignore_index=True
-    ).sort_values(["era", "model"], ignore_index=True)
-    trials = dict(_by_model(made, "trials"))
-    return (
-        scores,
-        report(scores, folds, score_weights, procedures, procedure_store, weights, **trials),
-        check_record(scores, folds, weights, score_weights, params, **trials),
+    if newer:
+        logger.warning("the record is scored again for: %s", ", ".join(newer))
+        kept = scores[~scores["model"].isin({*newer, BENCHMARK})]
+        scores = pd.concat([kept, score(**judged, **newer)], ignore_index=True)
+        scores = scores.sort_values(["era", "model"], ignore_index=True)
+    trials = {name: made[f"{name}__trials"] for name in procedures if f"{name}__trials" in made}
+    told = backtest_report
+    if told.get("made_by") != made_by_of(scores):
+        stores = (procedures, procedure_store)
+        told = report(scores, folds, score_weights, *stores, weights, **trials)
+    return scores, told, check_record(scores, folds, weights, score_weights, params, **trials)
+
+
+def with_columns(scores: pd.DataFrame) -> pd.DataFrame:
+    """Scores with what an earlier version of this project did not note."""
+    unknown = {"configuration": "", "likeness": float("nan")}
+    return scores.assign(**{k: v for k, v in unknown.items() if k not in scores})
+
+
+def newer_models(
+    recorded: dict[str, str], oof: dict[str, pd.DataFrame], live: dict[str, pd.DataFrame]
+) -> dict[str, pd.DataFrame]:
+    """Out-of-fold predictions of what predicts live, where the record is of something else."""
+    return {
+        name: frame
+        for name, frame in oof.items()
+        if name in live
+        and alike(configuration(frame), configuration(live[name]))
+        and not alike(configuration(frame), recorded.get(name, ""))
+    }
+
+
+def blend_is_another(
+    weights: pd.DataFrame,
+    neutralisation: dict[str, Any],
+    scores: pd.DataFrame,
+    oof: dict[str, pd.DataFrame],
+) -> bool:
+    """Whether the weights make another blend than the record's, and its members are there."""
+    recorded = made_by_of(scores).get(ENSEMBLE, "")
+    if alike(configuration_of_blend(weights, neutralisation), recorded):
+        return False
+    return all(
+        name in oof and alike(configuration(oof[name]), one)
+        for name, one in weighed_members(weights).items()
     )
 
 
-def _by_model(made: dict[str, Any], kind: str) -> list[tuple[str, Any]]:
+def _by_model(made: dict[str, Any], kind: str) -> list[tuple[str, pd.DataFrame]]:
+    """Entries of a kind that have a value, by model."""
     ending = f"__{kind}"
-    return [(key.removesuffix(ending), one) for key, one in made.items() if key.endswith(ending)]
+    found = [(key.removesuffix(ending), one) for key, one in made.items() if key.endswith(ending)]
+    return [(name, one) for name, one in found if not isinstance(one, Failed)]

@@ -18,6 +18,7 @@ from numerai_kedro.pipelines.made_by import (
     CONFIGURATION,
     DATA_VERSION,
     MEMBERS,
+    alike,
     configuration,
     configuration_of_blend,
     data_versions,
@@ -67,6 +68,9 @@ def weigh(
             logger.info("ensemble: without %s (%s)", model, member)
         else:
             found[model] = member
+    if not found:  # every refit failed: weigh what there is, and the gate asks the champion
+        found = {name: oof for name, oof in _by_model(made, "oof") if is_value(oof)}
+        found = {name: oof for name, oof in found.items() if is_value(made[f"{name}__model"])}
     if not found:
         raise BlendError(
             f"no model has both out-of-fold predictions and a live fit ({'; '.join(reasons)}); "
@@ -81,7 +85,7 @@ def member_of(oof: Any, model: Any) -> pd.DataFrame | str:
     failed = next((part for part in (oof, model) if isinstance(part, Failed)), None)
     if failed is not None:
         return failed.symptom
-    if getattr(model, "configuration", "") != configuration(oof):
+    if not alike(getattr(model, "configuration", ""), configuration(oof)):
         return "its live fit is of another configuration than its out-of-fold predictions"
     return oof
 
@@ -161,14 +165,19 @@ def settle_weights(
         if is_value(frame) and data_versions(frame) <= version
     }
     made_by = {name: configuration(frame) for name, frame in live.items()}
-    present = [name for name, weighed_by in weighed.items() if made_by.get(name) == weighed_by]
+    present = [name for name, one in weighed.items() if alike(made_by.get(name, ""), one)]
     if len(present) == len(weighed):
         return weights
-    oof = {name: frame for name, frame in _by_model(made, "oof") if is_value(frame)}
+    judged = Judged.of(history, folds, meta_model, benchmark_predictions)
+    oof = {
+        name: frame
+        for name, frame in _by_model(made, "oof")
+        if is_value(frame) and judged.covers(frame)
+    }
     recorded = {
         name: oof[name]
         for name in sorted(oof.keys() & live.keys())
-        if configuration(oof[name]) == made_by[name]
+        if alike(configuration(oof[name]), made_by[name])
     }
     members = {name: recorded[name] for name in present if name in recorded} or recorded
     for name in sorted(weighed.keys() - members.keys()):
@@ -177,7 +186,6 @@ def settle_weights(
     if not members:
         return weights  # `blend_live` says that nobody predicts
     logger.warning("ensemble: weights are found again for: %s", ", ".join(members))
-    judged = Judged.of(history, folds, meta_model, benchmark_predictions)
     return weights_of(members, judged, folds, score_weights, params)
 
 

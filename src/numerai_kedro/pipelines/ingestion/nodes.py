@@ -36,8 +36,8 @@ logger = logging.getLogger(__name__)
 
 MAIN_TARGET = "main"  # what a round may call the target that it is scored on
 AFTER_THE_DEADLINE = (
-    "what comes now is late, which is scored, not staked, and queued for the next round; so "
-    "nothing will be uploaded. kedro tournament wait waits for the next opening."
+    "what comes now is late, which is scored, not staked, and queued for the next round "
+    "(submission.late). kedro tournament wait waits for the next opening."
 )
 
 

@@ -15,12 +15,15 @@ from numerai_kedro.errors import (
     NumeraiKedroError,
     PredictionError,
     RoundMoved,
+    StoreError,
     SubmissionError,
+    TournamentError,
 )
 from numerai_kedro.files import digest_bytes
-from numerai_kedro.incremental.champion_store import ChampionStore
+from numerai_kedro.incremental.champion_store import Champion, ChampionStore
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.pipelines.backtest.champions import CHAMPION, champion_from
+from numerai_kedro.pipelines.made_by import ENSEMBLE, alike, weighed_members
 from numerai_kedro.pipelines.parameters import SubmissionParams
 from numerai_kedro.pipelines.slots import name_slots
 from numerai_kedro.reasons import BlockReason
@@ -60,6 +63,7 @@ WHEN_ROUNDS_OPEN = (
 VALIDATED, KEPT_HERE = "accepted", "written"
 UNSETTLED = ("pending", "unconfirmed")
 ROUNDS_ASKED_FOR = 10  # two weeks: what has not been validated by then will not be
+FOUND_INVALID = "found_invalid"  # in a receipt of an earlier round, by the run that learned it
 
 
 def write(
@@ -142,17 +146,31 @@ def submit(
 def _asked_again(
     tournament: Client, before: dict[str, dict[str, Any]], number: int
 ) -> dict[str, dict[str, Any]]:
-    """Receipts that were not settled, as the tournament speaks of them now."""
-    return {
-        key: dict(tournament.confirm(one))
+    """Receipts that were not settled, as the tournament speaks of them now.
+
+    One of an earlier round that it has found invalid since is marked, for this run to say so.
+    """
+    told = {
+        key: {name: value for name, value in one.items() if name != FOUND_INVALID}
         for key, one in before.items()
-        if one.get("status") in UNSETTLED and one["round"] > number - ROUNDS_ASKED_FOR
+        if FOUND_INVALID in one
     }
+    for key, one in before.items():
+        if one.get("status") in UNSETTLED and one["round"] > number - ROUNDS_ASKED_FOR:
+            now = dict(tournament.confirm(one))
+            logger.info("submission, %s, round %d: %s", one["slot"], one["round"], now["detail"])
+            if now["status"] == "failed" and one["round"] != number:
+                now[FOUND_INVALID] = True
+            told[key] = now
+    return told
 
 
 def _without_losing(before: dict[str, Any] | None, made: dict[str, Any]) -> dict[str, Any]:
     """What was found invalid has an id, too; it does not take the place of what was accepted."""
-    if made["status"] != "failed" or (before or {}).get("status") != VALIDATED:
+    if made["status"] != "failed":
+        return made
+    made = made | {"reason": BlockReason.INVALID.value}
+    if (before or {}).get("status") not in (VALIDATED, "late"):
         return made
     return {key: value for key, value in made.items() if key != "submission_id"}
 
@@ -167,7 +185,8 @@ def _submit_slot(
     stopped = _not_judged(csv, decision) or _not_allowed(upload, slot, csv)
     sent = before is not None and before.get("digest") == digest_bytes(csv.encode())
     if stopped is not None and stopped["status"] == "closed" and sent and before is not None:
-        return before  # it arrived while the round was open
+        # It arrived while the round was open.
+        return {key: value for key, value in before.items() if key != "later"}
     if stopped is not None:
         return stopped
     try:
@@ -212,9 +231,23 @@ def _not_allowed(upload: Upload, slot: str, csv: str) -> dict[str, Any] | None:
     if upload.payout_notes and upload.params.unfamiliar_rule == "refuse":
         detail = f"Not submitted: {'; '.join(upload.payout_notes)} (submission.unfamiliar_rule)."
         return _not_submitted("refused", BlockReason.RULE_UNFAMILIAR, detail)
-    if not upload.round_info["is_open"] and upload.params.late == "refuse":
+    if upload.round_info["is_open"] or upload.params.late == "queue":
+        return None
+    return _closed(upload)
+
+
+def _closed(upload: Upload) -> dict[str, Any] | None:
+    """The receipt where no round was open when the run began; one may have opened meanwhile."""
+    try:
+        current = upload.tournament.current_round()
+    except TournamentError as silent:
+        return _not_submitted("refused", reason_of(silent), str(silent))
+    if current is None:
         return _not_submitted("closed", BlockReason.ROUND_CLOSED, WHEN_ROUNDS_OPEN)
-    return None
+    if current.number == upload.round_info["number"]:
+        return None
+    detail = f"Round {current.number} has opened since; nothing was uploaded for it yet."
+    return _not_submitted("moved", BlockReason.ROUND_MOVED, detail)
 
 
 def _model_id(upload: Upload, slot: str) -> str:
@@ -272,18 +305,42 @@ def promote(
     number = round_info["number"]
     for slot, entry in slots.items():
         key = f"{number}-{slot}"
-        decision, receipt = gate_decision[key], submission_receipt.get(key, {})
-        if not may_be_promoted(decision, receipt):
+        decision, receipt = gate_decision.get(key), submission_receipt.get(key, {})
+        if decision is None or not may_be_promoted(decision, receipt):
+            continue
+        other = fitted_since(entry, decision, weights, models)
+        if other:
+            logger.warning("champion of %s: not promoted: %s was fitted since", slot, other)
             continue
         procedure = decision["procedure"]
         given = (decision, scores, weights, neutralisation, models)
         champion_store.promote(slot, champion_from(entry, number, procedure, *given), models)
-    found = {slot: champion_store.find(slot, number + 1) for slot in slots}
+    found = {slot: _newest(champion_store, slot, number + 1) for slot in slots}
     return {
         slot: {"procedure": one.procedure, "entry": one.entry, "round": one.round}
         for slot, one in found.items()
         if one is not None
     }
+
+
+def fitted_since(
+    entry: str, decision: Mapping[str, Any], weights: pd.DataFrame, models: Mapping[str, Any]
+) -> str:
+    """Members whose models are not those that were judged: a fit may end at any moment."""
+    judged = weighed_members(weights) if entry == ENSEMBLE else {entry: decision["configuration"]}
+    return ", ".join(
+        name
+        for name, one in judged.items()
+        if not alike(getattr(models[name], "configuration", ""), one)
+    )
+
+
+def _newest(store: ChampionStore, slot: str, before: int) -> Champion | None:
+    try:
+        return store.find(slot, before)
+    except StoreError as damaged:
+        logger.warning("champion of %s: ignored: %s", slot, damaged)
+        return None
 
 
 def may_be_promoted(decision: Mapping[str, Any], receipt: Mapping[str, Any]) -> bool:
