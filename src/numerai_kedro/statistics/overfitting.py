@@ -176,10 +176,10 @@ def superior_predictive_ability(
     """P value of "none of ours is better than `against`": Hansen's test by the largest t.
 
     Where targets overlap, the bootstrap that the test is usually computed by rejects too often
-    (.2 in place of .05 at 72 eras, .1 at 400). Here each mean is judged by the variance that full
-    overlap implies, and the largest against the largest of as many t values that are drawn with
-    the models' own correlation: .03 to .05 at any length, less where neighbours share less
-    (docs/evidence/gate_rates.json).
+    (by arch .2 in place of .05 at 72 eras, .1 at 400). Here each mean is judged by the variance
+    that full overlap implies, and the largest against the largest of as many t values that are
+    drawn with the models' own correlation: .040, .055 and .010 at 72, 120 and 400 eras, less where
+    neighbours share less (docs/evidence/gate_rates.json).
 
     Parameters
     ----------
