@@ -42,16 +42,28 @@ def csv_of(project, number=1412, slot="demo"):
     return path.read_text()
 
 
+def advance(project, **by):
+    """Move the demo's clock into a later round."""
+    DemoTournament(project.data, "tiny", 0).clock.advance(**by)
+
+
 def members(project, name="weights"):
     path = project.data / "07_model_output" / "ensemble" / f"{name}.parquet"
     return set(pd.read_parquet(path)["model"])
 
 
-def test_a_model_fitted_beside_its_record_is_not_submitted(project):
+def test_a_model_fitted_beside_its_record_is_neither_submitted_nor_kept(project):
     """One pipeline run alone while developing: its model has no weight that describes it."""
     before = csv_of(project)
+    champion = project.data / "08_reporting" / "champion_store" / "demo" / "1412"
+    kept = (champion / "models" / "lightgbm" / "manifest.json").read_text()
     run = project.kedro("run", "--pipeline=gbm", "--namespaces=lightgbm", TWO_TREES)
     assert run.returncode == 0, run.stderr[-2000:]
+    # The csv and its receipt are those of before, the model file is not.
+    run = project.kedro("run", "--pipeline=submission")
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert "not promoted: lightgbm was fitted since" in run.stderr
+    assert (champion / "models" / "lightgbm" / "manifest.json").read_text() == kept
     run = project.kedro("run", "--pipeline=submit")
     assert run.returncode == 0, run.stderr[-2000:]
     assert "lightgbm is left out of this round: its live fit is of another conf" in run.stderr
@@ -61,43 +73,14 @@ def test_a_model_fitted_beside_its_record_is_not_submitted(project):
     scores = pd.read_parquet(project.data / "08_reporting" / "round_scores.parquet")
     corr = scores.groupby("model")["corr"].mean()
     assert corr["ensemble"] == pytest.approx(corr["xgboost"])
-    (record,) = (project.data / "08_reporting" / "champion_store" / "demo").glob("*/champion.json")
-    champion = json.loads(record.read_text())
-    assert champion["weights"] == {"xgboost": 1.0}
-    assert champion["configuration"] == decision(project)["configuration"]
-    assert project.kedro("run", "--pipeline=weekly").returncode == 0
-    assert csv_of(project) == before
-
-
-def test_what_was_fitted_since_is_no_part_of_the_champion(project):
-    """The csv and its receipt are those of before, the model file is not."""
-    (kept,) = (project.data / "08_reporting" / "champion_store" / "demo").glob("*/models/lightgbm")
-    before = (kept / "manifest.json").read_text()
-    run = project.kedro("run", "--pipeline=gbm", "--namespaces=lightgbm", TWO_TREES)
-    assert run.returncode == 0, run.stderr[-2000:]
-    run = project.kedro("run", "--pipeline=submission")
-    assert run.returncode == 0, run.stderr[-2000:]
-    assert "not promoted: lightgbm was fitted since" in run.stderr
-    assert (kept / "manifest.json").read_text() == before
-
-
-def test_where_no_member_is_as_it_was_weighed_the_record_is_made_of_what_is_there(project):
-    """`prepare` was stopped after its fits: new models, old weights and scores."""
-    other = TWO_TREES.replace("n_estimators=2,lightgbm.seed=7", "n_estimators=50")
-    other += ",xgboost.presets.example.n_estimators=50"
-    until = "--to-nodes=lightgbm.fit,xgboost.fit"
-    assert project.kedro("run", "--pipeline=prepare", until, other).returncode == 0
-    run = project.kedro("run", "--pipeline=submit", other)
-    assert run.returncode == 0, run.stderr[-2000:]
-    assert "the record is scored again for: lightgbm, xgboost, ensemble" in run.stderr
-    made_by = decision(project)["configuration"]
-    scores = pd.read_parquet(project.data / "08_reporting" / "round_scores.parquet")
-    assert set(scores.loc[scores["model"] == "ensemble", "configuration"]) == {made_by}
+    promoted = json.loads((champion / "champion.json").read_text())
+    assert promoted["weights"] == {"xgboost": 1.0}
+    assert promoted["configuration"] == decision(project)["configuration"]
 
 
 def test_a_members_damaged_file_costs_its_own_place_alone(project):
     (project.data / "06_models" / "xgboost" / "model" / "content.pkl").unlink()
-    assert project.kedro("tournament", "advance", "--rounds", "1").returncode == 0
+    advance(project, rounds=1)
     run = project.kedro("run", "--pipeline=submit")
     assert run.returncode == 0, run.stderr[-2000:]
     assert "xgboost is left out of this round" in run.stderr
@@ -108,7 +91,7 @@ def test_a_members_damaged_file_costs_its_own_place_alone(project):
 def test_where_nobody_predicts_the_champion_does(project):
     for name in ("lightgbm", "xgboost"):
         (project.data / "06_models" / name / "model" / "content.pkl").write_bytes(b"damaged")
-    assert project.kedro("tournament", "advance", "--rounds", "1").returncode == 0
+    advance(project, rounds=1)
     run = project.kedro("run", "--pipeline=submit")
     assert run.returncode == 0, run.stderr[-2000:]
     receipt = project.receipts()["1413-demo"]
@@ -117,40 +100,18 @@ def test_where_nobody_predicts_the_champion_does(project):
     assert project.json("08_reporting/champions.json")["demo"]["round"] == 1412
 
 
-def test_what_an_override_lets_through_is_uploaded_once_and_never_stands_in(project):
-    strict = "gate.min_corr_bound=1"
-    reason = f"gate.override_round=1412,gate.override_slot=demo,gate.override_reason=a try,{strict}"
+def test_what_an_override_lets_through_is_uploaded_and_never_stands_in(project):
     shutil.rmtree(project.data / "08_reporting" / "champion_store")
-    assert project.kedro("run", "--pipeline=weekly", f"--params={strict}").returncode == 1
-    run = project.kedro("run", "--pipeline=weekly", f"--params={reason}")
+    strict = "gate.override_round=1412,gate.override_slot=demo,gate.override_reason=a try"
+    run = project.kedro("run", "--pipeline=submit", f"--params={strict},gate.min_corr_bound=1")
     assert run.returncode == 0, run.stderr[-2000:]
     assert decision(project)["override"] == "a try"
     assert project.json("08_reporting/champions.json") == {}
 
 
-def test_the_file_of_an_earlier_round_is_not_predicted(project):
-    live = project.data / "01_raw" / "live.parquet"
-    panel = project.data / "02_intermediate" / "live_panel"
-    old = project.folder / "old"
-    shutil.copy(live, old)
-    shutil.copytree(panel, project.folder / "old_panel")
-    assert project.kedro("tournament", "advance", "--rounds", "1").returncode == 0
-    assert project.kedro("run", "--pipeline=submit").returncode == 0
-    assert project.receipts()["1413-demo"]["status"] == "accepted"
-    # The same again, with the live panel of the round before.
-    shutil.rmtree(panel)
-    shutil.copytree(project.folder / "old_panel", panel)
-    nodes = "--from-nodes=predict_champions,lightgbm.predict_live,xgboost.predict_live"
-    until = "--to-nodes=judge"
-    assert project.kedro("run", "--pipeline=weekly", nodes, until).returncode == 0
-    found = decision(project, 1413)
-    assert not found["passed"]
-    assert "live_stale" in {c["reason"] for c in found["checks"] if not c["passed"]}
-
-
 def test_a_round_that_opens_during_the_run_gets_its_own_live_step(project):
     """What is to be submitted is for the round before: the receipt names the one that is open."""
-    assert project.kedro("tournament", "advance", "--rounds", "1").returncode == 0
+    advance(project, rounds=1)
     run = project.kedro("run", "--pipeline=submission")
     assert run.returncode == 0, run.stderr[-2000:]
     assert "The live step is repeated for it." in run.stderr
@@ -158,7 +119,7 @@ def test_a_round_that_opens_during_the_run_gets_its_own_live_step(project):
 
 
 def test_two_submissions_at_once_make_one_upload_and_both_end_well(project):
-    assert project.kedro("tournament", "advance", "--rounds", "1").returncode == 0
+    advance(project, rounds=1)
     runs = [project.start("run", "--pipeline=submit") for _ in range(2)]
     ended = [(run.communicate(timeout=600)[1], run.returncode) for run in runs]
     assert [code for _, code in ended] == [0, 0], ended[0][0][-1000:] + ended[1][0][-1000:]
@@ -168,9 +129,9 @@ def test_two_submissions_at_once_make_one_upload_and_both_end_well(project):
 
 def test_a_blocked_round_is_no_success_and_is_tried_again_when_its_inputs_change(project):
     project.local("parameters", TWO | {"gate": {"min_corr_bound": 1.0}})
-    assert project.kedro("tournament", "advance", "--weeks", "1").returncode == 0
+    advance(project, weeks=1)
     shutil.rmtree(project.data / "08_reporting" / "champion_store")
-    run = project.kedro("run", "--pipeline=weekly")
+    run = project.kedro("run", "--pipeline=submit")
     assert run.returncode == 1
     assert "Traceback" not in run.stderr
     assert project.receipts()["1417-demo"]["status"] == "blocked"
@@ -178,7 +139,7 @@ def test_a_blocked_round_is_no_success_and_is_tried_again_when_its_inputs_change
     project.local("parameters", TWO)
     waited = project.kedro("tournament", "wait")
     assert "round 1417, open for another" in waited.stdout
-    assert project.kedro("run", "--pipeline=weekly").returncode == 0
+    assert project.kedro("run", "--pipeline=submit").returncode == 0
     assert project.receipts()["1417-demo"]["status"] == "accepted"
 
 
