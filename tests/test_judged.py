@@ -6,8 +6,9 @@ import shutil
 import pandas as pd
 import pytest
 
+from numerai_kedro.tournament.demo.server import DemoServer
 from numerai_kedro.tournament.demo.tournament import DemoTournament
-from tests.project import QUICK, Project
+from tests.project import QUICK, TINY, Project
 
 pytestmark = pytest.mark.slow
 # Two members, so that one can be missing.
@@ -141,6 +142,27 @@ def test_a_blocked_round_is_no_success_and_is_tried_again_when_its_inputs_change
     assert "round 1417, open for another" in waited.stdout
     assert project.kedro("run", "--pipeline=submit").returncode == 0
     assert project.receipts()["1417-demo"]["status"] == "accepted"
+
+
+def test_fits_of_an_older_data_version_predict_from_its_own_file_while_it_is_listed(project):
+    demo = DemoTournament(project.data, "tiny", 0)
+
+    def submitted_with(*versions):
+        demo.versions = versions
+        demo.clock.advance(rounds=1)
+        with DemoServer(demo) as server:
+            project.local("globals", TINY | {"data_version": "v5.4", "api_url": server.url})
+            return project.kedro("run", "--pipeline=submit")
+
+    run = submitted_with("v5.3", "v5.4")
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert "lightgbm: predicts from live data v5.3, which it learned from" in run.stderr
+    assert project.receipts()["1413-demo"]["status"] == "accepted"
+    run = submitted_with("v5.4")
+    assert run.returncode == 1
+    assert "data version v5.3 is not listed any more" in run.stderr
+    found = decision(project, 1414)
+    assert "data_version_differs" in {c["reason"] for c in found["checks"] if not c["passed"]}
 
 
 def test_only_the_connection_says_which_tournament_it_is(project):

@@ -12,10 +12,10 @@ from numerai_kedro.replay import ReplayError, replay
 class Project:
     """Runs that leave a summary, a model for each fit, and now and then a failure."""
 
-    def __init__(self, data_folder, fits, exit_codes=()):
+    def __init__(self, data_folder, fits, exit_codes=(), blocked=()):
         self.data_folder, self.fits = data_folder, fits
         self.exit_codes = list(exit_codes) or [0] * len(fits)
-        self.events = []
+        self.events, self.blocked = [], blocked
 
     def run(self, command, cwd, check):
         week = self.events.count("run")
@@ -25,7 +25,7 @@ class Project:
             (models / f"{week}-{number}").mkdir(parents=True)
         report = self.data_folder / "08_reporting"
         report.mkdir(exist_ok=True)
-        passed = {"passed": True, "checks": [{"passed": True}], "reasons": []}
+        passed = {"passed": True, "checks": [{"passed": True, "kind": "record"}], "reasons": []}
         summary = {
             "round": {"number": 1412 + 5 * week},
             "data": {"last_era": 160 + week},
@@ -34,6 +34,10 @@ class Project:
             "receipts": {"a": {"status": "accepted"}, "b": {"status": "written"}},
         }
         (report / "run_summary.json").write_text(json.dumps(summary))
+        if week in self.blocked:
+            receipts = self.data_folder / "07_model_output" / "receipts"
+            receipts.mkdir(parents=True, exist_ok=True)
+            (receipts / f"{1412 + 5 * week}-demo.json").write_text("{}")
         (self.data_folder / ".incremental").mkdir(exist_ok=True)
         nodes = {"ran": {"fit": "never ran here"}, "current": ["a"] * week}
         (self.data_folder / ".incremental" / "last_run.json").write_text(json.dumps(nodes))
@@ -94,3 +98,9 @@ def test_a_week_that_fails_ends_the_replay_after_the_table_of_those_before(play,
     table = capsys.readouterr().out
     assert "1412" in table
     assert "1417" not in table
+
+
+def test_a_week_that_was_blocked_is_a_week_like_any_other(play):
+    """It ends with exit code 1, and with a receipt that says why."""
+    _, start = play(3, fits=[1, 0, 0], exit_codes=[0, 1, 0], blocked=[1])
+    assert [week.round_number for week in start()] == [1412, 1417, 1422]

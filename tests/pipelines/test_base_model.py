@@ -146,7 +146,7 @@ def test_a_model_that_finishes_says_what_it_made(given, tmp_path):
     oof, iterations, recovery, _ = given.out_of_fold(best)
     model, report, _ = given.fit(best, recovery)
     assert report == {"failed": None, "lines": []}
-    predictions = base_model.predict_live(model, live, PARAMS, best, name="lightgbm")
+    predictions = base_model.predict_live(model, live, {}, PARAMS, best, name="lightgbm")
     outcome = base_model.outcome(
         best, trials, oof, iterations, recovery, model, report, predictions
     )
@@ -167,7 +167,7 @@ def test_live_and_out_of_fold_predictions_say_by_what_they_were_made(given, tmp_
 
     def made_by(best=best, params=PARAMS, version=VERSION, recovery=WHOLE):
         model = given.fit(best, recovery, params, version)[0]
-        return base_model.predict_live(model, live, params, best, name="lightgbm").attrs
+        return base_model.predict_live(model, live, {}, params, best, name="lightgbm").attrs
 
     oof = given.out_of_fold(best)[0]
     assert oof.attrs["configuration"] == made_by()["configuration"]
@@ -184,6 +184,22 @@ def test_live_and_out_of_fold_predictions_say_by_what_they_were_made(given, tmp_
         assert made_by(**changed)["configuration"] != oof.attrs["configuration"]
     more = PARAMS.model_copy(update={"n_trials": 5})
     assert made_by(params=more)["configuration"] == oof.attrs["configuration"]
+
+
+def test_a_fit_predicts_from_live_data_of_the_version_that_it_learned(given, tmp_path):
+    """The round's data are newer; the older file has the same stocks, in another order."""
+    live = small_panel(tmp_path / "live", n_eras=1, seed=3)
+    best = given.tune()[0]
+    model = given.fit(best, WHOLE)[0]
+    alone = base_model.predict_live(model, live, {}, PARAMS, best, name="lightgbm")
+    assert alone.attrs["data_version"] == "v5.3"
+    own = small_panel(tmp_path / "own", n_eras=1, seed=3)
+    there = base_model.predict_live(model, live, {"v5_3": own}, PARAMS, best, name="lightgbm")
+    pd.testing.assert_frame_equal(there, alone)
+    assert there.attrs == {"configuration": alone.attrs["configuration"], "data_version": ""}
+    turned = base_model.rows_of(alone.iloc[::-1], live)
+    assert turned["prediction"].tolist() == alone["prediction"].tolist()
+    assert isinstance(base_model.rows_of(alone.iloc[1:], live), Failed)
 
 
 def test_folds_and_live_fit_made_at_once_are_those_made_in_turn(given, tmp_path, caplog):
@@ -215,7 +231,7 @@ def test_no_memory_is_tried_again_with_less_and_then_an_outcome(given, monkeypat
     oof, iterations, recovery, _ = given.out_of_fold(best)
     assert tried == [1, 2, 4]
     model, report, _ = given.fit(best, recovery)
-    live = base_model.predict_live(model, None, PARAMS, best, name="lightgbm")
+    live = base_model.predict_live(model, None, {}, PARAMS, best, name="lightgbm")
     outcome = base_model.outcome(best, trials, oof, iterations, recovery, model, report, live)
     assert (outcome["status"], outcome["stage"]) == ("failed", "walk_forward")
     assert (outcome["symptom"], outcome["kind"]) == ("needs 12 GB", "resource")
@@ -333,15 +349,15 @@ def test_the_template_shares_what_all_models_share_and_keeps_the_rest_apart():
 def test_a_fit_of_other_parameters_still_predicts_and_is_said(given, tmp_path, caplog):
     live, best = small_panel(tmp_path / "live", n_eras=1, seed=3), given.tune()[0]
     model = given.fit(best, WHOLE)[0]
-    base_model.predict_live(model, live, PARAMS, best, name="lightgbm")
+    base_model.predict_live(model, live, {}, PARAMS, best, name="lightgbm")
     assert "other parameters" not in caplog.text
     other = PARAMS.model_copy(update={"seed": 77})
-    assert len(base_model.predict_live(model, live, other, best, name="lightgbm")) == 40
+    assert len(base_model.predict_live(model, live, {}, other, best, name="lightgbm")) == 40
     assert "lightgbm: predicts by a fit with other parameters than those in force" in caplog.text
 
 
 def test_what_is_no_model_of_the_family_is_an_outcome():
-    made = base_model.predict_live("a text", None, PARAMS, {}, name="lightgbm")
+    made = base_model.predict_live("a text", None, {}, PARAMS, {}, name="lightgbm")
     assert made == Failed("predict_live", "lightgbm.model holds a str")
 
 

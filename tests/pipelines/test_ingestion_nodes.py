@@ -14,6 +14,7 @@ from numerai_kedro.pipelines.ingestion.nodes import (
     find_round,
     join_benchmarks,
     name_weights,
+    offer_learned_live,
     read_live,
 )
 from numerai_kedro.pipelines.parameters import IngestionParams
@@ -232,3 +233,26 @@ def test_a_target_that_is_never_resolved_is_a_sentence(tmp_path):
     panel = open_panel(tmp_path / "p")
     with pytest.raises(SchemaError, match="is resolved in no era from 0081 on"):
         cut_folds(panel, METADATA, params())
+
+
+class Listed:
+    """A tournament that has files of some versions."""
+
+    def __init__(self, *versions):
+        self.versions, self.asked = set(versions), []
+
+    def listed_versions(self):
+        return self.versions
+
+    def remote_file(self, name, round_number=None, version=None):
+        self.asked.append((name, round_number, version))
+        return name
+
+
+def test_live_files_of_older_versions_are_asked_for_while_they_are_listed(caplog):
+    tournament, info = Listed("v5.3", "v5.4"), {"number": 1413, "data_version": "v5.4"}
+    fits = {"a": "v5.3", "b": "v5.4", "c": "v5.2"}
+    assert list(offer_learned_live(tournament, info, fits)) == ["v5_3"]
+    assert tournament.asked == [("live.parquet", 1413, "v5.3")]
+    assert "data version v5.2 is not listed any more" in caplog.text
+    assert offer_learned_live(Listed(), info, {"b": "v5.4"}) == {}

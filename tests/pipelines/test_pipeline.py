@@ -67,6 +67,7 @@ def test_what_a_part_reads_an_earlier_part_has_written_or_the_outside_provides()
         "rule_store",
         "live_id_store",
         "receipts_before",
+        "learned_versions",
     }
     for name in PARTS:
         part = pipeline(name)
@@ -88,7 +89,13 @@ def test_prepare_and_submit_share_no_node_but_which_round_it_is_and_how_it_pays(
         "name_weights",
     }
     assert set((prepare + submit).nodes) == set(weekly.nodes)
-    live = {"raw_live", "live_panel", "lightgbm.live_predictions", "submission_receipt"}
+    live = {
+        "raw_live",
+        "live_panel",
+        "raw_learned_live",
+        "lightgbm.live_predictions",
+        "submission_receipt",
+    }
     assert not live & (prepare.all_outputs() | prepare.inputs())
     slow = {"lightgbm.fit", "lightgbm.walk_forward", "build_history_panel", "download_train"}
     assert not slow & {node.name for node in submit.nodes}

@@ -8,6 +8,7 @@ import pytest
 
 from numerai_kedro.errors import CredentialsError, Failed, TournamentUnreachable
 from numerai_kedro.incremental.champion_store import VersionStore
+from numerai_kedro.pipelines.made_by import procedure_of
 from numerai_kedro.pipelines.reporting import nodes
 from numerai_kedro.pipelines.reporting.nodes import (
     SCORE_COLUMNS,
@@ -117,6 +118,7 @@ def summary(**changed):
         "run_history": live_record({}, {}),
         "importance_history": join_importance(),
         "score_weights": {"corr": 3.0, "mmc": 15.0},
+        "payout_notes": [],
         "scheme_report": pd.DataFrame(),
         "champions": {},
         "neutralisation": {"verdict": "not asked for"},
@@ -181,6 +183,7 @@ def era_scores(n_eras=60, shift=0.0):
 
 
 RULE = {"corr": 3.0, "mmc": 15.0, "clip": 1.0, "factor": 1.0}
+PROCEDURES, WEIGHTS = {"ensemble": "e", "a": "pa"}, pd.DataFrame({"model": ["a"]})
 
 
 def test_versions_are_paired_on_their_common_eras_and_keep_what_they_took_first(
@@ -193,14 +196,15 @@ def test_versions_are_paired_on_their_common_eras_and_keep_what_they_took_first(
         monkeypatch.setattr(nodes, "code_version", lambda: code)
         scores = era_scores(n_eras, shift)
         folds = {"paid_target": "target_ender_60"}
-        given = ({"ensemble": "abcdef123"}, RULE, folds, store)
+        given = (PROCEDURES, WEIGHTS, RULE, folds, store)
         return note_version(scores, *given, lightgbm__fold=reading, xgboost__fold={})
 
     note("one", 60, 0.0, took)
     again = note("one", 60, 0.0, {"seconds": 0.1, "memory": []})
     assert again["minutes"].tolist() == [1.5]
     both = note("two", 70, 0.01, took)
-    assert both["version"].tolist() == ["one abcdef", "two abcdef"]
+    procedure = procedure_of("ensemble", PROCEDURES, WEIGHTS)[:6]
+    assert both["version"].tolist() == [f"one {procedure}", f"two {procedure}"]
     assert both["n_eras"].tolist() == [60, 60]
     assert both["corr"].tolist() == pytest.approx([0.02, 0.03])
     assert both["peak_gb"].tolist() == [0.6, 0.6]

@@ -7,7 +7,12 @@ from typing import Any, ClassVar
 
 from kedro.io import AbstractDataset, DatasetError
 
-from numerai_kedro.files.trusted_pickle import MANIFEST, read_trusted, write_trusted
+from numerai_kedro.files.trusted_pickle import (
+    MANIFEST,
+    read_trusted,
+    version_of,
+    write_trusted,
+)
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.incremental.champion_store import ChampionStore, ProcedureStore, VersionStore
 from numerai_kedro.incremental.content import parts_at
@@ -105,6 +110,39 @@ class StudyStoreDataset(StoreDataset):
     def load(self) -> StudyStore:
         """Open the store; it need not exist."""
         return StudyStore(self._path, self._url)
+
+
+class LearnedVersionsDataset(AbstractDataset[None, dict[str, str]]):
+    """Data version of every live fit that is kept, by model: from their manifests, nothing else.
+
+    Parameters
+    ----------
+    filepath
+        Folder of the models.
+    """
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._path = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> dict[str, str]:
+        """By model; one that does not say, or cannot be read, is missing."""
+        found = {p.parts[-3]: version_of(p) for p in sorted(self._path.glob(f"*/model/{MANIFEST}"))}
+        return {name: version for name, version in found.items() if version}
+
+    def save(self, data: None) -> None:
+        """Refuse: fits are saved, not what they learned from."""
+        raise DatasetError("what fits have learned from is only read")
+
+    def contents(self) -> dict[str, Path | str]:
+        """What it says."""
+        return dict(self.load())
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._path)}
 
 
 class MachineDataset(AbstractDataset[None, Machine]):

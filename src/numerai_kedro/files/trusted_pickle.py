@@ -51,10 +51,19 @@ def write_trusted(folder: str | os.PathLike[str], value: object) -> None:
         "sha256": hashlib.sha256(content).hexdigest(),
         "bytes": len(content),
         "class": f"{type(value).__module__}.{type(value).__qualname__}",
+        "data_version": getattr(value, "data_version", ""),
     }
     with atomic_folder(folder) as partial:
         (partial / CONTENT).write_bytes(content)
         (partial / MANIFEST).write_text(json.dumps(manifest, indent=1))
+
+
+def version_of(manifest: Path) -> str:
+    """Data version that a fit learned from, without opening it; empty where nobody can say."""
+    try:
+        return str(json.loads(manifest.read_text())["data_version"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def read_trusted(folder: str | os.PathLike[str]) -> Any:

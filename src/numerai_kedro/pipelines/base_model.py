@@ -29,7 +29,7 @@ from numerai_kedro.models import family
 from numerai_kedro.models.live_fit import LiveFit
 from numerai_kedro.models.with_latents import WithLatents
 from numerai_kedro.panel import EraPanel
-from numerai_kedro.pipelines.made_by import CONFIGURATION, DATA_VERSION
+from numerai_kedro.pipelines.made_by import CONFIGURATION, DATA_VERSION, version_key
 from numerai_kedro.pipelines.parameters import ModelParams, ResourceParams
 from numerai_kedro.pipelines.recipes import (
     asked_as_json,
@@ -70,6 +70,7 @@ logger = logging.getLogger(__name__)
 SHARED_INPUTS = {
     "history_panel",
     "live_panel",
+    "learned_live_panel",
     "folds",
     "history_version",
     "resource_plan",
@@ -147,7 +148,7 @@ def create_model_pipeline(name: str) -> Pipeline:
         ),
         Node(
             _named(predict_live, name),
-            ["model", "live_panel", "params:model", "best_params"],
+            ["model", "live_panel", "learned_live_panel", "params:model", "best_params"],
             "live_predictions",
             name="predict_live",
         ),
@@ -423,9 +424,18 @@ def fit(
 
 
 def predict_live(
-    model: Any, live: EraPanel, params: ModelParams, best_params: Any, name: str
+    model: Any,
+    live: EraPanel,
+    learned_live: dict[str, EraPanel],
+    params: ModelParams,
+    best_params: Any,
+    name: str,
 ) -> pd.DataFrame | Failed:
-    """Predict the live stocks, by the newest fit that there is."""
+    """Predict the live stocks, by the newest fit that there is.
+
+    From features of the data version that it learned, where those are another one's than the
+    round's and still to be had.
+    """
     if isinstance(model, Failed):
         return model
     model_class = family(name)
@@ -439,12 +449,26 @@ def predict_live(
             "--pipeline=prepare fits it again",
             name,
         )
+    own = learned_live.get(version_key(model.data_version))
     try:
-        predictions = predictions_frame(model.models, live)
+        predictions = predictions_frame(model.models, live if own is None else own)
     except Exception as error:  # noqa: BLE001 - what is no outcome is raised again
         return failed_fit("predict_live", error)
-    predictions.attrs |= {CONFIGURATION: model.configuration, DATA_VERSION: model.data_version}
+    version = model.data_version
+    if own is not None:
+        logger.warning("%s: predicts from live data %s, which it learned from", name, version)
+        predictions, version = rows_of(predictions, live), ""
+    if isinstance(predictions, pd.DataFrame):
+        predictions.attrs = {CONFIGURATION: model.configuration, DATA_VERSION: version}
     return predictions
+
+
+def rows_of(predictions: pd.DataFrame, live: EraPanel) -> pd.DataFrame | Failed:
+    """Predictions in the order of the round's own live stocks."""
+    made = predictions.set_index("id").reindex(live.ids()).rename_axis("id").reset_index()
+    if made["prediction"].isna().any():
+        return Failed("predict_live", "live data of the version it learned hold other stocks")
+    return made.astype(predictions.dtypes.to_dict())
 
 
 def outcome(

@@ -33,8 +33,16 @@ def alike(one: str, other: str) -> bool:
     return bool(one) and one == other
 
 
+def version_key(data_version: str) -> str:
+    """A data version as a name of a record: ``v5_3``."""
+    return data_version.replace(".", "_")
+
+
 def data_versions(frame: pd.DataFrame) -> set[str]:
-    """Data versions that the models behind live predictions learned from."""
+    """Data versions that models learned from, where the live features are the round's own.
+
+    Empty where each model has seen features of the version that it knows.
+    """
     return {one for one in str(frame.attrs.get(DATA_VERSION, "")).split() if one}
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from numerai_kedro.errors import ConfigurationError, LeakError, SchemaError
 from numerai_kedro.files import RemoteFile
@@ -18,6 +19,7 @@ from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.convert import ParquetEras
 from numerai_kedro.panel.walk_forward import Fold, walk_forward_folds
 from numerai_kedro.pipelines.ingestion.outlook import features_of, live_fit, neutral_features
+from numerai_kedro.pipelines.made_by import version_key
 from numerai_kedro.pipelines.parameters import IngestionParams
 from numerai_kedro.statistics.payout import PayoutRule
 from numerai_kedro.tournament.client import Client
@@ -33,6 +35,8 @@ from numerai_kedro.tournament.schema import (
 from numerai_kedro.training.tuning.ground import TuningParams
 
 logger = logging.getLogger(__name__)
+
+FEATURE = "feature_"
 
 MAIN_TARGET = "main"  # what a round may call the target that it is scored on
 AFTER_THE_DEADLINE = (
@@ -155,6 +159,40 @@ def read_live(
         targets=[],
         parse_era=functools.partial(_live_era, era),
     )
+
+
+def offer_learned_live(
+    tournament: Client,
+    round_info: dict[str, Any],
+    learned_versions: dict[str, str],
+    *after: Any,
+) -> dict[str, RemoteFile]:
+    """Name this round's live file of every other data version that a live fit has learned from.
+
+    A version that is not listed any more has none: the gate blocks what learned from it.
+    """
+    others = set(learned_versions.values()) - {round_info["data_version"]}
+    listed = tournament.listed_versions() if others else set()
+    for version in sorted(others - listed):
+        logger.warning("data version %s is not listed any more; fits of it cannot predict", version)
+    return {
+        version_key(version): tournament.remote_file("live.parquet", round_info["number"], version)
+        for version in sorted(others & listed)
+    }
+
+
+def read_learned_live(files: dict[str, Path], history: EraPanel) -> dict[str, ParquetEras]:
+    """Stream the live stocks of older data versions into panels of one era, with all features."""
+    era = int(history.eras[-1]) + 1
+    return {
+        key: ParquetEras(
+            [path],
+            features=[name for name in pq.read_schema(path).names if name.startswith(FEATURE)],
+            targets=[],
+            parse_era=functools.partial(_live_era, era),
+        )
+        for key, path in files.items()
+    }
 
 
 def join_benchmarks(train: pd.DataFrame, validation: pd.DataFrame) -> pd.DataFrame:

@@ -101,6 +101,19 @@ def create_pipeline() -> Pipeline:
                 name="build_live_panel",
             ),
             Node(
+                nodes.offer_learned_live,
+                ["tournament", "round_info", "learned_versions", "resource_plan"],
+                "raw_learned_live",
+                name="download_learned_live",
+                tags=["always"],
+            ),
+            Node(
+                nodes.read_learned_live,
+                ["raw_learned_live", "history_panel"],
+                "learned_live_panel",
+                name="build_learned_live_panel",
+            ),
+            Node(
                 nodes.join_benchmarks,
                 ["raw_train_benchmarks", "raw_validation_benchmarks"],
                 "benchmark_predictions",

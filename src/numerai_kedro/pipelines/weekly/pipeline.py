@@ -41,7 +41,13 @@ PARTS = (
 # Both halves ask which round it is, and how it pays.
 SHARED = ["find_round", "name_weights"]
 # What is asked when a round is open; all that follows from it is the second half.
-ASKED_LIVE = ["download_live", "download_live_benchmarks", "name_slots", "fetch_live_scores"]
+ASKED_LIVE = [
+    "download_live",
+    "download_live_benchmarks",
+    "download_learned_live",
+    "name_slots",
+    "fetch_live_scores",
+]
 
 
 def create_pipeline() -> Pipeline:
