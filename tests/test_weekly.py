@@ -60,7 +60,7 @@ def test_the_week_ends_with_an_accepted_submission_and_a_page(done):
     page = (done.data / "08_reporting" / "dashboard.html").read_text()
     assert "submitted" in page
     printed = (done.folder / "stdout.txt").read_text()
-    for part in ("numerai_kedro · demo tournament · round 1412", "lightgbm    CORR ", "17 of 17"):
+    for part in ("numerai_kedro · demo tournament · round 1412", "lightgbm    CORR ", "20 of 20"):
         assert part in printed
     assert "[1m" not in printed  # plain when piped
 
@@ -202,7 +202,7 @@ def test_a_blocked_submission_uploads_nothing_and_still_reports(project):
     project.local("parameters_backtest", {"gate": {"min_corr_bound": 0.5}})
     creations = project.operations().count("create_submission")
     run = project.kedro("run", "--pipeline=weekly")
-    assert run.returncode == 0
+    assert "wanted above .5000: missed by" in sentence(run)
     assert project.operations().count("create_submission") == creations
     (receipt,) = project.receipts().values()
     assert receipt["status"] == "accepted"  # the first run's submission stays on record
@@ -237,7 +237,7 @@ def test_a_round_that_closed_after_its_submission_is_no_failure(project):
     run = project.kedro("run", "--pipeline=weekly")
     assert run.returncode == 0, run.stderr[-2000:]
     (receipt,) = project.receipts().values()
-    assert (receipt["status"], receipt["later"]["status"]) == ("accepted", "closed")
+    assert (receipt["status"], "later" in receipt) == ("accepted", False)
     assert receipt["detail"] in run.stdout
 
 

@@ -39,11 +39,11 @@ def predict_champions(
     live_benchmarks: Any,
     params: GateParams,
 ) -> dict[str, pd.DataFrame]:
-    """Predict the live stocks by what passed before, in this round too; keyed by round and slot."""
+    """Predict the live stocks by what passed in an earlier round; keyed by round and slot."""
     made = {}
     for slot in slots:
         try:
-            champion = stand_in_of(champion_store, slot, round_info, params)
+            champion = champion_of(champion_store, slot, round_info, params)
             if champion is not None:
                 models = champion_store.models(slot, champion)
                 missing = isinstance(live_benchmarks, Failed)
@@ -63,33 +63,16 @@ def champion_of(
 
     Nobody where the newest is too old, of other data, or cannot be read.
     """
-    return _usable(store, slot, round_info["number"], round_info, params)
-
-
-def stand_in_of(
-    store: ChampionStore, slot: str, round_info: dict[str, Any], params: GateParams
-) -> Champion | None:
-    """Who predicts where a round's own predictions may not be submitted.
-
-    Who the round is compared with; in a first round, what was submitted earlier in it.
-    """
     number = round_info["number"]
-    compared = champion_of(store, slot, round_info, params)
-    return compared or _usable(store, slot, number + 1, round_info, params)
-
-
-def _usable(
-    store: ChampionStore, slot: str, before: int, round_info: dict[str, Any], params: GateParams
-) -> Champion | None:
     try:
-        found = store.find(slot, before)
+        found = store.find(slot, number)
     except StoreError as damaged:
         logger.warning("champion of %s: ignored: %s", slot, damaged)
         return None
     if found is None:
         return None
     reason = None
-    if found.round < round_info["number"] - params.max_champion_rounds:
+    if found.round < number - params.max_champion_rounds:
         reason = f"it is of round {found.round}, too long ago (gate.max_champion_rounds)"
     elif found.data_version not in ("", round_info["data_version"]):
         reason = f"it learned from {found.data_version}"

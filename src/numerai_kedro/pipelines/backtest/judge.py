@@ -22,7 +22,6 @@ from numerai_kedro.pipelines.backtest.champions import (
     champion_of,
     comparison,
     record_of,
-    stand_in_of,
     superior_to,
 )
 from numerai_kedro.pipelines.made_by import alike, configuration, data_versions, procedure_of
@@ -154,10 +153,9 @@ def judge(
     for slot, entry in slots.items():
         key = f"{number}-{slot}"
         champion = champion_of(champion_store, slot, round_info, params)
-        stand_in = stand_in_of(champion_store, slot, round_info, params)
         theirs = champions.get(key)
         decisions[key] = decide(
-            evidence, slot, entry, live[entry], champion, stand_in, theirs, procedure_store
+            evidence, slot, entry, live[entry], champion, theirs, procedure_store
         )
     return decisions
 
@@ -168,7 +166,6 @@ def decide(
     entry: str,
     predictions: pd.DataFrame | Failed,
     champion: Champion | None,
-    stand_in: Champion | None,
     theirs: pd.DataFrame | None,
     procedure_store: ProcedureStore,
 ) -> dict[str, Any]:
@@ -176,10 +173,10 @@ def decide(
 
     Parameters
     ----------
-    champion, stand_in
-        Who it is compared with, and who predicts in its place where it must; see `champions`.
+    champion
+        Who it is compared with, and who predicts in its place where it must.
     theirs
-        What `stand_in` predicts for this round; None where it cannot.
+        What the champion predicts for this round; None where it cannot.
     """
     params, number = evidence.params, evidence.number
     procedure = procedure_of(entry, evidence.procedures, evidence.weights)
@@ -217,15 +214,15 @@ def decide(
     if not judged.passed and here and overridden(evidence, slot):
         decision |= {"passed": True, "override": params.override_reason}
     elif (
-        stand_in
+        champion
         and theirs is not None
-        and judged.leaves_champion(same_configuration=stand_in.procedure == procedure)
+        and judged.leaves_champion(same_configuration=champion.procedure == procedure)
     ):
         submitted = theirs
-        decision |= stand_in_decision(evidence, slot, stand_in, theirs, decision["reasons"])
+        decision |= stand_in_decision(evidence, slot, champion, theirs, decision["reasons"])
     if isinstance(submitted, Failed) or not usable(submitted, evidence.live_panel):
         return decision | {"passed": False}
-    made_by = stand_in.configuration if decision["feeds"] == CHAMPION and stand_in else ""
+    made_by = champion.configuration if decision["feeds"] == CHAMPION and champion else ""
     return decision | {
         "judged": digest_bytes(csv_of_ranks(submitted).encode()),
         "configuration": made_by or configuration(submitted),

@@ -98,7 +98,6 @@ def create_pipeline() -> Pipeline:
                 },
                 "champion.live_predictions",
                 name="predict_champions",
-                tags=["always"],  # the store does not say when it was filled
             ),
             Node(
                 judge,
