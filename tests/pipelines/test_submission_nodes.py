@@ -39,9 +39,9 @@ LIVE = Live()
 class Tournament:
     """Takes what comes, or raises what it was given."""
 
-    def __init__(self, error=None, name="demo", is_real=False, account=None):
+    def __init__(self, error=None, name="demo", is_real=False, account=None, current=1412):
         self.error, self.taken, self.given = error, [], {}
-        self.confirmed, self.answer, self.open = "accepted", "accepted", None
+        self.confirmed, self.answer, self.open = "accepted", "accepted", current
         self.name, self.is_real, self.account = name, is_real, account
 
     def current_round(self):
@@ -126,7 +126,8 @@ KEPT_OUT = {
     "ids": (broken(CSV.replace("n0000", "n9999")), BlockReason.IDS_MISSING),
     "judged others": ({"csv": CSV.replace("0.01", "0.011")}, BlockReason.NOT_JUDGED),
     "judged none": ({"decision": None}, BlockReason.NOT_JUDGED),
-    "closed": ({"round_info": {"number": 1412, "is_open": False}}, BlockReason.ROUND_CLOSED),
+    "closed": ({"tournament": Tournament(current=None)}, BlockReason.ROUND_CLOSED),
+    "another round": ({"tournament": Tournament(current=1413)}, BlockReason.ROUND_MOVED),
 }
 
 
@@ -162,9 +163,8 @@ def test_an_id_that_the_slot_gives_needs_no_look_up():
 
 
 def test_a_closed_round_is_queued_for_only_where_the_user_says_so():
-    closed = {"number": 1412, "is_open": False}
-    tournament = Tournament()
-    receipts(tournament, {"first": "ensemble"}, round_info=closed, late="queue")
+    tournament = Tournament(current=None)
+    receipts(tournament, {"first": "ensemble"}, late="queue")
     assert (tournament.taken, tournament.given["late"]) == (["id-1"], "queue")
 
 
@@ -186,18 +186,16 @@ def test_what_was_sent_before_is_asked_for_again_and_known_to_the_next_upload():
 
 
 def test_what_was_pending_when_the_round_closed_is_settled_afterwards():
-    closed, earlier = {"number": 1413, "is_open": False}, PENDING | {"round": 1411}
+    next_one, earlier = {"number": 1413, "is_open": False}, PENDING | {"round": 1411}
     before = {"1412-first": PENDING, "1411-first": earlier, "1399-first": PENDING | {"round": 1399}}
-    found = receipts(Tournament(), {"first": "ensemble"}, round_info=closed, before=before)
+    found = receipts(Tournament(), {"first": "ensemble"}, round_info=next_one, before=before)
     assert {key: one["status"] for key, one in found.items()} == {
         "1412-first": "accepted",
         "1411-first": "accepted",
         "1413-first": "refused",  # nothing was judged for it
     }
-    closed = {"number": 1412, "is_open": False}
-    (found,) = receipts(
-        Tournament(), {"first": "ensemble"}, round_info=closed, before={"1412-first": PENDING}
-    ).values()
+    tournament = Tournament(current=None)
+    (found,) = receipts(tournament, {"first": "ensemble"}, before={"1412-first": PENDING}).values()
     assert found["status"] == "accepted"
 
 
@@ -228,8 +226,7 @@ def test_a_payout_score_that_is_not_weighed_stands_in_the_receipt():
 )
 def test_a_round_that_opened_since_the_run_began_is_noticed(current, status):
     """The run began between rounds, and ends in the hour in which one is open."""
-    tournament, closed = Tournament(), {"number": 1412, "is_open": False}
-    tournament.open = current
+    tournament, closed = Tournament(current=current), {"number": 1412, "is_open": False}
     (receipt,) = receipts(tournament, {"first": "ensemble"}, round_info=closed).values()
     assert receipt["status"] == status
 

@@ -6,6 +6,7 @@ import io
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -28,6 +29,7 @@ from numerai_kedro.pipelines.parameters import SubmissionParams
 from numerai_kedro.pipelines.slots import name_slots
 from numerai_kedro.reasons import BlockReason
 from numerai_kedro.tournament.client import Client
+from numerai_kedro.tournament.round_info import RoundInfo
 from numerai_kedro.tournament.submission import (
     UNNAMED_SLOT,
     RuleBroken,
@@ -103,6 +105,14 @@ class Upload:
     params: SubmissionParams
     payout_notes: list[str]
     held_back: str | None
+
+    @cached_property
+    def current(self) -> RoundInfo | TournamentError | None:
+        """The round that is open now, whatever it was when the run began; asked for once."""
+        try:
+            return self.tournament.current_round()
+        except TournamentError as silent:
+            return silent
 
 
 def submit(
@@ -231,23 +241,20 @@ def _not_allowed(upload: Upload, slot: str, csv: str) -> dict[str, Any] | None:
     if upload.payout_notes and upload.params.unfamiliar_rule == "refuse":
         detail = f"Not submitted: {'; '.join(upload.payout_notes)} (submission.unfamiliar_rule)."
         return _not_submitted("refused", BlockReason.RULE_UNFAMILIAR, detail)
-    if upload.round_info["is_open"] or upload.params.late == "queue":
-        return None
-    return _closed(upload)
+    return _not_of_this_round(upload)
 
 
-def _closed(upload: Upload) -> dict[str, Any] | None:
-    """The receipt where no round was open when the run began; one may have opened meanwhile."""
-    try:
-        current = upload.tournament.current_round()
-    except TournamentError as silent:
-        return _not_submitted("refused", reason_of(silent), str(silent))
-    if current is None:
+def _not_of_this_round(upload: Upload) -> dict[str, Any] | None:
+    """The receipt where another round is open than the one predicted, or none."""
+    current = upload.current
+    if isinstance(current, TournamentError):
+        return _not_submitted("refused", reason_of(current), str(current))
+    if current is not None and current.number != upload.round_info["number"]:
+        detail = f"Round {current.number} has opened since; nothing was uploaded for it yet."
+        return _not_submitted("moved", BlockReason.ROUND_MOVED, detail)
+    if current is None and upload.params.late == "refuse":
         return _not_submitted("closed", BlockReason.ROUND_CLOSED, WHEN_ROUNDS_OPEN)
-    if current.number == upload.round_info["number"]:
-        return None
-    detail = f"Round {current.number} has opened since; nothing was uploaded for it yet."
-    return _not_submitted("moved", BlockReason.ROUND_MOVED, detail)
+    return None
 
 
 def _model_id(upload: Upload, slot: str) -> str:
