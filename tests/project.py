@@ -19,13 +19,15 @@ ROOT = Path(__file__).parents[1]
 # Keys of the developer, and switches that the package itself must set.
 HIDDEN = ("NUMERAI_", "DO_NOT_TRACK", "KEDRO_DISABLE", "MLFLOW_DISABLE")
 WITHOUT_NETWORKS = {name: {"enabled": False} for name in (*NETWORKS, ENCODER)}
+# A record of sixty eras is mostly noise: what is tested is not whether it pays.
+OPEN_GATE = {"min_corr_bound": -1.0, "max_burn_chance": 1.0, "paid_level": 0.9999}
 # A week of seconds: few trees, which earn no pass by themselves, and no MLflow.
 QUICK = {
     "lightgbm": {"presets": {"example": {"n_estimators": 60}}, "n_trials": 0},
     "catboost": {"enabled": False},
     "xgboost": {"enabled": False},
     **WITHOUT_NETWORKS,
-    "gate": {"min_corr_bound": -1.0},
+    "gate": OPEN_GATE,
     "tracking": {"enabled": False},
 }
 APART = (

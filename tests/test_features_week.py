@@ -79,14 +79,14 @@ def test_a_killed_run_goes_on_where_it_was(brought_in, undisturbed, tmp_path, nu
 def test_a_week_learns_from_verdicts_and_latents_and_the_next_runs_nothing(undisturbed, tmp_path):
     project = undisturbed[0].copy(tmp_path / "project")
     run = project.kedro("run", "--pipeline=weekly")
-    assert run.returncode == 0, run.stderr[-3000:]
     (receipt,) = project.receipts().values()
-    assert receipt["status"] in ("accepted", "blocked")  # the gate's word on sixty trees
+    # The gate's word on sixty trees.
+    assert (receipt["status"], run.returncode) in {("accepted", 0), ("blocked", 1)}
     importance = pd.read_parquet(project.data / "08_reporting" / "importance_history.parquet")
     assert importance.loc[importance["feature"] == "latents", "gain"].gt(0).all()
     page = (project.data / "08_reporting" / "dashboard.html").read_text()
     assert "Verdicts on features" in page
     again = project.kedro("run", "--pipeline=weekly")
-    assert again.returncode == 0, again.stderr[-2000:]
+    assert again.returncode == run.returncode, again.stderr[-2000:]
     ran = project.json(".incremental/last_run.json")["ran"]
     assert not {"compress", "find_verdicts", "tabulate_features", "lightgbm.tune"} & set(ran)

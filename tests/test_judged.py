@@ -8,7 +8,7 @@ import pytest
 
 from numerai_kedro.tournament.demo.server import DemoServer
 from numerai_kedro.tournament.demo.tournament import DemoTournament
-from tests.project import QUICK, TINY, Project
+from tests.project import OPEN_GATE, QUICK, TINY, Project
 
 pytestmark = pytest.mark.slow
 # Two members, so that one can be missing.
@@ -129,7 +129,7 @@ def test_two_submissions_at_once_make_one_upload_and_both_end_well(project):
 
 
 def test_a_blocked_round_is_no_success_and_is_tried_again_when_its_inputs_change(project):
-    project.local("parameters", TWO | {"gate": {"min_corr_bound": 1.0}})
+    project.local("parameters", TWO | {"gate": OPEN_GATE | {"min_corr_bound": 1.0}})
     advance(project, weeks=1)
     shutil.rmtree(project.data / "08_reporting" / "champion_store")
     run = project.kedro("run", "--pipeline=submit")

@@ -7,20 +7,12 @@ from numerai_kedro.tournament.demo.faults import Fault
 from numerai_kedro.tournament.demo.server import DemoServer
 from numerai_kedro.tournament.demo.tournament import DemoTournament
 from numerai_kedro.tournament.transport import ALLOWED_OPERATIONS
-from tests.project import QUICK, ROOT, Project
+from tests.project import OPEN_GATE, QUICK, ROOT, Project
 from tests.test_weekly import sentence
 
 pytestmark = pytest.mark.slow
 PUBLIC, SECRET = "CANARYPUBLICID0123456789", "CANARYSECRETKEYabcdefghijklmnop"
 KEYS = {"NUMERAI_PUBLIC_ID": PUBLIC, "NUMERAI_SECRET_KEY": SECRET}
-# What is tested here is the way past the gate.
-OPEN_GATE = {
-    "min_corr_bound": -1.0,
-    "min_corr_of_benchmark": -9.0,
-    "min_sharpe_of_benchmark": -9.0,
-    "max_drawdown_of_benchmark": 99.0,
-    "max_exposure_of_benchmark": 99.0,
-}
 # A study, which is a tournament's own, but a short one; MLflow is one more place for a key.
 FEW = QUICK["lightgbm"] | {"enabled": True}
 WEEK = {**QUICK, "lightgbm": FEW | {"n_trials": 2}, "catboost": FEW, "tracking": {"enabled": True}}

@@ -25,6 +25,9 @@ REMEMBERS = (
     "submissions/",
     "champion_store/",
     "champion/",
+    "procedure_store/",
+    "live_id_store/",
+    "rule_store/",
 )
 
 
