@@ -27,7 +27,7 @@ REMEMBERS = (
     "champion/",
     "procedure_store/",
     "live_id_store/",
-    "rule_store/",
+    "payout_rules/",
 )
 
 
