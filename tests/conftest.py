@@ -4,6 +4,13 @@ import shutil
 
 import pytest
 import tenacity
+from hypothesis import HealthCheck, settings
+
+# Machines that are shared may take ten times as long for one example as for the next.
+settings.register_profile(
+    "shared machines", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("shared machines")
 
 
 def pytest_collection_modifyitems(items):

@@ -83,7 +83,7 @@ class Project:
         """Type a kedro command, in a control group where one is given, and wait for its end."""
         with self.start(*arguments, group=group, **environment) as process:
             try:
-                stdout, stderr = process.communicate(timeout=600)
+                stdout, stderr = process.communicate(timeout=1200)
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise

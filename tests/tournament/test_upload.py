@@ -177,6 +177,8 @@ def test_what_the_tournament_finds_invalid_has_failed_in_its_words(
     assert "latest live ids" in receipt["error_info"]
     assert receipt["error_info"] in receipt["detail"]
     assert receipt["submission_id"] == demo.store.submissions()[0].id
+    again = client.submit(csv, slot, receipt["round"], known=receipt)
+    assert again["status"] == "failed"
     assert operations().count("create_submission") == 1  # the same again would fail again
 
 

@@ -60,7 +60,7 @@ WHEN_ROUNDS_OPEN = (
     "No round is open for submissions, nothing was uploaded; rounds open Tuesday to Saturday, not "
     "before 12:00 UTC: run the same command then."
 )
-KNOWN = {"accepted", "late", "pending", "unconfirmed"}
+KNOWN = {"accepted", "late", "pending", "unconfirmed", "failed"}
 
 Late = Literal["refuse", "queue"]
 
@@ -120,7 +120,8 @@ def submit(
     digest = digest_bytes(content)
     if known is not None and _is_of(known, digest, round_number):
         again = confirm(client, {name: known[name] for name in FIELDS})
-        if again["status"] != "failed":
+        # The same predictions are found invalid again, unless the fault was the service's own.
+        if again["status"] != "failed" or not may_pass_again(again["error_info"]):
             return again
     current = _round_for(client, round_number, late)
     there = _already_there(client, content, digest, model_id, current)
