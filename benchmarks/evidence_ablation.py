@@ -26,8 +26,10 @@ import pandas as pd
 import yaml
 
 from claim_seeds import Table, demo_project, interval, kedro, parser, run_seeds
+from numerai_kedro.models.live_fit import LiveFit
 from numerai_kedro.panel import EraPanel, open_panel
 from numerai_kedro.pipelines.ensemble import nodes
+from numerai_kedro.pipelines.made_by import CONFIGURATION
 from numerai_kedro.pipelines.models import BOOSTED, GRAPHS, MODELS, TABULAR
 from numerai_kedro.statistics.weighting import EnsembleParams
 from numerai_kedro.tournament.schema import benchmark_of
@@ -144,9 +146,12 @@ class World:
         """Scores of the blend by the weights in force, as the pipeline makes it."""
         shared = (self.history, self.folds, self.meta_model, self.benchmarks, MULTIPLIERS)
         made: dict[str, Any] = {f"{name}__oof": frame for name, frame in oof.items()}
-        made |= {f"{name}__model": "one" for name in oof}
+        for name, frame in oof.items():
+            frame.attrs = {CONFIGURATION: name}
+            made[f"{name}__model"] = LiveFit((), name, "")
         weights = nodes.weigh(*shared, self.params, **made)
-        blended, _ = nodes.blend_out_of_fold(weights, {"proportion": 0.0}, *shared, **oof)
+        plain = {"features": [], "proportion": 0.0}
+        blended, _ = nodes.blend_out_of_fold(weights, plain, *shared, **oof)
         return self.scores(blended)
 
 
