@@ -16,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 
+from numerai_kedro.errors import Failed
 from numerai_kedro.files import digest_json
 
 ENSEMBLE = "ensemble"
@@ -26,6 +27,16 @@ MEMBERS, ASKED = "members", "asked"
 def configuration(frame: pd.DataFrame) -> str:
     """Digest of what made a frame of predictions; empty where it does not say."""
     return str(frame.attrs.get(CONFIGURATION, ""))
+
+
+def values_by_model(entries: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """Entries ``{model}__{kind}`` that hold a value rather than the reason why there is none."""
+    ending = f"__{kind}"
+    return {
+        key.removesuffix(ending): entry
+        for key, entry in entries.items()
+        if key.endswith(ending) and not isinstance(entry, Failed)
+    }
 
 
 def alike(one: str, other: str) -> bool:

@@ -12,7 +12,6 @@ from typing import Any
 
 import pandas as pd
 
-from numerai_kedro.errors import Failed
 from numerai_kedro.incremental.champion_store import ProcedureStore
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.pipelines.backtest.champions import BENCHMARK
@@ -24,6 +23,7 @@ from numerai_kedro.pipelines.made_by import (
     alike,
     configuration,
     configuration_of_blend,
+    values_by_model,
     weighed_members,
 )
 from numerai_kedro.statistics.gate_checks import GateParams
@@ -60,8 +60,10 @@ def settle_record(
     }
     scores = with_columns(era_scores)
     rows = Judged.of(history, folds, meta_model, benchmark_predictions)
-    oof = {name: frame for name, frame in _by_model(made, "oof") if rows.covers(frame)}
-    newer = newer_models(made_by_of(scores), oof, dict(_by_model(made, "live")))
+    oof = {
+        name: frame for name, frame in values_by_model(made, "oof").items() if rows.covers(frame)
+    }
+    newer = newer_models(made_by_of(scores), oof, values_by_model(made, "live"))
     if blend_is_another(weights, neutralisation, scores, oof):
         members = {name: oof[name] for name in weighed_members(weights)}
         given = judged | {"score_weights": score_weights}
@@ -112,10 +114,3 @@ def blend_is_another(
         name in oof and alike(configuration(oof[name]), one)
         for name, one in weighed_members(weights).items()
     )
-
-
-def _by_model(made: dict[str, Any], kind: str) -> list[tuple[str, pd.DataFrame]]:
-    """Entries of a kind that have a value, by model."""
-    ending = f"__{kind}"
-    found = [(key.removesuffix(ending), one) for key, one in made.items() if key.endswith(ending)]
-    return [(name, one) for name, one in found if not isinstance(one, Failed)]

@@ -22,6 +22,7 @@ from numerai_kedro.pipelines.made_by import (
     configuration,
     configuration_of_blend,
     data_versions,
+    values_by_model,
     weighed_members,
 )
 from numerai_kedro.pipelines.neutral import NOTHING, features_to
@@ -69,8 +70,8 @@ def weigh(
         else:
             found[model] = member
     if not found:  # every refit failed: weigh what there is, and the gate asks the champion
-        found = {name: oof for name, oof in _by_model(made, "oof") if is_value(oof)}
-        found = {name: oof for name, oof in found.items() if is_value(made[f"{name}__model"])}
+        fits = values_by_model(made, "model")
+        found = {name: one for name, one in values_by_model(made, "oof").items() if name in fits}
     if not found:
         raise BlendError(
             f"no model has both out-of-fold predictions and a live fit ({'; '.join(reasons)}); "
@@ -161,8 +162,8 @@ def settle_weights(
     version = {round_info["data_version"]}
     live = {
         name: frame
-        for name, frame in _by_model(made, "live")
-        if is_value(frame) and data_versions(frame) <= version
+        for name, frame in values_by_model(made, "live").items()
+        if data_versions(frame) <= version
     }
     made_by = {name: configuration(frame) for name, frame in live.items()}
     present = [name for name, one in weighed.items() if alike(made_by.get(name, ""), one)]
@@ -170,9 +171,7 @@ def settle_weights(
         return weights
     judged = Judged.of(history, folds, meta_model, benchmark_predictions)
     oof = {
-        name: frame
-        for name, frame in _by_model(made, "oof")
-        if is_value(frame) and judged.covers(frame)
+        name: frame for name, frame in values_by_model(made, "oof").items() if judged.covers(frame)
     }
     recorded = {
         name: oof[name]
@@ -187,11 +186,6 @@ def settle_weights(
         return weights  # `blend_live` says that nobody predicts
     logger.warning("ensemble: weights are found again for: %s", ", ".join(members))
     return weights_of(members, judged, folds, score_weights, params)
-
-
-def _by_model(made: dict[str, Any], kind: str) -> list[tuple[str, Any]]:
-    ending = f"__{kind}"
-    return [(key.removesuffix(ending), one) for key, one in made.items() if key.endswith(ending)]
 
 
 def _absence(live: Any, version: set[str]) -> str:
@@ -243,13 +237,11 @@ def choose_neutralisation(
     nothing = {**neutral_columns, "shares": [], "proportion": 0.0}
     if neutral_columns["to"] == NOTHING:
         return nothing | {"verdict": "not asked for"}
-    tuned = {name: one for name, one in _by_model(made, "best_params") if is_value(one)}
+    tuned = values_by_model(made, "best_params")
     choices = choices_by_era({name: one["decisions"] for name, one in tuned.items()})
     if not choices:
         return nothing | {"verdict": "nothing: no model has predicted the tuning stretch"}
-    frames = {
-        name: frame for name, frame in _by_model(made, "tuning") if is_value(frame) and len(frame)
-    }
+    frames = {name: frame for name, frame in values_by_model(made, "tuning").items() if len(frame)}
     newest, paid, purge_eras = max(choices), folds["paid_target"], folds["purge_eras"]
     asked = {
         "neutralise": neutral_columns,
