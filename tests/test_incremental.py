@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import ROOT, WITHOUT_NETWORKS, Project
+from tests.project import OPEN_GATE, ROOT, WITHOUT_NETWORKS, Project
 
 pytestmark = pytest.mark.slow
 FEW = {"presets": {"example": {"n_estimators": 60}}}
@@ -18,6 +18,7 @@ FAST = WITHOUT_NETWORKS | {
     "lightgbm": FEW,
     "catboost": FEW | {"n_trials": 0},
     "xgboost": {"enabled": False},
+    "gate": OPEN_GATE,
 }
 
 

@@ -13,6 +13,7 @@ from tests.pipelines.test_base_model import (
     PARAMS,
     RESOURCES,
     TUNING,
+    VERSION,
     WHOLE,
     Given,
 )
@@ -136,7 +137,7 @@ def test_what_cannot_be_computed_is_an_outcome(given, monkeypatch):
 def walk_forward(given, name, graphs, plan=PLAN):
     return base_model.predict_out_of_fold(
         *(given.history, given.folds, plan, ALL_RUNS, given.store, OF[name], RESOURCES),
-        *(TUNING, NONE, NONE, best_of(name), given.benchmarks, name, graphs),
+        *(TUNING, NONE, NONE, best_of(name), given.benchmarks, VERSION, name, graphs),
     )
 
 
@@ -244,5 +245,5 @@ def test_the_live_model_keeps_the_graph_that_it_learned_on(given):
         *(TUNING, NONE, NONE, NONE, best_of("gin"), WHOLE, {"data_version": "v5.3"}, "gin"),
         graphs,
     )
-    assert FeatureGraph.from_json(models[0].graph) == ring(names)
+    assert FeatureGraph.from_json(models.models[0].graph) == ring(names)
     assert isinstance(models[0], family("gin"))
