@@ -246,4 +246,4 @@ def test_the_live_model_keeps_the_graph_that_it_learned_on(given):
         graphs,
     )
     assert FeatureGraph.from_json(models.models[0].graph) == ring(names)
-    assert isinstance(models[0], family("gin"))
+    assert isinstance(models.models[0], family("gin"))
