@@ -14,8 +14,10 @@ import yaml
 
 from numerai_kedro.panel import open_panel
 from numerai_kedro.pipelines.models import ENCODER, NETWORKS
+from tests.warm import parents
 
 ROOT = Path(__file__).parents[1]
+SECONDS = 1200  # that a command may take
 # Keys of the developer, and switches that the package itself must set.
 HIDDEN = ("NUMERAI_", "DO_NOT_TRACK", "KEDRO_DISABLE", "MLFLOW_DISABLE")
 WITHOUT_NETWORKS = {name: {"enabled": False} for name in (*NETWORKS, ENCODER)}
@@ -49,7 +51,7 @@ TINY = {"tournament": "demo", "size": "tiny", "seed": 0, "data_folder": "data/de
 
 
 class Project:
-    """Commands run as a user types them, each in a fresh process."""
+    """Commands run as a user types them, each in a process of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -81,9 +83,12 @@ class Project:
         self, *arguments: str, group: str | None = None, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Type a kedro command, in a control group where one is given, and wait for its end."""
+        if group is None and not environment:
+            parent = next(parents())
+            return parent.run(list(arguments), self.folder, self.environment(), SECONDS)
         with self.start(*arguments, group=group, **environment) as process:
             try:
-                stdout, stderr = process.communicate(timeout=1200)
+                stdout, stderr = process.communicate(timeout=SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise
@@ -98,16 +103,21 @@ class Project:
             if group is not None:
                 Path(f"{group}/cgroup.procs").write_text(str(os.getpid()))
 
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(HIDDEN)}
         return subprocess.Popen(
             [str(Path(sys.executable).parent / "kedro"), *arguments],
             cwd=self.folder,
-            env=clean | {"COLUMNS": "200"} | environment,
+            env=self.environment() | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             preexec_fn=enter,
         )
+
+    @staticmethod
+    def environment() -> dict[str, str]:
+        """Of a command: the developer's own, without keys and switches."""
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(HIDDEN)}
+        return clean | {"COLUMNS": "200"}
 
     def killed_after(self, seconds: float, *arguments: str) -> None:
         """Type a kedro command, and kill it at a moment, where it has not ended by then."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from kedro.config import AbstractConfigLoader
 from kedro.framework.session import KedroSession
 from kedro.io import DatasetError
 from kedro.runner import AbstractRunner, ParallelRunner, SequentialRunner
@@ -36,6 +37,8 @@ BLOCK = re.compile(r"- Parameter '([^']+)': (?:Failed to instantiate \S+ for par
 
 class WeeklySession(KedroSession):
     """A `KedroSession` that locks the data folder, skips what is current, unwraps our errors."""
+
+    _loader: AbstractConfigLoader | None = None
 
     def run(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Run as Kedro does; see `KedroSession.run` for the arguments.
@@ -91,6 +94,12 @@ class WeeklySession(KedroSession):
         wait_s = SUBMIT_WAITS_S if parts == ["submit"] else 0.0
         with folder_lock(folder, parts, wait_s=wait_s), skipping(runner, folder):
             return super().run(**given | {"runner": runner})
+
+    def _get_config_loader(self) -> AbstractConfigLoader:
+        """The session's one loader; Kedro makes another for each question."""
+        if self._loader is None:
+            self._loader = super()._get_config_loader()
+        return self._loader
 
     def _commands(self) -> NotifyParams:
         """Whom to tell: read by itself, because other parameters may be what the run fails by."""

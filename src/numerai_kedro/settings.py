@@ -1,7 +1,6 @@
 """Kedro reads this: which session, which hooks, how configuration is merged."""
 
-from kedro.config import OmegaConfigLoader
-
+from numerai_kedro.config_loader import ReadOnceLoader
 from numerai_kedro.hooks import (
     CatalogHooks,
     ParameterHooks,
@@ -14,7 +13,7 @@ from numerai_kedro.session import WeeklySession
 SESSION_CLASS = WeeklySession
 # Called from the last to the first: the receipts may end the run, after it was kept and shown.
 HOOKS = (ReceiptHooks(), CatalogHooks(), TrackingHooks(), SummaryHooks(), ParameterHooks())
-CONFIG_LOADER_CLASS = OmegaConfigLoader
+CONFIG_LOADER_CLASS = ReadOnceLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",

@@ -114,7 +114,10 @@ class CodeReader:
     def __init__(self, root: Path, cache: Path | None = None) -> None:
         self._root, self._package, self._cache = root, root.name, cache
         self._modules: dict[str, Module | None] = {}
+        self._paths: dict[str, Path | None] = {}
         self._used: dict[tuple[str, int], tuple[set[tuple[str, int]], set[str]]] = {}
+        # Nodes of a kind, one for each model, reach the same definitions.
+        self._digested: dict[frozenset[tuple[str, int]], dict[str, str]] = {}
         self._known = _read_cache(cache)
         self._fresh = False
         self._versions: dict[str, str] = {}
@@ -141,7 +144,10 @@ class CodeReader:
                 self._follow(place, reached, libraries)
             if not found:
                 elsewhere |= _own_code(_unwrapped(function))
-        return Code(self._digests(reached) | elsewhere, self._versions_of(libraries))
+        key = frozenset(reached)
+        if key not in self._digested:
+            self._digested[key] = self._digests(reached)
+        return Code(self._digested[key] | elsewhere, self._versions_of(libraries))
 
     def save(self) -> None:
         """Keep what was parsed for the next run."""
@@ -230,6 +236,11 @@ class CodeReader:
         return _from_json(self._known[key])
 
     def _path(self, name: str) -> Path | None:
+        if name not in self._paths:
+            self._paths[name] = self._find(name)
+        return self._paths[name]
+
+    def _find(self, name: str) -> Path | None:
         first, *rest = name.split(".")
         if first != self._package:
             return None

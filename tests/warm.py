@@ -1,0 +1,132 @@
+"""Processes that have imported what commands import, and fork a child for each command.
+
+Imports are half of what a short command takes. There are two such processes, taken in turn: each
+has its own seed of hashes, so that what depends on the order of a set is still seen.
+"""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+KEDRO = Path(sys.executable).parent / "kedro"
+N_PARENTS = 2
+
+
+class Parent:
+    """One process, which forks a child for each command."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.warm"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            text=True,
+        )
+        atexit.register(self.end)
+
+    def end(self) -> None:
+        """Kill it, and the command that it waits for."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    def run(
+        self, arguments: list[str], folder: Path, environment: Mapping[str, str], seconds: float
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end.
+
+        Raises
+        ------
+        TimeoutError
+            It takes longer than `seconds`; it is killed.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with tempfile.TemporaryDirectory() as kept:
+            said = [f"{kept}/stdout", f"{kept}/stderr"]
+            order = {"arguments": arguments, "folder": str(folder), "said": said}
+            order["environment"] = dict(environment)
+            self._process.stdin.write(json.dumps(order) + "\n")
+            self._process.stdin.flush()
+            if not select.select([self._process.stdout], [], [], seconds)[0]:
+                self.end()
+                parents.cache_clear()
+                raise TimeoutError(f"kedro {' '.join(arguments)}: no end within {seconds} s")
+            status = self._process.stdout.readline()
+            stdout, stderr = (Path(one).read_text() for one in said)
+        return subprocess.CompletedProcess(arguments, int(status), stdout, stderr)
+
+
+@cache
+def parents() -> Iterator[Parent]:
+    """Those of this process, in turn for ever."""
+    return itertools.cycle([Parent() for _ in range(N_PARENTS)])
+
+
+def serve() -> None:
+    """Fork a child for each order that comes, and answer by its exit status."""
+    import_all()
+    main = sys.modules["__main__"]
+    # Processes that a command spawns read the script of the command, as they do otherwise.
+    main.__spec__, main.__file__ = None, str(KEDRO)
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            become(json.loads(line))
+            return
+        _, status = os.waitpid(child, 0)
+        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
+        sys.stdout.flush()
+
+
+def become(order: dict[str, object]) -> None:
+    """Be the command, as if it had been typed."""
+    for descriptor, path in enumerate(["/dev/null", *order["said"]]):
+        flags = os.O_RDONLY if descriptor == 0 else os.O_WRONLY | os.O_CREAT
+        opened = os.open(path, flags)
+        os.dup2(opened, descriptor)
+        os.close(opened)
+    os.environ.clear()
+    os.environ.update(order["environment"])
+    os.chdir(order["folder"])
+    sys.path[0] = str(KEDRO.parent)
+    sys.argv = [str(KEDRO), *order["arguments"]]
+    from kedro.framework.cli.cli import main
+
+    sys.exit(main())
+
+
+def import_all() -> None:
+    """What most commands import; networks are imported by those that need them."""
+    import importlib
+
+    import catboost  # noqa: F401
+    import kedro.framework.cli.cli
+    import kedro.framework.session
+    import lightgbm  # noqa: F401
+    import numerai_tools.submissions  # noqa: F401
+
+    import numerai_kedro.cli
+    import numerai_kedro.settings
+    import numerai_kedro.tournament.demo.server  # noqa: F401
+
+    for path in (ROOT / "src" / "numerai_kedro" / "pipelines").glob("*/pipeline.py"):
+        importlib.import_module(f"numerai_kedro.pipelines.{path.parent.name}.pipeline")
+
+
+if __name__ == "__main__":
+    serve()
