@@ -116,7 +116,6 @@ def import_all() -> None:
 
     import catboost  # noqa: F401
     import kedro.framework.cli.cli
-    import kedro.framework.session
     import lightgbm  # noqa: F401
     import numerai_tools.submissions  # noqa: F401
 
