@@ -7,6 +7,7 @@ has its own seed of hashes, so that what depends on the order of a set is still 
 from __future__ import annotations
 
 import atexit
+import importlib
 import itertools
 import json
 import os
@@ -22,6 +23,15 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 KEDRO = Path(sys.executable).parent / "kedro"
 N_PARENTS = 2
+IMPORTED = (
+    "catboost",
+    "kedro.framework.cli.cli",
+    "lightgbm",
+    "numerai_kedro.cli",
+    "numerai_kedro.settings",
+    "numerai_kedro.tournament.demo.server",
+    "numerai_tools.submissions",
+)
 
 
 class Parent:
@@ -112,17 +122,8 @@ def become(order: dict[str, object]) -> None:
 
 def import_all() -> None:
     """What most commands import; networks are imported by those that need them."""
-    import importlib
-
-    import catboost  # noqa: F401
-    import kedro.framework.cli.cli
-    import lightgbm  # noqa: F401
-    import numerai_tools.submissions  # noqa: F401
-
-    import numerai_kedro.cli
-    import numerai_kedro.settings
-    import numerai_kedro.tournament.demo.server  # noqa: F401
-
+    for name in IMPORTED:
+        importlib.import_module(name)
     for path in (ROOT / "src" / "numerai_kedro" / "pipelines").glob("*/pipeline.py"):
         importlib.import_module(f"numerai_kedro.pipelines.{path.parent.name}.pipeline")
 
