@@ -195,8 +195,13 @@ def clean(metadata: ProjectMetadata, free: bool) -> None:
     default=0.0,
     help="Seconds that pass on the demo in a real one; 0: its clock stands still.",
 )
+@click.option(
+    "--wall-clock",
+    is_flag=True,
+    help="Show the demo's rounds at this machine's time, and let its clock run as fast.",
+)
 @click.pass_obj
-def serve(metadata: ProjectMetadata, port: int, speed: float) -> None:
+def serve(metadata: ProjectMetadata, port: int, speed: float, wall_clock: bool) -> None:
     """Serve the demo in the foreground, for any client of Numerai's API; Ctrl-C ends it."""
     from numerai_kedro.errors import ConfigurationError
     from numerai_kedro.tournament import connection
@@ -206,16 +211,20 @@ def serve(metadata: ProjectMetadata, port: int, speed: float) -> None:
     running = connection.serving_url(settings)
     if running is not None:
         raise ConfigurationError(f"The demo is served already, at {running}; stop that one first.")
-    demo = connection.open_demo(settings, speed)
+    if wall_clock and speed:
+        raise ConfigurationError(
+            "--wall-clock lets the clock run as fast as this machine's; leave --speed out."
+        )
+    demo = connection.open_demo(settings, speed=1.0 if wall_clock else speed)
     connection.prepare_with_bar(demo)
     try:
-        server = DemoServer(demo, port)
+        server = DemoServer(demo, port, wall_clock=wall_clock)
     except OSError as error:
         raise ConfigurationError(
             f"Port {port} cannot be had ({error.strerror}); choose another, or 0 for any."
         ) from None
     with server:
-        click.echo(_instructions(server.url, demo.keys))
+        click.echo(_instructions(server.url, demo.keys, wall_clock=wall_clock))
         try:
             _forever()
         except KeyboardInterrupt:
@@ -377,7 +386,13 @@ def _model_lines(
     return lines
 
 
-def _instructions(url: str, keys: tuple[str, str]) -> str:
+def _instructions(url: str, keys: tuple[str, str], *, wall_clock: bool) -> str:
+    time = (
+        "Rounds are shown at this machine's time, with which numerapi compares them."
+        if wall_clock
+        else """numerapi's check_round_open() and check_new_round() look at this machine's clock,
+and say False; with --wall-clock the demo's rounds are moved onto it."""
+    )
     return f"""The demo tournament is served at {url}; Ctrl-C ends it.
 
 Any numerapi client is pointed at it so (there is no argument and no variable for it):
@@ -387,4 +402,5 @@ Any numerapi client is pointed at it so (there is no argument and no variable fo
     base_api.API_TOURNAMENT_URL = "{url}"
     api = numerapi.NumerAPI("{keys[0]}", "{keys[1]}")
 
+{time}
 Runs of this project find it by themselves. With a proxy set, add 127.0.0.1 to NO_PROXY."""

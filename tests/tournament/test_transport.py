@@ -2,10 +2,13 @@
 
 import base64
 import itertools
+import json
 import logging
 import os
 import traceback
 import urllib.parse
+from datetime import timedelta
+from email.utils import format_datetime
 
 import pytest
 
@@ -136,22 +139,55 @@ def test_a_field_that_the_server_lacks_is_a_refusal(client):
         client.raw_query("query { rounds(number: 1) { nonsense } }")
 
 
-def test_429_waits_as_long_as_the_server_asks(client, server, waits):
-    server.faults.add(Fault("post", "status", 429, times=2, headers=(("Retry-After", "7"),)))
+@pytest.mark.parametrize(("asked", "seconds"), [("7", 7.0), ("0.5", 0.5), ("in 7 s", 7.0)])
+def test_429_waits_as_long_as_the_server_asks(client, server, demo, waits, asked, seconds):
+    """As a number, with decimals or without, or as a date of the server's clock."""
+    if asked == "in 7 s":
+        asked = format_datetime(demo.clock.now() + timedelta(seconds=7), usegmt=True)
+    server.faults.add(Fault("post", "status", 429, times=2, headers=(("Retry-After", asked),)))
     assert client.get_current_round() == 1412
-    assert waits == [7.0, 7.0]
+    assert waits == [seconds] * 2
 
 
-@pytest.mark.parametrize("asked", ["", "soon", "-5", "Wed, 21 Oct 2037 07:28:00 GMT"])
+@pytest.mark.parametrize(
+    ("text", "waited"), [("Rate limit exceeded", [7.0]), ("Too many requests.", [7.0])]
+)
+def test_a_rate_limit_inside_a_200_is_waited_out(client, server, waits, text, waited):
+    body = json.dumps({"data": None, "errors": [{"message": text}]})
+    headers = (("Retry-After", "7"),)
+    server.faults.add(Fault("post", "status", 200, body=body, headers=headers))
+    assert client.get_current_round() == 1412
+    assert waits == waited
+
+
+def test_an_internal_error_inside_a_200_is_tried_again_but_for_a_mutation(
+    client, server, waits, operations
+):
+    body = '{"data": {"rounds": null}, "errors": [{"message": "Internal server error"}]}'
+    server.faults.add(Fault("post", "status", 200, body=body))
+    assert client.get_current_round() == 1412
+    assert waits == [2.0]
+    create = 'mutation { create_submission(filename: "x", tournament: 8) { id } }'
+    server.faults.add(Fault("post", "status", 200, body=body))
+    with pytest.raises(TournamentUnreachable, match="Internal server error"):
+        client.raw_query(create, authorization=True)
+    assert operations().count("create_submission") == 1
+
+
+PAST = "Wed, 21 Oct 2015 07:28:00 GMT"
+
+
+@pytest.mark.parametrize("asked", ["", "soon", "-5", "nan", "inf", PAST])
 def test_429_without_a_usable_time_backs_off_by_itself(client, server, waits, asked):
     server.faults.add(Fault("post", "status", 429, times=1, headers=(("Retry-After", asked),)))
     assert client.get_current_round() == 1412
     assert waits == [2.0]
 
 
-def test_429_that_asks_for_too_long_is_given_up_at_once(client, server, waits):
-    server.faults.add(Fault("post", "status", 429, headers=(("Retry-After", "86400"),)))
-    with pytest.raises(TournamentUnreachable, match="asks to wait 86400 s"):
+@pytest.mark.parametrize("asked", ["86400", "Wed, 21 Oct 2037 07:28:00 GMT"])
+def test_429_that_asks_for_too_long_is_given_up_at_once(client, server, waits, asked):
+    server.faults.add(Fault("post", "status", 429, headers=(("Retry-After", asked),)))
+    with pytest.raises(TournamentUnreachable, match=r"asks to wait \d+ s"):
         client.get_current_round()
     assert waits == []
 

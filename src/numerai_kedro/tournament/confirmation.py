@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Validation of a csv takes seconds; a minute more is not worth an open window's time.
-PAUSE_S, N_ASKS = 5.0, 13
+# Validation of a csv takes seconds; more than a minute is not worth an open window's time.
+PAUSES_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 STATUS = {
     Verdict.VALIDATED: "accepted",
     Verdict.FAILED: "failed",
@@ -99,9 +99,9 @@ def id_by_name(client: Client, filename: str, model_id: str, n_asks: int = 1) ->
     n_asks
         How often to look: what did not answer in time may still be at work.
     """
-    for ask_number in range(n_asks):
-        if ask_number:
-            client.transport.wait(PAUSE_S)
+    for pause in (0.0, *PAUSES_S)[:n_asks]:
+        if pause:
+            client.transport.wait(pause)
         try:
             entries = client.submissions(model_id)
         except (TournamentError, CredentialsError) as error:
@@ -143,11 +143,11 @@ def ask_until_validated(client: Client, created: Created, deadline: datetime) ->
         Of the round: no pause crosses it, because nothing can be mended afterwards.
     """
     heard = ask(client, created)
-    for _ in range(N_ASKS - 1):
-        ends = client.server_time + timedelta(seconds=PAUSE_S)
+    for pause in PAUSES_S:
+        ends = client.server_time + timedelta(seconds=pause)
         if not heard.may_change or client.server_time < deadline <= ends:
             break
-        client.transport.wait(PAUSE_S)
+        client.transport.wait(pause)
         heard = ask(client, created)
     return heard
 

@@ -5,7 +5,8 @@ into ``KeyError: 'data'``.
 
     what comes back                       what it becomes
     no connection, time-out, 5xx, HTML    TournamentUnreachable; queries are tried again
-    429                                   waits as Retry-After says, within bounds
+    an internal error inside a 200        the same
+    429, a rate limit inside a 200        waits as Retry-After says, within bounds
     401, "session is invalid"             CredentialsError, at once
     other 4xx, GraphQL errors             TournamentRefused with the server's text, at once
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -71,6 +73,9 @@ KEYS_REFUSED = (
     "The tournament does not accept the key: {text}. Check NUMERAI_PUBLIC_ID and "
     "NUMERAI_SECRET_KEY, or conf/local/credentials.yml; keys are made at numer.ai."
 )
+# What GraphQL errors sound like that say nothing about the query; they come with a status of 200.
+RATE_WORDS = ("rate limit", "too many requests", "throttled")
+FAULT_WORDS = ("internal server error", "internal error", "temporarily unavailable")
 SESSION_WORDS = ("session is invalid", "not authenticated", "must be authenticated")
 
 
@@ -279,15 +284,17 @@ def _judge(answer: requests.Response, content: bytes, redact: Callable[[str], st
     status = answer.status_code
     if status == 401:
         raise CredentialsError(KEYS_REFUSED.format(text=text.rstrip(".") or "401"))
-    if status == 429:
+    limited = status == 200 and _is_error(parsed) and _has(text, RATE_WORDS)
+    if status == 429 or limited:
         wait_s = _retry_after(answer)
         asked = f", and asks to wait {wait_s:.0f} s" if wait_s is not None else ""
         raise _TryAgain(f"too many requests{asked}", wait_s, not_executed=True)
-    if status >= 500 or status == 408 or 300 <= status < 400:
+    broken = status == 200 and _is_error(parsed) and _has(text, FAULT_WORDS)
+    if broken or status >= 500 or status == 408 or 300 <= status < 400:
         raise _TryAgain(
             f"answer {status}: {text}" if text else f"answer {status}", not_executed=False
         )
-    if status >= 400 or (parsed is not None and "errors" in parsed):
+    if status >= 400 or _is_error(parsed):
         raise _refusal(text, status)
     if parsed is None or not isinstance(parsed.get("data"), dict):
         raise _TryAgain(f"the answer is not JSON with data: {text}", not_executed=False)
@@ -295,9 +302,17 @@ def _judge(answer: requests.Response, content: bytes, redact: Callable[[str], st
 
 
 def _refusal(text: str, status: int) -> NumeraiKedroError:
-    if any(word in text.lower() for word in SESSION_WORDS):
+    if _has(text, SESSION_WORDS):
         return CredentialsError(KEYS_REFUSED.format(text=text.rstrip(".")))
     return TournamentRefused(f"The tournament refused: {text or f'answer {status}'}")
+
+
+def _is_error(parsed: dict[str, Any] | None) -> bool:
+    return parsed is not None and "errors" in parsed
+
+
+def _has(text: str, words: tuple[str, ...]) -> bool:
+    return any(word in text.lower() for word in words)
 
 
 def _parse(content: bytes) -> dict[str, Any] | None:
@@ -329,8 +344,17 @@ def _error_text(parsed: dict[str, Any] | None, content: bytes, redact: Callable[
 
 
 def _retry_after(answer: requests.Response) -> float | None:
+    """Seconds that the server asks to wait, given as a number or as a date of its own clock."""
     value = answer.headers.get("Retry-After", "").strip()
-    return float(value) if value.isascii() and value.isdigit() else None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            asked = parsedate_to_datetime(value).astimezone(UTC)
+        except (ValueError, TypeError):
+            return None
+        seconds = (asked - _server_time(answer)).total_seconds()
+    return seconds if 0 <= seconds < math.inf else None
 
 
 def _server_time(answer: requests.Response) -> datetime:

@@ -2,6 +2,8 @@
 
 import datetime
 import re
+from concurrent.futures import ThreadPoolExecutor
+from email.utils import parsedate_to_datetime
 
 import numerapi
 import pandas as pd
@@ -11,7 +13,7 @@ from numerapi import base_api
 
 from numerai_kedro.tournament.demo.faults import Fault
 from numerai_kedro.tournament.demo.server import DemoServer
-from numerai_kedro.tournament.demo.tournament import DEMO_PUBLIC_ID, DemoTournament
+from numerai_kedro.tournament.demo.tournament import DEMO_PUBLIC_ID, NO_CSV, DemoTournament
 
 INVALID_SESSION = "Your session is invalid or has expired."
 
@@ -21,6 +23,12 @@ def listed(api, model_id):
         id selected status errorInfo } }"""
     answer = api.raw_query(query, {"modelId": model_id}, authorization=True)
     return answer["data"]["submissions"]
+
+
+def validated(api, model_id):
+    """Ask once, to which new submissions are pending; the second answer says what was found."""
+    listed(api, model_id)
+    return listed(api, model_id)
 
 
 def post(server, query, variables=None, headers=None):
@@ -35,10 +43,13 @@ def test_rounds_come_as_numerapi_wants_them(api, demo):
     assert api.get_current_round() == 1412
     assert api.check_round_open() is False  # numerapi compares with this machine's clock
     one = api.list_rounds(number=1412)[0]
-    assert one["target"] == "target_ender_60"
+    assert one["target"] == "main"
     assert one["openTime"] == demo.latest(demo.clock.now()).open_time
-    multipliers = {c["displayName"]: c["defaultMultiplier"] for c in one["roundScoreConfigs"]}
+    paying = [c for c in one["roundScoreConfigs"] if c["isPayout"]]
+    multipliers = {c["displayName"]: c["defaultMultiplier"] for c in paying}
     assert multipliers == {"corr60": 3.0, "mmc60": 15.0}
+    older = [c for c in one["roundScoreConfigs"] if not c["isPayout"]]
+    assert [(c["version"], c["defaultMultiplier"]) for c in older] == [("1", None)] * 2
     assert one["payoutFactor"] == 1
     assert [r["number"] for r in api.get_competitions()] == [1413, 1412]
     assert api.list_rounds(number=5) == []
@@ -116,13 +127,14 @@ def test_a_submission_goes_through_and_comes_back(api, live_frame, tmp_path, ope
     model_id = api.get_models()["demo"]
     frame = live_frame()
     submission_id = api.upload_predictions("p.csv", model_id=model_id, df=frame)
+    assert api.get_submission_filenames(model_id=model_id) == []  # pending, so not selected
     assert [one["id"] for one in api.submission_ids(model_id)] == [submission_id]
     path = api.download_submission(submission_id, dest_path=str(tmp_path / "back.csv"))
     pd.testing.assert_frame_equal(pd.read_csv(path), frame)
-    listed = api.get_submission_filenames(model_id=model_id)
-    assert len(listed) == 1
-    assert listed[0]["round_num"] == 1412
-    assert listed[0]["filename"].startswith("p-")
+    assert [one["status"] for one in listed(api, model_id)] == ["validated"]
+    (named,) = api.get_submission_filenames(model_id=model_id)
+    assert named["round_num"] == 1412
+    assert named["filename"].startswith("p-")
     assert operations()[1:3] == ["submission_upload_auth", "create_submission"]
 
 
@@ -131,6 +143,7 @@ def test_the_newest_submission_of_a_round_is_selected(api, live_frame):
     names = []
     for seed in range(3):
         api.upload_predictions(f"p{seed}.csv", model_id=model_id, df=live_frame(seed))
+        validated(api, model_id)
         names.append(api.get_submission_filenames(model_id=model_id)[0]["filename"])
     assert [name[:2] for name in names] == ["p0", "p1", "p2"]
 
@@ -152,7 +165,7 @@ def test_an_invalid_submission_is_created_and_fails_in_numerai_tools_words(
     model_id = api.get_models()["demo"]
     valid = api.upload_predictions("p.csv", model_id=model_id, df=live_frame())
     made = api.upload_predictions("p.csv", model_id=model_id, df=spoil(live_frame()))
-    newest, before = listed(api, model_id)
+    newest, before = validated(api, model_id)
     assert (newest["id"], newest["status"], newest["selected"]) == (made, "failed", False)
     assert re.search(message, newest["errorInfo"])
     assert (before["id"], before["status"], before["selected"]) == (valid, "validated", True)
@@ -163,7 +176,7 @@ def test_stale_ids_fail(api, demo, live_frame):
     demo.clock.advance(rounds=1)
     model_id = api.get_models()["demo"]
     api.upload_predictions("p.csv", model_id=model_id, df=frame)
-    assert "latest live ids" in listed(api, model_id)[0]["errorInfo"]
+    assert "latest live ids" in validated(api, model_id)[0]["errorInfo"]
 
 
 @pytest.mark.parametrize("kind", ["String", "ID", "ID!"])
@@ -185,6 +198,7 @@ def test_faults_of_a_list_are_of_its_newest_submission(api, server, live_frame):
     model_id = api.get_models()["demo"]
     for seed in range(2):
         api.upload_predictions("p.csv", model_id=model_id, df=live_frame(seed))
+    listed(api, model_id)
     server.faults.add(Fault("listing", "pending"))
     server.faults.add(Fault("listing", "word", 1, body="vetting"))
     server.faults.add(Fault("listing", "absent"))
@@ -236,6 +250,7 @@ def test_a_late_submission_is_accepted_and_marked_and_after_that_none(api, demo,
     api.upload_predictions("late.csv", model_id=model_id, df=live_frame())
     late, in_time = demo.store.submissions(model_id)
     assert (late.late, in_time.late) == (True, False)
+    validated(api, model_id)
     selected = api.get_submission_filenames(model_id=model_id)
     assert [one["filename"][:7] for one in selected] == ["in_time"]
     monday = datetime.datetime(2026, 12, 7, 15, tzinfo=datetime.UTC)
@@ -284,7 +299,8 @@ def test_performances_and_pipeline_status(api, demo, live_frame):
     with pytest.deprecated_call():
         performance = api.round_model_performances_v2(model_id)[0]
     assert performance["atRisk"] == 0
-    assert len(performance["submissionScores"]) == 6
+    assert {score["day"] for score in performance["submissionScores"]} == {3}  # the latest
+    assert len(performance["submissionScores"]) == 2
     assert len(api.intra_round_scores(model_id)[0]["intraRoundSubmissionScores"]) == 6
     today = demo.clock.now().date().isoformat()
     assert api.pipeline_status(today)["scoredAt"] == demo.clock.now()
@@ -297,10 +313,78 @@ def test_what_the_schema_lacks_is_told_as_the_real_service_does(server, api):
     assert answer["errors"][0]["message"] == (
         'Cannot query field "round" on type "RootQueryType". Did you mean "rounds"?'
     )
-    with pytest.raises(ValueError, match='Cannot query field "v2Leaderboard"'):
-        api.get_leaderboard()
+    with pytest.raises(ValueError, match='Cannot query field "v3StakeConfig"'):
+        api.v3_stake_config()
     assert "errors" not in post(server, "query { rounds(number: 1412) { number } }")
     assert post(server, "query {")["errors"]
+
+
+def test_a_name_is_taken_in_either_spelling_and_comes_back_as_it_was_asked(server):
+    query = '{ pipeline_status(tournament: "classic") { is_scoring_day isScoringDay tournament } }'
+    assert post(server, query)["data"] == {
+        "pipeline_status": {
+            "is_scoring_day": True,
+            "isScoringDay": True,
+            "tournament": "classic",
+        }
+    }
+    wrong = post(server, "{ pipeline_statuses { tournament } }")
+    assert 'Cannot query field "pipeline_statuses"' in wrong["errors"][0]["message"]
+
+
+def test_the_operation_that_is_named_is_executed(server):
+    query = "query A { tournaments { name } } query B { rounds(limit: 1) { number } }"
+
+    def named(name):
+        body = {"query": query, "operationName": name}
+        return requests.post(server.url, json=body, timeout=10).json()
+
+    assert named("A")["data"] == {"tournaments": [{"name": "Numerai"}]}
+    assert named("B")["data"] == {"rounds": [{"number": 1413}]}
+    assert "operation" in named("C")["errors"][0]["message"]
+    assert "operation name" in named(None)["errors"][0]["message"]
+
+
+@pytest.mark.parametrize("limit", ["5", 1.5, [1], {}, 2**40])
+def test_a_variable_of_another_type_is_an_error_of_the_query(server, api, limit):
+    with pytest.raises(ValueError, match="limit"):
+        api.list_rounds(limit=limit)
+
+
+def test_a_variable_that_is_null_stands_for_one_that_is_not_given(api):
+    assert [one["number"] for one in api.list_rounds(limit=None)] == [1413, 1412]
+
+
+def test_what_is_too_long_or_no_query_is_refused_in_a_sentence(server):
+    def sent(**arguments):
+        return requests.post(server.url, timeout=30, **arguments)
+
+    long = sent(json={"query": "{ " + "rounds { number } " * 1_200_000 + "}"})
+    assert long.status_code == 413
+    assert "bytes are more than the 1,048,576 that are taken" in long.json()["errors"][0]["message"]
+    deep = sent(json={"query": "{ " + "a {" * 30_000 + "}" * 30_000 + "}"})
+    assert deep.json()["errors"][0]["message"] in {"Query is too long"} or "Syntax" in deep.text
+    for content in (b"", b"\xff", b"[]", b'{"query": 1, "variables": []}'):
+        assert sent(data=content).status_code == 400
+
+
+def test_a_binary_upload_is_found_invalid_in_a_sentence(api, live_frame):
+    model_id = api.get_models()["demo"]
+    auth = api._upload_auth("submission_upload_auth", "p.csv", 8, model_id)
+    requests.put(auth["url"], data=bytes(range(256)) * 50, timeout=10)
+    query = """mutation($f: String! $m: String) {
+        createSubmission(filename: $f tournament: 8 modelId: $m) { id status }}"""
+    made = api.raw_query(query, {"f": auth["filename"], "m": model_id}, authorization=True)
+    assert made["data"]["createSubmission"]["status"] == "pending"
+    assert validated(api, model_id)[0]["errorInfo"] == NO_CSV
+
+
+def test_two_hundred_connections_at_once_are_served(server):
+    query = {"query": "{ rounds(limit: 1) { number } }"}
+    with ThreadPoolExecutor(200) as pool:
+        asked = [pool.submit(requests.post, server.url, json=query, timeout=60) for _ in range(200)]
+        answers = [one.result() for one in asked]
+    assert [one.status_code for one in answers] == [200] * 200
 
 
 def test_introspection_is_on(server):
@@ -359,6 +443,38 @@ def test_addresses_expire_and_cannot_be_made_up(demo_folder):
         assert requests.put(f"{server.url}/uploads/1-x/a", data=b"x", timeout=10).status_code == 403
         for path in ("/", "/files", "/files/../../etc/passwd", "/%00"):
             assert requests.get(server.url + path, timeout=10).status_code == 403
+
+
+def test_rounds_are_moved_onto_this_machines_clock_where_that_is_asked_for(demo, api, monkeypatch):
+    with DemoServer(demo, wall_clock=True) as server:
+        monkeypatch.setattr(base_api, "API_TOURNAMENT_URL", server.url)
+        assert api.check_round_open() is True
+        assert api.check_new_round() is True
+        now = datetime.datetime.now(datetime.UTC)
+        opened = api.list_rounds(number=1412)[0]["openTime"]
+        assert datetime.timedelta(0) < now - opened < datetime.timedelta(minutes=3)
+        answer = requests.get(f"{server.url}/ping", timeout=10)
+        said = parsedate_to_datetime(answer.headers["Date"])
+        assert abs(said - now) < datetime.timedelta(minutes=2)
+
+
+def test_old_versions_that_examples_ask_for_are_views_of_the_same_files(api, demo, tmp_path):
+    """The official notebooks take the meta model so; others name live files by round."""
+
+    def fetched(name, round_number=None):
+        path = api.download_dataset(name, str(tmp_path / name), round_num=round_number)
+        return pd.read_parquet(path)
+
+    crowd = fetched("v5.3/meta_model.parquet")
+    pd.testing.assert_frame_equal(fetched("v4.3/meta_model.parquet", 842), crowd)
+    demo.clock.advance(rounds=1)
+    live = fetched("v5.3/live.parquet")
+    pd.testing.assert_frame_equal(fetched("v5.0/live_1413.parquet"), live)
+    pd.testing.assert_frame_equal(fetched("v5.0/live_900.parquet"), live)
+    assert set(fetched("v5.0/live_1412.parquet").index).isdisjoint(live.index)
+    assert not any(name.startswith("v5.0") for name in api.list_datasets())
+    with pytest.raises(ValueError, match="dataset not found"):
+        fetched("v4.3/train.parquet")
 
 
 def test_the_date_header_shows_the_demos_time(server):

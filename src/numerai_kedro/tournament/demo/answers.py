@@ -1,4 +1,4 @@
-"""Answers of the API as plain dictionaries, in the field names that numerapi selects."""
+"""Answers of the API as plain dictionaries, in the published names of fields."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from numerai_kedro.tournament.demo.rounds import FIRST_ROUND, SCORE_DAYS, DemoRo
 from numerai_kedro.tournament.demo.scores import CORR, MMC
 
 TOURNAMENT = 8
-PAID_TARGET = "target_ender_60"
+# What numerapi's own tests show of the real service: the name of a column is nowhere in a round.
+TARGET = "main"
 # name, display name, multiplier: as Numerai pays since round 1343.
 PAYOUT_SCORES = (("correlation_60", CORR, 3.0), ("mmc_60", MMC, 15.0))
-VERSION = "1"
+# The version of a score that pays, and the one before it, which is listed and pays nothing.
+VERSION, OLD_VERSION = "2", "1"
 PAYOUT_FACTOR = "1"
+NOTHING_STAKED = "0"
+ON_TIME, LATE = "on-time", "late"
 
 Answer = dict[str, Any]
 
@@ -30,8 +34,7 @@ def round_answer(demo: DemoRound, now: datetime) -> Answer:
         "id": round_id(demo.number),
         "tournament": TOURNAMENT,
         "number": demo.number,
-        "target": PAID_TARGET,
-        "status": demo.status(now),
+        "target": TARGET,
         "openTime": utc(demo.open_time),
         "closeStakingTime": utc(demo.close_staking_time),
         "closeTime": utc(demo.close_time),
@@ -41,9 +44,12 @@ def round_answer(demo: DemoRound, now: datetime) -> Answer:
         "resolvedStaking": resolved,
         "payoutFactor": PAYOUT_FACTOR,
         "stakeThreshold": None,
+        "isDaily": demo.open_time.weekday() != 5,  # the one of Saturday is the weekly one
         "dataDatestamp": int(demo.open_time.strftime("%Y%m%d")),
         "roundScoreConfigs": [
-            _score_config(number, *score, demo) for number, score in enumerate(PAYOUT_SCORES, 1)
+            _score_config(number, version, *score, demo)
+            for number, score in enumerate(PAYOUT_SCORES, 1)
+            for version in (OLD_VERSION, VERSION)
         ],
     }
 
@@ -54,27 +60,28 @@ def round_id(number: int) -> str:
 
 
 def _score_config(
-    number: int, name: str, display_name: str, multiplier: float, demo: DemoRound
+    number: int, version: str, name: str, display_name: str, multiplier: float, demo: DemoRound
 ) -> Answer:
+    pays = version == VERSION
     return {
-        "id": f"{round_id(demo.number)}-{display_name}",
-        "scoreConfigId": f"demo-score-{number}",
+        "id": f"{round_id(demo.number)}-{display_name}-{version}",
+        "scoreConfigId": f"demo-score-{number}-{version}",
         "roundNumberStart": FIRST_ROUND,
         "roundNumberEnd": None,
         "name": name,
-        "version": VERSION,
+        "version": version,
         "displayName": display_name,
         "totalScoreDays": SCORE_DAYS,
         "returnsLagDays": 2,
         "dataDelayDays": 2,
         "universe": "v5",
         "isCanonScore": False,
-        "isPayout": True,
+        "isPayout": pays,
         "scoringStart": utc(demo.score_time(1)),
         "scoringEnd": utc(demo.resolve_time),
-        "minMultiplier": multiplier,
-        "maxMultiplier": multiplier,
-        "defaultMultiplier": multiplier,
+        "minMultiplier": multiplier if pays else None,
+        "maxMultiplier": multiplier if pays else None,
+        "defaultMultiplier": multiplier if pays else None,
         "clipThreshold": 1.0,
         "stakeThreshold": None,
         "payoutFactor": PAYOUT_FACTOR,
@@ -86,7 +93,9 @@ def score_answers(
     submission_id: str,
     scores: dict[tuple[int, str], tuple[float, float]],
 ) -> list[Answer]:
-    """Rows of submissionScores for one submission, newest day first."""
+    """Scores of one submission, newest day first."""
+    n_days = max((day for day, _ in scores), default=0)
+    settled = n_days == SCORE_DAYS
     return [
         {
             "roundId": round_id(demo.number),
@@ -103,33 +112,60 @@ def score_answers(
             "day": day,
             "resolveDate": utc(demo.resolve_time),
             "resolved": day == SCORE_DAYS,
+            "payoutPending": None if settled else NOTHING_STAKED,
+            "payoutSettled": NOTHING_STAKED if settled else None,
         }
         for (day, name), (value, percentile) in sorted(scores.items(), reverse=True)
     ]
 
 
-def performance_answer(demo: DemoRound, now: datetime, rows: list[Answer]) -> Answer:
-    """One round of v2RoundModelPerformances; nothing is staked here."""
-    resolved = demo.status(now) == "RESOLVED"
-    days = [
-        {key: row[key] for key in ("date", "day", "displayName", "percentile", "value")}
-        | {"payoutPending": None if resolved else "0", "payoutSettled": "0" if resolved else None}
-        for row in rows
-    ]
-    configs = round_answer(demo, now)["roundScoreConfigs"]
+def performance_answer(
+    demo: DemoRound, now: datetime, submission_id: str, rows: list[Answer]
+) -> Answer:
+    """One round of v2RoundModelPerformances; nothing is staked here.
+
+    Parameters
+    ----------
+    rows
+        Of `score_answers`.
+    """
+    newest = max((row["day"] for row in rows), default=0)
+    of_round = round_answer(demo, now)
+    paying = [config for config in of_round["roundScoreConfigs"] if config["isPayout"]]
     return {
-        "atRisk": "0",
+        "atRisk": NOTHING_STAKED,
         "payoutMultipliers": [
             {key: config[key] for key in ("id", "scoreConfigId", "name", "version", "displayName")}
             | {"multiplier": config["defaultMultiplier"]}
-            for config in configs
+            for config in paying
         ],
+        "roundCloseStakingTime": of_round["closeStakingTime"],
+        "roundDataDatestamp": of_round["dataDatestamp"],
+        "roundId": of_round["id"],
         "roundNumber": demo.number,
-        "roundOpenTime": utc(demo.open_time),
+        "roundOpenTime": of_round["openTime"],
         "roundPayoutFactor": PAYOUT_FACTOR,
-        "roundResolveTime": utc(demo.resolve_time),
-        "roundResolved": resolved,
-        "roundTarget": PAID_TARGET,
-        "submissionScores": days,
-        "intraRoundSubmissionScores": [] if resolved else days,
+        "roundResolveTime": of_round["resolveTime"],
+        "roundResolved": of_round["resolvedGeneral"],
+        "roundScoreTime": of_round["scoreTime"],
+        "roundTarget": TARGET,
+        "submissionId": submission_id,
+        "submissionScores": [row for row in rows if row["day"] == newest],
+        "intraRoundSubmissionScores": rows,
+        "allSubmissionScores": rows,
+    }
+
+
+def latest_submission_answer(submission: Answer) -> Answer:
+    """What ``latestSubmissions`` shows of a submission, given as the API lists it."""
+    of_round = submission["round"]
+    return {
+        "id": submission["id"],
+        "roundNumber": of_round["number"],
+        "roundOpen": of_round["openTime"][:10],
+        "roundCloseStaking": of_round["closeStakingTime"][:10],
+        "roundClose": of_round["closeTime"][:10],
+        "filename": submission["filename"],
+        "status": (LATE if submission["insertedAt"] >= of_round["closeStakingTime"] else ON_TIME),
+        "timestamp": submission["insertedAt"],
     }

@@ -1,71 +1,43 @@
-"""Root fields of the schema, and the execution of a query by graphql-core."""
+"""Root fields of the schema: what each query and mutation answers."""
 
 from __future__ import annotations
 
 import functools
-import re
-from collections.abc import Callable
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from importlib import resources
 from typing import Any
 from urllib.parse import quote
 
-from graphql import (
-    DocumentNode,
-    ExecutionResult,
-    FieldNode,
-    GraphQLError,
-    GraphQLSchema,
-    OperationDefinitionNode,
-    VariablesInAllowedPositionRule,
-    build_schema,
-    execute,
-    parse,
-    specified_rules,
-    validate,
-)
-
 from numerai_kedro.tournament.demo.answers import (
+    NOTHING_STAKED,
+    PAYOUT_SCORES,
+    TARGET,
     TOURNAMENT,
     Answer,
+    latest_submission_answer,
     performance_answer,
     round_answer,
+    round_id,
     score_answers,
     utc,
 )
 from numerai_kedro.tournament.demo.archive import FILES
+from numerai_kedro.tournament.demo.execution import Refusal, Resolver
 from numerai_kedro.tournament.demo.faults import Fault, Faults
-from numerai_kedro.tournament.demo.rounds import SCORING_TIME, demo_round
+from numerai_kedro.tournament.demo.leaderboard import Standing, standings
+from numerai_kedro.tournament.demo.rounds import SCORING_TIME, DemoRound, demo_round
+from numerai_kedro.tournament.demo.scores import CORR, MMC
 from numerai_kedro.tournament.demo.store import Model, Submission, selected
-from numerai_kedro.tournament.demo.tournament import DemoTournament, Refusal
+from numerai_kedro.tournament.demo.tournament import DemoTournament
 
 SESSION_INVALID = "Your session is invalid or has expired."
-# Parts of a name in graphql-core's messages; Numerai's server quotes them with ".
-_QUOTED = re.compile(r"'([^'\s]+)'")
-# Arguments that would hide a builtin, a module, or graphql-core's own `source`.
-_TAKEN = {"id", "round", "source", "date"}
-# numerapi declares variables of arguments that are IDs as String, and the real service takes both.
-_STRING_FOR_ID = re.compile(r"of type 'String!?' used in position expecting type 'ID!?'")
+UNKNOWN_USER = "User not found"
+UNKNOWN_ROUND = "Round not found"
 SCOPES = ["upload_submission", "download_submission", "read_submission_info", "read_user_info"]
-
-
-@functools.cache
-def schema() -> GraphQLSchema:
-    """The typed schema, read once; resolvers get its arguments in Python's spelling."""
-    text = resources.files(__package__).joinpath("schema.graphql").read_text(encoding="utf-8")
-    made = build_schema(text)
-    for root in (made.query_type, made.mutation_type):
-        assert root is not None, "schema.graphql has both roots"
-        for field in root.fields.values():
-            for name, argument in field.args.items():
-                argument.out_name = snake_case(name) + ("_" if name in _TAKEN else "")
-    return made
-
-
-def snake_case(name: str) -> str:
-    """``modelId`` as ``model_id``."""
-    return re.sub("(?<!^)([A-Z])", lambda found: f"_{found[1].lower()}", name)
+ACCOUNT, ACCOUNT_ID = "demo", "demo-account"
+IMAGE = {"id": "demo-image", "name": "Python 3.11", "image": "demo", "tag": "3.11"}
 
 
 @dataclass(frozen=True)
@@ -79,98 +51,20 @@ class Request:
     now: datetime
 
 
-class VariablesFit(VariablesInAllowedPositionRule):
-    """The rule of GraphQL, except that a String may stand where an ID does."""
-
-    def report_error(self, error: GraphQLError) -> None:
-        """Keep every other error."""
-        if not _STRING_FOR_ID.search(error.message):
-            super().report_error(error)
-
-
-RULES = [
-    VariablesFit if rule is VariablesInAllowedPositionRule else rule for rule in specified_rules
-]
-
-
-def root_fields(query: str) -> list[str]:
-    """Names of the operations in a query; empty where it is no GraphQL."""
-    try:
-        document = parse(query)
-    except GraphQLError:
-        return []
-    return [
-        selection.name.value
-        for definition in document.definitions
-        if isinstance(definition, OperationDefinitionNode)
-        for selection in definition.selection_set.selections
-        if isinstance(selection, FieldNode)
-    ]
-
-
-def answer(request: Request, query: str, variables: dict[str, Any] | None) -> Answer:
-    """Execute a query; refusals are in ``errors``, as in a GraphQL answer with status 200."""
-    try:
-        document: DocumentNode = parse(query)
-    except GraphQLError as error:
-        return _refused([error])
-    errors = validate(schema(), document, RULES)
-    if errors:
-        return _refused(errors)
-    result = execute(schema(), document, _root(request), variable_values=variables or {})
-    assert isinstance(result, ExecutionResult), "no resolver is asynchronous"
-    for failed in result.errors or []:
-        if failed.original_error is not None and not isinstance(failed.original_error, Refusal):
-            raise failed.original_error  # a bug of ours, not an answer
-    if result.errors:
-        return {"data": result.data} | {"errors": [_message(error) for error in result.errors]}
-    return {"data": result.data}  # numerapi takes even an empty `errors` for a failure
-
-
-def _refused(errors: list[GraphQLError]) -> Answer:
-    return {"errors": [_message(error) for error in errors]}
-
-
-def _message(error: GraphQLError) -> Answer:
-    formatted: Answer = dict(error.formatted)
-    formatted["message"] = _QUOTED.sub(r'"\1"', formatted["message"])
-    return formatted
-
-
-Resolver = Callable[..., Any]
+def root_of(request: Request) -> dict[str, Resolver]:
+    """Resolvers by name of the root field; those of `PRIVATE` refuse without the account's key."""
+    root: dict[str, Resolver] = {}
+    for name, resolver in PUBLIC.items():
+        root[name] = functools.partial(resolver, request)
+    for name, resolver in PRIVATE.items():
+        root[name] = functools.partial(_private, resolver, request)
+    return root
 
 
 def _private(resolver: Resolver, request: Request, info: Any, **arguments: Any) -> Any:
     if not request.authorised:
         raise Refusal(SESSION_INVALID)
     return resolver(request, info, **arguments)
-
-
-def _root(request: Request) -> dict[str, Resolver]:
-    public: dict[str, Resolver] = {
-        "rounds": _rounds,
-        "listDatasets": _list_datasets,
-        "dataset": _dataset,
-        "submissionScores": _submission_scores,
-        "v2RoundModelPerformances": _performances,
-        "pipelineStatus": _pipeline_status,
-    }
-    private: dict[str, Resolver] = {
-        "account": _account,
-        "model": _model,
-        "submissions": _submissions,
-        "submission_upload_auth": _upload_auth,
-        "submissionUploadAuth": _upload_auth,
-        "submissionDownloadAuth": _download_auth,
-        "create_submission": _create_submission,
-        "createSubmission": _create_submission,
-    }
-    root: dict[str, Resolver] = {}
-    for name, resolver in public.items():
-        root[name] = functools.partial(resolver, request)
-    for name, resolver in private.items():
-        root[name] = functools.partial(_private, resolver, request)
-    return root
 
 
 def _rounds(
@@ -182,16 +76,77 @@ def _rounds(
     status: str | None = None,
     limit: int | None = None,
 ) -> list[Answer]:
-    if tournament not in {None, TOURNAMENT}:
+    if tournament not in {None, TOURNAMENT} or target not in {None, TARGET}:
         return []
     if number == 0:
         return [round_answer(request.tournament.current_round(request.now), request.now)]
-    found = [round_answer(one, request.now) for one in request.tournament.rounds(request.now)]
-    wanted = {"number": number, "target": target, "status": status}
-    for key, value in wanted.items():
-        if value is not None:
-            found = [one for one in found if one[key] == value]
-    return found[:limit]
+    found = [
+        one
+        for one in request.tournament.rounds(request.now)
+        if number in {None, one.number} and status in {None, one.status(request.now)}
+    ]
+    return [round_answer(one, request.now) for one in found[:limit]]
+
+
+def _tournaments(request: Request, info: Any) -> list[Answer]:
+    rounds = [round_answer(one, request.now) for one in request.tournament.rounds(request.now)]
+    shared = {"id": "demo-tournament", "name": "Numerai", "tournament": TOURNAMENT}
+    return [shared | {"active": True, "rounds": rounds}]
+
+
+def _round_details(
+    request: Request, info: Any, round_number: int, tournament: int
+) -> Answer | None:
+    found = [one for one in request.tournament.rounds(request.now) if one.number == round_number]
+    if tournament != TOURNAMENT or not found:
+        raise Refusal(UNKNOWN_ROUND)
+    (demo,) = found
+    of_round = round_answer(demo, request.now)
+    same = ("closeStakingTime", "closeTime", "openTime", "payoutFactor", "scoreTime", "isDaily")
+    ours = [
+        (model, one)
+        for model in request.tournament.store.models()
+        for one in request.tournament.scored_submissions(model.id)
+        if one.round_number == round_number
+    ]
+    scored = demo.days_scored(request.now)
+    return {key: of_round[key] for key in same} | {
+        "roundId": of_round["id"],
+        "roundNumber": demo.number,
+        "roundResolveTime": of_round["resolveTime"],
+        "roundResolved": of_round["resolvedGeneral"],
+        "roundTarget": TARGET,
+        "scoresUpdatedTime": utc(demo.score_time(scored)) if scored else None,
+        "status": demo.status(request.now),
+        "totalAtStake": 0.0,
+        "totalBurned": 0.0,
+        "totalEarned": 0.0,
+        "totalPayout": 0.0,
+        "totalStakes": 0,
+        "totalSubmitted": len(ours),
+        "tournament": TOURNAMENT,
+        "payoutMultipliers": [
+            {"displayName": name, "multiplier": multiplier} for _, name, multiplier in PAYOUT_SCORES
+        ],
+        "models": [_of_details(request, demo, model, one) for model, one in ours],
+    }
+
+
+def _of_details(request: Request, demo: DemoRound, model: Model, one: Submission) -> Answer:
+    scores = request.tournament.scores(one, request.now)
+    newest = max((day for day, _ in scores), default=0)
+    corr, percentile = scores.get((newest, CORR), (None, None))
+    mmc, _ = scores.get((newest, MMC), (None, None))
+    return {
+        "id": model.id,
+        "modelName": model.name,
+        "roundId": round_id(demo.number),
+        "corr60": corr,
+        "corr60Percentile": percentile,
+        "mmc60": mmc,
+        "selectedStakeValue": NOTHING_STAKED,
+        "team": False,
+    }
 
 
 def _list_datasets(request: Request, info: Any, **filters: Any) -> list[str]:
@@ -217,48 +172,62 @@ def _dataset(
 
 def _account(request: Request, info: Any) -> Answer:
     tournament = request.tournament
+    token = _token_info(request, info)
     return {
-        "id": "demo-account",
-        "username": "demo",
+        "id": ACCOUNT_ID,
+        "username": ACCOUNT,
+        "displayName": ACCOUNT,
         "email": "demo@example.com",
-        "availableNmr": "0",
-        "availableUsd": "0",
+        "acceptedTos": True,
+        "availableNmr": NOTHING_STAKED,
+        "availableStakeCredit": NOTHING_STAKED,
+        "onChainWalletBalance": NOTHING_STAKED,
+        "maxModelSlots": len(tournament.store.models()),
         "mfaEnabled": False,
         "status": "VERIFIED",
-        "insertedAt": utc(tournament.rounds(request.now)[-1].open_time),
+        "insertedAt": _beginning(request),
+        "updatedAt": _beginning(request),
         "models": [_model_answer(request, model) for model in tournament.store.models()],
-        "apiTokens": [{"name": "demo", "public_id": tournament.keys[0], "scopes": SCOPES}],
+        "apiTokens": [{key: token[key] for key in ("name", "publicId", "scopes")}],
+        "walletTxns": [],
     }
 
 
-def _model(
-    request: Request, info: Any, model_id: str | None = None, modelid: str | None = None
-) -> Answer:
-    return _model_answer(request, request.tournament.model(model_id or modelid))
+def _token_info(request: Request, info: Any) -> Answer:
+    public_id, _ = request.tournament.keys
+    shared = {"name": ACCOUNT, "publicId": public_id, "scopes": SCOPES}
+    return shared | {"accountUsername": ACCOUNT}
+
+
+def _beginning(request: Request) -> str:
+    """When the account and its models were made: with the demo's first round."""
+    return utc(request.tournament.rounds(request.now)[-1].open_time)
+
+
+def _model(request: Request, info: Any, model_id: str | None = None) -> Answer:
+    return _model_answer(request, request.tournament.model(model_id))
 
 
 def _model_answer(request: Request, model: Model) -> Answer:
     submissions = request.tournament.store.submissions(model.id)
     answers = _submission_answers(request, submissions)
+    counting = [one for one in answers if one["selected"]]
+    pickles = _pickles_of(request, model)
     return {
         "id": model.id,
         "name": model.name,
         "username": model.name,
+        "accountId": ACCOUNT_ID,
+        "archived": False,
+        "hidden": False,
+        "insertedAt": _beginning(request),
         "tournament": TOURNAMENT,
         "submissions": answers,
-        "latestSubmissions": [
-            {
-                "roundNumber": one["round"]["number"],
-                "roundOpen": one["round"]["openTime"],
-                "roundCloseStaking": one["round"]["closeStakingTime"],
-                "roundClose": one["round"]["closeTime"],
-                "filename": one["filename"],
-                "status": one["status"],
-                "timestamp": one["insertedAt"],
-            }
-            for one in answers
-            if one["selected"]
-        ],
+        "latestSubmissions": [latest_submission_answer(one) for one in counting],
+        "latestSubmissionV2": counting[0] if counting else None,
+        "computeEnabled": model.has_pickle,
+        "computePickleUpload": pickles[0] if pickles else None,
+        "submissionWebhook": request.tournament.store.settings(model.id).get("webhook"),
         "v2Stake": None,
     }
 
@@ -267,7 +236,9 @@ def _submissions(
     request: Request, info: Any, model_id: str | None = None, id_: str | None = None
 ) -> list[Answer]:
     model = request.tournament.model(model_id)
-    found = _submission_answers(request, request.tournament.store.submissions(model.id))
+    made = request.tournament.store.submissions(model.id)
+    found = _submission_answers(request, made)
+    request.tournament.validated({one.id for one in made})  # by the next time that one asks
     fault = request.faults.take("listing", "submissions") if found else None
     if fault is not None:
         found[:1] = _said_of_newest(found[0], fault)
@@ -282,7 +253,9 @@ def _said_of_newest(newest: Answer, fault: Fault) -> list[Answer]:
 
 
 def _submission_answers(request: Request, submissions: list[Submission]) -> list[Answer]:
-    chosen = set(selected(submissions).values())
+    pending = request.tournament.pending
+    decided = [one for one in submissions if one.id not in pending]
+    chosen = set(selected(decided).values())
     return [
         {
             "id": one.id,
@@ -290,8 +263,8 @@ def _submission_answers(request: Request, submissions: list[Submission]) -> list
             "insertedAt": utc(one.inserted_at),
             "triggerId": one.trigger_id,
             "selected": one.id in chosen,
-            "status": "validated" if one.error_info is None else "failed",
-            "errorInfo": one.error_info,
+            "status": _status_of(one, pending),
+            "errorInfo": None if one.id in pending else one.error_info,
             "dataDatestamp": one.data_datestamp,
             "round": round_answer(
                 demo_round(one.round_number, request.tournament.seed), request.now
@@ -301,15 +274,27 @@ def _submission_answers(request: Request, submissions: list[Submission]) -> list
     ]
 
 
+def _status_of(one: Submission, pending: frozenset[str]) -> str:
+    if one.id in pending:
+        return "pending"
+    return "validated" if one.error_info is None else "failed"
+
+
 def _upload_auth(
-    request: Request, info: Any, filename: str, tournament: int, model_id: str | None = None
+    request: Request,
+    info: Any,
+    filename: str = "model.pkl",
+    tournament: int = TOURNAMENT,
+    model_id: str | None = None,
+    *,
+    of_pickles: bool = True,
 ) -> Answer:
-    unique = request.tournament.open_upload(filename, model_id)
+    unique = request.tournament.open_upload(filename, model_id, of_pickles=of_pickles)
     token = request.tournament.signer.sign("PUT", unique)
     return {"filename": unique, "url": f"{request.base_url}/uploads/{token}/{quote(unique)}"}
 
 
-def _download_auth(request: Request, info: Any, id_: str | None = None) -> Answer:
+def _download_auth(request: Request, info: Any, id_: str) -> Answer:
     for one in request.tournament.store.submissions():
         if one.id == id_:
             token = request.tournament.signer.sign("GET", one.id)
@@ -327,6 +312,7 @@ def _create_submission(
     trigger_id: str | None = None,
     source_: str | None = None,
     data_datestamp: int | None = None,
+    version: int | None = None,
 ) -> Answer:
     fault = request.faults.take("create", "create_submission")
     made = request.tournament.create_submission(
@@ -339,13 +325,128 @@ def _create_submission(
     return next(one for one in _submission_answers(request, every) if one["id"] == made)
 
 
-def _score_rows(request: Request, model_id: str) -> list[list[Answer]]:
+def _create_diagnostics(
+    request: Request, info: Any, filename: str, tournament: int, model_id: str | None = None
+) -> Answer:
+    return {"id": request.tournament.create_diagnostics(filename, model_id), "status": "pending"}
+
+
+def _diagnostics(
+    request: Request, info: Any, model_id: str | None = None, id_: str | None = None
+) -> list[Answer]:
+    return request.tournament.diagnostics(model_id, id_)
+
+
+def _create_pickle(
+    request: Request,
+    info: Any,
+    filename: str,
+    tournament: int,
+    model_id: str | None = None,
+    data_version_id: str | None = None,
+    docker_image_id: str | None = None,
+    source_: str | None = None,
+) -> Answer:
+    model = request.tournament.model(model_id)
+    request.tournament.create_pickle(filename, model, data_version_id)
+    return _pickles_of(request, model)[0]
+
+
+def _pickles(
+    request: Request,
+    info: Any,
+    id_: str | None = None,
+    model_id: str | None = None,
+    unassigned: bool = False,
+) -> list[Answer]:
+    models = request.tournament.store.models()
+    wanted = [one for one in models if model_id in {None, one.id} and not unassigned]
+    found = [pickle for model in wanted for pickle in _pickles_of(request, model)]
+    return [one for one in found if id_ in {None, one["id"]}]
+
+
+def _pickles_of(request: Request, model: Model) -> list[Answer]:
+    """Uploads of a model, newest first; the demo keeps them and runs none."""
+    newest_version = request.tournament.versions[-1]
+    return [
+        {
+            "id": one.id,
+            "modelId": model.id,
+            "assignedModelSlots": [model.id],
+            "filename": one.filename,
+            "insertedAt": utc(one.inserted_at),
+            "dataVersion": one.data_version or newest_version,
+            "dataVersionId": one.data_version or newest_version,
+            "dockerImageId": IMAGE["id"],
+            "dockerImageName": IMAGE["name"],
+            "validationStatus": "pending",
+        }
+        for one in request.tournament.store.pickles(model.id)
+    ]
+
+
+def _data_versions(request: Request, info: Any, deprecated: bool = False) -> list[Answer]:
+    versions = request.tournament.versions
+    return [
+        {
+            "id": version,
+            "name": version,
+            "version": version,
+            "default": version == versions[-1],
+            "deprecated": False,
+            "experimental": False,
+        }
+        for version in versions
+        if not deprecated
+    ]
+
+
+def _docker_images(request: Request, info: Any, deprecated: bool | None = False) -> list[Answer]:
+    image = IMAGE | {"default": True, "deprecated": False, "experimental": False}
+    return [] if deprecated else [image | {"insertedAt": _beginning(request)}]
+
+
+def _set_webhook(
+    request: Request,
+    info: Any,
+    model_id: str | None = None,
+    new_submission_webhook: str | None = None,
+) -> str:
+    _keep(request, model_id, "webhook", new_submission_webhook)
+    return "true"
+
+
+def _set_bio(request: Request, info: Any, value: str, model_id: str | None = None) -> bool:
+    return _keep(request, model_id, "bio", value)
+
+
+def _set_link(
+    request: Request,
+    info: Any,
+    link_url: str,
+    link_text: str | None = None,
+    model_id: str | None = None,
+) -> bool:
+    _keep(request, model_id, "link_text", link_text)
+    return _keep(request, model_id, "link_url", link_url)
+
+
+def _keep(request: Request, model_id: str | None, name: str, value: str | None) -> bool:
+    request.tournament.store.keep_setting(request.tournament.model(model_id).id, name, value)
+    return True
+
+
+def _score_rows(request: Request, model_id: str) -> list[tuple[Submission, list[Answer]]]:
+    """Counting submissions of a model with their scores, newest round first."""
     tournament = request.tournament
     return [
-        score_answers(
-            demo_round(one.round_number, tournament.seed),
-            one.id,
-            tournament.scores(one, request.now),
+        (
+            one,
+            score_answers(
+                demo_round(one.round_number, tournament.seed),
+                one.id,
+                tournament.scores(one, request.now),
+            ),
         )
         for one in tournament.scored_submissions(tournament.model(model_id).id)
     ]
@@ -367,7 +468,7 @@ def _submission_scores(
         return []
     wanted = {"displayName": display_name, "version": version, "day": day, "resolved": resolved}
     found = []
-    for rows in _score_rows(request, model_id)[:last_n_rounds]:
+    for _, rows in _score_rows(request, model_id)[:last_n_rounds]:
         kept = [
             row
             for row in rows
@@ -377,20 +478,58 @@ def _submission_scores(
     return found
 
 
-def _performances(request: Request, info: Any, model_id: str, tournament: int) -> list[Answer]:
-    if tournament != TOURNAMENT:
+def _performances(
+    request: Request,
+    info: Any,
+    model_id: str,
+    tournament: int | None = TOURNAMENT,
+    last_n_rounds: int | None = None,
+    limit: int | None = None,
+    offset: int | None = None,
+    round_number_eq: int | None = None,
+    round_number_gte: int | None = None,
+    round_number_lte: int | None = None,
+    round_data_datestamp_gte: int | None = None,
+    resolved_only: bool | None = None,
+    resolved_within_last_n_days: int | None = None,
+    scored_within_last_n_days: int | None = None,
+    submitted_only: bool | None = None,
+    distinct_on_round: bool | None = None,
+) -> list[Answer]:
+    if tournament not in {None, TOURNAMENT}:
         return []
-    made = request.tournament.scored_submissions(request.tournament.model(model_id).id)
-    return [
-        performance_answer(demo_round(one.round_number, request.tournament.seed), request.now, rows)
-        for one, rows in zip(made, _score_rows(request, model_id), strict=True)
+    found = [
+        performance_answer(
+            demo_round(one.round_number, request.tournament.seed), request.now, one.id, rows
+        )
+        for one, rows in _score_rows(request, model_id)
+    ][:last_n_rounds]
+
+    def since(days: int | None) -> str:
+        return "" if days is None else utc(request.now - timedelta(days=days))
+
+    kept = [
+        one
+        for one in found
+        if round_number_eq in {None, one["roundNumber"]}
+        and (round_number_gte or 0) <= one["roundNumber"]
+        and one["roundNumber"] <= (round_number_lte or math.inf)
+        and (round_data_datestamp_gte or 0) <= one["roundDataDatestamp"]
+        and (one["roundResolved"] or not (resolved_only or resolved_within_last_n_days))
+        and since(resolved_within_last_n_days) <= one["roundResolveTime"]
+        and any(
+            scored_within_last_n_days is None or row["date"] >= since(scored_within_last_n_days)
+            for row in one["submissionScores"] or [{"date": ""}]
+        )
     ]
+    begin = offset or 0
+    return kept[begin : None if limit is None else begin + limit]
 
 
 def _pipeline_status(
     request: Request,
     info: Any,
-    tournament: str,
+    tournament: str | None = "classic",
     date_: str | None = None,
 ) -> Answer:
     day = _parse_day(date_) if date_ else request.now.date()
@@ -413,3 +552,194 @@ def _parse_day(text: str) -> date:
         return datetime.combine(date.fromisoformat(text), time()).date()
     except ValueError:
         raise Refusal("Invalid date") from None
+
+
+def _pending_payouts(request: Request, info: Any, tournament: int) -> Answer:
+    """Nothing is staked here, so every round pays nothing."""
+    payouts: dict[str, list[Answer]] = {"actual": [], "pending": []}
+    models = request.tournament.store.models() if tournament == TOURNAMENT else []
+    for model in models:
+        for one in request.tournament.scored_submissions(model.id):
+            demo = demo_round(one.round_number, request.tournament.seed)
+            resolved = demo.status(request.now) == "RESOLVED"
+            payouts["actual" if resolved else "pending"].append(
+                {
+                    "roundId": round_id(demo.number),
+                    "roundNumber": demo.number,
+                    "roundResolveTime": utc(demo.resolve_time)[:10],
+                    "modelId": model.id,
+                    "modelName": model.name,
+                    "modelDisplayName": model.name,
+                    "payoutNmr": NOTHING_STAKED,
+                    "payoutValue": NOTHING_STAKED,
+                    "currencySymbol": "$",
+                }
+            )
+    return payouts
+
+
+def _standings(request: Request, limit: int | None, offset: int | None) -> Sequence[Standing]:
+    begin = offset or 0
+    every = standings(request.tournament, request.now)
+    return every[begin : None if limit is None else begin + limit]
+
+
+def _leaderboard(
+    request: Request,
+    info: Any,
+    limit: int | None = None,
+    offset: int | None = None,
+    direction: str | None = None,
+    filter_by: str | None = None,
+    order_by: str | None = None,
+) -> list[Answer]:
+    return [
+        {
+            "id": one.model_id,
+            "username": one.name,
+            "rank": one.rank,
+            "storedRank": one.rank,
+            "corr60Rep": one.corr,
+            "mmc60Rep": one.mmc,
+            "nmrStaked": NOTHING_STAKED,
+            "isActive": True,
+            "team": False,
+        }
+        for one in _standings(request, limit, offset)
+    ]
+
+
+def _account_leaderboard(
+    request: Request,
+    info: Any,
+    limit: int | None = 500,
+    offset: int | None = None,
+    tournament: int | None = TOURNAMENT,
+    direction: str | None = None,
+    filter_by: str | None = None,
+    order_by: str | None = None,
+) -> list[Answer]:
+    """Each participant of the field has one model; of ours, the account's first stands for it."""
+    return [
+        {
+            "id": one.model_id,
+            "username": one.account,
+            "displayName": one.account,
+            "rank": one.rank,
+            "storedRank": one.rank,
+            "corr60": one.corr,
+            "mmc60": one.mmc,
+            "nmrStaked": NOTHING_STAKED,
+            "team": False,
+        }
+        for one in _standings(request, limit, offset)
+        if tournament in {None, TOURNAMENT} and one.is_first
+    ]
+
+
+def _account_profile(
+    request: Request, info: Any, username: str, tournament: int | None = TOURNAMENT
+) -> Answer:
+    of_account = [
+        one for one in standings(request.tournament, request.now) if one.account == username
+    ]
+    if not of_account or tournament not in {None, TOURNAMENT}:
+        raise Refusal(UNKNOWN_USER)
+    shared = {"startDate": _beginning(request), "tournament": TOURNAMENT}
+    return shared | {
+        "id": ACCOUNT_ID if username == ACCOUNT else of_account[0].model_id,
+        "username": username,
+        "displayName": username,
+        "isActive": True,
+        "team": False,
+        "totalStake": NOTHING_STAKED,
+        "models": [
+            shared
+            | {
+                "id": one.model_id,
+                "username": one.name,
+                "displayName": one.name,
+                "corr60Rep": one.corr,
+                "mmc60Rep": one.mmc,
+                "stake": NOTHING_STAKED,
+            }
+            for one in of_account
+        ],
+    }
+
+
+def _user_profile(
+    request: Request, info: Any, model_name: str, tournament: int | None = TOURNAMENT
+) -> Answer:
+    named = [one for one in standings(request.tournament, request.now) if one.name == model_name]
+    if not named or tournament not in {None, TOURNAMENT}:
+        raise Refusal(UNKNOWN_USER)
+    (one,) = named
+    ours = one.account == ACCOUNT
+    kept = request.tournament.store.settings(one.model_id) if ours else {}
+    rows = [row for _, rows in _score_rows(request, one.model_id) for row in rows] if ours else []
+    newest = max((row["date"] for row in rows), default=None)
+    return {
+        "id": one.model_id,
+        "accountName": one.account,
+        "username": one.name,
+        "startDate": _beginning(request),
+        "bio": kept.get("bio"),
+        "linkText": kept.get("link_text"),
+        "linkUrl": kept.get("link_url"),
+        "nmrStaked": None,
+        "stakeValue": None,
+        "isActive": True,
+        "team": False,
+        "tournament": TOURNAMENT,
+        "latestSubmissionScores": [row for row in rows if row["date"] == newest],
+        "dailyModelPerformances": _daily(rows),
+    }
+
+
+def _daily(rows: list[Answer]) -> list[Answer]:
+    """Mean score of each day over the rounds that were scored on it, newest day first."""
+    days = sorted({row["date"] for row in rows}, reverse=True)
+
+    def mean(day: str, name: str) -> float:
+        values = [row["value"] for row in rows if (row["date"], row["displayName"]) == (day, name)]
+        return sum(values) / len(values)
+
+    return [{"date": day, "corr60Rep": mean(day, CORR), "mmcRep": mean(day, MMC)} for day in days]
+
+
+PUBLIC: dict[str, Resolver] = {
+    "accountLeaderboard": _account_leaderboard,
+    "accountProfile": _account_profile,
+    "computePickleDataVersions": _data_versions,
+    "computePickleDockerImages": _docker_images,
+    "dataset": _dataset,
+    "listDatasets": _list_datasets,
+    "pipelineStatus": _pipeline_status,
+    "roundDetails": _round_details,
+    "rounds": _rounds,
+    "submissionScores": _submission_scores,
+    "tournaments": _tournaments,
+    "v2Leaderboard": _leaderboard,
+    "v2RoundModelPerformances": _performances,
+    "v3UserProfile": _user_profile,
+}
+PRIVATE: dict[str, Resolver] = {
+    "account": _account,
+    "apiTokenInfo": _token_info,
+    "computePickleUploadAuth": _upload_auth,
+    "computePickles": _pickles,
+    "createComputePickleUpload": _create_pickle,
+    "createDiagnostics": _create_diagnostics,
+    "createSubmission": _create_submission,
+    "diagnostics": _diagnostics,
+    "diagnosticsUploadAuth": _upload_auth,
+    "model": _model,
+    "pendingModelPayouts": _pending_payouts,
+    "setSubmissionWebhook": _set_webhook,
+    "setUserBio": _set_bio,
+    "setUserLink": _set_link,
+    "submissionDownloadAuth": _download_auth,
+    "submissionUploadAuth": functools.partial(_upload_auth, of_pickles=False),
+    "submissions": _submissions,
+}

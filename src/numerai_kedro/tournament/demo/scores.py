@@ -28,6 +28,7 @@ FIELD = 100
 FIELD_LIKENESS = (0.2, 0.8)
 
 Scores = dict[tuple[int, str], tuple[float, float]]
+Floats = npt.NDArray[np.float64]
 
 
 def score_submission(
@@ -61,9 +62,8 @@ def score_submission(
     frame = pd.read_csv(io.BytesIO(content))
     submitted = frame.set_index(frame.columns[0]).iloc[:, 0].reindex(ids)
     predictions = submitted.to_frame("prediction").sort_index()
-    meta = world.meta_model(era)
-    meta_model = pd.Series(meta, index=ids, name="meta_model")
-    field = _field(meta, np.random.default_rng([world.seed, 13, round_number]))
+    meta_model = pd.Series(world.meta_model(era), index=ids, name="meta_model")
+    field = _field(world, era, round_number)
     scores: Scores = {}
     for day in days:
         target = world.target_after(era, day)
@@ -71,21 +71,38 @@ def score_submission(
         targets = pd.Series(target, index=ids, name="target")
         corr = float(numerai_corr(predictions, targets)["prediction"])
         mmc = float(correlation_contribution(predictions, meta_model, targets)["prediction"])
-        others = target.astype(np.float64)
-        scores[day, CORR] = (corr, _share_below(corr, corr_of_era(field, others)))
-        reference = meta.astype(np.float64)
-        scores[day, MMC] = (mmc, _share_below(mmc, contribution_of_era(field, reference, others)))
+        of_field = _scores_of_field(field, world, era, day)
+        scores[day, CORR] = (corr, _share_below(corr, of_field[0]))
+        scores[day, MMC] = (mmc, _share_below(mmc, of_field[1]))
     return scores
 
 
-def _field(
-    meta_model: npt.NDArray[np.float32], rng: np.random.Generator
-) -> npt.NDArray[np.float64]:
+def score_field(world: World, era: int, round_number: int, day: int) -> tuple[Floats, Floats]:
+    """CORR and MMC of every participant of the field after some score days, float64[FIELD] each.
+
+    Parameters
+    ----------
+    era, round_number
+        As for `score_submission`.
+    """
+    return _scores_of_field(_field(world, era, round_number), world, era, day)
+
+
+def _scores_of_field(field: Floats, world: World, era: int, day: int) -> tuple[Floats, Floats]:
+    target = world.target_after(era, day).astype(np.float64)
+    reference = world.meta_model(era).astype(np.float64)
+    corr = corr_of_era(field, target).astype(np.float64)
+    return corr, contribution_of_era(field, reference, target).astype(np.float64)
+
+
+def _field(world: World, era: int, round_number: int) -> Floats:
     """Predictions of the field, float64[n, FIELD]; the same for every submission of a round."""
-    known = ndtri(percentile_rank(meta_model.astype(np.float64)[:, None]))
+    rng = np.random.default_rng([world.seed, 13, round_number])
+    meta_model = world.meta_model(era).astype(np.float64)
+    known = ndtri(percentile_rank(meta_model[:, None]))
     likeness = rng.uniform(*FIELD_LIKENESS, size=FIELD)
     noise = rng.standard_normal((len(meta_model), FIELD))
-    mixed: npt.NDArray[np.float64] = likeness * known + np.sqrt(1 - likeness**2) * noise
+    mixed: Floats = likeness * known + np.sqrt(1 - likeness**2) * noise
     return mixed
 
 

@@ -12,6 +12,7 @@ import os
 import re
 import threading
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,16 +20,24 @@ from typing import Any
 from urllib.parse import unquote
 
 from numerai_kedro.files import atomic_write
+from numerai_kedro.tournament.demo.execution import (
+    INTERNAL_ERROR,
+    Refusal,
+    answer,
+    operations_of,
+    snake_case,
+)
 from numerai_kedro.tournament.demo.faults import Fault, Faults
 from numerai_kedro.tournament.demo.limits import RATE_LIMITS, RateLimiter
-from numerai_kedro.tournament.demo.resolvers import Request, answer, root_fields, snake_case
-from numerai_kedro.tournament.demo.tournament import DemoTournament, Refusal
+from numerai_kedro.tournament.demo.resolvers import Request, root_of
+from numerai_kedro.tournament.demo.tournament import DemoTournament
 
 logger = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
 PING = "/ping"
-MAX_BODY = 256 << 20
+MAX_QUERY, MAX_UPLOAD = 1 << 20, 256 << 20
+CONNECTIONS = 256  # that may wait to be accepted
 BLOCK_BYTES = 1 << 16
 POLL_S = 0.05  # how soon `close` is noticed
 IDLE_S = 120  # a connection that says nothing is closed
@@ -44,6 +53,9 @@ class DemoServer:
         0 takes any free one.
     rate_limits
         Calls a minute, by operation.
+    wall_clock
+        Show every time as if the demo's clock were this machine's: numerapi compares the two. Needs
+        a demo whose clock runs as fast.
 
     Attributes
     ----------
@@ -58,8 +70,11 @@ class DemoServer:
         tournament: DemoTournament,
         port: int = 0,
         rate_limits: Mapping[str, int] = RATE_LIMITS,
+        *,
+        wall_clock: bool = False,
     ) -> None:
         self.tournament, self.faults = tournament, Faults()
+        self._wall_clock = wall_clock
         self.limiter = RateLimiter(rate_limits)
         self._http = _Threads((LOOPBACK, port), _Handler, self)
         self._thread: threading.Thread | None = None
@@ -85,6 +100,12 @@ class DemoServer:
             (self.tournament.folder / "server.json").unlink(missing_ok=True)
         self._http.server_close()
 
+    def shift(self, now: datetime) -> timedelta:
+        """What is added to the demo's times; whole minutes, so that answers agree."""
+        if not self._wall_clock:
+            return timedelta(0)
+        return timedelta(minutes=round((datetime.now(UTC) - now) / timedelta(minutes=1)))
+
     def __enter__(self) -> DemoServer:
         return self.start()
 
@@ -94,6 +115,7 @@ class DemoServer:
 
 class _Threads(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = CONNECTIONS
     block_on_close = False
 
     def __init__(
@@ -107,24 +129,25 @@ class _Threads(ThreadingHTTPServer):
         logger.debug("a client went away", exc_info=True)
 
 
-class _Dropped(Exception):
-    """The connection is to be closed without an answer."""
-
-
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = IDLE_S
     server: _Threads
 
     def do_POST(self) -> None:
-        body = self._body()
+        body = self._body(MAX_QUERY)
+        if body is None:
+            return
         try:
             asked = json.loads(body)
             query, variables = str(asked["query"]), asked.get("variables")
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             self._send(400, b'{"errors": [{"message": "no query"}]}')
             return
-        operations = root_fields(query)
+        if not isinstance(variables, dict | None):
+            self._send(400, b'{"errors": [{"message": "variables are no object"}]}')
+            return
+        operations = operations_of(query)
         for operation in operations:
             self._demo.tournament.note(operation)
         where = operations[0] if operations else ""
@@ -134,12 +157,15 @@ class _Handler(BaseHTTPRequestHandler):
         if self._limited(operations):
             return
         try:
-            content = answer(self._request(), query, variables)
+            request = self._request()
+            shift = self._demo.shift(request.now)
+            operation = asked.get("operationName")
+            content = answer(root_of(request), query, variables, operation, shift)
             status = 200
         except Exception:
             # The client gets what a broken server gives; the cause is for the server's log.
             logger.exception("the demo's server failed at %s", where)
-            content, status = {"errors": [{"message": "Internal server error"}]}, 500
+            content, status = {"errors": [{"message": INTERNAL_ERROR}]}, 500
         self._send_answer(status, json.dumps(content).encode(), where)
 
     def do_GET(self) -> None:
@@ -164,7 +190,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def do_PUT(self) -> None:
-        body = self._body()
+        body = self._body(MAX_UPLOAD)
+        if body is None:
+            return
         token, _, filename = unquote(self.path).removeprefix("/uploads/").partition("/")
         fault = self._demo.faults.take("put", filename)
         if fault is not None and self._strike(fault):
@@ -294,12 +322,26 @@ class _Handler(BaseHTTPRequestHandler):
             content.reverse()
         self.wfile.write(content[start:cut])
 
-    def _body(self) -> bytes:
-        length = int(self.headers.get("Content-Length") or 0)
-        if length > MAX_BODY:
-            self.close_connection = True
-            raise _Dropped
-        return self.rfile.read(length)
+    def _body(self, longest: int) -> bytes | None:
+        """What was sent; None where it was refused, because it is too long or of unknown length."""
+        given = self.headers.get("Content-Length") or "0"
+        if not given.isascii() or not given.isdigit():
+            self._refuse(400, "Content-Length is no number")
+            return None
+        length = int(given)
+        if length <= longest:
+            return self.rfile.read(length)
+        # A client that is still sending does not read: what it sends is let by, within bounds.
+        left = min(length, MAX_UPLOAD)
+        while left and (block := self.rfile.read1(min(left, BLOCK_BYTES))):
+            left -= len(block)
+        self._refuse(413, f"{length:,} bytes are more than the {longest:,} that are taken")
+        return None
+
+    def _refuse(self, status: int, text: str) -> None:
+        self.close_connection = True
+        content = json.dumps({"errors": [{"message": text}]}).encode()
+        self._send(status, content, headers={"Connection": "close"})
 
     def _send(
         self,
@@ -321,7 +363,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def date_time_string(self, timestamp: float | None = None) -> str:
         """The Date header: the demo's time, as a client trusts the server's clock."""
-        return format_datetime(self._demo.tournament.clock.now(), usegmt=True)
+        now = self._demo.tournament.clock.now()
+        return format_datetime(now + self._demo.shift(now), usegmt=True)
 
     def version_string(self) -> str:
         """The Server header."""

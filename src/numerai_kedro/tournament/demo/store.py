@@ -31,6 +31,14 @@ CREATE TABLE IF NOT EXISTS submissions (
 CREATE TABLE IF NOT EXISTS scores (
     submission_id TEXT NOT NULL, day INTEGER NOT NULL, name TEXT NOT NULL,
     value REAL, percentile REAL, PRIMARY KEY (submission_id, day, name));
+CREATE TABLE IF NOT EXISTS settings (
+    model_id TEXT NOT NULL, name TEXT NOT NULL, value TEXT, PRIMARY KEY (model_id, name));
+CREATE TABLE IF NOT EXISTS pickles (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, model_id TEXT NOT NULL,
+    filename TEXT NOT NULL, inserted_at REAL NOT NULL, data_version TEXT);
+CREATE TABLE IF NOT EXISTS diagnostics (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, model_id TEXT NOT NULL,
+    filename TEXT NOT NULL, inserted_at REAL NOT NULL, content BLOB NOT NULL);
 """
 # The first is the demo pipeline's own; the last refuses submissions, as Numerai does.
 MODELS = (("demo", False), ("demo_second", False), ("demo_pickle", True))
@@ -44,6 +52,26 @@ class Model:
     id: str
     name: str
     has_pickle: bool
+
+
+@dataclass(frozen=True)
+class Pickle:
+    """A model that was uploaded to be run by the tournament."""
+
+    id: str
+    filename: str
+    inserted_at: datetime
+    data_version: str | None
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Predictions of validation eras that were uploaded to be scored."""
+
+    id: str
+    filename: str
+    inserted_at: datetime
+    content: bytes
 
 
 @dataclass(frozen=True)
@@ -148,6 +176,74 @@ class Store:
         with self._open() as db:
             rows = db.execute("SELECT * FROM models ORDER BY rowid").fetchall()
         return [Model(row["id"], row["name"], bool(row["has_pickle"])) for row in rows]
+
+    def settings(self, model_id: str) -> dict[str, str | None]:
+        """What its owner set for a model: bio, link, webhook."""
+        with self._open() as db:
+            rows = db.execute("SELECT * FROM settings WHERE model_id = ?", (model_id,)).fetchall()
+        return {row["name"]: row["value"] for row in rows}
+
+    def keep_setting(self, model_id: str, name: str, value: str | None) -> None:
+        """Set one of them."""
+        with self._open() as db:
+            db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?, ?)", (model_id, name, value))
+
+    def add_pickle(
+        self, model_id: str, filename: str, inserted_at: datetime, data_version: str | None
+    ) -> None:
+        """Assign an uploaded pickle to a model, which then takes no predictions."""
+        with self._open() as db:
+            db.execute(
+                "INSERT INTO pickles (id, model_id, filename, inserted_at, data_version)"
+                " VALUES (?,?,?,?,?)",
+                (str(uuid.uuid4()), model_id, filename, inserted_at.timestamp(), data_version),
+            )
+            db.execute("UPDATE models SET has_pickle = 1 WHERE id = ?", (model_id,))
+
+    def pickles(self, model_id: str) -> list[Pickle]:
+        """Pickles of a model, newest first."""
+        with self._open() as db:
+            rows = db.execute(
+                "SELECT * FROM pickles WHERE model_id = ? ORDER BY sequence DESC", (model_id,)
+            ).fetchall()
+        return [
+            Pickle(
+                row["id"],
+                row["filename"],
+                datetime.fromtimestamp(row["inserted_at"], UTC),
+                row["data_version"],
+            )
+            for row in rows
+        ]
+
+    def add_diagnosis(
+        self, model_id: str, filename: str, content: bytes, inserted_at: datetime
+    ) -> str:
+        """Keep predictions that are to be scored; returns the id of the diagnosis."""
+        diagnosis_id = str(uuid.uuid4())
+        with self._open() as db:
+            db.execute(
+                "INSERT INTO diagnostics (id, model_id, filename, inserted_at, content)"
+                " VALUES (?,?,?,?,?)",
+                (diagnosis_id, model_id, filename, inserted_at.timestamp(), content),
+            )
+        return diagnosis_id
+
+    def diagnoses(self, model_id: str) -> list[Diagnosis]:
+        """Diagnoses of a model, newest first."""
+        with self._open() as db:
+            rows = db.execute(
+                "SELECT * FROM diagnostics WHERE model_id = ? ORDER BY sequence DESC", (model_id,)
+            ).fetchall()
+        return [
+            Diagnosis(
+                row["id"],
+                row["filename"],
+                datetime.fromtimestamp(row["inserted_at"], UTC),
+                row["content"],
+            )
+            for row in rows
+        ]
 
     def announce_upload(self, filename: str, model_id: str) -> None:
         """Remember that a file of this name may be uploaded."""

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pandas as pd
 
-from numerai_kedro.tournament.demo.archive import DATA_VERSION, FILES, Archive
+from numerai_kedro.tournament.demo.answers import TOURNAMENT, utc
+from numerai_kedro.tournament.demo.archive import (
+    DATA_VERSION,
+    FILES,
+    OLD_VERSIONS,
+    Archive,
+)
 from numerai_kedro.tournament.demo.clock import Clock
+from numerai_kedro.tournament.demo.diagnostics import diagnose
+from numerai_kedro.tournament.demo.execution import Refusal
 from numerai_kedro.tournament.demo.rounds import (
     FIRST_ROUND,
     DemoRound,
@@ -30,14 +40,13 @@ DEMO_PUBLIC_ID = "DEMOTOURNAMENTPUBLICID"
 DEMO_SECRET_KEY = "DEMOTOURNAMENTSECRETKEYOPENSNOTHINGELSE"
 NOT_OPEN = "Current round not open for submissions"
 UNKNOWN_MODEL = "Model not found"
+NO_CSV = "invalid_submission: the file cannot be read as a csv"
 HOLDS_PICKLE = (
     "Model has an uploaded pickle: disable or remove the model upload to submit predictions"
 )
 FOLDER = "tournament"
-
-
-class Refusal(Exception):
-    """The tournament says no; the text goes to the client as a GraphQL error."""
+# How live files of old versions were called.
+LIVE_OF_ROUND = re.compile(r"live_(\d+)\.parquet")
 
 
 class DemoTournament:
@@ -80,6 +89,24 @@ class DemoTournament:
         self.signer = Signer(self.store.fact("signing_key"), token_seconds)
         self.versions: tuple[str, ...] = (DATA_VERSION,)
         self._lock = threading.Lock()
+        # Submissions and diagnoses that nobody has asked about yet: the first to ask hears that
+        # they are pending, as the real service takes some seconds to look at them.
+        self._pending: frozenset[str] = frozenset()
+
+    @property
+    def pending(self) -> frozenset[str]:
+        """Ids of submissions and diagnoses about which nothing is said yet."""
+        return self._pending
+
+    def validated(self, ids: Iterable[str]) -> None:
+        """Say from now on what was found about them."""
+        with self._lock:
+            self._pending -= frozenset(ids)
+
+    def _waits(self, made: str) -> str:
+        with self._lock:
+            self._pending |= {made}
+        return made
 
     def prepare(self, progress: Callable[[int, int], None] = lambda done, total: None) -> None:
         """Build world and files of the newest round, which may take a while."""
@@ -124,11 +151,16 @@ class DemoTournament:
         Refusal
             No such file, or round.
         """
-        now = self.clock.now()
-        newest = self.latest(now)
-        number = round_number or newest.number
+        newest = self.latest(self.clock.now())
         version, _, bare = name.partition("/")
-        known = version in self.versions and bare in FILES
+        number = round_number or newest.number
+        if version not in self.versions:
+            # Of rounds from before the demo there are but the newest files.
+            of_round = LIVE_OF_ROUND.fullmatch(bare)
+            if of_round:
+                bare, number = "live.parquet", int(of_round[1])
+            number = number if number >= FIRST_ROUND else newest.number
+        known = bare in (FILES if version in self.versions else OLD_VERSIONS.get(version, ()))
         if not known or not FIRST_ROUND <= number <= newest.number:
             raise Refusal("dataset not found")
         return demo_round(number, self.seed), bare
@@ -147,8 +179,13 @@ class DemoTournament:
                 return model
         raise Refusal(UNKNOWN_MODEL)
 
-    def open_upload(self, filename: str, model_id: str | None) -> str:
+    def open_upload(self, filename: str, model_id: str | None, *, of_pickles: bool = False) -> str:
         """Name under which a file may be uploaded: the client's own, made unique.
+
+        Parameters
+        ----------
+        of_pickles
+            Also for models that hold a pickle, because it is no submission.
 
         Raises
         ------
@@ -156,10 +193,12 @@ class DemoTournament:
             Unknown model, or one that holds a pickle.
         """
         model = self.model(model_id)
-        if model.has_pickle:
+        if model.has_pickle and not of_pickles:
             raise Refusal(HOLDS_PICKLE)
-        stem = PurePosixPath(filename.replace("\\", "/")).name.removesuffix(".csv") or "predictions"
-        unique = f"{stem}-{secrets.token_hex(6)}.csv"
+        name = PurePosixPath(filename.replace("\\", "/")).name
+        suffix = ".pkl" if name.endswith(".pkl") else ".csv"
+        stem = name.removesuffix(suffix) or "predictions"
+        unique = f"{stem}-{secrets.token_hex(6)}{suffix}"
         self.store.announce_upload(unique, model.id)
         return unique
 
@@ -189,19 +228,70 @@ class DemoTournament:
         demo = self.latest(now)
         if now >= demo.close_time:
             raise Refusal(NOT_OPEN)
+        content = self._uploaded(filename, model)
+        return self._waits(
+            self.store.add_submission(
+                model.id,
+                demo.number,
+                filename,
+                content,
+                now,
+                late=now >= demo.close_staking_time,
+                extras=dict(extras),
+                error_info=error_info or self._error_of(content, demo),
+            )
+        )
+
+    def create_pickle(self, filename: str, model: Model, data_version: str | None) -> None:
+        """Assign what was uploaded to a model, which then takes no predictions; nothing is run.
+
+        Raises
+        ------
+        Refusal
+            Nothing was uploaded.
+        """
+        self._uploaded(filename, model)
+        self.store.add_pickle(model.id, filename, self.clock.now(), data_version)
+
+    def create_diagnostics(self, filename: str, model_id: str | None) -> str:
+        """Have what was uploaded scored on the validation eras; returns an id.
+
+        Raises
+        ------
+        Refusal
+            Nothing was uploaded.
+        """
+        model = self.model(model_id)
+        content = self._uploaded(filename, model)
+        return self._waits(self.store.add_diagnosis(model.id, filename, content, self.clock.now()))
+
+    def diagnostics(self, model_id: str | None, only: str | None) -> list[dict[str, Any]]:
+        """Scores of a model's uploads, or of one; pending for the first that asks."""
+        demo = self.latest(self.clock.now())
+        found = []
+        for one in self.store.diagnoses(self.model(model_id).id):
+            if only not in {None, one.id}:
+                continue
+            shared = {
+                "id": one.id,
+                "filename": one.filename,
+                "insertedAt": utc(one.inserted_at),
+                "updatedAt": utc(one.inserted_at),
+                "tournament": TOURNAMENT,
+            }
+            if one.id in self.pending:
+                found.append(shared | {"status": "pending"})
+                self.validated({one.id})
+                continue
+            world, newest = self.archive.world(demo), self.archive.live_era(demo) - 1
+            found.append(shared | diagnose(one.content, world, newest))
+        return found
+
+    def _uploaded(self, filename: str, model: Model) -> bytes:
         content = self.store.upload(filename, model.id)
         if content is None:
             raise Refusal("file not uploaded")
-        return self.store.add_submission(
-            model.id,
-            demo.number,
-            filename,
-            content,
-            now,
-            late=now >= demo.close_staking_time,
-            extras=dict(extras),
-            error_info=error_info or self._error_of(content, demo),
-        )
+        return content
 
     def scores(self, submission: Submission, now: datetime) -> Scores:
         """All scores that the submission has by now; each is computed once."""
@@ -234,7 +324,10 @@ class DemoTournament:
         live_ids = pd.Series(self.archive.world(demo).ids(era, salt=str(demo.number)))
         try:
             frame = pd.read_csv(io.BytesIO(content))
+        except ValueError:  # pandas' own errors, and text that is none
+            return NO_CSV
+        try:
             validate_submission_numerai(live_ids, frame)
         except (AssertionError, TypeError, ValueError) as invalid:
-            return str(invalid) or "invalid_submission_values: not a csv"
+            return str(invalid) or NO_CSV
         return None
