@@ -83,7 +83,8 @@ class Project:
         self, *arguments: str, group: str | None = None, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Type a kedro command, in a control group where one is given, and wait for its end."""
-        if group is None and not environment:
+        own_code = (self.folder / "src" / "numerai_kedro").exists()
+        if group is None and not environment and not own_code:
             parent = next(parents())
             return parent.run(list(arguments), self.folder, self.environment(), SECONDS)
         with self.start(*arguments, group=group, **environment) as process:

@@ -24,6 +24,7 @@ STEPS = [
     {"pipelines"},
     {"session", "replay", "drilling", "schedule", "housekeeping"},
     {"hooks"},
+    {"config_loader"},
     {"settings"},
     {"pipeline_registry", "cli", "__main__"},
 ]

@@ -164,7 +164,11 @@ def test_a_mistyped_dataset_is_no_memory_dataset(project):
             {"ingestion": {"target": "target"}},
             ['target "target"', "target_ender_60"],
         ),
-        ("parameters_ingestion", {"ingestion": {"purge_eras": 4}}, ["purge_eras: 4"]),
+        (
+            "parameters_ingestion",
+            {"ingestion": {"purge_eras": 4}},
+            ["purge_eras is 4", "set ingestion.purge_eras to at least"],
+        ),
     ],
 )
 def test_a_wrong_parameter_is_one_sentence_and_overwrites_nothing(project, name, content, words):

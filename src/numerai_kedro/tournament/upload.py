@@ -122,12 +122,12 @@ def submit(
         again = confirm(client, {name: known[name] for name in FIELDS})
         # The same predictions are found invalid again, unless the fault was the service's own.
         if again["status"] != "failed" or not may_pass_again(again["error_info"]):
+            _say_already_there(client, model_id)
             return again
     current = _round_for(client, round_number, late)
     there = _already_there(client, content, digest, model_id, current)
     if there is not None:
-        name = client.model_name(model_id)
-        logger.info("already submitted for model %s: nothing is uploaded", name)
+        _say_already_there(client, model_id)
         return _receipt(client, there, current)
     receipt = _upload_and_confirm(client, content, digest, model_id, current, "")
     if receipt["status"] != "failed" or not may_pass_again(receipt["error_info"]):
@@ -138,6 +138,11 @@ def submit(
         return _upload_and_confirm(client, content, digest, model_id, current, "-again")
     except NumeraiKedroError as error:
         return receipt | {"detail": f"{receipt['detail']}; and once more: {error}"}
+
+
+def _say_already_there(client: Client, model_id: str) -> None:
+    name = client.model_name(model_id)
+    logger.info("already submitted for model %s: nothing is uploaded", name)
 
 
 def _is_of(known: dict[str, Any], digest: str, round_number: int | None) -> bool:
