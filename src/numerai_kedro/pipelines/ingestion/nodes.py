@@ -217,6 +217,7 @@ def cut_folds(
             "(parameters_ingestion.yml)."
         )
     metadata = FeatureMetadata.read(feature_metadata)
+    logger.info("features.json: %s", metadata.group_text())
     stretch = params.borders
     resolved = history.resolved_eras(params.paid_target)
     if not len(resolved) or resolved[-1] < stretch.judged_begin:
@@ -259,9 +260,8 @@ def _as_json(folds: list[Fold]) -> list[dict[str, Any]]:
 
 
 def _panel_features(metadata: FeatureMetadata, params: IngestionParams) -> list[str]:
-    """Both sets, in the order of the set `all`, each feature once."""
-    wanted = {*features_of(metadata, params), *neutral_features(metadata, params)}
-    return [name for name in metadata.features("all") if name in wanted]
+    """Both sets, in alphabetical order, each feature once."""
+    return sorted({*features_of(metadata, params), *neutral_features(metadata, params)})
 
 
 def _live_era(era: int, text: str) -> int:
