@@ -143,3 +143,17 @@ def test_what_changes_in_the_features_is_counted_and_their_order_is_no_change(
     assert dataset.contents() != first
     (tmp_path / "features.json").write_text("torn")
     assert dataset.contents() == {"": tmp_path / "features.json"}
+
+
+def test_a_table_whose_reader_checks_it_may_have_other_columns(served, tmp_path):
+    folder, remote = served
+    (tmp_path / "features.json").write_text(
+        json.dumps({"feature_sets": {"all": ["feature_a", "feature_z"]}, "targets": ["t"]})
+    )
+    ROWS.assign(target_ender_60=None, feature_b=0.5).to_parquet(folder / "live.parquet")
+    kept = str(tmp_path / "live.parquet")
+    with pytest.raises(DatasetError, match='"feature_z" is missing'):
+        DownloadedFileDataset(filepath=kept, loads="path").save(remote("live.parquet"))
+    dataset = DownloadedFileDataset(filepath=kept, loads="path", checks_columns=False)
+    dataset.save(remote("live.parquet"))
+    assert (tmp_path / "live.parquet").read_bytes() == (folder / "live.parquet").read_bytes()

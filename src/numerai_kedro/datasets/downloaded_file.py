@@ -36,6 +36,10 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
         features.json.
     optional
         Where it cannot be had, the run goes on: it loads as the file of before, or as `Failed`.
+    checks_columns
+        Whether a table of rows by era must hold every feature that features.json names, and those
+        and all targets in their types, before it takes its place. Without it, what reads the table
+        checks what it reads.
     """
 
     def __init__(
@@ -44,10 +48,12 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
         filepath: str,
         loads: Literal["path", "frame", "json"],
         optional: bool = False,
+        checks_columns: bool = True,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._path = Path(filepath)
         self._loads, self._optional = loads, optional
+        self._checks_columns = checks_columns
         self.metadata = metadata
 
     def save(self, data: RemoteFile) -> None:
@@ -125,7 +131,8 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
                 f"{self._path}: what arrived is no parquet file with rows; the file that was here "
                 "before is untouched; run the command again."
             )
-        self._check_columns(pq.read_schema(path))
+        if self._checks_columns:
+            self._check_columns(pq.read_schema(path))
 
     def _check_columns(self, schema: pa.Schema) -> None:
         """Refuse a table of rows by era that lacks a feature, or has one of another type."""
