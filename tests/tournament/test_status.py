@@ -137,6 +137,13 @@ def test_status_tells_what_was_submitted_scored_and_promised(tmp_path):
     ]
 
 
+def test_what_was_promised_is_told_though_no_round_pays_it_now(tmp_path):
+    decided(tmp_path, DECISION | {"promised": {"bmc": DECISION["promised"]["corr60"]}})
+    lines = status(answers(), tmp_path)
+    assert any(": bmc: no round resolved yet" in line for line in lines)
+    assert "bmc" not in lines[1]
+
+
 def test_whatever_an_answer_lacks_there_is_no_traceback(tmp_path):
     decided(tmp_path, DECISION)
     told = 0

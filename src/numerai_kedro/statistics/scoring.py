@@ -238,12 +238,6 @@ class Neutraliser:
         gram[np.diag_indices_from(gram)] += ~self._moving
         self._solve = _solver(gram)
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and features."""
-        n_rows, n_features = self._features.shape
-        return n_rows, n_features
-
     def residuals(self, columns: Matrix) -> Matrix:
         """Columns without what is linear in the features and a constant; mean zero."""
         centred = columns - columns.mean(axis=0)
@@ -300,7 +294,7 @@ def max_exposure_of_era(predictions: Matrix, features: npt.NDArray[np.generic]) 
 
 
 def leaves_nothing(n_rows: int, n_features: int) -> bool:
-    """Whether features and a constant explain anything at all: what they leave is rounding."""
+    """Whether features and a constant fit any column: what is left of it is rounding."""
     return n_features + 1 >= n_rows
 
 
@@ -331,15 +325,12 @@ def feature_scores(
 
     def one(era: int) -> None:
         rows = slice(int(era_starts[era]), int(era_starts[era + 1]))
-        era_features, columns, label = (
-            Neutraliser(features_of(era)),
-            predictions[rows],
-            target[rows],
-        )
-        exposure[era] = era_features.max_exposure(percentile_rank(columns))
+        columns, label, features = predictions[rows], target[rows], features_of(era)
+        neutraliser = Neutraliser(features)
+        exposure[era] = neutraliser.max_exposure(percentile_rank(columns))
         known = ~np.isnan(label)
-        if _enough(known) and not leaves_nothing(*era_features.shape):
-            neutral = era_features.residuals(gaussian_rank(columns))
+        if _enough(known) and not leaves_nothing(*features.shape):
+            neutral = neutraliser.residuals(gaussian_rank(columns))
             fnc[era] = corr_of_era(neutral[known], label[known])
 
     for done in over_eras(one, range(n_eras)):

@@ -363,7 +363,7 @@ def _score_row(raw: dict[str, Any]) -> dict[str, Any] | None:
     number, name = _finite(raw.get("roundNumber")), raw.get("displayName")
     if not number > 0 or not name:
         return None
-    texts = {key: raw[key] and str(raw[key]) for key in SCORE_TEXTS if key in raw}
+    texts = {key: None if raw.get(key) is None else str(raw[key]) for key in SCORE_TEXTS}
     numbers = {key: _finite(raw.get(key)) for key in SCORE_NUMBERS}
     resolved = {"resolved": raw.get("resolved") is True}
     return {"roundNumber": int(number)} | texts | numbers | resolved

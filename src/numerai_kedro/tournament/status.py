@@ -40,20 +40,22 @@ def status_lines(
         for name, model_id in models.items()
         for line in submitted_lines(name, client.submissions(model_id), newest.number)
     ]
-    shown, recent, folded = scores, scores, []
+    rounds, names = _distinct(scores, "roundNumber"), _distinct(scores, "displayName")
+    recent, shown = rounds, names
     if not everything:
-        rounds, names = _distinct(scores, "roundNumber"), _distinct(scores, "displayName")
-        kept = names_shown(names, _paid(client, newest, rounds[-LAST_ROUNDS:]))
-        shown = {name: one[one["displayName"].isin(kept)] for name, one in scores.items()}
-        recent = {
-            name: one[one["roundNumber"].isin(rounds[-LAST_ROUNDS:])] for name, one in shown.items()
-        }
-        folded = folded_lines(len(rounds[:-LAST_ROUNDS]), [n for n in names if n not in kept])
+        recent = rounds[-LAST_ROUNDS:]
+        shown = names_shown(names, _paid(client, newest, recent))
     return [
         *(submitted or ["submitted   nothing yet in this round"]),
-        *(line for name, one in recent.items() for line in scored_lines(name, one)),
-        *record_lines(data_folder / DECISIONS, shown),
-        *folded,
+        *(
+            line
+            for name, one in scores.items()
+            for line in scored_lines(
+                name, one[one["roundNumber"].isin(recent) & one["displayName"].isin(shown)]
+            )
+        ),
+        *record_lines(data_folder / DECISIONS, scores, shown),
+        *folded_lines(len(rounds) - len(recent), [name for name in names if name not in shown]),
     ]
 
 
@@ -95,15 +97,22 @@ def scored_lines(name: str, scores: pd.DataFrame) -> list[str]:
     return lines
 
 
-def record_lines(folder: Path, scores: Mapping[str, pd.DataFrame]) -> list[str]:
-    """What the backtest promised beside what came, of rounds that this project submitted."""
+def record_lines(
+    folder: Path, scores: Mapping[str, pd.DataFrame], shown: Collection[str]
+) -> list[str]:
+    """What the backtest promised beside what came, of rounds that this project submitted.
+
+    Of scores that are shown, and of those that something was promised of.
+    """
     decisions, lines = {}, []
     for path in sorted(folder.glob("*.json")):
         try:
             decisions[path.stem] = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             lines.append(f"record      {path.name} cannot be read: its round has no promise")
-    ours = live_record(scores, decisions).query("entry != ''")
+    record = live_record(scores, decisions)
+    told = record["score"].isin(shown) | record["promised"].notna()
+    ours = record[told & (record["entry"] != "")]
     return lines + [
         f"record      {line['slot']} ({line['entry']}): {record_text(line)}"
         for line in promised_and_came(ours)
