@@ -125,8 +125,9 @@ def test_a_broken_local_file_is_left_as_it_is(kedro, project, content):
     assert path.read_text() == content
 
 
-def test_status_tells_tournament_and_round_before_anything_was_run(kedro, tiny):
-    answer = kedro("status")
+@pytest.mark.parametrize("options", [[], ["--all"]])
+def test_status_tells_tournament_and_round_before_anything_was_run(kedro, tiny, options):
+    answer = kedro("status", *options)
     assert answer.exit_code == 0, answer.output
     assert answer.output.splitlines() == [
         "tournament  demo, size tiny, seed 0, data v5.3",

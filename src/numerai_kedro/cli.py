@@ -18,11 +18,9 @@ import click
 from numerai_kedro.resilience.drill import KINDS, check_place
 
 if TYPE_CHECKING:
-    import pandas as pd
     from kedro.config import OmegaConfigLoader
     from kedro.framework.startup import ProjectMetadata
 
-    from numerai_kedro.tournament.client import Client
     from numerai_kedro.tournament.settings import TournamentSettings
 
 # Kedro's own: it registers resolvers by a name that newer OmegaConf calls deprecated, and announces
@@ -45,10 +43,14 @@ def tournament() -> None:
 
 
 @tournament.command()
+@click.option(
+    "--all", "everything", is_flag=True, help="All rounds and scores, not the last ten and paid."
+)
 @click.pass_obj
-def status(metadata: ProjectMetadata) -> None:
+def status(metadata: ProjectMetadata, everything: bool) -> None:
     """Which tournament and round, what was submitted, and what it scored."""
     from numerai_kedro.tournament.connection import connect
+    from numerai_kedro.tournament.status import status_lines
 
     settings, keys = load_settings(metadata.project_path)
     demo = f", size {settings.size}, seed {settings.seed}" if settings.name == "demo" else ""
@@ -61,17 +63,7 @@ def status(metadata: ProjectMetadata) -> None:
 
         click.echo(f"submitted   {NO_KEYS}")
         return
-    models = client.models()
-    scores = {name: client.scores(model_id) for name, model_id in models.items()}
-    lines = [
-        line
-        for name, model_id in models.items()
-        for line in _model_lines(client, name, model_id, newest.number, scores[name])
-    ]
-    lines += _record_lines(settings.data_folder, scores)
-    if not any(line.startswith("submitted") for line in lines):
-        lines.insert(0, "submitted   nothing yet in this round")
-    click.echo("\n".join(lines))
+    click.echo("\n".join(status_lines(client, newest, settings.data_folder, everything)))
 
 
 @tournament.command()
@@ -352,38 +344,6 @@ def _demo_settings(metadata: ProjectMetadata, command: str) -> TournamentSetting
             f"{command}: only the demo can; choose it with kedro tournament use demo."
         )
     return settings
-
-
-def _record_lines(data_folder: Path, scores: dict[str, pd.DataFrame]) -> list[str]:
-    """What the backtest promised beside what came, of rounds that this project submitted."""
-    import json
-
-    from numerai_kedro.statistics.live_record import live_record, promised_and_came, record_text
-
-    folder = data_folder / "08_reporting" / "gate_decisions"
-    decisions = {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
-    ours = live_record(scores, decisions).query("entry != ''")
-    return [
-        f"record      {line['slot']} ({line['entry']}): {record_text(line)}"
-        for line in promised_and_came(ours)
-    ]
-
-
-def _model_lines(
-    client: Client, name: str, model_id: str, round_number: int, scores: pd.DataFrame
-) -> list[str]:
-    lines = []
-    for one in client.submissions(model_id):
-        if one["selected"] and one["round"]["number"] == round_number:
-            lines.append(f"submitted   {name}: {one['filename']}, {one['insertedAt']}")
-    scores = scores.dropna(subset=["value"])
-    by_score = ["roundNumber", "displayName"]
-    newest = scores.sort_values([*by_score, "day"]).groupby(by_score).tail(1)
-    for number, rows in newest.groupby("roundNumber"):
-        values = ", ".join(f"{row.displayName} {row.value:+.4f}" for row in rows.itertuples())
-        state = "resolved" if rows["resolved"].all() else f"day {rows['day'].max():.0f}"
-        lines.append(f"scored      {name}, round {number}: {values} ({state})")
-    return lines
 
 
 def _instructions(url: str, keys: tuple[str, str], *, wall_clock: bool) -> str:

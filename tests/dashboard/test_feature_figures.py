@@ -16,6 +16,7 @@ from numerai_kedro.dashboard.feature_figures import (
     latent_summary,
     volcano,
 )
+from numerai_kedro.dashboard.graph_figure import _look
 
 
 def test_each_verdict_is_a_symbol_of_its_own_with_its_number():
@@ -79,3 +80,8 @@ def test_nothing_yet_is_said():
     for figure in figures:
         assert not figure.data
         assert figure.layout.annotations
+
+
+def test_groups_beyond_the_colours_do_not_look_alike():
+    looks = {_look(number, f"group {number}") for number in range(14)}
+    assert len(looks) == 14

@@ -117,3 +117,43 @@ def test_rows_of_another_shape_never_replace_good_ones(served, tmp_path, change,
     with pytest.raises(DatasetError, match=f"train.parquet: .*{sentence}.* untouched"):
         dataset.save(remote("train.parquet"))
     assert kept.read_bytes() == before
+
+
+def test_what_changes_in_the_features_is_counted_and_their_order_is_no_change(
+    served, tmp_path, caplog
+):
+    folder, remote = served
+    dataset = DownloadedFileDataset(filepath=str(tmp_path / "features.json"), loads="json")
+
+    def saved(targets=("target_ender_20", "target_ender_60"), **sets):
+        content = {"feature_sets": sets, "targets": targets}
+        (folder / "features.json").write_text(json.dumps(content))
+        caplog.clear()
+        with caplog.at_level("INFO"):
+            dataset.save(remote("features.json"))
+        return [line for line in caplog.messages if "added" in line]
+
+    assert saved(all=["a", "b"], rain=["a"]) == []  # nothing was there before
+    first = dataset.contents()
+    told = "features.json: {} features added, {} removed, {} moved between sets"
+    swapped = ("target_ender_60", "target_ender_20")
+    assert saved(swapped, rain=["a"], all=["b", "a"]) == [told.format(0, 0, 0)]
+    assert dataset.contents() == first
+    assert saved(all=["c", "b"], rain=["b"]) == [told.format(1, 1, 1)]
+    assert dataset.contents() != first
+    (tmp_path / "features.json").write_text("torn")
+    assert dataset.contents() == {"": tmp_path / "features.json"}
+
+
+def test_a_table_whose_reader_checks_it_may_have_other_columns(served, tmp_path):
+    folder, remote = served
+    (tmp_path / "features.json").write_text(
+        json.dumps({"feature_sets": {"all": ["feature_a", "feature_z"]}, "targets": ["t"]})
+    )
+    ROWS.assign(target_ender_60=None, feature_b=0.5).to_parquet(folder / "live.parquet")
+    kept = str(tmp_path / "live.parquet")
+    with pytest.raises(DatasetError, match='"feature_z" is missing'):
+        DownloadedFileDataset(filepath=kept, loads="path").save(remote("live.parquet"))
+    dataset = DownloadedFileDataset(filepath=kept, loads="path", checks_columns=False)
+    dataset.save(remote("live.parquet"))
+    assert (tmp_path / "live.parquet").read_bytes() == (folder / "live.parquet").read_bytes()

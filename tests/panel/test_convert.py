@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from numerai_kedro.errors import SchemaError
-from numerai_kedro.panel import open_panel, write_panel
+from numerai_kedro.panel import convert, open_panel, write_panel
 from numerai_kedro.panel.convert import ParquetEras
 from numerai_kedro.tournament.schema import parse_era
 
@@ -59,6 +59,35 @@ def test_missing_features_become_the_middle_bin(tmp_path):
     table[FEATURES[2]] = nullable
     write_panel(tmp_path / "panel", eras(table, folder=tmp_path))
     assert open_panel(tmp_path / "panel").features(1)[:3, 2].tolist() == [2, 2, 2]
+
+
+def test_missing_features_are_told_in_one_line_with_column_and_era(tmp_path, caplog):
+    table = frame()
+    for column, rows in ((4, [60, 61, 100]), (1, [62])):
+        nullable = table[FEATURES[column]].astype("Int8")
+        nullable.iloc[rows] = pd.NA
+        table[FEATURES[column]] = nullable
+    write_panel(tmp_path / "panel", eras(table, folder=tmp_path))
+    (told,) = caplog.messages
+    assert told.endswith(
+        "part-0.parquet: 4 missing feature values became 2, in 2 columns and 2 eras; the first in "
+        'column "feature_1", era "0003"'
+    )
+
+
+@pytest.mark.parametrize("column", ["era", "id", "data_type"])
+@pytest.mark.parametrize("batch_rows", [8, 10_000])
+def test_text_in_a_dictionary_is_text(tmp_path, monkeypatch, column, batch_rows):
+    """As writers encode few different values, such as pandas' categories."""
+    monkeypatch.setattr(convert, "BATCH_ROWS", batch_rows)
+    table = frame()
+    write_panel(tmp_path / "plain", eras(table, folder=tmp_path))
+    encoded = table.reset_index().astype({column: "category"}).set_index("id")
+    source = eras(encoded, folder=tmp_path)
+    assert pa.types.is_dictionary(pq.read_schema(source.paths[0]).field(column).type)
+    write_panel(tmp_path / "panel", source)
+    plain, panel = open_panel(tmp_path / "plain"), open_panel(tmp_path / "panel")
+    assert panel.era_digests() == plain.era_digests()
 
 
 def spoilt(change):

@@ -1,9 +1,13 @@
 """Folds are cut by the label frontier, and no fold is cut that would look ahead."""
 
+import json
+
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from tests.panels import era_rows
+from kedro.io import AbstractDataset
+from tests.panels import TARGETS, era_rows
 from tests.project import ROOT
 
 from numerai_kedro.errors import ConfigurationError, LeakError, SchemaError
@@ -15,6 +19,8 @@ from numerai_kedro.pipelines.ingestion.nodes import (
     join_benchmarks,
     name_weights,
     offer_learned_live,
+    read_history,
+    read_learned_live,
     read_live,
 )
 from numerai_kedro.pipelines.parameters import IngestionParams
@@ -94,6 +100,96 @@ def test_the_live_era_is_the_one_after_history_and_live_rows_are_marked(tmp_path
     frame.assign(era="0131").to_parquet(tmp_path / "live.parquet")
     with pytest.raises(SchemaError, match='era is "0131", expected "X"'):
         list(read_live(tmp_path / "live.parquet", METADATA, history, params()))
+
+
+def live_frame():
+    rows = era_rows(1)
+    frame = pd.DataFrame(rows.features.matrix, columns=FEATURES, index=rows.ids.to_pylist())
+    return frame.rename_axis("id").assign(era="X")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda live: live.assign(target=None, target_ender_60=np.nan),
+        lambda live: live.astype({"era": "category"}),
+        lambda live: live.drop(columns=FEATURES[6]),
+        lambda live: live.assign(**{FEATURES[7]: "of another type"}),
+    ],
+    ids=["targets", "dictionary", "missing", "type"],
+)
+def test_of_live_data_only_what_is_read_is_checked(tmp_path, panels, change):
+    """From download to panel, with the catalog's entry; the sets in use are the first six."""
+    entry = yaml.safe_load((ROOT / "conf/base/catalog_01_raw.yml").read_text())["raw_live"]
+    (tmp_path / "features.json").write_text(json.dumps(METADATA))
+    entry |= {"filepath": str(tmp_path / "live.parquet")}
+    dataset = AbstractDataset.from_config("raw_live", entry)
+    change(live_frame()).to_parquet(tmp_path / "served.parquet")
+    dataset._verify_parquet(tmp_path / "served.parquet")
+    given = params(feature_set="medium")
+    (live,) = read_live(tmp_path / "served.parquet", METADATA, panels[0], given)
+    np.testing.assert_array_equal(live.features.matrix, live_frame()[FEATURES[:6]])
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda live: live.drop(columns=FEATURES[5]), '"feature_5" is missing'),
+        (lambda live: live.astype({FEATURES[0]: float}), '"feature_0" is double, not int8'),
+        (lambda live: live.assign(era=1), '"era" is int64, not string'),
+        (lambda live: live.reset_index(drop=True), '"id" is missing'),
+    ],
+)
+def test_what_is_read_of_live_data_is_checked_before_the_panel_changes(
+    tmp_path, panels, change, sentence
+):
+    change(live_frame()).to_parquet(tmp_path / "live.parquet")
+    with pytest.raises(SchemaError, match=f"live.parquet: column {sentence}"):
+        read_live(tmp_path / "live.parquet", METADATA, panels[0], params(feature_set="medium"))
+
+
+def test_live_data_of_an_older_version_bring_the_features_that_can_be_read(tmp_path, panels):
+    live_frame().astype({FEATURES[7]: float}).to_parquet(tmp_path / "v5_2.parquet")
+    (rows,) = read_learned_live({"v5_2": tmp_path / "v5_2.parquet"}, panels[0])["v5_2"]
+    assert rows.features.names == FEATURES[:7]
+
+
+def shuffled_metadata():
+    return {
+        "feature_sets": {
+            name: METADATA["feature_sets"][name][::-1]
+            for name in reversed(METADATA["feature_sets"])
+        },
+        "targets": METADATA["targets"][::-1],
+    }
+
+
+def test_shuffled_names_write_no_era_again_and_cut_the_same_folds(tmp_path, panels):
+    """What a fit is keyed by stays: digests of its rows, names of its columns, groups."""
+    for name, era in (("train", "0001"), ("validation", "0002")):
+        live = live_frame().assign(era=era, target_ender_20=0.5, target_ender_60=0.25)
+        live = live.set_index(live.index + era)
+        live.astype(dict.fromkeys(TARGETS, "float32")).to_parquet(tmp_path / f"{name}.parquet")
+    files = (tmp_path / "train.parquet", tmp_path / "validation.parquet")
+    write_panel(tmp_path / "panel", read_history(*files, METADATA, params()))
+    before = open_panel(tmp_path / "panel")
+    change = write_panel(tmp_path / "panel", read_history(*files, shuffled_metadata(), params()))
+    after = open_panel(tmp_path / "panel")
+    assert str(change) == "2 eras unchanged"
+    assert after.era_digests() == before.era_digests()
+    assert after.digest(TARGETS) == before.digest(TARGETS)
+    assert cut_folds(panels[0], shuffled_metadata(), params()) == cut_folds(
+        panels[0], METADATA, params()
+    )
+
+
+def test_groups_overlaps_and_ungrouped_features_are_said(panels, caplog):
+    groups = {"rain": FEATURES[:3], "wisdom": FEATURES[2:4]}
+    metadata = METADATA | {"feature_sets": METADATA["feature_sets"] | groups}
+    with caplog.at_level("INFO"):
+        folds = cut_folds(panels[0], metadata, params())
+    assert "features.json: 2 groups; 1 features in several, 4 in none" in caplog.text
+    assert folds["groups"] == [FEATURES[:3], FEATURES[3:4], FEATURES[4:]]
 
 
 def test_benchmarks_of_two_files_become_one_table_without_doubles():

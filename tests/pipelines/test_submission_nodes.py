@@ -199,6 +199,12 @@ def test_what_was_pending_when_the_round_closed_is_settled_afterwards():
     assert found["status"] == "accepted"
 
 
+def test_a_receipt_without_a_round_is_not_asked_about():
+    before = {"1411-first": PENDING | {"round": None}}
+    (key,) = receipts(Tournament(), {"first": "ensemble"}, before=before)
+    assert key == "1412-first"
+
+
 def test_what_is_found_invalid_does_not_take_the_place_of_what_was_accepted():
     tournament = Tournament()
     tournament.answer = "failed"

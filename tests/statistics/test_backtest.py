@@ -69,3 +69,20 @@ def test_the_benchmark_contributes_nothing_to_itself(panel):
 def test_rows_in_another_order_are_refused_not_reordered(panel):
     with pytest.raises(PredictionError, match="different rows in the judged eras"):
         scored(panel, predictions(panel).iloc[::-1])
+
+
+def test_fnc_that_would_be_rounding_is_nan_and_the_reason_is_said(tmp_path, caplog):
+    rows = [era_rows(era, n_rows=9 if era in (3, 5) else 40) for era in range(1, 7)]
+    write_panel(tmp_path / "p", rows)
+    panel = open_panel(tmp_path / "p")
+    table = scored(panel, predictions(panel))
+    ours = table.query("model == 'ours'").set_index("era")
+    assert ours.index[ours["fnc"].isna()].tolist() == [3, 5]
+    assert ours[["corr", "max_exposure"]].notna().all(axis=None)
+    (told,) = caplog.messages
+    assert told.startswith(
+        "FNC is NaN in 2 of 6 eras: era 0003 has 9 rows, and neutralising to 8 features leaves "
+        "nothing but rounding"
+    )
+    none = summarise(table[table["era"] == 3], overlap_eras=2)["ours"]["fnc"]
+    assert (none["n_eras"], none["text"]) == (0, "none [no era has it]")

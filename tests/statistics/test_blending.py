@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numerai_kedro.errors import BlendError
-from numerai_kedro.statistics.blending import blend
+from numerai_kedro.statistics.blending import blend, partly_neutral
 
 STARTS = np.array([0, 50, 120])
 
@@ -41,3 +41,14 @@ def test_a_member_that_says_nothing_in_an_era_changes_nothing_there():
 def test_no_member_is_an_error_that_says_so():
     with pytest.raises(BlendError, match="nothing to blend"):
         blend(np.empty((120, 0)), np.empty(0), STARTS)
+
+
+def test_a_blend_of_which_nothing_would_be_left_is_refused():
+    rng = np.random.default_rng(0)
+    features = rng.integers(0, 5, size=(20, 19)).astype(np.int8)
+    with pytest.raises(BlendError, match=r"era number 0 .* has 20 rows and 19 features"):
+        partly_neutral(rng.normal(size=(20, 1)), np.array([0, 20]), lambda era: features, [1.0])
+    made = partly_neutral(
+        rng.normal(size=(20, 1)), np.array([0, 20]), lambda era: features[:, :18], [1.0]
+    )
+    assert np.unique(made).size > 1

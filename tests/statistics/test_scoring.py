@@ -51,6 +51,35 @@ def test_contribution_agrees_with_numerai_tools_under_ties(seed, n_levels):
     np.testing.assert_allclose(ours, expected, atol=1e-12)
 
 
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 10**6))
+def test_targets_in_single_precision_score_as_numerai_tools_scores_them_in_double(seed):
+    """Seven bins, as some targets have: their mean in float32 is off by 1e-8."""
+    predictions, _, frame, _ = era(seed, n_rows=401)
+    rng = np.random.default_rng(seed + 1)
+    target = (rng.integers(0, 7, size=401) / 6).astype(np.float32)
+    series = pd.Series(target.astype(np.float64), index=frame.index, name="target")
+    reference = rng.normal(size=401)
+    features = rng.integers(0, 5, size=(401, 30)).astype(np.int8)
+    meta = pd.Series(reference, index=frame.index, name="meta")
+    neutralisers = pd.DataFrame(features.astype(float), frame.index, [f"f{k}" for k in range(30)])
+    expected = (
+        tools.numerai_corr(frame, series),
+        tools.correlation_contribution(frame, meta, series),
+        tools.feature_neutral_corr(frame, neutralisers, series),
+    )
+    starts = np.array([0, 401])
+    corr, mmc = rank_scores(starts, predictions, target, [reference])[:, 0]
+    (fnc,), _ = feature_scores(starts, predictions, target, lambda era: features)
+    alone = (
+        corr_of_era(predictions, target),
+        contribution_of_era(predictions, reference, target),
+        fnc,
+    )
+    for ours in ((corr, mmc, fnc), alone):
+        np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-10)
+
+
 def test_the_meta_model_contributes_nothing_to_itself():
     predictions, target, _, _ = era(3)
     scores = contribution_of_era(predictions, predictions[:, 0], target)
@@ -210,6 +239,19 @@ def test_fewer_rows_than_features_leave_nothing():
     predictions, _, _, _ = era(5, n_rows=10)
     features = np.random.default_rng(0).integers(0, 5, size=(10, 30)).astype(np.int8)
     assert np.abs(Neutraliser(features).residuals(predictions)).max() < 1e-10
+
+
+@pytest.mark.parametrize(
+    ("n_features", "scored"), [(30, False), (20, False), (19, False), (18, True)]
+)
+def test_fnc_against_as_many_features_as_rows_is_nan(n_features, scored):
+    """A constant counts as one: 19 features and it explain any 20 values."""
+    predictions, target, _, _ = era(5, n_rows=20)
+    features = np.random.default_rng(0).integers(0, 5, size=(20, n_features)).astype(np.int8)
+    fnc, exposure = feature_scores(np.array([0, 20]), predictions, target, lambda era: features)
+    assert (~np.isnan(fnc)).all() == scored
+    assert np.isnan(fnc).all() != scored
+    assert not np.isnan(exposure).any()
 
 
 def test_feature_scores_are_those_of_each_era_and_left_out_where_unresolved():

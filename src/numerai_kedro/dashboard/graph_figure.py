@@ -33,10 +33,7 @@ def feature_graph_figure(
     if not graphs:
         return nothing_yet(figure, "no graph has been made")
     names = [*sorted({*groups.values()}), NO_GROUP]
-    looks = {
-        name: (GREY if name == NO_GROUP else COLOURS[k % len(COLOURS)], SYMBOLS[k % len(SYMBOLS)])
-        for k, name in enumerate(names)
-    }
+    looks = {name: _look(k, name) for k, name in enumerate(names)}
     counts: list[tuple[str, int]] = []
     places, placed = np.zeros((0, 2)), None
     for window, graph in reversed(graphs.items()):
@@ -48,6 +45,13 @@ def feature_graph_figure(
         counts.append((window, len(traces)))
     _lay_out(figure, counts)
     return figure
+
+
+def _look(number: int, group: str) -> tuple[str, str]:
+    """Colour and symbol of a group; once all colours are used, they come with other symbols."""
+    turn, colour = divmod(number, len(COLOURS))
+    symbol = SYMBOLS[(colour + turn) % len(SYMBOLS)]
+    return GREY if group == NO_GROUP else COLOURS[colour], symbol
 
 
 def _lay_out(figure: go.Figure, counts: Sequence[tuple[str, int]]) -> None:

@@ -14,9 +14,10 @@ from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import TablePreview
 
 from numerai_kedro.errors import DownloadError, Failed, SchemaError, TournamentError
-from numerai_kedro.files import RemoteFile, fetch
+from numerai_kedro.files import RemoteFile, digest_json, fetch
 from numerai_kedro.incremental.content import parts_at
 from numerai_kedro.progress import bytes_bar
+from numerai_kedro.tournament.schema import FeatureMetadata
 
 logger = logging.getLogger(__name__)
 PREVIEW_ROWS, PREVIEW_COLUMNS = 5, 12
@@ -31,9 +32,14 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
     filepath
         Where it is kept.
     loads
-        ``"path"`` for files that are read era by era, ``"frame"`` or ``"json"`` for small ones.
+        ``"path"`` for files that are read era by era, ``"frame"`` for small ones, ``"json"`` for
+        features.json.
     optional
         Where it cannot be had, the run goes on: it loads as the file of before, or as `Failed`.
+    checks_columns
+        Whether a table of rows by era must hold every feature that features.json names, and those
+        and all targets in their types, before it takes its place. Without it, what reads the table
+        checks what it reads.
     """
 
     def __init__(
@@ -42,15 +48,18 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
         filepath: str,
         loads: Literal["path", "frame", "json"],
         optional: bool = False,
+        checks_columns: bool = True,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._path = Path(filepath)
         self._loads, self._optional = loads, optional
+        self._checks_columns = checks_columns
         self.metadata = metadata
 
     def save(self, data: RemoteFile) -> None:
         """Fetch what is not here yet; what is here stays until the new file is whole."""
         verify = self._verify_json if self._loads == "json" else self._verify_parquet
+        before = self._feature_metadata()
         try:
             with bytes_bar(data.name) as progress:
                 fresh = fetch(data, self._path, verify=verify, progress=progress)
@@ -61,6 +70,9 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
             return
         size = self._path.stat().st_size
         logger.info("%s: %s, %s bytes", data.name, "fetched" if fresh else "current", f"{size:,}")
+        after = self._feature_metadata()
+        if fresh and before and after:
+            logger.info("%s: %s", data.name, after.change_since(before))
 
     def load(self) -> Any:
         """Read it in the form that `loads` names."""
@@ -80,8 +92,18 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
             return Failed(self._path.stem, f"{self._path.name} cannot be read: {damaged}")
 
     def contents(self) -> dict[str, Path | str]:
-        """The file, for fingerprints."""
-        return parts_at(self._path)
+        """The file, for fingerprints; of features.json what it says, in whatever order."""
+        metadata = self._feature_metadata()
+        return {"": digest_json(metadata.model_dump())} if metadata else parts_at(self._path)
+
+    def _feature_metadata(self) -> FeatureMetadata | None:
+        """What features.json says; None for another file, or one that cannot be read."""
+        if self._loads != "json":
+            return None
+        try:
+            return FeatureMetadata.read(json.loads(self._path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, SchemaError):
+            return None
 
     def _exists(self) -> bool:
         return self._optional or self._path.exists()
@@ -109,7 +131,8 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
                 f"{self._path}: what arrived is no parquet file with rows; the file that was here "
                 "before is untouched; run the command again."
             )
-        self._check_columns(pq.read_schema(path))
+        if self._checks_columns:
+            self._check_columns(pq.read_schema(path))
 
     def _check_columns(self, schema: pa.Schema) -> None:
         """Refuse a table of rows by era that lacks a feature, or has one of another type."""

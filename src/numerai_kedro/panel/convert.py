@@ -10,7 +10,8 @@ import difflib
 import itertools
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,8 @@ N_DECODERS = min(4, os.cpu_count() or 1)
 LEAST_COLUMNS = 100
 MISSING = 2  # Numerai's own stand-in for a missing feature: the middle bin
 LARGEST = 4
+TEXTS = ("era", "id", "data_type")
+TEXT_TYPES = (pa.string(), pa.large_string(), pa.string_view())
 MEND = "delete the file and run kedro run --pipeline=ingestion to download it again"
 
 
@@ -73,10 +76,13 @@ class ParquetEras:
     def __iter__(self) -> Iterator[EraRows]:
         previous = 0
         for path in self.paths:
+            missing = _Missing()
             for pieces in self._eras_of(path):
                 rows = self._rows(path, pieces, previous)
                 previous = rows.era
+                missing.add(pieces)
                 yield rows
+            missing.tell(path)
 
     def _eras_of(self, path: Path) -> Iterator[list[_Piece]]:
         """Yield the pieces of one era after another."""
@@ -103,7 +109,7 @@ class ParquetEras:
                     yield _Piece(
                         eras[begin],
                         batch.slice(begin, end - begin),
-                        [part[:, begin:end] for part in columns],
+                        [part.rows(begin, end) for part in columns],
                     )
 
     def _parts(self) -> list[list[str]]:
@@ -114,8 +120,8 @@ class ParquetEras:
 
     def _rest_of(self, path: Path) -> Iterator[pa.RecordBatch]:
         file = pq.ParquetFile(path, memory_map=True, pre_buffer=False)
-        data_type = ["data_type"] if "data_type" in file.schema_arrow.names else []
-        return _batches(path, file, ["era", "id", *data_type, *self.targets])
+        texts = [name for name in TEXTS if name in file.schema_arrow.names]
+        return _even(_plain(batch) for batch in _batches(path, file, [*texts, *self.targets]))
 
     def _rows(self, path: Path, pieces: list[_Piece], previous: int) -> EraRows:
         text = pieces[0].era
@@ -153,8 +159,8 @@ class ParquetEras:
         for piece in pieces:
             column = 0
             for part in piece.features:
-                n_columns, n_more = part.shape
-                block.columns[column : column + n_columns, row : row + n_more] = part
+                n_columns, n_more = part.values.shape
+                block.columns[column : column + n_columns, row : row + n_more] = part.values
                 column += n_columns
             row += piece.rest.num_rows
         # As unsigned bytes, a negative value is large: one pass finds both ends.
@@ -182,26 +188,72 @@ class ParquetEras:
 
 
 @dataclass(frozen=True)
+class _Features:
+    """Some columns of a batch: values as int8[n_columns, n_rows], and which of them were missing.
+
+    `missing` is bool[n_columns, n_rows], None where all are there.
+    """
+
+    names: list[str]
+    values: npt.NDArray[np.int8]
+    missing: npt.NDArray[np.bool_] | None
+
+    def rows(self, begin: int, end: int) -> _Features:
+        missing = None if self.missing is None else self.missing[:, begin:end]
+        return _Features(self.names, self.values[:, begin:end], missing)
+
+
+@dataclass(frozen=True)
 class _Piece:
-    """Rows of one era out of one batch; features as int8[n_columns, n_rows] by part."""
+    """Rows of one era out of one batch; features by part."""
 
     era: str
     rest: pa.RecordBatch
-    features: list[npt.NDArray[np.int8]]
+    features: list[_Features]
 
 
-def _features_of(path: Path, names: list[str]) -> Iterator[npt.NDArray[np.int8]]:
-    """Decode some features: int8[n_columns, n_rows] batch by batch, without nulls."""
-    n_missing = 0
+class _Missing:
+    """Counts missing feature values of a file, to be told in one line."""
+
+    def __init__(self) -> None:
+        self._by_era: Counter[str] = Counter()
+        self._by_column: Counter[str] = Counter()
+
+    def add(self, pieces: list[_Piece]) -> None:
+        for piece in pieces:
+            for part in piece.features:
+                if part.missing is None:
+                    continue
+                counts = part.missing.sum(axis=1)
+                for number in np.flatnonzero(counts):
+                    self._by_era[piece.era] += int(counts[number])
+                    self._by_column[part.names[number]] += int(counts[number])
+
+    def tell(self, path: Path) -> None:
+        if not self._by_era:
+            return
+        logger.warning(
+            "%s: %d missing feature values became %d, in %d columns and %d eras; the first in "
+            'column "%s", era "%s"',
+            path,
+            self._by_era.total(),
+            MISSING,
+            len(self._by_column),
+            len(self._by_era),
+            next(iter(self._by_column)),
+            next(iter(self._by_era)),
+        )
+
+
+def _features_of(path: Path, names: list[str]) -> Iterator[_Features]:
+    """Decode some features batch by batch."""
     for batch in _batches(path, pq.ParquetFile(path, memory_map=True, pre_buffer=False), names):
-        columns = _columns(batch)
+        columns, missing = _columns(batch), None
         if columns is None:
-            n_missing += sum(column.null_count for column in batch.columns)
             filled = [column.fill_null(MISSING) for column in batch.columns]
             columns = np.stack([column.to_numpy() for column in filled])
-        yield columns[:, : batch.num_rows]
-    if n_missing:
-        logger.warning("%s: %d missing feature values became %d", path, n_missing, MISSING)
+            missing = np.stack([column.is_null().to_numpy(False) for column in batch.columns])
+        yield _Features(names, columns[:, : batch.num_rows], missing)
 
 
 def _columns(batch: pa.RecordBatch) -> npt.NDArray[np.int8] | None:
@@ -243,9 +295,31 @@ def check_columns(path: Path, features: Sequence[str], targets: Sequence[str]) -
             hint = f" (it has {', '.join(close)})" if close else ""
             raise SchemaError(f'{path}: column "{name}" is missing{hint}; {MEND}.')
         found = types[name]
-        if found != expected and not (pa.types.is_string(expected) and _is_text(found)):
+        if found != expected and not (expected == pa.string() and _is_text(found)):
             raise SchemaError(f'{path}: column "{name}" is {found}, not {expected}; {MEND}.')
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return (kind.value_type if pa.types.is_dictionary(kind) else kind) in TEXT_TYPES
+
+
+def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Text as text: writers turn few different values into a dictionary."""
+    columns = []
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        columns.append(column.cast(pa.string()) if name in TEXTS else column)
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def _even(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Cut into `BATCH_ROWS` again: where a dictionary changes, decoding ends a batch early."""
+    held = None
+    for batch in batches:
+        held = pa.concat_batches([held, batch]) if held else batch
+        while len(held) >= BATCH_ROWS:
+            yield held.slice(0, BATCH_ROWS)
+            held = held.slice(BATCH_ROWS)
+    if held:
+        yield held

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,9 @@ from numerai_kedro.errors import PredictionError
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.statistics.intervals import Interval, mean_interval
 from numerai_kedro.statistics.performance import max_drawdown, sharpe
-from numerai_kedro.statistics.scoring import feature_scores, rank_scores
+from numerai_kedro.statistics.scoring import feature_scores, leaves_nothing, rank_scores
+
+logger = logging.getLogger(__name__)
 
 MEAN_SCORES = ("corr", "mmc", "bmc", "fnc", "max_exposure")
 
@@ -53,7 +56,7 @@ def score_columns(
     -------
     DataFrame
         One row an era and model: ``era``, ``model``, ``corr``, ``mmc``, ``bmc``, ``fnc``,
-        ``max_exposure``.
+        ``max_exposure``. FNC is NaN, and said, in eras with as many features as rows.
 
     Raises
     ------
@@ -77,6 +80,18 @@ def score_columns(
     scores["fnc"], scores["max_exposure"] = feature_scores(
         starts, columns, target, neutral.features_at, progress
     )
+    sizes = np.diff(starts)
+    noise = [era for era in range(len(sizes)) if leaves_nothing(sizes[era], len(neutral_features))]
+    if noise:
+        logger.warning(
+            "FNC is NaN in %d of %d eras: era %04d has %d rows, and neutralising to %d features "
+            "leaves nothing but rounding; choose a smaller ingestion.neutral_feature_set",
+            len(noise),
+            len(sizes),
+            panel.eras[noise[0]],
+            sizes[noise[0]],
+            len(neutral_features),
+        )
     return pd.DataFrame(
         {
             "era": np.repeat(panel.eras, columns.shape[1]),

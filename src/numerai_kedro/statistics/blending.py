@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from numerai_kedro.errors import BlendError
 from numerai_kedro.statistics.ranks import Matrix, Vector, gaussian_rank, percentile_rank
-from numerai_kedro.statistics.scoring import IntVector, Neutraliser, over_eras
+from numerai_kedro.statistics.scoring import IntVector, Neutraliser, leaves_nothing, over_eras
 
 
 def standardise_of_era(predictions: Matrix) -> Matrix:
@@ -45,6 +45,11 @@ def partly_neutral(
     float64[n_rows, n_columns or n_proportions]
         Ranks strictly inside (0, 1).
 
+    Raises
+    ------
+    BlendError
+        An era has so many features that nothing but rounding would be left.
+
     References
     ----------
     numerai-tools, ``scoring.neutralize``.
@@ -53,8 +58,14 @@ def partly_neutral(
 
     def one(era: int) -> None:
         rows = slice(int(era_starts[era]), int(era_starts[era + 1]))
-        columns = gaussian_rank(predictions[rows])
-        neutral = Neutraliser(features_of(era)).residuals(columns)
+        columns, features = gaussian_rank(predictions[rows]), features_of(era)
+        if leaves_nothing(*features.shape):
+            raise BlendError(
+                f"era number {era} of those neutralised has {features.shape[0]} rows and "
+                f"{features.shape[1]} features, which leave nothing but rounding of a blend; "
+                "choose another ensemble.neutralise_to."
+            )
+        neutral = Neutraliser(features).residuals(columns)
         made[rows] = percentile_rank(columns + np.asarray(proportions) * (neutral - columns))
 
     for _ in over_eras(one, range(len(era_starts) - 1)):

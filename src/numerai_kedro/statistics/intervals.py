@@ -38,6 +38,8 @@ class Interval:
 
     def __str__(self) -> str:
         """Format as ``.0213 [.0031, .0395]``."""
+        if not self.n_eras:
+            return "none [no era has it]"
         mean = short(self.mean)
         if self.low is None or self.high is None:
             return f"{mean} [too few eras]"

@@ -71,7 +71,7 @@ def live_record(
     decisions
         Decisions of the gate by ``<round>-<slot>``; ``promised`` in them holds mean and bounds by
         display name. Rounds without one were submitted by something else: they count, with no
-        promise.
+        promise; so do those of a decision that lacks it.
 
     Returns
     -------
@@ -82,26 +82,32 @@ def live_record(
     for slot, frame in sorted(scores.items()):
         known = newest_versions(frame.dropna(subset=["day"]))
         for one in known.sort_values(["roundNumber", "displayName", "day"]).itertuples():
-            decision = decisions.get(f"{one.roundNumber}-{slot}", {})
-            promised = decision.get("promised", {}).get(one.displayName)
+            decision = _mapping(decisions.get(f"{one.roundNumber}-{slot}"))
+            promised = _mapping(_mapping(decision.get("promised")).get(one.displayName))
             rows.append(
                 {
                     "round": int(one.roundNumber),
                     "slot": slot,
-                    "entry": decision.get("entry", ""),
+                    "entry": str(decision.get("entry") or ""),
                     "score": str(one.displayName),
                     "day": int(one.day),
                     "value": float(one.value),
                     "resolved": bool(one.resolved),
-                    "promised": promised and promised["mean"],
-                    "promised_low": promised and promised["low"],
-                    "promised_high": promised and promised["high"],
+                    "promised": promised.get("mean"),
+                    "promised_low": promised.get("low"),
+                    "promised_high": promised.get("high"),
                     "version": str(one.version),
                 }
             )
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     numbers = ["value", "promised", "promised_low", "promised_high"]
+    frame[numbers] = frame[numbers].apply(pd.to_numeric, errors="coerce")
     return frame.astype(dict.fromkeys(numbers, "float64"))
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    """What a decision says; nothing where it holds something else."""
+    return value if isinstance(value, Mapping) else {}
 
 
 def promised_and_came(record: pd.DataFrame) -> list[dict[str, Any]]:

@@ -46,6 +46,7 @@ EXACT_IN_FLOAT32 = 2**24  # sums of integers up to here
 
 def corr_of_era(predictions: Matrix, target: Vector) -> Vector:
     """Numerai's CORR of each column with the target, inside one era; rows are complete."""
+    target = target.astype(np.float64, copy=False)
     return _corr(rank_columns(predictions), target - target.mean())
 
 
@@ -54,6 +55,7 @@ def contribution_of_era(predictions: Matrix, reference: Vector, target: Vector) 
 
     The covariance of the target with what each prediction has beyond the reference.
     """
+    target = target.astype(np.float64, copy=False)
     return _contribution(rank_columns(predictions), reference, target)
 
 
@@ -110,6 +112,8 @@ def rank_scores(
         A column is infinite somewhere, or lacks more than a fifth of an era; a resolved era has one
         row only.
     """
+    # In float32 the mean of a target is off by 1e-8, and with it every score.
+    target = target.astype(np.float64, copy=False)
     scores = np.full((1 + len(references), len(era_starts) - 1, predictions.shape[1]), np.nan)
 
     def one(era: int) -> None:
@@ -289,6 +293,11 @@ def max_exposure_of_era(predictions: Matrix, features: npt.NDArray[np.generic]) 
     return Neutraliser(features).max_exposure(percentile_rank(predictions))
 
 
+def leaves_nothing(n_rows: int, n_features: int) -> bool:
+    """Whether features and a constant fit any column: what is left of it is rounding."""
+    return n_features + 1 >= n_rows
+
+
 def feature_scores(
     era_starts: IntVector,
     predictions: Matrix,
@@ -308,7 +317,7 @@ def feature_scores(
     Returns
     -------
     float64[n_eras, n_models], float64[n_eras, n_models]
-        FNC is NaN where an era is not resolved.
+        FNC is NaN where an era is not resolved, or where neutralising `leaves_nothing` of it.
     """
     n_eras = len(era_starts) - 1
     fnc = np.full((n_eras, predictions.shape[1]), np.nan)
@@ -316,15 +325,12 @@ def feature_scores(
 
     def one(era: int) -> None:
         rows = slice(int(era_starts[era]), int(era_starts[era + 1]))
-        era_features, columns, label = (
-            Neutraliser(features_of(era)),
-            predictions[rows],
-            target[rows],
-        )
-        exposure[era] = era_features.max_exposure(percentile_rank(columns))
+        columns, label, features = predictions[rows], target[rows], features_of(era)
+        neutraliser = Neutraliser(features)
+        exposure[era] = neutraliser.max_exposure(percentile_rank(columns))
         known = ~np.isnan(label)
-        if _enough(known):
-            neutral = era_features.residuals(gaussian_rank(columns))
+        if _enough(known) and not leaves_nothing(*features.shape):
+            neutral = neutraliser.residuals(gaussian_rank(columns))
             fnc[era] = corr_of_era(neutral[known], label[known])
 
     for done in over_eras(one, range(n_eras)):

@@ -6,7 +6,9 @@ One code path for demo and real: only address, keys and data version differ.
 from __future__ import annotations
 
 import logging
+import math
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +25,7 @@ from numerai_kedro.errors import (
 from numerai_kedro.files import RemoteFile
 from numerai_kedro.tournament import confirmation, upload
 from numerai_kedro.tournament.calendar import round_of_day
+from numerai_kedro.tournament.payout_rule import FIELDS, scores_that_pay, stable_configs
 from numerai_kedro.tournament.round_info import ROUND_FIELDS, RoundInfo, clock_skew, read_round
 from numerai_kedro.tournament.transport import (
     ATTEMPTS,
@@ -46,6 +49,7 @@ SCORES = """query($modelId: ID! $tournament: Int) {
     }}"""
 CLOSE_TIME = """query($tournament: Int! $number: Int) {
     rounds(tournament: $tournament number: $number) { number closeTime }}"""
+MODELS = "query { account { models { id name tournament }}}"
 DATASET = """query($filename: String! $tournament: Int) {
     dataset(filename: $filename tournament: $tournament) }"""
 DATASET_OF_ROUND = """query($filename: String! $tournament: Int $round: Int) {
@@ -53,19 +57,17 @@ DATASET_OF_ROUND = """query($filename: String! $tournament: Int $round: Int) {
 SUBMISSIONS = """query($modelId: String) { submissions(modelId: $modelId) {
     id filename insertedAt triggerId selected status errorInfo
     round { number tournament closeStakingTime } }}"""
-SCORE_COLUMNS = (
-    "roundNumber",
+# Of a score: what is text, and what a number.
+SCORE_TEXTS = (
     "submissionId",
     "displayName",
     "version",
-    "day",
     "date",
-    "value",
-    "percentile",
-    "resolved",
     "roundResolveTime",
     "roundCloseStakingTime",
 )
+SCORE_NUMBERS = ("day", "value", "percentile")
+SCORE_COLUMNS = ("roundNumber", *SCORE_TEXTS, *SCORE_NUMBERS, "resolved")
 
 
 class Client(numerapi.NumerAPI):
@@ -166,7 +168,7 @@ class Client(numerapi.NumerAPI):
             if upload.BETWEEN_ROUNDS in str(refusal):
                 return None
             raise
-        found = [read_round(raw, reply.server_time) for raw in reply.data["rounds"] or [] if raw]
+        found = [read_round(raw, reply.server_time) for raw in _objects(reply.data.get("rounds"))]
         return next((one for one in found if one is not None and one.is_open), None)
 
     def newest_round(self) -> RoundInfo:
@@ -187,7 +189,7 @@ class Client(numerapi.NumerAPI):
         for number in (latest, latest - 1):
             reply = self._send(ROUNDS, variables | {"number": number})
             found = [
-                read_round(raw, reply.server_time) for raw in reply.data["rounds"] or [] if raw
+                read_round(raw, reply.server_time) for raw in _objects(reply.data.get("rounds"))
             ]
             for one in found:
                 if one is not None and one.number == number and one.open_time <= one.server_time:
@@ -200,8 +202,8 @@ class Client(numerapi.NumerAPI):
     def close_time(self, round_number: int) -> datetime | None:
         """Until when a round takes late submissions; None where the tournament does not say."""
         variables = {"tournament": self.tournament_id, "number": round_number}
-        found = self._send(CLOSE_TIME, variables).data["rounds"] or []
-        times = [one.get("closeTime") for one in found if one and one["number"] == round_number]
+        found = _objects(self._send(CLOSE_TIME, variables).data.get("rounds"))
+        times = [one.get("closeTime") for one in found if one.get("number") == round_number]
         return confirmation.moment_of(times[0]) if times else None
 
     def round_info(self) -> dict[str, Any]:
@@ -281,13 +283,17 @@ class Client(numerapi.NumerAPI):
         TournamentRefused
             The tournament shows no account to this key.
         """
-        try:
-            found: dict[str, str] = self.get_models()
-        except TypeError:  # numerapi, where the account is null
+        account = self._send(MODELS, authorization=True).data.get("account")
+        if not isinstance(account, dict):
             raise TournamentRefused(
                 "The tournament refused: it shows no account to this key; a key needs the scope "
                 '"View user info" for names of models.'
-            ) from None
+            )
+        found = {
+            str(one["name"]): str(one["id"])
+            for one in _objects(account.get("models"))
+            if one.get("name") and one.get("id") and one.get("tournament") == self.tournament_id
+        }
         self._model_names = {model_id: name for name, model_id in found.items()}
         return found
 
@@ -307,13 +313,29 @@ class Client(numerapi.NumerAPI):
         Each may lack any of them but its id.
         """
         reply = self._send(SUBMISSIONS, {"modelId": model_id}, authorization=True)
-        return [one for one in reply.data["submissions"] or [] if one and one.get("id")]
+        return [one for one in _objects(reply.data.get("submissions")) if one.get("id")]
 
     def scores(self, model_id: str) -> pd.DataFrame:
-        """Every score of a model so far: one row for each round, score and day."""
+        """Every score of a model so far: one row for each round, score and day.
+
+        `SCORE_COLUMNS`; a row without round or name is left out, what else is missing is None or
+        NaN.
+        """
         variables = {"modelId": model_id, "tournament": self.tournament_id}
-        rows = self._send(SCORES, variables).data["submissionScores"] or []
-        return pd.DataFrame(rows, columns=list(SCORE_COLUMNS))
+        found = _objects(self._send(SCORES, variables).data.get("submissionScores"))
+        rows = [_score_row(one) for one in found]
+        return pd.DataFrame([row for row in rows if row], columns=list(SCORE_COLUMNS))
+
+    def paid_scores(self, round_numbers: Iterable[int]) -> set[str]:
+        """Names of every score that any of these rounds pays, asked for at once."""
+        asked = [
+            f"r{number}: rounds(tournament: {self.tournament_id} number: {number}) "
+            f"{{ roundScoreConfigs {{ {' '.join(FIELDS)} }} }}"
+            for number in round_numbers
+        ]
+        answers = self._send(f"query {{ {' '.join(asked)} }}").data.values() if asked else []
+        configs = [one.get("roundScoreConfigs") for found in answers for one in _objects(found)]
+        return {score.name for raw in configs for score in scores_that_pay(stable_configs(raw))}
 
     def submit(
         self,
@@ -330,6 +352,30 @@ class Client(numerapi.NumerAPI):
     def confirm(self, receipt: dict[str, Any]) -> dict[str, Any]:
         """Ask again what became of a submission; see `confirmation.confirm`."""
         return confirmation.confirm(self, receipt)
+
+
+def _objects(raw: Any) -> list[dict[str, Any]]:
+    """Objects of a list in an answer, where there are any."""
+    return [one for one in raw if isinstance(one, dict)] if isinstance(raw, list) else []
+
+
+def _score_row(raw: dict[str, Any]) -> dict[str, Any] | None:
+    number, name = _finite(raw.get("roundNumber")), raw.get("displayName")
+    if not number > 0 or not name:
+        return None
+    texts = {key: None if raw.get(key) is None else str(raw[key]) for key in SCORE_TEXTS}
+    numbers = {key: _finite(raw.get(key)) for key in SCORE_NUMBERS}
+    resolved = {"resolved": raw.get("resolved") is True}
+    return {"roundNumber": int(number)} | texts | numbers | resolved
+
+
+def _finite(value: Any) -> float:
+    """NaN where it is no finite number."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+    return number if math.isfinite(number) else math.nan
 
 
 def _versions(listed: list[str]) -> set[str]:

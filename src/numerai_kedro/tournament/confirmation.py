@@ -115,9 +115,15 @@ def id_by_name(client: Client, filename: str, model_id: str, n_asks: int = 1) ->
 
 def that_counts(entries: list[dict[str, Any]], round_number: int) -> dict[str, Any] | None:
     """The selected submission of a round, or one that will be once it is validated."""
-    ours = [one for one in entries if (one.get("round") or {}).get("number") == round_number]
+    ours = [one for one in entries if number_of_round(one) == round_number]
     counting = [one for one in ours if one.get("selected") or verdict_of(one) is Verdict.PENDING]
     return max(counting, key=lambda one: str(one.get("insertedAt")), default=None)
+
+
+def number_of_round(entry: dict[str, Any]) -> Any:
+    """Number of a submission's round; None where the tournament does not say."""
+    of_round = entry.get("round")
+    return of_round.get("number") if isinstance(of_round, dict) else None
 
 
 def ask(client: Client, created: Created) -> Heard:

@@ -146,7 +146,7 @@ def read_round(raw: dict[str, Any], server_time: datetime) -> RoundInfo | None:
     try:
         number, opens = int(raw["number"]), _utc(raw["openTime"])
         closes = _utc(raw.get("closeStakingTime") or raw["closeTime"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
     return RoundInfo(
         number,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from numerai_kedro.errors import ConfigurationError, LeakError, SchemaError
 
@@ -14,17 +15,12 @@ from numerai_kedro.errors import ConfigurationError, LeakError, SchemaError
 ALIAS = "target"
 META_MODEL = "numerai_meta_model"
 LIVE_ERA = "X"
-# Feature sets that share no feature: where a feature comes from.
-FEATURE_GROUPS = (
-    "constitution",
-    "charisma",
-    "agility",
-    "wisdom",
-    "strength",
-    "serenity",
-    "dexterity",
-    "intelligence",
-)
+# Feature sets that are a choice of features; all others are groups, which say where one comes from.
+CHOICES = {"small", "medium", "all", "fncv3_features"}
+OLDER_VERSION = "_equivalent_features"  # how the name of such a choice ends
+
+# The file's order of names means nothing: read, they are in alphabetical order, each once.
+Names = Annotated[list[str], AfterValidator(lambda names: sorted(set(names)))]
 
 
 def parse_era(text: str | None) -> int:
@@ -91,8 +87,8 @@ def check_horizons(targets: Collection[str], purge_eras: int) -> None:
 class FeatureMetadata(BaseModel):
     """features.json: which features and targets there are."""
 
-    feature_sets: dict[str, list[str]] = Field(min_length=1)
-    targets: list[str] = Field(min_length=1)
+    feature_sets: dict[str, Names] = Field(min_length=1)
+    targets: Names = Field(min_length=1)
 
     @classmethod
     def read(cls, content: dict[str, Any]) -> FeatureMetadata:
@@ -113,7 +109,7 @@ class FeatureMetadata(BaseModel):
             ) from None
 
     def features(self, name: str, parameters: str = "ingestion") -> list[str]:
-        """Names of a feature set, in the file's order.
+        """Names of a feature set, in alphabetical order.
 
         Raises
         ------
@@ -127,22 +123,53 @@ class FeatureMetadata(BaseModel):
             )
         return self.feature_sets[name]
 
+    @property
+    def group_names(self) -> list[str]:
+        """Every set that is a group, in alphabetical order: 13 in v5.3."""
+        return [
+            name
+            for name in sorted(self.feature_sets)
+            if name not in CHOICES and not name.endswith(OLDER_VERSION)
+        ]
+
     def groups(self, names: Sequence[str]) -> list[list[str]]:
-        """Features by official group, each once, in the order given; those of none come last."""
-        left = list(names)
-        made = []
-        for group in FEATURE_GROUPS:
-            members = set(self.feature_sets.get(group, ()))
-            made.append([name for name in left if name in members])
-            left = [name for name in left if name not in members]
-        return [group for group in (*made, left) if group]
+        """Features by group, each once, in the order given; those of none come last."""
+        group_of = self.group_of()
+        by_group: dict[str, list[str]] = {group: [] for group in (*self.group_names, "")}
+        for name in names:
+            by_group[group_of.get(name, "")].append(name)
+        return [group for group in by_group.values() if group]
 
     def group_of(self) -> dict[str, str]:
-        """Official group of each feature; those of none are missing."""
+        """Group of each feature, the first of several; those of none are missing."""
         made: dict[str, str] = {}
-        for group in FEATURE_GROUPS:
-            for name in self.feature_sets.get(group, ()):
+        for group in self.group_names:
+            for name in self.feature_sets[group]:
                 made.setdefault(name, group)
+        return made
+
+    def group_text(self) -> str:
+        """How they part the features: ``13 groups; 90 features in several, 5 in none``."""
+        times = Counter(name for group in self.group_names for name in self.feature_sets[group])
+        several = sum(count > 1 for count in times.values())
+        none = len(self._sets_of().keys() - times.keys())
+        return f"{len(self.group_names)} groups; {several} features in several, {none} in none"
+
+    def change_since(self, before: FeatureMetadata) -> str:
+        """What became of the features: ``807 added, 0 removed, 3 moved between sets``."""
+        old, new = before._sets_of(), self._sets_of()
+        moved = sum(old[name] != new[name] for name in old.keys() & new.keys())
+        return (
+            f"{len(new.keys() - old.keys())} features added, {len(old.keys() - new.keys())} "
+            f"removed, {moved} moved between sets"
+        )
+
+    def _sets_of(self) -> dict[str, set[str]]:
+        """Every set that a feature is in."""
+        made: dict[str, set[str]] = {}
+        for group, names in self.feature_sets.items():
+            for name in names:
+                made.setdefault(name, set()).add(group)
         return made
 
     def check_target(self, name: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from numerai_kedro.errors import ConfigurationError, LeakError, SchemaError
@@ -182,12 +183,19 @@ def offer_learned_live(
 
 
 def read_learned_live(files: dict[str, Path], history: EraPanel) -> dict[str, ParquetEras]:
-    """Stream the live stocks of older data versions into panels of one era, with all features."""
+    """Stream the live stocks of older data versions into panels of one era, with all features.
+
+    Which of them are read, the models of that version say; one that is missing is said there.
+    """
     era = int(history.eras[-1]) + 1
     return {
         key: ParquetEras(
             [path],
-            features=[name for name in pq.read_schema(path).names if name.startswith(FEATURE)],
+            features=[
+                field.name
+                for field in pq.read_schema(path)
+                if field.name.startswith(FEATURE) and pa.types.is_int8(field.type)
+            ],
             targets=[],
             parse_era=functools.partial(_live_era, era),
         )
@@ -217,6 +225,7 @@ def cut_folds(
             "(parameters_ingestion.yml)."
         )
     metadata = FeatureMetadata.read(feature_metadata)
+    logger.info("features.json: %s", metadata.group_text())
     stretch = params.borders
     resolved = history.resolved_eras(params.paid_target)
     if not len(resolved) or resolved[-1] < stretch.judged_begin:
@@ -259,9 +268,8 @@ def _as_json(folds: list[Fold]) -> list[dict[str, Any]]:
 
 
 def _panel_features(metadata: FeatureMetadata, params: IngestionParams) -> list[str]:
-    """Both sets, in the order of the set `all`, each feature once."""
-    wanted = {*features_of(metadata, params), *neutral_features(metadata, params)}
-    return [name for name in metadata.features("all") if name in wanted]
+    """Both sets, in alphabetical order, each feature once."""
+    return sorted({*features_of(metadata, params), *neutral_features(metadata, params)})
 
 
 def _live_era(era: int, text: str) -> int:

@@ -166,7 +166,8 @@ def _asked_again(
         if FOUND_INVALID in one
     }
     for key, one in before.items():
-        if one.get("status") in UNSETTLED and one["round"] > number - ROUNDS_ASKED_FOR:
+        unsettled = one.get("status") in UNSETTLED and isinstance(one.get("round"), int)
+        if unsettled and one["round"] > number - ROUNDS_ASKED_FOR:
             now = dict(tournament.confirm(one))
             logger.info("submission, %s, round %d: %s", one["slot"], one["round"], now["detail"])
             if now["status"] == "failed" and one["round"] != number:
