@@ -43,12 +43,15 @@ class Method:
     answer
         What a participant gets.
     call
-        Calls it, and gives what has to be true.
+        Calls it; True where it did what `answer` says.
+    changes
+        Whether another method's answer is another afterwards.
     """
 
     name: str
     answer: str
-    call: Callable[[Scene], Any]
+    call: Callable[[Scene], bool]
+    changes: bool = False
 
 
 def _refused(call: Callable[[Scene], Any]) -> Callable[[Scene], bool]:
@@ -104,12 +107,12 @@ METHODS = (
     Method(
         "check_new_round",
         "works: compares with this machine's clock; `serve --wall-clock` moves the demo onto it",
-        lambda s: s.api.check_new_round() is False,
+        lambda s: s.api.check_new_round() in {True, False},
     ),
     Method(
         "check_round_open",
         "works: compares with this machine's clock; `serve --wall-clock` moves the demo onto it",
-        lambda s: s.api.check_round_open() is False,
+        lambda s: s.api.check_round_open() in {True, False},
     ),
     Method(
         "daily_model_performances",
@@ -195,6 +198,7 @@ METHODS = (
         "model_upload",
         "works: the pickle is kept and never run; its model then takes no predictions",
         _uploaded,
+        changes=True,
     ),
     Method(
         "model_upload_data_versions",
@@ -244,7 +248,7 @@ METHODS = (
     Method(
         "round_model_performances",
         "works: the latest scores of each round",
-        lambda s: s.api.round_model_performances("demo")[0]["roundNumber"] == 1412,
+        lambda s: s.api.round_model_performances(s.model_id)[0]["roundNumber"] == 1412,
     ),
     Method(
         "round_model_performances_v2",
@@ -290,6 +294,7 @@ METHODS = (
         "upload_predictions",
         "works: created at once, pending at first, then validated or failed",
         lambda s: bool(s.api.upload_predictions("p.csv", model_id=s.model_id, df=s.frame)),
+        changes=True,
     ),
     Method(
         "v3_stake_auth", NO_STAKE, _refused(lambda s: s.api.v3_stake_auth(s.submission_id, "0x", 1))

@@ -26,7 +26,7 @@ from numerai_kedro.tournament.demo.answers import (
 from numerai_kedro.tournament.demo.archive import FILES
 from numerai_kedro.tournament.demo.execution import Refusal, Resolver
 from numerai_kedro.tournament.demo.faults import Fault, Faults
-from numerai_kedro.tournament.demo.leaderboard import Standing, standings
+from numerai_kedro.tournament.demo.leaderboard import standings
 from numerai_kedro.tournament.demo.rounds import SCORING_TIME, DemoRound, demo_round
 from numerai_kedro.tournament.demo.scores import CORR, MMC
 from numerai_kedro.tournament.demo.store import Model, Submission, selected
@@ -522,8 +522,7 @@ def _performances(
             for row in one["submissionScores"] or [{"date": ""}]
         )
     ]
-    begin = offset or 0
-    return kept[begin : None if limit is None else begin + limit]
+    return list(_cut(kept, limit, offset))
 
 
 def _pipeline_status(
@@ -578,9 +577,8 @@ def _pending_payouts(request: Request, info: Any, tournament: int) -> Answer:
     return payouts
 
 
-def _standings(request: Request, limit: int | None, offset: int | None) -> Sequence[Standing]:
+def _cut(every: Sequence[Any], limit: int | None, offset: int | None) -> Sequence[Any]:
     begin = offset or 0
-    every = standings(request.tournament, request.now)
     return every[begin : None if limit is None else begin + limit]
 
 
@@ -605,7 +603,7 @@ def _leaderboard(
             "isActive": True,
             "team": False,
         }
-        for one in _standings(request, limit, offset)
+        for one in _cut(standings(request.tournament, request.now), limit, offset)
     ]
 
 
@@ -620,20 +618,23 @@ def _account_leaderboard(
     order_by: str | None = None,
 ) -> list[Answer]:
     """Each participant of the field has one model; of ours, the account's first stands for it."""
+    if tournament not in {None, TOURNAMENT}:
+        return []
+    accounts = [one for one in standings(request.tournament, request.now) if one.is_first]
+    ranked = [(one, None if one.rank is None else place) for place, one in enumerate(accounts, 1)]
     return [
         {
             "id": one.model_id,
             "username": one.account,
             "displayName": one.account,
-            "rank": one.rank,
-            "storedRank": one.rank,
+            "rank": rank,
+            "storedRank": rank,
             "corr60": one.corr,
             "mmc60": one.mmc,
             "nmrStaked": NOTHING_STAKED,
             "team": False,
         }
-        for one in _standings(request, limit, offset)
-        if tournament in {None, TOURNAMENT} and one.is_first
+        for one, rank in _cut(ranked, limit, offset)
     ]
 
 
