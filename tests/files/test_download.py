@@ -146,14 +146,6 @@ def test_a_part_of_another_version_is_not_continued(server, tmp_path, faults):
     assert (tmp_path / "file").read_bytes() == CONTENT[::-1]
 
 
-def test_a_part_whose_version_is_not_known_is_not_continued(server, remote, tmp_path):
-    (tmp_path / "file.partial").write_bytes(bytes(300_000))
-    server.ignore_if_range = True
-    fetch(remote, tmp_path / "file")
-    assert (tmp_path / "file").read_bytes() == CONTENT
-    assert server.requests == [None]
-
-
 def killed(*_):
     raise KeyboardInterrupt
 

@@ -56,7 +56,6 @@ def read(demo, server, tmp_path):
         Fault("get", "status", 503, "validation.parquet"),
         Fault("get", "status", 429, "train.parquet", times=3),
         Fault("get", "ignore_range", on="train.parquet", times=2),
-        Fault("get", "cut", 3, "validation.parquet"),
     ],
     ids=lambda fault: f"{fault.kind}-{fault.value}",
 )

@@ -244,9 +244,8 @@ def _begin(part: Path, version: str | None) -> None:
 def _append(
     answer: requests.Response, part: Path, start: int, size: int | None, progress: Progress
 ) -> None:
-    missing = "more" if size is None else f"{size - start:,}"
     if size is not None and size - start > free_bytes(part):
-        raise disk_full(part, missing)
+        raise disk_full(part, f"{size - start:,}")
     done = start
     try:
         with part.open("ab") as handle:
@@ -259,7 +258,8 @@ def _append(
     except OSError as error:
         if not is_full(error):
             raise
-        raise disk_full(part, missing) from None
+        needed = "more" if size is None else f"{size - _bytes_of(part):,}"
+        raise disk_full(part, needed) from None
 
 
 def version_of(answer: requests.Response) -> str | None:

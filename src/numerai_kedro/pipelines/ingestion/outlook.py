@@ -70,7 +70,7 @@ class History:
             missing_bytes=sum(missing.values()),
             n_rows=sum(rows for rows, _, _ in footers.values()),
             n_features=len(features) + len(neutral_features(metadata, params)),
-            replaced_bytes=max(machine.downloaded.get(name, 0) for name in missing or [""]),
+            replaced_bytes=max((machine.downloaded.get(name, 0) for name in missing), default=0),
         )
         last_era = max(era for _, era, _ in footers.values())
         return cls(data, last_era, features, metadata.groups(features))
