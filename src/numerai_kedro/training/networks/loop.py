@@ -409,7 +409,7 @@ class TrainingRun:
         state = dataclasses.asdict(self.at) | {"scaler": scaler and scaler.state_dict()}
         try:
             checkpoint.save(self.work, self.bare, tensors, self.optimiser.optimizer, state)
-        except (OSError, DiskFull) as error:  # meanwhile; the checkpoint before stays
+        except (OSError, DiskFull) as error:  # filled up meanwhile; the one before stays
             self.care.note("no checkpoint could be written", str(error), "none, it goes on")
 
     def restore(self) -> None:
