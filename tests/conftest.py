@@ -3,7 +3,6 @@
 import shutil
 
 import pytest
-import tenacity
 from hypothesis import HealthCheck, settings
 
 # Machines that are shared may take ten times as long for one example as for the next.
@@ -20,7 +19,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True)
 def _hermetic(monkeypatch):
-    monkeypatch.setattr("numerai_kedro.files.download.WAIT", tenacity.wait_none())
+    monkeypatch.setattr("numerai_kedro.files.download.WAIT", lambda seconds: None)
     for name in ("NUMERAI_PUBLIC_ID", "NUMERAI_SECRET_KEY", "HTTP_PROXY", "http_proxy"):
         monkeypatch.delenv(name, raising=False)
 

@@ -37,6 +37,7 @@ APART = (
     "run_summary.json",
     "dashboard.html",
     "readings.json",
+    ".source.json",
     "run_schedule.json",
     "values/",
     "study_store/",

@@ -11,6 +11,7 @@
     ├── BlendError                    nothing to blend, or members that do not fit together
     ├── ResourceError                 it does not fit on this machine
     │   └── ProcessDied               the process of a fit was ended from outside
+    ├── DiskFull                      a write found no room on the disk
     ├── CredentialsError              a key is missing or refused
     ├── TournamentError               the tournament said no, or nothing
     │   ├── TournamentUnreachable     no answer: try again later
@@ -129,6 +130,10 @@ class ProcessDied(ResourceError):
             f"{name}: the process of the fit was ended by {ended} with {peak_gb:.2f} GB in use and "
             f"{left_gb:.2f} GB left{reason}"
         )
+
+
+class DiskFull(NumeraiKedroError):
+    """A file could not be written; says what it needs and what is free. Nothing was overwritten."""
 
 
 class CredentialsError(NumeraiKedroError):

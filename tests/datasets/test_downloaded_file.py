@@ -1,16 +1,20 @@
 """What arrives takes its place only when it is what it should be."""
 
 import json
+import logging
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
 import pandas as pd
 import pytest
 from kedro.io import DatasetError
+from tests.files.test_download import FileServer
 
 from numerai_kedro.datasets.downloaded_file import DownloadedFileDataset
 from numerai_kedro.files import RemoteFile
+from numerai_kedro.files.verified import write_note
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -157,3 +161,65 @@ def test_a_table_whose_reader_checks_it_may_have_other_columns(served, tmp_path)
     dataset = DownloadedFileDataset(filepath=kept, loads="path", checks_columns=False)
     dataset.save(remote("live.parquet"))
     assert (tmp_path / "live.parquet").read_bytes() == (folder / "live.parquet").read_bytes()
+
+
+@pytest.fixture
+def history(tmp_path):
+    """A file of history that was fetched in an earlier week."""
+    with FileServer() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        rng = np.random.default_rng(0)
+        table = {f"feature_{k}": rng.integers(5, size=40_000, dtype=np.int8) for k in range(20)}
+        pd.DataFrame(table | {"era": "0001"}).to_parquet(tmp_path / "made", row_group_size=10_000)
+        server.content = (tmp_path / "made").read_bytes()
+        remote = RemoteFile("v5.3/train.parquet", lambda: server.url, recheck_days=7)
+        yield server, remote, tmp_path / "train.parquet"
+        server.shutdown()
+        thread.join()
+
+
+def dataset(path, **settings):
+    return DownloadedFileDataset(filepath=str(path), loads="path", **settings)
+
+
+@pytest.mark.parametrize("refused", [[503] * 5, [404]])
+def test_history_that_cannot_be_had_anew_is_the_verified_file_of_before(history, caplog, refused):
+    server, remote, path = history
+    dataset(path, before_serves=True).save(remote)
+    before = path.read_bytes()
+    server.status = list(refused)
+    dataset(path, before_serves=True).save(remote)
+    (line,) = [one for one in caplog.records if "goes on with the verified file" in one.message]
+    assert line.levelno == logging.WARNING
+    assert f"the server answered {refused[0]}" in line.message
+    assert path.read_bytes() == before
+    server.status = list(refused)
+    with pytest.raises(DatasetError, match=f"answered {refused[0]}"):
+        dataset(path).save(remote)  # a live file
+
+
+def test_a_damaged_file_of_before_does_not_serve(history):
+    server, remote, path = history
+    dataset(path, before_serves=True).save(remote)
+    content = bytearray(path.read_bytes())
+    content[1000] ^= 1
+    path.write_bytes(content)
+    for _ in range(2):
+        server.status = [404]
+        with pytest.raises(DatasetError, match="answered 404"):
+            dataset(path, before_serves=True).save(remote)
+    dataset(path, before_serves=True).save(remote)
+    assert path.read_bytes() == server.content
+
+
+def test_a_file_that_was_continued_is_read_through(history):
+    """A torn part of the same version: a power cut leaves zeros where bytes had been counted."""
+    server, remote, path = history
+    part = path.with_name("train.parquet.partial")
+    half = len(server.content) // 2
+    part.write_bytes(server.content[: half - 70_000] + bytes(70_000))
+    write_note(part, {"version": server.etag})
+    dataset(path).save(remote)
+    assert server.requests == [f"bytes={half}-", None]
+    assert path.read_bytes() == server.content

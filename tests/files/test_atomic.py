@@ -2,9 +2,11 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from numerai_kedro.errors import DiskFull
 from numerai_kedro.files import atomic_folder, atomic_path, atomic_write
 
 KILLED_WRITER = """
@@ -79,3 +81,27 @@ def test_a_folder_is_replaced_whole(tmp_path):
             (partial / name).write_text(name)
     assert os.listdir(tmp_path / "folder") == ["b"]
     assert os.listdir(tmp_path) == ["folder"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is full, of Linux")
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_full_disk_is_a_sentence_and_leaves_what_was_there(tmp_path, kind):
+    target = tmp_path / "target"
+    if kind == "file":
+        target.write_bytes(b"old")
+
+    def write():
+        if kind == "folder":
+            with atomic_folder(target) as partial:
+                (partial / "a").symlink_to("/dev/full")
+                (partial / "a").write_bytes(b"new")
+        else:
+            with atomic_path(target) as partial:
+                partial.symlink_to("/dev/full")
+                partial.write_bytes(b"new")
+
+    words = rf"{target}: the disk is full: more than 0 bytes are needed, [\d,]+ are free; free some"
+    with pytest.raises(DiskFull, match=words):
+        write()
+    assert [path.name for path in tmp_path.iterdir()] == ["target"] * (kind == "file")
+    assert kind == "folder" or target.read_bytes() == b"old"

@@ -1,6 +1,7 @@
 """A footer is read by a few small ranges; a server that cannot is said in a sentence."""
 
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pyarrow as pa
@@ -16,19 +17,27 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *args):
         pass
 
-    def do_HEAD(self):
-        self.send_response(self.server.status)
-        if self.server.says_length:
-            self.send_header("Content-Length", str(len(self.server.content)))
-        self.end_headers()
-
     def do_GET(self):
         content, asked = self.server.content, self.headers["Range"]
         first, last = map(int, asked.removeprefix("bytes=").split("-"))
-        self.server.sent += last + 1 - first
-        self.send_response(206 if self.server.ranges else 200)
+        status = self.server.statuses.pop(0) if self.server.statuses else 206
+        self.send_response(status)
+        total = len(content) if self.server.says_length else "*"
+        self.send_header("Content-Range", f"bytes {first}-{last}/{total}")
+        self.send_header("ETag", self.server.etag)
         self.end_headers()
-        self.wfile.write(content[first : last + 1])
+        if status == 200:
+            return self._endless()
+        self.server.sent += last + 1 - first
+        cut, self.server.cut_after = self.server.cut_after, None
+        self.wfile.write(content[first : last + 1][:cut])
+        return None
+
+    def _endless(self):
+        """The whole of a large file: whoever reads it does not come back."""
+        with suppress(ConnectionError):
+            while not self.server.released.is_set():
+                self.wfile.write(bytes(1 << 16))
 
 
 @pytest.fixture
@@ -37,10 +46,13 @@ def server(tmp_path):
     pq.write_table(table, tmp_path / "x.parquet", row_group_size=10_000)
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as serving:
         serving.content, serving.sent = (tmp_path / "x.parquet").read_bytes(), 0
-        serving.status, serving.says_length, serving.ranges = 200, True, True
+        serving.statuses, serving.says_length, serving.etag = [], True, '"one"'
+        serving.cut_after = None
+        serving.released = threading.Event()
         thread = threading.Thread(target=serving.serve_forever)
         thread.start()
         yield serving
+        serving.released.set()
         serving.shutdown()
         thread.join()
 
@@ -66,19 +78,45 @@ def test_any_place_can_be_read(server):
         assert reader.read(4) == b"PAR1"
 
 
+@pytest.mark.parametrize("refused", [[503], [200], [403, 429, 500, 200]])
+def test_refused_answers_are_tried_again(server, refused):
+    with RemoteReader(remote(server)) as reader:
+        server.statuses = list(refused)
+        assert pq.read_metadata(reader).num_rows == 50_000
+    assert not server.statuses
+    server.statuses = list(refused)
+    RemoteReader(remote(server))
+
+
+def test_a_range_that_breaks_off_is_tried_again(server):
+    with RemoteReader(remote(server)) as reader:
+        server.cut_after = 100
+        assert pq.read_metadata(reader).num_rows == 50_000
+
+
+def test_two_versions_are_never_read_as_one(server):
+    with RemoteReader(remote(server)) as reader:
+        server.etag = '"two"'
+        with pytest.raises(DownloadError, match=r"x\.parquet: the server has another version"):
+            reader.read(4)
+
+
 def test_what_a_server_cannot_do_is_said(server):
-    server.ranges = False
-    with RemoteReader(remote(server)) as reader, pytest.raises(DownloadError, match="ranges"):
-        reader.read(4)
+    server.statuses = [200] * 5
+    with pytest.raises(DownloadError, match=r"does not serve ranges .*, 5 times in a row; check"):
+        RemoteReader(remote(server))
     server.says_length = False
     with pytest.raises(DownloadError, match=r"x\.parquet: the server does not say how large"):
         RemoteReader(remote(server))
-    server.status = 503
-    with pytest.raises(DownloadError, match="answer 503"):
+    server.statuses = [503] * 5
+    with pytest.raises(DownloadError, match="answered 503"):
+        RemoteReader(remote(server))
+    server.statuses = [404]
+    with pytest.raises(DownloadError, match="answered 404"):
         RemoteReader(remote(server))
 
 
 def test_nobody_there_is_a_sentence():
     away = RemoteFile("x.parquet", lambda: "http://127.0.0.1:9/x")
-    with pytest.raises(DownloadError, match=r"no answer from the server .*; check the network"):
+    with pytest.raises(DownloadError, match=r"x\.parquet: the connection broke .*; check the net"):
         RemoteReader(away)

@@ -11,6 +11,7 @@ from tests.panels import TARGETS, era_rows
 from tests.project import ROOT
 
 from numerai_kedro.errors import ConfigurationError, LeakError, SchemaError
+from numerai_kedro.files import RemoteFile
 from numerai_kedro.incremental.rule_store import RuleStore
 from numerai_kedro.panel import open_panel, write_panel
 from numerai_kedro.pipelines.ingestion.nodes import (
@@ -18,6 +19,7 @@ from numerai_kedro.pipelines.ingestion.nodes import (
     find_round,
     join_benchmarks,
     name_weights,
+    offer,
     offer_learned_live,
     read_history,
     read_learned_live,
@@ -329,6 +331,18 @@ def test_a_target_that_is_never_resolved_is_a_sentence(tmp_path):
     panel = open_panel(tmp_path / "p")
     with pytest.raises(SchemaError, match="is resolved in no era from 0081 on"):
         cut_folds(panel, METADATA, params())
+
+
+def test_a_file_that_is_offered_says_how_often_its_bytes_are_compared():
+    class Offering:
+        def remote_file(self, name, round_number):
+            return RemoteFile(f"{round_number}/{name}", str)
+
+    given = params(recheck_days=3)
+    live = offer("live.parquet", of_round=True)(Offering(), {"number": 1413}, given, "a plan")
+    assert (live.name, live.recheck_days) == ("1413/live.parquet", 3)
+    train = offer("train.parquet")(Offering(), {"number": 1413}, given)
+    assert (train.name, train.recheck_days) == ("None/train.parquet", 3)
 
 
 class Listed:

@@ -99,6 +99,16 @@ def test_models_to_come_are_counted_up_to_the_limit_of_the_store():
     check_disk(steps(24), machine(free_disk_gb=50), 5)  # one node may go beyond by what it makes
 
 
+def test_a_file_that_is_replaced_is_on_the_disk_twice_meanwhile():
+    refreshed = Data(9 * GIB, 5 * GIB, 6_900_000, 780, replaced_bytes=4 * GIB)
+    used = {"used_disk_gb": 16.0}
+    check_disk(refreshed.steps(), machine(free_disk_gb=5.1, **used), 20)
+    with pytest.raises(ResourceError, match=r"9\.0 GB of downloads \(4\.0 GB twice meanwhile\)"):
+        check_disk(refreshed.steps(), machine(free_disk_gb=4.9, **used), 20)
+    fits = (*refreshed.steps(), Step("lightgbm fits", disk_gb=4.0))  # made when it is gone
+    check_disk(fits, machine(free_disk_gb=5.1, **used), 20)
+
+
 def test_a_panel_that_is_there_takes_no_time():
     assert [step.seconds for step in Data(9 * GIB, 0, 6_900_000, 780).steps()] == [0, 0]
 

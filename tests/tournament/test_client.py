@@ -82,6 +82,14 @@ def test_a_file_arrives_whole_whatever_happens_on_the_way(client, server, demo, 
     assert arrived == (original[::-1] if changed else original)
 
 
+def test_a_part_is_not_continued_by_another_version(client, server, demo, tmp_path):
+    original = demo.archive.files(demo.latest(demo.clock.now()))["validation.parquet"].read_bytes()
+    server.faults.add(Fault("get", "cut", 100_000))
+    server.faults.add(Fault("get", "splice"))
+    fetch(client.remote_file("validation.parquet"), tmp_path / "validation.parquet")
+    assert (tmp_path / "validation.parquet").read_bytes() == original
+
+
 def test_another_file_of_the_same_size_is_fetched(client, demo, tmp_path):
     """numerapi keeps the stale one: size is all it looks at."""
     target = tmp_path / "live.parquet"

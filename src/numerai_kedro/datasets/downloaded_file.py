@@ -15,12 +15,14 @@ from kedro_datasets._typing import TablePreview
 
 from numerai_kedro.errors import DownloadError, Failed, SchemaError, TournamentError
 from numerai_kedro.files import RemoteFile, digest_json, fetch
+from numerai_kedro.files.verified import is_as_verified
 from numerai_kedro.incremental.content import parts_at
 from numerai_kedro.progress import bytes_bar
 from numerai_kedro.tournament.schema import FeatureMetadata
 
 logger = logging.getLogger(__name__)
 PREVIEW_ROWS, PREVIEW_COLUMNS = 5, 12
+JOINED_ROWS = 4096  # decoded at once, of all columns
 UNTOUCHED = "the file that was here before is untouched; run the command again later."
 
 
@@ -40,6 +42,9 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
         Whether a table of rows by era must hold every feature that features.json names, and those
         and all targets in their types, before it takes its place. Without it, what reads the table
         checks what it reads.
+    before_serves
+        Where it cannot be had, the run goes on with the file of before, if that is as it was when
+        it was verified. For history; never for live files, of which each round has its own.
     """
 
     def __init__(
@@ -49,24 +54,35 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
         loads: Literal["path", "frame", "json"],
         optional: bool = False,
         checks_columns: bool = True,
+        before_serves: bool = False,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._path = Path(filepath)
-        self._loads, self._optional = loads, optional
+        self._loads, self._optional, self._before_serves = loads, optional, before_serves
         self._checks_columns = checks_columns
         self.metadata = metadata
 
     def save(self, data: RemoteFile) -> None:
         """Fetch what is not here yet; what is here stays until the new file is whole."""
-        verify = self._verify_json if self._loads == "json" else self._verify_parquet
+        verify, joined = self._verify_parquet, self._verify_pages
+        if self._loads == "json":
+            verify = joined = self._verify_json
         before = self._feature_metadata()
         try:
             with bytes_bar(data.name) as progress:
-                fresh = fetch(data, self._path, verify=verify, progress=progress)
+                fresh = fetch(data, self._path, verify, progress, joined)
         except (DownloadError, TournamentError) as missing:
-            if not self._optional:
+            if self._optional:
+                logger.warning("%s: goes without it: %s", data.name, missing)
+            elif self._before_serves and is_as_verified(self._path, data.recheck_days):
+                logger.warning(
+                    "%s: goes on with the verified file of before (%s bytes): %s",
+                    data.name,
+                    f"{self._path.stat().st_size:,}",
+                    missing,
+                )
+            else:
                 raise
-            logger.warning("%s: goes without it: %s", data.name, missing)
             return
         size = self._path.stat().st_size
         logger.info("%s: %s, %s bytes", data.name, "fetched" if fresh else "current", f"{size:,}")
@@ -133,6 +149,17 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
             )
         if self._checks_columns:
             self._check_columns(pq.read_schema(path))
+
+    def _verify_pages(self, path: Path) -> None:
+        """Decode every page of every row group: where two answers meet, one may be torn."""
+        try:
+            with pq.ParquetFile(path, memory_map=True, page_checksum_verification=True) as file:
+                for _ in file.iter_batches(JOINED_ROWS, use_threads=False):
+                    pass
+        except (pa.ArrowException, OSError) as torn:
+            raise DownloadError(
+                f"{self._path}: what arrived cannot be read through ({torn}); {UNTOUCHED}"
+            ) from None
 
     def _check_columns(self, schema: pa.Schema) -> None:
         """Refuse a table of rows by era that lacks a feature, or has one of another type."""

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from numerai_kedro.files.space import disk_full, is_full
+
 PARTIAL_SUFFIX = ".partial"
 
 
@@ -22,6 +24,11 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a path to write to; it becomes `target` when the block ends without an error.
 
     For libraries that insist on opening the file themselves.
+
+    Raises
+    ------
+    DiskFull
+        There was no room; `target` is untouched.
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -33,6 +40,12 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
             os.fsync(written.fileno())
         os.replace(partial, target)
         _sync_folder(target.parent)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        written = partial.stat().st_size if partial.exists() else 0
+        partial.unlink(missing_ok=True)  # what is free is said without it
+        raise disk_full(target, f"more than {written:,}") from None
     finally:
         partial.unlink(missing_ok=True)
 
@@ -68,6 +81,12 @@ def atomic_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(partial, target)
         _sync_folder(target.parent)
         shutil.rmtree(retired, ignore_errors=True)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        written = sum(path.stat().st_size for path in partial.rglob("*") if path.is_file())
+        shutil.rmtree(partial, ignore_errors=True)
+        raise disk_full(target, f"more than {written:,}") from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -2,36 +2,46 @@
 
 numerapi's own `download_file` corrupts silently in three ways: it appends a 200 answer to a part
 that asked for a range, appends the body of an error, and continues a part of another version. Here
-a part is continued only when the server confirms range and version (``If-Range``), and a file takes
-its place only when its length is right and `verify` accepts it.
+a part is continued only when the answer is the range of the version that was asked for
+(``If-Range``), and a file takes its place only when its length is right and `verify` accepts it.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import requests
-import tenacity
 from requests.auth import AuthBase
 
-from numerai_kedro.errors import DownloadError
-from numerai_kedro.files.atomic import PARTIAL_SUFFIX, atomic_write
+from numerai_kedro.errors import DownloadError, NumeraiKedroError
+from numerai_kedro.files.atomic import PARTIAL_SUFFIX
+from numerai_kedro.files.digests import digest_file
+from numerai_kedro.files.space import disk_full, free_bytes, is_full
+from numerai_kedro.files.verified import (
+    forget,
+    is_as_verified,
+    note_verified,
+    read_note,
+    write_note,
+)
 
 logger = logging.getLogger(__name__)
 
 BLOCK_BYTES = 1 << 16  # a broken transfer loses less than one block
 TIMEOUT_S = (10, 60)  # connect, and between two blocks: a trickle is not a time-out, silence is
 ATTEMPTS = 5
-# Waits 1, 2, 4, 8 s between attempts; tests replace it by no wait at all.
-WAIT = tenacity.wait_exponential(multiplier=1, max=30)
+# How to let 1, 2, 4, 8 s pass between attempts; tests do not.
+WAIT: Callable[[float], object] = time.sleep
 
+T = TypeVar("T")
 Progress = Callable[[int, int], None]
 Verify = Callable[[Path], None]
 
@@ -46,10 +56,18 @@ class RemoteFile:
         As the tournament lists it, such as ``"v5.3/train.parquet"``.
     url
         Asked again before each attempt: signed addresses expire.
+    recheck_days
+        Bytes of the file on disk are compared with their digest where that was done last so many
+        days ago; 0 is each time.
     """
 
     name: str
     url: Callable[[], str]
+    recheck_days: float = 0.0
+
+
+class Interrupted(Exception):
+    """An attempt that may go better the next time."""
 
 
 class _NoAuth(AuthBase):
@@ -67,11 +85,77 @@ def http_session(url: str) -> requests.Session:
     return session
 
 
+def in_attempts(
+    name: str, once: Callable[[], T], mend: str, came: Callable[[], int] = lambda: 0
+) -> T:
+    """Try until it works, or has failed five times in a row without bringing anything.
+
+    Parameters
+    ----------
+    name
+        Of the file, for people.
+    once
+        One attempt; raises `Interrupted` where another one may go better.
+    mend
+        How the last error ends: what to do.
+    came
+        How many bytes are here. Attempts are counted anew when it is more than ever before.
+
+    Raises
+    ------
+    DownloadError
+        After the last attempt.
+    """
+    furthest, missed = came(), 0
+    while True:
+        try:
+            return once()
+        except Interrupted as why:
+            here = came()
+            missed = 0 if here > furthest else missed + 1
+            furthest = max(furthest, here)
+            if missed == ATTEMPTS:
+                raise DownloadError(f"{name}: {why}, {ATTEMPTS} times in a row; {mend}") from None
+            logger.warning("%s: %s; attempt %d of %d follows", name, why, missed + 1, ATTEMPTS)
+            WAIT(2.0 ** max(missed - 1, 0))
+
+
+@contextmanager
+def ask(remote: RemoteFile, headers: dict[str, str]) -> Iterator[requests.Response]:
+    """Ask for a file, or a range of it; yields an answer 200, 206 or 416, not read yet.
+
+    Raises
+    ------
+    Interrupted
+        The connection broke, also later on, or the answer is one that may be another next time.
+    DownloadError
+        Trying again is useless.
+    """
+    url = remote.url()
+    headers = {"Accept-Encoding": "identity"} | headers
+    try:
+        with (
+            http_session(url) as session,
+            session.get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as answer,
+        ):
+            if answer.status_code >= 500 or answer.status_code in {403, 408, 429}:
+                raise Interrupted(f"the server answered {answer.status_code}")
+            if answer.status_code not in {200, 206, 416}:
+                raise DownloadError(
+                    f"{remote.name}: the server answered {answer.status_code} "
+                    f"({answer.reason}); nothing was overwritten."
+                )
+            yield answer
+    except requests.RequestException as error:
+        raise Interrupted(f"the connection broke ({type(error).__name__})") from None
+
+
 def fetch(
     remote: RemoteFile,
     target: str | os.PathLike[str],
     verify: Verify = lambda path: None,
     progress: Progress = lambda done, total: None,
+    verify_joined: Verify = lambda path: None,
 ) -> bool:
     """Bring `target` up to date with `remote`.
 
@@ -85,114 +169,107 @@ def fetch(
         Gets the path of the whole download and raises one of our errors if it is not sound.
     progress : callable
         Gets (bytes so far, bytes in all).
+    verify_joined : callable
+        As `verify`, after it, where the file was put together from more than one answer.
 
     Returns
     -------
     bool
         False when `target` was current already: same version and size by the server's word, not
-        by size alone.
+        by size alone, and the bytes that were verified.
 
     Raises
     ------
     DownloadError
-        After five attempts, or at once where trying again is useless.
+        After five attempts without a new byte, or at once where trying again is useless.
+    DiskFull
+        There is no room for it.
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    attempt = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type(_Interrupted),
-        stop=tenacity.stop_after_attempt(ATTEMPTS),
-        wait=WAIT,
-        before_sleep=lambda state: logger.warning(
-            "%s: %s; attempt %d of %d follows",
-            remote.name,
-            state.outcome.exception() if state.outcome else "",
-            state.attempt_number + 1,
-            ATTEMPTS,
-        ),
-        reraise=True,
-    )
-    try:
-        return attempt(_fetch_once, remote, target, verify, progress)
-    except _Interrupted as last:
-        raise DownloadError(
-            f"{remote.name}: {last}, {ATTEMPTS} times in a row; what arrived is kept, "
-            "run the same command again to continue."
-        ) from None
-
-
-class _Interrupted(Exception):
-    """An attempt that may go better the next time."""
-
-
-def _fetch_once(remote: RemoteFile, target: Path, verify: Verify, progress: Progress) -> bool:
-    url = remote.url()
     part = target.with_name(target.name + PARTIAL_SUFFIX)
-    with http_session(url) as session:
-        have = part.stat().st_size if part.exists() else 0
-        headers = {"Accept-Encoding": "identity"}
-        part_version = _read_json(_sidecar(part)).get("version")
-        if have and part_version:
-            headers |= {"Range": f"bytes={have}-", "If-Range": part_version}
-        try:
-            with session.get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as answer:
-                if answer.status_code == 416:  # the part is longer than the file: not a part of it
-                    _drop(part)
-                    raise _Interrupted("the part on disk does not belong to the file offered")
-                if answer.status_code >= 500 or answer.status_code in {403, 408, 429}:
-                    raise _Interrupted(f"the server answered {answer.status_code}")
-                if answer.status_code not in {200, 206}:
-                    raise DownloadError(
-                        f"{remote.name}: the server answered {answer.status_code} "
-                        f"({answer.reason}); nothing was overwritten."
-                    )
-                version, size = _version(answer), _size(answer)
-                if _is_current(target, version, size):
-                    _drop(part)
-                    return False
-                start = _start_of(answer)
-                if start not in {0, have}:
-                    _drop(part)
-                    raise _Interrupted("the server sent another range than the one asked for")
-                _write_json(_sidecar(part), {"version": version})
-                _append(answer, part, start, size, progress)
-        except requests.RequestException as error:
-            raise _Interrupted(f"the connection broke ({type(error).__name__})") from None
-    if size is not None and part.stat().st_size != size:
-        raise _Interrupted(f"{part.stat().st_size:,} of {size:,} bytes arrived")
+    return in_attempts(
+        remote.name,
+        lambda: _fetch_once(remote, target, part, (verify, verify_joined), progress),
+        "what arrived is kept, run the same command again to continue.",
+        came=lambda: _bytes_of(part),
+    )
+
+
+def _fetch_once(
+    remote: RemoteFile, target: Path, part: Path, checks: tuple[Verify, Verify], progress: Progress
+) -> bool:
+    have, part_version = _bytes_of(part), read_note(part).get("version")
+    continued = {}
+    if have and part_version:
+        continued = {"Range": f"bytes={have}-", "If-Range": part_version}
+    with ask(remote, continued) as answer:
+        if answer.status_code == 416:  # the part is longer than the file: not a part of it
+            _drop(part)
+            raise Interrupted("the part on disk does not belong to the file offered")
+        version, size, start = version_of(answer), size_of(answer), _start_of(answer)
+        if _is_current(target, version, size, remote.recheck_days):
+            _drop(part)
+            return False
+        if start and not (continued and (start, version) == (have, part_version)):
+            _drop(part)
+            raise Interrupted("the server sent another range or version than the one asked for")
+        if not start:
+            _begin(part, version)
+        _append(answer, part, start, size, progress)
+    if size is not None and _bytes_of(part) != size:
+        raise Interrupted(f"{_bytes_of(part):,} of {size:,} bytes arrived")
     try:
-        verify(part)
-    except Exception:
+        for check in checks if start else checks[:1]:
+            check(part)
+    except Exception as unsound:
         _drop(part)  # whole, yet wrong: continuing it would be wrong for ever
+        if start and isinstance(unsound, NumeraiKedroError):
+            raise Interrupted(f"what arrived in pieces is not sound: {unsound}") from None
         raise
+    digest = digest_file(part)
     os.replace(part, target)
-    _sidecar(part).unlink(missing_ok=True)
-    _write_json(_sidecar(target), {"version": version, "size": size})
+    forget(part)
+    note_verified(target, version, digest)
     return True
+
+
+def _begin(part: Path, version: str | None) -> None:
+    """Empty the part before it is noted as another version's: a kill between must not mix them."""
+    forget(part)
+    part.write_bytes(b"")
+    write_note(part, {"version": version})
 
 
 def _append(
     answer: requests.Response, part: Path, start: int, size: int | None, progress: Progress
 ) -> None:
-    with part.open("r+b" if start else "wb") as handle:
-        handle.seek(start)
-        handle.truncate()
-        done = start
-        for block in answer.iter_content(BLOCK_BYTES):
-            handle.write(block)
-            done += len(block)
-            progress(done, size or done)
-        handle.flush()
-        os.fsync(handle.fileno())
+    if size is not None and size - start > free_bytes(part):
+        raise disk_full(part, f"{size - start:,}")
+    done = start
+    try:
+        with part.open("ab") as handle:
+            for block in answer.iter_content(BLOCK_BYTES):
+                handle.write(block)
+                done += len(block)
+                progress(done, size or done)
+            handle.flush()
+            os.fsync(handle.fileno())
+    except OSError as error:
+        if not is_full(error):
+            raise
+        needed = "more" if size is None else f"{size - _bytes_of(part):,}"
+        raise disk_full(part, needed) from None
 
 
-def _version(answer: requests.Response) -> str | None:
+def version_of(answer: requests.Response) -> str | None:
     """Return the strong ETag; without one a part cannot be continued nor a file called current."""
     etag = answer.headers.get("ETag")
     return etag if etag and not etag.startswith("W/") else None
 
 
-def _size(answer: requests.Response) -> int | None:
+def size_of(answer: requests.Response) -> int | None:
+    """Bytes of the whole file, whatever range of it was sent."""
     if answer.status_code == 206:
         total = answer.headers.get("Content-Range", "").rpartition("/")[2]
         return int(total) if total.isdigit() else None
@@ -208,33 +285,16 @@ def _start_of(answer: requests.Response) -> int:
     return int(start) if start.isdigit() else -1
 
 
-def _is_current(target: Path, version: str | None, size: int | None) -> bool:
-    known = _read_json(_sidecar(target))
-    return (
-        version is not None
-        and target.exists()
-        and known.get("version") == version
-        and target.stat().st_size == size
-    )
+def _is_current(target: Path, version: str | None, size: int | None, recheck_days: float) -> bool:
+    noted = read_note(target)
+    same = (noted.get("version"), noted.get("size")) == (version, size)
+    return version is not None and same and is_as_verified(target, recheck_days)
 
 
-def _sidecar(path: Path) -> Path:
-    return path.with_name(path.name + ".source.json")
+def _bytes_of(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
 
 
 def _drop(part: Path) -> None:
     part.unlink(missing_ok=True)
-    _sidecar(part).unlink(missing_ok=True)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    with atomic_write(path) as handle:
-        handle.write(json.dumps(value).encode())
+    forget(part)

@@ -4,35 +4,34 @@ from __future__ import annotations
 
 import io
 
-import requests
-
 from numerai_kedro.errors import DownloadError
-from numerai_kedro.files.download import TIMEOUT_S, RemoteFile, http_session
+from numerai_kedro.files.download import (
+    Interrupted,
+    RemoteFile,
+    ask,
+    in_attempts,
+    size_of,
+    version_of,
+)
+
+MEND = "check the network and run the same command again."
 
 
 class RemoteReader(io.RawIOBase):
-    """A seekable file of byte ranges, one request for each read.
+    """A seekable file of byte ranges, one request for each read, tried again as downloads are.
 
     Raises
     ------
     DownloadError
-        The server is away, does not say how long the file is, or does not serve ranges.
+        The server is away, does not say how long the file is, does not serve ranges, or has
+        another version of it by now.
     """
 
     def __init__(self, remote: RemoteFile) -> None:
         super().__init__()
-        self._name, self._url = remote.name, remote.url()
-        self._session = http_session(self._url)
-        answer = self._ask("HEAD")
-        length = answer.headers.get("Content-Length")
-        if answer.status_code != 200 or length is None:
-            raise DownloadError(
-                f"{self._name}: the server does not say how large it is "
-                f"(answer {answer.status_code}); try again later."
-            )
-        self.size = int(length)
-        self.version = answer.headers.get("ETag")
-        self._position = 0
+        self._remote, self._position = remote, 0
+        # One byte, not HEAD: addresses are signed for GET alone.
+        self.size, self.version, _ = self._range(0, 1)
 
     def readable(self) -> bool:
         """Always."""
@@ -57,24 +56,28 @@ class RemoteReader(io.RawIOBase):
         stop = min(self._position + len(buffer), self.size)
         if stop <= self._position:
             return 0
-        span = f"bytes={self._position}-{stop - 1}"
-        answer = self._ask("GET", Range=span)
-        if answer.status_code != 206:
-            raise DownloadError(f"{self._name}: the server does not serve ranges of the file.")
-        buffer[: len(answer.content)] = answer.content
-        self._position += len(answer.content)
-        return len(answer.content)
-
-    def _ask(self, method: str, **headers: str) -> requests.Response:
-        try:
-            return self._session.request(method, self._url, headers=headers, timeout=TIMEOUT_S)
-        except requests.RequestException as error:
+        size, version, content = self._range(self._position, stop)
+        if (size, version) != (self.size, self.version):
             raise DownloadError(
-                f"{self._name}: no answer from the server ({type(error).__name__}); check the "
-                "network and run the same command again."
-            ) from None
+                f"{self._remote.name}: the server has another version of it since it was opened; "
+                "run the same command again."
+            )
+        buffer[: len(content)] = content
+        self._position += len(content)
+        return len(content)
 
-    def close(self) -> None:
-        """Close the connection too."""
-        self._session.close()
-        super().close()
+    def _range(self, start: int, stop: int) -> tuple[int, str | None, bytes]:
+        """Size and version of the whole file, and the bytes from `start` up to `stop`."""
+        return in_attempts(self._remote.name, lambda: self._range_once(start, stop), MEND)
+
+    def _range_once(self, start: int, stop: int) -> tuple[int, str | None, bytes]:
+        with ask(self._remote, {"Range": f"bytes={start}-{stop - 1}"}) as answer:
+            # What is not a range may be the whole file: it is not read.
+            if answer.status_code != 206:
+                raise Interrupted("the server does not serve ranges of the file")
+            size, version, content = size_of(answer), version_of(answer), answer.content
+        if size is None:
+            raise Interrupted("the server does not say how large it is")
+        if len(content) != stop - start:
+            raise Interrupted(f"{len(content):,} of {stop - start:,} bytes arrived")
+        return size, version, content

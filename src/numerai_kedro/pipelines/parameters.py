@@ -38,6 +38,7 @@ class IngestionParams(Block):
     paid_target: str
     purge_eras: int = Field(ge=0)
     refit_eras: int = Field(gt=0)
+    recheck_days: float = Field(ge=0)
     stretches: dict[str, Stretches]
 
     @property

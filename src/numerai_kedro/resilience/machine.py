@@ -32,6 +32,8 @@ class Machine:
         What the data folder holds already, which a run replaces rather than adds to.
     downloaded
         Bytes of the files in 01_raw, by name.
+    raw_folder
+        Where they are.
     """
 
     memory_gb: float
@@ -40,11 +42,13 @@ class Machine:
     free_disk_gb: float
     used_disk_gb: float
     downloaded: Mapping[str, int] = field(default_factory=dict)
+    raw_folder: Path = Path()
 
     def readings(self) -> dict[str, Any]:
         """As they are kept beside the run; outside every fingerprint."""
+        numbers = {n: v for n, v in asdict(self).items() if isinstance(v, int | float)}
         sizes = {"downloaded": dict(self.downloaded)}
-        return {n: round(v, 2) for n, v in asdict(self).items() if n not in sizes} | sizes
+        return {n: round(v, 2) for n, v in numbers.items()} | sizes
 
 
 def read_machine(data_folder: str | os.PathLike[str]) -> Machine:
@@ -53,7 +57,8 @@ def read_machine(data_folder: str | os.PathLike[str]) -> Machine:
     total = min(memory.total, cgroups.memory_limit() or memory.total)
     folder = Path(data_folder)
     used = sum(f.stat().st_size for f in folder.glob("0[12]_*/**/*") if f.is_file())
-    downloaded = {f.name: f.stat().st_size for f in folder.glob("01_raw/*") if f.is_file()}
+    raw = folder / "01_raw"
+    downloaded = {f.name: f.stat().st_size for f in raw.glob("*") if f.is_file()}
     while not folder.exists():
         folder = folder.parent
     return Machine(
@@ -63,6 +68,7 @@ def read_machine(data_folder: str | os.PathLike[str]) -> Machine:
         free_disk_gb=shutil.disk_usage(folder).free / GIB,
         used_disk_gb=used / GIB,
         downloaded=downloaded,
+        raw_folder=raw,
     )
 
 

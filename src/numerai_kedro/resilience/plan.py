@@ -133,6 +133,8 @@ class Step:
         ``download``, ``panel``, or a model and what it does: ``lightgbm fits``.
     after
         Name of the step without which this one makes no sense.
+    passing_gb
+        Of the disk, beside `disk_gb`, while it runs: a file stays until its successor is whole.
     """
 
     name: str
@@ -141,6 +143,7 @@ class Step:
     download_gb: float = 0.0
     seconds: float = 0.0
     after: str = ""
+    passing_gb: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,8 @@ class Data:
     ----------
     download_bytes, missing_bytes
         Of all files, and of those that are not on disk yet.
+    replaced_bytes
+        Of the largest file on disk that another one takes the place of.
     n_rows, n_features
         Of history, every era, and the columns that the panel keeps.
     """
@@ -159,6 +164,7 @@ class Data:
     missing_bytes: int
     n_rows: int
     n_features: int
+    replaced_bytes: int = 0
 
     def steps(self) -> tuple[Step, Step]:
         """Download and panel."""
@@ -167,7 +173,14 @@ class Data:
         seconds = self.n_rows * self.n_features / 150e6 if self.missing_bytes else 0.0
         missing_gb = self.missing_bytes / GIB
         return (
-            Step("download", 0.2, self.download_bytes / GIB, missing_gb, self.missing_bytes / 20e6),
+            Step(
+                "download",
+                0.2,
+                self.download_bytes / GIB,
+                missing_gb,
+                self.missing_bytes / 20e6,
+                passing_gb=self.replaced_bytes / GIB,
+            ),
             Step("panel", 1.0, panel_gb, 0.0, seconds),
         )
 
@@ -261,11 +274,13 @@ def check_disk(steps: Sequence[Step], machine: Machine, cache_limit_gb: float) -
     largest = max((step.disk_gb for step in fits), default=0.0)
     models_gb = min(sum(step.disk_gb for step in fits), cache_limit_gb + largest)
     there = max(0.0, download.disk_gb + panel.disk_gb - machine.used_disk_gb)
-    need = there + models_gb + RESERVE_DISK_GB
+    # A file that is replaced is gone before the first fit.
+    need = there + max(download.passing_gb, models_gb) + RESERVE_DISK_GB
     if need > machine.free_disk_gb:
+        twice = f" ({download.passing_gb:.1f} GB twice meanwhile)" if download.passing_gb else ""
         raise ResourceError(
-            f"not enough disk: {download.disk_gb:.1f} GB of downloads, {panel.disk_gb:.1f} GB of "
-            f"panel and {models_gb:.1f} GB of models need {need:.1f} GB with the reserve, "
+            f"not enough disk: {download.disk_gb:.1f} GB of downloads{twice}, {panel.disk_gb:.1f} "
+            f"GB of panel and {models_gb:.1f} GB of models need {need:.1f} GB with the reserve, "
             f"{machine.free_disk_gb:.1f} GB are free; free some (kedro tournament clean), or "
             "choose a smaller feature_set (parameters_ingestion.yml)."
         )

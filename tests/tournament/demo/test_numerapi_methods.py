@@ -49,7 +49,7 @@ def test_each_does_what_the_table_says(demo, live_frame, tmp_path):
         for one in sorted(METHODS, key=lambda one: one.changes):
             try:
                 found = one.call(scene)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001
                 found = error
             if found is not True:
                 wrong[one.name] = found

@@ -1,6 +1,7 @@
 """Every rung of the ladder is reached by its own trouble, says what it did, and leaves a model."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from numerai_kedro.resilience.isolation import Worker
 from numerai_kedro.resilience.machine import SIMULATED_GPU
 from numerai_kedro.resilience.remedies import AGAIN, until_it_fits
 from numerai_kedro.training.network_params import LEAST_ROWS
-from numerai_kedro.training.networks import care
+from numerai_kedro.training.networks import care, checkpoint
 from numerai_kedro.training.networks.care import RESTORES, Diverged
 from numerai_kedro.training.networks.loop import predictions_of
 from numerai_kedro.training.protocol import Aids, HoldBack
@@ -175,6 +176,17 @@ def test_without_room_on_the_disk_there_is_no_checkpoint_and_a_model(panel, tmp_
     one.train()
     assert said(one) == [("little disk left", "no checkpoint")]
     assert not (tmp_path / "work").exists()
+    assert one.at.epoch == PARAMS.epochs
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is full, of Linux")
+def test_a_disk_that_fills_up_in_a_checkpoint_is_no_checkpoint_and_a_model(
+    panel, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(checkpoint, "_write", lambda *_: Path("/dev/full").write_bytes(b"x"))
+    one = run(panel, work=tmp_path / "work")
+    one.train()
+    assert set(said(one)) == {("no checkpoint could be written", "none, it goes on")}
     assert one.at.epoch == PARAMS.epochs
 
 

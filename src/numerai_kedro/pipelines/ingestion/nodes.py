@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +85,12 @@ def offer(name: str, of_round: bool = False) -> Callable[..., RemoteFile]:
         Whether it is another one in every round: then that of the run's own is asked for.
     """
 
-    def offer_file(tournament: Client, round_info: dict[str, Any], *after: Any) -> RemoteFile:
+    def offer_file(
+        tournament: Client, round_info: dict[str, Any], params: IngestionParams, *after: Any
+    ) -> RemoteFile:
         """Name the file to download; `after` is what must be said or known before."""
-        return tournament.remote_file(name, round_info["number"] if of_round else None)
+        remote = tournament.remote_file(name, round_info["number"] if of_round else None)
+        return replace(remote, recheck_days=params.recheck_days)
 
     return offer_file
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from numerai_kedro.errors import DownloadError, TournamentError
 from numerai_kedro.files.remote_reader import RemoteReader
+from numerai_kedro.files.verified import is_as_verified
 from numerai_kedro.panel.walk_forward import live_fit_eras, walk_forward_folds
 from numerai_kedro.pipelines.parameters import IngestionParams
 from numerai_kedro.resilience.machine import Machine
@@ -16,6 +21,8 @@ from numerai_kedro.tournament.client import Client
 from numerai_kedro.tournament.schema import FeatureMetadata, overlap_eras, parse_era
 from numerai_kedro.training import Cost
 from numerai_kedro.training.recipe import Recipe
+
+logger = logging.getLogger(__name__)
 
 FILES = ("train.parquet", "validation.parquet")
 
@@ -50,17 +57,20 @@ class History:
         metadata: FeatureMetadata,
         params: IngestionParams,
     ) -> History:
-        """Read the footers of history's files."""
-        footers = {name: _footer(tournament, name) for name in FILES}
+        """Read the footers of history's files, of those before where they cannot be had."""
+        footers = {name: _footer(tournament, machine, name) for name in FILES}
         features = features_of(metadata, params)
-        missing = [
-            size for name, (_, _, size) in footers.items() if machine.downloaded.get(name) != size
-        ]
+        missing = {
+            name: size
+            for name, (_, _, size) in footers.items()
+            if machine.downloaded.get(name) != size
+        }
         data = Data(
             download_bytes=sum(size for _, _, size in footers.values()),
-            missing_bytes=sum(missing),
+            missing_bytes=sum(missing.values()),
             n_rows=sum(rows for rows, _, _ in footers.values()),
             n_features=len(features) + len(neutral_features(metadata, params)),
+            replaced_bytes=max((machine.downloaded.get(name, 0) for name in missing), default=0),
         )
         last_era = max(era for _, era, _ in footers.values())
         return cls(data, last_era, features, metadata.groups(features))
@@ -130,11 +140,33 @@ def _judged(params: IngestionParams, last_era: int) -> tuple[int, int]:
     return begin, max(begin, last_era - overlap_eras(params.paid_target) - 1)
 
 
-def _footer(tournament: Client, name: str) -> tuple[int, int, int]:
-    """Rows, newest era and bytes of a remote parquet file, from its footer alone."""
-    with RemoteReader(tournament.remote_file(name)) as reader:
-        metadata = pq.read_metadata(reader)
-        size = reader.size
+def _footer(tournament: Client, machine: Machine, name: str) -> tuple[int, int, int]:
+    """Rows, newest era and bytes of a parquet file, from its footer alone.
+
+    Of the remote one; where that cannot be had, of the verified one of before, which its download
+    then falls back to as well.
+    """
+    try:
+        with RemoteReader(tournament.remote_file(name)) as reader:
+            return _read_footer(_remote_metadata(reader, name), reader.size)
+    except (DownloadError, TournamentError) as missing:
+        before = machine.raw_folder / name
+        if not is_as_verified(before, math.inf):  # its bytes are for the download to compare
+            raise
+        logger.warning("plan: %s: goes by the verified file of before: %s", name, missing)
+        return _read_footer(pq.read_metadata(before), before.stat().st_size)
+
+
+def _remote_metadata(reader: RemoteReader, name: str) -> pq.FileMetaData:
+    try:
+        return pq.read_metadata(reader)
+    except pa.ArrowException as damaged:
+        raise DownloadError(
+            f"{name}: what the server offers is no parquet file ({damaged}); try again later."
+        ) from None
+
+
+def _read_footer(metadata: pq.FileMetaData, size: int) -> tuple[int, int, int]:
     column = metadata.schema.names.index("era")
     newest = [
         group.column(column).statistics

@@ -31,7 +31,7 @@ def create_pipeline() -> Pipeline:
     downloads = [
         Node(
             nodes.offer(file, of_round=entry in OF_ROUND),
-            ["tournament", "round_info", "resource_plan"],
+            ["tournament", "round_info", "params:ingestion", "resource_plan"],
             entry,
             name=f"download_{entry.removeprefix('raw_')}",
             tags=["always"],
@@ -49,7 +49,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.offer("features.json"),
-                ["tournament", "round_info"],
+                ["tournament", "round_info", "params:ingestion"],
                 "feature_metadata",
                 name="download_feature_metadata",
                 tags=["always"],

@@ -4,7 +4,8 @@ point     kinds
 post      status (value: HTTP status), html, bad_json, hang, drop
 answer    status, drop (the operation was carried out, its answer is another or lost), trickle
 get       status, cut (value: bytes sent), ignore_range, no_length, flip (value: which byte),
-changed (another content and version from now on)
+          changed (another content and version), splice (the same, and its range is sent whatever
+          version was asked for)
 put       status, drop
 create    invalid (body: what the validation of the submission that is created will say)
 listing   pending, word (body: its status; value: 1 where it is selected), absent: what a list says
@@ -32,6 +33,7 @@ Kind = Literal[
     "no_length",
     "flip",
     "changed",
+    "splice",
     "invalid",
     "pending",
     "word",

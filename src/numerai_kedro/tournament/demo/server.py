@@ -40,6 +40,7 @@ MAX_QUERY, MAX_UPLOAD = 1 << 20, 256 << 20
 CONNECTIONS = 256  # that may wait to be accepted
 BLOCK_BYTES = 1 << 16
 POLL_S = 0.05  # how soon `close` is noticed
+CHANGED = ("changed", "splice")  # faults that serve another version
 IDLE_S = 120  # a connection that says nothing is closed
 
 
@@ -269,12 +270,13 @@ class _Handler(BaseHTTPRequestHandler):
             return
         source = self._demo.tournament.archive.files(demo)[bare]
         kind = fault.kind if fault is not None else ""
-        etag = (
-            f'"{self._demo.tournament.archive.version(source)}{"-" if kind == "changed" else ""}"'
-        )
+        changed = "-" if kind in CHANGED else ""
+        etag = f'"{self._demo.tournament.archive.version(source)}{changed}"'
         size = source.stat().st_size
         headers = {"Accept-Ranges": "bytes", "ETag": etag}
-        span = None if kind == "ignore_range" else self._span(size, etag)
+        span = (
+            None if kind == "ignore_range" else self._span(size, None if kind == "splice" else etag)
+        )
         if span is not None and span[0] >= size:
             self._send(416, b"", headers={"Content-Range": f"bytes */{size}"})
             return
@@ -290,9 +292,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self._copy(source, start, stop, fault)
 
-    def _span(self, size: int, etag: str) -> tuple[int, int] | None:
+    def _span(self, size: int, etag: str | None) -> tuple[int, int] | None:
         """First byte and end of the one range asked for; None for the whole file."""
-        if self.headers.get("If-Range", etag) != etag:
+        if etag is not None and self.headers.get("If-Range", etag) != etag:
             return None
         found = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", ""))
         if found is None or not any(found.groups()):
@@ -309,7 +311,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         flipped = fault.value if fault is not None and fault.kind == "flip" else -1
         with source.open("rb") as handle:
-            if flipped < 0 and not (fault is not None and fault.kind == "changed"):
+            if flipped < 0 and not (fault is not None and fault.kind in CHANGED):
                 handle.seek(start)
                 while start < cut and (block := handle.read(min(BLOCK_BYTES, cut - start))):
                     self.wfile.write(block)

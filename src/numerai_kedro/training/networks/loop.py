@@ -28,7 +28,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object
 from torch import Tensor, nn
 
-from numerai_kedro.errors import ResourceError, StoreError
+from numerai_kedro.errors import DiskFull, ResourceError, StoreError
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.ahead import ahead
 from numerai_kedro.resilience import drill, health
@@ -409,7 +409,7 @@ class TrainingRun:
         state = dataclasses.asdict(self.at) | {"scaler": scaler and scaler.state_dict()}
         try:
             checkpoint.save(self.work, self.bare, tensors, self.optimiser.optimizer, state)
-        except OSError as error:  # the disk filled up meanwhile; the checkpoint before stays
+        except (OSError, DiskFull) as error:  # filled up meanwhile; the one before stays
             self.care.note("no checkpoint could be written", str(error), "none, it goes on")
 
     def restore(self) -> None:
