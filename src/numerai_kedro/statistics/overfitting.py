@@ -22,6 +22,7 @@ from numerai_kedro.statistics.ranks import Matrix, Vector
 
 EULER_GAMMA = 0.5772156649015329
 MAX_BLOCKS, MIN_BLOCKS = 16, 4
+MEAN_DECIMALS = 12  # of scores below 1: what differs by less is the same
 SPA_DRAWS, SPA_SPANS = 2_000, 6
 
 
@@ -145,7 +146,8 @@ def probability_of_overfitting(scores: Matrix, overlap_eras: int) -> float | Non
     def means_of(half: Matrix) -> Matrix:
         purged = half * cut
         n_eras = half @ counts - purge * purged.sum(axis=1)
-        return (half @ sums - purged @ edges) / n_eras[:, None]
+        # Rounded: a product of matrices may sum equal columns in another order.
+        return np.round((half @ sums - purged @ edges) / n_eras[:, None], MEAN_DECIMALS)
 
     means, others = means_of(inside), means_of(1 - inside)
     best = means.argmax(axis=1)
