@@ -15,7 +15,7 @@ from numerai_kedro.tournament.demo.tournament import DemoTournament
 from tests.project import QUICK, Project
 
 pytestmark = pytest.mark.slow
-ROUNDS = int(os.environ.get("ROUNDS", "6"))  # 25 take three minutes
+ROUNDS = int(os.environ.get("ROUNDS", "3"))  # 25 take three minutes
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,10 @@ from tests.project import Project
 
 pytestmark = pytest.mark.slow
 PIPELINES = (*PARTS, "prepare", "submit")
-# One quick network: `make weekly` in CI runs them all, tests/test_networks_week.py looks closer.
+# Few trials and one quick network: `make weekly` in CI runs them all, and
+# tests/test_networks_week.py looks closer.
 FEW = {
+    **{name: {"n_trials": 4} for name in ("lightgbm", "catboost", "xgboost")},
     "tabm": {"presets": {"cpu": {"epochs": 1}}},
     "transformer": {"enabled": False},
     "vae_head": {"enabled": False},
