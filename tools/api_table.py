@@ -56,10 +56,12 @@ machine's clock: `kedro tournament serve --wall-clock` shows the demo's rounds a
 
 ## Files
 
-The files of v5.3 are listed. Official examples and other clients also ask for some of versions
-before, which are answered with the same files, as they are not listed at Numerai either:
-`v4.3/meta_model.parquet` of any round, the names of v5.3 under `v5.0`, and there
-`live_{round}.parquet`.
+The files of v5.3 are listed, and some of versions before, which official examples and other clients
+ask for. These are the same files: `v4.3/meta_model.parquet` of any round, the names of v5.3 under
+`v5.0`, and there `live_{round}.parquet`. `tests/tournament/demo/test_other_clients.py` holds the
+calls of the notebooks hello_numerai, target_ensemble and feature_neutralization of
+numerai/example-scripts, and of numerblox's downloader. From the size `demo` on the set `small` has
+a feature of every group, as feature_neutralization wants.
 """
 
 

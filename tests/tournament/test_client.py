@@ -55,7 +55,9 @@ def test_round_info_is_json_with_what_the_run_needs(client):
 def test_the_pinned_data_version_must_be_listed(client, server):
     assert "live.parquet" in client.data_files()
     other = Client(server.url, "v9.9")
-    with pytest.raises(TournamentRefused, match=r"v9\.9 is not listed .* it has: v5\.3"):
+    with pytest.raises(
+        TournamentRefused, match=r"v9\.9 is not listed .* it has: v4\.3, v5\.0, v5\.3"
+    ):
         other.data_files()
 
 
@@ -138,9 +140,9 @@ def test_a_file_without_an_address_is_a_refusal(client, server):
 
 
 def test_other_versions_that_are_listed_can_be_asked_for(client, demo):
-    assert client.listed_versions() == {"v5.3"}
+    assert client.listed_versions() == {"v4.3", "v5.0", "v5.3"}
     demo.versions = ("v5.2", "v5.3")
-    assert client.listed_versions() == {"v5.2", "v5.3"}
+    assert client.listed_versions() == {"v4.3", "v5.0", "v5.2", "v5.3"}
     address = client.remote_file("live.parquet", version="v5.2").url()
     assert "/1412/v5.2/live.parquet" in address
     assert "live.parquet" in client.data_files()

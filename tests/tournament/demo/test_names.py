@@ -92,3 +92,11 @@ def test_sets_hold_known_features_and_groups_part_most_of_them(size):
         members = [name for part in parts for name in sets[part]]
         assert len(set(members)) == len(members)
         assert len(members) >= least * len(everything)
+
+
+@pytest.mark.parametrize("size", ["demo", "evidence", "full"])
+def test_the_small_set_has_a_feature_of_every_group(size):
+    """The official feature_neutralization looks at what the two have in common."""
+    sets = draw_truth(SIZES[size], 3).sets
+    assert all(set(sets["small"]) & set(sets[group]) for group in GROUPS)
+    assert len(set(sets["small"])) == len(sets["small"])

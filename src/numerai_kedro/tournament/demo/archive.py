@@ -30,7 +30,7 @@ FILES = (
     "meta_model.parquet",
 )
 # Paths of versions before, which official examples and other clients still ask for: views of the
-# same files. They are not listed, as at Numerai.
+# same files. They are listed, because numerblox looks whether its default version is.
 OLD_VERSIONS = {"v4.3": ("meta_model.parquet",), "v5.0": FILES}
 # The world is simulated from its first era each time it grows, so it grows by half a year at once.
 WEEKS_AHEAD = 26

@@ -57,6 +57,8 @@ OLDEST_SETS = {
 DRAWN_SETS = {"small": 42, "medium": 780}
 ALL_FEATURES = 3_555
 SMALLEST_SET = 4
+# From here on `small` has a feature of every group; the size `tiny` has fewer.
+ENOUGH_FEATURES = 100
 
 # Odd multipliers of the splitmix64 finaliser; ids have 60 bits, where all steps are one to one.
 MULTIPLIERS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
@@ -105,6 +107,10 @@ def feature_sets(
         sets[name] = rng.permutation(n)[: _scaled(size, n)]
     for number, name in enumerate(GROUPS):
         sets[name] = np.flatnonzero(groups == number)
+    if n >= ENOUGH_FEATURES:  # official examples look at what `small` and a group have in common
+        firsts = np.concatenate([sets[name][:1] for name in GROUPS])
+        others = np.setdiff1d(sets["small"], firsts)
+        sets["small"] = np.append(firsts, others[: max(0, len(sets["small"]) - len(firsts))])
     return {name: array[np.sort(members)].tolist() for name, members in sets.items()}
 
 

@@ -23,7 +23,7 @@ from numerai_kedro.tournament.demo.answers import (
     score_answers,
     utc,
 )
-from numerai_kedro.tournament.demo.archive import FILES
+from numerai_kedro.tournament.demo.archive import FILES, OLD_VERSIONS
 from numerai_kedro.tournament.demo.execution import Refusal, Resolver
 from numerai_kedro.tournament.demo.faults import Fault, Faults
 from numerai_kedro.tournament.demo.leaderboard import standings
@@ -150,7 +150,8 @@ def _of_details(request: Request, demo: DemoRound, model: Model, one: Submission
 
 
 def _list_datasets(request: Request, info: Any, **filters: Any) -> list[str]:
-    return [f"{version}/{name}" for version in request.tournament.versions for name in FILES]
+    listed = OLD_VERSIONS | dict.fromkeys(request.tournament.versions, FILES)
+    return [f"{version}/{name}" for version, files in listed.items() for name in files]
 
 
 def _dataset(
