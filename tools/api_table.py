@@ -61,7 +61,8 @@ ask for. These are the same files: `v4.3/meta_model.parquet` of any round, the n
 `v5.0`, and there `live_{round}.parquet`. `tests/tournament/demo/test_other_clients.py` holds the
 calls of the notebooks hello_numerai, target_ensemble and feature_neutralization of
 numerai/example-scripts, and of numerblox's downloader. From the size `demo` on the set `small` has
-a feature of every group, as feature_neutralization wants.
+a feature of every group, as feature_neutralization wants. One cell of target_ensemble fails here as
+at Numerai: the column `target` has been an alias of `target_ender_60` since August 2026.
 """
 
 

@@ -147,7 +147,7 @@ METHODS = (
         "get_account_leaderboard",
         "works: 100 synthetic participants and the account, by the newest scored round",
         lambda s: (
-            {one["username"] for one in s.api.get_account_leaderboard()} >= {"demo"}
+            "demo" in [one["username"] for one in s.api.get_account_leaderboard(500)]
             and len(s.api.get_account_leaderboard(limit=7, offset=90)) == 7
             and [one["rank"] for one in s.api.get_account_leaderboard(limit=3)] == [1, 2, 3]
         ),
