@@ -101,6 +101,36 @@ def test_the_feature_set_is_medium_by_default(first):
     assert sorted(folds["features"]) == sorted(medium)
 
 
+def test_history_that_cannot_be_had_anew_does_not_end_a_week_and_a_live_file_does(project, server):
+    before = project.contents()
+    away = Fault("get", "status", value=404, times=99)
+    for name in HISTORY:
+        server.faults.add(replace(away, on=f"/{name}"))
+    run = project.kedro("run", "--pipeline=weekly")
+    assert run.returncode == 0, run.stderr[-2000:]
+    for name in HISTORY:
+        assert f"v5.3/{name}: goes on with the verified file of before" in run.stderr
+    assert "plan: validation.parquet: goes by the verified file of before" in run.stderr
+    raw = {name: content for name, content in before.items() if name.startswith("01_raw/")}
+    assert {name: project.contents()[name] for name in raw} == raw
+    server.faults.add(replace(away, on="/live.parquet"))
+    run = project.kedro("run", "--pipeline=ingestion")
+    assert "live.parquet: the server answered 404" in sentence(run)
+
+
+def test_a_flipped_byte_in_a_file_of_history_is_not_taken_for_new_data(project):
+    path = project.data / "01_raw" / "validation.parquet"
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    path.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
+    run = project.kedro("run", "--pipeline=ingestion")
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert "validation.parquet: its bytes are not those that were verified" in run.stderr
+    assert path.read_bytes() == whole
+    asked = project.json(".incremental/last_run.json")["ran"].values()
+    assert set(asked) == {"asks anew in every run"}
+
+
 @pytest.mark.parametrize("where", ["environment", "conf/local"])
 def test_with_a_key_and_a_slot_it_is_submitted(project, demo, where):
     demo.clock.advance(rounds=1)
@@ -179,36 +209,6 @@ def test_an_upload_whose_answer_was_lost_is_looked_up_not_repeated(project, demo
     assert run.returncode == 0, run.stderr[-2000:]
     assert "accepted for model" in run.stdout
     assert submitted(demo) == before + 1
-
-
-def test_history_that_cannot_be_had_anew_does_not_end_a_week_and_a_live_file_does(project, server):
-    before = project.contents()
-    away = Fault("get", "status", value=404, times=99)
-    for name in HISTORY:
-        server.faults.add(replace(away, on=f"/{name}"))
-    run = project.kedro("run", "--pipeline=weekly")
-    assert run.returncode == 0, run.stderr[-2000:]
-    for name in HISTORY:
-        assert f"v5.3/{name}: goes on with the verified file of before" in run.stderr
-    assert "plan: validation.parquet: goes by the verified file of before" in run.stderr
-    raw = {name: content for name, content in before.items() if name.startswith("01_raw/")}
-    assert {name: project.contents()[name] for name in raw} == raw
-    server.faults.add(replace(away, on="/live.parquet"))
-    run = project.kedro("run", "--pipeline=ingestion")
-    assert "live.parquet: the server answered 404" in sentence(run)
-
-
-def test_a_flipped_byte_in_a_file_of_history_is_not_taken_for_new_data(project):
-    path = project.data / "01_raw" / "validation.parquet"
-    whole = path.read_bytes()
-    middle = len(whole) // 2
-    path.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
-    run = project.kedro("run", "--pipeline=ingestion")
-    assert run.returncode == 0, run.stderr[-2000:]
-    assert "validation.parquet: its bytes are not those that were verified" in run.stderr
-    assert path.read_bytes() == whole
-    asked = project.json(".incremental/last_run.json")["ran"].values()
-    assert set(asked) == {"asks anew in every run"}
 
 
 def test_a_download_that_breaks_is_continued_and_one_that_never_comes_is_a_sentence(
