@@ -13,7 +13,7 @@ from tests.project import QUICK, Project
 
 pytestmark = pytest.mark.slow
 WEEKLY = ("run", "--pipeline=weekly")
-KILLS = int(os.environ.get("KILLS", "3"))  # each takes a quarter of a minute
+KILLS = int(os.environ.get("KILLS", "2"))  # each takes a quarter of a minute
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from tests.project import QUICK, Project
 
 pytestmark = pytest.mark.slow
 FEATURES = ("run", "--pipeline=feature_engineering")
-KILLS = int(os.environ.get("KILLS", "2"))  # each takes half a minute
+KILLS = int(os.environ.get("KILLS", "1"))  # each takes half a minute
 STORES = ("04_feature/era_tables", "04_feature/block_gram", "06_models/fold_store")
 SMALL = {"epochs": 1, "d_hidden": 16, "d_latent": 8}
 WEEK = QUICK | {

@@ -13,7 +13,7 @@ from tests.project import QUICK, Project
 
 pytestmark = pytest.mark.slow
 GBM = ("run", "--pipeline=gbm", "--tags=model", "--to-nodes=lightgbm.fit,catboost.fit")
-KILLS = int(os.environ.get("KILLS", "4")) // 2
+KILLS = int(os.environ.get("KILLS", "2")) // 2
 N_TRIALS = 6
 FEW = {"enabled": True, "n_trials": N_TRIALS, "presets": {"example": {"n_estimators": 60}}}
 # Every fit in a child process, which must end with its parent.

@@ -212,7 +212,7 @@ def predicted(history, store, made, executor=None):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("at", ["first", "middle", "last", "evaluation", "loading"])
+@pytest.mark.parametrize("at", ["middle", "evaluation", "loading"])
 def test_a_killed_fit_goes_on_from_its_checkpoint_to_the_same_model(history, tmp_path, at):
     calm, _ = predicted(history, FoldStore(tmp_path / "calm"), recipe())
     store = FoldStore(tmp_path / "store")
