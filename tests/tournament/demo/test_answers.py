@@ -37,13 +37,15 @@ def test_only_the_last_day_is_final_and_each_day_has_its_own_date():
 def test_a_round_is_resolved_and_settled_from_its_resolve_time_on(moment, resolved):
     answer = round_answer(ROUND, moment)
     assert answer["resolvedGeneral"] == answer["resolvedStaking"] == resolved
-    performance = performance_answer(ROUND, moment, rows(1))
+    newest = SCORE_DAYS if resolved else SCORE_DAYS - 1
+    performance = performance_answer(ROUND, moment, "s", rows(1, newest))
     assert performance["roundResolved"] == resolved
     day = performance["submissionScores"][0]
     assert (day["payoutSettled"], day["payoutPending"]) == (
         ("0", None) if resolved else (None, "0")
     )
-    assert bool(performance["intraRoundSubmissionScores"]) != resolved
+    assert {one["day"] for one in performance["submissionScores"]} == {newest}
+    assert {one["day"] for one in performance["intraRoundSubmissionScores"]} == {1, newest}
 
 
 def test_times_are_whole_seconds_with_the_z_that_clients_insist_on():
@@ -55,7 +57,7 @@ def test_times_are_whole_seconds_with_the_z_that_clients_insist_on():
 
 def test_multipliers_of_a_performance_are_those_of_its_round():
     configs = round_answer(ROUND, ROUND.open_time)["roundScoreConfigs"]
-    paid = performance_answer(ROUND, ROUND.open_time, [])["payoutMultipliers"]
+    paid = performance_answer(ROUND, ROUND.open_time, "s", [])["payoutMultipliers"]
     assert {one["displayName"]: one["multiplier"] for one in paid} == {
         one["displayName"]: one["defaultMultiplier"] for one in configs if one["isPayout"]
     }
