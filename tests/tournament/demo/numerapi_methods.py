@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numerapi
 import pandas as pd
 
+NO_TIME, HALF_A_DAY = timedelta(0), timedelta(hours=12)
 NO_STAKE = "refused: the schema has nothing that moves a stake, or that staking v3 reads"
 LOCAL = "works: asks nothing"
 
@@ -65,6 +67,15 @@ def _refused(call: Callable[[Scene], Any]) -> Callable[[Scene], bool]:
     return refuses
 
 
+def _opened_here(scene: Scene) -> timedelta:
+    """When the round opened, from now on this machine's clock."""
+    return scene.api.list_rounds(status="open")[0]["openTime"] - datetime.now(UTC)
+
+
+def _closes_here(scene: Scene) -> timedelta:
+    return scene.api.list_rounds(status="open")[0]["closeStakingTime"] - datetime.now(UTC)
+
+
 def _diagnosed(scene: Scene) -> bool:
     example = scene.folder / "example.csv"
     scene.api.download_dataset("v5.3/validation_example_preds.csv", str(example))
@@ -107,12 +118,12 @@ METHODS = (
     Method(
         "check_new_round",
         "works: compares with this machine's clock; `serve --wall-clock` moves the demo onto it",
-        lambda s: s.api.check_new_round() in {True, False},
+        lambda s: s.api.check_new_round() == (_opened_here(s) > -HALF_A_DAY),
     ),
     Method(
         "check_round_open",
         "works: compares with this machine's clock; `serve --wall-clock` moves the demo onto it",
-        lambda s: s.api.check_round_open() in {True, False},
+        lambda s: s.api.check_round_open() == (_opened_here(s) <= NO_TIME <= _closes_here(s)),
     ),
     Method(
         "daily_model_performances",
@@ -233,7 +244,10 @@ METHODS = (
     Method(
         "pipeline_status",
         "works: scores come on business days",
-        lambda s: s.api.pipeline_status()["isScoringDay"] in {True, False},
+        lambda s: (
+            [s.api.pipeline_status(day)["isScoringDay"] for day in ("2026-12-05", "2026-12-07")]
+            == [False, True]
+        ),
     ),
     Method(
         "public_user_profile",

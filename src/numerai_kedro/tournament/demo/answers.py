@@ -8,7 +8,7 @@ from typing import Any
 from numerai_kedro.tournament.demo.rounds import FIRST_ROUND, SCORE_DAYS, DemoRound
 from numerai_kedro.tournament.demo.scores import CORR, MMC
 
-TOURNAMENT = 8
+TOURNAMENT, ACCOUNT = 8, "demo"
 # What numerapi's own tests show of the real service: the name of a column is nowhere in a round.
 TARGET = "main"
 # name, display name, multiplier: as Numerai pays since round 1343.

@@ -11,13 +11,13 @@ import pandas as pd
 
 from numerai_kedro.statistics.performance import max_drawdown
 from numerai_kedro.statistics.scoring import contribution_of_era, corr_of_era
+from numerai_kedro.tournament.demo.names import PAID_TARGET
 from numerai_kedro.tournament.demo.published_rows import ERAS_BEHIND
 from numerai_kedro.tournament.schema import format_era
 
 if TYPE_CHECKING:
     from numerai_kedro.tournament.demo.world import World
 
-PAID_TARGET = "target_ender_60"
 HEADERS = ["id", "prediction"]
 # The benchmark that BMC is measured against: the one of 60 days.
 BENCHMARK = 1

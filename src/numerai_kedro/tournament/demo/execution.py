@@ -36,6 +36,7 @@ from graphql import (
 )
 
 from numerai_kedro.tournament.demo.answers import Answer
+from numerai_kedro.tournament.demo.tournament import Refusal
 
 # What a query may be: numerapi's longest has 4,000 characters.
 MAX_QUERY_CHARACTERS = 100_000
@@ -52,10 +53,6 @@ TIME, DATE = "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"
 NO_SHIFT = timedelta(0)
 
 Resolver = Callable[..., Any]
-
-
-class Refusal(Exception):
-    """The tournament says no; the text goes to the client as a GraphQL error."""
 
 
 class VariablesFit(VariablesInAllowedPositionRule):
@@ -153,8 +150,6 @@ def answer(
         document = visit(parse(query), _Spelling())
     except GraphQLError as error:
         return _refused([error])
-    except RecursionError:
-        return {"errors": [{"message": TOO_LONG}]}
     errors = validate(schema(), document, RULES)
     if errors:
         return _refused(errors)

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from numerai_kedro.tournament.demo.answers import ACCOUNT, PAYOUT_SCORES
 from numerai_kedro.tournament.demo.rounds import DemoRound
 from numerai_kedro.tournament.demo.scores import CORR, FIELD, MMC, score_field
 
 if TYPE_CHECKING:
     from numerai_kedro.tournament.demo.tournament import DemoTournament
 
-OURS = "demo"
-PAID = {CORR: 3.0, MMC: 15.0}
+MULTIPLIERS = {name: multiplier for _, name, multiplier in PAYOUT_SCORES}
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def standings(tournament: DemoTournament, now: datetime) -> list[Standing]:
     """All models, best first, and those without a score at the end."""
     scored = _newest_scored(tournament, now)
     models = tournament.store.models()
-    named = [(one.id, one.name, OURS, one is models[0]) for one in models]
+    named = [(one.id, one.name, ACCOUNT, one is models[0]) for one in models]
     scores = [_of_ours(tournament, one.id, scored, now) for one in models]
     for number, found in enumerate(_of_field(tournament, scored, now), 1):
         name = f"participant_{number:03d}"
@@ -94,7 +94,7 @@ def _of_ours(
 def _worth(scores: tuple[float, float] | None) -> tuple[bool, float]:
     if scores is None:
         return False, 0.0
-    return True, PAID[CORR] * scores[0] + PAID[MMC] * scores[1]
+    return True, MULTIPLIERS[CORR] * scores[0] + MULTIPLIERS[MMC] * scores[1]
 
 
 def _id_of(seed: int, name: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from numerai_kedro.tournament.demo.answers import (
+    ACCOUNT,
     NOTHING_STAKED,
     PAYOUT_SCORES,
     TARGET,
@@ -24,19 +25,20 @@ from numerai_kedro.tournament.demo.answers import (
     utc,
 )
 from numerai_kedro.tournament.demo.archive import FILES, OLD_VERSIONS
-from numerai_kedro.tournament.demo.execution import Refusal, Resolver
+from numerai_kedro.tournament.demo.diagnostics import diagnose
+from numerai_kedro.tournament.demo.execution import Resolver
 from numerai_kedro.tournament.demo.faults import Fault, Faults
 from numerai_kedro.tournament.demo.leaderboard import standings
 from numerai_kedro.tournament.demo.rounds import SCORING_TIME, DemoRound, demo_round
 from numerai_kedro.tournament.demo.scores import CORR, MMC
-from numerai_kedro.tournament.demo.store import Model, Submission, selected
-from numerai_kedro.tournament.demo.tournament import DemoTournament
+from numerai_kedro.tournament.demo.store import Diagnosis, Model, Submission, selected
+from numerai_kedro.tournament.demo.tournament import DemoTournament, Refusal
 
 SESSION_INVALID = "Your session is invalid or has expired."
 UNKNOWN_USER = "User not found"
 UNKNOWN_ROUND = "Round not found"
 SCOPES = ["upload_submission", "download_submission", "read_submission_info", "read_user_info"]
-ACCOUNT, ACCOUNT_ID = "demo", "demo-account"
+ACCOUNT_ID = "demo-account"
 IMAGE = {"id": "demo-image", "name": "Python 3.11", "image": "demo", "tag": "3.11"}
 
 
@@ -335,7 +337,29 @@ def _create_diagnostics(
 def _diagnostics(
     request: Request, info: Any, model_id: str | None = None, id_: str | None = None
 ) -> list[Answer]:
-    return request.tournament.diagnostics(model_id, id_)
+    """Scores of a model's uploads, or of one; pending for the first that asks."""
+    tournament = request.tournament
+    made = tournament.store.diagnoses(tournament.model(model_id).id)
+    wanted = [one for one in made if id_ in {None, one.id}]
+    found = [_diagnosis_answer(request, one) for one in wanted]
+    tournament.validated({one.id for one in wanted})
+    return found
+
+
+def _diagnosis_answer(request: Request, one: Diagnosis) -> Answer:
+    tournament = request.tournament
+    shared = {
+        "id": one.id,
+        "filename": one.filename,
+        "insertedAt": utc(one.inserted_at),
+        "updatedAt": utc(one.inserted_at),
+        "tournament": TOURNAMENT,
+    }
+    if one.id in tournament.pending:
+        return shared | {"status": "pending"}
+    demo = tournament.latest(request.now)
+    world, newest = tournament.archive.world(demo), tournament.archive.live_era(demo) - 1
+    return shared | diagnose(one.content, world, newest)
 
 
 def _create_pickle(

@@ -22,7 +22,6 @@ from urllib.parse import unquote
 from numerai_kedro.files import atomic_write
 from numerai_kedro.tournament.demo.execution import (
     INTERNAL_ERROR,
-    Refusal,
     answer,
     operations_of,
     snake_case,
@@ -30,7 +29,7 @@ from numerai_kedro.tournament.demo.execution import (
 from numerai_kedro.tournament.demo.faults import Fault, Faults
 from numerai_kedro.tournament.demo.limits import RATE_LIMITS, RateLimiter
 from numerai_kedro.tournament.demo.resolvers import Request, root_of
-from numerai_kedro.tournament.demo.tournament import DemoTournament
+from numerai_kedro.tournament.demo.tournament import DemoTournament, Refusal
 
 logger = logging.getLogger(__name__)
 

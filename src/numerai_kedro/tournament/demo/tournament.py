@@ -10,11 +10,9 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import pandas as pd
 
-from numerai_kedro.tournament.demo.answers import TOURNAMENT, utc
 from numerai_kedro.tournament.demo.archive import (
     DATA_VERSION,
     FILES,
@@ -22,8 +20,6 @@ from numerai_kedro.tournament.demo.archive import (
     Archive,
 )
 from numerai_kedro.tournament.demo.clock import Clock
-from numerai_kedro.tournament.demo.diagnostics import diagnose
-from numerai_kedro.tournament.demo.execution import Refusal
 from numerai_kedro.tournament.demo.rounds import (
     FIRST_ROUND,
     DemoRound,
@@ -47,6 +43,10 @@ HOLDS_PICKLE = (
 FOLDER = "tournament"
 # How live files of old versions were called.
 LIVE_OF_ROUND = re.compile(r"live_(\d+)\.parquet")
+
+
+class Refusal(Exception):
+    """The tournament says no; the text goes to the client as a GraphQL error."""
 
 
 class DemoTournament:
@@ -264,28 +264,6 @@ class DemoTournament:
         model = self.model(model_id)
         content = self._uploaded(filename, model)
         return self._waits(self.store.add_diagnosis(model.id, filename, content, self.clock.now()))
-
-    def diagnostics(self, model_id: str | None, only: str | None) -> list[dict[str, Any]]:
-        """Scores of a model's uploads, or of one; pending for the first that asks."""
-        demo = self.latest(self.clock.now())
-        found = []
-        for one in self.store.diagnoses(self.model(model_id).id):
-            if only not in {None, one.id}:
-                continue
-            shared = {
-                "id": one.id,
-                "filename": one.filename,
-                "insertedAt": utc(one.inserted_at),
-                "updatedAt": utc(one.inserted_at),
-                "tournament": TOURNAMENT,
-            }
-            if one.id in self.pending:
-                found.append(shared | {"status": "pending"})
-                self.validated({one.id})
-                continue
-            world, newest = self.archive.world(demo), self.archive.live_era(demo) - 1
-            found.append(shared | diagnose(one.content, world, newest))
-        return found
 
     def _uploaded(self, filename: str, model: Model) -> bytes:
         content = self.store.upload(filename, model.id)

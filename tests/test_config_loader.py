@@ -1,0 +1,22 @@
+"""Configuration is read once, and what a caller does to it stays the caller's."""
+
+from kedro.config import OmegaConfigLoader
+
+from numerai_kedro.config_loader import ReadOnceLoader
+from tests.project import ROOT
+
+
+def test_each_kind_is_read_once_and_handed_out_as_a_copy(monkeypatch):
+    read, reads = OmegaConfigLoader._read_raw_config, []
+
+    def counted(loader, key):
+        reads.append(key)
+        return read(loader, key)
+
+    monkeypatch.setattr(OmegaConfigLoader, "_read_raw_config", counted)
+    plain = {"base_env": "base", "default_run_env": "base"}
+    loader = ReadOnceLoader(str(ROOT / "conf"), **plain)
+    first = loader["parameters"]
+    first["gate"]["min_corr_bound"] = "spoilt"
+    assert loader["parameters"] == OmegaConfigLoader(str(ROOT / "conf"), **plain)["parameters"]
+    assert reads.count("parameters") == 2  # one of them is the other loader's
