@@ -1,11 +1,14 @@
 """Configuration is read once, and what a caller does to it stays the caller's."""
 
+import pytest
 from kedro.config import OmegaConfigLoader
 
 from numerai_kedro.config_loader import ReadOnceLoader
 from tests.project import ROOT
 
 
+# Kedro's own, as in `numerai_kedro.cli`.
+@pytest.mark.filterwarnings(r"ignore:register_new_resolver\(\) is deprecated")
 def test_each_kind_is_read_once_and_handed_out_as_a_copy(monkeypatch):
     read, reads = OmegaConfigLoader._read_raw_config, []
 
