@@ -5,11 +5,15 @@ python -m tools.api_table
 
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
 
+from graphql import build_schema
 from tests.tournament.demo.numerapi_methods import METHODS
+from tests.tournament.demo.published import LESS, MORE, difference, facts_of, published
 
 from numerai_kedro.files import atomic_write
+from numerai_kedro.tournament import demo
 
 PATH = Path(__file__).parents[1] / "docs" / "demo-api.md"
 HEAD = """# The demo's API
@@ -25,19 +29,23 @@ This page is written by `python -m tools.api_table` from the table that the test
 |---|---|
 """
 TAIL = """
-## Where the schema differs from the published one
+## The schema beside the published one
 
-| What | Why |
+A program compares what a client finds by introspection with the types that were published for the
+same operations (`tests/tournament/demo/published_types.txt`, {n_published} facts):
+{n_equal} are equal, {n_other} are other. What one of the two has alone:
+
+| Type | Fields | Why |
+|---|---|---|
+{differences}
+
+| Else | Why |
 |---|---|
-| more: `Round.roundScoreConfigs`, `V2RoundModelPerformance.payoutMultipliers` and their types | \
-newer than the introspection; numerapi 3.1 selects them |
 | no `v2ChangeStake`, `increaseStake`, `releaseStake`, `cancelPendingStakeRelease`, \
 `v3ChangePayoutSelection`, `v2WithdrawNmr`, `v3Stake…`, `stakeTransactions` | what moves a stake, \
 or belongs to one |
-| no login, password, e-mail, tax, notification, season, blog, price, Signals or Crypto fields | \
-not of a participant's program in this tournament |
-| less: some fields of `Account`, `Model`, `ModelProfile`, `ModelData`, `V2Submission` | they \
-would be null |
+| no login, password, e-mail, tax, notification, season, blog, price, Signals or Crypto operations \
+| not of a participant's program in this tournament |
 | `String` is taken where `ID` stands | so it is at Numerai: numerapi declares its variables as \
 `String` |
 | a name in snake case is taken for the same in camel case, and comes back as it was asked | so it \
@@ -58,7 +66,7 @@ machine's clock: `kedro tournament serve --wall-clock` shows the demo's rounds a
 
 The files of v5.3 are listed, and some of versions before, which official examples and other clients
 ask for. These are the same files: `v4.3/meta_model.parquet` of any round, the names of v5.3 under
-`v5.0`, and there `live_{round}.parquet`. `tests/tournament/demo/test_other_clients.py` holds the
+`v5.0`, and there `live_{{round}}.parquet`. `tests/tournament/demo/test_other_clients.py` holds the
 calls of the notebooks hello_numerai, target_ensemble and feature_neutralization of
 numerai/example-scripts, and of numerblox's downloader. From the size `demo` on the set `small` has
 a feature of every group, as feature_neutralization wants. One cell of target_ensemble fails here as
@@ -69,7 +77,26 @@ at Numerai: the column `target` has been an alias of `target_ender_60` since Aug
 def written() -> str:
     """The page."""
     rows = [f"| `{one.name}` | {one.answer} |" for one in METHODS]
-    return HEAD + "\n".join(rows) + "\n" + TAIL
+    text = resources.files(demo).joinpath("schema.graphql").read_text(encoding="utf-8")
+    ours, theirs = facts_of(build_schema(text)), published()
+    found = difference(ours, theirs)
+    differences = [
+        f"| `{kind}` | {sign} {_listed(fields)} | {why[kind]} |"
+        for sign, by_type, why in (("more:", found.more, MORE), ("less:", found.less, LESS))
+        for kind, fields in by_type.items()
+    ]
+    n_alone = sum(len(fields) for fields in found.more.values())
+    tail = TAIL.format(
+        n_published=len(theirs),
+        n_equal=len(ours) - n_alone - len(found.other),
+        n_other=len(found.other),
+        differences="\n".join(differences),
+    )
+    return HEAD + "\n".join(rows) + "\n" + tail
+
+
+def _listed(fields: list[str]) -> str:
+    return ", ".join(f"`{field}`" for field in fields)
 
 
 def main() -> None:

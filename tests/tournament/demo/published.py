@@ -1,0 +1,120 @@
+"""The demo's types beside those that were published, fact by fact.
+
+A fact is one line, such as ``Round.number: Int`` or ``enum RoundStatus: OPEN RESOLVED``. The
+published ones were typed off a third party's listing of July 2026, not off the demo's schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from graphql import (
+    GraphQLArgument,
+    GraphQLEnumType,
+    GraphQLObjectType,
+    GraphQLScalarType,
+    GraphQLSchema,
+    Undefined,
+)
+
+PUBLISHED = Path(__file__).with_name("published_types.txt")
+BUILT_IN = {"Boolean", "Float", "ID", "Int", "String"}
+
+NEWER = "newer than the published introspection; numerapi 3.1 selects it"
+NULL = "would be null: a simulated service does not know it"
+PERSONAL = "personal, or of an account's money"
+ELSEWHERE = "of the tournaments Signals and Crypto"
+STAKING = "moves a stake, or belongs to one that is about to move"
+# What differs -> why. A type stands for all its fields that are in one of the two only.
+MORE = {
+    "PayoutMultiplier": NEWER,
+    "Round": NEWER,
+    "RoundScoreConfig": NEWER,
+    "V2RoundModelPerformance": NEWER,
+}
+LESS = {
+    "Account": PERSONAL,
+    "AccountProfile": PERSONAL,
+    "ComputePickleUpload": "uploaded models are kept, never run, so that nothing triggers them",
+    "Model": f"{ELSEWHERE}; returns {NULL}",
+    "ModelData": f"other scores than the paid ones: {NULL}",
+    "ModelProfile": f"other scores than the paid ones: {NULL}",
+    "RoundDetails": NULL,
+    "V2LeaderboardEntry": NULL,
+    "V2Stake": STAKING,
+    "V2Submission": f"{ELSEWHERE}, and validation figures of years ago: {NULL}",
+    "V3UserProfile": NULL,
+}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where the demo and the published types part.
+
+    Parameters
+    ----------
+    more, less
+        Facts of the demo alone, and published ones alone, by type.
+    other
+        Name of a field, an enum or a scalar -> the demo's fact and the published one.
+    """
+
+    more: Mapping[str, list[str]]
+    less: Mapping[str, list[str]]
+    other: Mapping[str, tuple[str, str]]
+
+
+def difference(ours: list[str], published: list[str]) -> Difference:
+    """Compare two lists of facts; types that are known to one side alone count there."""
+    by_name, theirs = (_by_name(facts) for facts in (ours, published))
+    both = by_name.keys() & theirs.keys()
+    other = {name: (by_name[name], theirs[name]) for name in both if by_name[name] != theirs[name]}
+    return Difference(
+        _by_type(by_name.keys() - theirs.keys()), _by_type(theirs.keys() - by_name.keys()), other
+    )
+
+
+def published() -> list[str]:
+    """The published facts."""
+    lines = PUBLISHED.read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if not line.startswith("#")]
+
+
+def facts_of(schema: GraphQLSchema) -> list[str]:
+    """The facts of a schema, as a client finds them by introspection."""
+    made = []
+    for name, kind in schema.type_map.items():
+        if name.startswith("__") or name in BUILT_IN:
+            continue
+        if isinstance(kind, GraphQLObjectType):
+            for field, found in kind.fields.items():
+                arguments = ", ".join(_argument(*one) for one in found.args.items())
+                given = f"({arguments})" if arguments else ""
+                made.append(f"{name}.{field}{given}: {found.type}")
+        elif isinstance(kind, GraphQLEnumType):
+            made.append(f"enum {name}: {' '.join(sorted(kind.values))}")
+        elif isinstance(kind, GraphQLScalarType):
+            made.append(f"scalar {name}")
+    return made
+
+
+def _argument(name: str, argument: GraphQLArgument) -> str:
+    if argument.default_value is Undefined:
+        return f"{name}: {argument.type}"
+    value = argument.default_value
+    shown = f'"{value}"' if isinstance(value, str) else str(value).lower()
+    return f"{name}: {argument.type} = {shown}"
+
+
+def _by_name(facts: list[str]) -> dict[str, str]:
+    return {fact.partition(":")[0].partition("(")[0]: fact for fact in facts}
+
+
+def _by_type(names: set[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in sorted(names):
+        kind, _, field = name.partition(".")
+        found.setdefault(kind, []).append(field)
+    return found
