@@ -126,6 +126,9 @@ def import_all() -> None:
         importlib.import_module(name)
     for path in (ROOT / "src" / "numerai_kedro" / "pipelines").glob("*/pipeline.py"):
         importlib.import_module(f"numerai_kedro.pipelines.{path.parent.name}.pipeline")
+    # What has been parsed is found again by every child.
+    package = ROOT / "src" / "numerai_kedro"
+    importlib.import_module("numerai_kedro.incremental.sources").Sources(package).parse_all()
 
 
 if __name__ == "__main__":

@@ -277,6 +277,11 @@ class BlockReason(StrEnum):
         "warning",
         "compare with the predictions of the round before",
     )
+    FITS_OF_OTHER_CODE = (
+        "models were fitted by other code than is here now, as was asked for",
+        "warning",
+        "set incremental.keep_fits_of_other_code: false, which fits them again",
+    )
     PAYOUT_UNFAMILIAR = (
         "the round pays by scores that are not weighed here",
         "warning",

@@ -12,6 +12,7 @@ import numerai_kedro
 from numerai_kedro.incremental import code
 from numerai_kedro.incremental.code import CodeReader
 from numerai_kedro.incremental.content import UnknownContentError
+from numerai_kedro.incremental.normal_form import normal_form
 
 ROOT = Path(numerai_kedro.__file__).parent
 FILES = {
@@ -82,6 +83,36 @@ FILES = {
             return getattr(importlib.import_module(module), member)
     """,
     "plugin.py": "class Plugin:\n    size = 4\n",
+    "model.py": """
+        import logging
+        from toy.rooms import deep
+        from toy.rooms.deep import Base, helper
+
+        logger = logging.getLogger(__name__)
+        STEPS = 3
+
+        class Model(Base):
+            depth: int = 2
+
+            def fit(self, data):
+                '''Fit.'''
+                # a comment
+                value = [helper(one) for one in data]
+                logger.info("fitted %s", value)
+                if not value:
+                    raise ValueError(f"nothing in {data}")
+                assert value, "nothing"
+                return self.after(value, steps=STEPS)
+
+            def after(self, value, *, steps):
+                return deep.second(value)[:steps]
+
+            def cost(self, n_rows):
+                return 8 * n_rows
+
+            def __len__(self):
+                return 1
+    """,
 }
 
 
@@ -171,7 +202,7 @@ def test_what_was_parsed_is_found_again(toy, tmp_path, monkeypatch):
     nodes = importlib.import_module("toy.nodes")
     before = reader.of([nodes.train])
     reader.save()
-    monkeypatch.setattr("numerai_kedro.incremental.code.parse_module", pytest.fail)
+    monkeypatch.setattr("numerai_kedro.incremental.sources.parse_module", pytest.fail)
     assert code_of("train") == before
 
 
@@ -266,3 +297,168 @@ def test_every_library_that_the_project_names_has_a_version():
     foreign = named - set(sys.stdlib_module_names) - {"numerai_kedro"}
     assert {"numpy", "yaml"} <= foreign
     assert [name for name in foreign if not code._version(name)] == []
+
+
+# What is edited in model.py, what it becomes, and whether results of a fit change.
+RESULT_EDITS = {
+    "a comment": ("# a comment", "# another", False),
+    "a docstring": ("'''Fit.'''", "'''Learn.'''", False),
+    "text of a log": ("fitted %s", "learned from %s", False),
+    "one more line of a log": ("# a comment", "logger.debug('x')", False),
+    "text of an error": ("nothing in {data}", "no rows in {STEPS}", False),
+    "text of an assertion": ('value, "nothing"', 'value, "no rows"', False),
+    "an annotation of a function": ("fit(self, data)", "fit(self, data: list) -> list", False),
+    "a method that no fit calls": ("8 * n_rows", "9 * n_rows", False),
+    "another error": ("raise ValueError", "raise TypeError", True),
+    "what a fit computes": ("helper(one) for", "-helper(one) for", True),
+    "what a method of it computes": ("[:steps]", "[:-steps]", True),
+    "a constant": ("STEPS = 3", "STEPS = 4", True),
+    "a field": ("depth: int = 2", "depth: int = 3", True),
+    "the name of a parameter": ("self, value, *", "self, values, *", True),
+    "a special method": ("return 1", "return 2", True),
+    "a method that a fit comes to call": ("if not value", "if not self.cost(value)", True),
+}
+
+
+def results(root, cache=None, **given):
+    model = importlib.import_module("toy.model").Model
+    return CodeReader(root, cache).results([model], ["fit"], **given)
+
+
+@pytest.mark.parametrize("case", RESULT_EDITS)
+def test_results_hang_on_what_computes_them(toy, case):
+    root, _ = toy
+    old, new, counts = RESULT_EDITS[case]
+    before = results(root)
+    edit(root / "model.py", old, new)
+    assert (results(root) != before) == counts
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "equal"),
+    [
+        ("def f(a, b):\n    return a - b", "def f(b, a):\n    return b - a", False),
+        ("def f(a):\n    b = a\n    return b", "def f(a):\n    c = a\n    return c", True),
+        (
+            "def f():\n    a = 1; b = 2\n    return a - b",
+            "def f():\n    b = 1; a = 2\n    return a - b",
+            False,
+        ),
+        (
+            "def f():\n    a = 1\n    return locals()",
+            "def f():\n    b = 1\n    return locals()",
+            False,
+        ),
+        (
+            "def f(x):\n    for a in x:\n        logger.info(a)\n        g(a)",
+            "def f(x):\n    for b in x:\n        g(b)",
+            True,
+        ),
+        (
+            "def f(x) -> int:\n    y: int = x\n    return y",
+            "def f(x):\n    y = x\n    return y",
+            True,
+        ),
+        ("def f():\n    import a\n    return a.b", "def f():\n    return a.b", True),
+        ("x: int = 1", "x: float = 1", False),
+    ],
+)
+def test_a_normal_form_is_equal_for_equal_results(before, after, equal):
+    forms = [normal_form(ast.parse(text).body[0]) for text in (before, after)]
+    assert (forms[0] == forms[1]) == equal
+
+
+def test_code_that_moves_to_another_module_gives_the_same_results(toy):
+    root, _ = toy
+    before = results(root)
+    room = root / "rooms" / "deep.py"
+    helper = "def helper(data):\n    return data * SCALE\n"
+    (root / "rooms" / "deeper.py").write_text("SCALE = 2\n\n" + helper)
+    text = room.read_text()
+    assert helper in text
+    room.write_text("from toy.rooms.deeper import helper\n" + text.replace(helper, ""))
+    edit(root / "model.py", "deep import Base, helper", "deep import Base")
+    edit(root / "model.py", "import logging", "import logging\nfrom toy.rooms.deeper import helper")
+    assert results(root) == before
+
+
+def test_what_carries_results_does_not_count(toy):
+    root, _ = toy
+    before, all_before = results(root, without=("toy.rooms",)), results(root)
+    edit(root / "rooms" / "deep.py", "SCALE = 2", "SCALE = 3")
+    assert results(root, without=("toy.rooms",)) == before
+    assert results(root) != all_before
+
+
+def test_libraries_of_results_count_by_two_numbers_of_their_version(toy, monkeypatch):
+    root, _ = toy
+    edit(root / "rooms" / "deep.py", "return data * SCALE", "return np.array(data)")
+    edit(root / "rooms" / "deep.py", "UNUSED = 1", "import numpy as np")
+
+    def with_version(version):
+        monkeypatch.setattr(code, "_version", lambda library: {"numpy": version}.get(library, ""))
+        return results(root)
+
+    before = with_version("2.1.0")
+    assert with_version("2.1.7") == before
+    assert with_version("2.2.0") != before
+
+
+TWICE = "def f(x):\n    return 2 * x\n"
+LAZY = "def __getattr__(name):\n    from toy.more import f\n    return f\n"
+# How code reaches what no name in it leads to, and the file that is then edited.
+REACHED = {
+    "a package beside": (
+        {"../beside/__init__.py": "", "../beside/tools.py": TWICE},
+        "from beside.tools import f",
+        "f(data)",
+        "../beside/tools.py",
+    ),
+    "a module beside": ({"../lonely.py": TWICE}, "import lonely", "lonely.f(data)", "../lonely.py"),
+    "an entry of a registry": (
+        {
+            "kinds.py": "KINDS = {}\n",
+            "more.py": f"from toy.kinds import KINDS\n\n{TWICE}\nKINDS['f'] = f\n",
+        },
+        "from toy.kinds import KINDS",
+        "KINDS['f'](data)",
+        "more.py",
+    ),
+    "an entry of a registry by a decorator": (
+        {
+            "kinds.py": "KINDS = {}\n\ndef kind(f):\n    KINDS[f.__name__] = f\n    return f\n",
+            "more.py": f"from toy.kinds import kind\n\n@kind\n{TWICE}",
+        },
+        "from toy.kinds import KINDS",
+        "KINDS['f'](data)",
+        "more.py",
+    ),
+    "an attribute that a module makes": (
+        {"lazy.py": LAZY, "more.py": TWICE},
+        "from toy import lazy",
+        "lazy.anything(data)",
+        "more.py",
+    ),
+    "a member that a module makes": (
+        {"lazy.py": LAZY, "more.py": TWICE},
+        "from toy.lazy import anything",
+        "anything(data)",
+        "more.py",
+    ),
+}
+
+
+@pytest.mark.parametrize("way", REACHED)
+def test_what_no_name_leads_to_is_followed(toy, way):
+    root, code_of = toy
+    files, imported, call, file = REACHED[way]
+    for name, text in files.items():
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(text)
+    edit(root / "rooms" / "deep.py", "UNUSED = 1", imported)
+    edit(root / "rooms" / "deep.py", "return data * SCALE", f"return {call}")
+    importlib.invalidate_caches()
+    before, results_before = code_of("train"), results(root)
+    edit(root / file, "2 * x", "3 * x")
+    assert code_of("train") != before
+    assert results(root) != results_before

@@ -86,7 +86,11 @@ class Toy:
         }
         catalog = DataCatalog.from_config(entries | self.extra)
         catalog["params:factor"] = {"by": self.factor, "unread": 1}
-        catalog["params:incremental"] = {"run_all": self.run_all, "cache_limit_gb": 1}
+        catalog["params:incremental"] = {
+            "run_all": self.run_all,
+            "cache_limit_gb": 1,
+            "keep_fits_of_other_code": False,
+        }
         self.runner._run = partial(incremental_run, self.runner, self.folder)
         self.runner.run(pipeline, catalog)
         return list(RAN)

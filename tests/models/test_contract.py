@@ -108,8 +108,7 @@ def test_the_cost_grows_with_rows_and_features(name, panel):
     assert small.disk_gb > 0
 
 
-def test_the_version_is_explicit_and_the_model_pickles(name, panel):
-    assert isinstance(family(name).version, int)
+def test_the_model_pickles(name, panel):
     assert pickle.dumps(fitted(name, panel))
 
 

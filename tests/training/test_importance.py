@@ -40,7 +40,7 @@ def test_the_planted_feature_carries_gain_and_corr_in_every_fold(made):
 
 def test_a_second_look_measures_nothing(made, monkeypatch):
     first = measured(*made)
-    monkeypatch.setattr(importance, "shuffled_drops", pytest.fail)
+    monkeypatch.setattr(importance, "corr_of_era", pytest.fail)
     pd.testing.assert_frame_equal(measured(*made), first)
 
 

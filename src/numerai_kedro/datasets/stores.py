@@ -50,10 +50,32 @@ class StoreDataset(AbstractDataset[None, Any]):
         return {"filepath": str(self._path)}
 
 
-class FoldStoreDataset(StoreDataset):
+class CodedStoreDataset(StoreDataset):
+    """A store of what code has made.
+
+    Attributes
+    ----------
+    keeps_other_code
+        Whether it hands out what other code has made (`incremental.keep_fits_of_other_code`), which
+        a run says before its first node; one that does not is another entry for its nodes.
+    """
+
+    keeps_other_code = False
+
+    def contents(self) -> dict[str, Path | str]:
+        """Constant, but for whose results it hands out."""
+        other = {"of other code": "kept"} if self.keeps_other_code else {}
+        return {**super().contents(), **other}
+
+
+class FoldStoreDataset(CodedStoreDataset):
     """Folds' models and predictions, by content."""
 
     kind = FoldStore
+
+    def load(self) -> FoldStore:
+        """Open the store; it need not exist."""
+        return FoldStore(self._path, self.keeps_other_code)
 
 
 class ChampionStoreDataset(StoreDataset):
@@ -86,7 +108,7 @@ class RuleStoreDataset(StoreDataset):
     kind = RuleStore
 
 
-class StudyStoreDataset(StoreDataset):
+class StudyStoreDataset(CodedStoreDataset):
     """Studies of tuning, and what was decided from them.
 
     Parameters
@@ -109,7 +131,7 @@ class StudyStoreDataset(StoreDataset):
 
     def load(self) -> StudyStore:
         """Open the store; it need not exist."""
-        return StudyStore(self._path, self._url)
+        return StudyStore(self._path, self._url, self.keeps_other_code)
 
 
 class LearnedVersionsDataset(AbstractDataset[None, dict[str, str]]):

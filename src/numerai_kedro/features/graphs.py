@@ -10,14 +10,12 @@ from typing import Any
 from numerai_kedro.features.screening import Windows
 from numerai_kedro.features.sufficient import Products, products_of
 from numerai_kedro.files import digest_json
-from numerai_kedro.incremental import FoldStore
+from numerai_kedro.incremental import FoldStore, code_of
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.statistics.feature_graph import FeatureGraph, change_between, graph_of
 from numerai_kedro.training.protocol import FitProgress, no_progress
 
 logger = logging.getLogger(__name__)
-
-VERSION = 2  # of a graph: another one makes all of them again
 
 
 def graphs_of(
@@ -45,9 +43,9 @@ def graphs_of(
     """
     by_end = sorted(windows, key=lambda name: windows[name][1])
     inside = {name: panel.between(*windows[name]) for name in by_end}
-    first = inside[by_end[0]].digest()
+    first, code = inside[by_end[0]].digest(), code_of(_made)
     keys = {
-        name: {"graph": VERSION, "of": one.digest(), "first": first, "neighbours": neighbours}
+        name: {"graph": one.digest(), "first": first, "neighbours": neighbours, "code": code}
         for name, one in inside.items()
     }
     missing = [name for name in by_end if store.find(keys[name]) is None]
@@ -88,7 +86,7 @@ def change_since(newest: FeatureGraph, window: str, store: FoldStore) -> dict[st
     The same however often it is asked: the one before stays until yet another one is the newest.
     None where there was none.
     """
-    key = {"graph": VERSION, "role": "newest"}
+    key = {"graph": "newest", "code": code_of(FeatureGraph, reads=("as_json", "from_json"))}
     kept = store.recall(key) or {"now": None, "before": None}
     now = {"window": window, "graph": newest.as_json()}
     if digest_json(kept["now"]) != digest_json(now):

@@ -14,13 +14,12 @@ import numpy.typing as npt
 from scipy.linalg import eigh
 
 from numerai_kedro.features.sufficient import Products
-from numerai_kedro.incremental import FoldStore
+from numerai_kedro.incremental import FoldStore, code_of
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.statistics.era_tables import MISSING
 from numerai_kedro.statistics.ranks import Matrix, Vector
 from numerai_kedro.statistics.scoring import corr_of_era
 
-VERSION = 2  # of what is kept: another one makes all of it again
 ERAS_LEARNED = 60  # of the window, spread over all: coefficients are few
 RIDGE = 0.01  # of the mean diagonal of the columns' products
 
@@ -111,10 +110,10 @@ def latent_worth(
     tested = resolved[(resolved >= judged[0]) & (resolved <= judged[1])]
     both = panel.select(eras=np.concatenate([learned, tested]))
     key = {
-        "latent worth": VERSION,
-        "rows": both.digest(targets=[target]),
+        "latent worth": both.digest(targets=[target]),
         "latents": latents.select(eras=both.eras).digest(),
         "window": panel.between(*window).digest(),
+        "code": code_of(latent_worth),
     }
 
     def compute() -> dict[str, list[float]]:

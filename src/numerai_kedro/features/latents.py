@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from numerai_kedro.errors import StoreError
 from numerai_kedro.files import digest_bytes, read_arrays, write_arrays
-from numerai_kedro.incremental import FoldStore
+from numerai_kedro.incremental import FoldStore, code_of
 from numerai_kedro.panel import EraPanel, EraRows, FeatureBlock
 from numerai_kedro.panel.era_panel import N_VALUES
 from numerai_kedro.panel.joined import LATENT
@@ -29,7 +29,6 @@ from numerai_kedro.training.protocol import FitProgress, no_progress
 from numerai_kedro.training.recipe import Fit, Recipe
 from numerai_kedro.training.walk_forward import made_by, note_for_the_plan
 
-VERSION = 3  # of latents and readings that are kept
 ERAS_TO_READ = 20  # of the training eras, spread over all, by which an encoder is described
 ACTIVE_VARIANCE = 0.01  # of a latent's mean over rows, above which it is used
 
@@ -66,12 +65,15 @@ class Latents:
         Digest of the fitted encoder.
     store : FoldStore
         Where the latents are kept.
+    code
+        Digest of the code that encodes.
     """
 
     panel: EraPanel
     fit: Fit
     encoder: str
     store: FoldStore
+    code: str
 
     def __len__(self) -> int:
         return len(self.panel.eras)
@@ -98,7 +100,8 @@ class Latents:
                 )
             _save(path, model.levels(alone.features(era)))
 
-        return read_arrays(self.store.file(_key(self.encoder, alone), build))["levels"].T
+        kept = self.store.file(_key(self.encoder, alone, self.code), build)
+        return read_arrays(kept)["levels"].T
 
 
 def encode(
@@ -120,23 +123,30 @@ def encode(
     """
     (fit,) = recipe.fits(panel, window)
     inside = panel.between(window[0], newest)
-    found = store.find(_read_key(fit))
+    code = code_of(_save, _read, recipe.family, reads=("levels", "latents", "nats_told"))
+    read_key = {"encoder read": fit.key, "code": code}
+    found = store.find(read_key)
     kept = found is not None and store.has_model(fit.key)
-    if not kept or _lacking(found["encoder"], inside, store):
-        made_by(executor, fit, _fit_and_encode, inside, store, progress=progress)
-        found = store.find(_read_key(fit))
+    if not kept or _lacking(found["encoder"], inside, store, code):
+        given = (inside, store, read_key)
+        made_by(executor, fit, _fit_and_encode, *given, progress=progress)
+        found = store.find(read_key)
         note_for_the_plan(recipe, window, panel, store)
     store.touch(fit.key)  # it stays as long as its latents are read
-    return Latents(inside, fit, found["encoder"], store), found
+    return Latents(inside, fit, found["encoder"], store, code), found
 
 
-def _fit_and_encode(fit: Fit, inside: EraPanel, store: FoldStore, progress: FitProgress) -> None:
+def _fit_and_encode(
+    fit: Fit, inside: EraPanel, store: FoldStore, read_key: dict[str, Any], progress: FitProgress
+) -> None:
+    code = read_key["code"]
     model, encoder = _fitted(fit, store, progress)
-    for era in _lacking(encoder, inside, store):
+    for era in _lacking(encoder, inside, store, code):
         alone = inside.select(eras=[era])
         rows = alone.features(era)
-        store.file(_key(encoder, alone), lambda path, rows=rows: _save(path, model.levels(rows)))
-    store.remember(_read_key(fit), _read(model, fit.train) | {"encoder": encoder})
+        key = _key(encoder, alone, code)
+        store.file(key, lambda path, rows=rows: _save(path, model.levels(rows)))
+    store.remember(read_key, _read(model, fit.train) | {"encoder": encoder})
 
 
 def _fitted(fit: Fit, store: FoldStore, progress: FitProgress) -> tuple[Encoder, str]:
@@ -147,12 +157,12 @@ def _fitted(fit: Fit, store: FoldStore, progress: FitProgress) -> tuple[Encoder,
     return model, encoder
 
 
-def _lacking(encoder: str, inside: EraPanel, store: FoldStore) -> list[int]:
+def _lacking(encoder: str, inside: EraPanel, store: FoldStore, code: str) -> list[int]:
     """Eras of which this encoder's latents are not kept."""
     return [
         era
         for era in inside.eras.tolist()
-        if not store.has_file(_key(encoder, inside.select(eras=[era])))
+        if not store.has_file(_key(encoder, inside.select(eras=[era]), code))
     ]
 
 
@@ -186,9 +196,5 @@ def _save(path: Path, levels: npt.NDArray[np.int8]) -> None:
     write_arrays(path, levels=levels.T)
 
 
-def _key(encoder: str, alone: EraPanel) -> dict[str, Any]:
-    return {"latents": VERSION, "encoder": encoder, "features": alone.digest()}
-
-
-def _read_key(fit: Fit) -> dict[str, Any]:
-    return {"encoder read": VERSION, "fit": fit.key}
+def _key(encoder: str, alone: EraPanel, code: str) -> dict[str, Any]:
+    return {"latents": alone.digest(), "encoder": encoder, "code": code}

@@ -11,15 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from numerai_kedro.features.sufficient import Products, products_of
-from numerai_kedro.incremental import FoldStore
+from numerai_kedro.features.sufficient import Products, effects_of, products_of
+from numerai_kedro.incremental import FoldStore, code_of
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.statistics.discovery import DiscoveryRule, Verdict, discover
 from numerai_kedro.training.protocol import FitProgress, no_progress
 
 logger = logging.getLogger(__name__)
 
-VERSION = 2  # of a report: another one makes all of them again
 Windows = Mapping[str, tuple[int, int]]  # first and newest training era, by name
 
 
@@ -85,10 +84,10 @@ def _key(
     panel: EraPanel, window: tuple[int, int], target: str, rule: DiscoveryRule
 ) -> dict[str, Any]:
     return {
-        "report": VERSION,
-        "of": panel.between(*window).digest(targets=[target]),
+        "report": panel.between(*window).digest(targets=[target]),
         "target": target,
         "rule": dataclasses.asdict(rule),
+        "code": code_of(discover, effects_of, Products, reads=("correlation",)),
     }
 
 

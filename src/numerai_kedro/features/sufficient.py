@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from numerai_kedro.files import read_arrays, write_arrays
-from numerai_kedro.incremental import FoldStore
+from numerai_kedro.incremental import FoldStore, code_of
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.statistics.era_tables import (
     MISSING,
@@ -31,7 +31,6 @@ from numerai_kedro.statistics.ranks import Matrix, Vector
 from numerai_kedro.statistics.scoring import EXACT_IN_FLOAT32, MAX_LEFT_OUT, over_eras
 from numerai_kedro.training.protocol import FitProgress, no_progress
 
-VERSION = 2  # of what is kept: another one makes all of it again
 PIECE = 52  # eras whose products are kept together: 51 MB at 3,555 features
 LARGEST = 2  # distance of a value from the middle one
 
@@ -93,7 +92,11 @@ def table_of(panel: EraPanel, era: int, target: str, store: FoldStore) -> tuple[
         kind = np.int16 if len(values) <= np.iinfo(np.int16).max else np.int32
         write_arrays(path, levels=levels, table=table.astype(kind))
 
-    key = {"era table": VERSION, "target": target, "of": alone.digest(targets=[target])}
+    key = {
+        "era table": alone.digest(targets=[target]),
+        "target": target,
+        "code": code_of(era_table, target_levels),
+    }
     kept = read_arrays(store.file(key, build))
     return kept["levels"], kept["table"]
 
@@ -177,7 +180,7 @@ def _grown(panel: EraPanel, begun: Products, eras: Sequence[int], store: FoldSto
 
 
 def _key_of_products(view: EraPanel) -> dict[str, Any]:
-    return {"products": VERSION, "of": view.digest()}
+    return {"products": view.digest(), "code": code_of(_products)}
 
 
 def _products(eras: Iterable[npt.NDArray[np.int8]], n_features: int) -> Products:

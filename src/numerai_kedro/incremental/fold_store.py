@@ -1,8 +1,8 @@
 """Finished folds and fits, found again by what they were made of.
 
-A key is made of the data's digests, the parameters and the model's explicit `version`: after a
-crash, or in the next week, the same key brings the finished piece back from disk. A node that uses
-the store stays pure: its output is the same with a full, an empty or an absent store.
+A key is made of the data's digests, the parameters and the digest of the code that computes: after
+a crash, or in the next week, the same key brings the finished piece back from disk. A node that
+uses the store stays pure: its output is the same with a full, an empty or an absent store.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,11 +24,11 @@ from numerai_kedro.errors import StoreError
 from numerai_kedro.files import atomic_write, digest_bytes, digest_json
 from numerai_kedro.files.checked_file import build_checked, checked_content
 from numerai_kedro.files.trusted_pickle import read_trusted, write_trusted
+from numerai_kedro.incremental.keys import Key, path_of, path_of_other_code
 
 logger = logging.getLogger(__name__)
 
 Made = TypeVar("Made")
-Key = Mapping[str, Any]
 DIGEST_DIGITS = 32
 
 
@@ -39,14 +39,18 @@ class FoldStore:
     ----------
     folder
         Created when the first piece is kept.
+    keeps_other_code
+        What other code has made is found, too, where this code has made nothing.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
+    def __init__(self, folder: str | os.PathLike[str], keeps_other_code: bool = False) -> None:
         self.folder = Path(folder)
+        self._keeps_other_code = keeps_other_code
+        self.of_other_code: set[str] = set()  # names of pieces that were found so
 
     def model(self, key: Key, fit: Callable[[], Made]) -> Made:
         """Return the model kept under `key`, or fit it and keep it."""
-        folder = self._models / digest_json(key)
+        folder = self._place(self._models, key)
         with _lock_of(folder):
             if folder.exists():
                 try:
@@ -66,7 +70,7 @@ class FoldStore:
 
         Its digest is checked on the way out: libraries end the whole process on a damaged one.
         """
-        folder = self._binned / digest_json(key)
+        folder = self._place(self._binned, key)
         with _lock_of(folder):
             kept = checked_content(folder)
             if kept is None:
@@ -80,15 +84,15 @@ class FoldStore:
     def touch(self, key: Key) -> None:
         """Count a model as used now: it goes later."""
         with suppress(OSError):
-            os.utime(self._models / digest_json(key))
+            os.utime(self._place(self._models, key))
 
     def has_file(self, key: Key) -> bool:
         """Whether a file is kept under `key`; it may still turn out to be damaged."""
-        return (self._binned / digest_json(key)).exists()
+        return self._place(self._binned, key).exists()
 
     def work(self, key: Key) -> Path:
         """Folder in which what is made under `key` may keep how far it is."""
-        return self._work / digest_json(key)
+        return path_of(self._work, key)
 
     def drop_work(self, key: Key) -> None:
         """Forget how far something was that is finished now."""
@@ -105,7 +109,7 @@ class FoldStore:
 
     def remember(self, key: Key, value: Any) -> None:
         """Keep a small JSON value, in the place of the one before."""
-        with atomic_write(self._value_path(key)) as handle:
+        with atomic_write(path_of(self._values, key, ".json")) as handle:
             handle.write(json.dumps({"value": value, "digest": digest_json(value)}).encode())
 
     def recall(self, key: Key) -> Any | None:
@@ -115,13 +119,11 @@ class FoldStore:
     def find(self, key: Key) -> Any | None:
         """Return the value kept under `key`; None where there is none, or a damaged one."""
         try:
-            kept = json.loads(self._value_path(key).read_text(encoding="utf-8"))
+            path = self._place(self._values, key, ".json")
+            kept = json.loads(path.read_text(encoding="utf-8"))
             return kept["value"] if kept["digest"] == digest_json(kept["value"]) else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
-
-    def _value_path(self, key: Key) -> Path:
-        return self.folder / "values" / f"{digest_json(key)}.json"
 
     def predictions(
         self, key: Key, predict: Callable[[], npt.NDArray[np.float32]]
@@ -131,14 +133,14 @@ class FoldStore:
         if kept is not None:
             return kept
         made = np.ascontiguousarray(predict(), dtype=np.float32)
-        with atomic_write(self._predictions_path(key)) as handle:
+        with atomic_write(path_of(self._predictions, key, ".f32")) as handle:
             handle.write(digest_bytes(made.tobytes()).encode())
             handle.write(made.tobytes())
         return made
 
     def find_predictions(self, key: Key) -> npt.NDArray[np.float32] | None:
         """Return the predictions kept under `key`; None where there are none, or damaged ones."""
-        path = self._predictions_path(key)
+        path = self._place(self._predictions, key, ".f32")
         try:
             content = path.read_bytes()
         except FileNotFoundError:
@@ -153,10 +155,17 @@ class FoldStore:
 
     def has_model(self, key: Key) -> bool:
         """Whether a model is kept under `key`; it may still turn out to be damaged."""
-        return (self._models / digest_json(key)).exists()
+        return self._place(self._models, key).exists()
 
-    def _predictions_path(self, key: Key) -> Path:
-        return self.folder / "predictions" / f"{digest_json(key)}.f32"
+    def _place(self, folder: Path, key: Key, suffix: str = "") -> Path:
+        """Where a piece is, or where it goes that is not made yet."""
+        own = path_of(folder, key, suffix)
+        if self._keeps_other_code and not own.exists():
+            other = path_of_other_code(folder, key, suffix)
+            if other is not None:
+                self.of_other_code.add(other.name)
+                return other
+        return own
 
     def sizes(self) -> dict[Path, int]:
         """Bytes of every model, binned data set and checkpoint, least recently used first."""
@@ -181,6 +190,14 @@ class FoldStore:
             shutil.rmtree(folder, ignore_errors=True)
             left -= size
         return total - left
+
+    @property
+    def _values(self) -> Path:
+        return self.folder / "values"
+
+    @property
+    def _predictions(self) -> Path:
+        return self.folder / "predictions"
 
     @property
     def _models(self) -> Path:

@@ -38,15 +38,16 @@ from numerai_kedro.incremental.fingerprint import (
 from numerai_kedro.incremental.fold_store import FoldStore
 from numerai_kedro.incremental.lanes import in_order
 from numerai_kedro.incremental.record import NodeRecords
+from numerai_kedro.incremental.result_code import PACKAGE, read_by
 from numerai_kedro.strict import Block, read_block
 
 logger = logging.getLogger(__name__)
 
-PACKAGE = Path(__file__).parents[1]
 FOLDER = ".incremental"
 RUN_REPORT = f"{FOLDER}/last_run.json"
 ALWAYS = "always"
 GB = 1e9
+CODED_STORES = {"fold_store", "study_store"}
 RUN_ALL = "kedro run --params=incremental.run_all=true"
 
 
@@ -55,6 +56,7 @@ class IncrementalParams(Block):
 
     run_all: bool
     cache_limit_gb: float = Field(gt=0)
+    keep_fits_of_other_code: bool
 
 
 @dataclass
@@ -106,6 +108,7 @@ class Incremental:
 
     def read_code(self, pipeline: Pipeline) -> None:
         """Read the sources now: what is edited while the run goes on is not what runs."""
+        read_by(self._code)
         with self._own_time():
             for node in pipeline.nodes:
                 with suppress(UnknownContentError):
@@ -210,6 +213,8 @@ def incremental_run(
     runner._validate_catalog(catalog)
     runner._validate_nodes(pipeline.nodes)
     params = read_block(IncrementalParams, "incremental", catalog.load("params:incremental"))
+    for name in CODED_STORES & pipeline.datasets():
+        catalog.get(name).keeps_other_code = params.keep_fits_of_other_code
     incremental = Incremental(data_folder, params.run_all)
     incremental.read_code(pipeline)
     loads = Counter(chain.from_iterable(node.inputs for node in pipeline.nodes))

@@ -52,7 +52,6 @@ class CatBoostParams(BoostingParams):
 class CatBoost(Boosted):
     """Gradient-boosted symmetric trees; see `training.protocol.Model` for the contract."""
 
-    version: ClassVar[int] = 1
     params_type: ClassVar[type[Block]] = CatBoostParams
 
     def __init__(

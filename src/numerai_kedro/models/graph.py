@@ -105,7 +105,6 @@ class GraphModel(NetworkModel):
 class GATv2(GraphModel):
     """Attention over neighbours."""
 
-    version: ClassVar[int] = 4
     params_type: ClassVar[type[Block]] = GATv2Params
 
     def build(self, n_features: int, n_targets: int) -> nn.Module:
@@ -127,7 +126,6 @@ class GATv2(GraphModel):
 class GIN(GraphModel):
     """Sums over neighbours."""
 
-    version: ClassVar[int] = 3
     params_type: ClassVar[type[Block]] = GraphNetworkParams
 
     def build(self, n_features: int, n_targets: int) -> nn.Module:

@@ -67,7 +67,6 @@ class LightGBMParams(BoostingParams):
 class LightGBM(Boosted):
     """Gradient-boosted trees; see `training.protocol.Model` for the contract."""
 
-    version: ClassVar[int] = 1
     params_type: ClassVar[type[Block]] = LightGBMParams
 
     def __init__(

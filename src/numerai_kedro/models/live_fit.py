@@ -24,11 +24,14 @@ class LiveFit:
         by the same have the same one (`pipelines.recipes.configuration_of`).
     data_version
         Of the history that was learned, such as ``"v5.3"``.
+    of_other_code
+        Other code has made it, which was kept on request (`incremental.keep_fits_of_other_code`).
     """
 
     models: tuple[Any, ...]
     configuration: str
     data_version: str
+    of_other_code: bool = False
 
     def __iter__(self) -> Iterator[Any]:
         """The models, one after another."""

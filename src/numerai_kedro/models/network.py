@@ -62,7 +62,6 @@ class NetworkModel:
     where it is used: plans and tests of parameters do without.
     """
 
-    version: ClassVar[int]
     params_type: ClassVar[type[Block]]
     stops_early: ClassVar[bool] = True
     reads_groups: ClassVar[bool] = False

@@ -32,7 +32,6 @@ class TabMParams(NetworkParams):
 class TabM(NetworkModel):
     """See the module; `training.protocol.Model` has the contract."""
 
-    version: ClassVar[int] = 2
     params_type: ClassVar[type[Block]] = TabMParams
 
     def build(self, n_features: int, n_targets: int) -> nn.Module:

@@ -44,7 +44,6 @@ class TransformerParams(NetworkParams):
 class Transformer(NetworkModel):
     """See the module; `training.protocol.Model` has the contract."""
 
-    version: ClassVar[int] = 1
     params_type: ClassVar[type[Block]] = TransformerParams
     reads_groups: ClassVar[bool] = True
 

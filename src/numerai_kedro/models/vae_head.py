@@ -52,7 +52,6 @@ class VaeParams(NetworkParams):
 class VaeHead(NetworkModel):
     """See the module; `training.protocol.Model` has the contract."""
 
-    version: ClassVar[int] = 3
     params_type: ClassVar[type[Block]] = VaeParams
 
     def build(self, n_features: int, n_targets: int) -> nn.Module:

@@ -49,7 +49,6 @@ class XGBoostParams(BoostingParams):
 class XGBoost(Boosted):
     """Gradient-boosted trees; see `training.protocol.Model` for the contract."""
 
-    version: ClassVar[int] = 1
     params_type: ClassVar[type[Block]] = XGBoostParams
 
     def __init__(

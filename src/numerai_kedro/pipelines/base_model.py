@@ -29,7 +29,7 @@ from numerai_kedro.models import family
 from numerai_kedro.models.live_fit import LiveFit
 from numerai_kedro.models.with_latents import WithLatents
 from numerai_kedro.panel import EraPanel
-from numerai_kedro.pipelines.made_by import CONFIGURATION, DATA_VERSION, version_key
+from numerai_kedro.pipelines.made_by import CONFIGURATION, DATA_VERSION, OTHER_CODE, version_key
 from numerai_kedro.pipelines.parameters import ModelParams, ResourceParams
 from numerai_kedro.pipelines.recipes import (
     asked_as_json,
@@ -299,10 +299,20 @@ def predict_out_of_fold(
         return made, made, made, readings
     predictions, iterations, mended, rungs = made.value
     lines = [*ahead, *made.lines(), *mended, *copies(name, predictions, benchmarks, folds)]
+    lines += kept_of_other_code(name, store)
     recovery = {"lighter": made.lighter, "lines": lines, "rungs": rungs}
     given = (name, folds, plan, params, tuning, best_params, history_version["data_version"])
     predictions.attrs[CONFIGURATION] = configuration_of(*given, made.lighter)
     return predictions, iterations, recovery, readings
+
+
+def kept_of_other_code(name: str, store: FoldStore) -> list[dict[str, Any]]:
+    """A line where results of other code were taken, which the user asked for."""
+    if not store.of_other_code:
+        return []
+    evidence = f"{len(store.of_other_code)} results"
+    remedy = "kept: incremental.keep_fits_of_other_code"
+    return [noted(name, "made by other code", evidence, remedy).as_json()]
 
 
 def copies(
@@ -419,8 +429,9 @@ def fit(
     version = history_version["data_version"]
     given = (name, folds, plan, params, tuning, best_params, version)
     configuration = configuration_of(*given, made.lighter)
-    report_lines = {"failed": None, "lines": [*made.lines(), *mended]}
-    return LiveFit(tuple(models), configuration, version), report_lines, readings
+    lines = [*made.lines(), *mended, *kept_of_other_code(name, store)]
+    live_fit = LiveFit(tuple(models), configuration, version, bool(store.of_other_code))
+    return live_fit, {"failed": None, "lines": lines}, readings
 
 
 def predict_live(
@@ -460,6 +471,7 @@ def predict_live(
         predictions, version = rows_of(predictions, live), ""
     if isinstance(predictions, pd.DataFrame):
         predictions.attrs = {CONFIGURATION: model.configuration, DATA_VERSION: version}
+        predictions.attrs[OTHER_CODE] = name if model.of_other_code else ""
     return predictions
 
 

@@ -22,6 +22,7 @@ from numerai_kedro.files import digest_json
 ENSEMBLE = "ensemble"
 CONFIGURATION, DATA_VERSION = "configuration", "data_version"
 MEMBERS, ASKED = "members", "asked"
+OTHER_CODE = "other_code"
 
 
 def configuration(frame: pd.DataFrame) -> str:
@@ -55,6 +56,11 @@ def data_versions(frame: pd.DataFrame) -> set[str]:
     Empty where each model has seen features of the version that it knows.
     """
     return {one for one in str(frame.attrs.get(DATA_VERSION, "")).split() if one}
+
+
+def of_other_code(frame: pd.DataFrame) -> set[str]:
+    """Models whose fits were made by other code than there was when they predicted."""
+    return set(str(frame.attrs.get(OTHER_CODE, "")).split())
 
 
 def weighed_members(weights: pd.DataFrame) -> dict[str, str]:

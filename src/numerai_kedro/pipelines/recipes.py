@@ -19,7 +19,7 @@ from numerai_kedro.tournament.schema import check_horizons
 from numerai_kedro.training.adaptive import Rung, adapted
 from numerai_kedro.training.engineered import Engineered
 from numerai_kedro.training.protocol import Model
-from numerai_kedro.training.recipe import Recipe
+from numerai_kedro.training.recipe import Recipe, code_of_fits
 from numerai_kedro.training.tuning.decide import recipe_at
 from numerai_kedro.training.tuning.ground import TuningParams
 
@@ -209,7 +209,7 @@ def configuration_of(
     lighter
         Steps down the ladder that memory asked for: a smaller model than the judged one is another.
     """
-    decided, kind = plan["models"][name], family(name)
+    decided = plan["models"][name]
     # Parameters of the preset stand among the decisions; the rest decides no fit.
     elsewhere = {"enabled", "device", "preset", "presets"}
     searched = {"n_trials", "try_options", "options", "space"}
@@ -219,7 +219,7 @@ def configuration_of(
     )
     return digest_json(
         {
-            "model": [name, kind.version],
+            "model": [name, code_of_fits(family(name))],
             "asked": params.model_dump(mode="json", exclude=elsewhere | searched),
             "planned": [decided.get(key) for key in ("preset", "era_stride", "n_offsets")],
             "engineered_by": decided.get("engineered_by", ""),

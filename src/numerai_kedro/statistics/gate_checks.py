@@ -308,6 +308,23 @@ def version_check(live: str, learned: Collection[str]) -> Check:
     )
 
 
+def other_code_check(models: Collection[str]) -> Check:
+    """Whether live fits are of the code that is here now.
+
+    Parameters
+    ----------
+    models
+        Names of those that are not.
+    """
+    return Check(
+        BlockReason.FITS_OF_OTHER_CODE,
+        f"models fitted by other code ({', '.join(sorted(models)) or 'none'})",
+        float(len(models)),
+        "at most",
+        0.0,
+    )
+
+
 def constant_check(
     live: npt.NDArray[np.int8], past: Sequence[npt.NDArray[np.int8]]
 ) -> tuple[Check, ...]:

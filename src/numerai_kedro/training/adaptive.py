@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from numerai_kedro.files import digest_json
-from numerai_kedro.incremental import FoldStore
+from numerai_kedro.incremental import FoldStore, code_of
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.resilience.isolation import Executor, Inline
 from numerai_kedro.statistics.scoring import rank_scores
@@ -28,7 +27,6 @@ from numerai_kedro.training.walk_forward import predict_by_fits
 
 logger = logging.getLogger(__name__)
 
-VERSION = 1
 BEGIN = 0.5
 LARGEST_GAP = 1.5  # beyond it one noisy rung would decide alone
 TRAINING_ERAS = 20  # of those learned, spread over all: enough for a mean
@@ -169,10 +167,9 @@ def _key(
 ) -> dict[str, Any]:
     inside = history.eras[(history.eras >= eras[0]) & (history.eras <= eras[1])]
     rows = recipe.columns.of(history.select(eras=inside)).digest(targets=recipe.targets[:1])
-    asked = [recipe.made_of(recipe.targets[0]), recipe.era_stride, purge_eras]
     return {
-        "strength_of": digest_json(asked),
+        "strength_of": [recipe.made_of(recipe.targets[0]), recipe.era_stride, purge_eras],
         "rows": rows,
         "adaptive": params.model_dump(),
-        "version": VERSION,
+        "code": code_of(_climb),
     }

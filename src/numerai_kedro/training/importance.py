@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from numerai_kedro.incremental import FoldStore
+from numerai_kedro.incremental import FoldStore, code_of
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.joined import LATENT
 from numerai_kedro.panel.walk_forward import Fold
@@ -29,7 +29,6 @@ logger = logging.getLogger(__name__)
 LATENTS = "latents"  # what all of them together are called
 N_SHUFFLED = 15  # features, those with the most gain in all folds together
 ERA_STRIDE = 4  # every fourth test era is enough for a mean, and a quarter of the time
-VERSION = 1
 COLUMNS = ("fold", "first_era", "last_era", "feature", "gain", "drop", "drop_error", "n_eras")
 
 
@@ -127,7 +126,7 @@ class _Work:
         by_fit = []
         for fit in fits:
             keys = [_drop_key(fit, era, self._target, shuffled) for era in eras]
-            missing = [era for era, key in zip(eras, keys, strict=True) if self._lacks(key)]
+            missing = [(era, key) for era, key in zip(eras, keys, strict=True) if self._lacks(key)]
             if missing and self._store.has_model(fit.key):
                 self._run(_measure_drops, fit, missing, self._target, shuffled)
             nothing = [np.nan] * len(shuffled)
@@ -161,31 +160,37 @@ def gain_of(fit: Fit, store: FoldStore, executor: Executor) -> npt.NDArray[np.fl
 
 
 def _gain_key(fit: Fit) -> dict[str, Any]:
-    return {"gain_of": fit.key, "version": VERSION}
+    code = code_of(_shares_of_gain, fit.recipe.family, reads=("gain_importance",))
+    return {"gain_of": fit.key, "code": code}
 
 
 def _measure_gain(fit: Fit, store: FoldStore, key: dict[str, Any], progress: FitProgress) -> None:
-    gains = fit.model(store, no_progress).gain_importance()
-    store.value(key, lambda: (gains / (gains.sum() or 1.0)).tolist())
+    store.value(key, lambda: _shares_of_gain(fit.model(store, no_progress)))
+
+
+def _shares_of_gain(model: Model) -> list[float]:
+    gains = model.gain_importance()
+    shares: list[float] = (gains / (gains.sum() or 1.0)).tolist()
+    return shares
 
 
 def _measure_drops(
     fit: Fit,
     store: FoldStore,
-    eras: Sequence[EraPanel],
+    missing: Sequence[tuple[EraPanel, dict[str, Any]]],
     target: str,
     shuffled: list[str],
     progress: FitProgress,
 ) -> None:
     model = fit.model(store, no_progress)
-    for era in eras:
-        key = _drop_key(fit, era, target, shuffled)
+    for era, key in missing:
         store.value(key, lambda era=era: shuffled_drops(model, era, target, shuffled))
 
 
 def _drop_key(fit: Fit, era: EraPanel, target: str, names: Sequence[str]) -> dict[str, Any]:
     rows = era.digest(targets=(target,))
-    return {"drops_of": fit.key, "rows": rows, "features": list(names), "version": VERSION}
+    code = code_of(shuffled_drops)
+    return {"drops_of": fit.key, "rows": rows, "features": list(names), "code": code}
 
 
 def _named(column: str) -> str:

@@ -132,8 +132,8 @@ class HoldBack:
 class Model(Protocol):
     """One model family: made from parameters, fitted once, then predicting.
 
-    `version` goes into every key of the fold store: raise it when the same data and parameters
-    would give another model. A family that is tuned has parameters with a method
+    Its code, as far as `fit` and `predict` reach, goes into every key of the fold store
+    (`training.recipe.code_of_fits`). A family that is tuned has parameters with a method
     ``scouted(n_trees, row_share)``: the same experiment, cheaper.
 
     Attributes
@@ -152,7 +152,6 @@ class Model(Protocol):
         What went wrong in the fit and was mended, `resilience.recovery.Recovery` as dicts.
     """
 
-    version: ClassVar[int]
     params_type: ClassVar[type[Block]]
     stops_early: ClassVar[bool]
     reads_groups: ClassVar[bool]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from pydantic import Field
 
 from numerai_kedro.errors import NumeraiKedroError, ProcessDied, ResourceError
 from numerai_kedro.files import digest_json
-from numerai_kedro.incremental import FoldStore
+from numerai_kedro.incremental import FoldStore, code_of
 from numerai_kedro.panel import EraPanel, JoinedPanel
 from numerai_kedro.panel.walk_forward import Fold
 from numerai_kedro.resilience.recovery import noted
@@ -124,6 +125,8 @@ class Recipe:
         Identity of the parameters by which that is made.
     columns
         What that comes to for the training window of the fits to be made (`engineered.Engineered`).
+    code
+        Digest of the code that fits and predicts; by default as it is now.
     """
 
     name: str
@@ -145,6 +148,12 @@ class Recipe:
     latents: bool = False
     engineered_by: str = ""
     columns: Columns = ALL_COLUMNS
+    code: str = ""
+
+    def __post_init__(self) -> None:
+        """Find the digest of the code, where none is given: a process of a fit gets it."""
+        if not self.code:
+            object.__setattr__(self, "code", code_of_fits(self.family))
 
     def fits(
         self,
@@ -235,7 +244,7 @@ class Recipe:
         """What decides a fit, its rows aside."""
         made = {
             "family": self.family.__name__,
-            "version": self.family.version,
+            "code": self.code,
             "params": self.params.model_dump(mode="json"),
             "seed": self.seed,
             "target": target,
@@ -360,18 +369,17 @@ class Fit:
         return self.on or self.recipe.device
 
     def _fitted(self, store: FoldStore, progress: FitProgress) -> Model:
-        recipe = self.recipe
-        bins = store if self.shares_bins else None
-        found = recipe.columns
+        recipe, found = self.recipe, self.recipe.columns
+        bins = _BinsOfCode(store, recipe.code) if self.shares_bins else None
         aids = Aids(bins, store.work(self.key), store, recipe.groups, found.weights, found.graph)
         if self.base is not None:
-            base = self.base.model(store, no_progress)
-            base.device = self.device
-            return base.updated(self.train, self.target, progress, aids)
+            model = self.base.model(store, no_progress)
+            model.device = self.device
+            return updated(model, self.train, self.target, progress, aids)
         model = recipe.family(
             recipe.params, seed=recipe.seed, threads=recipe.threads, device=self.device
         )
-        return model.fit(self.train, recipe.stop, self.target, progress, aids)
+        return fitted(model, self.train, recipe.stop, self.target, progress, aids)
 
     @property
     def recovery_key(self) -> dict[str, Any]:
@@ -402,3 +410,37 @@ class Fit:
     def prediction_key(self, piece: EraPanel) -> dict[str, Any]:
         """What the predictions of a piece are made of."""
         return {"fit": self.key, "features": piece.digest()}
+
+
+def fitted(
+    model: Model,
+    train: EraPanel,
+    stop: HoldBack | None,
+    target: str,
+    progress: FitProgress,
+    aids: Aids,
+) -> Model:
+    """Fit a new model."""
+    return model.fit(train, stop, target, progress, aids)
+
+
+def updated(model: Any, train: EraPanel, target: str, progress: FitProgress, aids: Aids) -> Model:
+    """Let a fitted model learn what came since."""
+    made: Model = model.updated(train, target, progress, aids)
+    return made
+
+
+def code_of_fits(family: type[Model]) -> str:
+    """Digest of the code that fits of a family, and predictions by them, hang on."""
+    return code_of(family, fitted, updated, reads=("predict", "predict_rows"))
+
+
+@dataclass(frozen=True)
+class _BinsOfCode:
+    """Binned data that the same code has made."""
+
+    store: FoldStore
+    code: str
+
+    def file(self, key: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
+        return self.store.file({**key, "code": self.code}, build)

@@ -28,7 +28,7 @@ from numerai_kedro.models.modules.dropout import Dropout
 from numerai_kedro.statistics.feature_graph import FeatureGraph
 
 # How nodes are computed together decides in which order dropout is drawn for their edges: another
-# number is another model, which `models.graph.GATv2.version` has to tell from those before.
+# number is another model, which its digest of code tells from those before.
 # Of what is computed of edges at once: on the CPU it stays in the cache, on a card it is many.
 CHUNK_BYTES = {"cpu": 1 << 20, "cuda": 64 << 20}
 FULL_ENOUGH = 0.75  # so much of a table of nodes and their edges is edges

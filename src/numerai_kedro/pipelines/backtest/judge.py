@@ -24,7 +24,13 @@ from numerai_kedro.pipelines.backtest.champions import (
     record_of,
     superior_to,
 )
-from numerai_kedro.pipelines.made_by import alike, configuration, data_versions, procedure_of
+from numerai_kedro.pipelines.made_by import (
+    alike,
+    configuration,
+    data_versions,
+    of_other_code,
+    procedure_of,
+)
 from numerai_kedro.reasons import BlockReason
 from numerai_kedro.statistics.backtest import interval_json
 from numerai_kedro.statistics.gate import Check, GateDecision
@@ -37,6 +43,7 @@ from numerai_kedro.statistics.gate_checks import (
     drift_checks,
     likeness_check,
     live_checks,
+    other_code_check,
     version_check,
 )
 from numerai_kedro.statistics.intervals import mean_interval
@@ -248,6 +255,7 @@ def prediction_checks(
     return (
         *([of_others] if recorded else []),  # without any, `record_of_entry` says so
         version_check(evidence.round_info["data_version"], data_versions(predictions)),
+        other_code_check(of_other_code(predictions)),
         *live_checks(values, evidence.exposed, evidence.params),
         benchmark_likeness_check(
             rank_correlation(values, evidence.benchmark),

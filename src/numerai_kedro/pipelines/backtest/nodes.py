@@ -39,6 +39,7 @@ from numerai_kedro.statistics.overfitting import (
 from numerai_kedro.statistics.payout import PayoutRule, forecast_burn
 from numerai_kedro.statistics.weighting import EnsembleParams
 from numerai_kedro.tournament.schema import benchmark_of, meta_model_of, overlap_eras
+from numerai_kedro.training.recipe import code_of_fits
 from numerai_kedro.training.tuning.ground import TuningParams
 
 logger = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ def name_procedures(
         graph = feature_graph if kind.reads_graph else None
         chosen = tuning.model_dump(mode="json")
         chosen |= model.engineered_by(folds["size"], feature_engineering, vae, graph)
-        named[name] = digest_json([name, kind.version, params, chosen, shared])
+        named[name] = digest_json([name, code_of_fits(kind), params, chosen, shared])
     named[ENSEMBLE] = digest_json([ENSEMBLE, ensemble.model_dump(mode="json")])
     return named
 

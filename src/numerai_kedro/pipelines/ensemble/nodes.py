@@ -18,10 +18,12 @@ from numerai_kedro.pipelines.made_by import (
     CONFIGURATION,
     DATA_VERSION,
     MEMBERS,
+    OTHER_CODE,
     alike,
     configuration,
     configuration_of_blend,
     data_versions,
+    of_other_code,
     values_by_model,
     weighed_members,
 )
@@ -404,7 +406,9 @@ def blend_attributes(
     as_they_are = weights.copy()
     as_they_are.attrs = weights.attrs | {MEMBERS: members}
     versions = sorted(set().union(*map(data_versions, frames.values())))
+    others = sorted(set().union(*map(of_other_code, frames.values())))
     return {
         CONFIGURATION: configuration_of_blend(as_they_are, neutralisation),
         DATA_VERSION: " ".join(versions),
+        OTHER_CODE: " ".join(others),
     }

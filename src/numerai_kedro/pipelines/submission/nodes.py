@@ -143,7 +143,8 @@ def submit(
         before = receipts.get(key, receipts_before.get(key))
         csv, decision = submission.get(key, ""), gate_decision.get(key)
         receipt = {"slot": slot, "entry": entry, "round": round_info["number"]}
-        receipt |= {"n_stocks": max(0, csv.count("\n") - 1), "warnings": payout_notes}
+        warnings = [*payout_notes, *_of_other_code(decision)]
+        receipt |= {"n_stocks": max(0, csv.count("\n") - 1), "warnings": warnings}
         receipt |= {
             name: decision[name] for name in ("override", "feeds") if decision and name in decision
         }
@@ -151,6 +152,12 @@ def submit(
         logger.info("submission, %s: %s", slot, receipt["detail"])
         receipts[key] = receipt
     return receipts
+
+
+def _of_other_code(decision: dict[str, Any] | None) -> list[str]:
+    """What the gate warned of the code that made the fits."""
+    warned = (decision or {}).get("warnings", ())
+    return [one for one in warned if one.startswith(BlockReason.FITS_OF_OTHER_CODE)]
 
 
 def _asked_again(

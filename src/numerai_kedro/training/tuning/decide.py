@@ -18,7 +18,7 @@ import pandas as pd
 
 from numerai_kedro.errors import ResourceError
 from numerai_kedro.files import digest_bytes, digest_json
-from numerai_kedro.incremental import FoldStore
+from numerai_kedro.incremental import FoldStore, code_of
 from numerai_kedro.resilience.isolation import Executor
 from numerai_kedro.statistics.intervals import short
 from numerai_kedro.statistics.overfitting import probability_of_overfitting
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     import optuna
 
 logger = logging.getLogger(__name__)
-
-VERSION = 1  # of the way in which trials are made and judged
 
 
 def tune(
@@ -162,7 +160,7 @@ def _procedure(search: Search, ground: Ground, params: TuningParams) -> dict[str
     targets = tuple(dict.fromkeys((*recipe.targets, ground.folds["paid_target"])))
     return (
         {
-            "version": VERSION,
+            "code": code_of(_study_and_decide),
             "model": recipe.name,
             "era_stride": recipe.era_stride,
             "folds": ground.folds["tuning"],
