@@ -14,6 +14,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
 
 from numerai_kedro.errors import ConfigurationError, RoundMoved, SubmissionError
+from numerai_kedro.session import check_session
 from numerai_kedro.strict import WHERE, read_block
 
 logger = logging.getLogger(__name__)
@@ -22,6 +23,15 @@ logger = logging.getLogger(__name__)
 BLOCK = re.compile(r"^([A-Za-z_]\w*):", re.MULTILINE)
 # Namespaces that the factory patterns of the catalog may stand for, beside the models.
 BLENDS = ("ensemble",)
+
+
+class SessionHooks:
+    """No run without the lock of the data folder."""
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self) -> None:
+        """Refuse a run of another session than the project's."""
+        check_session()
 
 
 class CatalogHooks:

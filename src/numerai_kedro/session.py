@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,10 @@ SUBMIT_WAITS_S = 600.0
 PIPELINES = Path(__file__).parent / "pipelines"
 # What Kedro puts before the sentence of a block of parameters.
 BLOCK = re.compile(r"- Parameter '([^']+)': (?:Failed to instantiate \S+ for parameter \S+ )?(.+)")
+
+
+# Whether a run is one of `WeeklySession`, for the hook that refuses others.
+_ours: ContextVar[bool] = ContextVar("_ours", default=False)
 
 
 class WeeklySession(KedroSession):
@@ -92,7 +97,7 @@ class WeeklySession(KedroSession):
         parts = names if names in (["prepare"], ["submit"]) else ["prepare", "submit"]
         folder = self._data_folder()
         wait_s = SUBMIT_WAITS_S if parts == ["submit"] else 0.0
-        with folder_lock(folder, parts, wait_s=wait_s), skipping(runner, folder):
+        with folder_lock(folder, parts, wait_s=wait_s), skipping(runner, folder), _own_run():
             return super().run(**given | {"runner": runner})
 
     def _get_config_loader(self) -> AbstractConfigLoader:
@@ -116,6 +121,31 @@ class WeeklySession(KedroSession):
     def _data_folder(self) -> str:
         config = self._get_config_loader()
         return str(self._project_path / config["globals"]["data_folder"])
+
+
+@contextmanager
+def _own_run() -> Iterator[None]:
+    before = _ours.set(True)
+    try:
+        yield
+    finally:
+        _ours.reset(before)
+
+
+def check_session() -> None:
+    """Refuse a run of Kedro's own session, which neither locks the data folder nor skips anything.
+
+    Raises
+    ------
+    ConfigurationError
+        Says how a script runs a pipeline.
+    """
+    if not _ours.get():
+        raise ConfigurationError(
+            "KedroSession.run knows neither the lock of the data folder nor what is current; in a "
+            "script or a notebook type: from numerai_kedro.session import WeeklySession; with "
+            'WeeklySession.create() as session: session.run(pipeline_names=["weekly"]).'
+        )
 
 
 def check_pipelines(names: Iterable[str]) -> None:

@@ -5,6 +5,7 @@ from numerai_kedro.hooks import (
     CatalogHooks,
     ParameterHooks,
     ReceiptHooks,
+    SessionHooks,
     SummaryHooks,
     TrackingHooks,
 )
@@ -12,7 +13,14 @@ from numerai_kedro.session import WeeklySession
 
 SESSION_CLASS = WeeklySession
 # Called from the last to the first: the receipts may end the run, after it was kept and shown.
-HOOKS = (ReceiptHooks(), CatalogHooks(), TrackingHooks(), SummaryHooks(), ParameterHooks())
+HOOKS = (
+    ReceiptHooks(),
+    CatalogHooks(),
+    TrackingHooks(),
+    SummaryHooks(),
+    ParameterHooks(),
+    SessionHooks(),
+)
 CONFIG_LOADER_CLASS = ReadOnceLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

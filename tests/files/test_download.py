@@ -225,6 +225,7 @@ def test_a_flipped_byte_is_not_taken_for_the_file(
 def test_bytes_are_compared_once_in_so_many_days(server, tmp_path, monkeypatch):
     remote = RemoteFile("v5.3/file", lambda: server.url, recheck_days=7)
     target, read = tmp_path / "file", []
+    monkeypatch.setattr(verified, "SMALL_BYTES", 0)
     fetch(remote, target)
     monkeypatch.setattr(verified, "digest_file", lambda p: read.append(p) or digest_file(p))
     fetch(remote, target)
@@ -237,6 +238,14 @@ def test_bytes_are_compared_once_in_so_many_days(server, tmp_path, monkeypatch):
     assert not fetch(remote, target)
     assert not fetch(remote, target)
     assert len(read) == 2
+
+
+def test_a_small_file_is_compared_each_time(server, remote, tmp_path):
+    target = tmp_path / "file"
+    fetch(remote, target)
+    flip(target, keeps_time=True)
+    assert fetch(remote, target)
+    assert target.read_bytes() == CONTENT
 
 
 def test_what_is_damaged_serves_no_longer_though_it_cannot_be_had_anew(server, remote, tmp_path):

@@ -1,6 +1,7 @@
 """A round is judged against what was submitted before it, however often it is run."""
 
 import pytest
+from tests.damage import flip
 from tests.models.test_contract import SMALL
 from tests.panels import small_panel
 
@@ -56,10 +57,14 @@ def test_its_models_come_back_and_predict(tmp_path, models):
     assert [one.n_iterations for one in back] == [one.n_iterations for one in models["lightgbm"]]
 
 
-def test_a_torn_record_is_a_sentence(tmp_path, models):
+def test_a_torn_record_is_mended_and_a_sentence_where_its_copy_is_torn_too(tmp_path, models):
     store = ChampionStore(tmp_path)
     store.promote("demo", champion(1412), models)
-    (tmp_path / "demo" / "1412" / "champion.json").write_text("{")
+    record = tmp_path / "demo" / "1412" / "champion.json"
+    record.write_text("{")
+    assert store.find("demo", 1413) == champion(1412)
+    for path in (record, record.with_name("champion.json.copy")):
+        flip(path)
     with pytest.raises(StoreError, match="holds no champion"):
         store.find("demo", 1413)
 

@@ -1,7 +1,9 @@
 """How many configurations a slot has judged, and among how many one has passed."""
 
 import pytest
+from tests.damage import flip
 
+from numerai_kedro.files.kept_json import write_kept
 from numerai_kedro.incremental.champion_store import ProcedureStore
 
 
@@ -36,11 +38,18 @@ def test_a_configuration_keeps_the_fewest_among_which_it_passed(store):
     assert store.passed_with("other", "a") is None
 
 
-@pytest.mark.parametrize("damage", ["{", "[1]", '{"rounds": 3}', '{"rounds": ["x"]}'])
-def test_a_damaged_file_begins_anew(store, damage):
+def test_a_damaged_file_is_mended_from_its_copy(store):
+    store.note_passed("demo", "a", 3)
+    (path,) = store.folder.glob("slots/demo/*.json")
+    flip(path)
+    assert store.passed_with("demo", "a") == 3
+
+
+@pytest.mark.parametrize("value", [[1], {"rounds": 3}, {"rounds": ["x"]}])
+def test_a_file_of_another_shape_begins_anew(store, value):
     store.judged("demo", "a", 1400)
     (path,) = store.folder.glob("slots/demo/*.json")
-    path.write_text(damage)
+    write_kept(path, value, copied=True)
     assert store.count_since("demo", 1400) == 0
     assert store.passed_with("demo", "a") is None
     store.judged("demo", "a", 1400)

@@ -21,7 +21,7 @@ def test_a_rule_that_stays_is_kept_once(tmp_path):
     store = RuleStore(tmp_path)
     for number in (1343, 1344, 1345):
         store.keep(60, number, NEW)
-    assert [path.name for path in tmp_path.glob("60/*")] == ["1343.json"]
+    assert [path.name for path in tmp_path.glob("60/*.json")] == ["1343.json"]
 
 
 def test_a_damaged_file_is_passed_over_said_and_written_again(tmp_path, caplog):

@@ -8,8 +8,10 @@ import pytest
 from kedro.io import DataCatalog
 from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner, ThreadRunner
+from tests.damage import overwrite
 
-from numerai_kedro.errors import ConfigurationError, Failed
+from numerai_kedro.errors import ConfigurationError, Failed, StoreError
+from numerai_kedro.incremental.record import NodeRecords
 from numerai_kedro.incremental.runner import incremental_run
 
 KIND = "numerai_kedro.datasets.atomic_file.JSONDataset"
@@ -302,6 +304,84 @@ def test_the_code_of_an_entry_inside_an_entry_counts(toy, monkeypatch):
     }
     toy.extra = {"doubled": outcome}
     toy.run()
-    record = json.loads((toy.folder / ".incremental/nodes/double.json").read_text())
+    record = NodeRecords(toy.folder / ".incremental" / "nodes").read("double")
     assert KIND in asked
     assert "datasets/atomic_file.py" in record["made_of"]["code"]
+
+
+def test_a_flipped_bit_in_an_output_is_made_again(toy):
+    """Size, time and inode are as they were."""
+    toy.run()
+    overwrite(toy.folder / "doubled.json", b"2", b"3")
+    assert toy.run() == ["double"]
+    assert toy.read("doubled") == 2
+
+
+def test_a_flipped_bit_in_what_another_run_made_is_refused(toy):
+    toy.run()
+    overwrite(toy.folder / "doubled.json", b"2", b"3")
+    with pytest.raises(
+        StoreError, match=r"doubled\.json: not what was written .*--pipeline=weekly"
+    ):
+        toy.run(PIPELINE.filter(node_names=["sign"]))
+    assert toy.run() == ["double"]
+    assert toy.run(PIPELINE.filter(node_names=["sign"])) == []
+
+
+def test_a_node_that_asks_the_world_reads_no_damaged_input(toy):
+    pipeline = Pipeline(
+        [
+            Node(double, ["number", "params:factor"], "doubled", name="double"),
+            Node(ask, "doubled", "answer", name="ask", tags=["always"]),
+        ]
+    )
+    toy.run(pipeline)
+    overwrite(toy.folder / "doubled.json", b"2", b"3")
+    with pytest.raises(StoreError, match=r"doubled\.json"):
+        toy.run(pipeline.filter(node_names=["ask"]))
+
+
+def test_what_a_node_that_asks_the_world_made_is_compared_too(toy):
+    pipeline = Pipeline(
+        [
+            Node(ask, "number", "answer", name="ask", tags=["always"]),
+            Node(sign, "answer", "positive", name="sign"),
+        ]
+    )
+    toy.run(pipeline)
+    overwrite(toy.folder / "answer.json", b"1", b"3")
+    with pytest.raises(StoreError, match=r"answer\.json"):
+        toy.run(pipeline.filter(node_names=["sign"]))
+
+
+def test_a_damaged_value_that_may_be_missing_loads_as_the_reason(toy):
+    outcome = {
+        "type": "numerai_kedro.datasets.outcome.OutcomeDataset",
+        "dataset": {"type": KIND, "filepath": str(toy.folder / "doubled.json")},
+    }
+    toy.extra = {"doubled": outcome}
+    toy.run()
+    overwrite(toy.folder / "doubled.json", b"2", b"3")
+    told = []
+
+    def tell(doubled):
+        told.append(doubled)
+        return 1
+
+    toy.run(Pipeline([Node(tell, "doubled", "told", name="tell", tags=["always"])]))
+    assert "doubled.json: not what was written" in told[0].symptom
+
+
+def test_what_another_run_makes_at_this_moment_is_not_refused(toy):
+    toy.run()
+    records = NodeRecords(toy.folder / ".incremental" / "nodes")
+    records.begin("double")
+    overwrite(toy.folder / "doubled.json", b"2", b"3")
+    assert toy.run(PIPELINE.filter(node_names=["sign"])) == ["sign"]
+
+
+def test_a_flipped_record_runs_its_node(toy):
+    toy.run()
+    overwrite(toy.folder / ".incremental/nodes/double.json", b'"outputs"', b'"outqutz"')
+    assert toy.run() == ["double"]
+    assert toy.reasons() == {"double": "never ran here"}

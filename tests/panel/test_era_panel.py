@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.damage import flip
 from tests.panels import TARGETS, era_rows, small_panel
 
 from numerai_kedro.errors import PanelError
@@ -96,7 +97,7 @@ def test_no_flipped_bit_is_read_in_silence(tmp_path, kind):
             sentences.append(str(error))
             detected += 1
     assert silent == 0
-    assert all("kedro run --pipeline=ingestion" in sentence for sentence in sentences)
+    assert all("again, which builds the panel anew" in sentence for sentence in sentences)
     assert detected > 10
 
 
@@ -108,11 +109,45 @@ def test_a_panel_pickles_as_its_path_and_selection(tmp_path):
     assert len(pickle.dumps(view)) < 60_000
 
 
-def test_a_segment_that_is_gone_or_cut_short_is_one_sentence(tmp_path):
+def test_a_segment_that_is_gone_or_cut_short_is_one_sentence_and_the_panel_is_built_anew(tmp_path):
     spoils = {"gone": Path.unlink, "short": lambda path: path.write_bytes(b"ARROW1")}
     for name, spoil in spoils.items():
         folder = tmp_path / name
         small_panel(folder, n_eras=3)
         spoil(folder / "features-1.arrow")
-        with pytest.raises(PanelError, match=r"missing or torn; delete .*--pipeline=ingestion"):
+        with pytest.raises(PanelError, match=r"a torn file.* which builds the panel anew"):
             open_panel(folder).features(2)
+        again = small_panel(folder, n_eras=3)
+        assert again.features(2).shape == (again.era_starts[2] - again.era_starts[1], 8)
+
+
+def test_a_panel_that_lost_a_segment_is_written_whole_though_no_era_changed(tmp_path):
+    """Nobody has read it since: the index is as it was."""
+    before = small_panel(tmp_path, n_eras=3).features(2).copy()
+    segment = tmp_path / "features-1.arrow"
+    segment.write_bytes(segment.read_bytes()[:40])
+    assert not open_panel(tmp_path).is_whole()
+    again = small_panel(tmp_path, n_eras=3)
+    assert again.is_whole()
+    np.testing.assert_array_equal(again.features(2), before)
+
+
+def test_damage_of_a_panel_that_was_replaced_since_leaves_the_new_one(tmp_path):
+    old = small_panel(tmp_path, n_eras=3)
+    (tmp_path / "features-1.arrow").unlink()
+    small_panel(tmp_path, n_eras=4)
+    with pytest.raises(PanelError, match="not what was written"):
+        old.features(2)
+    assert len(open_panel(tmp_path).eras) == 4
+
+
+@pytest.mark.parametrize(
+    "old", [b'"n_rows": ', b'"target', b'"resolved"', b'feature_1"', b'"era": ']
+)
+def test_a_flipped_bit_of_the_index_is_no_other_panel(tmp_path, old):
+    small_panel(tmp_path, n_eras=3)
+    index = tmp_path / "index.json"
+    flip(index, index.read_bytes().index(old) + len(old) - 2)
+    with pytest.raises(PanelError, match="cannot be read"):
+        open_panel(tmp_path)
+    assert len(small_panel(tmp_path, n_eras=3).eras) == 3

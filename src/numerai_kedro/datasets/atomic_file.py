@@ -11,14 +11,17 @@ from typing import IO, Any, Generic, TypeVar
 import pandas as pd
 import plotly.graph_objects as go
 import plotly.io
+import pyarrow as pa
 from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import JSONPreview, PlotlyPreview, TablePreview
 
+from numerai_kedro.errors import StoreError
 from numerai_kedro.files import atomic_write
 from numerai_kedro.incremental.content import parts_at
 
 Value = TypeVar("Value")
 PREVIEW_ROWS = 8
+SAID = 200  # characters of what a library says of a damaged file
 
 
 class AtomicFileDataset(AbstractDataset[Value, Value], Generic[Value]):
@@ -68,7 +71,10 @@ class JSONDataset(AtomicFileDataset[Any]):
     """JSON with sorted keys: the same value, the same bytes; NaN becomes null."""
 
     def _read(self, path: Path) -> Any:
-        return json.loads(path.read_text(encoding="utf-8"))
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as torn:
+            raise damaged(path, torn) from None
 
     def _write(self, data: Any, handle: IO[bytes]) -> None:
         text = json.dumps(without_nan(data), indent=1, sort_keys=True, allow_nan=False)
@@ -91,7 +97,10 @@ class ParquetDataset(AtomicFileDataset[pd.DataFrame]):
     """A pandas frame; pages carry checksums, which find every flipped bit."""
 
     def _read(self, path: Path) -> pd.DataFrame:
-        return pd.read_parquet(path, page_checksum_verification=True)
+        try:
+            return pd.read_parquet(path, page_checksum_verification=True)
+        except (pa.ArrowException, OSError, ValueError) as torn:
+            raise damaged(path, torn) from None
 
     def _write(self, data: pd.DataFrame, handle: IO[bytes]) -> None:
         data.to_parquet(handle, write_page_checksum=True, compression="zstd")
@@ -106,7 +115,10 @@ class TextDataset(AtomicFileDataset[str]):
     """UTF-8 text: the dashboard, the csv of a submission."""
 
     def _read(self, path: Path) -> str:
-        return path.read_text(encoding="utf-8")
+        try:
+            return path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as torn:
+            raise damaged(path, torn) from None
 
     def _write(self, data: str, handle: IO[bytes]) -> None:
         handle.write(data.encode())
@@ -116,7 +128,10 @@ class FigureDataset(AtomicFileDataset[go.Figure]):
     """A Plotly figure as JSON."""
 
     def _read(self, path: Path) -> go.Figure:
-        return plotly.io.from_json(path.read_text(encoding="utf-8"))
+        try:
+            return plotly.io.from_json(path.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as torn:
+            raise damaged(path, torn) from None
 
     def _write(self, data: go.Figure, handle: IO[bytes]) -> None:
         handle.write(plotly.io.to_json(data).encode())
@@ -124,6 +139,15 @@ class FigureDataset(AtomicFileDataset[go.Figure]):
     def preview(self) -> PlotlyPreview:
         """The figure, for Kedro-Viz."""
         return PlotlyPreview(json.loads(self._path.read_text(encoding="utf-8")))
+
+
+def damaged(path: Path, torn: Exception) -> StoreError:
+    """The sentence about a file that cannot be read."""
+    said = " ".join(str(torn).split())[:SAID]
+    return StoreError(
+        f"{path}: cannot be read ({said or type(torn).__name__}): a fault of the disk, or changed "
+        "by hand; delete it and run kedro run --pipeline=weekly, which makes it again."
+    )
 
 
 def without_nan(value: Any) -> Any:

@@ -15,7 +15,7 @@ from kedro_datasets._typing import TablePreview
 
 from numerai_kedro.errors import DownloadError, Failed, SchemaError, TournamentError
 from numerai_kedro.files import RemoteFile, digest_json, fetch
-from numerai_kedro.files.verified import is_as_verified
+from numerai_kedro.files.verified import is_as_verified, known_digest
 from numerai_kedro.incremental.content import parts_at
 from numerai_kedro.progress import bytes_bar
 from numerai_kedro.tournament.schema import FeatureMetadata
@@ -110,7 +110,10 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
     def contents(self) -> dict[str, Path | str]:
         """The file, for fingerprints; of features.json what it says, in whatever order."""
         metadata = self._feature_metadata()
-        return {"": digest_json(metadata.model_dump())} if metadata else parts_at(self._path)
+        if metadata:
+            return {"": digest_json(metadata.model_dump())}
+        digest = known_digest(self._path)
+        return {"": digest} if digest else parts_at(self._path)
 
     def _feature_metadata(self) -> FeatureMetadata | None:
         """What features.json says; None for another file, or one that cannot be read."""

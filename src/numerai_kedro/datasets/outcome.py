@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,8 @@ import pyarrow as pa
 from kedro.io import AbstractDataset, DatasetError
 from kedro.io.core import parse_dataset_definition
 
-from numerai_kedro.errors import Failed, NumeraiKedroError
-from numerai_kedro.files import atomic_write
+from numerai_kedro.errors import Failed, NumeraiKedroError, StoreError
+from numerai_kedro.files.kept_json import read_kept, write_kept
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +46,7 @@ class OutcomeDataset(AbstractDataset[Any, Any]):
         self._path = Path(settings["filepath"])
         self._name = f"{self._path.parent.name}.{self._path.stem}"
         self._reason_path = self._path.with_name(self._path.name + ".failed.json")
+        self._damage: str | None = None
         self.metadata = metadata
         if hasattr(self._dataset, "preview"):
             self.preview = self._dataset.preview
@@ -56,20 +56,25 @@ class OutcomeDataset(AbstractDataset[Any, Any]):
         if isinstance(data, Failed):
             level = logging.INFO if data.kind in ("off", "postponed") else logging.WARNING
             logger.log(level, "%s: %s", self._name, data.symptom)
-            with atomic_write(self._reason_path) as handle:
-                handle.write(json.dumps(data.as_json(), indent=1).encode())
+            write_kept(self._reason_path, data.as_json())
             return
         self._dataset.save(data)
         self._reason_path.unlink(missing_ok=True)
 
+    def distrust(self, damage: str) -> None:
+        """Load as a `Failed` from now on: what is here is not what was written."""
+        self._damage = damage
+
     def load(self) -> Any:
         """Return the value, or a `Failed`."""
+        if self._damage is not None:
+            logger.warning("%s: %s", self._name, self._damage)
+            return Failed(self._path.stem, self._damage)
         kept = self._keeps and self._dataset.exists()
         if kept and self._reason_path.exists():
             logger.warning("%s: the last fit failed, so the one before it stays", self._name)
         elif self._reason_path.exists():
-            reason = json.loads(self._reason_path.read_text(encoding="utf-8"))
-            return Failed(**{**reason, "remedies": tuple(reason["remedies"])})
+            return self._reason()
         if not self._dataset.exists():
             return Failed(self._path.stem, f"{self._path.name} was never made", kind="not run")
         try:
@@ -93,8 +98,17 @@ class OutcomeDataset(AbstractDataset[Any, Any]):
         """Why what is kept here should be tried again; None where it is a value."""
         if not self._reason_path.exists():
             return None
-        off = json.loads(self._reason_path.read_text(encoding="utf-8"))["kind"] == "off"
+        off = self._reason().kind == "off"
         return None if off else "ended without a value last time"
+
+    def _reason(self) -> Failed:
+        """Why there is no value; a file that cannot be read says only that there is none."""
+        try:
+            reason = read_kept(self._reason_path)
+            return Failed(**{**reason, "remedies": tuple(reason["remedies"])})
+        except (OSError, StoreError, KeyError, TypeError):
+            name = self._reason_path.name
+            return Failed(self._path.stem, f"it has no value, and {name} cannot be read")
 
     def _exists(self) -> bool:
         return self._reason_path.exists() or self._dataset.exists()

@@ -18,6 +18,7 @@ from numerai_kedro.files.digests import digest_file
 logger = logging.getLogger(__name__)
 
 DAY_S = 86_400
+SMALL_BYTES = 64 << 20  # read in less time than the server is asked
 FIELDS = {"version", "size", "modified_ns", "digest", "compared"}
 
 
@@ -37,7 +38,8 @@ def is_as_verified(path: Path, recheck_days: float) -> bool:
         Of a file that `note_verified` may have noted.
     recheck_days
         Size and time of change are compared always. Bytes are read and compared where the time
-        differs, or where they were compared last so many days ago; 0 is each time.
+        differs, or where they were compared last so many days ago; 0 is each time, as it is for
+        files that are small.
     """
     noted = read_note(path)
     if not noted.keys() >= FIELDS or not path.exists():
@@ -45,7 +47,8 @@ def is_as_verified(path: Path, recheck_days: float) -> bool:
     stat, age_s = path.stat(), time.time() - noted["compared"]
     untouched = noted["modified_ns"] == stat.st_mtime_ns
     if noted["size"] == stat.st_size:
-        if untouched and 0 <= age_s < recheck_days * DAY_S:
+        fresh = 0 <= age_s < recheck_days * DAY_S and stat.st_size > SMALL_BYTES
+        if untouched and fresh:
             return True
         if digest_file(path) == noted["digest"]:
             note_verified(path, noted["version"], noted["digest"])
@@ -57,6 +60,19 @@ def is_as_verified(path: Path, recheck_days: float) -> bool:
     )
     forget(path)
     return False
+
+
+def known_digest(path: Path) -> str | None:
+    """Digest of a large file by its note, while size and time are the noted ones; else None.
+
+    Its bytes are compared when the run begins that brings data in (`is_as_verified`).
+    """
+    noted = read_note(path)
+    if not noted.keys() >= FIELDS or not path.exists():
+        return None
+    stat = path.stat()
+    same = [noted["size"], noted["modified_ns"]] == [stat.st_size, stat.st_mtime_ns]
+    return str(noted["digest"]) if same and stat.st_size > SMALL_BYTES else None
 
 
 def read_note(path: Path) -> dict[str, Any]:

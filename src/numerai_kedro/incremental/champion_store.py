@@ -5,7 +5,6 @@ A challenger is compared with it, and where the challenger is worse, it predicts
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from numerai_kedro.errors import StoreError
-from numerai_kedro.files import atomic_write
+from numerai_kedro.files.kept_json import forget_kept, read_kept, write_kept
 from numerai_kedro.files.trusted_pickle import read_trusted, write_trusted
 
 FIRST_SEEN = ("number", "seconds", "peak_gb")
@@ -85,8 +84,8 @@ class ChampionStore:
             return None
         path = self._path(slot, max(rounds)) / "champion.json"
         try:
-            return Champion(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            return Champion(**read_kept(path, copied=True))
+        except (OSError, StoreError, TypeError):
             raise StoreError(
                 f"{path}: holds no champion; restore it, or delete the folder to begin anew."
             ) from None
@@ -99,11 +98,10 @@ class ChampionStore:
     def promote(self, slot: str, champion: Champion, models: Mapping[str, Any]) -> None:
         """Keep a slot's champion of a round, and the one before; the record is written last."""
         folder = self._path(slot, champion.round)
-        (folder / "champion.json").unlink(missing_ok=True)
+        forget_kept(folder / "champion.json")
         for name in champion.weights:
             write_trusted(folder / "models" / name, models[name])
-        with atomic_write(folder / "champion.json") as handle:
-            handle.write(json.dumps(asdict(champion), indent=1).encode())
+        write_kept(folder / "champion.json", asdict(champion), copied=True)
         for number in self._rounds(slot)[:-ROUNDS_KEPT]:
             shutil.rmtree(self._path(slot, number))
 
@@ -200,12 +198,11 @@ def _is_note(found: Mapping[str, Any]) -> bool:
 
 
 def _write(path: Path, record: Mapping[str, Any]) -> None:
-    with atomic_write(path) as handle:
-        handle.write(json.dumps(record, indent=1, sort_keys=True).encode())
+    write_kept(path, dict(record), copied=True)
 
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        return dict(read_kept(path, copied=True))
+    except (OSError, StoreError, ValueError, TypeError):
         return None

@@ -5,14 +5,12 @@ An entry of ours says so itself (`HasContents`); one of a library is asked for i
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from numerai_kedro.files import atomic_write, digest_file
+from numerai_kedro.files import digest_file
 from numerai_kedro.files.atomic import PARTIAL_SUFFIX
 
 # Part -> digest; one part with an empty name where the entry is a single thing.
@@ -34,40 +32,26 @@ class HasContents(Protocol):
 
 
 class Digests:
-    """Digests of files, found again by size and time of change.
+    """Digests of files, each read once a run.
 
-    Parameters
-    ----------
-    kept
-        A JSON file; without it every file is read again.
+    Never from one run to the next: a flipped bit keeps size, time and inode.
     """
 
-    def __init__(self, kept: Path) -> None:
-        self._kept = kept
-        self._known: dict[str, list[Any]] = _read(kept)
+    def __init__(self) -> None:
+        self._known: dict[Path, tuple[tuple[int, int, int], str]] = {}
 
     def of(self, path: Path) -> str:
-        """Digest of a file's bytes; it is read only where its size or time differ."""
+        """Digest of a file's bytes; it is read again only where its size, time or inode differ."""
         stat = path.stat()
-        key = os.path.relpath(path, self._kept.parent)
-        stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
-        if key in self._known and self._known[key][:3] == stamp:
-            return str(self._known[key][3])
+        stamp = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
+        known = self._known.get(path)
+        if known is not None and known[0] == stamp:
+            return known[1]
         age = time.time_ns() - stat.st_mtime_ns
         digest = digest_file(path)
         if age > TRUSTED_AFTER_NS:
-            self._known[key] = [*stamp, digest]
+            self._known[path] = stamp, digest
         return digest
-
-    def save(self) -> None:
-        """Keep what was asked for, beside what earlier runs did and is still there."""
-        kept = {
-            name: stamp
-            for name, stamp in self._known.items()
-            if (self._kept.parent / name).exists()
-        }
-        with atomic_write(self._kept) as handle:
-            handle.write(json.dumps(kept).encode())
 
 
 def contents_of(dataset: Any, digests: Digests) -> Contents | None:
@@ -92,11 +76,3 @@ def parts_at(path: Path) -> dict[str, Path | str]:
         for found in sorted(path.rglob("*"))
         if found.is_file() and PARTIAL_SUFFIX not in found.name
     }
-
-
-def _read(path: Path) -> dict[str, list[Any]]:
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        return {str(name): [*stamp[:3], str(stamp[3])] for name, stamp in kept.items()}
-    except (OSError, ValueError, TypeError, AttributeError, IndexError):
-        return {}

@@ -42,12 +42,12 @@ def fingerprint(node: Node, catalog: Any, code: CodeReader, digests: Digests) ->
         "parameters": {
             name.partition(":")[2]: plain(catalog.load(name))
             for name in node.inputs
-            if _is_parameter(name)
+            if is_parameter(name)
         },
         "inputs": {
             name: _contents(catalog, name, digests)
             for name in node.inputs
-            if not _is_parameter(name)
+            if not is_parameter(name)
         },
         "entries": entries,
         "wiring": plain([node._inputs, node._outputs]),
@@ -135,7 +135,7 @@ def _contents(catalog: Any, name: str, digests: Digests) -> Contents:
 
 def _entry(catalog: Any, name: str) -> Any:
     """Settings of a catalog entry that may change its value; None for parameters."""
-    if _is_parameter(name):
+    if is_parameter(name):
         return None
     resolver = catalog.config_resolver
     return _settings(resolver.config.get(name) or resolver.resolve_pattern(name))
@@ -171,7 +171,8 @@ def _bound(function: Any) -> dict[str, Any]:
     return bound
 
 
-def _is_parameter(name: str) -> bool:
+def is_parameter(name: str) -> bool:
+    """Whether an input is a parameter, which has no file."""
     return name == "parameters" or name.startswith("params:")
 
 

@@ -7,7 +7,6 @@ uses the store stays pure: its output is the same with a full, an empty or an ab
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -21,8 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from numerai_kedro.errors import StoreError
-from numerai_kedro.files import atomic_write, digest_bytes, digest_json
+from numerai_kedro.files import atomic_write, digest_bytes
 from numerai_kedro.files.checked_file import build_checked, checked_content
+from numerai_kedro.files.kept_json import find_kept, write_kept
 from numerai_kedro.files.trusted_pickle import read_trusted, write_trusted
 from numerai_kedro.incremental.keys import Key, path_of, path_of_other_code
 
@@ -109,8 +109,7 @@ class FoldStore:
 
     def remember(self, key: Key, value: Any) -> None:
         """Keep a small JSON value, in the place of the one before."""
-        with atomic_write(path_of(self._values, key, ".json")) as handle:
-            handle.write(json.dumps({"value": value, "digest": digest_json(value)}).encode())
+        write_kept(path_of(self._values, key, ".json"), value)
 
     def recall(self, key: Key) -> Any | None:
         """Return what was remembered; None where nothing was."""
@@ -118,12 +117,7 @@ class FoldStore:
 
     def find(self, key: Key) -> Any | None:
         """Return the value kept under `key`; None where there is none, or a damaged one."""
-        try:
-            path = self._place(self._values, key, ".json")
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            return kept["value"] if kept["digest"] == digest_json(kept["value"]) else None
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+        return find_kept(self._place(self._values, key, ".json"))
 
     def predictions(
         self, key: Key, predict: Callable[[], npt.NDArray[np.float32]]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from numerai_kedro.files import atomic_write
+from numerai_kedro.files.kept_json import find_kept, write_kept
 
 # Ids are random, so that the smallest of them are a sample that is the same for the same stocks.
 SAMPLE = 256
@@ -28,8 +27,7 @@ class LiveIdStore:
 
     def note(self, round_number: int, ids: Sequence[str]) -> None:
         """Keep a sample of a round's ids, and forget rounds long before it."""
-        with atomic_write(self._path(round_number)) as handle:
-            handle.write(json.dumps(sample(ids)).encode())
+        write_kept(self._path(round_number), sample(ids))
         for number in self._rounds()[:-ROUNDS_KEPT]:
             self._path(number).unlink(missing_ok=True)
 
@@ -46,10 +44,7 @@ class LiveIdStore:
         return best
 
     def _read(self, number: int) -> set[str]:
-        try:
-            return set(map(str, json.loads(self._path(number).read_text(encoding="utf-8"))))
-        except (OSError, ValueError, TypeError):
-            return set()
+        return set(map(str, find_kept(self._path(number)) or ()))
 
     def _rounds(self) -> list[int]:
         names = (path.stem for path in self.folder.glob("*.json"))

@@ -6,13 +6,13 @@ that a node that was killed between two outputs is not taken for finished.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from numerai_kedro.files import atomic_write
+from numerai_kedro.errors import StoreError
+from numerai_kedro.files.kept_json import read_kept, write_kept
 
-FORMAT = 1
+FORMAT = 2
 
 
 class NodeRecords:
@@ -24,8 +24,8 @@ class NodeRecords:
     def read(self, node: str) -> dict[str, Any] | None:
         """The record of a node; None where there is none, or none that can be read."""
         try:
-            record: dict[str, Any] = json.loads(self._path(node).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            record: dict[str, Any] = read_kept(self._path(node))
+        except (OSError, StoreError):
             return None
         whole = (
             isinstance(record, dict)
@@ -38,16 +38,26 @@ class NodeRecords:
         """Note that a node runs."""
         self._write(node, {"format": FORMAT, "status": "running"})
 
-    def finish(self, node: str, fingerprint: dict[str, Any], outputs: dict[str, Any]) -> None:
-        """Note that its outputs are whole."""
+    def finish(
+        self, node: str, fingerprint: dict[str, Any] | None, outputs: dict[str, Any]
+    ) -> None:
+        """Note that its outputs are whole; of what they are made, where that is known."""
         self._write(
             node,
             {"format": FORMAT, "status": "done", "made_of": fingerprint, "outputs": outputs},
         )
 
+    def outputs(self) -> dict[str, list[Any]]:
+        """Entry -> what the nodes that make it have made of it, those that run now aside."""
+        found: dict[str, list[Any]] = {}
+        for path in sorted(self._folder.glob("*.json")):
+            record = self.read(path.stem) or {}
+            for name, contents in record.get("outputs", {}).items():
+                found.setdefault(name, []).append(contents)
+        return found
+
     def _write(self, node: str, record: dict[str, Any]) -> None:
-        with atomic_write(self._path(node)) as handle:
-            handle.write(json.dumps(record, sort_keys=True).encode())
+        write_kept(self._path(node), record)
 
     def _path(self, node: str) -> Path:
         return self._folder / f"{node}.json"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from dataclasses import asdict
 from pathlib import Path
 
-from numerai_kedro.files import atomic_write
+from numerai_kedro.errors import StoreError
+from numerai_kedro.files.kept_json import read_kept, write_kept
 from numerai_kedro.statistics.payout import PayoutRule
 
 logger = logging.getLogger(__name__)
@@ -24,8 +24,7 @@ class RuleStore:
         """Note a round's rule, where it differs from the one before it."""
         before = self.newest(days, number)
         if before is None or before[1] != rule:
-            with atomic_write(self._path(days, number)) as handle:
-                handle.write(json.dumps(asdict(rule), indent=1).encode())
+            write_kept(self._path(days, number), asdict(rule), copied=True)
 
     def newest(self, days: int, number: int) -> tuple[int, PayoutRule] | None:
         """The rule that was in force in a round, and since which round; None where none is known.
@@ -36,9 +35,9 @@ class RuleStore:
         for since in sorted((one for one in rounds if one <= number), reverse=True):
             path = self._path(days, since)
             try:
-                kept = json.loads(path.read_text(encoding="utf-8"))
+                kept = read_kept(path, copied=True)
                 return since, PayoutRule(**{part: float(kept[part]) for part in kept})
-            except (OSError, ValueError, TypeError):
+            except (OSError, StoreError, ValueError, TypeError):
                 logger.warning("%s: holds no payout rule; it is passed over", path)
         return None
 

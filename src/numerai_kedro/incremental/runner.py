@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import chain
@@ -26,6 +26,7 @@ from kedro.runner import AbstractRunner
 from kedro.runner.task import Task
 from pydantic import Field
 
+from numerai_kedro.errors import StoreError
 from numerai_kedro.files import atomic_write
 from numerai_kedro.incremental.code import CodeReader
 from numerai_kedro.incremental.content import Digests, UnknownContentError, contents_of
@@ -33,6 +34,7 @@ from numerai_kedro.incremental.fingerprint import (
     content_changes,
     differences,
     fingerprint,
+    is_parameter,
     one_line,
 )
 from numerai_kedro.incremental.fold_store import FoldStore
@@ -93,16 +95,22 @@ class Incremental:
     ----------
     data_folder
         The records lie beside the data that they speak of.
+    made_here
+        Entries that nodes of this run make.
     run_all
         Run every node; its record is made anew.
     """
 
-    def __init__(self, data_folder: Path, run_all: bool = False) -> None:
+    def __init__(
+        self, data_folder: Path, made_here: Collection[str], run_all: bool = False
+    ) -> None:
         self._folder = data_folder / FOLDER
         self._records = NodeRecords(self._folder / "nodes")
-        self._digests = Digests(self._folder / "digests.json")
+        self._digests = Digests()
         self._code = CodeReader(PACKAGE, self._folder / "code.json")
-        self._run_all = run_all
+        self._run_all, self._made_here = run_all, made_here
+        self._compared: set[str] = set()  # inputs that other runs made
+        self._noted: dict[str, list[Any]] | None = None
         self._lock = threading.Lock()
         self.report = RunReport()
 
@@ -118,27 +126,50 @@ class Incremental:
         """Run a node, or find it current."""
         node, catalog = task.node, task.catalog
         with self._own_time():
+            self._check_inputs(node, catalog)
             why, made_of = self._why(node, catalog)
             if why is None:
                 self.report.current.append(node.name)
                 logger.debug("%s: up to date", node.name)
                 return node
             self.report.ran[node.name] = why
-            if made_of is not None:
-                self._records.begin(node.name)
+            self._records.begin(node.name)
         logger.info("%s: %s", node.name, why)
         task.execute()
-        if made_of is not None:
-            with self._own_time():
-                outputs = {name: self._contents(catalog, name) for name in node.outputs}
-                self._records.finish(node.name, made_of, outputs)
+        with self._own_time():
+            outputs = {name: self._contents(catalog, name) for name in node.outputs}
+            self._records.finish(node.name, made_of, outputs)
         return node
+
+    def _check_inputs(self, node: Node, catalog: Any) -> None:
+        """Compare what other runs made with what their records say of it.
+
+        Raises
+        ------
+        StoreError
+            An input is damaged, and cannot be left out.
+        """
+        for name in node.inputs:
+            if name in self._made_here or name in self._compared or is_parameter(name):
+                continue
+            self._compared.add(name)
+            if self._noted is None:
+                self._noted = self._records.outputs()
+            if self._is_noted(name, catalog, self._noted):
+                continue
+            # What another run has made meanwhile, or is making now, is no damage.
+            if not self._is_noted(name, catalog, self._records.outputs()):
+                _distrust(catalog, name)
+
+    def _is_noted(self, name: str, catalog: Any, noted: dict[str, list[Any]]) -> bool:
+        """Whether an entry is what a record says, where there is one; nothing is no damage."""
+        now = self._contents(catalog, name)
+        return not now or name not in noted or now in noted[name]
 
     def close(self) -> None:
         """Keep what the next run can use; it costs that run time, no more, where it is lost."""
         with self._own_time():
             self._code.save()
-            self._digests.save()
         with atomic_write(self._folder.parent / RUN_REPORT) as handle:
             report = {"ran": self.report.ran, "current": self.report.current}
             report |= {"own_seconds": round(self.report.own_seconds, 3)}
@@ -159,6 +190,8 @@ class Incremental:
             return "never ran here", made_of
         if record["status"] != "done":
             return "did not finish last time", made_of
+        if record["made_of"] is None:
+            return "what it was made of is not known", made_of
         if record["made_of"] != made_of:
             return one_line(differences(record["made_of"], made_of)), made_of
         for name in node.outputs:
@@ -215,7 +248,7 @@ def incremental_run(
     params = read_block(IncrementalParams, "incremental", catalog.load("params:incremental"))
     for name in CODED_STORES & pipeline.datasets():
         catalog.get(name).keeps_other_code = params.keep_fits_of_other_code
-    incremental = Incremental(data_folder, params.run_all)
+    incremental = Incremental(data_folder, pipeline.all_outputs(), params.run_all)
     incremental.read_code(pipeline)
     loads = Counter(chain.from_iterable(node.inputs for node in pipeline.nodes))
 
@@ -238,6 +271,22 @@ def incremental_run(
     finally:
         incremental.close()
         logger.info("%s", incremental.report)
+
+
+def _distrust(catalog: Any, name: str) -> None:
+    """Let a damaged input count as missing where that costs one model; else refuse it.
+
+    Raises
+    ------
+    StoreError
+        Nothing can stand in its place.
+    """
+    dataset = catalog.get(name)
+    where = dataset._describe().get("filepath", name)
+    damage = f"{where}: not what was written (a flipped bit, or changed by hand)"
+    if not hasattr(dataset, "distrust"):
+        raise StoreError(f"{damage}; kedro run --pipeline=weekly makes it again.")
+    dataset.distrust(damage)
 
 
 def _keep_within(store: FoldStore, limit_gb: float) -> None:

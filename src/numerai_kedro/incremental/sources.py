@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from numerai_kedro.files import atomic_write, digest_bytes
+from numerai_kedro.files import digest_bytes
+from numerai_kedro.files.kept_json import find_kept, write_kept
 from numerai_kedro.incremental.source import PERHAPS, Module, parse_module
 
 FORMAT = 3
@@ -46,8 +46,7 @@ class Sources:
     def save(self) -> None:
         """Keep what was parsed for the next run."""
         if self._cache is not None and self._fresh:
-            with atomic_write(self._cache) as handle:
-                handle.write(json.dumps({"python": _PYTHON, "modules": self._known}).encode())
+            write_kept(self._cache, {"python": _PYTHON, "modules": self._known})
 
     def module(self, name: str) -> Module | None:
         """A module of one's own; None for a library's, or for none."""
@@ -205,8 +204,5 @@ def _not_installed(package: str) -> Path | None:
 
 
 def _read_cache(path: Path | None) -> dict[str, Any]:
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8")) if path else {}
-        return dict(kept["modules"]) if kept.get("python") == _PYTHON else {}
-    except (OSError, ValueError, KeyError, AttributeError):
-        return {}
+    kept = find_kept(path) if path else None
+    return dict(kept["modules"]) if kept and kept.get("python") == _PYTHON else {}

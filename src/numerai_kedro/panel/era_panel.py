@@ -20,7 +20,7 @@ from numerai_kedro.panel.segment import (
     read_message,
     rows_schema,
 )
-from numerai_kedro.panel.store import read_index
+from numerai_kedro.panel.store import condemn, has_segments, read_index
 
 N_VALUES = 5  # of a feature of the tournament
 
@@ -179,12 +179,7 @@ class EraPanel:
 
     def is_whole(self) -> bool:
         """Whether every segment is there in the length that the index notes; no byte is read."""
-        ends: dict[str, int] = {}
-        for entry in self._index["eras"]:
-            for name, offset, length in (entry["features_at"], entry["rows_at"]):
-                ends[name] = max(ends.get(name, 0), offset + length)
-        paths = {self.folder / name: end for name, end in ends.items()}
-        return all(path.is_file() and path.stat().st_size >= end for path, end in paths.items())
+        return has_segments(self.folder, self._index)
 
     def era_digests(self) -> dict[str, str]:
         """Identity of each era, rows and every target, and of the columns; by the index alone."""
@@ -207,32 +202,32 @@ class EraPanel:
 
     def _block(self, era: int) -> FeatureBlock:
         entry, names = self._entry(era), self._index["features"]
-        message = read_message(self.folder, entry["features_at"])
+        message = self._message(entry, "features")
         columns = int8_columns(message, len(names), entry["n_rows"])
         if columns is None:
-            raise PanelError(self._flipped(entry, "features"))
+            raise self._damaged(entry, "features")
         block = FeatureBlock(names, entry["n_rows"], columns)
         place = tuple(entry["features_at"])
         if place not in self._verified:
             if block.digest != entry["features_digest"]:
-                raise PanelError(self._flipped(entry, "features"))
+                raise self._damaged(entry, "features")
             self._verified.add(place)
         return block
 
     def _row_batch(self, era: int) -> pa.RecordBatch:
         entry = self._entry(era)
-        message = read_message(self.folder, entry["rows_at"])
+        message = self._message(entry, "rows")
         try:
             return pa.ipc.read_record_batch(message, rows_schema(self.target_names))
         except (OSError, pa.ArrowInvalid):
-            raise PanelError(self._flipped(entry, "ids and targets")) from None
+            raise self._damaged(entry, "ids and targets") from None
 
     def _ids_of(self, entry: dict[str, Any]) -> list[str]:
         column = self._row_batch(entry["era"]).column("id")
         try:
             column.validate(full=True)  # a flipped offset would be read outside the buffer
         except (pa.ArrowInvalid, ValueError):
-            raise PanelError(self._flipped(entry, "ids")) from None
+            raise self._damaged(entry, "ids") from None
         ids: list[str] = column.to_pylist()
         self._verify(entry, "ids", "\0".join(ids).encode(), entry["ids_digest"])
         return ids
@@ -251,13 +246,21 @@ class EraPanel:
 
     def _verify(self, entry: dict[str, Any], what: str, content: bytes, digest: str) -> None:
         if digest_bytes(content) != digest:
-            raise PanelError(self._flipped(entry, what))
+            raise self._damaged(entry, what)
 
-    def _flipped(self, entry: dict[str, Any], what: str) -> str:
-        return (
-            f"{self.folder}: {what} of era {entry['era']:04d} are not what was written (a flipped "
-            "bit, or a file changed by hand); delete the folder and run "
-            "kedro run --pipeline=ingestion to build it again."
+    def _message(self, entry: dict[str, Any], kind: str) -> pa.Message:
+        message = read_message(self.folder, entry[f"{kind}_at"])
+        if message is None:
+            raise self._damaged(entry, kind)
+        return message
+
+    def _damaged(self, entry: dict[str, Any], what: str) -> PanelError:
+        """The error, and no index any more: the next run then builds the panel anew."""
+        condemn(self.folder, self._index)
+        return PanelError(
+            f"{self.folder}: {what} of era {entry['era']:04d} are not what was written (a torn "
+            "file, a flipped bit, or changed by hand); run kedro run --pipeline=weekly again, "
+            "which builds the panel anew."
         )
 
     def _unknown(self, kind: str, name: str, known: Sequence[str]) -> str:

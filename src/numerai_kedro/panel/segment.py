@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from numerai_kedro.errors import PanelError
 from numerai_kedro.files import DirectWriter, atomic_path, digest_bytes
 
 # Segments grow by many small buffers; one system call for each would take longer than the copy.
@@ -107,22 +106,16 @@ def int8_columns(message: pa.Message, n_columns: int, n_rows: int) -> npt.NDArra
     return np.frombuffer(message.body, dtype=np.int8).reshape(n_columns, padded(n_rows))
 
 
-def read_message(folder: Path, place: Place) -> pa.Message:
+def read_message(folder: Path, place: Place) -> pa.Message | None:
     """The message at `place`, as views of the file.
 
-    Raises
-    ------
-    PanelError
-        The file is missing, or no whole message lies there.
+    None where the file is missing, or no whole message lies there.
     """
     name, offset, length = str(place[0]), int(place[1]), int(place[2])
     try:
         return pa.ipc.read_message(_map(folder / name).slice(offset, length))
     except (OSError, pa.ArrowInvalid, pa.ArrowIndexError, EOFError):
-        raise PanelError(
-            f"{folder / name}: missing or torn; delete {folder} and run "
-            "kedro run --pipeline=ingestion to build it again."
-        ) from None
+        return None
 
 
 @functools.lru_cache(maxsize=64)

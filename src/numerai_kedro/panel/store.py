@@ -22,10 +22,10 @@ import numpy as np
 import pyarrow as pa
 
 from numerai_kedro.errors import LabelFrontierError
-from numerai_kedro.files import atomic_write, digest_bytes
+from numerai_kedro.files import atomic_write, digest_bytes, digest_json
 from numerai_kedro.panel.segment import FeatureBlock, Place, SegmentWriter, new_segment, rows_schema
 
-FORMAT = 2
+FORMAT = 3
 INDEX = "index.json"
 
 
@@ -122,20 +122,46 @@ def write_panel(
             progress(done, total)
         update.check_frontier()
     with atomic_write(folder / INDEX) as handle:
-        handle.write(json.dumps(update.index).encode())
+        digested = update.index | {"digest": digest_json(update.index)}
+        handle.write(json.dumps(digested).encode())
     _delete_orphans(folder, update.index)
     return update.change.frozen()
 
 
 def read_index(folder: Path) -> dict[str, Any] | None:
-    """The panel's index; None where there is no panel, or one of another format."""
+    """The panel's index; None where there is no panel, or one of another format.
+
+    And where it is torn or a bit of it flipped: the source of truth is at hand, so that the panel
+    is simply built again.
+    """
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (OSError, ValueError, RecursionError):
         return None
-    except (OSError, ValueError):
-        return None  # torn: a source of truth is at hand, so the panel is simply built again
-    return index if isinstance(index, dict) and index.get("format") == FORMAT else None
+    if not isinstance(index, dict) or index.get("format") != FORMAT:
+        return None
+    content = {name: value for name, value in index.items() if name != "digest"}
+    return index if index.get("digest") == digest_json(content) else None
+
+
+def has_segments(folder: Path, index: dict[str, Any]) -> bool:
+    """Whether every segment is there in the length that an index notes; no byte is read."""
+    ends: dict[str, int] = {}
+    for entry in index["eras"]:
+        for name, offset, length in (entry["features_at"], entry["rows_at"]):
+            ends[name] = max(ends.get(name, 0), offset + length)
+    paths = {folder / name: end for name, end in ends.items()}
+    return all(path.is_file() and path.stat().st_size >= end for path, end in paths.items())
+
+
+def condemn(folder: Path, index: dict[str, Any]) -> None:
+    """Remove the index of a panel that was found damaged, so that the next run builds it anew.
+
+    Not where the panel has been replaced since.
+    """
+    now = read_index(folder)
+    if now is not None and now["digest"] == index.get("digest"):
+        (folder / INDEX).unlink(missing_ok=True)
 
 
 class _Update:
@@ -207,7 +233,8 @@ class _Update:
         self.index["features"] = list(rows.features.names)
         self.index["targets"] = list(rows.targets.schema.names)
         old = self._old
-        if old and all(old[part] == self.index[part] for part in ("features", "targets")):
+        same = old and all(old[part] == self.index[part] for part in ("features", "targets"))
+        if old and same and has_segments(self.folder, old):
             self._old_eras = {entry["era"]: entry for entry in old["eras"]}
 
     def _append(self, kind: str, batch: pa.RecordBatch) -> Place:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from tests.damage import overwrite
 from tests.panels import era_rows, small_panel
 
 from numerai_kedro.errors import LeakError, PredictionError, StoreError
@@ -341,11 +342,16 @@ def test_a_study_that_cannot_be_judged_ends_in_a_sentence(week):
         week.tune(where=without)
 
 
-def test_torn_decisions_are_a_sentence(week):
-    week.tune()
+def test_torn_decisions_are_mended_and_a_sentence_where_the_copy_is_torn_too(week):
+    before = week.tune()[0]
     (path,) = (week.studies.folder / "decisions").glob("*.json")
     path.write_text("{")
-    with pytest.raises(StoreError, match="holds no decisions of tuning"):
+    assert week.tune()[0] == before
+    overwrite(path, b'"learning_rate": 0.', b'"learning_rate": 1.')
+    assert week.tune()[0] == before
+    for damaged in (path, path.with_name(f"{path.name}.copy")):
+        damaged.write_text("{")
+    with pytest.raises(StoreError, match=r"damaged .*delete it and its copy to tune anew"):
         week.tune()
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from numerai_kedro.errors import StoreError
-from numerai_kedro.files import atomic_write
+from numerai_kedro.files.kept_json import find_kept, read_kept, write_kept
 from numerai_kedro.incremental.keys import path_of, path_of_other_code
+
+MEND = "Restore it, or delete it and its copy to tune anew."
 
 
 class StudyStore:
@@ -47,38 +48,29 @@ class StudyStore:
         Raises
         ------
         StoreError
-            The file is no list of decisions: without it a past choice would be made anew, on data
-            that it did not have.
+            File and copy are damaged: without them a past choice would be made anew, on data that
+            it did not have.
         """
         path = self._found(self.folder / "decisions", procedure)
-        if not path.exists():
-            return []
         try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            return list(kept["decisions"])
-        except (ValueError, KeyError, TypeError):
-            raise StoreError(
-                f"{path}: holds no decisions of tuning; restore it, or delete it to tune anew."
-            ) from None
+            return list(read_kept(path, copied=True)["decisions"])
+        except FileNotFoundError:
+            return []
+        except StoreError as damaged:
+            raise StoreError(f"{damaged} {MEND}") from None
 
     def decide(self, procedure: Mapping[str, Any], decision: Mapping[str, Any]) -> None:
         """Add a decision; those before it stay."""
         kept = {"procedure": procedure, "decisions": [*self.decisions(procedure), decision]}
-        with atomic_write(path_of(self.folder / "decisions", procedure, ".json")) as handle:
-            handle.write(json.dumps(kept, indent=1).encode())
+        write_kept(path_of(self.folder / "decisions", procedure, ".json"), kept, copied=True)
 
     def note(self, asked: Mapping[str, Any], decisions: Sequence[Mapping[str, Any]]) -> None:
         """Let plans know what was decided, before they have any data."""
-        with atomic_write(path_of(self.folder / "noted", asked, ".json")) as handle:
-            handle.write(json.dumps(decisions, indent=1).encode())
+        write_kept(path_of(self.folder / "noted", asked, ".json"), list(decisions))
 
     def noted(self, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
         """What was decided when this was asked last; a hint, empty where there is none."""
-        try:
-            path = self._found(self.folder / "noted", asked)
-            return list(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            return []
+        return list(find_kept(self._found(self.folder / "noted", asked)) or [])
 
     def _found(self, folder: Path, key: Mapping[str, Any]) -> Path:
         own = path_of(folder, key, ".json")

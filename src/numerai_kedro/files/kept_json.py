@@ -1,0 +1,86 @@
+"""Small JSON values that last, each with its digest: a flipped bit is no other value.
+
+A value that must not be lost is written twice: what is damaged is then mended from its copy.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from numerai_kedro.errors import StoreError
+from numerai_kedro.files.atomic import atomic_write
+from numerai_kedro.files.digests import digest_bytes
+
+logger = logging.getLogger(__name__)
+
+COPY = ".copy"
+
+
+def write_kept(path: Path, value: Any, copied: bool = False) -> None:
+    """Replace a value; with a copy beside it where it could not be made again."""
+    plain = json.loads(json.dumps(value))  # as it will be read: keys are texts, tuples are lists
+    content = json.dumps({"digest": _digest(plain), "value": plain}, indent=1).encode()
+    for target in (path, _copy(path)) if copied else (path,):
+        with atomic_write(target) as handle:
+            handle.write(content)
+
+
+def read_kept(path: Path, copied: bool = False) -> Any:
+    """The value that `write_kept` wrote.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is none.
+    StoreError
+        It is damaged, and so is its copy, where there should be one.
+    """
+    try:
+        return _read(path)
+    except (FileNotFoundError, StoreError):
+        if not copied or not _copy(path).exists():
+            raise
+    value = _read(_copy(path))
+    logger.warning("%s: missing or damaged; mended from its copy", path)
+    write_kept(path, value, copied=True)
+    return value
+
+
+def find_kept(path: Path) -> Any | None:
+    """The value; None where there is none, or it is damaged, which is said."""
+    try:
+        return _read(path)
+    except FileNotFoundError:
+        return None
+    except StoreError as damaged:
+        logger.warning("%s It is passed over.", damaged)
+        return None
+
+
+def forget_kept(path: Path) -> None:
+    """Remove a value, and its copy."""
+    path.unlink(missing_ok=True)
+    _copy(path).unlink(missing_ok=True)
+
+
+def _read(path: Path) -> Any:
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if kept["digest"] == _digest(kept["value"]):
+            return kept["value"]
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        pass
+    raise StoreError(f"{path}: damaged (a flipped bit, or changed by hand).")
+
+
+def _digest(value: Any) -> str:
+    return digest_bytes(json.dumps(value, sort_keys=True).encode())
+
+
+def _copy(path: Path) -> Path:
+    return path.with_name(path.name + COPY)
