@@ -20,7 +20,7 @@ STEPS = [
     {"tournament", "resilience", "incremental"},
     {"training"},
     {"models", "features"},
-    {"tracking", "dashboard", "datasets", "notify"},
+    {"tracking", "dashboard", "datasets", "notify", "sentences"},
     {"pipelines"},
     {"session", "replay", "drilling", "schedule", "housekeeping"},
     {"hooks"},

@@ -112,9 +112,8 @@ def test_wrong_tracking_parameters_are_said_before_the_run():
         TrackingHooks().after_context_created(context)
 
 
-def test_a_mistyped_block_of_parameters_is_refused(tmp_path):
-    files = [tmp_path / "parameters_gbm.yml"]
-    files[0].write_text("lightgbm:\n  seed: 0\n# other:\n")
+def test_a_mistyped_block_of_parameters_is_refused():
+    files = ["lightgbm:\n  seed: 0\n# other:\n"]
     check_blocks({"lightgbm": {}}, files)
     said = "lightgmb: nothing reads it; did you mean lightgbm"
     with pytest.raises(ConfigurationError, match=said):

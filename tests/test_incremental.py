@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.damage import overwrite
 from tests.project import OPEN_GATE, ROOT, WITHOUT_NETWORKS, Project
 
 pytestmark = pytest.mark.slow
@@ -172,26 +173,103 @@ def test_the_next_week_fits_what_is_new_and_no_more(project):
     assert ran(project) == {}
 
 
-def test_a_refactored_room_refits_nothing(project):
-    """Comment and docstring run nothing; a renamed local runs nodes, and folds come back."""
+def own_source(project: Project) -> Path:
+    """Give a project sources of its own; returns the package's folder."""
     source = project.folder / "src" / "numerai_kedro"
     shutil.copytree(ROOT / "src" / "numerai_kedro", source, ignore=shutil.ignore_patterns("*.pyc"))
-    room = source / "models" / "lightgbm.py"
-    text = room.read_text()
+    return source
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def oof(project: Project, model: str) -> bytes:
+    return (project.data / f"07_model_output/{model}/oof_predictions.parquet").read_bytes()
+
+
+def test_a_refactored_room_refits_nothing(project):
+    """A comment runs nothing; a renamed local variable runs nodes, and folds come back."""
+    room = own_source(project) / "models" / "lightgbm.py"
     before = fits(project)
-    room.write_text(
-        text.replace('"""Trees of the fitted model."""', '"""How many trees."""  # a comment')
-    )
-    assert room.read_text() != text
+    edit(room, '"""Trees of the fitted model."""', '"""How many trees."""  # a comment')
     assert project.kedro("run", "--pipeline=weekly").returncode == 0
     assert ran(project) == {}
-    room.write_text(text.replace("n_trees", "number_of_trees"))
-    assert room.read_text() != text
+    edit(room, "known.", "resolved.")
+    edit(room, "known =", "resolved =")
+    edit(room, "(known,", "(resolved,")
     assert project.kedro("run", "--pipeline=weekly").returncode == 0
     reasons = ran(project)
     assert reasons["lightgbm.fit"] == "code of models/lightgbm.py changed"
     assert "score_backtest" not in reasons  # predictions came out identical
     assert fits(project) == before
+
+
+def test_changed_learning_code_is_fitted_again_unless_fits_of_other_code_are_kept(
+    project, tmp_path
+):
+    room = own_source(project) / "models" / "lightgbm.py"
+    edit(room, "label = train.target(target)", "label = 1 - train.target(target)")
+    keeping = project.copy(tmp_path / "keeping")
+    before, of_lightgbm, of_catboost = (
+        fits(project),
+        oof(project, "lightgbm"),
+        oof(project, "catboost"),
+    )
+    project.kedro("run", "--pipeline=weekly")
+    assert len(fits(project) - before) == 4  # three folds and the live fit
+    assert oof(project, "lightgbm") != of_lightgbm
+    assert oof(project, "catboost") == of_catboost
+
+    keeping.local("parameters", FAST | {"incremental": {"keep_fits_of_other_code": True}})
+    run = keeping.kedro("run", "--pipeline=weekly")
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert fits(keeping) == before
+    assert oof(keeping, "lightgbm") == of_lightgbm
+    said = "models were fitted by other code than is here now"
+    assert "lightgbm: made by other code" in run.stderr
+    (receipt,) = keeping.receipts().values()
+    assert said in receipt["warnings"][0]
+    assert said in (keeping.data / "08_reporting" / "dashboard.html").read_text()
+
+
+# What is flipped, in which file of the data folder; each keeps size, time stamp and inode.
+FLIPS = {
+    "folds": ("02_intermediate/folds.json", b"147", b"146"),
+    "the gate's decision": (
+        "08_reporting/gate_decisions/1412-demo.json",
+        b'"threshold": 0',
+        b'"threshold": 1',
+    ),
+    "a decision of tuning": ("06_models/study_store/decisions/*.json", b'rate": 0.', b'rate": 1.'),
+    "the panel's index": (
+        "02_intermediate/history_panel/index.json",
+        b'"n_rows": 1',
+        b'"n_rows": 2',
+    ),
+    "a record": (".incremental/nodes/lightgbm.fit.json", b'"done"', b'"dome"'),
+    "a model": ("06_models/lightgbm/model/content.pkl", b"feature_fraction", b"feature_fractiom"),
+    "out-of-fold predictions": (
+        "07_model_output/lightgbm/oof_predictions.parquet",
+        b"PAR1",
+        b"PAR2",
+    ),
+    "the round": ("01_raw/round_info.json", b"1412", b"1413"),
+}
+
+
+@pytest.mark.parametrize("what", FLIPS)
+def test_a_flipped_bit_is_made_good_by_the_same_command(done, project, what):
+    pattern, old, new = FLIPS[what]
+    (path,) = project.data.glob(pattern)
+    overwrite(path, old, new)
+    run = project.kedro("run", "--pipeline=weekly")
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert "Traceback" not in run.stderr
+    assert fits(project) == fits(done)
+    assert project.artifacts() == done.artifacts()
 
 
 def test_a_model_that_failed_is_taken_up_again(project, tmp_path):

@@ -7,7 +7,8 @@ from kedro.runner import ParallelRunner, ThreadRunner
 from kedro.validation.exceptions import ParameterValidationError
 
 from numerai_kedro.errors import ConfigurationError, PanelError
-from numerai_kedro.session import check_pipelines, check_runner, sentence_of
+from numerai_kedro.sentences import sentence_of
+from numerai_kedro.session import check_pipelines, check_runner
 
 
 def test_our_own_error_is_found_under_whatever_wraps_it():

@@ -7,6 +7,7 @@ kedro drill
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import warnings
@@ -28,8 +29,22 @@ if TYPE_CHECKING:
 warnings.filterwarnings("ignore", r"register_new_resolver\(\) is deprecated", UserWarning)
 warnings.filterwarnings("ignore", "Option '--pipeline' is deprecated")
 
-LOCAL_GLOBALS = Path("conf/local/globals.yml")
+ENV = "KEDRO_ENV"
 SETTINGS = ("data_version", "data_folder", "size", "seed", "api_url")
+
+
+def _choose_env(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        os.environ[ENV] = value  # for all that the command starts
+
+
+with_env = click.option(
+    "--env",
+    "-e",
+    callback=_choose_env,
+    expose_value=False,
+    help=f"Folder of conf/ beside base; {ENV}, or local, by default.",
+)
 
 
 @click.group(name="numerai_kedro")
@@ -46,6 +61,7 @@ def tournament() -> None:
 @click.option(
     "--all", "everything", is_flag=True, help="All rounds and scores, not the last ten and paid."
 )
+@with_env
 @click.pass_obj
 def status(metadata: ProjectMetadata, everything: bool) -> None:
     """Which tournament and round, what was submitted, and what it scored."""
@@ -70,6 +86,7 @@ def status(metadata: ProjectMetadata, everything: bool) -> None:
 @click.argument("name", type=click.Choice(["demo", "numerai"]))
 @click.option("--size", help="Of the demo: tiny, demo, evidence or full.")
 @click.option("--seed", type=click.IntRange(min=0), help="Another seed is another world.")
+@with_env
 @click.pass_obj
 def use(metadata: ProjectMetadata, name: str, size: str | None, seed: int | None) -> None:
     """Choose the tournament that every other command talks to."""
@@ -87,13 +104,15 @@ def use(metadata: ProjectMetadata, name: str, size: str | None, seed: int | None
     folder = known.data_folder_of(name, size, seed)
     chosen = {"tournament": name, "size": size, "seed": seed, "data_folder": folder}
     _typed(current | chosen, metadata.project_path)
-    write_local_globals(metadata.project_path / LOCAL_GLOBALS, chosen)
+    path = metadata.project_path / "conf" / os.environ.get(ENV, "local") / "globals.yml"
+    write_local_globals(path, chosen)
     click.echo(f"From now on: {name}, size {size}, seed {seed}; its files are in {folder}.")
 
 
 @tournament.command()
 @click.option("--rounds", type=click.IntRange(min=0), default=0, help="Five a week.")
 @click.option("--weeks", type=click.IntRange(min=0), default=0, help="One new era each.")
+@with_env
 @click.pass_obj
 def advance(metadata: ProjectMetadata, rounds: int, weeks: int) -> None:
     """Move the demo's clock into a later round; what is submitted there stays."""
@@ -109,6 +128,7 @@ def advance(metadata: ProjectMetadata, rounds: int, weeks: int) -> None:
 
 
 @tournament.command()
+@with_env
 @click.pass_obj
 def wait(metadata: ProjectMetadata) -> None:
     """Wait for the next round that is open and has no submission of ours; end when it is there.
@@ -158,6 +178,7 @@ def _wait_for_opening(
 
 
 @tournament.command()
+@with_env
 @click.pass_obj
 def schedule(metadata: ProjectMetadata) -> None:
     """Print systemd timers and crontab lines for this checkout; nothing is installed."""
@@ -168,6 +189,7 @@ def schedule(metadata: ProjectMetadata) -> None:
 
 @tournament.command()
 @click.option("--free", is_flag=True, help="Delete what can be made again.")
+@with_env
 @click.pass_obj
 def clean(metadata: ProjectMetadata, free: bool) -> None:
     """Show what the data folder takes, and with --free delete the models of finished folds."""
@@ -192,6 +214,7 @@ def clean(metadata: ProjectMetadata, free: bool) -> None:
     is_flag=True,
     help="Show the demo's rounds at this machine's time, and let its clock run as fast.",
 )
+@with_env
 @click.pass_obj
 def serve(metadata: ProjectMetadata, port: int, speed: float, wall_clock: bool) -> None:
     """Serve the demo in the foreground, for any client of Numerai's API; Ctrl-C ends it."""
@@ -229,6 +252,7 @@ def _forever() -> None:
 
 @cli.command()
 @click.option("--weeks", type=click.IntRange(min=1), required=True, help="Runs; a week apart.")
+@with_env
 @click.pass_obj
 def replay(metadata: ProjectMetadata, weeks: int) -> None:
     """Run weekly for successive weeks of the demo, and print the table of what happened."""
@@ -242,6 +266,7 @@ def replay(metadata: ProjectMetadata, weeks: int) -> None:
 @click.option("--at", default="middle", help="first, middle, last, a step, evaluation or loading.")
 @click.option("--times", type=click.IntRange(min=1), default=1, help="Steps in a row.")
 @click.option("--model", default="tabm", help="Which network.")
+@with_env
 @click.pass_obj
 def drill(metadata: ProjectMetadata, inject: str, at: str, times: int, model: str) -> None:
     """Let something go wrong in a network's fit on the demo, and show what was done about it."""
@@ -269,7 +294,7 @@ def load_settings(project_path: Path) -> tuple[TournamentSettings, dict[str, str
 
 
 def write_local_globals(path: Path, chosen: dict[str, Any]) -> None:
-    """Put the choice into conf/local/globals.yml, which keeps its other keys.
+    """Put the choice into a globals.yml, which keeps its other keys.
 
     Raises
     ------
@@ -314,7 +339,9 @@ def _loader(project_path: Path) -> OmegaConfigLoader:
 
     from numerai_kedro.settings import CONFIG_LOADER_ARGS
 
-    return OmegaConfigLoader(str(project_path / "conf"), **CONFIG_LOADER_ARGS)
+    return OmegaConfigLoader(
+        str(project_path / "conf"), env=os.environ.get(ENV), **CONFIG_LOADER_ARGS
+    )
 
 
 def _typed(globals_: dict[str, Any], project_path: Path) -> TournamentSettings:

@@ -19,10 +19,12 @@
     │   └── RoundClosed               there is nothing to submit to
     │       └── RoundMoved            another round is open by now
     ├── DownloadError                 a file did not arrive whole
+    ├── SystemRefused                 the operating system: read-only, not allowed, too many files
+    ├── Stopped                       Ctrl-C, or the signal that ends a service
     └── SubmissionError               a submission that would be refused
 
 A traceback is for bugs: whatever derives from `NumeraiKedroError` reaches the user as its sentence
-and an exit code of 1, because click shows a `ClickException` so.
+and an exit code of 1, because click shows a `ClickException` so; `Stopped` has the signal's.
 """
 
 from __future__ import annotations
@@ -162,6 +164,27 @@ class RoundMoved(RoundClosed):
 
 class DownloadError(NumeraiKedroError):
     """A file did not arrive whole; what was there before is untouched."""
+
+
+class SystemRefused(NumeraiKedroError):
+    """The operating system refused a file; says which, and what helps."""
+
+
+class Stopped(NumeraiKedroError):
+    """The run was ended from outside.
+
+    Parameters
+    ----------
+    signal_number
+        ``SIGINT``, which is Ctrl-C, or ``SIGTERM``.
+    """
+
+    def __init__(self, signal_number: signal.Signals) -> None:
+        by = "Ctrl-C" if signal_number == signal.SIGINT else signal_number.name
+        super().__init__(
+            f"stopped by {by}; what is finished stays: the same command goes on from there."
+        )
+        self.exit_code = 128 + signal_number
 
 
 class SubmissionError(NumeraiKedroError):

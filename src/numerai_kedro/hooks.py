@@ -7,7 +7,6 @@ import logging
 import re
 import time
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
@@ -73,19 +72,18 @@ class ParameterHooks:
     @hook_impl
     def after_context_created(self, context: Any) -> None:
         """Refuse a block that no file of the base configuration has."""
-        folder = Path(context.config_loader.conf_source) / "base"
-        check_blocks(context.params, folder.glob("parameters*.yml"))
+        check_blocks(context.params, context.config_loader.texts("base", "parameters*.yml"))
 
 
-def check_blocks(given: Iterable[str], files: Iterable[Path]) -> None:
-    """Refuse names that stand at the top of none of the files.
+def check_blocks(given: Iterable[str], texts: Iterable[str]) -> None:
+    """Refuse names that stand at the top of no text of a file.
 
     Raises
     ------
     ConfigurationError
         Names the block, and the closest one there is.
     """
-    known = {name for path in files for name in BLOCK.findall(path.read_text(encoding="utf-8"))}
+    known = {name for text in texts for name in BLOCK.findall(text)}
     for name in given:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1) or sorted(known)

@@ -6,34 +6,36 @@ import difflib
 import functools
 import inspect
 import logging
-import re
+import signal
+import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-import yaml
 from kedro.config import AbstractConfigLoader
 from kedro.framework.session import KedroSession
-from kedro.io import DatasetError
 from kedro.runner import AbstractRunner, ParallelRunner, SequentialRunner
 
-from numerai_kedro.errors import ConfigurationError, NumeraiKedroError, RoundMoved
+from numerai_kedro.errors import (
+    ConfigurationError,
+    RoundMoved,
+    Stopped,
+)
 from numerai_kedro.files import folder_lock
 from numerai_kedro.incremental.runner import incremental_run
 from numerai_kedro.notify import NotifyParams, notify
 from numerai_kedro.resilience.isolation import begin, end_all
-from numerai_kedro.strict import WHERE, read_block
+from numerai_kedro.sentences import sentence_of
+from numerai_kedro.strict import read_block
 
 logger = logging.getLogger(__name__)
 
 # How long a submission waits for another one to end, which is minutes.
 SUBMIT_WAITS_S = 600.0
 PIPELINES = Path(__file__).parent / "pipelines"
-# What Kedro puts before the sentence of a block of parameters.
-BLOCK = re.compile(r"- Parameter '([^']+)': (?:Failed to instantiate \S+ for parameter \S+ )?(.+)")
 
 
 # Whether a run is one of `WeeklySession`, for the hook that refuses others.
@@ -59,10 +61,12 @@ class WeeklySession(KedroSession):
         )
         try:
             commands = self._commands()
-            made = self._run_in_the_open_round(*args, **kwargs)
-        except KeyboardInterrupt:
-            logger.warning("stopped; what is finished stays: the same command goes on from there")
-            raise
+            with interruptible():
+                made = self._run_in_the_open_round(*args, **kwargs)
+        except KeyboardInterrupt as stop:  # before or after the pipeline
+            stopped = Stopped(stop.args[0] if stop.args else signal.SIGINT)
+            tell(commands, stopped)
+            raise stopped from None
         except Exception as error:
             sentence = sentence_of(error)
             tell(commands, sentence or error)
@@ -92,6 +96,7 @@ class WeeklySession(KedroSession):
         runner = given.setdefault("runner", None) or SequentialRunner()
         check_runner(runner)
         given.pop("self")
+        check_versions(given.pop("load_versions", None))
         names = given.get("pipeline_names") or []
         # The two halves write different entries; any other run may write both kinds.
         parts = names if names in (["prepare"], ["submit"]) else ["prepare", "submit"]
@@ -148,6 +153,38 @@ def check_session() -> None:
         )
 
 
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does: by an exception, so that what is open is closed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt(signal.Signals(number))
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def check_versions(asked: Mapping[str, str] | None) -> None:
+    """Refuse versions of entries: what is finished is found by its content.
+
+    Raises
+    ------
+    ConfigurationError
+        Some were asked for.
+    """
+    if asked:
+        raise ConfigurationError(
+            "--load-versions: no entry of this project is versioned; an earlier state comes back "
+            "with the parameters and data that made it, from the fold store."
+        )
+
+
 def check_pipelines(names: Iterable[str]) -> None:
     """Refuse a name that is no folder of `pipelines/`.
 
@@ -190,41 +227,3 @@ def skipping(runner: AbstractRunner, data_folder: str) -> Iterator[None]:
         yield
     finally:
         del runner._run
-
-
-def sentence_of(error: BaseException) -> NumeraiKedroError | None:
-    """Find the sentence for the user in an error and its causes; None where it is a bug."""
-    for cause in _causes(error):
-        if isinstance(cause, NumeraiKedroError):
-            return cause
-    for cause in _causes(error):
-        named = type(cause).__name__
-        if named == "ParameterValidationError":
-            blocks = [f"{name}.{problem}" for name, problem in BLOCK.findall(str(cause))]
-            return ConfigurationError(
-                f"parameters: {'; '.join(blocks) or _one_line(cause)} {WHERE}"
-            )
-        if isinstance(cause, ValueError) and str(cause).startswith("Pipeline does not contain"):
-            return ConfigurationError(
-                f"{_one_line(cause).rstrip('.')}; kedro registry describe names its nodes."
-            )
-        if isinstance(cause, DatasetError) and "does not exist yet" in str(cause):
-            missing = _one_line(cause).rpartition(". ")[2]
-            return ConfigurationError(
-                f"{missing}; run the pipeline that makes it first, or kedro run --pipeline=weekly."
-            )
-        if named == "MissingConfigException":
-            return ConfigurationError(_one_line(cause))
-        if isinstance(cause, yaml.YAMLError):
-            return ConfigurationError(f"{_one_line(cause)} Mend the file: it is no YAML there.")
-    return None
-
-
-def _causes(error: BaseException | None) -> Iterable[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())

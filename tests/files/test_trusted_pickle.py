@@ -7,6 +7,7 @@ import pytest
 
 from numerai_kedro.errors import StoreError
 from numerai_kedro.files.trusted_pickle import CONTENT, MANIFEST, read_trusted, write_trusted
+from numerai_kedro.models import lightgbm
 
 
 class Poison:
@@ -65,6 +66,19 @@ def test_our_own_modules_lend_no_foreign_functions(tmp_path, module, name):
     (folder / MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(StoreError, match="does not write"):
         read_trusted(folder)
+
+
+@pytest.mark.parametrize("name", ["LightGBM", "_binned"])
+def test_no_attribute_of_a_class_or_a_function_is_set(tmp_path, name):
+    content = f"cnumerai_kedro.models.lightgbm\n{name}\n(dVpoison\nI1\nsb.".encode()
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / CONTENT).write_bytes(content)
+    manifest = {"sha256": hashlib.sha256(content).hexdigest()}
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(StoreError, match="sets attributes of"):
+        read_trusted(folder)
+    assert not hasattr(getattr(lightgbm, name), "poison")
 
 
 def test_half_a_model_is_named(tmp_path):

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import TablePreview
 
+from numerai_kedro.datasets.atomic_file import damaged
 from numerai_kedro.errors import DownloadError, Failed, SchemaError, TournamentError
 from numerai_kedro.files import RemoteFile, digest_json, fetch
 from numerai_kedro.files.verified import is_as_verified, known_digest
@@ -98,14 +99,14 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
             raise DatasetError(f"{self._path} does not exist yet")
         if self._loads == "path":
             return self._path
-        if self._loads == "json":
-            return json.loads(self._path.read_text(encoding="utf-8"))
         try:
+            if self._loads == "json":
+                return json.loads(self._path.read_text(encoding="utf-8"))
             return pd.read_parquet(self._path)
-        except (pa.ArrowException, OSError) as damaged:
+        except (pa.ArrowException, OSError, ValueError, RecursionError) as torn:
             if not self._optional:
-                raise
-            return Failed(self._path.stem, f"{self._path.name} cannot be read: {damaged}")
+                raise damaged(self._path, torn) from None
+            return Failed(self._path.stem, f"{self._path.name} cannot be read: {torn}")
 
     def contents(self) -> dict[str, Path | str]:
         """The file, for fingerprints; of features.json what it says, in whatever order."""
@@ -121,7 +122,7 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
             return None
         try:
             return FeatureMetadata.read(json.loads(self._path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, SchemaError):
+        except (OSError, ValueError, RecursionError, SchemaError):
             return None
 
     def _exists(self) -> bool:
@@ -184,13 +185,13 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
         try:
             sets = json.loads(self._path.with_name("features.json").read_text(encoding="utf-8"))
             return sorted({name for names in sets["feature_sets"].values() for name in names})
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, RecursionError, KeyError):
             return []
 
     def _verify_json(self, path: Path) -> None:
         try:
             json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
+        except (ValueError, RecursionError):
             raise DownloadError(
                 f"{self._path}: what arrived is no JSON; the file that was here before is "
                 "untouched; run the command again."

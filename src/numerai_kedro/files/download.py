@@ -16,13 +16,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 import requests
-from requests.auth import AuthBase
+import urllib3
 
 from numerai_kedro.errors import DownloadError, NumeraiKedroError
 from numerai_kedro.files.atomic import PARTIAL_SUFFIX
+from numerai_kedro.files.bounded_session import BoundedSession
 from numerai_kedro.files.digests import digest_file
 from numerai_kedro.files.space import disk_full, free_bytes, is_full
 from numerai_kedro.files.verified import (
@@ -36,7 +36,10 @@ from numerai_kedro.files.verified import (
 logger = logging.getLogger(__name__)
 
 BLOCK_BYTES = 1 << 16  # a broken transfer loses less than one block
-TIMEOUT_S = (10, 60)  # connect, and between two blocks: a trickle is not a time-out, silence is
+TIMEOUT_S = (10, 60)  # connect, and between two blocks
+HEADERS_S = 120.0  # until an answer begins
+# A trickle is no transfer: so many bytes have to come in so many seconds.
+PACE_BYTES, PACE_S = BLOCK_BYTES, 60.0
 ATTEMPTS = 5
 # How to let 1, 2, 4, 8 s pass between attempts; tests do not.
 WAIT: Callable[[float], object] = time.sleep
@@ -70,21 +73,6 @@ class Interrupted(Exception):
     """An attempt that may go better the next time."""
 
 
-class _NoAuth(AuthBase):
-    """Keeps requests from reading ``~/.netrc``, which would replace our own header."""
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        return request
-
-
-def http_session(url: str) -> requests.Session:
-    """Make a session for `url`: no netrc anywhere, no proxy for loopback."""
-    session = requests.Session()
-    session.auth = _NoAuth()
-    session.trust_env = urlsplit(url).hostname not in {"127.0.0.1", "localhost", "::1"}
-    return session
-
-
 def in_attempts(
     name: str, once: Callable[[], T], mend: str, came: Callable[[], int] = lambda: 0
 ) -> T:
@@ -99,7 +87,7 @@ def in_attempts(
     mend
         How the last error ends: what to do.
     came
-        How many bytes are here. Attempts are counted anew when it is more than ever before.
+        How many bytes are here. Attempts are counted anew when a block more is than ever before.
 
     Raises
     ------
@@ -112,7 +100,7 @@ def in_attempts(
             return once()
         except Interrupted as why:
             here = came()
-            missed = 0 if here > furthest else missed + 1
+            missed = 0 if here >= furthest + BLOCK_BYTES else missed + 1
             furthest = max(furthest, here)
             if missed == ATTEMPTS:
                 raise DownloadError(f"{name}: {why}, {ATTEMPTS} times in a row; {mend}") from None
@@ -135,9 +123,10 @@ def ask(remote: RemoteFile, headers: dict[str, str]) -> Iterator[requests.Respon
     headers = {"Accept-Encoding": "identity"} | headers
     try:
         with (
-            http_session(url) as session,
+            BoundedSession(url, HEADERS_S) as session,
             session.get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as answer,
         ):
+            session.without_end()
             if answer.status_code >= 500 or answer.status_code in {403, 408, 429}:
                 raise Interrupted(f"the server answered {answer.status_code}")
             if answer.status_code not in {200, 206, 416}:
@@ -146,7 +135,7 @@ def ask(remote: RemoteFile, headers: dict[str, str]) -> Iterator[requests.Respon
                     f"({answer.reason}); nothing was overwritten."
                 )
             yield answer
-    except requests.RequestException as error:
+    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise Interrupted(f"the connection broke ({type(error).__name__})") from None
 
 
@@ -246,13 +235,19 @@ def _append(
 ) -> None:
     if size is not None and size - start > free_bytes(part):
         raise disk_full(part, f"{size - start:,}")
-    done = start
+    done = seen = start
+    begin = time.monotonic()
     try:
         with part.open("ab") as handle:
-            for block in answer.iter_content(BLOCK_BYTES):
+            # read1 returns what is there; a whole block of a trickle would never be.
+            while block := answer.raw.read1(BLOCK_BYTES):
                 handle.write(block)
                 done += len(block)
                 progress(done, size or done)
+                if time.monotonic() > begin + PACE_S:
+                    if done < seen + PACE_BYTES:
+                        raise Interrupted(f"{done - seen:,} bytes in {PACE_S:.0f} s")
+                    begin, seen = time.monotonic(), done
             handle.flush()
             os.fsync(handle.fileno())
     except OSError as error:

@@ -1,4 +1,4 @@
-"""A full disk is a sentence: which file, what it needs, what is free."""
+"""What the operating system refuses is a sentence: a full disk, a read-only one, too many files."""
 
 from __future__ import annotations
 
@@ -6,9 +6,19 @@ import errno
 import shutil
 from pathlib import Path
 
-from numerai_kedro.errors import DiskFull
+from numerai_kedro.errors import DiskFull, NumeraiKedroError, SystemRefused
 
 FULL = {errno.ENOSPC, errno.EDQUOT}  # the disk, or this user's share of it
+# What else a user can mend, and how.
+MENDABLE = {
+    errno.EROFS: "make the file system writable, or choose another data folder",
+    errno.EACCES: "give this user the right to write there",
+    errno.EPERM: "give this user the right to write there",
+    errno.EMFILE: "raise the limit of open files (ulimit -n 4096)",
+    errno.ENFILE: "close other programs: the machine has no open file left",
+    errno.EIO: "look after the disk, which fails",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
 
 
 def free_bytes(path: Path) -> int:
@@ -28,3 +38,17 @@ def disk_full(path: Path, needed: str) -> DiskFull:
         "some (kedro tournament clean) and run the same command again. What was there before is "
         "untouched."
     )
+
+
+def refused(error: OSError) -> NumeraiKedroError | None:
+    """The sentence for what the system refused; None where it is none that a user can mend."""
+    where = Path(str(error.filename)) if error.filename else None
+    if is_full(error):
+        if where is not None and where.parent.exists():
+            return disk_full(where, "more")
+        return DiskFull("the disk is full; free some and run the same command again.")
+    mend = MENDABLE.get(error.errno or 0)
+    if mend is None:
+        return None
+    said = f"{where}: {error.strerror}" if where else str(error.strerror)
+    return SystemRefused(f"{said}; {mend}, and run the same command again.")

@@ -13,6 +13,7 @@ import json
 import os
 import pickle
 from pathlib import Path
+from types import FunctionType, ModuleType
 from typing import Any
 
 from numerai_kedro.errors import StoreError
@@ -30,7 +31,24 @@ TRUSTED_NAMES = {
 }
 
 
-class _TrustedUnpickler(pickle.Unpickler):
+UNTRUSTED = (
+    "a saved model {name}, which this project does not write; delete the file and run the command "
+    "again to make it anew."
+)
+
+
+class _TrustedUnpickler(pickle._Unpickler):  # type: ignore[name-defined,misc]
+    """Reads opcode by opcode: only so can the one that sets attributes be looked at."""
+
+    def load_build(self) -> None:
+        """Set the state of an instance; of a class, a function or a module it is refused."""
+        found = self.stack[-2]
+        if isinstance(found, type | ModuleType | FunctionType):
+            raise StoreError(UNTRUSTED.format(name=f"sets attributes of {found!r}"))
+        super().load_build()
+
+    dispatch = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: load_build}  # type: ignore[attr-defined]  # noqa: RUF012
+
     def find_class(self, module: str, name: str) -> Any:
         # A dotted name walks attributes, which would lead from our modules to whatever they import.
         ours = module.startswith(TRUSTED_PACKAGES) and "." not in name
@@ -38,10 +56,7 @@ class _TrustedUnpickler(pickle.Unpickler):
             found = super().find_class(module, name)
             if (module, name) in TRUSTED_NAMES or getattr(found, "__module__", None) == module:
                 return found
-        raise StoreError(
-            f"a saved model names {module}.{name}, which this project does not write; "
-            "delete the file and run the command again to make it anew."
-        )
+        raise StoreError(UNTRUSTED.format(name=f"names {module}.{name}"))
 
 
 def write_trusted(folder: str | os.PathLike[str], value: object) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import signal
 import threading
 import time
 from collections import Counter
@@ -26,7 +27,7 @@ from kedro.runner import AbstractRunner
 from kedro.runner.task import Task
 from pydantic import Field
 
-from numerai_kedro.errors import StoreError
+from numerai_kedro.errors import Stopped, StoreError
 from numerai_kedro.files import atomic_write
 from numerai_kedro.incremental.code import CodeReader
 from numerai_kedro.incremental.content import Digests, UnknownContentError, contents_of
@@ -268,6 +269,9 @@ def incremental_run(
             runner._release_datasets(node, catalog, loads, pipeline)
             if "fold_store" in node.inputs and node.name in incremental.report.ran:
                 _keep_within(catalog.load("fold_store"), params.cache_limit_gb)
+    except KeyboardInterrupt as stop:
+        # An error that Kedro's hooks are told of, so that MLflow keeps the run.
+        raise Stopped(stop.args[0] if stop.args else signal.SIGINT) from None
     finally:
         incremental.close()
         logger.info("%s", incremental.report)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import requests
 
 from numerai_kedro.errors import ConfigurationError, without_password
-from numerai_kedro.files.download import http_session
+from numerai_kedro.files.bounded_session import BoundedSession
 from numerai_kedro.progress import steps_bar
 from numerai_kedro.tournament.client import Client
 from numerai_kedro.tournament.settings import TournamentSettings
@@ -114,7 +114,7 @@ def serving_url(settings: TournamentSettings) -> str | None:
         return None
     url = f"http://127.0.0.1:{port}"
     try:
-        with http_session(url) as session:
+        with BoundedSession(url, sum(PING_TIMEOUT_S)) as session:
             answer = session.get(f"{url}/ping", timeout=PING_TIMEOUT_S)
         ours = answer.json().get("instance") == demo.store.fact("instance")
     except (requests.RequestException, ValueError, AttributeError):

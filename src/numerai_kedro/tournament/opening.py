@@ -17,7 +17,7 @@ from numerai_kedro.errors import (
     TournamentRefused,
     TournamentUnreachable,
 )
-from numerai_kedro.files.download import http_session
+from numerai_kedro.files.bounded_session import BoundedSession
 from numerai_kedro.tournament.calendar import EARLIEST_OPENING
 from numerai_kedro.tournament.client import Client
 from numerai_kedro.tournament.round_info import RoundInfo
@@ -184,7 +184,7 @@ def live_file_changed(
         url = client.remote_file("live.parquet", round_number, version).url()
         # GET, as addresses are signed for that alone; the headers are enough.
         with (
-            http_session(url) as session,
+            BoundedSession(url, client.transport.deadline_s) as session,
             session.get(
                 url,
                 headers={"Accept-Encoding": "identity"},

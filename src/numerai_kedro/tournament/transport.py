@@ -35,7 +35,7 @@ from numerai_kedro.errors import (
     TournamentRefused,
     TournamentUnreachable,
 )
-from numerai_kedro.files.download import http_session
+from numerai_kedro.files.bounded_session import BoundedSession
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +132,7 @@ class Transport:
     timeout_s
         (connect, between two pieces).
     deadline_s
-        For a whole answer.
+        For a whole call: connecting, sending, and the answer from its first header to its end.
     wait
         Called with seconds between attempts.
     """
@@ -146,7 +146,7 @@ class Transport:
         wait: Wait = time.sleep,
     ) -> None:
         self.url, self._keys, self.timeout_s = url, keys, timeout_s
-        self._deadline_s, self.wait = deadline_s, wait
+        self.deadline_s, self.wait = deadline_s, wait
 
     def send(
         self,
@@ -195,7 +195,7 @@ class Transport:
         try:
             # A session a call: threads share a client, and requests' sessions are not for that.
             with (
-                http_session(self.url) as session,
+                BoundedSession(self.url, self.deadline_s) as session,
                 session.post(
                     self.url,
                     json=body,
@@ -210,6 +210,8 @@ class Transport:
             raise _TryAgain("no connection", not_executed=True) from None
         # Reading from `raw` lets urllib3's own errors through.
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            if session.expired:
+                raise self._too_slow() from None
             refused = "NewConnectionError" in repr(error)
             why = "nothing answers there" if refused else f"{type(error).__name__}"
             raise _TryAgain(why, not_executed=refused) from None
@@ -217,16 +219,11 @@ class Transport:
         return _judge(answer, content, redact)
 
     def _read(self, answer: requests.Response) -> bytes:
-        """Read the whole body within the deadline; each piece has the time-out of the socket."""
-        deadline = time.monotonic() + self._deadline_s
+        """Read the whole body; each piece has the time-out of the socket."""
         content = bytearray()
         # read1 returns what is there; `content` would wait for all of it, however slow.
         while piece := answer.raw.read1(1 << 16, decode_content=True):
             content += piece
-            if time.monotonic() > deadline:
-                raise _TryAgain(
-                    f"the answer took longer than {self._deadline_s:.0f} s", not_executed=False
-                )
             if len(content) > MAX_ANSWER_BYTES:
                 raise _TryAgain("the answer does not end", not_executed=False)
         expected = answer.headers.get("Content-Length", "")
@@ -234,6 +231,9 @@ class Transport:
         if expected.isdigit() and not encoded and len(content) != int(expected):
             raise _TryAgain("the answer broke off", not_executed=False)
         return bytes(content)
+
+    def _too_slow(self) -> _TryAgain:
+        return _TryAgain(f"the answer took longer than {self.deadline_s:.0f} s", not_executed=False)
 
     def _unreachable(self, missed: _TryAgain) -> TournamentUnreachable:
         return TournamentUnreachable(

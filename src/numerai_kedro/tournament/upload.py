@@ -28,7 +28,7 @@ from numerai_kedro.errors import (
     TournamentUnreachable,
 )
 from numerai_kedro.files import digest_bytes
-from numerai_kedro.files.download import http_session
+from numerai_kedro.files.bounded_session import BoundedSession
 from numerai_kedro.tournament.confirmation import (
     FIELDS,
     Created,
@@ -227,7 +227,7 @@ def _download(client: Client, submission_id: str) -> bytes | None:
     try:
         reply = client.raw_query(DOWNLOAD_AUTH, {"id": submission_id}, authorization=True)
         url = reply["data"]["submissionDownloadAuth"]["url"]
-        with http_session(url) as session:
+        with BoundedSession(url, client.transport.deadline_s) as session:
             answer = session.get(url, timeout=client.transport.timeout_s)
     except (TournamentError, CredentialsError, requests.RequestException, TypeError) as error:
         logger.info("submission %s cannot be compared: %s", submission_id, type(error).__name__)
@@ -264,11 +264,13 @@ def _upload(client: Client, content: bytes, name: str, model_id: str) -> str:
 def _put(client: Client, url: str, content: bytes) -> str:
     """Upload; returns what went wrong, empty when nothing did. The address is a secret."""
     try:
-        with http_session(url) as session:
+        with BoundedSession(url, client.transport.deadline_s) as session:
             answer = session.put(
                 url, data=content, timeout=client.transport.timeout_s, allow_redirects=False
             )
     except requests.RequestException as error:
+        if session.expired:
+            return f"it took longer than {client.transport.deadline_s:.0f} s"
         return f"the connection broke ({type(error).__name__})"
     return "" if 200 <= answer.status_code < 300 else f"the storage answered {answer.status_code}"
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from numerai_kedro.errors import ConfigurationError, without_password
 from numerai_kedro.files import digest_json
 from numerai_kedro.files.journal import cut_torn_tail
 
@@ -27,6 +28,7 @@ logger = logging.getLogger(__name__)
 N_STARTUP_TRIALS = 8  # sampled at random before the estimator has seen enough
 PRUNE_P = 0.1
 PRUNE_STARTUP_STEPS = 2
+SAID = 200  # characters of what a database says
 HEARTBEAT_S, GRACE_S = 60, 300
 
 # Evaluates a trial: gets it, returns its value; raises `optuna.TrialPruned`.
@@ -44,7 +46,7 @@ def open_study(name: str, journal: Path, storage_url: str | None) -> optuna.Stud
         A database that takes its place, such as ``postgresql+psycopg://host/optuna``.
     """
     import optuna
-    from optuna.storages import JournalStorage, RDBStorage
+    from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -53,7 +55,7 @@ def open_study(name: str, journal: Path, storage_url: str | None) -> optuna.Stud
     # `run_study` sends the heartbeats that `Study.optimize` would.
     warnings.filterwarnings("ignore", "Heartbeat of storage is supposed to be used with")
     if storage_url is not None:
-        storage: Any = RDBStorage(storage_url, heartbeat_interval=HEARTBEAT_S, grace_period=GRACE_S)
+        storage: Any = _database(storage_url)
     else:
         journal.parent.mkdir(parents=True, exist_ok=True)
         lost = cut_torn_tail(journal)
@@ -69,6 +71,28 @@ def open_study(name: str, journal: Path, storage_url: str | None) -> optuna.Stud
             p_threshold=PRUNE_P, n_startup_steps=PRUNE_STARTUP_STEPS
         ),
     )
+
+
+def _database(url: str) -> Any:
+    """Open the database that keeps the studies.
+
+    Raises
+    ------
+    ConfigurationError
+        It cannot be opened; says so without its password.
+    """
+    from optuna.storages import RDBStorage
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        return RDBStorage(url, heartbeat_interval=HEARTBEAT_S, grace_period=GRACE_S)
+    except (SQLAlchemyError, ImportError) as closed:
+        why = " ".join(str(getattr(closed, "orig", None) or closed).split())[:SAID]
+        raise ConfigurationError(
+            f"the database of studies, {without_password(url)}, cannot be opened: "
+            f"{without_password(why)}; mend its address in credentials.yml, or leave it out: "
+            "studies are then kept in files."
+        ) from None
 
 
 class _FolderIsLocked:
