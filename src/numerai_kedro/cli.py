@@ -95,6 +95,8 @@ def use(metadata: ProjectMetadata, name: str, size: str | None, seed: int | None
 
     if name == "numerai" and (size is not None or seed is not None):
         raise ConfigurationError("kedro tournament use: --size and --seed belong to the demo.")
+    path = metadata.project_path / "conf" / os.environ.get(ENV, "local") / "globals.yml"
+    path.parent.mkdir(exist_ok=True)  # Kedro refuses an environment without a folder
     current, _ = _read_configuration(metadata.project_path)
     if name == "demo" == current.get("tournament") and (size is None) != (seed is None):
         # One of the two alone changes the demo that is chosen now.
@@ -104,7 +106,6 @@ def use(metadata: ProjectMetadata, name: str, size: str | None, seed: int | None
     folder = known.data_folder_of(name, size, seed)
     chosen = {"tournament": name, "size": size, "seed": seed, "data_folder": folder}
     _typed(current | chosen, metadata.project_path)
-    path = metadata.project_path / "conf" / os.environ.get(ENV, "local") / "globals.yml"
     write_local_globals(path, chosen)
     click.echo(f"From now on: {name}, size {size}, seed {seed}; its files are in {folder}.")
 

@@ -68,7 +68,7 @@ def _entry(error: BaseException) -> NumeraiKedroError | None:
     found = ENTRY.search(_one_line(error)) if isinstance(error, DatasetError) else None
     if found is None:
         return None
-    problem = found["problem"][: 2 * SAID].rstrip(".")
+    problem = found["problem"].partition(". ")[0].rstrip(".")  # hints of Kedro's follow
     return ConfigurationError(
         f"catalog: {found['name']}: {problem}. Mend the entry in conf/local or conf/base."
     )
