@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tests.damage import overwrite
@@ -186,8 +187,9 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-def oof(project: Project, model: str) -> bytes:
-    return (project.data / f"07_model_output/{model}/oof_predictions.parquet").read_bytes()
+def oof(project: Project, model: str) -> list[float]:
+    path = project.data / f"07_model_output/{model}/oof_predictions.parquet"
+    return pd.read_parquet(path)["prediction"].tolist()
 
 
 def test_a_refactored_room_refits_nothing(project):

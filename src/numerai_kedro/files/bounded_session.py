@@ -58,6 +58,20 @@ class BoundedSession(requests.Session):
             self._timer.daemon = True
             self._timer.start()
 
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """Send as requests does; headers that were cut at the end are none.
+
+        Raises
+        ------
+        requests.ReadTimeout
+            The end has come.
+        """
+        answer = super().send(request, **kwargs)
+        if self.expired:
+            answer.close()
+            raise requests.ReadTimeout("the deadline of the call is over")
+        return answer
+
     def without_end(self) -> None:
         """Let what goes on take as long as it likes: who reads looks at its pace."""
         if self._timer is not None:

@@ -206,6 +206,8 @@ class Transport:
                 ) as answer,
             ):
                 content = self._read(answer)
+                if session.expired:
+                    raise self._too_slow()
         except requests.exceptions.ConnectTimeout:
             raise _TryAgain("no connection", not_executed=True) from None
         # Reading from `raw` lets urllib3's own errors through.
