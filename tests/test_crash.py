@@ -1,6 +1,5 @@
 """SIGKILL at random moments of `weekly`, then the same command: as if nothing had happened."""
 
-import json
 import os
 import random
 import time
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from numerai_kedro.incremental.record import NodeRecords
 from numerai_kedro.tournament.demo.tournament import DemoTournament
 from tests.project import QUICK, Project
 
@@ -37,11 +37,11 @@ def undisturbed(prepared, tmp_path_factory) -> tuple[Project, float]:
 
 def finished(project: Project) -> tuple[set[str], dict[Path, int]]:
     """Nodes on record as done, and pieces of the fold store with the time of their writing."""
-    nodes = {
-        path.stem
-        for path in (project.data / ".incremental" / "nodes").glob("*.json")
-        if json.loads(path.read_text())["status"] == "done"
-    }
+    folder = project.data / ".incremental" / "nodes"
+    records, names = NodeRecords(folder), [path.stem for path in folder.glob("*.json")]
+    # Those of nodes that ask the world say what they made, not of what.
+    done = {name: record for name in names if (record := records.read(name))}
+    nodes = {name for name, one in done.items() if one["status"] == "done" and one["made_of"]}
     store = project.data / "06_models" / "fold_store"
     pieces = [path for path in store.rglob("*") if path.is_file() and ".partial" not in str(path)]
     return nodes, {path: path.stat().st_mtime_ns for path in pieces}

@@ -1,11 +1,11 @@
 """What is uploaded is what was judged, whatever is run, killed or deleted before `submit`."""
 
-import json
 import shutil
 
 import pandas as pd
 import pytest
 
+from numerai_kedro.files.kept_json import read_kept
 from numerai_kedro.tournament.demo.server import DemoServer
 from numerai_kedro.tournament.demo.tournament import DemoTournament
 from tests.project import OPEN_GATE, QUICK, TINY, Project
@@ -74,7 +74,7 @@ def test_a_model_fitted_beside_its_record_is_neither_submitted_nor_kept(project)
     scores = pd.read_parquet(project.data / "08_reporting" / "round_scores.parquet")
     corr = scores.groupby("model")["corr"].mean()
     assert corr["ensemble"] == pytest.approx(corr["xgboost"])
-    promoted = json.loads((champion / "champion.json").read_text())
+    promoted = read_kept(champion / "champion.json")
     assert promoted["weights"] == {"xgboost": 1.0}
     assert promoted["configuration"] == decision(project)["configuration"]
 

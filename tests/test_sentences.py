@@ -45,7 +45,7 @@ def test_other_refusals_stay_bugs(number):
 @pytest.mark.parametrize(
     "text",
     [
-        "An exception occurred when parsing config for dataset 'folds':\nClass 'x.Y' not found in 'x'. "
+        "An exception occurred when parsing config for dataset 'folds':\nClass 'Y' not found. "
         "Hint: if you are trying",
         "\nDataset 'folds' must only contain arguments valid for the constructor of 'x.Y'.",
     ],

@@ -390,7 +390,8 @@ def test_a_champion_whose_library_is_gone_predicts_nothing(given, monkeypatch, c
 
 def test_a_champion_that_cannot_be_read_is_none(given, caplog):
     given.promote(given.one())
-    (given.store.folder / "demo" / "1412" / "champion.json").write_text("{}")
+    for name in ("champion.json", "champion.json.copy"):
+        (given.store.folder / "demo" / "1412" / name).write_text("{}")
     assert given.champions(LATER) == {}
     assert given.one(round_info=LATER)["passed"]
     assert "champion of demo: ignored: " in caplog.text
