@@ -28,6 +28,9 @@ endif
 test: setup  ## every test, as CI runs them
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 25
 
+drill: setup  ## kill a week at every place where a file is written, and at random (half an hour)
+	DRILL=whole $(BIN)/pytest -n 2 --dist load --no-header -q tests/test_drill.py
+
 quick: setup  ## the tests that take seconds
 	$(BIN)/pytest -n 2 --dist loadfile -m "not slow" -q
 
@@ -49,4 +52,4 @@ viz: setup  ## the graph, in a browser
 clean:  ## remove what can be made again; data and conf/local stay
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis .viz
 
-.PHONY: help setup weekly test quick lint bench evidence viz clean
+.PHONY: help setup weekly test drill quick lint bench evidence viz clean

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from numerai_kedro.files.failpoint import VARIABLE
 from numerai_kedro.panel import open_panel
 from numerai_kedro.pipelines.models import ENCODER, NETWORKS
 from tests.warm import parents
@@ -85,9 +86,9 @@ class Project:
     ) -> subprocess.CompletedProcess[str]:
         """Type a kedro command, in a control group where one is given, and wait for its end."""
         own_code = (self.folder / "src" / "numerai_kedro").exists()
-        if group is None and not environment and not own_code:
-            parent = next(parents())
-            return parent.run(list(arguments), self.folder, self.environment(), SECONDS)
+        if group is None and environment.keys() <= {VARIABLE} and not own_code:
+            given = self.environment() | environment
+            return next(parents()).run(list(arguments), self.folder, given, SECONDS)
         with self.start(*arguments, group=group, **environment) as process:
             try:
                 stdout, stderr = process.communicate(timeout=SECONDS)

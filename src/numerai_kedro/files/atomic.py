@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from numerai_kedro.files.failpoint import passed
 from numerai_kedro.files.space import disk_full, is_full
 
 PARTIAL_SUFFIX = ".partial"
@@ -38,8 +39,10 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
         yield partial
         with open(partial, "rb") as written:
             os.fsync(written.fileno())
+        passed("before", target)
         os.replace(partial, target)
         _sync_folder(target.parent)
+        passed("after", target)
     except OSError as error:
         if not is_full(error):
             raise
@@ -75,11 +78,14 @@ def atomic_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
             if path.is_file():
                 with open(path, "rb") as written:
                     os.fsync(written.fileno())
+        passed("before", target)
         retired = target.with_name(f"{target.name}.{_writer()}.retired{PARTIAL_SUFFIX}")
         if target.exists():
             os.replace(target, retired)
+            passed("between", target)
         os.replace(partial, target)
         _sync_folder(target.parent)
+        passed("after", target)
         shutil.rmtree(retired, ignore_errors=True)
     except OSError as error:
         if not is_full(error):

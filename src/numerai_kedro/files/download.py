@@ -24,6 +24,7 @@ from numerai_kedro.errors import DownloadError, NumeraiKedroError
 from numerai_kedro.files.atomic import PARTIAL_SUFFIX
 from numerai_kedro.files.bounded_session import BoundedSession
 from numerai_kedro.files.digests import digest_file
+from numerai_kedro.files.failpoint import passed
 from numerai_kedro.files.space import disk_full, free_bytes, is_full
 from numerai_kedro.files.verified import (
     forget,
@@ -217,7 +218,9 @@ def _fetch_once(
             raise Interrupted(f"what arrived in pieces is not sound: {unsound}") from None
         raise
     digest = digest_file(part)
+    passed("before", target)
     os.replace(part, target)
+    passed("after", target)
     forget(part)
     note_verified(target, version, digest)
     return True
