@@ -147,9 +147,8 @@ def check_session() -> None:
     """
     if not _ours.get():
         raise ConfigurationError(
-            "KedroSession.run knows neither the lock of the data folder nor what is current; in a "
-            "script or a notebook type: from numerai_kedro.session import WeeklySession; with "
-            'WeeklySession.create() as session: session.run(pipeline_names=["weekly"]).'
+            "KedroSession.run knows neither the lock of the data folder nor what is current; take "
+            "numerai_kedro.session.WeeklySession in its place, as the README shows."
         )
 
 
