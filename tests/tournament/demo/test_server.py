@@ -404,6 +404,19 @@ def test_two_hundred_connections_wait_to_be_accepted(demo):
     waiting.close()
 
 
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", ""])
+def test_another_hosts_name_is_refused(server, host):
+    answer = requests.get(f"{server.url}/ping", headers={"Host": host}, timeout=10)
+    assert answer.status_code == 421
+    assert "instance" not in answer.text
+
+
+def test_the_servers_own_names_are_answered(server):
+    for host in (f"127.0.0.1:{server.port}", f"localhost:{server.port}", "localhost"):
+        answer = requests.get(f"{server.url}/ping", headers={"Host": host}, timeout=10)
+        assert answer.status_code == 200
+
+
 def test_introspection_is_on(server):
     answer = post(server, '{ __type(name: "Round") { fields { name } } }')
     names = {field["name"] for field in answer["data"]["__type"]["fields"]}

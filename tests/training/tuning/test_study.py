@@ -10,6 +10,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from numerai_kedro.errors import ConfigurationError
 from numerai_kedro.training.tuning import study as module
 from numerai_kedro.training.tuning.study import n_finished, open_study, run_study
 
@@ -152,6 +153,7 @@ def test_a_databases_trial_that_a_dead_machine_left_is_failed_by_its_heartbeat(
 KILLED_IN_DATABASE = """
 import os, signal, sys, time
 from pathlib import Path
+from numerai_kedro.errors import ConfigurationError
 from numerai_kedro.training.tuning import study as module
 module.HEARTBEAT_S, module.GRACE_S = 1, 1
 from tests.training.tuning.test_study import FIRST, N_TRIALS, SPACE, evaluate
@@ -182,3 +184,19 @@ def test_pruned_trials_count(tmp_path):
         return 0.0
 
     assert n_finished(study_in(tmp_path, 4, evaluate=pruned)) == 4
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:////nowhere/at/all.db",
+        "postgresql+psycopg://me:secret@127.0.0.1:1/optuna",
+        "nosuch://me:secret@host/optuna",
+    ],
+)
+def test_a_database_that_cannot_be_opened_is_a_sentence_without_its_password(tmp_path, url):
+    with pytest.raises(
+        ConfigurationError, match=r"database of studies, .* cannot be opened"
+    ) as said:
+        open_study("s", tmp_path / "s.journal", url)
+    assert "secret" not in said.value.message

@@ -17,7 +17,7 @@ from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from numerai_kedro.files import atomic_write
 from numerai_kedro.tournament.demo.execution import (
@@ -133,6 +133,17 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = IDLE_S
     server: _Threads
+
+    def parse_request(self) -> bool:
+        """Refuse names of other hosts: a page in a browser may let its own name lead here."""
+        if not super().parse_request():
+            return False
+        host = urlsplit(f"//{self.headers.get('Host', '')}").hostname
+        if host in {LOOPBACK, "localhost"}:
+            return True
+        self.close_connection = True
+        self._send(421, b'{"errors": [{"message": "not a name of this server"}]}')
+        return False
 
     def do_POST(self) -> None:
         body = self._body(MAX_QUERY)
