@@ -25,7 +25,7 @@ WEEKLY = ("run", "--pipeline=weekly")
 WHOLE = os.environ.get("DRILL") == "whole"
 SEED = int(os.environ.get("DRILL_SEED", random.SystemRandom().randrange(10**6)))
 # Of a week with all models every site; in CI of the quick week one in so many.
-ONE_IN = 1 if WHOLE else 12
+ONE_IN = 1 if WHOLE else 16
 AT_RANDOM, MOMENTS = (100, 20) if WHOLE else (4, 1)
 MOST_RUNS = 2_000  # of one history: more of them means that it does not get on
 ALL_MODELS = {"gate": QUICK["gate"], "tracking": QUICK["tracking"]}

@@ -24,7 +24,8 @@ PASSAGES, KILLS, ORDER = "passages", "kills", "order.json"
 OF_ONE_FILE = re.compile(r"[0-9a-f]{12,}|\d+")
 # Modules whose callers are the place in the code.
 WRITERS = {"failpoint.py", "atomic.py", "contextlib.py", "kept_json.py", "checked_file.py"}
-DEPTH = 3  # parts of a path that say of what kind a file is
+# Folders of files of one kind, whatever their names.
+OF_ONE_KIND = {"nodes", "values", "predictions", "procedures"}
 
 
 def passed(step: Literal["before", "between", "after"], target: Path) -> None:
@@ -37,8 +38,7 @@ def passed(step: Literal["before", "between", "after"], target: Path) -> None:
     """
     folder = os.environ.get(VARIABLE)
     if folder is not None:
-        kind = OF_ONE_FILE.sub("#", "/".join(target.parts[-DEPTH:]))
-        _passed(Path(folder), f"{step} {kind} by {_caller()}")
+        _passed(Path(folder), f"{step} {kind_of(target)} by {_caller()}")
 
 
 def _passed(folder: Path, site: str) -> None:
@@ -53,6 +53,12 @@ def _passed(folder: Path, site: str) -> None:
     if parent is not None and parent.pid is not None:
         os.kill(parent.pid, signal.SIGKILL)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def kind_of(target: Path) -> str:
+    """A file's name; for one of many of a kind, which have numbers or digests, its folder's."""
+    many = target.parent.name in OF_ONE_KIND or OF_ONE_FILE.search(target.name)
+    return f"{target.parent.name}/#" if many else target.name
 
 
 def _caller() -> str:

@@ -1,0 +1,89 @@
+"""Files that were cut, emptied, flipped or deleted: the same command makes them good.
+
+Drawn anew each time by a seed that is printed; DAMAGE_SEED=… draws them again, and DAMAGES=… asks
+for more.
+"""
+
+import os
+import random
+import re
+import sys
+
+import pytest
+
+from numerai_kedro.files.failpoint import kind_of
+from numerai_kedro.tournament.demo.tournament import DemoTournament
+from tests.damage import flip
+from tests.project import QUICK, Project
+
+pytestmark = pytest.mark.slow
+WEEKLY = ("run", "--pipeline=weekly")
+SEED = int(os.environ.get("DAMAGE_SEED", random.SystemRandom().randrange(10**6)))
+RUNS, AT_ONCE = int(os.environ.get("DAMAGES", "40")) // 8, 8
+MOST_TRIES = 3  # of the same command, each of which may say in a sentence what it could not mend
+SENTENCE = re.compile(r"^Error: .+", re.MULTILINE)
+
+
+def halve(path, drawing):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def empty(path, drawing):
+    path.write_bytes(b"")
+
+
+def flip_somewhere(path, drawing):
+    if path.stat().st_size:
+        flip(path, drawing.randrange(path.stat().st_size), drawing.randrange(8))
+
+
+def delete(path, drawing):
+    path.unlink()
+
+
+DAMAGES = (halve, empty, flip_somewhere, delete)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A project after its first week; read only."""
+    project = Project.make(tmp_path_factory.mktemp("damage") / "project")
+    project.local("parameters", QUICK)
+    DemoTournament(project.data, "tiny", 0).prepare()
+    run = project.kedro(*WEEKLY)
+    assert run.returncode == 0, run.stderr[-3000:]
+    return project
+
+
+def files_by_kind(project):
+    """Files that this project made, the service's own aside, by their kind."""
+    found = {}
+    for path in sorted(project.data.rglob("*")):
+        inside = path.relative_to(project.data).parts
+        if path.is_file() and inside[0] != "tournament":
+            found.setdefault(f"{inside[0]} {kind_of(path)}", []).append(path)
+    return found
+
+
+@pytest.mark.parametrize("number", range(RUNS))
+def test_damaged_files_are_made_good_by_the_same_command(done, tmp_path, number, capsys):
+    project, drawing = done.copy(tmp_path / "project"), random.Random(f"{SEED} {number}")
+    kinds = files_by_kind(project)
+    drawn = []
+    for kind in drawing.sample(sorted(kinds), AT_ONCE):
+        path, damage = drawing.choice(kinds[kind]), drawing.choice(DAMAGES)
+        damage(path, drawing)
+        drawn.append(f"{damage.__name__} {path.relative_to(project.data)}")
+    said = f"seed {SEED}, number {number}: {'; '.join(drawn)}"
+    for tries in range(1, MOST_TRIES + 1):
+        run = project.kedro(*WEEKLY)
+        assert "Traceback" not in run.stderr, f"{said}\n{run.stderr[-3000:]}"
+        if run.returncode == 0:
+            break
+        assert SENTENCE.search(run.stderr), f"{said}\n{run.stderr[-3000:]}"
+    assert run.returncode == 0, f"{said}\n{run.stderr[-3000:]}"
+    made, wanted = project.artifacts(), done.artifacts()
+    assert [name for name in wanted if made.get(name) != wanted[name]] == [], said
+    assert len(DemoTournament(project.data, "tiny", 0).store.submissions()) == 1, said
+    with capsys.disabled():
+        sys.stdout.write(f"\n{said}: {tries} runs\n")
