@@ -75,15 +75,15 @@ def test_damaged_files_are_made_good_by_the_same_command(done, tmp_path, number,
         damage(path, drawing)
         drawn.append(f"{damage.__name__} {path.relative_to(project.data)}")
     said = f"seed {SEED}, number {number}: {'; '.join(drawn)}"
-    for tries in range(1, MOST_TRIES + 1):
+    runs = []
+    while not runs or (runs[-1].returncode and len(runs) < MOST_TRIES):
         run = project.kedro(*WEEKLY)
+        runs.append(run)
         assert "Traceback" not in run.stderr, f"{said}\n{run.stderr[-3000:]}"
-        if run.returncode == 0:
-            break
-        assert SENTENCE.search(run.stderr), f"{said}\n{run.stderr[-3000:]}"
+        assert run.returncode == 0 or SENTENCE.search(run.stderr), f"{said}\n{run.stderr[-3000:]}"
     assert run.returncode == 0, f"{said}\n{run.stderr[-3000:]}"
     made, wanted = project.artifacts(), done.artifacts()
     assert [name for name in wanted if made.get(name) != wanted[name]] == [], said
     assert len(DemoTournament(project.data, "tiny", 0).store.submissions()) == 1, said
     with capsys.disabled():
-        sys.stdout.write(f"\n{said}: {tries} runs\n")
+        sys.stdout.write(f"\n{said}: {len(runs)} runs\n")
