@@ -47,6 +47,7 @@ APART = (
     "version_store/",
     "version_history.parquet",
     "version.json",
+    ".partial",  # what a killed writer left, until the next one
 )
 PANELS = ("history_panel", "live_panel")
 TINY = {"tournament": "demo", "size": "tiny", "seed": 0, "data_folder": "data/demo-tiny-0"}

@@ -71,6 +71,22 @@ def test_damage_is_mended_from_the_copy(path, damage):
     assert read_kept(path) == VALUE
 
 
+@pytest.mark.parametrize("damage", ["flipped", "torn", "gone", "of before"])
+def test_a_copy_that_is_damaged_or_of_before_is_made_again(path, damage):
+    write_kept(path, "before", copied=True)
+    copy = path.with_name("kept.json.copy")
+    of_before = copy.read_bytes()
+    write_kept(path, VALUE, copied=True)
+    whole = copy.read_bytes()
+    if damage == "gone":
+        copy.unlink()
+    else:
+        spoilt = {"flipped": whole.replace(b"0", b"1"), "torn": whole[:9], "of before": of_before}
+        copy.write_bytes(spoilt[damage])
+    assert read_kept(path, copied=True) == VALUE
+    assert copy.read_bytes() == path.read_bytes() == whole
+
+
 def test_damage_of_both_is_an_error(path):
     write_kept(path, VALUE, copied=True)
     for one in (path, path.with_name("kept.json.copy")):

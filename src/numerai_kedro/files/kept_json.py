@@ -24,8 +24,7 @@ def write_kept(path: Path, value: Any, copied: bool = False) -> None:
     plain = json.loads(json.dumps(value))  # as it will be read: keys are texts, tuples are lists
     content = json.dumps({"digest": _digest(plain), "value": plain}, indent=1).encode()
     for target in (path, _copy(path)) if copied else (path,):
-        with atomic_write(target) as handle:
-            handle.write(content)
+        _write(target, content)
 
 
 def read_kept(path: Path, copied: bool = False) -> Any:
@@ -38,15 +37,19 @@ def read_kept(path: Path, copied: bool = False) -> Any:
     StoreError
         It is damaged, and so is its copy, where there should be one.
     """
-    try:
+    if not copied:
         return _read(path)
-    except (FileNotFoundError, StoreError):
-        if not copied or not _copy(path).exists():
-            raise
-    value = _read(_copy(path))
-    logger.warning("%s: missing or damaged; mended from its copy", path)
-    write_kept(path, value, copied=True)
-    return value
+    found = [_content(one) for one in (path, _copy(path))]
+    whole = next((one for one in found if isinstance(one, bytes)), None)
+    if whole is None:
+        return _read(path)  # which raises
+    for target, content in zip((path, _copy(path)), found, strict=True):
+        # A run that was killed between the two has left the copy of before, or none.
+        if content != whole:
+            if isinstance(content, StoreError):
+                logger.warning("%s It is mended from its copy.", content)
+            _write(target, whole)
+    return json.loads(whole)["value"]
 
 
 def find_kept(path: Path) -> Any | None:
@@ -64,6 +67,20 @@ def forget_kept(path: Path) -> None:
     """Remove a value, and its copy."""
     path.unlink(missing_ok=True)
     _copy(path).unlink(missing_ok=True)
+
+
+def _write(target: Path, content: bytes) -> None:
+    with atomic_write(target) as handle:
+        handle.write(content)
+
+
+def _content(path: Path) -> bytes | Exception:
+    """The bytes of a whole file, or what is the matter with it."""
+    try:
+        _read(path)
+        return path.read_bytes()
+    except (FileNotFoundError, StoreError) as missing:
+        return missing
 
 
 def _read(path: Path) -> Any:
