@@ -50,7 +50,7 @@ DAMAGES = (halve, empty, flip_somewhere, delete)
 def done(tmp_path_factory):
     """A project after its first week; read only."""
     project = Project.make(tmp_path_factory.mktemp("damage") / "project")
-    project.local("parameters", QUICK)
+    project.local("parameters", QUICK | {"lightgbm": QUICK["lightgbm"] | {"n_trials": 2}})
     DemoTournament(project.data, "tiny", 0).prepare()
     run = project.kedro(*WEEKLY)
     assert run.returncode == 0, run.stderr[-3000:]

@@ -24,7 +24,7 @@ from numerai_kedro.files import atomic_write, digest_bytes
 from numerai_kedro.files.checked_file import build_checked, checked_content
 from numerai_kedro.files.kept_json import find_kept, write_kept
 from numerai_kedro.files.trusted_pickle import read_trusted, write_trusted
-from numerai_kedro.incremental.keys import Key, path_of, path_of_other_code
+from numerai_kedro.incremental.keys import Key, OtherCode, path_of
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class FoldStore:
 
     def __init__(self, folder: str | os.PathLike[str], keeps_other_code: bool = False) -> None:
         self.folder = Path(folder)
-        self._keeps_other_code = keeps_other_code
+        self._other_code = OtherCode() if keeps_other_code else None
         self.of_other_code: set[str] = set()  # names of pieces that were found so
 
     def model(self, key: Key, fit: Callable[[], Made]) -> Made:
@@ -154,9 +154,9 @@ class FoldStore:
     def _place(self, folder: Path, key: Key, suffix: str = "") -> Path:
         """Where a piece is, or where it goes that is not made yet."""
         own = path_of(folder, key, suffix)
-        if self._keeps_other_code and not own.exists():
-            other = path_of_other_code(folder, key, suffix)
-            if other is not None:
+        if self._other_code is not None and not own.exists():
+            other = self._other_code.path_of(folder, key, suffix)
+            if other is not None and other.exists():
                 self.of_other_code.add(other.name)
                 return other
         return own

@@ -30,12 +30,20 @@ def path_of(folder: Path, key: Key, suffix: str = "") -> Path:
     return folder / f"{name_of(key)}{suffix}"
 
 
-def path_of_other_code(folder: Path, key: Key, suffix: str = "") -> Path | None:
-    """The newest that was made of the same by other code; None where there is none."""
-    own = path_of(folder, key, suffix)
-    made_of, dash, _ = own.name.partition("-")
-    others = [one for one in folder.glob(f"{made_of}-*{suffix}") if one != own] if dash else []
-    return max(others, key=_age, default=None)
+class OtherCode:
+    """Finds what was made of the same by other code; a folder is listed once."""
+
+    def __init__(self) -> None:
+        self._listed: dict[Path, dict[str, Path]] = {}
+
+    def path_of(self, folder: Path, key: Key, suffix: str = "") -> Path | None:
+        """The newest; None where there is none, or the key names no code."""
+        if folder not in self._listed:
+            oldest_first = sorted(folder.glob("*-*"), key=_age)
+            self._listed[folder] = {one.name.partition("-")[0]: one for one in oldest_first}
+        made_of, dash, _ = name_of(key).partition("-")
+        found = self._listed[folder].get(made_of) if dash else None
+        return found if found is not None and found.name.endswith(suffix) else None
 
 
 def _age(path: Path) -> int:

@@ -9,6 +9,7 @@ import time
 import optuna
 import pytest
 from optuna.trial import TrialState
+from tests.damage import overwrite
 
 from numerai_kedro.errors import ConfigurationError
 from numerai_kedro.training.tuning import study as module
@@ -117,6 +118,19 @@ def test_a_journal_cut_at_every_byte_of_its_last_record_goes_on(tmp_path, unbrok
         (folder / "s.journal").write_bytes(whole[:cut])
         study = study_in(folder, 6)
         assert finished(study) == unbroken[:6], cut
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [(b'"values":[', b'"valuez":['), (b"0.", b"1."), (b"{", b"[")]
+)
+def test_a_damaged_journal_is_put_aside_and_the_study_begins_anew(
+    tmp_path, unbroken, caplog, old, new
+):
+    study_in(tmp_path)
+    overwrite(tmp_path / "s.journal", old, new)
+    assert finished(study_in(tmp_path)) == unbroken
+    assert "damaged" in caplog.text
+    assert (tmp_path / "s.journal.damaged").exists()
 
 
 def test_a_journal_cut_after_every_record_ends_the_same(tmp_path, unbroken):

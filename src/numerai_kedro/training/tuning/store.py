@@ -9,7 +9,7 @@ from typing import Any
 
 from numerai_kedro.errors import StoreError
 from numerai_kedro.files.kept_json import find_kept, read_kept, write_kept
-from numerai_kedro.incremental.keys import path_of, path_of_other_code
+from numerai_kedro.incremental.keys import OtherCode, path_of
 
 MEND = "Restore it, or delete it and its copy to tune anew."
 
@@ -76,4 +76,4 @@ class StudyStore:
         own = path_of(folder, key, ".json")
         if own.exists() or not self._keeps_other_code:
             return own
-        return path_of_other_code(folder, key, ".json") or own
+        return OtherCode().path_of(folder, key, ".json") or own

@@ -8,14 +8,15 @@ the data folder.
 
 from __future__ import annotations
 
+import json
 import logging
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from numerai_kedro.errors import ConfigurationError, without_password
-from numerai_kedro.files import digest_json
+from numerai_kedro.errors import ConfigurationError, StoreError, without_password
+from numerai_kedro.files import digest_bytes, digest_json
 from numerai_kedro.files.journal import cut_torn_tail
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 N_STARTUP_TRIALS = 8  # sampled at random before the estimator has seen enough
 PRUNE_P = 0.1
 PRUNE_STARTUP_STEPS = 2
+DIGEST = "digest"
 SAID = 200  # characters of what a database says
 HEARTBEAT_S, GRACE_S = 60, 300
 
@@ -42,12 +44,16 @@ def open_study(name: str, journal: Path, storage_url: str | None) -> optuna.Stud
     ----------
     journal
         The file that keeps it, where `storage_url` is None.
+        A record that is damaged puts it aside, and the study begins anew.
     storage_url
         A database that takes its place, such as ``postgresql+psycopg://host/optuna``.
+
+    Raises
+    ------
+    ConfigurationError
+        The database cannot be opened.
     """
     import optuna
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     # The pruner, the sampler and the journal's lock are marked experimental; they are pinned here.
@@ -55,13 +61,29 @@ def open_study(name: str, journal: Path, storage_url: str | None) -> optuna.Stud
     # `run_study` sends the heartbeats that `Study.optimize` would.
     warnings.filterwarnings("ignore", "Heartbeat of storage is supposed to be used with")
     if storage_url is not None:
-        storage: Any = _database(storage_url)
-    else:
-        journal.parent.mkdir(parents=True, exist_ok=True)
-        lost = cut_torn_tail(journal)
-        if lost:
-            logger.warning("%s: a torn last record of %d bytes was cut off", journal, lost)
-        storage = JournalStorage(JournalFileBackend(str(journal), lock_obj=_FolderIsLocked()))
+        return _created(name, _database(storage_url))
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    lost = cut_torn_tail(journal)
+    if lost:
+        logger.warning("%s: a torn last record of %d bytes was cut off", journal, lost)
+    try:
+        return _created(name, journal_storage(journal))
+    except (StoreError, ValueError, LookupError, TypeError) as damaged:
+        aside = journal.with_name(f"{journal.name}.damaged")
+        logger.warning(
+            "%s: damaged (%s); it is put aside as %s, and the study begins anew: finished trials "
+            "come back from the fold store",
+            journal,
+            " ".join(str(damaged).split())[:SAID],
+            aside.name,
+        )
+        journal.replace(aside)
+        return _created(name, journal_storage(journal))
+
+
+def _created(name: str, storage: Any) -> optuna.Study:
+    import optuna
+
     return optuna.create_study(
         study_name=name,
         storage=storage,
@@ -93,6 +115,30 @@ def _database(url: str) -> Any:
             f"{without_password(why)}; mend its address in credentials.yml, or leave it out: "
             "studies are then kept in files."
         ) from None
+
+
+def journal_storage(journal: Path) -> Any:
+    """A study's journal, each record with its digest."""
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    class Digested(JournalFileBackend):
+        def append_logs(self, logs: list[dict[str, Any]]) -> None:
+            plain = json.loads(json.dumps(logs))  # as they will be read
+            super().append_logs([{**log, DIGEST: _digest(log)} for log in plain])
+
+        def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+            for log in super().read_logs(log_number_from):
+                plain = {name: value for name, value in log.items() if name != DIGEST}
+                if log.get(DIGEST) != _digest(plain):
+                    raise StoreError("a record is not what was written")
+                yield plain
+
+    return JournalStorage(Digested(str(journal), lock_obj=_FolderIsLocked()))
+
+
+def _digest(log: Mapping[str, Any]) -> str:
+    return digest_bytes(json.dumps(log, sort_keys=True).encode())
 
 
 class _FolderIsLocked:
