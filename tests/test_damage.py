@@ -22,7 +22,12 @@ SEED = int(os.environ.get("DAMAGE_SEED", random.SystemRandom().randrange(10**6))
 RUNS, AT_ONCE = int(os.environ.get("DAMAGES", "40")) // 8, 8
 MOST_TRIES = 3  # of the same command, each of which may say in a sentence what it could not mend
 # What another round reads: the champion of this one, and by its notes what slots judged.
-UNREAD = ("08_reporting/champion_store/", "08_reporting/procedure_store/")
+# And models whose predictions are kept.
+UNREAD = (
+    "08_reporting/champion_store/",
+    "08_reporting/procedure_store/",
+    "06_models/fold_store/models/",
+)
 SENTENCE = re.compile(r"^Error: .+", re.MULTILINE)
 
 

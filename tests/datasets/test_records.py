@@ -1,5 +1,6 @@
 import pytest
 from kedro.io import DatasetError
+from tests.damage import overwrite
 
 from numerai_kedro.datasets.records import RecordsDataset
 
@@ -49,3 +50,31 @@ def test_a_record_that_holds_what_must_be_kept_is_only_added_to(tmp_path):
         }
     kept.save({"a": {"status": "accepted", "submission_id": "77aa"}})
     assert kept.load()["a"] == {"status": "accepted", "submission_id": "77aa"}
+
+
+def test_a_record_that_was_damaged_is_passed_over_and_written_anew(tmp_path, caplog):
+    sealed = {"type": "numerai_kedro.datasets.atomic_file.SealedDataset"}
+    options = {"suffix": ".json", "dataset": sealed, "keeps": "submission_id"}
+    records = RecordsDataset(filepath=str(tmp_path / "kept"), **options)
+    receipt = {"status": "accepted", "submission_id": "3f2a", "round": 1412}
+    records.save({"a": receipt, "b": {"status": "closed"}})
+    overwrite(tmp_path / "kept" / "a.json", b"3f2a", b"3f2b")
+    assert records.load() == {"b": {"status": "closed"}}
+    assert "a.json: cannot be read (not what was written)" in caplog.text
+    records.save({"a": {"status": "closed"}})
+    assert records.load()["a"] == {"status": "closed"}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "7", "{", "[" * 200_000])
+def test_a_torn_record_is_passed_over(tmp_path, text):
+    sealed = {"type": "numerai_kedro.datasets.atomic_file.SealedDataset"}
+    records = RecordsDataset(filepath=str(tmp_path), suffix=".json", dataset=sealed)
+    (tmp_path / "a.json").write_text(text)
+    assert records.load() == {}
+
+
+def test_a_receipt_of_before_there_were_seals_is_read(tmp_path):
+    sealed = {"type": "numerai_kedro.datasets.atomic_file.SealedDataset"}
+    records = RecordsDataset(filepath=str(tmp_path), suffix=".json", dataset=sealed)
+    (tmp_path / "a.json").write_text('{"status": "accepted"}')
+    assert records.load() == {"a": {"status": "accepted"}}

@@ -17,10 +17,12 @@ from kedro_datasets._typing import JSONPreview, PlotlyPreview, TablePreview
 
 from numerai_kedro.errors import StoreError
 from numerai_kedro.files import atomic_write
+from numerai_kedro.files.kept_json import digest_of
 from numerai_kedro.incremental.content import parts_at
 
 Value = TypeVar("Value")
 PREVIEW_ROWS = 8
+SEAL = "seal"
 SAID = 200  # characters of what a library says of a damaged file
 
 
@@ -83,6 +85,23 @@ class JSONDataset(AtomicFileDataset[Any]):
     def preview(self) -> JSONPreview:
         """The text, for Kedro-Viz."""
         return JSONPreview(json.dumps(self.load()))
+
+
+class SealedDataset(JSONDataset):
+    """A JSON object with a digest of itself: what a server knows better than a damaged file."""
+
+    def _read(self, path: Path) -> Any:
+        content = super()._read(path)
+        if not isinstance(content, dict):
+            raise damaged(path, TypeError("no object"))
+        seal = content.pop(SEAL, None)
+        if seal not in (None, digest_of(content)):  # one of before there were seals has none
+            raise damaged(path, ValueError("not what was written"))
+        return content
+
+    def _write(self, data: Any, handle: IO[bytes]) -> None:
+        plain = json.loads(json.dumps(without_nan(data)))
+        super()._write({**plain, SEAL: digest_of(plain)}, handle)
 
 
 class ReadingsDataset(JSONDataset):

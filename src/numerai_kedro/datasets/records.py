@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 from pathlib import Path
 from typing import Any
 
-from kedro.io import AbstractDataset
+from kedro.io import AbstractDataset, DatasetError
 from kedro.io.core import parse_dataset_definition
 
-from numerai_kedro.errors import ConfigurationError
+from numerai_kedro.errors import ConfigurationError, NumeraiKedroError
 from numerai_kedro.files import digest_json
+
+logger = logging.getLogger(__name__)
 
 # A key becomes a file name: nothing that could leave the folder.
 KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
@@ -53,8 +56,9 @@ class RecordsDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
         self.metadata = metadata
 
     def load(self) -> dict[str, Any]:
-        """Every record, by its key."""
-        return {key: self._at(path).load() for key, path in self._records().items()}
+        """Every record that can be read, by its key; of others it is said that they cannot."""
+        found = {key: self._whole(self._at(path)) for key, path in self._records().items()}
+        return {key: record for key, record in found.items() if record is not None}
 
     def save(self, data: dict[str, Any]) -> None:
         """Add or replace records."""
@@ -92,8 +96,19 @@ class RecordsDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
     def _kept(self, entry: AbstractDataset[Any, Any], record: Any) -> Any:
         if self._keeps is None or self._keeps in record or not entry.exists():
             return record
-        before = entry.load()
+        before = self._whole(entry) or {}
         return before | {"later": record} if self._keeps in before else record
+
+    @staticmethod
+    def _whole(entry: AbstractDataset[Any, Any]) -> Any | None:
+        try:
+            return entry.load()
+        except (DatasetError, NumeraiKedroError) as error:
+            cause = error.__cause__ or error
+            if not isinstance(cause, NumeraiKedroError):
+                raise
+            logger.warning("%s It is passed over.", cause)
+            return None
 
     def _at(self, path: Path) -> AbstractDataset[Any, Any]:
         made: AbstractDataset[Any, Any] = self._type(filepath=str(path), **self._settings)

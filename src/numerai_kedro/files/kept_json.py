@@ -22,7 +22,7 @@ COPY = ".copy"
 def write_kept(path: Path, value: Any, copied: bool = False) -> None:
     """Replace a value; with a copy beside it where it could not be made again."""
     plain = json.loads(json.dumps(value))  # as it will be read: keys are texts, tuples are lists
-    content = json.dumps({"digest": _digest(plain), "value": plain}, indent=1).encode()
+    content = json.dumps({"digest": digest_of(plain), "value": plain}, indent=1).encode()
     for target in (path, _copy(path)) if copied else (path,):
         _write(target, content)
 
@@ -86,7 +86,7 @@ def _content(path: Path) -> bytes | Exception:
 def _read(path: Path) -> Any:
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
-        if kept["digest"] == _digest(kept["value"]):
+        if kept["digest"] == digest_of(kept["value"]):
             return kept["value"]
     except FileNotFoundError:
         raise
@@ -95,7 +95,8 @@ def _read(path: Path) -> Any:
     raise StoreError(f"{path}: damaged (a flipped bit, or changed by hand).")
 
 
-def _digest(value: Any) -> str:
+def digest_of(value: Any) -> str:
+    """Digest of a JSON value, which may hold NaN."""
     return digest_bytes(json.dumps(value, sort_keys=True).encode())
 
 
