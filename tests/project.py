@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from numerai_kedro.datasets.atomic_file import SEAL
 from numerai_kedro.files.failpoint import VARIABLE
 from numerai_kedro.panel import open_panel
 from numerai_kedro.pipelines.models import ENCODER, NETWORKS
@@ -145,7 +146,8 @@ class Project:
     def receipts(self) -> dict[str, Any]:
         """Receipts by round and slot."""
         folder = self.data / "07_model_output" / "receipts"
-        return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+        found = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+        return {key: {k: v for k, v in one.items() if k != SEAL} for key, one in found.items()}
 
     def operations(self) -> list[str]:
         """What the demo's server was asked."""
