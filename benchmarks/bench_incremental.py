@@ -91,7 +91,8 @@ def run(
         }
     )
     catalog["params:step"] = 1
-    catalog["params:incremental"] = {"run_all": run_all, "cache_limit_gb": 1}
+    asked = {"run_all": run_all, "cache_limit_gb": 1, "keep_fits_of_other_code": False}
+    catalog["params:incremental"] = asked
     runner = SequentialRunner()
     if incremental:
         runner._run = functools.partial(incremental_run, runner, folder)  # type: ignore[method-assign]

@@ -10,7 +10,7 @@ from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner, ThreadRunner
 from tests.damage import overwrite
 
-from numerai_kedro.errors import ConfigurationError, Failed, StoreError
+from numerai_kedro.errors import ConfigurationError, Failed, Stopped, StoreError
 from numerai_kedro.incremental.record import NodeRecords
 from numerai_kedro.incremental.runner import incremental_run
 
@@ -188,7 +188,7 @@ def test_a_node_that_died_between_two_outputs_is_not_taken_for_finished(toy, mon
 
     with monkeypatch.context() as patch:
         patch.setattr("numerai_kedro.datasets.atomic_file.JSONDataset._write", dies)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Stopped, match=r"stopped by Ctrl-C; what is finished stays"):
             toy.run(pipeline)
     toy.write("number", 1)  # even where the inputs are again those of the last whole run
     assert toy.run(pipeline) == ["both"]

@@ -397,7 +397,8 @@ def test_shares_that_cannot_be_read_cost_no_round(judged, sharing, caplog):
     made = {"a__tuning": trials(judged, 24, 1.0), "a__best_params": tuned_by(first="s0")}
     chosen = choose_neutralisation(ASKED, **sharing, **made)
     (kept,) = sharing["study_store"].folder.glob("decisions/*.json")
-    kept.write_text("torn")
+    for path in (kept, kept.with_name(f"{kept.name}.copy")):
+        path.write_text("torn")
     assert choose_neutralisation(ASKED, **sharing, **made) == chosen
     assert "shares that were taken out before are not known" in caplog.text
     assert kept.read_text() == "torn"

@@ -73,3 +73,11 @@ def test_numerblox_finds_its_default_versions(api, downloaded):
         version = "v4.3" if name == "meta_model" else "v5.0"
         assert len(pd.read_parquet(downloaded(f"{version}/{name}.parquet", round_num=None)))
     assert "feature_sets" in downloaded("v5.0/features.json")
+
+
+def test_no_live_file_of_another_round_is_taken_for_the_one_asked_for(downloaded):
+    """History of rounds before the demo is its newest; live stocks are of one round."""
+    assert len(pd.read_parquet(downloaded("v5.0/live.parquet", round_num=1412)))
+    for name in ("v5.0/live.parquet", "v5.0/live_example_preds.parquet", "v5.3/live.parquet"):
+        with pytest.raises(ValueError, match="dataset not found"):
+            downloaded(name, round_num=1411)

@@ -155,11 +155,12 @@ class DemoTournament:
         version, _, bare = name.partition("/")
         number = round_number or newest.number
         if version not in self.versions:
-            # Of rounds from before the demo there are but the newest files.
+            # Of rounds from before the demo there is but the newest history, and nothing live.
             of_round = LIVE_OF_ROUND.fullmatch(bare)
             if of_round:
                 bare, number = "live.parquet", int(of_round[1])
-            number = number if number >= FIRST_ROUND else newest.number
+            if not bare.startswith("live") and number < FIRST_ROUND:
+                number = newest.number
         known = bare in (FILES if version in self.versions else OLD_VERSIONS.get(version, ()))
         if not known or not FIRST_ROUND <= number <= newest.number:
             raise Refusal("dataset not found")
