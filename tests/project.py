@@ -124,14 +124,16 @@ class Project:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(HIDDEN)}
         return clean | {"COLUMNS": "200"}
 
-    def killed_after(self, seconds: float, *arguments: str) -> None:
-        """Type a kedro command, and kill it at a moment, where it has not ended by then."""
+    def killed_after(self, seconds: float, *arguments: str) -> bool:
+        """Type a kedro command, and kill it at a moment; False where it had ended by then."""
         with self.start(*arguments) as run:
             try:
                 run.communicate(timeout=seconds)
             except subprocess.TimeoutExpired:
                 run.kill()
                 run.communicate()
+                return True
+        return False
 
     @property
     def data(self) -> Path:

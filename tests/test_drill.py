@@ -95,13 +95,15 @@ def as_if_nothing_had_been(history, reference):
     assert receipt["status"] == "accepted"
 
 
-def say(name, histories):
-    kills = sum(len(one.lines(KILLS)) for one in histories)
+def say(name, histories, kills=None):
+    kills = sum(len(one.lines(KILLS)) for one in histories) if kills is None else kills
     sites = len({site for one in histories for site in one.lines(PASSAGES)})
     runs = sum(one.runs for one in histories)
+    folders = [one.project.data for one in histories]
+    submissions = sum(len(DemoTournament(one, "tiny", 0).store.submissions()) for one in folders)
     sys.stdout.write(
-        f"\n{name}: seed {SEED}, {sites} sites, {kills} kills, {runs} runs, 0 finished pieces made "
-        f"again, {len(histories)} submissions in {len(histories)} rounds\n"
+        f"\n{name}: seed {SEED}, {sites} sites, {kills} kills, {runs} recoveries, {submissions} "
+        f"submissions in {len(histories)} histories\n"
     )
 
 
@@ -145,18 +147,18 @@ def test_killed_at_passages_drawn_at_random(prepared, undisturbed, tmp_path, cap
 
 def test_killed_at_random_moments(prepared, undisturbed, tmp_path, capsys):
     (calm, seconds), drawing, left = undisturbed, random.Random(SEED), MOMENTS
-    histories = []
+    histories, kills = [], 0
     while left:
         folder = tmp_path / str(len(histories))
         folder.mkdir()
         history = History(prepared.copy(folder / "project"), folder)
         n_kills = min(left, 4)
         for _ in range(n_kills):
-            history.project.killed_after(drawing.uniform(0.1, 0.9) * seconds, *WEEKLY)
+            kills += history.project.killed_after(drawing.uniform(0.1, 0.9) * seconds, *WEEKLY)
         history.order()
         history.to_the_end()
         as_if_nothing_had_been(history, calm.project)
         histories.append(history)
         left -= n_kills
     with capsys.disabled():
-        say("killed at moments", histories)
+        say("killed at moments", histories, kills)

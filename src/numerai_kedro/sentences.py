@@ -20,6 +20,7 @@ from numerai_kedro.strict import WHERE
 # What Kedro puts before the sentence of a block of parameters, and of an entry of the catalog.
 BLOCK = re.compile(r"- Parameter '([^']+)': (?:Failed to instantiate \S+ for parameter \S+ )?(.+)")
 ENTRY = re.compile(r"(?:config for dataset|[Dd]ataset) '(?P<name>[^']+)'[.:]? *(?P<problem>.+)")
+WRAPPERS = {"kedro", "kedro_datasets"}
 SAID = 200  # characters of what a library says
 
 
@@ -105,9 +106,11 @@ TRANSLATIONS: tuple[Callable[[BaseException], NumeraiKedroError | None], ...] = 
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what it was raised from; what it met by chance only where Kedro wraps it."""
     while error is not None:
         yield error
-        error = error.__cause__ or error.__context__
+        wraps = type(error).__module__.partition(".")[0] in WRAPPERS
+        error = error.__cause__ or (error.__context__ if wraps else None)
 
 
 def _one_line(error: BaseException) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import numerai_kedro
-from numerai_kedro.incremental import code
+from numerai_kedro.incremental import code, sources
 from numerai_kedro.incremental.code import CodeReader
 from numerai_kedro.incremental.content import UnknownContentError
 from numerai_kedro.incremental.normal_form import normal_form
@@ -462,3 +462,136 @@ def test_what_no_name_leads_to_is_followed(toy, way):
     edit(root / file, "2 * x", "3 * x")
     assert code_of("train") != before
     assert results(root) != results_before
+
+
+# A class that learns, beside a module of constants and helpers; what is edited, and whether results
+# of it change.
+KIND = """
+import math
+from fractions import Fraction as Number
+from toy.parts import *
+from toy.parts import Left, Right, a as first, b as second
+from toy.parts import SCALE
+import toy.parts as parts
+LIMITS = {}
+STEPS = 1
+STEPS += 1
+for ROUNDS in (5, 7):
+    pass
+LIMITS["x"] = 3
+
+class Kind(Left):
+    predict = lambda self, x: x
+
+    def fit(self, x):
+        from math import floor as rounded
+        if x < 0:
+            raise ValueError("below", 1)
+        both = first(x) + second(x) + Right().run(x) + self.run(x)
+        made = Number(rounded(both)) * STEPS * ROUNDS * LIMITS["x"]
+        return made * SCALE * parts.OTHER + starred(x)
+"""
+PARTS = """
+import threading
+SCALE = 2
+OTHER = 3
+
+def a(x):
+    return x
+
+def b(x):
+    return -x
+
+def starred(x):
+    return x
+
+class Left:
+    def run(self, x):
+        return x + 1
+
+class Right:
+    def run(self, x):
+        return x - 1
+
+class Called(threading.Thread):
+    def answer(self):
+        return 1
+
+def starts():
+    return Called()
+"""
+DEEP_EDITS = {
+    "a member of a library": ("kind", "Fraction as Number", "Decimal as Number", True),
+    "a library inside a function": ("kind", "floor as rounded", "ceil as rounded", True),
+    "a function behind a star": (
+        "parts",
+        "def starred(x):\n    return x",
+        "def starred(x):\n    return 1",
+        True,
+    ),
+    "a constant of another module": ("parts", "OTHER = 3", "OTHER = 4", True),
+    "an addition at import": ("kind", "STEPS += 1", "STEPS += 2", True),
+    "a loop at import": ("kind", "(5, 7)", "(5, 8)", True),
+    "an item set at import": ("kind", 'LIMITS["x"] = 3', 'LIMITS["x"] = 4', True),
+    "something done at import": ("kind", "STEPS = 1", "math.trunc(2)\nSTEPS = 1", True),
+    "two functions under each other's names": (
+        "kind",
+        "a as first, b as second",
+        "b as first, a as second",
+        True,
+    ),
+    "what an error is told": ("kind", '"below", 1', '"below", 2', True),
+    "the text of an error": ("kind", '"below", 1', '"under", 1', False),
+}
+
+
+@pytest.mark.parametrize("case", DEEP_EDITS)
+def test_what_names_stand_for_counts(toy, case):
+    root, _ = toy
+    (root / "kind.py").write_text(KIND)
+    (root / "parts.py").write_text(PARTS)
+    file, old, new, counts = DEEP_EDITS[case]
+    before = results_of(root, "toy.kind.Kind", "fit")
+    edit(root / f"{file}.py", old, new)
+    assert (results_of(root, "toy.kind.Kind", "fit") != before) == counts
+
+
+def results_of(root, name, *reads):
+    return CodeReader(root).results([name], reads)
+
+
+def test_methods_of_two_classes_that_are_swapped_are_other_results(toy):
+    root, _ = toy
+    (root / "kind.py").write_text(KIND)
+    (root / "parts.py").write_text(PARTS)
+    before = results_of(root, "toy.kind.Kind", "fit")
+    swapped = PARTS.replace("x + 1", "x ? 1").replace("x - 1", "x + 1").replace("x ? 1", "x - 1")
+    (root / "parts.py").write_text(swapped)
+    assert results_of(root, "toy.kind.Kind", "fit") != before
+
+
+def test_methods_that_a_library_calls_count(toy):
+    root, _ = toy
+    (root / "parts.py").write_text(PARTS)
+    before = results_of(root, "toy.parts.starts")
+    edit(root / "parts.py", "return 1\n\ndef starts", "return 2\n\ndef starts")
+    assert results_of(root, "toy.parts.starts") != before
+
+
+def test_the_version_of_a_library_with_another_name_is_found():
+    assert code._version("sklearn")
+    assert code._version("no_such_library") == ""
+
+
+def test_another_way_to_take_sources_apart_is_another_cache(toy, tmp_path, monkeypatch):
+    root, code_of = toy
+    reader = CodeReader(root, tmp_path / "code.json")
+    reader.of(["toy.nodes.train"])
+    reader.save()
+    monkeypatch.setattr("numerai_kedro.incremental.sources._PYTHON", ["another"])
+    monkeypatch.setattr("numerai_kedro.incremental.sources._PARSED", {})
+    parsed = []
+    parse = sources.parse_module
+    monkeypatch.setattr(sources, "parse_module", lambda *a: parsed.append(a) or parse(*a))
+    assert code_of("train")
+    assert parsed

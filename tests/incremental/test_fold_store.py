@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from numerai_kedro.incremental import FoldStore
-from numerai_kedro.incremental.keys import path_of
 
 
 @pytest.fixture
@@ -108,42 +107,3 @@ def test_threads_that_ask_for_one_model_fit_it_once(tmp_path):
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(ask, range(4))) == ["made"] * 4
     assert len(calls) == 1
-
-
-def key_by(code, **more):
-    return {"fit": {"rows": "r", "code": code, **more}, "features": ["a", "b"]}
-
-
-def test_what_other_code_made_is_another_piece(tmp_path):
-    store = FoldStore(tmp_path)
-    store.remember(key_by("old"), 1)
-    assert store.recall(key_by("new")) is None
-    assert store.predictions(key_by("old"), lambda: np.ones(2, np.float32)).tolist() == [1, 1]
-    assert store.find_predictions(key_by("new")) is None
-
-
-def test_what_other_code_made_is_found_on_request_and_the_newest_of_it(tmp_path):
-    store = FoldStore(tmp_path)
-    for age, code in enumerate(("oldest", "older")):
-        store.remember(key_by(code), code)
-        os.utime(path_of(tmp_path / "values", key_by(code), ".json"), (age, age))
-    keeping = FoldStore(tmp_path, keeps_other_code=True)
-    assert keeping.recall(key_by("new")) == "older"
-    assert keeping.recall(key_by("new", seed=1)) is None  # other parameters are another piece
-    assert len(keeping.of_other_code) == 1
-
-
-def test_what_this_code_made_comes_before_what_other_code_made(tmp_path):
-    store = FoldStore(tmp_path)
-    store.remember(key_by("old"), "old")
-    store.remember(key_by("new"), "new")
-    keeping = FoldStore(tmp_path, keeps_other_code=True)
-    assert keeping.recall(key_by("new")) == "new"
-    assert not keeping.of_other_code
-
-
-def test_what_is_made_on_request_is_kept_as_this_codes(tmp_path):
-    FoldStore(tmp_path).remember(key_by("old"), "old")
-    FoldStore(tmp_path, keeps_other_code=True).remember(key_by("new"), "new")
-    assert FoldStore(tmp_path).recall(key_by("old")) == "old"
-    assert FoldStore(tmp_path).recall(key_by("new")) == "new"

@@ -56,8 +56,8 @@ class CodedStoreDataset(StoreDataset):
     Attributes
     ----------
     keeps_other_code
-        Whether it hands out what other code has made (`incremental.keep_fits_of_other_code`), which
-        a run says before its first node; one that does not is another entry for its nodes.
+        Whether this run takes what other code has made (`incremental.keep_fits_of_other_code`); its
+        nodes then have another input than in a run that does not.
     """
 
     keeps_other_code = False
@@ -72,10 +72,6 @@ class FoldStoreDataset(CodedStoreDataset):
     """Folds' models and predictions, by content."""
 
     kind = FoldStore
-
-    def load(self) -> FoldStore:
-        """Open the store; it need not exist."""
-        return FoldStore(self._path, self.keeps_other_code)
 
 
 class ChampionStoreDataset(StoreDataset):
@@ -131,7 +127,7 @@ class StudyStoreDataset(CodedStoreDataset):
 
     def load(self) -> StudyStore:
         """Open the store; it need not exist."""
-        return StudyStore(self._path, self._url, self.keeps_other_code)
+        return StudyStore(self._path, self._url)
 
 
 class LearnedVersionsDataset(AbstractDataset[None, dict[str, str]]):

@@ -43,7 +43,7 @@ def graphs_of(
     """
     by_end = sorted(windows, key=lambda name: windows[name][1])
     inside = {name: panel.between(*windows[name]) for name in by_end}
-    first, code = inside[by_end[0]].digest(), code_of(_made)
+    first, code = inside[by_end[0]].digest(), code_of(_made, products_of)
     keys = {
         name: {"graph": one.digest(), "first": first, "neighbours": neighbours, "code": code}
         for name, one in inside.items()

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import eigh
 
-from numerai_kedro.features.sufficient import Products
+from numerai_kedro.features.sufficient import Products, products_of
 from numerai_kedro.incremental import FoldStore, code_of
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.statistics.era_tables import MISSING
@@ -113,7 +113,7 @@ def latent_worth(
         "latent worth": both.digest(targets=[target]),
         "latents": latents.select(eras=both.eras).digest(),
         "window": panel.between(*window).digest(),
-        "code": code_of(latent_worth),
+        "code": code_of(latent_worth, products_of),
     }
 
     def compute() -> dict[str, list[float]]:

@@ -87,7 +87,7 @@ def _key(
         "report": panel.between(*window).digest(targets=[target]),
         "target": target,
         "rule": dataclasses.asdict(rule),
-        "code": code_of(discover, effects_of, Products, reads=("correlation",)),
+        "code": code_of(discover, effects_of, products_of, reads=("correlation",)),
     }
 
 

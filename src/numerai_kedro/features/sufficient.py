@@ -95,7 +95,7 @@ def table_of(panel: EraPanel, era: int, target: str, store: FoldStore) -> tuple[
     key = {
         "era table": alone.digest(targets=[target]),
         "target": target,
-        "code": code_of(era_table, target_levels),
+        "code": code_of(table_of),
     }
     kept = read_arrays(store.file(key, build))
     return kept["levels"], kept["table"]
@@ -180,7 +180,7 @@ def _grown(panel: EraPanel, begun: Products, eras: Sequence[int], store: FoldSto
 
 
 def _key_of_products(view: EraPanel) -> dict[str, Any]:
-    return {"products": view.digest(), "code": code_of(_products)}
+    return {"products": view.digest(), "code": code_of(products_of)}
 
 
 def _products(eras: Iterable[npt.NDArray[np.int8]], n_features: int) -> Products:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+OVER = "the deadline of the call is over"
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -52,7 +54,7 @@ class BoundedSession(requests.Session):
         self._connections: list[Any] = []
         self._timer: threading.Timer | None = None
         for prefix in ("http://", "https://"):
-            self.mount(prefix, _Watched(self._connections))
+            self.mount(prefix, _Watched(self._note))
         if deadline_s is not None:
             self._timer = threading.Timer(deadline_s, self._expire)
             self._timer.daemon = True
@@ -69,35 +71,55 @@ class BoundedSession(requests.Session):
         answer = super().send(request, **kwargs)
         if self.expired:
             answer.close()
-            raise requests.ReadTimeout("the deadline of the call is over")
+            raise requests.ReadTimeout(OVER)
         return answer
 
     def without_end(self) -> None:
-        """Let what goes on take as long as it likes: who reads looks at its pace."""
-        if self._timer is not None:
-            self._timer.cancel()
+        """Let what goes on take as long as it likes: who reads looks at its pace.
+
+        Raises
+        ------
+        requests.ReadTimeout
+            The end has come.
+        """
+        self._cancel()
+        if self.expired:
+            raise requests.ReadTimeout(OVER)
 
     def close(self) -> None:
         """Close all connections."""
-        self.without_end()
+        self._cancel()
         super().close()
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _note(self, connection: Any) -> None:
+        """Know a connection that begins, or is made: one that came too late is cut at once."""
+        self._connections.append(connection)
+        if self.expired:
+            _cut(connection)
 
     def _expire(self) -> None:
         self.expired = True
-        for connection in self._connections:
-            if connection.sock is not None:
-                # It may be closed by now, or never have been connected.
-                with contextlib.suppress(OSError, AttributeError):
-                    connection.sock.shutdown(socket.SHUT_RDWR)
+        for connection in list(self._connections):
+            _cut(connection)
+
+
+def _cut(connection: Any) -> None:
+    # It may be closed by now, or not be connected yet.
+    with contextlib.suppress(OSError, AttributeError):
+        connection.sock.shutdown(socket.SHUT_RDWR)
 
 
 class _Watched(HTTPAdapter):
     """Notes the connections that it opens."""
 
-    def __init__(self, connections: list[Any]) -> None:
+    def __init__(self, note: Callable[[Any], None]) -> None:
         self._pools = {
-            "http": _noting(HTTPConnectionPool, connections),
-            "https": _noting(HTTPSConnectionPool, connections),
+            "http": _noting(HTTPConnectionPool, note),
+            "https": _noting(HTTPSConnectionPool, note),
         }
         super().__init__()
 
@@ -113,10 +135,11 @@ class _Watched(HTTPAdapter):
         return manager
 
 
-def _noting(kind: type[Any], connections: list[Any]) -> type[Any]:
+def _noting(kind: type[Any], note: Callable[[Any], None]) -> type[Any]:
     class Connection(kind.ConnectionCls):  # type: ignore[name-defined,misc]
         def connect(self) -> None:
-            connections.append(self)
+            note(self)  # so that it can be cut while it shakes hands
             super().connect()
+            note(self)
 
     return type(kind.__name__, (kind,), {"ConnectionCls": Connection})

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from numerai_kedro.errors import StoreError
+from numerai_kedro.errors import DiskFull, StoreError
 from numerai_kedro.files.atomic import atomic_write
 from numerai_kedro.files.digests import digest_bytes
 
@@ -48,7 +49,8 @@ def read_kept(path: Path, copied: bool = False) -> Any:
         if content != whole:
             if isinstance(content, StoreError):
                 logger.warning("%s It is mended from its copy.", content)
-            _write(target, whole)
+            with suppress(OSError, DiskFull):  # the value is there all the same
+                _write(target, whole)
     return json.loads(whole)["value"]
 
 
@@ -88,9 +90,7 @@ def _read(path: Path) -> Any:
         kept = json.loads(path.read_text(encoding="utf-8"))
         if kept["digest"] == digest_of(kept["value"]):
             return kept["value"]
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         pass
     raise StoreError(f"{path}: damaged (a flipped bit, or changed by hand).")
 

@@ -93,7 +93,7 @@ def read_trusted(folder: str | os.PathLike[str]) -> Any:
     try:
         content = (folder / CONTENT).read_bytes()
         vouched = json.loads((folder / MANIFEST).read_text())["sha256"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         raise StoreError(
             f"{folder}: the saved model is incomplete; delete the folder and run again."
         ) from None
@@ -101,4 +101,10 @@ def read_trusted(folder: str | os.PathLike[str]) -> Any:
         raise StoreError(
             f"{folder}: the saved model was changed or damaged; delete the folder and run again."
         )
-    return _TrustedUnpickler(io.BytesIO(content)).load()
+    try:
+        return _TrustedUnpickler(io.BytesIO(content)).load()
+    except (LookupError, EOFError, ValueError, pickle.UnpicklingError) as broken:
+        raise StoreError(
+            f"{folder}: the saved model cannot be read ({type(broken).__name__}); delete the "
+            "folder and run again."
+        ) from None

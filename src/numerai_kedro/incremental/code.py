@@ -14,6 +14,7 @@ Results that are kept from one week to the next hang on less: see `CodeReader.re
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -25,7 +26,7 @@ from typing import Any
 
 from numerai_kedro.files import digest_bytes, digest_json
 from numerai_kedro.incremental.content import UnknownContentError
-from numerai_kedro.incremental.source import DIGITS, Piece
+from numerai_kedro.incremental.source import DIGITS, Definition, Piece
 from numerai_kedro.incremental.sources import DATA, Place, Sources
 
 # Libraries whose import has another name than their package; a test holds that none is missing.
@@ -66,6 +67,7 @@ class CodeReader:
 
     def __init__(self, root: Path, cache: Path | None = None) -> None:
         self._sources = Sources(root, cache)
+        # What a definition names itself: others, and of libraries.
         self._used: dict[Place, tuple[set[Place], set[str]]] = {}
         # Nodes of a kind, one for each model, reach the same definitions.
         self._digested: dict[frozenset[Place], dict[str, str]] = {}
@@ -100,8 +102,10 @@ class CodeReader:
     ) -> tuple[list[str], dict[str, str]]:
         """What the results of functions and classes hang on, wherever it lies and is called.
 
-        Statements count in their normal form (`normal_form`); of a class those methods count whose
-        names are read as attributes somewhere in what is reached.
+        Statements count in their normal form (`normal_form`), each with what the names in it stand
+        for; so do those that a reached module carries out when it is imported. Of a class those
+        methods count whose names are read as attributes somewhere in what is reached; of one that
+        inherits from a library, which calls its methods, all.
 
         Parameters
         ----------
@@ -121,7 +125,7 @@ class CodeReader:
         reached.mention(reads)
         elsewhere: list[str] = []
         for root in roots:
-            places = self._places(root, reached.libraries)
+            places = self._sources.resolve(*_place(root), reached.libraries)
             reached.visit(places)
             if not places:
                 elsewhere += _own_code(_unwrapped(root)).values()
@@ -175,12 +179,15 @@ class CodeReader:
                 files = self._sources.data(name)
                 digests |= {one: digest_bytes(path.read_bytes())[:DIGITS] for one, path in files}
                 continue
-            by_module.setdefault(name, []).append(module.definitions[number].digest)
+            _, of_libraries = self._used[name, number]
+            one = [module.definitions[number].digest, sorted(of_libraries)]
+            by_module.setdefault(name, []).append(digest_json(one))
         for name, found in by_module.items():
             digests[self._sources.shown(name)] = digest_json(sorted(found))[:DIGITS]
         return digests
 
-    def _versions_of(self, libraries: set[str]) -> dict[str, str]:
+    def _versions_of(self, named: set[str]) -> dict[str, str]:
+        libraries = {re.split(r"[.:]", one)[0] for one in named}
         for library in libraries - self._versions.keys():
             self._versions[library] = _version(library)
         return {name: self._versions[name] for name in sorted(libraries) if self._versions[name]}
@@ -194,30 +201,26 @@ class _Reached:
         self._sources, self._without = sources, without
         self._read: set[str] = set()  # names of attributes
         self._places: set[Place] = set()
-        self._methods: dict[str, list[tuple[str, Piece]]] = {}  # not read so far, by name
-        self._waiting: list[tuple[str, Piece]] = []
-        self._pieces: list[Piece] = []
+        self._methods: dict[str, list[_Owned]] = {}  # not read so far, by name
+        self._waiting: list[_Owned] = []
+        self._digests: list[str] = []
 
     def visit(self, places: Iterable[Place]) -> None:
         """Reach definitions; of classes those methods that are read."""
-        for place in places:
+        waiting = list(places)
+        while waiting:
+            place = waiting.pop()
             name, number = place
             inside = any(name == one or name.startswith(f"{one}.") for one in self._without)
             if place in self._places or inside:
                 continue
             self._places.add(place)
-            module = self._sources.module(name)
-            assert module is not None
             if number == DATA:
+                files = self._sources.data(name)
+                self._digests += [digest_bytes(path.read_bytes()) for _, path in files]
                 continue
-            self.visit(self._sources.acting_on(place))
-            definition = module.definitions[number]
-            self._waiting.append((name, definition.result))
-            for method, piece in definition.methods:
-                if method in self._read or (method.startswith("__") and method.endswith("__")):
-                    self._waiting.append((name, piece))
-                else:
-                    self._methods.setdefault(method, []).append((name, piece))
+            waiting += [*self._sources.acting_on(place), *self._sources.effects(name)]
+            self._reach(name, self._definition(place))
 
     def mention(self, attributes: Iterable[str]) -> None:
         """Reach the methods of these names of all classes that are reached, or will be."""
@@ -228,14 +231,69 @@ class _Reached:
     def follow(self) -> None:
         """Reach what is used, until nothing is added."""
         while self._waiting:
-            name, piece = self._waiting.pop()
-            self._pieces.append(piece)
+            owned = self._waiting.pop()
+            piece = owned.piece
             self.mention(piece.attributes)
-            self.visit(_used(self._sources, name, piece.uses, piece.imports, self.libraries))
+            edges: list[list[Any]] = []
+            for name in piece.uses:
+                found = self._sources.resolve(owned.module, name, libraries := set[str]())
+                edges += self._edge(name.rpartition(".")[2], found, libraries)
+            for imported in piece.imports:
+                found = self._sources.imported(*imported.split(":"), [], libraries := set[str]())
+                edges += self._edge("", found, libraries)
+            for name in piece.annotations:  # say which class's methods are called
+                self.visit(self._sources.resolve(owned.module, name, set()))
+            for imported in piece.imports:
+                libraries = set()
+                places = self._sources.imported(*imported.split(":"), [], libraries)
+                targets = [self._definition(one).result.digest for one in places if one[1] != DATA]
+                if targets or libraries:
+                    edges.append(["", sorted(targets), sorted(libraries)])
+                self.libraries |= libraries
+                self.visit(places)
+            one = [owned.owner, piece.digest, sorted(edges, key=str)]
+            self._digests.append(digest_json(one)[:DIGITS])
+
+    def _edge(self, name: str, places: list[Place], libraries: set[str]) -> list[list[Any]]:
+        """Reach what a name stands for; what that is, where it is anything."""
+        self.visit(places)
+        self.libraries |= libraries
+        targets = [self._definition(one).result.digest for one in places if one[1] != DATA]
+        return [[name, sorted(targets), sorted(libraries)]] if targets or libraries else []
 
     def digests(self) -> list[str]:
-        """Of all pieces."""
-        return [piece.digest for piece in self._pieces]
+        """Of all pieces, each with its class and what the names in it stand for."""
+        return self._digests
+
+    def _definition(self, place: Place) -> Definition:
+        module = self._sources.module(place[0])
+        assert module is not None
+        return module.definitions[place[1]]
+
+    def _reach(self, module: str, definition: Definition) -> None:
+        owner = definition.names[0] if definition.methods else ""
+        self._waiting.append(_Owned(module, owner, definition.result))
+        called_by_library = not all(
+            base == "object" or self._sources.resolve(module, base, set())
+            for base in definition.bases
+        )
+        # ``predict = _predict`` in the body of a class.
+        self.mention(definition.result.uses if definition.methods else ())
+        for method, piece in definition.methods:
+            special = method.startswith("__") and method.endswith("__")
+            if called_by_library or special or method in self._read:
+                self._waiting.append(_Owned(module, owner, piece))
+            else:
+                self._methods.setdefault(method, []).append(_Owned(module, owner, piece))
+
+
+@dataclass(frozen=True)
+class _Owned:
+    """A piece, the module in which it lies, and its class, where it is a method."""
+
+    module: str
+    owner: str
+    piece: Piece
 
 
 def _used(
@@ -268,9 +326,15 @@ def _unwrapped(function: Any) -> Any:
 
 
 def _own_code(function: Any) -> dict[str, str]:
-    """Digest of a function's compiled body; nothing for a class."""
-    code = getattr(function, "__code__", None)
-    return {} if code is None else {function.__qualname__: digest_json(_compiled(code))[:DIGITS]}
+    """Digest of the compiled body of a function, or of each method of a class."""
+    inside = vars(function).values() if isinstance(function, type) else [function]
+    codes = [(one.__qualname__, one.__code__) for one in inside if hasattr(one, "__code__")]
+    return {name: digest_json(_compiled(code))[:DIGITS] for name, code in codes}
+
+
+def name_of(root: Root) -> str:
+    """Dotted name of where code begins."""
+    return ".".join(_place(root))
 
 
 def _compiled(code: CodeType) -> list[Any]:
@@ -284,8 +348,10 @@ def _version(library: str) -> str:
     """Version of an installed library; empty for the standard library."""
     if library in sys.stdlib_module_names:
         return ""
-    names = DISTRIBUTIONS.get(library, (library,))
-    for name in names:
+    for name in DISTRIBUTIONS.get(library, (library,)):
         with suppress(importlib.metadata.PackageNotFoundError):
             return importlib.metadata.version(name)
+    # One whose distribution has another name, such as sklearn's.
+    for name in importlib.metadata.packages_distributions().get(library, ()):
+        return importlib.metadata.version(name)
     return ""

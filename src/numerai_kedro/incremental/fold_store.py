@@ -11,7 +11,7 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,15 +20,15 @@ import numpy as np
 import numpy.typing as npt
 
 from numerai_kedro.errors import StoreError
-from numerai_kedro.files import atomic_write, digest_bytes
+from numerai_kedro.files import atomic_write, digest_bytes, digest_json
 from numerai_kedro.files.checked_file import build_checked, checked_content
 from numerai_kedro.files.kept_json import find_kept, write_kept
 from numerai_kedro.files.trusted_pickle import read_trusted, write_trusted
-from numerai_kedro.incremental.keys import Key, OtherCode, path_of
 
 logger = logging.getLogger(__name__)
 
 Made = TypeVar("Made")
+Key = Mapping[str, Any]
 DIGEST_DIGITS = 32
 
 
@@ -39,18 +39,14 @@ class FoldStore:
     ----------
     folder
         Created when the first piece is kept.
-    keeps_other_code
-        What other code has made is found, too, where this code has made nothing.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], keeps_other_code: bool = False) -> None:
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
-        self._other_code = OtherCode() if keeps_other_code else None
-        self.of_other_code: set[str] = set()  # names of pieces that were found so
 
     def model(self, key: Key, fit: Callable[[], Made]) -> Made:
         """Return the model kept under `key`, or fit it and keep it."""
-        folder = self._place(self._models, key)
+        folder = self._models / digest_json(key)
         with _lock_of(folder):
             if folder.exists():
                 try:
@@ -70,7 +66,7 @@ class FoldStore:
 
         Its digest is checked on the way out: libraries end the whole process on a damaged one.
         """
-        folder = self._place(self._binned, key)
+        folder = self._binned / digest_json(key)
         with _lock_of(folder):
             kept = checked_content(folder)
             if kept is None:
@@ -84,15 +80,15 @@ class FoldStore:
     def touch(self, key: Key) -> None:
         """Count a model as used now: it goes later."""
         with suppress(OSError):
-            os.utime(self._place(self._models, key))
+            os.utime(self._models / digest_json(key))
 
     def has_file(self, key: Key) -> bool:
         """Whether a file is kept under `key`; it may still turn out to be damaged."""
-        return self._place(self._binned, key).exists()
+        return (self._binned / digest_json(key)).exists()
 
     def work(self, key: Key) -> Path:
         """Folder in which what is made under `key` may keep how far it is."""
-        return path_of(self._work, key)
+        return self._work / digest_json(key)
 
     def drop_work(self, key: Key) -> None:
         """Forget how far something was that is finished now."""
@@ -109,7 +105,7 @@ class FoldStore:
 
     def remember(self, key: Key, value: Any) -> None:
         """Keep a small JSON value, in the place of the one before."""
-        write_kept(path_of(self._values, key, ".json"), value)
+        write_kept(self._value_path(key), value)
 
     def recall(self, key: Key) -> Any | None:
         """Return what was remembered; None where nothing was."""
@@ -117,7 +113,7 @@ class FoldStore:
 
     def find(self, key: Key) -> Any | None:
         """Return the value kept under `key`; None where there is none, or a damaged one."""
-        return find_kept(self._place(self._values, key, ".json"))
+        return find_kept(self._value_path(key))
 
     def predictions(
         self, key: Key, predict: Callable[[], npt.NDArray[np.float32]]
@@ -127,14 +123,14 @@ class FoldStore:
         if kept is not None:
             return kept
         made = np.ascontiguousarray(predict(), dtype=np.float32)
-        with atomic_write(path_of(self._predictions, key, ".f32")) as handle:
+        with atomic_write(self._predictions_path(key)) as handle:
             handle.write(digest_bytes(made.tobytes()).encode())
             handle.write(made.tobytes())
         return made
 
     def find_predictions(self, key: Key) -> npt.NDArray[np.float32] | None:
         """Return the predictions kept under `key`; None where there are none, or damaged ones."""
-        path = self._place(self._predictions, key, ".f32")
+        path = self._predictions_path(key)
         try:
             content = path.read_bytes()
         except FileNotFoundError:
@@ -149,17 +145,13 @@ class FoldStore:
 
     def has_model(self, key: Key) -> bool:
         """Whether a model is kept under `key`; it may still turn out to be damaged."""
-        return self._place(self._models, key).exists()
+        return (self._models / digest_json(key)).exists()
 
-    def _place(self, folder: Path, key: Key, suffix: str = "") -> Path:
-        """Where a piece is, or where it goes that is not made yet."""
-        own = path_of(folder, key, suffix)
-        if self._other_code is not None and not own.exists():
-            other = self._other_code.path_of(folder, key, suffix)
-            if other is not None and other.exists():
-                self.of_other_code.add(other.name)
-                return other
-        return own
+    def _value_path(self, key: Key) -> Path:
+        return self.folder / "values" / f"{digest_json(key)}.json"
+
+    def _predictions_path(self, key: Key) -> Path:
+        return self.folder / "predictions" / f"{digest_json(key)}.f32"
 
     def sizes(self) -> dict[Path, int]:
         """Bytes of every model, binned data set and checkpoint, least recently used first."""
@@ -184,14 +176,6 @@ class FoldStore:
             shutil.rmtree(folder, ignore_errors=True)
             left -= size
         return total - left
-
-    @property
-    def _values(self) -> Path:
-        return self.folder / "values"
-
-    @property
-    def _predictions(self) -> Path:
-        return self.folder / "predictions"
 
     @property
     def _models(self) -> Path:

@@ -11,12 +11,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-# Whose calls only say something.
-LOGGERS = {"logger", "logging", "warnings"}
+# Calls that only say something: of what, and, where not all of its methods do, which.
+LOGGERS = {"logger": None, "logging": None, "warnings": {"warn"}}
 # Where one of these is called, a local name may be more than a name.
 BY_TEXT = {"locals", "vars", "eval", "exec"}
 # What only says where a node stands, or what a type checker reads.
 SILENT_FIELDS = {"ctx", "type_comment", "kind", "returns", "type_params"}
+# What in a line of a log may do more than say something.
+STATEFUL = (ast.NamedExpr, ast.Await, ast.Yield, ast.YieldFrom)
 NO_NAMES: Mapping[str, str] = {}
 
 
@@ -40,11 +42,16 @@ def is_said(statement: ast.AST) -> bool:
     """Whether a statement is a line of a log."""
     call = statement.value if isinstance(statement, ast.Expr) else None
     function = call.func if isinstance(call, ast.Call) else None
-    return (
-        isinstance(function, ast.Attribute)
-        and isinstance(function.value, ast.Name)
-        and function.value.id in LOGGERS
-    )
+    if not (isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name)):
+        return False
+    if function.value.id not in LOGGERS:
+        return False
+    assert isinstance(call, ast.Call)
+    methods = LOGGERS[function.value.id]
+    told = [*call.args, *(one.value for one in call.keywords)]
+    # Drawing a random number for a log line changes those that follow.
+    draws = any(isinstance(one, STATEFUL) for part in told for one in ast.walk(part))
+    return (methods is None or function.attr in methods) and not draws
 
 
 def _write(node: ast.AST, names: Mapping[str, str] | None, parts: list[str]) -> None:
@@ -97,6 +104,10 @@ def _without_words(node: ast.Raise, names: Mapping[str, str] | None) -> str:
             parts.append((names or NO_NAMES).get(one.id, one.id))
         elif isinstance(one, ast.Attribute):
             parts.append(one.attr)
+        elif isinstance(one, ast.Constant):
+            parts.append(repr(one.value))
+        elif isinstance(one, ast.keyword):
+            parts.append(one.arg or "**")
     return "".join(parts)
 
 

@@ -6,6 +6,7 @@ that a node that was killed between two outputs is not taken for finished.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ class NodeRecords:
         """The record of a node; None where there is none, or none that can be read."""
         try:
             record: dict[str, Any] = read_kept(self._path(node))
-        except (OSError, StoreError):
+        except (FileNotFoundError, StoreError):
             return None
         whole = (
             isinstance(record, dict)
@@ -34,9 +35,9 @@ class NodeRecords:
         )
         return record if whole else None
 
-    def begin(self, node: str) -> None:
-        """Note that a node runs."""
-        self._write(node, {"format": FORMAT, "status": "running"})
+    def begin(self, node: str, outputs: Sequence[str] = ()) -> None:
+        """Note that a node runs, and what it makes."""
+        self._write(node, {"format": FORMAT, "status": "running", "makes": list(outputs)})
 
     def finish(
         self, node: str, fingerprint: dict[str, Any] | None, outputs: dict[str, Any]
@@ -48,12 +49,17 @@ class NodeRecords:
         )
 
     def outputs(self) -> dict[str, list[Any]]:
-        """Entry -> what the nodes that make it have made of it, those that run now aside."""
+        """Entry -> what the nodes that make it have made of it.
+
+        Not of what a node makes now, or was making when it was killed: nobody knows what it is.
+        """
+        records = [self.read(path.stem) or {} for path in sorted(self._folder.glob("*.json"))]
+        unknown = {name for record in records for name in record.get("makes", ())}
         found: dict[str, list[Any]] = {}
-        for path in sorted(self._folder.glob("*.json")):
-            record = self.read(path.stem) or {}
+        for record in records:
             for name, contents in record.get("outputs", {}).items():
-                found.setdefault(name, []).append(contents)
+                if name not in unknown:
+                    found.setdefault(name, []).append(contents)
         return found
 
     def _write(self, node: str, record: dict[str, Any]) -> None:

@@ -41,7 +41,7 @@ from numerai_kedro.incremental.fingerprint import (
 from numerai_kedro.incremental.fold_store import FoldStore
 from numerai_kedro.incremental.lanes import in_order
 from numerai_kedro.incremental.record import NodeRecords
-from numerai_kedro.incremental.result_code import PACKAGE, read_by
+from numerai_kedro.incremental.result_code import PACKAGE, ResultCode, in_force
 from numerai_kedro.strict import Block, read_block
 
 logger = logging.getLogger(__name__)
@@ -100,15 +100,22 @@ class Incremental:
         Entries that nodes of this run make.
     run_all
         Run every node; its record is made anew.
+    keeps_code
+        Results of other code are taken for those of this one.
     """
 
     def __init__(
-        self, data_folder: Path, made_here: Collection[str], run_all: bool = False
+        self,
+        data_folder: Path,
+        made_here: Collection[str],
+        run_all: bool = False,
+        keeps_code: bool = False,
     ) -> None:
         self._folder = data_folder / FOLDER
         self._records = NodeRecords(self._folder / "nodes")
         self._digests = Digests()
         self._code = CodeReader(PACKAGE, self._folder / "code.json")
+        self._result_code = ResultCode(self._code, self._folder / "result_code.json", keeps_code)
         self._run_all, self._made_here = run_all, made_here
         self._compared: set[str] = set()  # inputs that other runs made
         self._noted: dict[str, list[Any]] | None = None
@@ -117,7 +124,7 @@ class Incremental:
 
     def read_code(self, pipeline: Pipeline) -> None:
         """Read the sources now: what is edited while the run goes on is not what runs."""
-        read_by(self._code)
+        in_force(self._result_code)
         with self._own_time():
             for node in pipeline.nodes:
                 with suppress(UnknownContentError):
@@ -134,7 +141,7 @@ class Incremental:
                 logger.debug("%s: up to date", node.name)
                 return node
             self.report.ran[node.name] = why
-            self._records.begin(node.name)
+            self._records.begin(node.name, node.outputs)
         logger.info("%s: %s", node.name, why)
         task.execute()
         with self._own_time():
@@ -165,12 +172,16 @@ class Incremental:
     def _is_noted(self, name: str, catalog: Any, noted: dict[str, list[Any]]) -> bool:
         """Whether an entry is what a record says, where there is one; nothing is no damage."""
         now = self._contents(catalog, name)
-        return not now or name not in noted or now in noted[name]
+        if not now or name not in noted:
+            return True
+        # A file more, as a file manager or an editor leaves it, is no damage.
+        return any(one and one.items() <= now.items() for one in noted[name])
 
     def close(self) -> None:
         """Keep what the next run can use; it costs that run time, no more, where it is lost."""
         with self._own_time():
             self._code.save()
+            self._result_code.save()
         with atomic_write(self._folder.parent / RUN_REPORT) as handle:
             report = {"ran": self.report.ran, "current": self.report.current}
             report |= {"own_seconds": round(self.report.own_seconds, 3)}
@@ -249,7 +260,8 @@ def incremental_run(
     params = read_block(IncrementalParams, "incremental", catalog.load("params:incremental"))
     for name in CODED_STORES & pipeline.datasets():
         catalog.get(name).keeps_other_code = params.keep_fits_of_other_code
-    incremental = Incremental(data_folder, pipeline.all_outputs(), params.run_all)
+    asked = (params.run_all, params.keep_fits_of_other_code)
+    incremental = Incremental(data_folder, pipeline.all_outputs(), *asked)
     incremental.read_code(pipeline)
     loads = Counter(chain.from_iterable(node.inputs for node in pipeline.nodes))
 

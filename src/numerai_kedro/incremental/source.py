@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +14,10 @@ from numerai_kedro.incremental.normal_form import is_said, is_text, normal_form
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 BLOCKS = (ast.If, ast.Try, ast.For, ast.While, ast.With)
-SIMPLE = (*DEFINITIONS, ast.Assign, ast.AnnAssign)
 # Of the digests of definitions: enough to tell a few thousand apart.
 DIGITS = 16
+# How an import of all names is marked among what a module imports.
+STAR = "*"
 # How a string that may name a module is marked among imports.
 PERHAPS = "?"
 MODULE_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
@@ -37,12 +38,15 @@ class Piece:
         As in `Definition`, of what is left in the normal form, and of annotations.
     attributes
         Names of attributes that it reads of whatever object.
+    annotations
+        Dotted names that stand in annotations of functions alone.
     """
 
     digest: str
     uses: tuple[str, ...]
     imports: tuple[str, ...]
     attributes: tuple[str, ...]
+    annotations: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,8 @@ class Definition:
         It does more than bind a name, so it belongs to whatever of its module is used.
     acts_on
         Names that it adds to, such as a registry, and its decorators.
+    bases
+        Of a class.
     result
         What results hang on; of a class, without its methods.
     methods
@@ -76,6 +82,7 @@ class Definition:
     imports: tuple[str, ...]
     acts: bool
     acts_on: tuple[str, ...]
+    bases: tuple[str, ...]
     result: Piece
     methods: tuple[tuple[str, Piece], ...]
 
@@ -117,11 +124,12 @@ def _from_list(
     imports: list[str],
     acts: bool,
     acts_on: list[str],
+    bases: list[str],
     result: list[Any],
     methods: list[Any],
 ) -> Definition:
     pieces = tuple((name, _piece(*piece)) for name, piece in methods)
-    bound = tuple(names), digest, tuple(uses), tuple(imports), acts, tuple(acts_on)
+    bound = tuple(names), digest, tuple(uses), tuple(imports), acts, tuple(acts_on), tuple(bases)
     return Definition(*bound, _piece(*result), pieces)
 
 
@@ -167,13 +175,20 @@ def _definition(statement: ast.stmt, package: str) -> Definition:
     uses, imports, _ = _read(statement, package)
     names, acts = _bound(statement)
     methods: list[tuple[str, Piece]] = []
+    bases: tuple[str, ...] = ()
     if isinstance(statement, ast.ClassDef):
+        bases = tuple(_dotted(_inner(base)) or "?" for base in statement.bases)
         inner = [one for one in statement.body if isinstance(one, FUNCTIONS)]
         methods = [(one.name, _result(one, package)) for one in inner]
         statement.body = [one for one in statement.body if one not in inner]
     result = _result(statement, package)
     acts_on = tuple(sorted(_acted_on(statement)))
-    return Definition(names, digest, uses, imports, acts, acts_on, result, tuple(methods))
+    return Definition(names, digest, uses, imports, acts, acts_on, bases, result, tuple(methods))
+
+
+def _inner(base: ast.expr) -> ast.expr:
+    """``Generic`` of ``Generic[T]``."""
+    return _inner(base.value) if isinstance(base, ast.Subscript) else base
 
 
 def _strip_docstrings(statement: ast.stmt) -> None:
@@ -184,30 +199,42 @@ def _strip_docstrings(statement: ast.stmt) -> None:
 
 def _result(statement: ast.stmt, package: str) -> Piece:
     digest = digest_bytes(normal_form(statement).encode())[:DIGITS]
-    return Piece(digest, *_read(statement, package, logs=False))
+    annotated = {id(one) for one in _annotations(statement)}
+    read = _read(statement, package, annotated)
+    names = [name for one in _annotations(statement) for name in _read(one, package)[0]]
+    return Piece(digest, *read, tuple(sorted(set(names))))
+
+
+def _annotations(statement: ast.AST) -> Iterator[ast.expr]:
+    """Annotations of functions, and of variables inside them."""
+    for function in ast.walk(statement):
+        if isinstance(function, FUNCTIONS):
+            for one in ast.walk(function):
+                given = getattr(one, "annotation", None) or getattr(one, "returns", None)
+                if isinstance(given, ast.expr):
+                    yield given
 
 
 def _read(
-    statement: ast.stmt, package: str, logs: bool = True
+    statement: ast.AST, package: str, without: Container[int] | None = None
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """Dotted names, imports and attributes that a statement reads.
 
     Parameters
     ----------
-    logs
-        Whether those in lines of logs and in texts of errors count.
+    without
+        Nodes that do not count, by their identity; nor do then lines of logs and errors.
     """
     uses: set[str] = set()
     imports: set[str] = set()
     attributes: set[str] = set()
-    texts: set[ast.AST] = set()  # of errors
     waiting: list[ast.AST] = [statement]
     while waiting:
         node = waiting.pop()
-        if not logs and (is_said(node) or node in texts):
-            continue
-        if isinstance(node, ast.Raise):
-            texts |= {one for one in ast.walk(node) if isinstance(one, ast.JoinedStr)}
+        if without is not None and (
+            id(node) in without or is_said(node) or isinstance(node, ast.Raise)
+        ):
+            continue  # what only says something, or makes what is said
         dotted = _dotted(node)
         if dotted:
             uses.add(dotted)
@@ -218,10 +245,12 @@ def _read(
             attributes.add(node.attr)
         elif isinstance(node, ast.Call) and (_dotted(node.func) or "").split(".")[-1] in BY_NAME:
             attributes |= {name for name in map(_text, node.args) if name.isidentifier()}
+        elif isinstance(node, ast.MatchClass):
+            attributes |= set(node.kwd_attrs)
         elif isinstance(node, ast.Import):
             imports |= {f"{alias.name}:" for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            imports |= {one.removesuffix("*") for one in imports_of(node, package).values()}
+            imports |= set(imports_of(node, package).values())
         elif isinstance(node, ast.Constant):
             imports |= _named_module(node.value)
     return tuple(sorted(uses)), tuple(sorted(imports)), tuple(sorted(attributes))
@@ -244,15 +273,15 @@ def _bound(statement: ast.stmt) -> tuple[tuple[str, ...], bool]:
     """Names that a statement binds, and whether it does more than that."""
     if isinstance(statement, DEFINITIONS):
         return (statement.name,), False
-    if isinstance(statement, BLOCKS):
-        inner = [_bound(one) for one in ast.walk(statement) if isinstance(one, SIMPLE)]
-        return tuple(sorted({name for names, _ in inner for name in names})), True
+    inner = list(ast.walk(statement))
+    stored = [one for one in inner if isinstance(one, ast.Name)]
+    named = {one.id for one in stored if isinstance(one.ctx, ast.Store)}
+    named |= {one.name for one in inner if isinstance(one, DEFINITIONS)}
     if isinstance(statement, ast.Assign | ast.AnnAssign):
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
         parts = [part for target in targets for part in _parts(target)]
-        names = sorted(part.id for part in parts if isinstance(part, ast.Name))
-        return tuple(names), not all(isinstance(part, ast.Name) for part in parts)
-    return (), True
+        return tuple(sorted(named)), not all(isinstance(part, ast.Name) for part in parts)
+    return tuple(sorted(named)), True
 
 
 def _acted_on(statement: ast.stmt) -> Iterator[str]:
@@ -300,6 +329,8 @@ def _called(node: ast.expr) -> ast.expr:
 
 def _parts(target: ast.expr) -> list[ast.expr]:
     """``a`` and ``b[0]`` of ``a, b[0] = …``."""
+    if isinstance(target, ast.Starred):
+        return _parts(target.value)
     if isinstance(target, ast.Tuple | ast.List):
         return [part for element in target.elts for part in _parts(element)]
     return [target]
@@ -333,4 +364,10 @@ def imports_of(node: ast.Import | ast.ImportFrom, package: str) -> dict[str, str
     parents = package.split(".")[: len(package.split(".")) - node.level + 1]
     start = ".".join(parents) if node.level else ""
     module = ".".join(part for part in (start, node.module) if part)
-    return {alias.asname or alias.name: f"{module}:{alias.name}" for alias in node.names}
+    return {
+        # Names behind a star are looked for in its module.
+        (f"{STAR} {module}" if alias.name == "*" else alias.asname or alias.name): (
+            f"{module}:{alias.name.removesuffix('*')}"
+        )
+        for alias in node.names
+    }

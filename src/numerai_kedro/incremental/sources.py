@@ -8,12 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from numerai_kedro.files import digest_bytes
+from numerai_kedro.files import digest_bytes, digest_json
 from numerai_kedro.files.kept_json import find_kept, write_kept
-from numerai_kedro.incremental.source import PERHAPS, Module, parse_module
+from numerai_kedro.incremental import normal_form, source
+from numerai_kedro.incremental.source import PERHAPS, STAR, Module, parse_module
 
-FORMAT = 3
-_PYTHON = [FORMAT, *sys.version_info[:2]]
+# Another way to take sources apart is another cache.
+_TAKEN_APART = digest_json(
+    [Path(module.__file__ or "").read_text("utf-8") for module in (source, normal_form)]
+)
+_PYTHON = [_TAKEN_APART, *sys.version_info[:2]]
 INSTALLED = {"site-packages", "dist-packages"}
 # In place of a definition's number: files of a package that are no modules, such as templates.
 DATA = -1
@@ -78,16 +82,23 @@ class Sources:
                 yield one.relative_to(root).as_posix(), one
 
     def resolve(self, module: str, used: str, libraries: set[str]) -> list[Place]:
-        """Definitions that a dotted name, as read in a module, stands for."""
+        """Definitions that a dotted name, as read in a module, stands for.
+
+        What it stands for in a library is added to `libraries`, as ``module:member.member``.
+        """
         parsed = self.module(module)
         if parsed is None:
-            libraries.add(module.partition(".")[0])
+            libraries.add(f"{module}:{used}")
             return []
         first, *rest = used.split(".")
         if numbers := parsed.defining(first):
             return [(module, number) for number in numbers]
         if first in parsed.imported:
             return self.imported(*parsed.imported[first].split(":"), rest, libraries)
+        stars = [one for name, one in parsed.imported.items() if name.startswith(STAR)]
+        for star in stars:
+            if found := self.imported(star.partition(":")[0], first, rest, libraries):
+                return found
         return []
 
     def imported(
@@ -97,7 +108,7 @@ class Sources:
         perhaps, module = module.startswith(PERHAPS), module.removeprefix(PERHAPS)
         if self._root_of(module) is None:
             if not perhaps:
-                libraries.add(module.partition(".")[0])
+                libraries.add(f"{module}:{'.'.join(part for part in [member, *rest] if part)}")
             return []
         path = [part for part in [member, *rest] if part]
         while path and self.module(f"{module}.{path[0]}") is not None:

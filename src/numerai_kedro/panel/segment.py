@@ -110,11 +110,20 @@ def read_message(folder: Path, place: Place) -> pa.Message | None:
     """The message at `place`, as views of the file.
 
     None where the file is missing, or no whole message lies there.
+
+    Raises
+    ------
+    OSError
+        The system refuses it now: the file may be as it should.
     """
     name, offset, length = str(place[0]), int(place[1]), int(place[2])
     try:
         return pa.ipc.read_message(_map(folder / name).slice(offset, length))
-    except (OSError, pa.ArrowInvalid, pa.ArrowIndexError, EOFError):
+    except (FileNotFoundError, pa.ArrowInvalid, pa.ArrowIndexError, EOFError):
+        return None
+    except OSError as error:
+        if error.errno is not None:
+            raise
         return None
 
 

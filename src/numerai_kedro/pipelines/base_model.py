@@ -52,7 +52,7 @@ from numerai_kedro.resilience.remedies import failed_fit, until_it_fits
 from numerai_kedro.tournament.schema import benchmark_of, overlap_eras
 from numerai_kedro.training.engineered import Engineered, check_made, window_name
 from numerai_kedro.training.importance import importance_by_fold
-from numerai_kedro.training.recipe import Fit
+from numerai_kedro.training.recipe import Fit, are_of_other_code
 from numerai_kedro.training.tuning.decide import in_force
 from numerai_kedro.training.tuning.decide import tune as tune_family
 from numerai_kedro.training.tuning.ground import Ground, Search, TuningParams
@@ -299,20 +299,19 @@ def predict_out_of_fold(
         return made, made, made, readings
     predictions, iterations, mended, rungs = made.value
     lines = [*ahead, *made.lines(), *mended, *copies(name, predictions, benchmarks, folds)]
-    lines += kept_of_other_code(name, store)
+    lines += kept_of_other_code(name)
     recovery = {"lighter": made.lighter, "lines": lines, "rungs": rungs}
     given = (name, folds, plan, params, tuning, best_params, history_version["data_version"])
     predictions.attrs[CONFIGURATION] = configuration_of(*given, made.lighter)
     return predictions, iterations, recovery, readings
 
 
-def kept_of_other_code(name: str, store: FoldStore) -> list[dict[str, Any]]:
-    """A line where results of other code were taken, which the user asked for."""
-    if not store.of_other_code:
+def kept_of_other_code(name: str) -> list[dict[str, Any]]:
+    """A line where fits of other code are taken for those of this one, as was asked for."""
+    if not are_of_other_code(family(name)):
         return []
-    evidence = f"{len(store.of_other_code)} results"
     remedy = "kept: incremental.keep_fits_of_other_code"
-    return [noted(name, "made by other code", evidence, remedy).as_json()]
+    return [noted(name, "made by other code", "", remedy).as_json()]
 
 
 def copies(
@@ -429,8 +428,9 @@ def fit(
     version = history_version["data_version"]
     given = (name, folds, plan, params, tuning, best_params, version)
     configuration = configuration_of(*given, made.lighter)
-    lines = [*made.lines(), *mended, *kept_of_other_code(name, store)]
-    live_fit = LiveFit(tuple(models), configuration, version, bool(store.of_other_code))
+    lines = [*made.lines(), *mended, *kept_of_other_code(name)]
+    of_other_code = are_of_other_code(family(name))
+    live_fit = LiveFit(tuple(models), configuration, version, of_other_code)
     return live_fit, {"failed": None, "lines": lines}, readings
 
 

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from numerai_kedro.errors import NumeraiKedroError, ProcessDied, ResourceError
 from numerai_kedro.files import digest_json
-from numerai_kedro.incremental import FoldStore, code_of
+from numerai_kedro.incremental import FoldStore, code_of, is_of_other_code
 from numerai_kedro.panel import EraPanel, JoinedPanel
 from numerai_kedro.panel.walk_forward import Fold
 from numerai_kedro.resilience.recovery import noted
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 Update = Literal["none", "lora"]
 # What no GPU raises.
 BUGS = (TypeError, AttributeError, LookupError, AssertionError, ImportError)
+CALLED = ("predict", "predict_rows")  # of a fitted model
 UPDATE_ERAS = 52  # newest eras that an update learns from
 
 
@@ -432,7 +433,17 @@ def updated(model: Any, train: EraPanel, target: str, progress: FitProgress, aid
 
 def code_of_fits(family: type[Model]) -> str:
     """Digest of the code that fits of a family, and predictions by them, hang on."""
-    return code_of(family, fitted, updated, reads=("predict", "predict_rows"))
+    return code_of(*_roots_of(family), reads=CALLED)
+
+
+def are_of_other_code(family: type[Model]) -> bool:
+    """Whether fits of a family are those of other code, kept on request."""
+    return is_of_other_code(*_roots_of(family), reads=CALLED)
+
+
+def _roots_of(family: type[Model]) -> tuple[Any, ...]:
+    # A joined panel stands where functions say EraPanel.
+    return (family, fitted, updated, JoinedPanel)
 
 
 @dataclass(frozen=True)

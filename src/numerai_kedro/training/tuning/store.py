@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from numerai_kedro.errors import StoreError
+from numerai_kedro.files import digest_json
 from numerai_kedro.files.kept_json import find_kept, read_kept, write_kept
-from numerai_kedro.incremental.keys import OtherCode, path_of
 
 MEND = "Restore it, or delete it and its copy to tune anew."
 
@@ -24,19 +24,15 @@ class StudyStore:
     storage_url
         A database that keeps the studies in place of the folder; a secret, because it may hold a
         password.
-    keeps_other_code
-        What was decided by other code stays in force.
     """
 
     def __init__(
         self,
         folder: str | os.PathLike[str],
         storage_url: str | None = None,
-        keeps_other_code: bool = False,
     ) -> None:
         self.folder = Path(folder)
         self.storage_url = storage_url
-        self._keeps_other_code = keeps_other_code
 
     def journal(self, study: str) -> Path:
         """The file of a study."""
@@ -51,7 +47,7 @@ class StudyStore:
             File and copy are damaged: without them a past choice would be made anew, on data that
             it did not have.
         """
-        path = self._found(self.folder / "decisions", procedure)
+        path = self._path("decisions", procedure)
         try:
             return list(read_kept(path, copied=True)["decisions"])
         except FileNotFoundError:
@@ -62,18 +58,15 @@ class StudyStore:
     def decide(self, procedure: Mapping[str, Any], decision: Mapping[str, Any]) -> None:
         """Add a decision; those before it stay."""
         kept = {"procedure": procedure, "decisions": [*self.decisions(procedure), decision]}
-        write_kept(path_of(self.folder / "decisions", procedure, ".json"), kept, copied=True)
+        write_kept(self._path("decisions", procedure), kept, copied=True)
 
     def note(self, asked: Mapping[str, Any], decisions: Sequence[Mapping[str, Any]]) -> None:
         """Let plans know what was decided, before they have any data."""
-        write_kept(path_of(self.folder / "noted", asked, ".json"), list(decisions))
+        write_kept(self._path("noted", asked), list(decisions))
 
     def noted(self, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
         """What was decided when this was asked last; a hint, empty where there is none."""
-        return list(find_kept(self._found(self.folder / "noted", asked)) or [])
+        return list(find_kept(self._path("noted", asked)) or [])
 
-    def _found(self, folder: Path, key: Mapping[str, Any]) -> Path:
-        own = path_of(folder, key, ".json")
-        if own.exists() or not self._keeps_other_code:
-            return own
-        return OtherCode().path_of(folder, key, ".json") or own
+    def _path(self, kind: str, key: Mapping[str, Any]) -> Path:
+        return self.folder / kind / f"{digest_json(key)}.json"

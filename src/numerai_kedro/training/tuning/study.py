@@ -68,7 +68,7 @@ def open_study(name: str, journal: Path, storage_url: str | None) -> optuna.Stud
         logger.warning("%s: a torn last record of %d bytes was cut off", journal, lost)
     try:
         return _created(name, journal_storage(journal))
-    except (StoreError, ValueError, LookupError, TypeError) as damaged:
+    except (StoreError, json.JSONDecodeError) as damaged:
         aside = journal.with_name(f"{journal.name}.damaged")
         logger.warning(
             "%s: damaged (%s); it is put aside as %s, and the study begins anew: finished trials "
@@ -129,8 +129,9 @@ def journal_storage(journal: Path) -> Any:
 
         def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
             for log in super().read_logs(log_number_from):
-                plain = {name: value for name, value in log.items() if name != DIGEST}
-                if log.get(DIGEST) != _digest(plain):
+                whole = isinstance(log, dict)
+                plain = {k: v for k, v in log.items() if k != DIGEST} if whole else {}
+                if not whole or log.get(DIGEST) != _digest(plain):
                     raise StoreError("a record is not what was written")
                 yield plain
 
