@@ -200,6 +200,11 @@ def test_a_damaged_download_is_one_sentence_and_the_panel_stays(project):
     before = project.contents()
     nodes = "--nodes=build_history_panel"
     text = sentence(project.kedro("run", "--pipeline=ingestion", nodes))
+    assert "validation.parquet: not what was written" in text
+    # Where nothing says what was written, the panel looks itself.
+    (project.data / ".incremental" / "nodes" / "download_validation.json").unlink()
+    before = project.contents()
+    text = sentence(project.kedro("run", "--pipeline=ingestion", nodes))
     assert f'validation.parquet: column "{name}" holds 9 in era "0038"' in text
     assert project.contents() == before
 

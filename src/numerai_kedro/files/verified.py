@@ -51,7 +51,8 @@ def is_as_verified(path: Path, recheck_days: float) -> bool:
         if untouched and fresh:
             return True
         if digest_file(path) == noted["digest"]:
-            note_verified(path, noted["version"], noted["digest"])
+            if not untouched or stat.st_size > SMALL_BYTES:
+                note_verified(path, noted["version"], noted["digest"])
             return True
     logger.warning(
         "%s: its bytes are not those that were verified (a fault of the disk, or changed by "
