@@ -128,7 +128,9 @@ def import_all() -> None:
         importlib.import_module(f"numerai_kedro.pipelines.{path.parent.name}.pipeline")
     # What has been parsed is found again by every child.
     package = ROOT / "src" / "numerai_kedro"
-    importlib.import_module("numerai_kedro.incremental.sources").Sources(package).parse_all()
+    importlib.import_module("numerai_kedro.incremental.sources").Sources(package).acting_on(
+        (package.name, 0)
+    )
 
 
 if __name__ == "__main__":

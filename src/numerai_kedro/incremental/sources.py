@@ -137,11 +137,6 @@ class Sources:
             self._acting[package] = self._all_acting(package)
         return self._acting[package].get(place, [])
 
-    def parse_all(self) -> None:
-        """Read every module of the package now."""
-        for name in self._names(next(iter(self._roots))):
-            self.module(name)
-
     def _all_acting(self, package: str) -> dict[Place, list[Place]]:
         found: dict[Place, list[Place]] = {}
         for name in self._names(package):
