@@ -46,6 +46,8 @@ class History:
     def run(self):
         """One run; whether it came to its end, what was finished is never written again."""
         nodes, pieces = finished(self.project)
+        # Notes on a fit are written before it is kept, and again by the fit that takes its place.
+        pieces = {path: when for path, when in pieces.items() if path.parent.name != "values"}
         process = self.project.kedro(*WEEKLY, **{VARIABLE: str(self.folder)})
         self.runs += 1
         assert process.returncode in (0, -9), process.stderr[-3000:]
