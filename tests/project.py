@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -105,6 +106,8 @@ class Project:
         """Type a kedro command, and go on."""
 
         def enter() -> None:
+            # A shell lets what it starts in the background ignore Ctrl-C, and so its children.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             if group is not None:
                 Path(f"{group}/cgroup.procs").write_text(str(os.getpid()))
 
