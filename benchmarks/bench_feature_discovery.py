@@ -31,8 +31,8 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
-from numerai_kedro.features.sufficient import PIECE, effects_of, products_of
-from numerai_kedro.incremental import FoldStore
+from numerai_kedro.features.sufficient import PIECE, effects_of, products_of, table_of
+from numerai_kedro.incremental import FoldStore, code_of
 from numerai_kedro.panel import EraPanel, EraRows, FeatureBlock, open_panel, write_panel
 from numerai_kedro.statistics.discovery import DiscoveryRule, discover
 from numerai_kedro.statistics.era_tables import N_LEVELS, era_table, target_levels
@@ -60,6 +60,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.one:
         what, panel, store = options.one
+        # A run has read the sources before its first node: that is no part of a pass.
+        for maker in (table_of, products_of):
+            code_of(maker)
         print(json.dumps(RUNS[what](Path(panel), FoldStore(store))))
         return
     # Ended from outside, it leaves no gigabytes behind.
