@@ -6,9 +6,11 @@ from kedro.io import DatasetError
 from kedro.runner import ParallelRunner, ThreadRunner
 from kedro.validation.exceptions import ParameterValidationError
 
+from numerai_kedro import cli
 from numerai_kedro.errors import ConfigurationError, PanelError
+from numerai_kedro.hooks import SessionHooks
 from numerai_kedro.sentences import sentence_of
-from numerai_kedro.session import check_pipelines, check_runner
+from numerai_kedro.session import _own_run, check_pipelines, check_runner, check_versions
 
 
 def test_our_own_error_is_found_under_whatever_wraps_it():
@@ -67,3 +69,28 @@ def test_the_runner_of_processes_is_refused_with_the_ones_that_work():
     check_runner(ThreadRunner())
     with pytest.raises(ConfigurationError, match="leave --runner out, or take ThreadRunner"):
         check_runner(ParallelRunner())
+
+
+def test_a_run_of_another_session_is_refused():
+    with pytest.raises(ConfigurationError, match="neither the lock of the data folder"):
+        SessionHooks().before_pipeline_run()
+    with _own_run():
+        SessionHooks().before_pipeline_run()
+
+
+def test_versions_of_entries_are_refused():
+    check_versions(None)
+    with pytest.raises(ConfigurationError, match="no entry of this project is versioned"):
+        check_versions({"folds": "2020"})
+
+
+@pytest.mark.filterwarnings("ignore:register_new_resolver:UserWarning")
+def test_commands_obey_the_environment_that_is_chosen(tmp_path, monkeypatch):
+    for env in ("base", "local", "other"):
+        (tmp_path / "conf" / env).mkdir(parents=True)
+        (tmp_path / "conf" / env / "globals.yml").write_text(f"size: {env}\n")
+    for chosen, size in ((None, "local"), ("other", "other")):
+        monkeypatch.delenv("KEDRO_ENV", raising=False)
+        if chosen:
+            monkeypatch.setenv("KEDRO_ENV", chosen)
+        assert cli._loader(tmp_path)["globals"]["size"] == size

@@ -1,11 +1,16 @@
 """Digests of the code behind kept results, from run to run."""
 
+import shutil
 import textwrap
+from pathlib import Path
 
 import pytest
 
+import numerai_kedro
 from numerai_kedro.incremental.code import CodeReader
-from numerai_kedro.incremental.result_code import ResultCode
+from numerai_kedro.incremental.result_code import CARRIERS, ResultCode
+from numerai_kedro.models.lightgbm import LightGBM
+from numerai_kedro.training.recipe import CALLED, _roots_of
 
 ROOT = ("toy.learns",)
 
@@ -63,3 +68,45 @@ def test_what_was_never_made_is_of_the_code_that_is_here(toy, tmp_path):
     digest, other = run(toy, tmp_path, keeps=True, roots=("toy.other",))
     assert not other
     assert run(toy, tmp_path, roots=("toy.other",))[0] == digest
+
+
+PACKAGE = Path(numerai_kedro.__file__).parent
+FITS = "of fits of LightGBM"
+GRAPHS = ("features.graphs._made", "features.sufficient.products_of")
+# Roots as the project has them, a file, an edit, and whether results change.
+REAL_EDITS = {
+    "labels": (
+        FITS,
+        "models/lightgbm.py",
+        "np.where(known, label",
+        "np.where(known, 1 - label",
+        True,
+    ),
+    "latents beside features": (FITS, "panel/joined.py", "def features(", "def other(", True),
+    "products under a graph": (GRAPHS, "features/sufficient.py", "PIECE = 52", "PIECE = 51", True),
+    "what a damaged panel does": (
+        FITS,
+        "panel/era_panel.py",
+        "condemn(self.folder",
+        "print(self.folder",
+        False,
+    ),
+    "a docstring": (FITS, "models/lightgbm.py", "Fit a fixed number", "Fit some", False),
+}
+
+
+@pytest.mark.parametrize("case", REAL_EDITS)
+def test_real_edits_change_what_they_compute(tmp_path, case):
+    roots, file, old, new, counts = REAL_EDITS[case]
+    if roots == FITS:
+        names = [f"{root.__module__}.{root.__qualname__}" for root in _roots_of(LightGBM)]
+    else:
+        names = [f"numerai_kedro.{one}" for one in roots]
+    copy = tmp_path / "numerai_kedro"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("*.pyc"))
+    without = tuple(f"numerai_kedro.{room}" for room in CARRIERS)
+    before = CodeReader(copy).results(names, CALLED, without)
+    text = (copy / file).read_text()
+    assert old in text
+    (copy / file).write_text(text.replace(old, new, 1))
+    assert (CodeReader(copy).results(names, CALLED, without) != before) == counts

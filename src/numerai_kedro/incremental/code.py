@@ -243,14 +243,6 @@ class _Reached:
                 edges += self._edge("", found, libraries)
             for name in piece.annotations:  # say which class's methods are called
                 self.visit(self._sources.resolve(owned.module, name, set()))
-            for imported in piece.imports:
-                libraries = set()
-                places = self._sources.imported(*imported.split(":"), [], libraries)
-                targets = [self._definition(one).result.digest for one in places if one[1] != DATA]
-                if targets or libraries:
-                    edges.append(["", sorted(targets), sorted(libraries)])
-                self.libraries |= libraries
-                self.visit(places)
             one = [owned.owner, piece.digest, sorted(edges, key=str)]
             self._digests.append(digest_json(one)[:DIGITS])
 

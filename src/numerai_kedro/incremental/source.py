@@ -199,9 +199,9 @@ def _strip_docstrings(statement: ast.stmt) -> None:
 
 def _result(statement: ast.stmt, package: str) -> Piece:
     digest = digest_bytes(normal_form(statement).encode())[:DIGITS]
-    annotated = {id(one) for one in _annotations(statement)}
-    read = _read(statement, package, annotated)
-    names = [name for one in _annotations(statement) for name in _read(one, package)[0]]
+    annotations = list(_annotations(statement))
+    read = _read(statement, package, {id(one) for one in annotations})
+    names = [name for one in annotations for name in _read(one, package)[0]]
     return Piece(digest, *read, tuple(sorted(set(names))))
 
 

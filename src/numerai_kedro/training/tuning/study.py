@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numerai_kedro.errors import ConfigurationError, StoreError, without_password
-from numerai_kedro.files import digest_bytes, digest_json
+from numerai_kedro.files import digest_json
 from numerai_kedro.files.journal import cut_torn_tail
+from numerai_kedro.files.kept_json import digest_of
 
 if TYPE_CHECKING:
     import optuna
@@ -125,21 +126,17 @@ def journal_storage(journal: Path) -> Any:
     class Digested(JournalFileBackend):
         def append_logs(self, logs: list[dict[str, Any]]) -> None:
             plain = json.loads(json.dumps(logs))  # as they will be read
-            super().append_logs([{**log, DIGEST: _digest(log)} for log in plain])
+            super().append_logs([{**log, DIGEST: digest_of(log)} for log in plain])
 
         def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
             for log in super().read_logs(log_number_from):
                 whole = isinstance(log, dict)
                 plain = {k: v for k, v in log.items() if k != DIGEST} if whole else {}
-                if not whole or log.get(DIGEST) != _digest(plain):
+                if not whole or log.get(DIGEST) != digest_of(plain):
                     raise StoreError("a record is not what was written")
                 yield plain
 
     return JournalStorage(Digested(str(journal), lock_obj=_FolderIsLocked()))
-
-
-def _digest(log: Mapping[str, Any]) -> str:
-    return digest_bytes(json.dumps(log, sort_keys=True).encode())
 
 
 class _FolderIsLocked:
