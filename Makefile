@@ -28,10 +28,20 @@ endif
 test: setup  ## every test, as CI runs them
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 25
 
-drill: setup  ## kill a week at every place where a file is written, and at random (half an hour)
-	DRILL=whole $(BIN)/pytest -n 2 --dist load --no-header -q tests/test_drill.py
+FAULTS = tests/test_drawn_faults.py tests/test_damage.py tests/test_fault_table.py
 
-quick: setup  ## the tests that take seconds
+drill: setup  ## 1,500 faults: drawn, damage, the table, and kills wherever a file is written
+	FAULTS=1240 DAMAGES=80 FAULT_TABLE=whole DRILL=whole $(BIN)/pytest -n 2 --dist load --no-header -q $(FAULTS) tests/test_drill.py
+
+drill-night: setup  ## 10,000 of them (hours)
+	FAULTS=9000 DAMAGES=640 FAULT_TABLE=whole DRILL=whole $(BIN)/pytest -n 2 --dist load --no-header -q $(FAULTS) tests/test_drill.py
+
+faults: setup  ## play the table of faults, and write docs/faults.md
+	@rm -rf build/faults && mkdir -p build/faults
+	FAULT_TABLE=whole FAULT_ROWS=$(CURDIR)/build/faults $(BIN)/pytest -n 2 --dist load --no-header -q tests/test_fault_table.py
+	$(BIN)/python tools/fault_document.py build/faults
+
+quick: setup  ## the tests that are not marked slow: some minutes
 	$(BIN)/pytest -n 2 --dist loadfile -m "not slow" -q
 
 lint: setup  ## style and types
@@ -52,4 +62,4 @@ viz: setup  ## the graph, in a browser
 clean:  ## remove what can be made again; data and conf/local stay
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis .viz
 
-.PHONY: help setup weekly test drill quick lint bench evidence viz clean
+.PHONY: help setup weekly test drill drill-night faults quick lint bench evidence viz clean

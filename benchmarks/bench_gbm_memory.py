@@ -38,7 +38,7 @@ from numerai_kedro.models import family
 from numerai_kedro.panel import EraRows, FeatureBlock, open_panel, write_panel
 from numerai_kedro.pipelines.models import BOOSTED
 from numerai_kedro.resilience.memory import unshared_gb
-from numerai_kedro.training.protocol import Aids
+from numerai_kedro.training.protocol import FitContext
 from numerai_kedro.training.recipe import Recipe
 from numerai_kedro.training.walk_forward import fit_live
 
@@ -204,7 +204,7 @@ def fit(name: str, folder: Path, n_eras: int, store: Path, progress: Any) -> tup
     panel = open_panel(folder)
     train = panel.select(eras=panel.eras[:n_eras])
     model = family(name)(params_of(name), seed=0, threads=os.cpu_count() or 1)
-    model.fit(train, None, TARGET, progress, Aids(FoldStore(store)))
+    model.fit(train, None, TARGET, progress, FitContext(FoldStore(store)))
     return train.n_rows, len(train.feature_names)
 
 

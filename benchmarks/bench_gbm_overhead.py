@@ -35,8 +35,8 @@ from numerai_kedro.models.lightgbm import DATASET_PARAMS, LightGBM, LightGBMPara
 from numerai_kedro.panel import EraRows, FeatureBlock, open_panel, write_panel
 from numerai_kedro.resilience.isolation import Inline, Worker
 from numerai_kedro.training.recipe import Recipe
+from numerai_kedro.training.tuning.context import Search, TuningContext, TuningParams
 from numerai_kedro.training.tuning.decide import tune
-from numerai_kedro.training.tuning.ground import Ground, Search, TuningParams
 from numerai_kedro.training.tuning.space import Range
 from numerai_kedro.training.tuning.store import StudyStore
 from numerai_kedro.training.walk_forward import fit_live
@@ -178,10 +178,10 @@ def study(
     folds = {
         "paid_target": TARGET,
         "purge_eras": purge,
-        "judged_fold_eras": 10,
+        "test_fold_eras": 10,
         "history": [1, last + 40],
-        "stretches": {"tuning": [cuts[0], last], "judged": [last + 40, last + 40]},
-        "tuning": [
+        "periods": {"validation": [cuts[0], last], "test": [last + 40, last + 40]},
+        "validation": [
             {"name": f"tuning-{k}", "train": [1, cut - purge - 1], "test": [cut, cut + width - 1]}
             for k, cut in enumerate(cuts)
         ],
@@ -192,8 +192,8 @@ def study(
     recipe = Recipe("lightgbm", LightGBM, kind, (TARGET,), 1, 1, 0, threads=os.cpu_count() or 1)
     space = {"num_leaves": Range(low=7, high=63, log=True)}
     tuning = TuningParams(
-        scout_stride=1,
-        scout_trees=200,
+        low_fidelity_stride=1,
+        low_fidelity_trees=200,
         risk_aversion=1.0,
         adopt_level=0.95,
         max_overfitting=0.7,
@@ -205,19 +205,19 @@ def study(
             "valid_eras": 1,
             "target_gap": 0.5,
             "rate": 0.6,
-            "scout_stride": 1,
-            "scout_trees": 1,
+            "low_fidelity_stride": 1,
+            "low_fidelity_trees": 1,
         },
     )
     lgb.train = timed
-    ground = Ground(panel, folds, benchmark, (3.0, 15.0), 12)
+    context = TuningContext(panel, folds, benchmark, (3.0, 15.0), 12)
     store, studies = FoldStore(folder / "store"), StudyStore(folder / "studies")
     outside, in_all = [], []
     first = kind.model_copy(update={"max_depth": 4})
     for params, n_trials in ((first, 1), (kind, N_TRIALS)):
         search = Search(recipe.with_params(params), {"example": params}, space, n_trials)
         spent[0], begin = 0.0, time.perf_counter()
-        tune(search, ground, tuning, store, studies, Inline(), lambda *_: None)
+        tune(search, context, tuning, store, studies, Inline(), lambda *_: None)
         in_all.append(time.perf_counter() - begin)
         outside.append(in_all[-1] - spent[0])
     lgb.train = train

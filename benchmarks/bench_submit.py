@@ -66,7 +66,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, float]:
     frame = timed(seconds, "example", lambda: predict(example, panel))
     timed(seconds, "deep", lambda: predict(slice_, panel))
     seconds["deep"] *= DEEP_TREES / max(1, options.trees // 20)
-    weights = pd.DataFrame({"era": 1, "model": ["a", "b"], "weight": 0.5, "in_force": True})
+    weights = pd.DataFrame({"era": 1, "model": ["a", "b"], "weight": 0.5, "chosen": True})
     plain = {"features": [], "proportion": 0.0}
     blended = timed(
         seconds, "blend", lambda: blend_live(weights, plain, None, panel, {}, a=frame, b=frame)

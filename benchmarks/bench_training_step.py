@@ -35,7 +35,7 @@ from numerai_kedro.training.networks.batches import TrainingEras
 from numerai_kedro.training.networks.loop import TrainingRun, _precision
 from numerai_kedro.training.networks.losses import objective
 from numerai_kedro.training.networks.microbatch import CountedMemory, CudaMemory
-from numerai_kedro.training.protocol import NO_AIDS
+from numerai_kedro.training.protocol import NO_CONTEXT
 
 TARGETS = ("target_ender_60", "target_ender_20")
 CONF = [
@@ -92,7 +92,7 @@ def measured(
     eras = TrainingEras(panel, TARGETS, params.batch_rows)
     made = kind(params, seed=0, threads=torch.get_num_threads())
     made.feature_names = list(panel.feature_names)
-    made.prepare(panel, NO_AIDS)
+    made.prepare(panel, NO_CONTEXT)
     build = lambda: made.build(eras.n_features, len(TARGETS))  # noqa: E731 - called twice, below
     memory = None
     if options.memory_gb:

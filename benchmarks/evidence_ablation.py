@@ -2,7 +2,7 @@
 
     make evidence NAME=ablation        resumable seed by seed; docs/evidence/ablation.json
 
-Claim seeds 1000-1004, the default demo. Each model at its preset predicts the judged stretch out of
+Claim seeds 1000-1004, the default demo. Each model at its preset predicts the test period out of
 fold, as the pipeline does it; verdicts (`weigh`) and latents are LightGBM's, as further members. Of
 each: CORR, BMC and payoff, less LightGBM's; what its folds computed, in minutes of one core, and
 what stood in memory of its largest process at the peak; and what the ensemble, whose members are
@@ -110,7 +110,7 @@ def measured(folder: Path, *arguments: str) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class World:
-    """What predictions are judged by."""
+    """What predictions are scored with."""
 
     history: EraPanel
     folds: dict[str, Any]
@@ -131,19 +131,19 @@ class World:
         )
 
     def scores(self, predictions: pd.DataFrame) -> dict[str, float]:
-        """Means over the judged eras."""
+        """Means over the test eras."""
         target = self.folds["paid_target"]
-        first, last = self.folds["stretches"]["judged"]
-        judged = self.history.select(eras=np.arange(first, last + 1))
-        benchmark = benchmark_of(self.benchmarks, target).reindex(judged.ids()).to_numpy(float)
-        column = predictions.set_index("id")["prediction"].reindex(judged.ids()).to_numpy(float)
-        made = era_scores(judged, column, benchmark, target)
+        first, last = self.folds["periods"]["test"]
+        holdout = self.history.select(eras=np.arange(first, last + 1))
+        benchmark = benchmark_of(self.benchmarks, target).reindex(holdout.ids()).to_numpy(float)
+        column = predictions.set_index("id")["prediction"].reindex(holdout.ids()).to_numpy(float)
+        made = era_scores(holdout, column, benchmark, target)
         payoff = made.payoff(MULTIPLIERS["corr"], MULTIPLIERS["mmc"])
         means = zip(SCORES, (made.corr, made.bmc, payoff), strict=True)
         return {score: float(np.nanmean(values)) for score, values in means}
 
     def ensemble(self, oof: dict[str, pd.DataFrame]) -> dict[str, float]:
-        """Scores of the blend by the weights in force, as the pipeline makes it."""
+        """Scores of the blend by the chosen weights, as the pipeline makes it."""
         shared = (self.history, self.folds, self.meta_model, self.benchmarks, MULTIPLIERS)
         made: dict[str, Any] = {f"{name}__oof": frame for name, frame in oof.items()}
         for name, frame in oof.items():

@@ -105,7 +105,7 @@ def one_seed(folder: Path, seed: int, size: DemoSize, planted: float) -> dict[st
         found[str(days)] = {
             **planted_corr(effects, truth),
             "clusters": int(called["cluster"].max() + 1),
-            **{name: judged(called, name, truth, kinds) for name in TESTS},
+            **{name: recall_of(called, name, truth, kinds) for name in TESTS},
             "permuted": {name: [int(one[name].sum()) for one in nothing] for name in TESTS},
         }
     return found
@@ -276,7 +276,7 @@ def calls(
     )
 
 
-def judged(
+def recall_of(
     called: pd.DataFrame, test: str, truth: Truth, kinds: npt.NDArray[np.str_]
 ) -> dict[str, Any]:
     """Clusters called, false ones among them, and how many features of each kind are called.

@@ -4,9 +4,9 @@
     python benchmarks/evidence_ensemble.py --seeds 0 1 2 3 4 --result choice.json
 
 Claim seeds 1000-1009, the default demo, the three families at their presets. Out-of-fold
-predictions of the judged stretch give every scheme its weights; one live fit a family then predicts
+predictions of the test period give every scheme its weights; one live fit a family then predicts
 26 weekly eras, whose hidden truth scores the blends: CORR, MMC, and payoff by the round's
-multipliers. The best member is the one that earned most on the judged stretch, named before
+multipliers. The best member is the one that earned most on the test period, named before
 the live eras are looked at. Differences to equal weights and to that member are paired by seed,
 with t intervals over seeds.
 """
@@ -75,14 +75,14 @@ def one_seed(folder: Path, size: str, seed: int) -> dict[str, Any]:
     world = World.open(folder / "world", demo, seed, last_era=demo.n_eras + N_WEEKS)
     files = publish(world, folder / "files", demo.n_eras, demo.n_eras + 1, 1412)
     panel = history_of(folder / "panel", files, world)
-    stretch, ingestion, presets = parameters(size)
+    period, ingestion, presets = parameters(size)
     live_era, overlap = demo.n_eras + 1, overlap_eras(TARGET)
     frontier = int(max(panel.resolved_eras(TARGET)))
     purge = ingestion["purge_eras"]
     folds = walk_forward_folds(
-        (stretch["judged_begin"], frontier), stretch["judged_fold_eras"], purge, "judged"
+        (period["test_begin"], frontier), period["test_fold_eras"], purge, "test"
     )
-    eras = live_fit_eras(stretch["judged_begin"], live_era, ingestion["refit_eras"], purge)
+    eras = live_fit_eras(period["test_begin"], live_era, ingestion["refit_eras"], purge)
     store, oof, models = FoldStore(folder / "store"), {}, {}
     for name in BOOSTED:
         given = presets[name]
@@ -91,7 +91,7 @@ def one_seed(folder: Path, size: str, seed: int) -> dict[str, Any]:
         recipe = Recipe(name, kind, preset, (TARGET,), given["era_stride"], 1, 0, threads=2)
         oof[name], _ = walk_forward(panel, folds, [recipe] * len(folds), store, purge)
         models[name] = fit_live(panel, eras, recipe, store)
-    scores, means = judged_scores(panel, files, oof, (stretch["judged_begin"], frontier))
+    scores, means = holdout_scores(panel, files, oof, (period["test_begin"], frontier))
     best = list(BOOSTED)[int(np.nanargmax(means))]
     params = EnsembleParams.model_validate(
         yaml.safe_load((ROOT / "conf/base/parameters_ensemble.yml").read_text())["ensemble"]
@@ -108,22 +108,22 @@ def one_seed(folder: Path, size: str, seed: int) -> dict[str, Any]:
     }
 
 
-def judged_scores(
-    panel: EraPanel, files: dict[str, Path], oof: dict[str, Any], stretch: tuple[int, int]
+def holdout_scores(
+    panel: EraPanel, files: dict[str, Path], oof: dict[str, Any], period: tuple[int, int]
 ) -> tuple[MemberScores, np.ndarray]:
-    """What members scored on the judged stretch, and what each would have been paid on average."""
+    """What members scored on the test period, and what each would have been paid on average."""
     import pandas as pd
 
-    judged = panel.select(eras=np.arange(stretch[0], stretch[1] + 1))
-    ids = np.asarray(judged.ids(), dtype=object)
+    holdout = panel.select(eras=np.arange(period[0], period[1] + 1))
+    ids = np.asarray(holdout.ids(), dtype=object)
     parts = [files[f"{name}_benchmark_models.parquet"] for name in ("train", "validation")]
     benchmarks = pd.concat([pd.read_parquet(path) for path in parts])
     meta_model = meta_model_of(pd.read_parquet(files["meta_model.parquet"]))
     scores = MemberScores.of(
-        judged.eras,
-        judged.era_starts,
+        holdout.eras,
+        holdout.era_starts,
         np.column_stack([frame["prediction"] for frame in oof.values()]).astype(float),
-        judged.target(TARGET).astype(float),
+        holdout.target(TARGET).astype(float),
         meta_model.reindex(ids).to_numpy(dtype=float),
         benchmark_of(benchmarks, TARGET).reindex(ids).to_numpy(dtype=float),
     )
@@ -182,11 +182,11 @@ def history_of(folder: Path, files: dict[str, Path], world: World) -> EraPanel:
 
 
 def parameters(size: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """The project's own defaults, without Kedro: a size's stretches, ingestion, families."""
+    """The project's own defaults, without Kedro: a size's periods, ingestion, families."""
     base = ROOT / "conf" / "base"
     ingestion = yaml.safe_load((base / "parameters_ingestion.yml").read_text())["ingestion"]
     presets = yaml.safe_load((base / "parameters_gbm.yml").read_text())
-    return ingestion["stretches"][size], ingestion, presets
+    return ingestion["periods"][size], ingestion, presets
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Claim: every fault of the list is mended or ends as an outcome, and the week goes on.
+"""Claim: every fault of the list is repaired or ends as an outcome, and the week goes on.
 
-    make evidence NAME=faults        resumable; docs/evidence/faults.json and docs/faults.md
+    make evidence NAME=faults        resumable; docs/evidence/faults.json and docs/network-faults.md
 
 The `tiny` demo, development seed 0. Every kind of fault at the first, a middle and the last step of
 a fit, in evaluation and in loading, for every network, by `kedro drill`'s own code: what was done,
@@ -18,14 +18,14 @@ from typing import Any
 
 from claim_seeds import demo_project
 from evidence_weekly import _code_fingerprint
-from numerai_kedro.drilling import Ground, drill, ground_of, undisturbed
+from numerai_kedro.drilling import Setting, drill, setting_of, undisturbed
 from numerai_kedro.files import atomic_write
 from numerai_kedro.pipelines.models import NETWORKS
 from numerai_kedro.resilience.drill import IMPOSSIBLE, KINDS, MOMENTS, PLACES
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "docs" / "evidence" / "faults.json"
-TABLE = ROOT / "docs" / "faults.md"
+TABLE = ROOT / "docs" / "network-faults.md"
 CASES = [
     (inject, at, times)
     for inject in KINDS
@@ -43,14 +43,14 @@ def main() -> None:
     kept = json.loads(RESULT.read_text()) if RESULT.exists() else {"cases": {}}
     cases: dict[str, Any] = kept["cases"]
     with tempfile.TemporaryDirectory() as folder:
-        grounds = grounds_of(Path(folder), options.networks)
-        for network, ground in grounds.items():
-            calm = undisturbed(ground)
+        settings = settings_of(Path(folder), options.networks)
+        for network, setting in settings.items():
+            calm = undisturbed(setting)
             for inject, at, times in CASES:
                 key = f"{network} {inject} {at} {times}"
                 if key in cases:
                     continue
-                cases[key] = dataclasses.asdict(drill(ground, calm, inject, at, times))
+                cases[key] = dataclasses.asdict(drill(setting, calm, inject, at, times))
                 result = {"code": kept.get("code", _code_fingerprint()), "cases": cases}
                 with atomic_write(RESULT) as handle:
                     handle.write((json.dumps(result, indent=1) + "\n").encode())
@@ -59,10 +59,10 @@ def main() -> None:
         handle.write(page(cases).encode())
 
 
-def grounds_of(folder: Path, networks: list[str]) -> dict[str, Ground]:
+def settings_of(folder: Path, networks: list[str]) -> dict[str, Setting]:
     """A tiny demo with its data brought in."""
     demo_project(folder, "tiny", 0)
-    return {name: ground_of(folder, name) for name in networks}
+    return {name: setting_of(folder, name) for name in networks}
 
 
 def page(cases: dict[str, Any]) -> str:
@@ -73,7 +73,7 @@ def page(cases: dict[str, Any]) -> str:
         "process of its own, with `kedro drill`'s faults. The last column compares the fold's "
         "predictions with those of the undisturbed fit. Rows held in other parts draw other "
         "dropout, and a batch that is skipped is missing: so those correlate, less the earlier "
-        "it was. A world of so few rows is learned by heart without any fault, too.\n\n"
+        "it was. A world of so few rows is overfitted without any fault, too.\n\n"
         "| network | fault | at | times | seen: done | end |\n|---|---|---|---|---|---|\n"
     )
     return head + "".join(f"{row(key, one)}\n" for key, one in cases.items())

@@ -2,7 +2,7 @@
 
     make evidence NAME=features        resumable seed by seed; docs/evidence/features.json
 
-Claim seeds 1000-1009, the default demo. Each model at its preset predicts the judged stretch out of
+Claim seeds 1000-1009, the default demo. Each model at its preset predicts the test period out of
 fold, as the pipeline does it, once for each use of the verdicts, and with latents beside all
 features. CORR, BMC and payoff are means over its 120 eras; every difference to all features is
 paired by seed, with a t interval over seeds. Minutes are those of one core for the folds, whatever
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def one_seed(folder: Path, size: str, seed: int) -> dict[str, dict[str, float]]:
-    """Scores, minutes and columns of each model and use on the judged stretch of one world."""
+    """Scores, minutes and columns of each model and use on the test period of one world."""
     demo_project(folder, size, seed)
     kedro(folder, "run", "--pipeline=feature_engineering")
     (data,) = (path.parent for path in folder.glob("data/*/02_intermediate"))
@@ -80,17 +80,17 @@ def core_minutes() -> float:
 
 
 def scores_of(data: Path, model: str) -> dict[str, float]:
-    """Means over the judged eras."""
+    """Means over the test eras."""
     folds = json.loads((data / "02_intermediate" / "folds.json").read_text())
     target = folds["paid_target"]
     panel = open_panel(data / "02_intermediate" / "history_panel")
-    first, last = folds["stretches"]["judged"]
-    judged = panel.select(eras=np.arange(first, last + 1))
+    first, last = folds["periods"]["test"]
+    holdout = panel.select(eras=np.arange(first, last + 1))
     benchmarks = pd.read_parquet(data / "02_intermediate" / "benchmark_predictions.parquet")
-    benchmark = benchmark_of(benchmarks, target).reindex(judged.ids()).to_numpy(dtype=np.float64)
+    benchmark = benchmark_of(benchmarks, target).reindex(holdout.ids()).to_numpy(dtype=np.float64)
     oof = pd.read_parquet(data / "07_model_output" / model / "oof_predictions.parquet")
-    column = oof.set_index("id")["prediction"].reindex(judged.ids()).to_numpy(dtype=np.float64)
-    scores = era_scores(judged, column, benchmark, target)
+    column = oof.set_index("id")["prediction"].reindex(holdout.ids()).to_numpy(dtype=np.float64)
+    scores = era_scores(holdout, column, benchmark, target)
     return {
         "corr": float(np.nanmean(scores.corr)),
         "bmc": float(np.nanmean(scores.bmc)),
@@ -99,10 +99,10 @@ def scores_of(data: Path, model: str) -> dict[str, float]:
 
 
 def columns_of(data: Path, use: str) -> dict[str, float]:
-    """Columns that a fold learns, on average over the judged folds."""
+    """Columns that a fold learns, on average over the test folds."""
     folds = json.loads((data / "02_intermediate" / "folds.json").read_text())
     counts = []
-    for fold in folds["judged"]:
+    for fold in folds["test"]:
         name = window_name(fold["train"][1])
         report = pd.read_parquet(data / "04_feature" / "feature_report" / f"{name}.parquet")
         kept = len(report)

@@ -3,14 +3,14 @@
     make evidence NAME=gate_rates        some minutes; docs/evidence/gate_rates.json is the result
 
 Simulated records of 60-day targets, whose truth is known, at 72, 120 and 353 eras of the test
-period, with MMC in the newest 93 of them, are judged by the gate's checks with the project's own
+period, with MMC in the newest 93 of them, are checked by the gate's checks with the project's own
 thresholds: honest ones of three strengths, one that was good and fades, one whose CORR is good and
 whose MMC burns, a worthless one, and the best of 10 and of 60 worthless ones, whose number the gate
 knows. Beside them the level by which the bound of CORR is corrected for the best of many, and how
 often the SPA test finds what is not there, and what is.
 
-Live predictions are judged by their rank correlation with the benchmark's: in every test era of the
-worlds of ``evidence_leaks.py`` an honest model's own, and what follows of it for the same
+Live predictions are checked by their rank correlation with the benchmark's: in every test era of
+the worlds of ``evidence_leaks.py`` an honest model's own, and what follows of it for the same
 predictions flipped, with rows in another order, with 60 % of the rows in another order, and for
 noise; and by that with the champion's.
 """
@@ -121,8 +121,8 @@ def rates_of(make: Callable[[], tuple[pd.DataFrame, int]], params: GateParams) -
     misses: dict[str, int] = {}
     blocked = 0
     for _ in range(N_RECORDS):
-        scores, n_judged = make()
-        checks = backtest_checks(scores, "ours", OVERLAP, params, RULE, n_judged)
+        scores, n_configurations = make()
+        checks = backtest_checks(scores, "ours", OVERLAP, params, RULE, n_configurations)
         missed = [check.reason for check in checks if not check.passed]
         blocked += any(reason.kind != "warning" for reason in missed)
         for reason in missed:
@@ -134,7 +134,7 @@ def rates_of(make: Callable[[], tuple[pd.DataFrame, int]], params: GateParams) -
 def record(
     rng: np.random.Generator, n_eras: int, corr: float, mmc: float
 ) -> tuple[pd.DataFrame, int]:
-    """A record of constant strength, judged alone."""
+    """A record of constant strength, checked alone."""
     levels = np.full(n_eras, corr), np.full(n_eras, mmc)
     return table_of(rng, *levels), 1
 

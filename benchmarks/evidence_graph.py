@@ -6,14 +6,14 @@ Claim seeds 1000-1004, at the CPU presets, without tuning. Two worlds a seed, wi
 and so the same graph:
 
 demo
-    The default demo: the judged stretch, predicted out of fold as the pipeline does it, but that
-    the oldest window, which cuts features into nodes, is the judged stretch's first here.
+    The default demo: the test period, predicted out of fold as the pipeline does it, but that
+    the oldest window, which cuts features into nodes, is the test period's first here.
 along edges
     A market in which nothing earns but products of two features, whose nodes have an edge in the
     graph of the oldest window.
 
 Each network learns on the real graph, on a random one of the same degrees and on none. CORR is a
-mean over the judged eras; differences are paired by seed, with a t interval over seeds.
+mean over the test eras; differences are paired by seed, with a t interval over seeds.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def one_seed(folder: Path, size: str, seed: int) -> dict[str, dict[str, float]]:
     folds = json.loads((data / "folds.json").read_text())
     demo = open_panel(data / "history_panel").select(features=folds["features"])
     store = FoldStore(folder / "graph_store")
-    windows = {window_name(fold["train"][1]): tuple(fold["train"]) for fold in folds["judged"]}
+    windows = {window_name(fold["train"][1]): tuple(fold["train"]) for fold in folds["test"]}
     asked = GraphParams.model_validate(CONF["feature_graph"])
     graphs = graphs_of(demo, windows, asked.neighbours, store)
     planted = planted_panel(folder / "planted", demo, size, seed, graphs[min(graphs)])
@@ -96,19 +96,19 @@ def mean_corr(
     graphs: dict[str, FeatureGraph],
     store: FoldStore,
 ) -> float:
-    """Out of fold, over the judged eras."""
+    """Out of fold, over the test eras."""
     params = ModelParams.model_validate(CONF[name])
     decided = DECIDED | {"era_stride": params.era_stride}
     recipe = planned_recipe(name, folds, decided, THREADS, params)
     recipe = recipe.with_params(recipe.params.model_copy(update={"edges": edges}))
     found = Engineered(graphs={window: graph.as_json() for window, graph in graphs.items()})
-    windows = [Fold(f["name"], tuple(f["train"]), tuple(f["test"])) for f in folds["judged"]]
+    windows = [Fold(f["name"], tuple(f["train"]), tuple(f["test"])) for f in folds["test"]]
     recipes = [found.applied(recipe, one.train, folds["features"]) for one in windows]
     made, _ = walk_forward(panel, windows, recipes, store, folds["purge_eras"])
-    judged = panel.select(eras=made["era"].unique())
+    holdout = panel.select(eras=made["era"].unique())
     column = made["prediction"].to_numpy(dtype=np.float64)[:, None]
-    labels = judged.target(folds["paid_target"]).astype(np.float64)
-    return float(np.nanmean(rank_scores(judged.era_starts, column, labels)[0]))
+    labels = holdout.target(folds["paid_target"]).astype(np.float64)
+    return float(np.nanmean(rank_scores(holdout.era_starts, column, labels)[0]))
 
 
 def planted_panel(

@@ -3,10 +3,10 @@
     make evidence NAME=leaks        resumable seed by seed; docs/evidence/leaks.json
     python benchmarks/evidence_leaks.py --judge      judges the kept scores anew, and fits nothing
 
-Claim seeds 1100-1119, the default demo, LightGBM's example preset as a scout of 200 trees. Of every
+Claim seeds 1100-1119, the default demo, LightGBM's example preset with 200 trees. Of every
 world an honest record, one with a noisy copy of the target among the features, and one that learned
-permuted targets, are fitted walk-forward and judged by the gate's checks of a record; the honest
-one is judged again without its purge, with a choice made on all eras, and with scores of eras that
+permuted targets, are fitted walk-forward and checked by the gate's checks of a record; the honest
+one is checked again without its purge, with a choice made on all eras, and with scores of eras that
 have not resolved. Each leak has to be blocked under its own reason.
 """
 
@@ -55,7 +55,7 @@ WANTED = {
     "honest": None,
     "noisy copy of the target": "record_too_good",
     "no purge": "purge_too_short",
-    "choice on all eras": "selected_on_judged",
+    "choice on all eras": "selected_on_test_eras",
     "unresolved eras scored": "unresolved_scored",
     "permuted targets": "corr_not_above_zero",
 }
@@ -109,7 +109,7 @@ def one_seed(folder: Path, size: str, seed: int) -> pd.DataFrame:
     demo = SIZES[size]
     world = World.open(folder / "world", demo, seed, last_era=demo.n_eras + 1)
     files = publish(world, folder / "files", demo.n_eras, demo.n_eras + 1, 1412)
-    stretch, ingestion, _ = parameters(size)
+    period, ingestion, _ = parameters(size)
     changes: dict[str, Change | None] = {
         "honest": None,
         "noisy copy of the target": with_copy,
@@ -121,7 +121,7 @@ def one_seed(folder: Path, size: str, seed: int) -> pd.DataFrame:
         frontier = int(max(panel.resolved_eras(TARGET)))
         honest = open_panel(folder / "honest")
         store = FoldStore(folder / "store")
-        folds, purge = folds_of(stretch, ingestion, frontier), ingestion["purge_eras"]
+        folds, purge = folds_of(period, ingestion, frontier), ingestion["purge_eras"]
         scores = record(panel, honest, files, folds, purge, store)
         found.append(scores.assign(case=case))
     made = pd.concat(found, ignore_index=True)
@@ -129,21 +129,21 @@ def one_seed(folder: Path, size: str, seed: int) -> pd.DataFrame:
     return made.astype(dict.fromkeys(floats, "float32"))  # half of the repository's space
 
 
-def folds_of(stretch: dict[str, Any], ingestion: dict[str, Any], frontier: int) -> list[Fold]:
+def folds_of(period: dict[str, Any], ingestion: dict[str, Any], frontier: int) -> list[Fold]:
     """Walk-forward folds of the test period."""
-    judged = (stretch["judged_begin"], frontier)
-    fold_eras, purge = stretch["judged_fold_eras"], ingestion["purge_eras"]
-    return walk_forward_folds(judged, fold_eras, purge, "judged")
+    holdout = (period["test_begin"], frontier)
+    fold_eras, purge = period["test_fold_eras"], ingestion["purge_eras"]
+    return walk_forward_folds(holdout, fold_eras, purge, "test")
 
 
 def verdicts(tables: pd.DataFrame, size: str) -> dict[str, list[str]]:
     """For what each case is blocked."""
-    stretch, ingestion, _ = parameters(size)
+    period, ingestion, _ = parameters(size)
     n_eras, overlap = SIZES[size].n_eras, overlap_eras(TARGET)
-    begin, frontier = stretch["judged_begin"], int(tables["era"].max())
-    folds = folds_of(stretch, ingestion, frontier)
+    begin, frontier = period["test_begin"], int(tables["era"].max())
+    folds = folds_of(period, ingestion, frontier)
     windows = [(fold.train[1], fold.test[0]) for fold in folds]
-    choice = (stretch["tuning"][1], begin)
+    choice = (period["validation"][1], begin)
     by_case = {str(case): rows for case, rows in tables.groupby("case")}
 
     def blocked_for(
@@ -171,29 +171,29 @@ def record(
     purge: int,
     store: FoldStore,
 ) -> pd.DataFrame:
-    """Scores of one model on the judged eras, by their true targets, beside the benchmark's."""
+    """Scores of one model on the test eras, by their true targets, beside the benchmark's."""
     given = yaml.safe_load((ROOT / "conf/base/parameters_gbm.yml").read_text())["lightgbm"]
     kind = family("lightgbm")
-    preset = kind.params_type.model_validate(given["presets"]["example"]).scouted(200, 1.0)
+    preset = kind.params_type.model_validate(given["presets"]["example"]).low_fidelity(200, 1.0)
     recipe = Recipe("lightgbm", kind, preset, (TARGET,), 1, 1, 0, threads=1)
     oof, _ = walk_forward(panel, folds, [recipe] * len(folds), store, purge)
     eras = np.arange(folds[0].test[0], folds[-1].test[1] + 1)
-    judged = honest.select(eras=eras)
+    holdout = honest.select(eras=eras)
     parts = [files[f"{name}_benchmark_models.parquet"] for name in ("train", "validation")]
     benchmark = benchmark_of(pd.concat([pd.read_parquet(part) for part in parts]), TARGET)
     meta = meta_model_of(pd.read_parquet(files["meta_model.parquet"]))
-    ids = judged.ids()
+    ids = holdout.ids()
     columns = pd.DataFrame(
         {
             "ours": oof.set_index("id")["prediction"].reindex(ids),
             "benchmark": benchmark.reindex(ids),
         }
     )
-    neutral = judged.feature_names[:40]
-    scores = score_columns(judged, columns, meta, benchmark, TARGET, neutral)
-    like = likeness_of_eras(*columns.to_numpy().T, judged.era_starts)
+    neutral = holdout.feature_names[:40]
+    scores = score_columns(holdout, columns, meta, benchmark, TARGET, neutral)
+    like = likeness_of_eras(*columns.to_numpy().T, holdout.era_starts)
     return scores.merge(
-        pd.DataFrame({"era": judged.eras, "model": "ours", "likeness": like}), "left"
+        pd.DataFrame({"era": holdout.eras, "model": "ours", "likeness": like}), "left"
     )
 
 
@@ -209,7 +209,7 @@ def blocked(
     conf = yaml.safe_load((ROOT / "conf/base/parameters_backtest.yml").read_text())["gate"]
     params = GateParams.model_validate(conf)
     checks: list[Check] = [
-        *backtest_checks(scores, "ours", overlap, params, RULE, n_judged=1),
+        *backtest_checks(scores, "ours", overlap, params, RULE, n_configurations=1),
         *honesty_checks(windows, choices, last_scored, live_era, overlap),
     ]
     missed = [check.reason for check in checks if not check.passed]

@@ -3,7 +3,7 @@
     make evidence NAME=networks        resumable seed by seed; docs/evidence/networks.json
 
 Claim seeds 1000-1004, the default demo. The three networks at their CPU presets, and LightGBM as
-its study chose it (8 trials on the tuning stretch), predict the judged stretch out of fold, as the
+its study chose it (8 trials on the validation period), predict the test period out of fold, as the
 pipeline does it. CORR and BMC are means over its 120 eras; every difference is paired by seed, with
 a t interval over seeds. The blend has equal weights.
 """
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def one_seed(folder: Path, size: str, seed: int) -> dict[str, dict[str, float]]:
-    """Mean CORR and BMC of every model and blend on the judged stretch of one world."""
+    """Mean CORR and BMC of every model and blend on the test period of one world."""
     demo_project(folder, size, seed)
     kedro(folder, "run", "--pipeline=gbm", f"--to-nodes={TREES}.walk_forward")
     for name in NETWORKS:
@@ -58,23 +58,23 @@ def scores_of(data: Path) -> dict[str, dict[str, float]]:
     folds = json.loads((data / "02_intermediate" / "folds.json").read_text())
     target = folds["paid_target"]
     panel = open_panel(data / "02_intermediate" / "history_panel")
-    first, last = folds["stretches"]["judged"]
-    judged = panel.select(eras=np.arange(first, last + 1))
+    first, last = folds["periods"]["test"]
+    holdout = panel.select(eras=np.arange(first, last + 1))
     benchmarks = pd.read_parquet(data / "02_intermediate" / "benchmark_predictions.parquet")
-    benchmark = benchmark_of(benchmarks, target).reindex(judged.ids()).to_numpy(dtype=np.float64)
+    benchmark = benchmark_of(benchmarks, target).reindex(holdout.ids()).to_numpy(dtype=np.float64)
     columns = {
         name: pd.read_parquet(data / "07_model_output" / name / "oof_predictions.parquet")
         .set_index("id")["prediction"]
-        .reindex(judged.ids())
+        .reindex(holdout.ids())
         .to_numpy(dtype=np.float64)
         for name in (*NETWORKS, TREES)
     }
     for title, names in BLENDS.items():
         table = np.column_stack([columns[name] for name in names])
-        columns[title] = blend(table, np.ones(len(names)), judged.era_starts)
+        columns[title] = blend(table, np.ones(len(names)), holdout.era_starts)
     found = {}
     for name, column in columns.items():
-        scores = era_scores(judged, column, benchmark, target)
+        scores = era_scores(holdout, column, benchmark, target)
         found[name] = {
             "corr": float(np.nanmean(scores.corr)),
             "bmc": float(np.nanmean(scores.bmc)),

@@ -1,4 +1,4 @@
-"""Claim: the adaptive strength goes to its maximum on noise, and lets go on a strong signal.
+"""Claim: the adaptive strength goes to its maximum on noise, and falls to 0 on a strong signal.
 
     make evidence NAME=strength          resumable seed by seed; docs/evidence/strength.json
     python benchmarks/evidence_strength.py --picture strength.html
@@ -35,7 +35,7 @@ FAMILIES = ("lightgbm", "catboost", "xgboost")
 SIGNALS = {"noise": 0.0, "weak": 0.1, "strong": 1.5}  # times one standard deviation of noise, about
 TARGET = "target_ender_60"
 N_ERAS, N_ROWS, N_FEATURES, N_CAUSES = 120, 400, 40, 5
-LEARNED, JUDGED, PURGE = 90, 97, 6
+LEARNED, TEST_BEGIN, PURGE = 90, 97, 6
 BINS = np.array([0.0, 0.25, 0.5, 0.75, 1.0], np.float32)
 EDGES = (0.05, 0.25, 0.75, 0.95)
 # Trees deep and fast enough to learn noise by heart, so that there is something to steer.
@@ -56,7 +56,9 @@ def main() -> None:
 def one_seed(folder: Path, seed: int) -> dict[str, Any]:
     """Rungs, final strength and later CORR of each family on each signal."""
     params = yaml.safe_load((ROOT / "conf/base/parameters_tuning.yml").read_text())["tuning"]
-    steering = AdaptiveParams(**params["adaptive"] | {"scout_stride": 1, "scout_trees": 60})
+    steering = AdaptiveParams(
+        **params["adaptive"] | {"low_fidelity_stride": 1, "low_fidelity_trees": 60}
+    )
     presets = yaml.safe_load((ROOT / "conf/base/parameters_gbm.yml").read_text())
     found: dict[str, Any] = {}
     for signal, size in SIGNALS.items():
@@ -80,9 +82,9 @@ def later_corr(recipe: Recipe, panel: EraPanel) -> float:
     """Mean CORR of a fit on eras that no rung has seen."""
     (fit,) = recipe.fits(panel, (1, LEARNED))
     model = recipe.family(recipe.params, seed=recipe.seed, threads=2).fit(fit.train, None, TARGET)
-    judged = panel.select(eras=np.arange(JUDGED, N_ERAS + 1))
-    columns = model.predict(judged).astype(np.float64)[:, None]
-    scores = rank_scores(judged.era_starts, columns, judged.target(TARGET))[0]
+    holdout = panel.select(eras=np.arange(TEST_BEGIN, N_ERAS + 1))
+    columns = model.predict(holdout).astype(np.float64)[:, None]
+    scores = rank_scores(holdout.era_starts, columns, holdout.target(TARGET))[0]
     return float(np.nan_to_num(scores).mean())  # constant predictions score nothing
 
 

@@ -3,9 +3,10 @@
     make evidence NAME=tuning        resumable seed by seed; docs/evidence/tuning.json is the result
 
 Claim seeds 1000-1009, size `evidence`, 60 trials a family, as the pipeline runs them. Three models
-of each family predict the judged stretch, which no trial has seen: the example parameters, what the
-procedure chose (the example, unless the gain on the tuning stretch was sure), and the best trial,
-adopted or not. Differences to the example are paired by seed, with t intervals over seeds.
+of each family predict the test period, which no trial has seen: the example parameters, what the
+procedure chose (the example, unless the gain on the validation period was significant), and the
+best trial, adopted or not. Differences to the example are paired by seed, with t intervals over
+seeds.
 """
 
 from __future__ import annotations
@@ -45,15 +46,15 @@ def main() -> None:
 
 
 def one_seed(folder: Path, size: str, seed: int, n_trials: int) -> dict[str, Any]:
-    """Scores of every family's three models on the judged stretch of one world."""
+    """Scores of every family's three models on the test period of one world."""
     demo_project(folder, size, seed)
     (data,) = (path.parent for path in folder.glob("data/*/02_intermediate"))
     judge = Judge(data)
     found = {}
     for family in FAMILIES:
         begin = time.perf_counter()
-        judged = f"{family}.walk_forward"
-        command = ("run", "--pipeline=gbm", f"--to-nodes={judged}")
+        walk_forward = f"{family}.walk_forward"
+        command = ("run", "--pipeline=gbm", f"--to-nodes={walk_forward}")
         kedro(folder, *command, f"--params={family}.n_trials={n_trials}")
         tuned = json.loads((data / "06_models" / family / "best_params.json").read_text())
         decision = tuned["decisions"][-1]
@@ -78,7 +79,7 @@ def one_seed(folder: Path, size: str, seed: int, n_trials: int) -> dict[str, Any
 
 
 class Judge:
-    """Scores out-of-fold predictions on the judged stretch."""
+    """Scores out-of-fold predictions on the test period."""
 
     def __init__(self, data: Path) -> None:
         self._data = data
@@ -87,7 +88,7 @@ class Judge:
         self._weights = (weights["corr"], weights["mmc"])
         self._target = folds["paid_target"]
         panel = open_panel(data / "02_intermediate" / "history_panel")
-        first, last = folds["stretches"]["judged"]
+        first, last = folds["periods"]["test"]
         self._panel = panel.select(eras=np.arange(first, last + 1))
         benchmarks = pd.read_parquet(data / "02_intermediate" / "benchmark_predictions.parquet")
         self._benchmark = benchmark_of(benchmarks, self._target).reindex(self._panel.ids())

@@ -76,9 +76,9 @@ def live_scores(folder: Path, size: str, seed: int, permuted: bool, threads: int
     files = publish(world, folder / "files", demo.n_eras, demo.n_eras + 1, 1412)
     panel = _panel(folder / "panel", files, world, permuted, seed)
     ingestion, model = _parameters()
-    stretch = ingestion["stretches"][size]
+    period = ingestion["periods"][size]
     eras = live_fit_eras(
-        stretch["judged_begin"], demo.n_eras + 1, ingestion["refit_eras"], ingestion["purge_eras"]
+        period["test_begin"], demo.n_eras + 1, ingestion["refit_eras"], ingestion["purge_eras"]
     )
     model_class = family("lightgbm")
     params = model_class.params_type.model_validate(model["presets"][model["preset"]])

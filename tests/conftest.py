@@ -1,5 +1,7 @@
 """Shared by all tests: no waits between attempts, no keys from the developer's own environment."""
 
+import os
+import random
 import shutil
 
 import pytest
@@ -10,6 +12,10 @@ settings.register_profile(
     "shared machines", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("shared machines")
+
+# Drawn once, before pytest-xdist starts its workers: all of them must collect the same tests.
+for _name in ("FAULT_SEED", "DAMAGE_SEED", "DRILL_SEED"):
+    os.environ.setdefault(_name, str(random.SystemRandom().randrange(10**6)))
 
 
 def pytest_collection_modifyitems(items):

@@ -32,6 +32,16 @@ def era_rows(
     )
 
 
+class Eras:
+    """A stream of eras of a data version, as a panel is saved from."""
+
+    def __init__(self, rows, version: str = "") -> None:
+        self.rows, self.version = rows, version
+
+    def __iter__(self):
+        return iter(self.rows)
+
+
 def small_panel(folder: Path, n_eras: int = 30, seed: int = 0, **options) -> EraPanel:
     """Eras 1 to `n_eras` in `folder`."""
     write_panel(folder, [era_rows(era, seed=seed, **options) for era in range(1, n_eras + 1)])

@@ -22,6 +22,8 @@ from numerai_kedro.tournament.connection import connect, open_demo
 from numerai_kedro.tournament.demo.server import DemoServer
 from numerai_kedro.tournament.demo.tournament import DEMO_PUBLIC_ID, DEMO_SECRET_KEY
 from numerai_kedro.tournament.submission import to_csv
+from tests.project import QUICK, TINY, Project
+from tests.test_weekly import sentence
 
 # Kedro registers resolvers by a name that newer OmegaConf calls deprecated; `cli` ignores that on
 # the command line, where pytest's own filters do not stand before it.
@@ -289,3 +291,34 @@ def test_an_error_that_ends_the_waiting_is_told(kedro, project, tiny, monkeypatc
     outcome = json.loads(told.read_text())
     assert (outcome["pipelines"], outcome["outcome"]) == (["wait"], "failure")
     assert outcome["error"] == "The keys were refused."
+
+
+@pytest.mark.slow
+def test_env_chooses_another_configuration_for_commands_of_ours(tmp_path):
+    project = Project.make(tmp_path / "project")
+    other = project.folder / "conf" / "other"
+    other.mkdir()
+    chosen = TINY | {"seed": 5, "data_folder": "data/other"}
+    (other / "globals.yml").write_text(yaml.safe_dump(chosen))
+    run = project.kedro("tournament", "status", "--env", "other")
+    assert run.returncode == 0, run.stderr
+    assert "demo, size tiny, seed 5" in run.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "kind", ["numerai_kedro.datasets.atomic_file.JSONDataset", "json.JSONDataset"]
+)
+def test_a_versioned_entry_works_or_is_refused_in_a_sentence(kind, tmp_path):
+    project = Project.make(tmp_path / "project")
+    project.local("parameters", QUICK)
+    path = "data/demo-tiny-0/02_intermediate/folds.json"
+    project.local("catalog", {"folds": {"type": kind, "filepath": path, "versioned": True}})
+    run = project.kedro("run", "--pipeline=ingestion")
+    assert "Traceback" not in run.stderr
+    if kind.startswith("numerai_kedro"):
+        assert "catalog: folds: must only contain arguments valid" in sentence(run)
+        return
+    assert run.returncode == 0, run.stderr
+    again = project.kedro("run", "--pipeline=ingestion")
+    assert again.returncode == 0, again.stderr

@@ -1,5 +1,7 @@
 """Configuration is read once, and what a caller does to it stays the caller's."""
 
+import shutil
+
 import pytest
 from kedro.config import OmegaConfigLoader
 
@@ -23,3 +25,18 @@ def test_each_kind_is_read_once_and_handed_out_as_a_copy(monkeypatch):
     first["gate"]["min_corr_bound"] = "spoilt"
     assert loader["parameters"] == OmegaConfigLoader(str(ROOT / "conf"), **plain)["parameters"]
     assert reads.count("parameters") == 2  # one of them is the other loader's
+
+
+@pytest.mark.filterwarnings(r"ignore:register_new_resolver\(\) is deprecated")
+def test_keys_are_the_owners_alone(tmp_path):
+    conf = tmp_path / "conf"
+    shutil.copytree(ROOT / "conf" / "base", conf / "base")
+    (conf / "local").mkdir()
+    keys, base = conf / "local" / "credentials.yml", conf / "base" / "credentials.yml"
+    keys.write_text("numerai: {public_id: A, secret_key: B}")
+    keys.chmod(0o644)
+    before = base.stat().st_mode
+    loader = ReadOnceLoader(str(conf), base_env="base", default_run_env="local")
+    assert loader["credentials"]["numerai"]["secret_key"] == "B"
+    assert keys.stat().st_mode & 0o777 == 0o600
+    assert base.stat().st_mode == before

@@ -41,7 +41,7 @@ def finished(project: Project) -> tuple[set[str], dict[Path, int]]:
     records, names = NodeRecords(folder), [path.stem for path in folder.glob("*.json")]
     # Those of nodes that ask the world say what they made, not of what.
     done = {name: record for name in names if (record := records.read(name))}
-    nodes = {name for name, one in done.items() if one["status"] == "done" and one["made_of"]}
+    nodes = {name for name, one in done.items() if one["status"] == "done" and one["fingerprint"]}
     store = project.data / "06_models" / "fold_store"
     pieces = [path for path in store.rglob("*") if path.is_file() and ".partial" not in str(path)]
     return nodes, {path: path.stat().st_mtime_ns for path in pieces}

@@ -4,7 +4,10 @@ Drawn anew each time by a seed that is printed; DAMAGE_SEED=… draws them again
 for more.
 """
 
+import hashlib
+import json
 import os
+import pickle
 import random
 import re
 import sys
@@ -12,15 +15,16 @@ import sys
 import pytest
 
 from numerai_kedro.files.failpoint import kind_of
+from numerai_kedro.files.trusted_pickle import MANIFEST
 from numerai_kedro.tournament.demo.tournament import DemoTournament
 from tests.damage import flip
 from tests.project import QUICK, Project
 
 pytestmark = pytest.mark.slow
 WEEKLY = ("run", "--pipeline=weekly")
-SEED = int(os.environ.get("DAMAGE_SEED", random.SystemRandom().randrange(10**6)))
+SEED = int(os.environ["DAMAGE_SEED"])
 RUNS, AT_ONCE = int(os.environ.get("DAMAGES", "40")) // 8 or 1, 8
-MOST_TRIES = 3  # of the same command, each of which may say in a sentence what it could not mend
+MOST_TRIES = 3  # of the same command, each of which may say in a sentence what it could not fix
 # What another round reads: the champion of this one, and by its notes what slots judged.
 # And models whose predictions are kept.
 UNREAD = (
@@ -48,7 +52,29 @@ def delete(path, drawing):
     path.unlink()
 
 
-DAMAGES = (halve, empty, flip_somewhere, delete)
+class Poison:
+    """Touches a file, where somebody unpickles it."""
+
+    def __init__(self, canary):
+        self.canary = str(canary)
+
+    def __reduce__(self):
+        return open, (self.canary, "w")
+
+
+def poison(path, drawing):
+    """A pickle in the place of what was there, whatever that was; sometimes with its manifest."""
+    project = next(one for one in path.parents if (one / "pyproject.toml").exists())
+    content = pickle.dumps(Poison(project / CANARY), protocol=4)
+    path.write_bytes(content)
+    manifest = path.with_name(MANIFEST)
+    if manifest.exists() and path != manifest and drawing.random() < 0.5:
+        vouched = json.loads(manifest.read_text()) | {"sha256": hashlib.sha256(content).hexdigest()}
+        manifest.write_text(json.dumps(vouched))
+
+
+CANARY = "was-unpickled"
+DAMAGES = (halve, empty, flip_somewhere, delete, poison)
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +118,7 @@ def test_damaged_files_are_made_good_by_the_same_command(done, tmp_path, number,
     # What lies in stores is looked at where it is read again.
     again = project.kedro(*WEEKLY, "--params=incremental.run_all=true")
     assert again.returncode == 0, f"{said}\n{again.stderr[-3000:]}"
+    assert not (project.folder / CANARY).exists(), said
     made, wanted = project.artifacts(), done.artifacts()
     differ = [name for name in wanted if made.get(name) != wanted[name]]
     assert [name for name in differ if not name.startswith(UNREAD)] == [], said

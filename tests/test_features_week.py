@@ -18,7 +18,7 @@ SMALL = {"epochs": 1, "d_hidden": 16, "d_latent": 8}
 WEEK = QUICK | {
     "vae": {"enabled": True, "presets": {"cpu": SMALL}},
     "lightgbm": QUICK["lightgbm"] | {"verdicts": "weigh", "latents": True},
-    "ingestion": {"stretches": {"tiny": {"tuning_fold_eras": 18}}},
+    "ingestion": {"periods": {"tiny": {"validation_fold_eras": 18}}},
     # Every fit in a process of its own, which is killed with its parent.
     "resources": {"isolate_gb": 0.0},
 }

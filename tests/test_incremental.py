@@ -50,7 +50,7 @@ READINGS = {
 def ran(project: Project) -> dict[str, str]:
     """Nodes of the last run that had a reason of their own, with it."""
     asked = project.json(".incremental/last_run.json")["ran"]
-    return {node: why for node, why in asked.items() if why != "asks anew in every run"}
+    return {node: why for node, why in asked.items() if why != "always runs"}
 
 
 def fits(project: Project) -> set[str]:
@@ -165,7 +165,7 @@ def test_the_next_week_fits_what_is_new_and_no_more(project):
     assert run.returncode == 0
     assert "1 new (0161)" in run.stderr
     assert "resolved to 0148" in run.stdout
-    assert project.json("02_intermediate/folds.json")["judged"][-1]["test"] == [148, 148]
+    assert project.json("02_intermediate/folds.json")["test"][-1]["test"] == [148, 148]
     assert len(fits(project) - before) == 2  # the fourth fold begins with era 0148; two families
     assert "history_panel: era 0161 is new" in ran(project)["tabulate_features"]
     assert "folds changed" in ran(project)["lightgbm.walk_forward"]

@@ -1,4 +1,4 @@
-"""A week with networks: faults are mended and told, and the submission goes through."""
+"""A week with networks: faults are repaired and told, and the submission goes through."""
 
 import json
 
@@ -62,7 +62,7 @@ def test_what_never_becomes_finite_leaves_the_week_to_the_others(brought_in, tmp
     outcome = project.json("06_models/tabm/outcome.json")
     assert (outcome["status"], outcome["stage"]) == ("failed", "walk_forward")
     page = (project.data / "08_reporting" / "dashboard.html").read_text()
-    assert "What went wrong and was mended" in page
+    assert "Recoveries" in page
 
 
 def test_on_a_card_networks_train_beside_boosting_and_a_lost_one_costs_no_model(
@@ -71,7 +71,7 @@ def test_on_a_card_networks_train_beside_boosting_and_a_lost_one_costs_no_model(
     project = brought_in.copy(tmp_path / "project")
     card = {SIMULATED_GPU: "4"}
     ledger, run = week(project, tmp_path, "gpu-lost", "middle", **card)
-    assert "plan: tabm: preset small_gpu, by what this machine has" in run.stderr
+    assert "plan: tabm: preset small_gpu, chosen for this machine" in run.stderr
     assert "plan: tabm on the GPU while the others train on the cores" in run.stderr
     first = ledger.iloc[0]
     assert (first["symptom"], first["remedy"]) == ("the GPU failed", "fitted on the CPU")

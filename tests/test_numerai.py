@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import yaml
 
+from numerai_kedro.panel import open_panel
 from numerai_kedro.tournament.demo.faults import Fault
 from numerai_kedro.tournament.demo.server import DemoServer
 from numerai_kedro.tournament.demo.tournament import DemoTournament
@@ -53,8 +54,8 @@ def first(server, tmp_path_factory) -> Project:
         api_url=server.url,
     )
     text = (ROOT / "conf" / "base" / "parameters_ingestion.yml").read_text()
-    stretches = yaml.safe_load(text)["ingestion"]["stretches"]
-    tiny = {"stretches": {"numerai": stretches["tiny"]}}
+    periods = yaml.safe_load(text)["ingestion"]["periods"]
+    tiny = {"periods": {"numerai": periods["tiny"]}}
     project.local("parameters_ingestion", {"ingestion": tiny})
     project.local("parameters", WEEK | {"gate": OPEN_GATE})
     run = project.kedro("run", "--pipeline=weekly")
@@ -109,8 +110,8 @@ def test_history_that_cannot_be_had_anew_does_not_end_a_week_and_a_live_file_doe
     run = project.kedro("run", "--pipeline=weekly")
     assert run.returncode == 0, run.stderr[-2000:]
     for name in HISTORY:
-        assert f"v5.3/{name}: goes on with the verified file of before" in run.stderr
-    assert "plan: validation.parquet: goes by the verified file of before" in run.stderr
+        assert f"v5.3/{name}: continuing with the file verified earlier" in run.stderr
+    assert "plan: validation.parquet: uses the file verified earlier" in run.stderr
     raw = {name: content for name, content in before.items() if name.startswith("01_raw/")}
     assert {name: project.contents()[name] for name in raw} == raw
     server.faults.add(replace(away, on="/live.parquet"))
@@ -128,7 +129,26 @@ def test_a_flipped_byte_in_a_file_of_history_is_not_taken_for_new_data(project):
     assert "validation.parquet: its bytes are not those that were verified" in run.stderr
     assert path.read_bytes() == whole
     asked = project.json(".incremental/last_run.json")["ran"].values()
-    assert set(asked) == {"asks anew in every run"}
+    assert set(asked) == {"always runs"}
+
+
+def test_another_data_version_is_compared_before_it_is_used_and_never_mixed(
+    project, demo, server, monkeypatch
+):
+    monkeypatch.setattr(demo, "versions", ("v5.3", "v5.4"))
+    settings = yaml.safe_load((project.folder / "conf/local/globals.yml").read_text())
+    project.local("globals", settings | {"data_version": "v5.4"})
+    server.faults.add(Fault("get", "status", value=404, times=1, on="v5.4/validation.parquet"))
+    before = open_panel(project.data / "02_intermediate" / "history_panel")
+    run = project.kedro("run", "--pipeline=ingestion")
+    assert "v5.4/validation.parquet: the server answered 404" in sentence(run)
+    assert open_panel(before.folder).version == "v5.3"
+    run = project.kedro("run", "--pipeline=weekly")
+    assert run.returncode == 0, run.stderr[-2000:]
+    said = "data v5.4 compared with v5.3 in 24 eras; 100.0% of rows are in both"
+    assert said in run.stderr
+    assert said in (project.data / "08_reporting" / "dashboard.html").read_text()
+    assert open_panel(before.folder).version == "v5.4"
 
 
 @pytest.mark.parametrize("where", ["environment", "conf/local"])

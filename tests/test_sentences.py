@@ -1,4 +1,4 @@
-"""What a user can mend is a sentence, whoever raised it."""
+"""What a user can fix is a sentence, whoever raised it."""
 
 import errno
 import sqlite3

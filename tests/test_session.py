@@ -1,4 +1,4 @@
-"""What the user can mend reaches the terminal as one sentence; a bug keeps its traceback."""
+"""What the user can fix reaches the terminal as one sentence; a bug keeps its traceback."""
 
 import pytest
 import yaml

@@ -112,6 +112,7 @@ def become(order: dict[str, object]) -> None:
         os.close(opened)
     os.environ.clear()
     os.environ.update(order["environment"])
+    importlib.reload(sys.modules["numerai_kedro"])  # which sets what is not set, as on import
     os.chdir(order["folder"])
     sys.path[0] = str(KEDRO.parent)
     sys.argv = [str(KEDRO), *order["arguments"]]

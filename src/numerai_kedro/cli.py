@@ -11,6 +11,7 @@ import os
 import threading
 import time
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from numerai_kedro.tournament.settings import TournamentSettings
 
 # Kedro's own: it registers resolvers by a name that newer OmegaConf calls deprecated, and announces
-# a new spelling of --pipeline. Neither is the user's to mend.
+# a new spelling of --pipeline. Neither is the user's to fix.
 warnings.filterwarnings("ignore", r"register_new_resolver\(\) is deprecated", UserWarning)
 warnings.filterwarnings("ignore", "Option '--pipeline' is deprecated")
 
@@ -75,25 +76,43 @@ def status(metadata: ProjectMetadata, everything: bool) -> None:
     newest = client.newest_round()
     click.echo(f"round       {newest.number}, {newest.describe().partition(', ')[2]}")
     if client.token is None:
+        from numerai_kedro.tournament.file_source import NO_SUBMISSION, FileSource
         from numerai_kedro.tournament.transport import NO_KEYS
 
-        click.echo(f"submitted   {NO_KEYS}")
+        click.echo(f"submitted   {NO_SUBMISSION if isinstance(client, FileSource) else NO_KEYS}")
         return
     click.echo("\n".join(status_lines(client, newest, settings.data_folder, everything)))
 
 
 @tournament.command()
-@click.argument("name", type=click.Choice(["demo", "numerai"]))
+@click.argument("name", type=click.Choice(["demo", "numerai", "files"]))
+@click.option(
+    "--folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Of files: one that holds a data version's files, downloaded before.",
+)
+@click.option("--data-version", help="Of files, such as v5.3; that of globals.yml by default.")
 @click.option("--size", help="Of the demo: tiny, demo, evidence or full.")
 @click.option("--seed", type=click.IntRange(min=0), help="Another seed is another world.")
 @with_env
 @click.pass_obj
-def use(metadata: ProjectMetadata, name: str, size: str | None, seed: int | None) -> None:
+def use(
+    metadata: ProjectMetadata,
+    name: str,
+    folder: Path | None,
+    data_version: str | None,
+    size: str | None,
+    seed: int | None,
+) -> None:
     """Choose the tournament that every other command talks to."""
     from numerai_kedro.errors import ConfigurationError
     from numerai_kedro.tournament import settings as known
 
-    if name == "numerai" and (size is not None or seed is not None):
+    if (name == "files") != (folder is not None) or (data_version and name != "files"):
+        raise ConfigurationError(
+            "kedro tournament use: files takes --folder and --data-version, and nothing else does."
+        )
+    if name != "demo" and (size is not None or seed is not None):
         raise ConfigurationError("kedro tournament use: --size and --seed belong to the demo.")
     path = metadata.project_path / "conf" / os.environ.get(ENV, "local") / "globals.yml"
     path.parent.mkdir(exist_ok=True)  # Kedro refuses an environment without a folder
@@ -101,13 +120,24 @@ def use(metadata: ProjectMetadata, name: str, size: str | None, seed: int | None
     if name == "demo" == current.get("tournament") and (size is None) != (seed is None):
         # One of the two alone changes the demo that is chosen now.
         size, seed = size or current.get("size"), current.get("seed") if seed is None else seed
-    size = size or (known.NUMERAI_SIZE if name == "numerai" else known.DEFAULT_SIZE)
+    size = size or (known.DEFAULT_SIZE if name == "demo" else known.NUMERAI_SIZE)
     seed = known.DEFAULT_SEED if seed is None else seed
-    folder = known.data_folder_of(name, size, seed)
-    chosen = {"tournament": name, "size": size, "seed": seed, "data_folder": folder}
+    data_folder = known.data_folder_of(name, size, seed)
+    tournament_name = "numerai" if name == "files" else name
+    chosen = {"tournament": tournament_name, "size": size, "seed": seed, "data_folder": data_folder}
+    dropped: list[str] = []
+    if folder is not None:
+        from numerai_kedro.tournament.file_source import check_folder
+
+        chosen["data_version"] = data_version or current.get("data_version", "")
+        check_folder(folder, chosen["data_version"])
+        chosen["api_url"] = folder.absolute().as_uri()
+    elif str(current.get("api_url") or "").startswith("file:"):
+        chosen["api_url"] = None
+        dropped = ["data_version"]  # which was the folder's
     _typed(current | chosen, metadata.project_path)
-    write_local_globals(path, chosen)
-    click.echo(f"From now on: {name}, size {size}, seed {seed}; its files are in {folder}.")
+    write_local_globals(path, chosen, dropped)
+    click.echo(f"From now on: {name}, size {size}, seed {seed}; its files are in {data_folder}.")
 
 
 @tournament.command()
@@ -155,10 +185,14 @@ def wait(metadata: ProjectMetadata) -> None:
 def _wait_for_opening(
     project_path: Path, settings: TournamentSettings, keys: dict[str, str | None]
 ) -> None:
+    from numerai_kedro.errors import ConfigurationError
     from numerai_kedro.tournament import opening
     from numerai_kedro.tournament.connection import connect, open_demo
+    from numerai_kedro.tournament.file_source import NO_SUBMISSION, FileSource
 
     client = connect(settings, **keys, prepare=False)
+    if isinstance(client, FileSource):
+        raise ConfigurationError(f"kedro tournament wait: {NO_SUBMISSION}")
     data_folder, outputs = settings.data_folder, settings.data_folder / "07_model_output"
     newer_here = opening.inputs_changed(data_folder, project_path / "conf")
 
@@ -275,9 +309,9 @@ def drill(metadata: ProjectMetadata, inject: str, at: str, times: int, model: st
 
     _demo_settings(metadata, "drill")
     check_place(inject, at)
-    ground = drilling.ground_of(metadata.project_path, model)
-    calm = drilling.undisturbed(ground)
-    drilling.show(drilling.drill(ground, calm, inject, at, times))
+    setting = drilling.setting_of(metadata.project_path, model)
+    calm = drilling.undisturbed(setting)
+    drilling.show(drilling.drill(setting, calm, inject, at, times))
 
 
 def load_settings(project_path: Path) -> tuple[TournamentSettings, dict[str, str | None]]:
@@ -294,8 +328,8 @@ def load_settings(project_path: Path) -> tuple[TournamentSettings, dict[str, str
     return _typed(globals_, project_path), keys_of(credentials.get("numerai"))
 
 
-def write_local_globals(path: Path, chosen: dict[str, Any]) -> None:
-    """Put the choice into a globals.yml, which keeps its other keys.
+def write_local_globals(path: Path, chosen: dict[str, Any], dropped: Collection[str] = ()) -> None:
+    """Put the choice into a globals.yml, which keeps its other keys but those that are dropped.
 
     Raises
     ------
@@ -312,8 +346,9 @@ def write_local_globals(path: Path, chosen: dict[str, Any]) -> None:
     except yaml.YAMLError:
         present = "no YAML"
     if not isinstance(present or {}, dict):
-        raise ConfigurationError(f"{path}: holds no mapping of names to values; mend or delete it.")
-    text = yaml.safe_dump((present or {}) | chosen, sort_keys=False)
+        raise ConfigurationError(f"{path}: holds no mapping of names to values; fix or delete it.")
+    kept = {key: value for key, value in (present or {}).items() if key not in dropped}
+    text = yaml.safe_dump(kept | chosen, sort_keys=False)
     with atomic_write(path) as handle:
         handle.write(text.encode())
 
@@ -336,13 +371,10 @@ def _read_configuration(project_path: Path) -> tuple[dict[str, Any], dict[str, A
 
 
 def _loader(project_path: Path) -> OmegaConfigLoader:
-    from kedro.config import OmegaConfigLoader
-
+    from numerai_kedro.config_loader import ReadOnceLoader
     from numerai_kedro.settings import CONFIG_LOADER_ARGS
 
-    return OmegaConfigLoader(
-        str(project_path / "conf"), env=os.environ.get(ENV), **CONFIG_LOADER_ARGS
-    )
+    return ReadOnceLoader(str(project_path / "conf"), env=os.environ.get(ENV), **CONFIG_LOADER_ARGS)
 
 
 def _typed(globals_: dict[str, Any], project_path: Path) -> TournamentSettings:

@@ -34,13 +34,13 @@ from numerai_kedro.resilience.machine import SIMULATED_GPU
 from numerai_kedro.resilience.remedies import until_it_fits
 from numerai_kedro.statistics.scoring import rank_scores
 from numerai_kedro.training.recipe import Recipe
-from numerai_kedro.training.walk_forward import placed, predict_fold
+from numerai_kedro.training.walk_forward import predict_fold, with_location
 
 LOST_GPU_GB = 12.0  # of the simulated card that a drill loses
 
 
 @dataclass(frozen=True)
-class Ground:
+class Setting:
     """On what a drill is held: a network, and a fold of the demo."""
 
     recipe: Recipe
@@ -79,7 +79,7 @@ class Drilled:
     came: bool
 
 
-def ground_of(project_path: Path, model: str) -> Ground:
+def setting_of(project_path: Path, model: str) -> Setting:
     """Read what the week's own pipeline would fit.
 
     Raises
@@ -104,13 +104,13 @@ def ground_of(project_path: Path, model: str) -> Ground:
         raise ConfigurationError(f"drill: {model} does not run: {reason}.")
     recipe = asked_recipe(model, folds, plan, params)
     words, lighter = ladder(model, plan["models"][model], params)
-    first = folds["judged"][0]
+    first = folds["test"][0]
     fold = Fold(first["name"], tuple(first["train"]), tuple(first["test"]))
     purge, target = folds["purge_eras"], folds["paid_target"]
-    return Ground(recipe, words, lighter, history, fold, purge, target)
+    return Setting(recipe, words, lighter, history, fold, purge, target)
 
 
-def undisturbed(ground: Ground) -> npt.NDArray[np.float32]:
+def undisturbed(setting: Setting) -> npt.NDArray[np.float32]:
     """Predictions of the fold without any fault, float32[n_rows].
 
     Raises
@@ -119,32 +119,32 @@ def undisturbed(ground: Ground) -> npt.NDArray[np.float32]:
         Not even this fit comes to its end.
     """
     with tempfile.TemporaryDirectory() as folder:
-        calm, _, failed = _fitted(ground, Path(folder), "undisturbed")
+        calm, _, failed = _fitted(setting, Path(folder), "undisturbed")
     if calm is None:
         raise ConfigurationError(f"drill: the undisturbed fit failed already: {failed}")
     return calm
 
 
 def drill(
-    ground: Ground, calm: npt.NDArray[np.float32], inject: str, at: str, times: int = 1
+    setting: Setting, calm: npt.NDArray[np.float32], inject: str, at: str, times: int = 1
 ) -> Drilled:
     """Fit with a fault, and compare with what comes without."""
     with tempfile.TemporaryDirectory() as folder:
         order = Order(inject, at, times, str(Path(folder) / "count"))
-        disturbed, card = ground, nullcontext()
+        disturbed, card = setting, nullcontext()
         if inject == "gpu-lost":
-            recipe = dataclasses.replace(ground.recipe, device="cuda")
-            disturbed = dataclasses.replace(ground, recipe=recipe)
+            recipe = dataclasses.replace(setting.recipe, device="cuda")
+            disturbed = dataclasses.replace(setting, recipe=recipe)
             card = variable(SIMULATED_GPU, str(LOST_GPU_GB))
         with card, order.given():
             found, lines, failed = _fitted(disturbed, Path(folder) / "disturbed", inject)
         came = Path(order.count).exists()
-    corr = _mean_corr(ground, calm)
+    corr = _mean_corr(setting, calm)
     if found is None:
         return Drilled(lines, failed, float("nan"), False, float("nan"), corr, came)
     same = bool(np.array_equal(found, calm))
     correlation = 1.0 if same else float(np.corrcoef(found, calm)[0, 1])
-    return Drilled(lines, None, correlation, same, _mean_corr(ground, found), corr, came)
+    return Drilled(lines, None, correlation, same, _mean_corr(setting, found), corr, came)
 
 
 def show(drilled: Drilled) -> None:
@@ -169,28 +169,30 @@ def show(drilled: Drilled) -> None:
 
 
 def _fitted(
-    ground: Ground, folder: Path, label: str
+    setting: Setting, folder: Path, label: str
 ) -> tuple[npt.NDArray[np.float32] | None, list[dict[str, Any]], str | None]:
     """Predictions of the fold, the lines, and why there is no model where there is none."""
     store = FoldStore(folder)
-    with Worker(ground.recipe.name) as worker, steps_bar(f"{ground.recipe.name}, {label}") as bar:
+    with Worker(setting.recipe.name) as worker, steps_bar(f"{setting.recipe.name}, {label}") as bar:
 
         def attempt(steps: int) -> tuple[npt.NDArray[np.float32], list[dict[str, Any]]]:
-            recipe = ground.lighter(ground.recipe, steps)
-            given = (recipe, ground.history, ground.fold, ground.purge_eras, store, worker, bar)
+            recipe = setting.lighter(setting.recipe, steps)
+            given = (recipe, setting.history, setting.fold, setting.purge_eras, store, worker, bar)
             parts = list(predict_fold(*given))
-            lines = [line for p in parts for line in placed(p.fits, ground.fold.name, store)]
+            lines = [
+                line for p in parts for line in with_location(p.fits, setting.fold.name, store)
+            ]
             return np.concatenate([part.predictions for part in parts]), lines
 
-        made = until_it_fits("drill", ground.recipe.name, ground.words, attempt)
+        made = until_it_fits("drill", setting.recipe.name, setting.words, attempt)
     if isinstance(made, Failed):
         return None, list(made.remedies), made.symptom
     predictions, lines = made.value
     return predictions, [*made.lines(), *lines], None
 
 
-def _mean_corr(ground: Ground, predictions: npt.NDArray[np.float32]) -> float:
-    test = ground.history.select(eras=np.arange(ground.fold.test[0], ground.fold.test[1] + 1))
-    target = test.target(ground.target).astype(np.float64)
+def _mean_corr(setting: Setting, predictions: npt.NDArray[np.float32]) -> float:
+    test = setting.history.select(eras=np.arange(setting.fold.test[0], setting.fold.test[1] + 1))
+    target = test.target(setting.target).astype(np.float64)
     columns = predictions[:, None].astype(np.float64)
     return float(np.nanmean(rank_scores(test.era_starts, columns, target)[0]))

@@ -1,12 +1,12 @@
 """The tree of our exceptions, below every room; and the outcome that is not a crash.
 
-    NumeraiKedroError                 one clear sentence: where, found, expected, mend
+    NumeraiKedroError                 one clear sentence: where, found, expected, remedy
     ├── ConfigurationError            a parameter, an entry of the catalog, a setting
     ├── SchemaError                   a file of the tournament is not what it must be
     │   └── LabelFrontierError        targets that were known are gone
     ├── PanelError                    the SSD cache is torn, foreign or flipped
     ├── StoreError                    a saved model or fold is damaged, or not ours
-    ├── LeakError                     a fold would learn from what it is judged on
+    ├── LeakError                     a fold would learn from what it is tested on
     ├── PredictionError               predictions that nobody can score or submit
     ├── BlendError                    nothing to blend, or members that do not fit together
     ├── ResourceError                 it does not fit on this machine
@@ -41,7 +41,7 @@ NO_MEMORY_LEFT_GB = 0.3
 
 
 class NumeraiKedroError(click.ClickException):
-    """An error that the user can mend; its text is one sentence that says how.
+    """An error that the user can fix; its text is one sentence that says how.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class LabelFrontierError(SchemaError):
 
 
 class PanelError(NumeraiKedroError):
-    """The era panel on disk is torn, flipped or of another make."""
+    """The era panel on disk is truncated, corrupted or incompatible."""
 
 
 class StoreError(NumeraiKedroError):
@@ -76,7 +76,7 @@ class StoreError(NumeraiKedroError):
 
 
 class LeakError(NumeraiKedroError):
-    """A fold would learn from eras that overlap those it is judged on."""
+    """A fold would learn from eras that overlap those it is tested on."""
 
 
 class PredictionError(NumeraiKedroError):

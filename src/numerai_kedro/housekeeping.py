@@ -19,7 +19,7 @@ PLACES = {
     "07_model_output": ("predictions, submissions, receipts", False),
     "08_reporting": ("reports", False),
     "tournament": ("the demo's world", False),
-    ".incremental": ("records of what is current", False),
+    ".incremental": ("records of what is up to date", False),
 }
 
 

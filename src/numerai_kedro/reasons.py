@@ -28,19 +28,19 @@ class BlockReason(StrEnum):
     ----------
     kind
         What follows from it; see `CONSEQUENCES`.
-    mend
+    remedy
         What helps.
     """
 
     kind: Kind
-    mend: str
+    remedy: str
 
-    def __new__(cls, text: str, kind: Kind, mend: str) -> Self:
-        """Keep kind and mend beside the text."""
+    def __new__(cls, text: str, kind: Kind, remedy: str) -> Self:
+        """Keep kind and remedy beside the text."""
         made = str.__new__(cls, text)
         made._value_ = text
         made.kind = kind
-        made.mend = mend
+        made.remedy = remedy
         return made
 
     # Rules of submission, and of this project about uploading.
@@ -82,8 +82,8 @@ class BlockReason(StrEnum):
         "set NUMERAI_PUBLIC_ID and NUMERAI_SECRET_KEY",
     )
     REFUSED = ("the tournament refused it", "rule", "see its words in the receipt")
-    NOT_JUDGED = (
-        "the gate has judged other predictions",
+    NOT_CHECKED = (
+        "the gate has checked other predictions",
         "rule",
         "run kedro run --pipeline=backtest, then --pipeline=submission",
     )
@@ -119,17 +119,17 @@ class BlockReason(StrEnum):
     LIVE_FEATURES_CONSTANT = (
         "more live features are constant than in any of the last year's eras",
         "data",
-        "wait for mended live data, or override",
+        "wait for corrected live data, or override",
     )
-    LIVE_CORRELATIONS_MOVED = (
+    LIVE_CORRELATION_SHIFT = (
         "correlations between live features differ from the last year's",
         "data",
-        "wait for mended live data, or override",
+        "wait for corrected live data, or override",
     )
-    LIVE_TOLD_APART = (
-        "a classifier can tell the live stocks from the last year's",
+    LIVE_ADVERSARIAL_AUC = (
+        "a classifier separates the live stocks from the last year's (adversarial validation)",
         "data",
-        "wait for mended live data, or override",
+        "wait for corrected live data, or override",
     )
 
     # The live predictions.
@@ -213,7 +213,7 @@ class BlockReason(StrEnum):
         "record",
         "leave ingestion.purge_eras and the folds as they are",
     )
-    SELECTED_ON_JUDGED = (
+    SELECTED_ON_TEST_ERAS = (
         "parameters were chosen on eras that judge them",
         "record",
         "choose on the validation period only",
@@ -295,7 +295,7 @@ def reasons_table() -> str:
     for kind, consequence in CONSEQUENCES.items():
         lines.append(f"| **{kind}** | *{consequence}* | |")
         lines += [
-            f"| `{reason.name.lower()}` | {reason.value} | {reason.mend} |"
+            f"| `{reason.name.lower()}` | {reason.value} | {reason.remedy} |"
             for reason in BlockReason
             if reason.kind == kind
         ]

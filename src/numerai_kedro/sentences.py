@@ -1,4 +1,4 @@
-"""Errors of Kedro, of libraries and of the system, as the sentence for who can mend them."""
+"""Errors of Kedro, of libraries and of the system, as the sentence for who can fix them."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _entry(error: BaseException) -> NumeraiKedroError | None:
         return None
     problem = found["problem"].partition(". ")[0].rstrip(".")  # hints of Kedro's follow
     return ConfigurationError(
-        f"catalog: {found['name']}: {problem}. Mend the entry in conf/local or conf/base."
+        f"catalog: {found['name']}: {problem}. Correct the entry in conf/local or conf/base."
     )
 
 
@@ -89,7 +89,7 @@ def _configuration(error: BaseException) -> NumeraiKedroError | None:
     if type(error).__name__ == "MissingConfigException":
         return ConfigurationError(_one_line(error))
     if isinstance(error, yaml.YAMLError):
-        return ConfigurationError(f"{_one_line(error)} Mend the file: it is no YAML there.")
+        return ConfigurationError(f"{_one_line(error)} Correct the file: it is no YAML there.")
     return None
 
 

@@ -43,7 +43,7 @@ _ours: ContextVar[bool] = ContextVar("_ours", default=False)
 
 
 class WeeklySession(KedroSession):
-    """A `KedroSession` that locks the data folder, skips what is current, unwraps our errors."""
+    """A `KedroSession` that locks the data folder, skips what is up to date, unwraps our errors."""
 
     _loader: AbstractConfigLoader | None = None
 
@@ -53,7 +53,7 @@ class WeeklySession(KedroSession):
         Raises
         ------
         NumeraiKedroError
-            Whatever the user can mend, without the wrapping and without a traceback.
+            Whatever the user can fix, without the wrapping and without a traceback.
         """
         commands = NotifyParams()
         tell = functools.partial(
@@ -147,8 +147,8 @@ def check_session() -> None:
     """
     if not _ours.get():
         raise ConfigurationError(
-            "KedroSession.run knows neither the lock of the data folder nor what is current; take "
-            "numerai_kedro.session.WeeklySession in its place, as the README shows."
+            "KedroSession.run knows neither the lock of the data folder nor what is up to date; "
+            "take numerai_kedro.session.WeeklySession in its place, as the README shows."
         )
 
 
@@ -218,7 +218,7 @@ def check_runner(runner: AbstractRunner) -> None:
 
 @contextmanager
 def skipping(runner: AbstractRunner, data_folder: str) -> Iterator[None]:
-    """Let a runner leave out, for the length of the block, what is current."""
+    """Let a runner leave out, for the length of the block, what is up to date."""
     begin()
     stand_in = functools.partial(incremental_run, runner, Path(data_folder), stop=end_all)
     runner._run = stand_in  # type: ignore[method-assign]

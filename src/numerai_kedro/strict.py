@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from fnmatch import fnmatch
 from typing import Any, Self, TypeVar
 
 from pydantic import (
@@ -20,6 +21,17 @@ WHERE = "(conf/base/parameters_*.yml, conf/local, --params)."
 # How pydantic marks the branches of a union in the place of an error.
 BRANCHES = ("bool", "int", "float", "str", "literal[")
 
+# Parameters of earlier versions, by the end of their place, and what they are called now.
+RENAMED = {
+    "stretches": "periods",
+    "periods.*.tuning": "validation",
+    "judged_begin": "test_begin",
+    "judged_fold_eras": "test_fold_eras",
+    "tuning_fold_eras": "validation_fold_eras",
+    "min_judged_eras": "min_test_eras",
+    "scout_stride": "low_fidelity_stride",
+    "scout_trees": "low_fidelity_trees",
+}
 
 BlockType = TypeVar("BlockType", bound="Block")
 
@@ -75,6 +87,10 @@ def describe(error: ValidationError, known: Iterable[str]) -> str:
 
 def _problem(one: Any, known: Iterable[str]) -> str:
     if one["type"] == "extra_forbidden":
+        place = "".join(f".{part}" for part in one["loc"])
+        for old, new in RENAMED.items():
+            if fnmatch(place, f"*.{old}"):
+                return f"has been renamed {new}"
         close = difflib.get_close_matches(str(one["loc"][-1]), list(known), n=1)
         return "there is no such parameter" + (f"; did you mean {close[0]}?" if close else "")
     if one["type"] == "missing":

@@ -62,7 +62,7 @@ def leaders(name="lightgbm"):
 
 
 def ledger(evidence="2 GB wanted"):
-    line = ["tabm", "walk_forward", "2026-11-27T12:00:00+00:00", "judged-1, step 3 of 60"]
+    line = ["tabm", "walk_forward", "2026-11-27T12:00:00+00:00", "test-1, step 3 of 60"]
     line += ["out of memory in loading", evidence, "rows are picked before", "training went on"]
     return pd.DataFrame([line], columns=LEDGER_COLUMNS)
 
@@ -97,6 +97,7 @@ def summary(name="lightgbm", detail="accepted for model demo", status="accepted"
         "data": {
             "tournament": "demo",
             "version": "v5.3",
+            "version_change": "",
             "target": "target_ender_60",
             "trained_on": "target_ender_60",
             "first_era": 1,
@@ -125,7 +126,7 @@ def summary(name="lightgbm", detail="accepted for model demo", status="accepted"
                         "missed_by": None,
                         "kind": "record",
                         "why": name,
-                        "mend": name,
+                        "remedy": name,
                     }
                 ],
             }

@@ -56,7 +56,7 @@ def test_a_model_looks_the_same_in_every_figure():
     members = ("catboost", "gin", "a new one", "xgboost")
     one = era_scores().query("model == 'ensemble'")
     scores = pd.concat(one.assign(model=name) for name in ("benchmark", "ensemble", *members))
-    weights = pd.DataFrame({"era": 1, "model": members, "weight": 0.1, "in_force": True})
+    weights = pd.DataFrame({"era": 1, "model": members, "weight": 0.1, "chosen": True})
     figures = [
         cumulative(scores, "corr", {}),
         weights_over_time(weights),
@@ -101,9 +101,9 @@ def test_a_cumulative_legend_has_the_interval_and_nothing_known_is_said():
     assert empty.layout.annotations[0].text == "no era has MMC yet"
 
 
-def test_only_the_scheme_in_force_is_drawn_in_steps():
+def test_only_the_chosen_scheme_is_drawn_in_steps():
     weights = pd.DataFrame(
-        {"era": [1, 2, 1], "model": "a", "weight": [1.0, 0.5, 0.2], "in_force": [True, True, False]}
+        {"era": [1, 2, 1], "model": "a", "weight": [1.0, 0.5, 0.2], "chosen": [True, True, False]}
     )
     (line,) = weights_over_time(weights).data
     assert list(line.y) == [1.0, 0.5]

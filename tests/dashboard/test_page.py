@@ -77,7 +77,10 @@ def test_every_check_says_its_value_its_threshold_and_what_to_do():
     decision = run["gate"]["1412-demo"]
     (check,) = decision["checks"]
     warning = check | {"kind": "warning", "label": "exposure", "value": 0.26, "threshold": 0.22}
-    decision["checks"] = [check | {"mend": "improve the models"}, warning | {"mend": "neutralise"}]
+    decision["checks"] = [
+        check | {"remedy": "improve the models"},
+        warning | {"remedy": "neutralise"},
+    ]
     decision["warnings"] = ["exposure is far above the benchmark's"]
     page = render_page(run, figures(), leaders(), ledger())
     for text in ("improve the models", "neutralise", "✗ missed", "⚠ warning", ">.2600<", " .2200<"):
@@ -124,10 +127,10 @@ def test_models_say_their_parameters_their_tuning_and_what_was_tried():
     page = render_page(run, figures(), leaders(), ledger())
     for text in (
         "no trial was better than preset example, which stays",
-        "killed: fitted again on every second era; the fit before stays in force: no memory",
+        "killed: fitted again on every second era; the incumbent fit stays: no memory",
         "fit: no module xgboost",
         "max_depth 3, learning_rate",
-        "What went wrong and was mended",
+        "Recoveries",
         "out of memory in loading",
     ):
         assert text in page

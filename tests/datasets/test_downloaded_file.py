@@ -190,7 +190,9 @@ def test_history_that_cannot_be_had_anew_is_the_verified_file_of_before(history,
     before = path.read_bytes()
     server.status = list(refused)
     dataset(path, before_serves=True).save(remote)
-    (line,) = [one for one in caplog.records if "goes on with the verified file" in one.message]
+    (line,) = [
+        one for one in caplog.records if "continuing with the file verified earlier" in one.message
+    ]
     assert line.levelno == logging.WARNING
     assert f"the server answered {refused[0]}" in line.message
     assert path.read_bytes() == before

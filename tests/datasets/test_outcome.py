@@ -50,7 +50,7 @@ def test_a_reason_is_said_when_it_is_saved(dataset, caplog):
     assert "value: out of memory" in caplog.text
 
 
-def test_where_values_stay_the_one_before_stays_in_force_and_is_tried_again(tmp_path, caplog):
+def test_where_values_stay_the_incumbent_stays_and_is_tried_again(tmp_path, caplog):
     settings = {"type": JSON, "filepath": str(tmp_path / "value.json")}
     dataset = OutcomeDataset(dataset=settings, keeps=True)
     dataset.save(Failed("fit", "no memory"))

@@ -2,6 +2,7 @@ import pytest
 from kedro.io import DatasetError
 from tests.damage import overwrite
 
+from numerai_kedro.datasets.atomic_file import SealedDataset
 from numerai_kedro.datasets.records import RecordsDataset
 
 JSON = {"type": "numerai_kedro.datasets.atomic_file.JSONDataset"}
@@ -78,3 +79,13 @@ def test_a_receipt_of_before_there_were_seals_is_read(tmp_path):
     records = RecordsDataset(filepath=str(tmp_path), suffix=".json", dataset=sealed)
     (tmp_path / "a.json").write_text('{"status": "accepted"}')
     assert records.load() == {"a": {"status": "accepted"}}
+
+
+@pytest.mark.parametrize("name", ["sead", "Seal", "weal", "sea,"])
+def test_a_flipped_bit_in_the_name_of_the_seal_is_no_missing_seal(name, tmp_path):
+    sealed = SealedDataset(filepath=str(tmp_path / "a.json"))
+    sealed.save({"status": "accepted"})
+    text = (tmp_path / "a.json").read_text()
+    (tmp_path / "a.json").write_text(text.replace('"seal"', f'"{name}"'))
+    with pytest.raises(DatasetError, match="not what was written"):
+        sealed.load()

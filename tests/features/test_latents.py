@@ -175,16 +175,18 @@ def test_components_are_those_of_a_singular_value_decomposition(panel, tmp_path)
 
 
 def test_a_ridge_on_the_features_finds_the_signal_and_noise_finds_none(panel):
-    learned, judged = np.arange(1, 21), np.arange(22, 28)
+    learned, test_eras = np.arange(1, 21), np.arange(22, 28)
     rng = np.random.default_rng(0)
     noise = {era: rng.normal(size=(40, 4)) for era in range(1, 29)}
-    real = ridge_corr(panel, lambda era: panel.features(era).astype(float), learned, judged, TARGET)
-    none = ridge_corr(panel, noise.__getitem__, learned, judged, TARGET)
+    real = ridge_corr(
+        panel, lambda era: panel.features(era).astype(float), learned, test_eras, TARGET
+    )
+    none = ridge_corr(panel, noise.__getitem__, learned, test_eras, TARGET)
     assert real.mean() > 0.3
     assert abs(none.mean()) < 0.2
 
 
-def test_worth_is_measured_on_judged_eras_alone_and_kept(panel, tmp_path):
+def test_worth_is_measured_on_test_eras_alone_and_kept(panel, tmp_path):
     store = FoldStore(tmp_path / "store")
     latents, _ = encoded(panel, tmp_path / "store")
     made = written(latents, tmp_path / "latents")

@@ -251,10 +251,10 @@ def test_a_small_file_is_compared_each_time(server, remote, tmp_path):
 def test_what_is_damaged_serves_no_longer_though_it_cannot_be_had_anew(server, remote, tmp_path):
     target = tmp_path / "file"
     fetch(remote, target)
-    assert is_as_verified(target, 0)
+    assert is_as_verified(target, remote.name, 0)
     flip(target, keeps_time=False)
-    assert not is_as_verified(target, 7)
-    assert not is_as_verified(target, 7)
+    assert not is_as_verified(target, remote.name, 7)
+    assert not is_as_verified(target, remote.name, 7)
 
 
 def test_without_a_version_the_file_is_always_fetched(server, remote, tmp_path):

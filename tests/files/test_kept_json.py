@@ -1,4 +1,4 @@
-"""Values with their digests: every flipped bit is seen, and what has a copy is mended."""
+"""Values with their digests: every flipped bit is seen, and what has a copy is repaired."""
 
 import math
 
@@ -59,7 +59,7 @@ def test_what_is_torn_or_of_another_shape_is_damaged(path, text):
 
 
 @pytest.mark.parametrize("damage", ["flipped", "torn", "gone"])
-def test_damage_is_mended_from_the_copy(path, damage):
+def test_damage_is_repaired_from_the_copy(path, damage):
     write_kept(path, VALUE, copied=True)
     if damage == "flipped":
         flip(path, path.read_bytes().index(b"trial"))

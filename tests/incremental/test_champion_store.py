@@ -57,7 +57,7 @@ def test_its_models_come_back_and_predict(tmp_path, models):
     assert [one.n_iterations for one in back] == [one.n_iterations for one in models["lightgbm"]]
 
 
-def test_a_torn_record_is_mended_and_a_sentence_where_its_copy_is_torn_too(tmp_path, models):
+def test_a_torn_record_is_repaired_and_a_sentence_where_its_copy_is_torn_too(tmp_path, models):
     store = ChampionStore(tmp_path)
     store.promote("demo", champion(1412), models)
     record = tmp_path / "demo" / "1412" / "champion.json"

@@ -6,7 +6,7 @@ from numerai_kedro.statistics.payout import PayoutRule
 OLD, NEW = PayoutRule(0.75, 2.25, 0.05, 0.1), PayoutRule(3, 15)
 
 
-def test_the_newest_rule_before_or_at_a_round_is_in_force(tmp_path):
+def test_the_newest_rule_before_or_at_a_round_is_effective(tmp_path):
     store = RuleStore(tmp_path)
     assert store.newest(60, 1500) is None
     store.keep(60, 1175, OLD)

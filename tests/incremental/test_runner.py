@@ -306,7 +306,7 @@ def test_the_code_of_an_entry_inside_an_entry_counts(toy, monkeypatch):
     toy.run()
     record = NodeRecords(toy.folder / ".incremental" / "nodes").read("double")
     assert KIND in asked
-    assert "datasets/atomic_file.py" in record["made_of"]["code"]
+    assert "datasets/atomic_file.py" in record["fingerprint"]["code"]
 
 
 def test_a_flipped_bit_in_an_output_is_made_again(toy):

@@ -14,7 +14,7 @@ from numerai_kedro.models import FAMILIES, family
 from numerai_kedro.panel import EraRows, FeatureBlock, JoinedPanel, open_panel, write_panel
 from numerai_kedro.pipelines.models import BOOSTED
 from numerai_kedro.statistics.scoring import rank_scores
-from numerai_kedro.training.protocol import Aids
+from numerai_kedro.training.protocol import FitContext
 
 TARGET = "target_ender_60"
 pytestmark = pytest.mark.parametrize("name", sorted(FAMILIES))
@@ -23,8 +23,8 @@ pytestmark = pytest.mark.parametrize("name", sorted(FAMILIES))
 def fitted(name, panel, seed=0, bins=None):
     model_class = family(name)
     params = model_class.params_type.model_validate(SMALL[name])
-    aids = Aids(bins, graph=graph_of(panel.feature_names))
-    return model_class(params, seed=seed, threads=1).fit(panel, None, TARGET, aids=aids)
+    context = FitContext(bins, graph=graph_of(panel.feature_names))
+    return model_class(params, seed=seed, threads=1).fit(panel, None, TARGET, context=context)
 
 
 @pytest.fixture
@@ -120,21 +120,21 @@ def test_binned_data_are_built_once_and_give_the_same_model(name, panel, tmp_pat
     assert len(built) == (1 if name in ("lightgbm", "catboost") else 0)
 
 
-def test_a_scout_is_cheaper(name):
+def test_low_fidelity_is_cheaper(name):
     kind = family(name)
     params = kind.params_type.model_validate(SMALL[name])
-    scout = params.scouted(5, 0.25)
-    assert kind.cost(scout, 10_000, 100).work < 0.6 * kind.cost(params, 10_000, 100).work
+    cheap = params.low_fidelity(5, 0.25)
+    assert kind.cost(cheap, 10_000, 100).work < 0.6 * kind.cost(params, 10_000, 100).work
 
 
-def test_a_scout_goes_as_far_with_fewer_trees(name):
+def test_low_fidelity_goes_as_far_with_fewer_trees(name):
     if name not in BOOSTED:
         pytest.skip("has no trees")
     params = family(name).params_type.model_validate(SMALL[name] | {"n_estimators": 2000})
-    scout = params.scouted(200, 0.25)
-    assert scout.n_estimators == 200
-    assert scout.learning_rate == 1.0  # 2,000 x .1 / 200
-    gentle = params.model_copy(update={"learning_rate": 0.01}).scouted(200, 0.25)
+    cheap = params.low_fidelity(200, 0.25)
+    assert cheap.n_estimators == 200
+    assert cheap.learning_rate == 1.0  # 2,000 x .1 / 200
+    gentle = params.model_copy(update={"learning_rate": 0.01}).low_fidelity(200, 0.25)
     assert gentle.learning_rate == pytest.approx(0.1)
 
 
@@ -153,7 +153,7 @@ def test_a_feature_without_weight_is_not_learned(name, panel):
 
     def leaned_on(weights):
         made = model_class(params, seed=0, threads=1)
-        made.fit(panel, None, TARGET, aids=Aids(weights=weights))
+        made.fit(panel, None, TARGET, context=FitContext(weights=weights))
         rows = np.full((5, len(names)), 2, np.int8)
         rows[:, 0] = np.arange(5)
         return float(np.ptp(made.predict_rows(rows)))

@@ -14,7 +14,7 @@ from numerai_kedro.models.modules.edges import CHUNK_BYTES, Edges
 from numerai_kedro.models.modules.graph import NodeNorm
 from numerai_kedro.panel import open_panel
 from numerai_kedro.statistics.feature_graph import FeatureGraph
-from numerai_kedro.training.protocol import Aids
+from numerai_kedro.training.protocol import FitContext
 
 TARGET = "target_ender_60"
 RING = ((0, 1), (0, 4), (1, 2), (2, 3), (3, 4))
@@ -135,7 +135,7 @@ def test_a_card_adds_up_the_same_bit_by_bit(precision):
 def fitted(name, panel, graph=None, **changed):
     kind = family(name)
     params = kind.params_type.model_validate(GRAPHS[name] | changed)
-    return kind(params, seed=0, threads=1).fit(panel, None, TARGET, aids=Aids(graph=graph))
+    return kind(params, seed=0, threads=1).fit(panel, None, TARGET, context=FitContext(graph=graph))
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
 
 from numerai_kedro.models import family
-from numerai_kedro.training.protocol import Aids
+from numerai_kedro.training.protocol import FitContext
 
 TARGET = "target_ender_60"
 # https://docs.pytorch.org/docs/stable/amp.html, "CUDA Ops that can autocast to float32": those that
@@ -46,8 +46,10 @@ def panel(tmp_path_factory):
 def test_every_network_learns_by_a_cards_rules(name, precision, panel):
     kind = family(name)
     params = kind.params_type.model_validate(NETWORKS[name])
-    aids = Aids(graph=graph_of(panel.feature_names))
-    network = kind(params, seed=0, threads=1).fit(panel, None, TARGET, aids=aids)._network.train()
+    context = FitContext(graph=graph_of(panel.feature_names))
+    network = (
+        kind(params, seed=0, threads=1).fit(panel, None, TARGET, context=context)._network.train()
+    )
     features = torch.from_numpy(panel.features(int(panel.eras[0])))
 
     def gradients():

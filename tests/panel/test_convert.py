@@ -1,4 +1,4 @@
-"""A wrong file ends in one sentence with file, column, value and mend; nothing is overwritten."""
+"""A wrong file ends in one sentence with file, column, value and fix; nothing is overwritten."""
 
 import numpy as np
 import pandas as pd

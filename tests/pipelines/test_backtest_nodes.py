@@ -37,7 +37,7 @@ ROUND = {"number": 1412, "data_version": "v5.3"}
 LATER = ROUND | {"number": 1417}
 RULE = {"corr": 3.0, "mmc": 15.0, "clip": 1.0, "factor": 1.0}
 WEIGHTS = pd.DataFrame(
-    {"scheme": "equal", "era": 401, "model": ["lightgbm"], "weight": 1.0, "in_force": True}
+    {"scheme": "equal", "era": 401, "model": ["lightgbm"], "weight": 1.0, "chosen": True}
 )
 NO_TRIALS = pd.DataFrame({"eras": [], "first_era": [], "study": [], "state": [], "payoff": []})
 OURS, OTHER = "configuration-a", "configuration-b"
@@ -75,10 +75,10 @@ class Given:
             "purge_eras": 16,
             "neutral_features": self.live.feature_names,
             "features": self.live.feature_names,
-            "judged": [{"name": "judged-1", "train": [1, 71], "test": [88, 147]}],
+            "test": [{"name": "test-1", "train": [1, 71], "test": [88, 147]}],
             "history": [1, 160],
             "size": "tiny",
-            "stretches": {"tuning": [54, 71], "judged": [88, 147]},
+            "periods": {"validation": [54, 71], "test": [88, 147]},
         }
         self.store = ChampionStore(folder / "champions")
         self.procedure_store = ProcedureStore(folder / "procedures")
@@ -124,7 +124,7 @@ class Given:
         self, decision, receipt=None, round_info=ROUND, scores=None, neutral=NONE, model=None
     ):
         key = f"{round_info['number']}-demo"
-        kept = receipt or {"status": "accepted", "digest": decision.get("judged")}
+        kept = receipt or {"status": "accepted", "digest": decision.get("predictions_digest")}
         return promote(
             {key: decision},
             {key: kept},
@@ -169,7 +169,11 @@ LOOSE = PARAMS.model_copy(update={"max_live_exposure": 1.0})
 ANY_CHAMPION = LOOSE.model_copy(
     update={"min_champion_correlation": -1, "min_refit_correlation": -1}
 )
-OVERRIDE = {"override_round": 1412, "override_slot": "demo", "override_reason": "data were mended"}
+OVERRIDE = {
+    "override_round": 1412,
+    "override_slot": "demo",
+    "override_reason": "data were repaired",
+}
 SLOT = {"demo": "ensemble"}
 
 
@@ -280,8 +284,15 @@ def test_what_was_let_through_is_never_a_champion(given):
 )
 def test_a_champion_is_what_the_tournament_validated_or_what_is_kept_here(given, receipt, promoted):
     decision = given.one()
-    found = given.promote(decision, {"digest": decision["judged"]} | receipt)
+    found = given.promote(decision, {"digest": decision["predictions_digest"]} | receipt)
     assert bool(found) == promoted
+
+
+def test_a_decision_of_an_earlier_version_promotes_nothing(given):
+    """It does not say which predictions were checked, nor does a receipt that lacks a digest."""
+    decision = given.one()
+    del decision["predictions_digest"]
+    assert given.promote(decision, {"status": "accepted"}) == {}
 
 
 @pytest.mark.parametrize("model", ["fitted since", "failed"])
@@ -294,7 +305,7 @@ def test_models_that_were_fitted_since_are_not_kept_beside_the_old_record(given,
 
 def test_a_slot_that_was_never_judged_stops_no_promotion(given):
     decision = given.one()
-    key, receipt = "1412-demo", {"status": "accepted", "digest": decision["judged"]}
+    key, receipt = "1412-demo", {"status": "accepted", "digest": decision["predictions_digest"]}
     slots = {"new": "ensemble", "demo": "ensemble"}
     given_ = (given.store, ROUND, slots, scores_of(), WEIGHTS, NONE)
     found = promote({key: decision}, {key: receipt}, *given_, lightgbm=given.model())
@@ -350,7 +361,7 @@ def test_an_override_comes_before_the_champion(given):
     given.procedures = given.procedures | {"ensemble": "changed"}
     params = ANY_CHAMPION.model_copy(update=OVERRIDE | {"override_round": 1417})
     found = given.one(scores_of(0.016), params, given.champions(LATER), LATER)
-    assert (found["feeds"], found["override"]) == ("ensemble", "data were mended")
+    assert (found["feeds"], found["override"]) == ("ensemble", "data were repaired")
 
 
 def test_what_a_round_pays_changes_nothing_between_champion_and_challenger(given):
@@ -517,7 +528,7 @@ def test_the_best_of_many_configurations_needs_more_and_what_passed_once_does_no
     first = given.one(scores)
     assert first["n_configurations"] == 1
     for k in range(60):
-        given.procedure_store.judged("demo", f"other-{k}", 1412)
+        given.procedure_store.note_tried("demo", f"other-{k}", 1412)
     assert given.one(scores, round_info=LATER)["n_configurations"] == (1 if first["passed"] else 61)
     given.procedures = given.procedures | {"ensemble": "changed"}
     later = given.one(scores, round_info=LATER)
@@ -546,7 +557,7 @@ def trials_of(last_era, first_era=88):
     )
 
 
-def test_a_choice_made_on_judged_eras_is_named(given):
+def test_a_choice_made_on_test_eras_is_named(given):
     honest, leaking = (given.record(scores_of(), trials=trials_of(last)) for last in (71, 90))
     named = [
         {
@@ -556,7 +567,7 @@ def test_a_choice_made_on_judged_eras_is_named(given):
         }
         for checks in (honest, leaking)
     ]
-    assert named == [set(), {"selected_on_judged"}]
+    assert named == [set(), {"selected_on_test_eras"}]
 
 
 def test_overfitting_says_how_many_trials_ran_all_folds():
@@ -596,7 +607,7 @@ def test_a_refit_is_the_same_procedure_and_a_changed_parameter_another(given):
 
     later = given.folds | {
         "history": [1, 161],
-        "stretches": given.folds["stretches"] | {"judged": [88, 148]},
+        "periods": given.folds["periods"] | {"test": [88, 148]},
     }
     assert named() == named(later)
     assert named() != named(seed=7)

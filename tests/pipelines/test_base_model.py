@@ -12,7 +12,7 @@ from numerai_kedro.incremental import FoldStore
 from numerai_kedro.pipelines import base_model
 from numerai_kedro.pipelines.base_model import create_model_pipeline
 from numerai_kedro.pipelines.parameters import SWITCHED_OFF, ModelParams, ResourceParams
-from numerai_kedro.training.tuning.ground import TuningParams
+from numerai_kedro.training.tuning.context import TuningParams
 from numerai_kedro.training.tuning.store import StudyStore
 
 PRESET = {
@@ -49,12 +49,12 @@ ADAPTIVE = {
     "valid_eras": 4,
     "target_gap": 0.5,
     "rate": 0.6,
-    "scout_stride": 1,
-    "scout_trees": 5,
+    "low_fidelity_stride": 1,
+    "low_fidelity_trees": 5,
 }
 TUNING = TuningParams(
-    scout_stride=1,
-    scout_trees=5,
+    low_fidelity_stride=1,
+    low_fidelity_trees=5,
     risk_aversion=1.0,
     adopt_level=0.95,
     max_overfitting=0.7,
@@ -96,15 +96,15 @@ class Given:
             "purge_eras": 5,
             "features": self.history.feature_names,
             "history": [1, 60],
-            "stretches": {"tuning": [14, 19], "judged": [26, 50]},
-            "judged_fold_eras": 13,
+            "periods": {"validation": [14, 19], "test": [26, 50]},
+            "test_fold_eras": 13,
             "valid_eras": 4,
             "refit_eras": 5,
             "groups": [self.history.feature_names],
-            "tuning": [{"name": "tuning-1", "train": [1, 8], "test": [14, 19]}],
-            "judged": [
-                {"name": "judged-1", "train": [1, 20], "test": [26, 38]},
-                {"name": "judged-2", "train": [1, 33], "test": [39, 50]},
+            "validation": [{"name": "validation-1", "train": [1, 8], "test": [14, 19]}],
+            "test": [
+                {"name": "test-1", "train": [1, 20], "test": [26, 38]},
+                {"name": "test-2", "train": [1, 33], "test": [39, 50]},
             ],
             "live_fit": [1, 46],
         }
@@ -152,7 +152,7 @@ def test_a_model_that_finishes_says_what_it_made(given, tmp_path):
     )
     assert outcome["status"] == "finished"
     assert (outcome["oof_rows"], outcome["oof_eras"], outcome["live_rows"]) == (1000, 25, 40)
-    assert outcome["iterations"] == {"judged-1": 5, "judged-2": 5, "live": 5}
+    assert outcome["iterations"] == {"test-1": 5, "test-2": 5, "live": 5}
     assert outcome["n_trials"] == len(trials) == 2
     assert outcome["source"] == "preset small"  # six eras cannot tell
     assert (outcome["remedies"], outcome["refit_failed"]) == ([], None)
@@ -310,7 +310,7 @@ def test_without_trials_the_preset_stays(given):
 
 
 def test_tuned_parameters_serve_the_folds_that_begin_with_them(given, monkeypatch):
-    """Finished folds keep the parameters that were in force then."""
+    """Finished folds keep the parameters that were the incumbent then."""
     best = given.tune()[0]
     deeper = PRESET | {"max_depth": 2}
     best["decisions"].append({"first_era": 39, "source": "trial 1", "params": deeper})
@@ -330,10 +330,10 @@ def test_each_fold_of_an_adaptive_model_keeps_its_rungs(given):
     best["decisions"][0]["option"] = {"adaptive": True}
     _, _, recovery, _ = given.out_of_fold(best)
     assert {name: len(rungs) for name, rungs in recovery["rungs"].items()} == {
-        "judged-1": 2,
-        "judged-2": 2,
+        "test-1": 2,
+        "test-2": 2,
     }
-    assert set(recovery["rungs"]["judged-1"][0]) == {"strength", "train_corr", "valid_corr"}
+    assert set(recovery["rungs"]["test-1"][0]) == {"strength", "train_corr", "valid_corr"}
 
 
 def test_the_template_shares_what_all_models_share_and_keeps_the_rest_apart():
@@ -353,7 +353,7 @@ def test_a_fit_of_other_parameters_still_predicts_and_is_said(given, tmp_path, c
     assert "other parameters" not in caplog.text
     other = PARAMS.model_copy(update={"seed": 77})
     assert len(base_model.predict_live(model, live, {}, other, best, name="lightgbm")) == 40
-    assert "lightgbm: predicts by a fit with other parameters than those in force" in caplog.text
+    assert "lightgbm: predicts by a fit with other parameters than the incumbent" in caplog.text
 
 
 def test_what_is_no_model_of_the_family_is_an_outcome():

@@ -31,15 +31,15 @@ ROUND = {"number": 1412, "data_version": "v5.3"}
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory):
-    """What nodes get beside the members: eras 5 to 100 are judged."""
+def holdout(tmp_path_factory):
+    """What nodes get beside the members: eras 5 to 100 are the test period."""
     history = small_panel(tmp_path_factory.mktemp("history"), n_eras=FRONTIER)
     ids = history.ids()
     rng = np.random.default_rng(0)
     return {
         "history": history,
         "folds": {
-            "stretches": {"judged": [FIRST, FRONTIER]},
+            "periods": {"test": [FIRST, FRONTIER]},
             "paid_target": TARGET,
             "resolved_to": {TARGET: 87},
             "history": [1, FRONTIER],
@@ -52,8 +52,8 @@ def judged(tmp_path_factory):
     }
 
 
-def predictions(judged, seed, skill=0.0, made_by="a"):
-    panel = judged["history"].select(eras=range(FIRST, FRONTIER + 1))
+def predictions(holdout, seed, skill=0.0, made_by="a"):
+    panel = holdout["history"].select(eras=range(FIRST, FRONTIER + 1))
     rng = np.random.default_rng(seed)
     target = np.nan_to_num(panel.target(TARGET), nan=0.5)
     made = pd.DataFrame(
@@ -82,24 +82,24 @@ def fit_of(oof):
     return LiveFit((), oof.attrs["configuration"], "v5.3")
 
 
-def weights_of(judged, params=PARAMS, **models):
+def weights_of(holdout, params=PARAMS, **models):
     parts = {f"{name}__oof": value for name, value in models.items()}
     parts |= {f"{name}__model": fit_of(value) for name, value in models.items()}
-    return weigh(**judged, params=params, **parts)
+    return weigh(**holdout, params=params, **parts)
 
 
-def settled(judged, weights, oof, **live):
+def settled(holdout, weights, oof, **live):
     parts = {f"{name}__oof": value for name, value in oof.items()}
     parts |= {f"{name}__live": value for name, value in live.items()}
-    return settle_weights(weights, **judged, round_info=ROUND, params=PARAMS, **parts)
+    return settle_weights(weights, **holdout, round_info=ROUND, params=PARAMS, **parts)
 
 
 NOTHING = {"to": "nothing", "features": []}
 NONE = NOTHING | {"shares": [], "proportion": 0.0, "verdict": "not asked for"}
 
 
-def blended(judged, weights, neutralisation=NONE, **oof):
-    return blend_out_of_fold(weights, neutralisation, **judged, **oof)
+def blended(holdout, weights, neutralisation=NONE, **oof):
+    return blend_out_of_fold(weights, neutralisation, **holdout, **oof)
 
 
 def blended_live(weights, **live):
@@ -107,60 +107,60 @@ def blended_live(weights, **live):
 
 
 def newest(weights):
-    rows = weights[weights["in_force"] & (weights["era"] == LIVE)]
+    rows = weights[weights["chosen"] & (weights["era"] == LIVE)]
     return rows.set_index("model")["weight"]
 
 
-def test_every_scheme_weighs_every_era_and_the_live_one(judged):
-    weights = weights_of(judged, a=predictions(judged, 0), b=predictions(judged, 1))
+def test_every_scheme_weighs_every_era_and_the_live_one(holdout):
+    weights = weights_of(holdout, a=predictions(holdout, 0), b=predictions(holdout, 1))
     assert sorted(weights["scheme"].unique()) == sorted(ALL_SCHEMES)
     assert weights["era"].unique().tolist() == list(range(FIRST, LIVE + 1))
     sums = weights.groupby(["scheme", "era"])["weight"].sum()
     np.testing.assert_allclose(sums, 1)
-    assert weights.loc[weights["in_force"], "scheme"].unique().tolist() == [PARAMS.scheme]
+    assert weights.loc[weights["chosen"], "scheme"].unique().tolist() == [PARAMS.scheme]
 
 
-def test_the_one_with_skill_weighs_more_once_that_has_resolved(judged):
-    given = {"a": predictions(judged, 0, skill=2.0), "b": predictions(judged, 1)}
-    weights = weights_of(judged, **given)
+def test_the_one_with_skill_weighs_more_once_that_has_resolved(holdout):
+    given = {"a": predictions(holdout, 0, skill=2.0), "b": predictions(holdout, 1)}
+    weights = weights_of(holdout, **given)
     assert newest(weights)["a"] > 0.5
-    first = weights[weights["in_force"] & (weights["era"] == FIRST)]
+    first = weights[weights["chosen"] & (weights["era"] == FIRST)]
     assert first["weight"].tolist() == [0.5, 0.5]
 
 
-def test_those_that_did_not_finish_are_named_and_left_out(judged, caplog):
+def test_those_that_did_not_finish_are_named_and_left_out(holdout, caplog):
     caplog.set_level("INFO")
-    a, b = predictions(judged, 0), predictions(judged, 1)
-    weights = weights_of(judged, a=a, b=b, c=FAILED)
+    a, b = predictions(holdout, 0), predictions(holdout, 1)
+    weights = weights_of(holdout, a=a, b=b, c=FAILED)
     assert weights["model"].unique().tolist() == ["a", "b"]
     assert "ensemble: without c (no memory)" in caplog.text
 
 
-def test_a_model_without_a_live_fit_has_no_weight(judged):
-    a, b = predictions(judged, 0), predictions(judged, 1)
+def test_a_model_without_a_live_fit_has_no_weight(holdout):
+    a, b = predictions(holdout, 0), predictions(holdout, 1)
     given = {"a__oof": a, "a__model": fit_of(a), "b__oof": b}
-    weights = weigh(**judged, params=PARAMS, **given, b__model=FAILED)
+    weights = weigh(**holdout, params=PARAMS, **given, b__model=FAILED)
     assert newest(weights).to_dict() == {"a": 1.0}
     # Nor one whose fit is of another configuration than what it predicted out of fold.
-    weights = weigh(**judged, params=PARAMS, **given, b__model=LiveFit((), "other", "v5.3"))
+    weights = weigh(**holdout, params=PARAMS, **given, b__model=LiveFit((), "other", "v5.3"))
     assert newest(weights).to_dict() == {"a": 1.0}
 
 
-def test_nobody_left_is_said_with_every_reason(judged):
+def test_nobody_left_is_said_with_every_reason(holdout):
     with pytest.raises(BlendError, match=r"no model has both .*a: no memory; b: no memory"):
-        weights_of(judged, a=FAILED, b=FAILED)
+        weights_of(holdout, a=FAILED, b=FAILED)
 
 
-def test_one_member_alone_keeps_its_order_in_every_era(judged):
-    a = predictions(judged, 0)
-    made, _ = blended(judged, weights_of(judged, a=a), a=a)
+def test_one_member_alone_keeps_its_order_in_every_era(holdout):
+    a = predictions(holdout, 0)
+    made, _ = blended(holdout, weights_of(holdout, a=a), a=a)
     ours = made.groupby("era")["prediction"].rank()
     assert ours.equals(a.groupby("era")["prediction"].rank())
 
 
-def test_every_schemes_blend_is_scored_and_the_one_in_force_twice(judged):
-    given = {"a": predictions(judged, 0, skill=1.0), "b": predictions(judged, 1)}
-    _, scores = blended(judged, weights_of(judged, **given), **given)
+def test_every_schemes_blend_is_scored_and_the_chosen_one_twice(holdout):
+    given = {"a": predictions(holdout, 0, skill=1.0), "b": predictions(holdout, 1)}
+    _, scores = blended(holdout, weights_of(holdout, **given), **given)
     assert scores.groupby("scheme").size().unique().tolist() == [FRONTIER - FIRST + 1]
     ours = scores[scores["scheme"] == PARAMS.scheme]
     known = ours["corr"].notna()
@@ -171,87 +171,87 @@ def test_every_schemes_blend_is_scored_and_the_one_in_force_twice(judged):
     np.testing.assert_allclose(ours["payoff"], paid)
 
 
-def test_members_that_predict_other_rows_are_refused(judged):
-    a, b = predictions(judged, 0), predictions(judged, 1).assign(id=lambda t: t["id"] + "x")
+def test_members_that_predict_other_rows_are_refused(holdout):
+    a, b = predictions(holdout, 0), predictions(holdout, 1).assign(id=lambda t: t["id"] + "x")
     with pytest.raises(PredictionError, match="b predicts other rows than"):
-        weights_of(judged, a=a, b=b)
+        weights_of(holdout, a=a, b=b)
 
 
-def test_where_all_members_predict_the_weights_stay(judged):
-    given = {"a": predictions(judged, 0), "b": predictions(judged, 1)}
-    weights = weights_of(judged, **given)
-    assert settled(judged, weights, given, a=live(0), b=live(1)) is weights
+def test_where_all_members_predict_the_weights_stay(holdout):
+    given = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
+    weights = weights_of(holdout, **given)
+    assert settled(holdout, weights, given, a=live(0), b=live(1)) is weights
 
 
-def test_a_member_that_cannot_predict_live_makes_it_another_blend(judged, caplog):
+def test_a_member_that_cannot_predict_live_makes_it_another_blend(holdout, caplog):
     """Half of the weight is missing: the others are weighed by what they earned without it."""
-    given = {name: predictions(judged, k, skill=k) for k, name in enumerate("abc")}
-    weights = weights_of(judged, **given)
-    again = settled(judged, weights, given, a=live(0), b=live(1), c=FAILED)
+    given = {name: predictions(holdout, k, skill=k) for k, name in enumerate("abc")}
+    weights = weights_of(holdout, **given)
+    again = settled(holdout, weights, given, a=live(0), b=live(1), c=FAILED)
     assert "c is left out of this round: no memory" in caplog.text
-    pd.testing.assert_frame_equal(again, weights_of(judged, a=given["a"], b=given["b"]))
+    pd.testing.assert_frame_equal(again, weights_of(holdout, a=given["a"], b=given["b"]))
     assert again.attrs["members"] == {"a": "a", "b": "a"}
     alone = blended_live(again, a=live(0), b=live(1))
     assert len(alone) == 30
 
 
-def test_a_member_that_learned_another_data_version_is_left_out(judged, caplog):
+def test_a_member_that_learned_another_data_version_is_left_out(holdout, caplog):
     """Its refit failed after the data had changed: the others are submitted without it."""
-    given = {"a": predictions(judged, 0), "b": predictions(judged, 1)}
-    weights = weights_of(judged, **given)
+    given = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
+    weights = weights_of(holdout, **given)
     older = live(1)
     older.attrs["data_version"] = "v5.2"
-    again = settled(judged, weights, given, a=live(0), b=older)
+    again = settled(holdout, weights, given, a=live(0), b=older)
     assert again.attrs["members"] == {"a": "a"}
     assert "b is left out of this round: it learned from data v5.2, and live data" in caplog.text
 
 
-def test_a_member_fitted_anew_is_left_out_until_it_is_weighed(judged, caplog):
-    given = {"a": predictions(judged, 0), "b": predictions(judged, 1)}
-    weights = weights_of(judged, **given)
-    changed = {"a": predictions(judged, 5, made_by="new"), "b": given["b"]}
-    again = settled(judged, weights, changed, a=live(0, made_by="new"), b=live(1))
+def test_a_member_fitted_anew_is_left_out_until_it_is_weighed(holdout, caplog):
+    given = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
+    weights = weights_of(holdout, **given)
+    changed = {"a": predictions(holdout, 5, made_by="new"), "b": given["b"]}
+    again = settled(holdout, weights, changed, a=live(0, made_by="new"), b=live(1))
     assert again.attrs["members"] == {"b": "a"}
     assert "a is left out of this round: its live fit is of another configuration" in caplog.text
 
 
-def test_where_every_member_is_new_those_are_weighed_that_have_a_record(judged):
+def test_where_every_member_is_new_those_are_weighed_that_have_a_record(holdout):
     """`prepare` was stopped after its fits: models are there, and what they predicted."""
-    given = {"a": predictions(judged, 0), "b": predictions(judged, 1)}
-    weights = weights_of(judged, **given)
-    changed = {name: predictions(judged, 5, made_by="new") for name in "ab"}
+    given = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
+    weights = weights_of(holdout, **given)
+    changed = {name: predictions(holdout, 5, made_by="new") for name in "ab"}
     new = {"a": live(0, made_by="new"), "b": live(1, made_by="newer")}
-    again = settled(judged, weights, changed, **new)
+    again = settled(holdout, weights, changed, **new)
     assert again.attrs["members"] == {"a": "new"}
 
 
-def test_nobody_who_predicts_live_is_an_outcome(judged):
-    given = {"a": predictions(judged, 0), "b": predictions(judged, 1)}
-    weights = weights_of(judged, **given)
-    same = settled(judged, weights, given, a=FAILED, b=FAILED)
+def test_nobody_who_predicts_live_is_an_outcome(holdout):
+    given = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
+    weights = weights_of(holdout, **given)
+    same = settled(holdout, weights, given, a=FAILED, b=FAILED)
     nobody = blended_live(same, a=FAILED, b=FAILED)
     assert isinstance(nobody, Failed)
     assert "a: no memory; b: no memory" in nobody.symptom
 
 
-def test_a_blend_says_by_what_it_was_made_out_of_fold_as_live(judged):
-    given = {"a": predictions(judged, 0), "b": predictions(judged, 1)}
-    weights = weights_of(judged, **given)
-    oof, _ = blended(judged, weights, **given)
+def test_a_blend_says_by_what_it_was_made_out_of_fold_as_live(holdout):
+    given = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
+    weights = weights_of(holdout, **given)
+    oof, _ = blended(holdout, weights, **given)
     ours = blended_live(weights, a=live(0), b=live(1))
     assert ours.attrs["configuration"] == oof.attrs["configuration"]
     assert ours.attrs["data_version"] == "v5.3"
     other = blended_live(weights, a=live(0), b=live(1, made_by="new"))
     assert other.attrs["configuration"] != oof.attrs["configuration"]
-    alone, _ = blended(judged, weights_of(judged, a=given["a"]), a=given["a"])
+    alone, _ = blended(holdout, weights_of(holdout, a=given["a"]), a=given["a"])
     assert alone.attrs["configuration"] != oof.attrs["configuration"]
 
 
-def test_live_members_of_other_stocks_are_refused(judged):
-    given = {"a": predictions(judged, 0), "b": predictions(judged, 1)}
+def test_live_members_of_other_stocks_are_refused(holdout):
+    given = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
     other = live(1).assign(id=lambda t: t["id"] + "x")
     with pytest.raises(BlendError, match="b and a predict different rows"):
-        blended_live(weights_of(judged, **given), a=live(0), b=other)
+        blended_live(weights_of(holdout, **given), a=live(0), b=other)
 
 
 ASKED = {"to": "features", "features": ["feature_3"]}
@@ -271,23 +271,23 @@ def tuned_by(**studies):
 
 
 @pytest.fixture
-def sharing(judged, tmp_path, monkeypatch):
+def sharing(holdout, tmp_path, monkeypatch):
     """What the choice of shares gets beside the models; few eras say enough."""
     monkeypatch.setattr("numerai_kedro.pipelines.neutral_shares.overlap_eras", lambda target: 1)
     monkeypatch.setattr("numerai_kedro.statistics.intervals.MIN_ERAS", 10)
     return {
-        "history": judged["history"],
-        "folds": judged["folds"] | {"purge_eras": PURGE},
-        "benchmark_predictions": judged["benchmark_predictions"],
+        "history": holdout["history"],
+        "folds": holdout["folds"] | {"purge_eras": PURGE},
+        "benchmark_predictions": holdout["benchmark_predictions"],
         "score_weights": RULE | {"clip": 100.0},
         "params": PARAMS,
         "study_store": StudyStore(tmp_path),
     }
 
 
-def trials(judged, last, share, seed=0):
+def trials(holdout, last, share, seed=0):
     """Predictions from the first era on that are a feature and a little truth."""
-    panel = judged["history"].select(eras=range(FIRST, last + 1))
+    panel = holdout["history"].select(eras=range(FIRST, last + 1))
     target = np.nan_to_num(panel.target(TARGET).astype(float), nan=0.5)
     feature = np.concatenate([panel.features(int(era))[:, 3] for era in panel.eras])
     noise = np.random.default_rng(seed).normal(scale=0.1, size=len(target))
@@ -297,22 +297,22 @@ def trials(judged, last, share, seed=0):
     )
 
 
-def test_no_share_is_taken_where_none_was_asked_for_or_nothing_is_known(judged, sharing):
+def test_no_share_is_taken_where_none_was_asked_for_or_nothing_is_known(holdout, sharing):
     assert choose_neutralisation(NOTHING, **sharing) == NONE
-    made = {"a__tuning": FAILED, "a__best_params": FAILED, "b__best_params": {"decisions": []}}
-    nothing = choose_neutralisation(ASKED, **sharing, **made, b__tuning=pd.DataFrame())
+    made = {"a__validation": FAILED, "a__best_params": FAILED, "b__best_params": {"decisions": []}}
+    nothing = choose_neutralisation(ASKED, **sharing, **made, b__validation=pd.DataFrame())
     assert nothing["proportion"] == 0
-    assert "no model has predicted the tuning stretch" in nothing["verdict"]
+    assert "no model has predicted the validation period" in nothing["verdict"]
     # A model that was tuned, whose trials predict nothing this week.
-    made = {"a__tuning": FAILED, "a__best_params": tuned_by(first="s0")}
+    made = {"a__validation": FAILED, "a__best_params": tuned_by(first="s0")}
     nothing = choose_neutralisation(ASKED, **sharing, **made)
     assert [share["proportion"] for share in nothing["shares"]] == [0.0]
     assert "no share was chosen then" in nothing["verdict"]
 
 
-def test_a_share_is_adopted_only_where_the_gain_is_sure(judged, sharing, monkeypatch):
+def test_a_share_is_adopted_only_where_the_gain_is_sure(holdout, sharing, monkeypatch):
     """What is linear in the feature only costs."""
-    made = {"a__tuning": trials(judged, 24, 1.0), "a__best_params": tuned_by(first="s0")}
+    made = {"a__validation": trials(holdout, 24, 1.0), "a__best_params": tuned_by(first="s0")}
     sure = choose_neutralisation(ASKED, **sharing, **made)
     assert sure["proportion"] > 0
     assert sure["verdict"].endswith(": adopted")
@@ -323,14 +323,14 @@ def test_a_share_is_adopted_only_where_the_gain_is_sure(judged, sharing, monkeyp
     assert "too few eras" in few["verdict"]
 
 
-def test_a_share_looks_at_nothing_from_a_purge_before_the_era_that_it_serves(judged, sharing):
-    frame, first = trials(judged, 40, 1.0), FIRST + PURGE + 20
+def test_a_share_looks_at_nothing_from_a_purge_before_the_era_that_it_serves(holdout, sharing):
+    frame, first = trials(holdout, 40, 1.0), FIRST + PURGE + 20
     beyond = frame["era"] >= first - PURGE
     assert beyond.any()
     turned = frame.assign(prediction=frame["prediction"].where(~beyond, -9.0))
     chosen = [
         choose_neutralisation(
-            ASKED, **sharing, a__tuning=made, a__best_params=tuned_by(first=study)
+            ASKED, **sharing, a__validation=made, a__best_params=tuned_by(first=study)
         )
         for made, study in ((frame, "s0"), (turned, "s1"))
     ]
@@ -338,14 +338,14 @@ def test_a_share_looks_at_nothing_from_a_purge_before_the_era_that_it_serves(jud
     assert chosen[0] == chosen[1]
 
 
-def test_a_later_decision_changes_no_share_before_it(judged, sharing):
+def test_a_later_decision_changes_no_share_before_it(holdout, sharing):
     """The feature costs at first, and is all there is to a later study."""
-    given = {"a": predictions(judged, 0), "b": predictions(judged, 1)}
-    weights = weights_of(judged, **given)
-    first = {"a__tuning": trials(judged, 24, 1.0), "a__best_params": tuned_by(first="s0")}
+    given = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
+    weights = weights_of(holdout, **given)
+    first = {"a__validation": trials(holdout, 24, 1.0), "a__best_params": tuned_by(first="s0")}
     before = choose_neutralisation(ASKED, **sharing, **first)
     later = {
-        "a__tuning": trials(judged, LATER - PURGE - 1, 0.0),
+        "a__validation": trials(holdout, LATER - PURGE - 1, 0.0),
         "a__best_params": tuned_by(first="s0", later="s1"),
     }
     after = choose_neutralisation(ASKED, **sharing, **later)
@@ -354,7 +354,7 @@ def test_a_later_decision_changes_no_share_before_it(judged, sharing):
     assert after["shares"][1]["proportion"] != before["proportion"] > 0
     assert after["proportion"] == after["shares"][1]["proportion"]
     made = [
-        blended(judged, weights, chosen, **given)[0]["prediction"].to_numpy()
+        blended(holdout, weights, chosen, **given)[0]["prediction"].to_numpy()
         for chosen in (before, after, NONE)
     ]
     eras = given["a"]["era"].to_numpy()
@@ -367,24 +367,26 @@ def test_a_later_decision_changes_no_share_before_it(judged, sharing):
     assert choose_neutralisation(ASKED, **sharing, **later)["proportion"] == before["proportion"]
 
 
-def test_a_share_that_was_chosen_stays_whoever_comes_goes_or_is_postponed(judged, sharing):
-    plain, other = trials(judged, 24, 1.0), trials(judged, 24, 0.0, seed=1)
+def test_a_share_that_was_chosen_stays_whoever_comes_goes_or_is_postponed(holdout, sharing):
+    plain, other = trials(holdout, 24, 1.0), trials(holdout, 24, 0.0, seed=1)
     a, b = tuned_by(first="a0"), tuned_by(first="b0")
     both = {"a__best_params": a, "b__best_params": b}
-    chosen = choose_neutralisation(ASKED, **sharing, **both, a__tuning=plain, b__tuning=plain)
+    chosen = choose_neutralisation(
+        ASKED, **sharing, **both, a__validation=plain, b__validation=plain
+    )
     share = chosen["shares"]
     assert share[0]["proportion"] > 0
     for frames in (
-        {"a__tuning": other, "b__tuning": other},
-        {"a__tuning": other, "b__tuning": FAILED},
-        {"a__tuning": FAILED, "b__tuning": FAILED},
+        {"a__validation": other, "b__validation": other},
+        {"a__validation": other, "b__validation": FAILED},
+        {"a__validation": FAILED, "b__validation": FAILED},
     ):
         assert choose_neutralisation(ASKED, **sharing, **both, **frames)["shares"] == share
     # Alone it is another blend; when both are back, and one is tuned again, what was is unchanged.
-    alone = choose_neutralisation(ASKED, **sharing, a__best_params=a, a__tuning=other)
+    alone = choose_neutralisation(ASKED, **sharing, a__best_params=a, a__validation=other)
     assert alone["shares"] != share
     both["a__best_params"] = tuned_by(first="a0", later="a1")
-    frames = {"a__tuning": trials(judged, 40, 0.0), "b__tuning": other}
+    frames = {"a__validation": trials(holdout, 40, 0.0), "b__validation": other}
     again = choose_neutralisation(ASKED, **sharing, **both, **frames)
     assert again["shares"][:1] == share
     # What was asked for otherwise was never chosen then.
@@ -393,25 +395,25 @@ def test_a_share_that_was_chosen_stays_whoever_comes_goes_or_is_postponed(judged
     assert otherwise["shares"][0]["verdict"] == "nothing: no share was chosen then"
 
 
-def test_shares_that_cannot_be_read_cost_no_round(judged, sharing, caplog):
-    made = {"a__tuning": trials(judged, 24, 1.0), "a__best_params": tuned_by(first="s0")}
+def test_shares_that_cannot_be_read_cost_no_round(holdout, sharing, caplog):
+    made = {"a__validation": trials(holdout, 24, 1.0), "a__best_params": tuned_by(first="s0")}
     chosen = choose_neutralisation(ASKED, **sharing, **made)
     (kept,) = sharing["study_store"].folder.glob("decisions/*.json")
     for path in (kept, kept.with_name(f"{kept.name}.copy")):
         path.write_text("torn")
     assert choose_neutralisation(ASKED, **sharing, **made) == chosen
-    assert "shares that were taken out before are not known" in caplog.text
+    assert "earlier neutralisation shares cannot be read" in caplog.text
     assert kept.read_text() == "torn"
 
 
-def test_a_share_that_was_chosen_is_taken_out_everywhere(judged, tmp_path):
-    given = {"a": predictions(judged, 0), "b": predictions(judged, 1)}
-    features = judged["history"].feature_names
+def test_a_share_that_was_chosen_is_taken_out_everywhere(holdout, tmp_path):
+    given = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
+    features = holdout["history"].feature_names
     share = {"first_era": 1, "proportion": 1.0, "verdict": ""}
     whole = {"to": "features", "features": features, "shares": [share], "proportion": 1.0}
-    weights = weights_of(judged, **given)
-    plain, _ = blended(judged, weights, **given)
-    neutral, _ = blended(judged, weights, whole, **given)
+    weights = weights_of(holdout, **given)
+    plain, _ = blended(holdout, weights, **given)
+    neutral, _ = blended(holdout, weights, whole, **given)
     assert not np.allclose(plain["prediction"], neutral["prediction"])
     panel = small_panel(tmp_path / "live", n_eras=1, seed=9)
     live_frames = {
@@ -424,7 +426,7 @@ def test_a_share_that_was_chosen_is_taken_out_everywhere(judged, tmp_path):
         )
         for k, name in enumerate("ab")
     }
-    made = blend_live(weights, whole, panel, judged["folds"], None, **live_frames)
+    made = blend_live(weights, whole, panel, holdout["folds"], None, **live_frames)
     features = panel.features(1).astype(float)
     ranks = made["prediction"] - made["prediction"].mean()
     exposures = np.abs(np.corrcoef(np.column_stack([ranks, features]).T)[0, 1:])
@@ -435,7 +437,7 @@ def test_a_share_that_was_chosen_is_taken_out_everywhere(judged, tmp_path):
         index=panel.ids()[:-1],
     )
     beyond = whole | {"to": "benchmark", "features": []}
-    made = blend_live(weights, beyond, panel, judged["folds"], benchmark, **live_frames)
+    made = blend_live(weights, beyond, panel, holdout["folds"], benchmark, **live_frames)
     theirs = benchmark["v53_lgbm_ender60"].rank()
     assert abs(made["prediction"][:-1].corr(theirs.reset_index(drop=True))) < 0.1
 
@@ -455,10 +457,10 @@ METADATA = {
         ("wisdom", ["feature_1", "feature_2"]),
     ],
 )
-def test_what_is_taken_out_has_a_name(judged, to, features):
-    folds = judged["folds"] | {"features": ["feature_0"]}
+def test_what_is_taken_out_has_a_name(holdout, to, features):
+    folds = holdout["folds"] | {"features": ["feature_0"]}
     params = PARAMS.model_copy(update={"neutralise_to": to})
-    found = name_neutral(folds, METADATA, judged["history"], params)
+    found = name_neutral(folds, METADATA, holdout["history"], params)
     assert found == {"to": to, "features": features}
 
 
@@ -469,15 +471,15 @@ def test_what_is_taken_out_has_a_name(judged, to, features):
         ("rare", 'neutralise_to: "rare": the panel holds none of its features'),
     ],
 )
-def test_a_name_that_means_nothing_here_is_refused(judged, to, message):
+def test_a_name_that_means_nothing_here_is_refused(holdout, to, message):
     params = PARAMS.model_copy(update={"neutralise_to": to})
     with pytest.raises(ConfigurationError, match=message):
-        name_neutral(judged["folds"], METADATA, judged["history"], params)
+        name_neutral(holdout["folds"], METADATA, holdout["history"], params)
 
 
-def test_a_benchmark_that_lacks_the_stocks_is_an_outcome_not_a_blend(judged, tmp_path):
-    given = {"a": predictions(judged, 0), "b": predictions(judged, 1)}
-    weights = weights_of(judged, **given)
+def test_a_benchmark_that_lacks_the_stocks_is_an_outcome_not_a_blend(holdout, tmp_path):
+    given = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
+    weights = weights_of(holdout, **given)
     panel = small_panel(tmp_path / "live", n_eras=1, seed=9)
     frames = {
         name: pd.DataFrame({"id": panel.ids(), "era": 1, "prediction": np.arange(panel.n_rows)})
@@ -486,12 +488,12 @@ def test_a_benchmark_that_lacks_the_stocks_is_an_outcome_not_a_blend(judged, tmp
     other = pd.DataFrame({"v53_lgbm_ender60": np.ones(panel.n_rows)}, index=panel.ids() + "x")
     share = {"first_era": 1, "proportion": 1.0, "verdict": ""}
     beyond = {"to": "benchmark", "features": [], "shares": [share], "proportion": 1.0}
-    made = blend_live(weights, beyond, panel, judged["folds"], other, **frames)
+    made = blend_live(weights, beyond, panel, holdout["folds"], other, **frames)
     assert isinstance(made, Failed)
     assert "the benchmark does not predict 40 of 40 stocks of era 0001" in made.symptom
 
 
-def test_a_choice_by_an_earlier_version_is_said_to_be_one(judged):
-    given = {"a": predictions(judged, 0), "b": predictions(judged, 1)}
+def test_a_choice_by_an_earlier_version_is_said_to_be_one(holdout):
+    given = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
     with pytest.raises(BlendError, match="chosen by an earlier version; run"):
-        blended(judged, weights_of(judged, **given), {"proportion": 0.5}, **given)
+        blended(holdout, weights_of(holdout, **given), {"proportion": 0.5}, **given)

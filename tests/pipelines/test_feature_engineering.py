@@ -38,15 +38,15 @@ def folds_of(n_eras=60):
         "purge_eras": 5,
         "features": [f"feature_{k}" for k in range(8)],
         "history": [1, n_eras],
-        "stretches": {"tuning": [14, 19], "judged": [26, 50]},
-        "judged_fold_eras": 13,
+        "periods": {"validation": [14, 19], "test": [26, 50]},
+        "test_fold_eras": 13,
         "valid_eras": 4,
         "refit_eras": 5,
         "groups": [[f"feature_{k}" for k in range(8)]],
-        "tuning": [{"name": "tuning-1", "train": [1, 8], "test": [14, 19]}],
-        "judged": [
-            {"name": "judged-1", "train": [1, 20], "test": [26, 38]},
-            {"name": "judged-2", "train": [1, 33], "test": [39, 50]},
+        "validation": [{"name": "validation-1", "train": [1, 8], "test": [14, 19]}],
+        "test": [
+            {"name": "test-1", "train": [1, 20], "test": [26, 38]},
+            {"name": "test-2", "train": [1, 33], "test": [39, 50]},
         ],
         "live_fit": [1, 46],
     }
@@ -79,12 +79,12 @@ def given(tmp_path):
     return Given(tmp_path)
 
 
-def test_windows_end_where_fits_do_and_know_who_is_judged():
+def test_windows_end_where_fits_do_and_know_their_test_eras():
     made = windows_of(folds_of())
-    assert made["0008"].judged == (14, 19)
-    assert made["0020"].judged[0] == 26
-    assert made["0033"].judged == (39, 50)
-    assert made["0046"].judged is None
+    assert made["0008"].test == (14, 19)
+    assert made["0020"].test[0] == 26
+    assert made["0033"].test == (39, 50)
+    assert made["0046"].test is None
     # A re-tuning judges its own folds of six eras: learned up to 26, 32 and so on.
     assert {"0026", "0032"} <= set(made)
     assert list(made) == sorted(made)
@@ -94,8 +94,8 @@ def test_windows_end_where_fits_do_and_know_who_is_judged():
 
 def test_every_judged_era_lies_a_purge_behind_its_window():
     for one in windows_of(folds_of()).values():
-        if one.judged is not None:
-            assert one.train[1] + 5 < one.judged[0]
+        if one.test is not None:
+            assert one.train[1] + 5 < one.test[0]
 
 
 def test_effects_of_all_kinds_have_one_row_an_era(given):
@@ -170,7 +170,7 @@ def test_the_report_on_latents_says_whether_they_earn_their_place(given, tmp_pat
         panels[name] = open_panel(tmp_path / name)
     made = nodes.judge_latents(given.history, given.folds, panels, read, given.gram, given.store)
     assert {one["window"] for one in made["windows"]} == {
-        name for name, one in windows_of(given.folds).items() if one.judged is not None
+        name for name, one in windows_of(given.folds).items() if one.test is not None
     }
     # Ten eras of noise say nothing for sure, and eight features have no better components.
     assert not made["earns"]
@@ -187,8 +187,10 @@ def test_what_is_off_or_postponed_is_an_outcome_that_is_passed_on(given, kind):
     for one in (latents, encoders, read, recovery):
         assert isinstance(one, Failed)
         assert one.kind == kind
-    judged = nodes.judge_latents(given.history, given.folds, latents, read, given.gram, given.store)
-    assert judged is latents
+    returned = nodes.judge_latents(
+        given.history, given.folds, latents, read, given.gram, given.store
+    )
+    assert returned is latents
 
 
 def test_effects_that_flip_are_named(tmp_path):

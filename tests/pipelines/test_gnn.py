@@ -24,9 +24,9 @@ from numerai_kedro.panel import EraPanel
 from numerai_kedro.pipelines import base_model
 from numerai_kedro.pipelines.gnn import nodes
 from numerai_kedro.pipelines.parameters import GraphParams
-from numerai_kedro.pipelines.recipes import POSTPONED, judged_recipes
-from numerai_kedro.resilience.crew import Crew
+from numerai_kedro.pipelines.recipes import POSTPONED, fold_recipes
 from numerai_kedro.resilience.recovery import noted
+from numerai_kedro.resilience.worker_pool import WorkerPool
 from numerai_kedro.statistics.feature_graph import FeatureGraph
 from numerai_kedro.training.engineered import Engineered
 
@@ -65,7 +65,7 @@ def best_of(name):
 
 def recipes_of(given, graphs, name="gin"):
     found = Engineered(NONE, NONE, graphs)
-    return judged_recipes(name, given.folds, PLAN, OF[name], best_of(name), found)
+    return fold_recipes(name, given.folds, PLAN, OF[name], best_of(name), found)
 
 
 def test_every_window_that_a_fit_may_learn_from_has_its_graph(given):
@@ -117,7 +117,7 @@ def test_networks_that_are_off_need_no_graph(given, monkeypatch):
     )
 
 
-def test_a_plan_from_before_there_were_graph_networks_is_refused_with_the_mend(given):
+def test_a_plan_from_before_there_were_graph_networks_is_refused_with_the_remedy(given):
     older = {key: value for key, value in DECIDED.items() if key != "at_once"}
     for models in ({"lightgbm": DECIDED}, {"gatv2": older, "gin": older}):
         plan, words = {"threads": 1, "models": models}, r"knows no gatv2.*--pipeline=ingestion"
@@ -161,12 +161,12 @@ def test_what_went_wrong_beside_a_fit_that_then_failed_is_told_too(given, monkey
         raise MemoryError
 
     monkeypatch.setattr(base_model, "walk_forward", short)
-    monkeypatch.setattr(Crew, "taken_lines", lambda crew: [line])
+    monkeypatch.setattr(WorkerPool, "taken_lines", lambda pool: [line])
     failed, *_ = walk_forward(given, "gin", graphs, AT_ONCE)
     assert failed.remedies[0] == line
 
 
-def judged(given, graphs, params=ONE_FOLD, schedule=ALL_RUNS, **of_models):
+def compared(given, graphs, params=ONE_FOLD, schedule=ALL_RUNS, **of_models):
     made = {}
     for name in GRAPHS:
         oof, _, recovery, _ = walk_forward(given, name, graphs)
@@ -182,46 +182,49 @@ def judged(given, graphs, params=ONE_FOLD, schedule=ALL_RUNS, **of_models):
 def test_controls_are_fitted_on_the_newest_folds_and_paired(given):
     names = given.history.feature_names
     graphs = {name: ring(names).as_json() for name in ("0020", "0033")}
-    report = judged(given, graphs)
+    report = compared(given, graphs)
     assert [(row["model"], row["control"]) for row in report["models"]] == [
         (name, edges) for name in GRAPHS for edges in ("random", "none")
     ]
     assert all(row["eras"] == [39, 50] for row in report["models"])
     assert {row["verdict"] for row in report["models"]} == {"too few eras"}
-    assert "gin, the real graph beside no graph: too few eras" in report["text"]
+    assert "gin, the real graph against no graph: too few eras" in report["text"]
 
 
-def test_what_is_no_real_graph_or_no_model_is_not_judged(given):
+def test_what_is_no_real_graph_or_no_model_is_not_compared(given):
     names = given.history.feature_names
     graphs = {name: ring(names).as_json() for name in ("0020", "0033")}
     without = best_of("gin")
     without["decisions"][0]["params"] = without["decisions"][0]["params"] | {"edges": "none"}
     gone = Failed("walk_forward", "it died")
-    report = judged(given, graphs, gin__best=without, gatv2__oof=gone)
-    assert report["text"] == "gatv2: it died; gin: edges: none in force"
-    assert judged(given, graphs, GraphParams(neighbours=4, control_folds=0))["models"] == []
+    report = compared(given, graphs, gin__best=without, gatv2__oof=gone)
+    assert report["text"] == "gatv2: it died; gin: edges: none used"
+    assert compared(given, graphs, GraphParams(neighbours=4, control_folds=0))["models"] == []
 
 
-def test_what_is_postponed_or_ends_for_memory_is_judged_by_a_later_run(given, monkeypatch):
+def test_what_is_postponed_or_ends_for_memory_is_compared_by_a_later_run(given, monkeypatch):
     names = given.history.feature_names
     graphs = {name: ring(names).as_json() for name in ("0020", "0033")}
-    late = judged(given, graphs, schedule={"postponed": ["lightgbm trials"]})
+    late = compared(given, graphs, schedule={"postponed": ["lightgbm trials"]})
     assert late == Failed("judge_graph", POSTPONED, kind="postponed")
 
     def short(*_):
         raise MemoryError
 
     monkeypatch.setattr(nodes, "_controls", short)
-    assert judged(given, graphs).kind == "resource"
+    assert compared(given, graphs).kind == "resource"
 
 
 @pytest.mark.parametrize(
     ("verdicts", "end"),
     [
-        (["beats it", "not told apart"], "one of 2 comparisons at 95 % each may do so by chance"),
-        (["loses to it", "not told apart"], "nothing here says that the graph itself earns"),
-        (["not told apart", "too few eras"], "nothing here says that the graph itself earns"),
-        (["too few eras", "too few eras"], "beside no graph: too few eras"),
+        (
+            ["beats it", "not distinguishable"],
+            "one of 2 comparisons at 95 % each may do so by chance",
+        ),
+        (["loses to it", "not distinguishable"], "nothing here says that the graph itself earns"),
+        (["not distinguishable", "too few eras"], "nothing here says that the graph itself earns"),
+        (["too few eras", "too few eras"], "against no graph: too few eras"),
     ],
 )
 def test_the_sentence_says_control_by_control_what_was_found(verdicts, end):

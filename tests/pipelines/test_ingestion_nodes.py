@@ -27,7 +27,7 @@ from numerai_kedro.pipelines.ingestion.nodes import (
 )
 from numerai_kedro.pipelines.parameters import IngestionParams
 from numerai_kedro.tournament.payout_rule import read_factor, stable_configs
-from numerai_kedro.training.tuning.ground import TuningParams
+from numerai_kedro.training.tuning.context import TuningParams
 
 FEATURES = [f"feature_{k}" for k in range(8)]
 METADATA = {
@@ -36,17 +36,17 @@ METADATA = {
 }
 STRETCH = {
     "warm_up_end": 20,
-    "tuning": [41, 60],
-    "tuning_fold_eras": 15,
+    "validation": [41, 60],
+    "validation_fold_eras": 15,
     "valid_eras": 8,
-    "judged_begin": 81,
-    "judged_fold_eras": 20,
+    "test_begin": 81,
+    "test_fold_eras": 20,
 }
 
 
 def params(**changed):
     base = yaml.safe_load((ROOT / "conf/base/parameters_ingestion.yml").read_text())["ingestion"]
-    fixed = {"size": "small", "stretches": {"small": STRETCH}}
+    fixed = {"size": "small", "periods": {"small": STRETCH}}
     return IngestionParams.model_validate(base | fixed | changed)
 
 
@@ -61,23 +61,23 @@ def panels(tmp_path_factory):
 
 def test_folds_keep_their_distance_and_cover_every_judged_era_once(panels):
     folds = cut_folds(panels[0], METADATA, params())
-    judged = folds["judged"]
-    assert [era for f in judged for era in range(f["test"][0], f["test"][1] + 1)] == list(
+    test_folds = folds["test"]
+    assert [era for f in test_folds for era in range(f["test"][0], f["test"][1] + 1)] == list(
         range(81, 118)
     )
-    assert all(f["train"][1] + folds["purge_eras"] < f["test"][0] for f in judged)
+    assert all(f["train"][1] + folds["purge_eras"] < f["test"][0] for f in test_folds)
     assert folds["live_fit"][1] + folds["purge_eras"] < 131
 
 
-def test_only_the_judged_end_follows_the_frontier(panels, tmp_path):
+def test_only_the_end_of_the_test_period_follows_the_frontier(panels, tmp_path):
     write_panel(tmp_path / "later", [era_rows(e, resolved=e <= 119) for e in range(1, 133)])
     before, after = (
         cut_folds(panels[0], METADATA, params()),
         cut_folds(open_panel(tmp_path / "later"), METADATA, params()),
     )
-    assert after["stretches"]["judged"] == [81, 119]
-    assert after["tuning"] == before["tuning"]
-    assert [f["train"] for f in after["judged"]] == [f["train"] for f in before["judged"]]
+    assert after["periods"]["test"] == [81, 119]
+    assert after["validation"] == before["validation"]
+    assert [f["train"] for f in after["test"]] == [f["train"] for f in before["test"]]
 
 
 def test_a_purge_shorter_than_the_target_is_a_leak(panels):
@@ -87,7 +87,7 @@ def test_a_purge_shorter_than_the_target_is_a_leak(panels):
 
 def test_feature_sets_auto_is_all_on_the_demo_and_medium_on_the_real_one(panels):
     assert cut_folds(panels[0], METADATA, params(feature_set="auto"))["features"] == FEATURES
-    real = params(feature_set="auto", size="numerai", stretches={"numerai": STRETCH})
+    real = params(feature_set="auto", size="numerai", periods={"numerai": STRETCH})
     assert cut_folds(panels[0], METADATA, real)["features"] == FEATURES[:4]
 
 
@@ -239,7 +239,7 @@ def test_only_another_target_than_ours_is_said(target, said, caplog):
     ],
 )
 def test_a_size_of_another_tournament_is_refused(name, size, fits):
-    given = params(size=size, stretches={size: STRETCH})
+    given = params(size=size, periods={size: STRETCH})
     if fits:
         find_round(Tournament(name), given)
         return
@@ -320,10 +320,10 @@ def test_nothing_of_a_20_day_round_is_taken_for_60_days_nor_its_clip(tmp_path):
     assert notes == []
 
 
-def test_stretches_without_a_purge_between_are_refused():
-    touching = STRETCH | {"judged_begin": 75}
-    with pytest.raises(ConfigurationError, match=r"stretches\.small: .* more than 16 eras"):
-        params(stretches={"small": touching})
+def test_periods_without_a_purge_between_are_refused():
+    touching = STRETCH | {"test_begin": 75}
+    with pytest.raises(ConfigurationError, match=r"periods\.small: .* more than 16 eras"):
+        params(periods={"small": touching})
 
 
 def test_a_target_that_is_never_resolved_is_a_sentence(tmp_path):

@@ -3,8 +3,8 @@
 from numerai_kedro.pipelines.neutral_shares import (
     NO_SHARE,
     choices_by_era,
+    effective_share,
     missing_share,
-    serving,
     share_of,
 )
 
@@ -70,9 +70,9 @@ def test_a_share_is_found_by_the_choices_of_then():
 
 def test_an_era_is_served_by_the_newest_share_before_it():
     shares = [share(81, 0.1), share(133, 0.2)]
-    found = [serving(shares, era)["proportion"] for era in (80, 81, 132, 133, 999)]
+    found = [effective_share(shares, era)["proportion"] for era in (80, 81, 132, 133, 999)]
     assert found == [0, 0.1, 0.1, 0.2, 0.2]
-    assert serving([], 81) == NO_SHARE
+    assert effective_share([], 81) == NO_SHARE
 
 
 def test_what_was_chosen_is_not_chosen_again():

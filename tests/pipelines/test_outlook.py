@@ -75,7 +75,7 @@ def test_a_footer_that_cannot_be_had_is_the_verified_files_of_before(read, serve
     before = read()
     server.faults.add(refused)
     assert read() == before
-    assert "plan: validation.parquet: goes by the verified file of before" in caplog.text
+    assert "plan: validation.parquet: uses the file verified earlier" in caplog.text
     validation.write_bytes(bytes(validation.stat().st_size))
     with pytest.raises(DownloadError, match="answered 404"):
         read()

@@ -26,7 +26,7 @@ from numerai_kedro.pipelines.parameters import (
 from numerai_kedro.resilience.machine import Machine
 from numerai_kedro.resilience.plan import FITS_SHARE, Data
 from numerai_kedro.training.recipe import Recipe
-from numerai_kedro.training.tuning.ground import Search
+from numerai_kedro.training.tuning.context import Search
 from numerai_kedro.training.tuning.store import StudyStore
 
 TARGET = "target_ender_60"
@@ -36,7 +36,7 @@ NO_ENCODER = EncoderParams(
 GRAPH = GraphParams(neighbours=4, control_folds=0)
 SMALL_VAE = NETWORKS["vae_head"] | {"more_heads": (), "head_weight": 0.0}
 ENCODER = NO_ENCODER.model_copy(update={"enabled": True, "presets": {"small": SMALL_VAE}})
-LAST_ERA = 130  # judged from 81, by folds of 20 eras; resolved to 117
+LAST_ERA = 130  # tested from 81, by folds of 20 eras; resolved to 117
 MODEL = PARAMS.model_copy(update={"n_trials": 4, "try_options": False, "options": {}})
 
 

@@ -119,6 +119,7 @@ def summary(**changed):
         "importance_history": join_importance(),
         "score_weights": {"corr": 3.0, "mmc": 15.0},
         "payout_notes": [],
+        "version_change": {},
         "scheme_report": pd.DataFrame(),
         "champions": {},
         "neutralisation": {"verdict": "not asked for"},

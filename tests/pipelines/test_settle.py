@@ -32,14 +32,14 @@ NO_TRIALS = pd.DataFrame({"eras": [], "first_era": [], "study": [], "state": [],
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory):
+def holdout(tmp_path_factory):
     history = small_panel(tmp_path_factory.mktemp("history"), n_eras=100)
     ids, rng = history.ids(), np.random.default_rng(0)
     return {
         "history": history,
         "folds": {
-            "stretches": {"judged": [5, 100], "tuning": [1, 2]},
-            "judged": [{"name": "judged-1", "train": [1, 2], "test": [5, 100]}],
+            "periods": {"test": [5, 100], "validation": [1, 2]},
+            "test": [{"name": "test-1", "train": [1, 2], "test": [5, 100]}],
             "paid_target": TARGET,
             "neutral_features": history.feature_names,
             "resolved_to": {TARGET: 87},
@@ -56,31 +56,31 @@ def judged(tmp_path_factory):
 class Week:
     """What `prepare` has left: two members, their weights, scores and report."""
 
-    def __init__(self, judged, folder):
-        self.judged, self.store = judged, ProcedureStore(folder)
-        self.oof = {"a": predictions(judged, 0, skill=1.0), "b": predictions(judged, 1)}
+    def __init__(self, holdout, folder):
+        self.holdout, self.store = holdout, ProcedureStore(folder)
+        self.oof = {"a": predictions(holdout, 0, skill=1.0), "b": predictions(holdout, 1)}
         self.live = {"a": live(0), "b": live(1)}
-        self.weights = weights_of(judged, **self.oof)
+        self.weights = weights_of(holdout, **self.oof)
         self.scores, self.report = self.recorded()
 
     def recorded(self):
-        blend, _ = blend_out_of_fold(self.weights, NONE, **self.judged, **self.oof)
-        shared = {k: v for k, v in self.judged.items() if k != "score_weights"}
+        blend, _ = blend_out_of_fold(self.weights, NONE, **self.holdout, **self.oof)
+        shared = {k: v for k, v in self.holdout.items() if k != "score_weights"}
         scores = score(**shared, ensemble=blend, **self.oof)
-        given = (self.judged["folds"], RULE, PROCEDURES, self.store, self.weights)
+        given = (self.holdout["folds"], RULE, PROCEDURES, self.store, self.weights)
         return scores, report(scores, *given, a=NO_TRIALS, b=NO_TRIALS)
 
     def settle(self, scores=None, told=None, params=GATE):
         made = {f"{name}__oof": one for name, one in self.oof.items()}
         made |= {f"{name}__live": one for name, one in self.live.items()}
         made |= {f"{name}__trials": NO_TRIALS for name in self.oof}
-        weights = settled(self.judged, self.weights, self.oof, **self.live)
+        weights = settled(self.holdout, self.weights, self.oof, **self.live)
         return settle_record(
             weights,
             NONE,
             self.scores if scores is None else scores,
             self.report if told is None else told,
-            **self.judged,
+            **self.holdout,
             procedures=PROCEDURES,
             procedure_store=self.store,
             params=params,
@@ -89,8 +89,8 @@ class Week:
 
 
 @pytest.fixture
-def week(judged, tmp_path):
-    return Week(judged, tmp_path / "procedures")
+def week(holdout, tmp_path):
+    return Week(holdout, tmp_path / "procedures")
 
 
 def corr_of(scores, name):
@@ -116,7 +116,7 @@ def test_a_blend_without_a_member_is_scored_again_and_reported(week):
 
 def test_models_that_are_newer_than_their_scores_are_scored_again(week):
     """`prepare` was stopped after its fits."""
-    week.oof = {k: predictions(week.judged, 7, made_by="new") for k in "ab"}
+    week.oof = {k: predictions(week.holdout, 7, made_by="new") for k in "ab"}
     week.live = {"a": live(0, made_by="new"), "b": live(1, made_by="new")}
     scores, told, _ = week.settle()
     assert set(scores.loc[scores["model"] != "benchmark", "configuration"].unique()) >= {"new"}

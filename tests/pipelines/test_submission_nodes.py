@@ -25,7 +25,7 @@ from numerai_kedro.tournament.submission import csv_of_ranks
 OPEN = {"number": 1412, "is_open": True}
 IDS = [f"n{k:04d}" for k in range(50)]
 CSV = "id,prediction\n" + "".join(f"{i},{(k + 0.5) / 50}\n" for k, i in enumerate(IDS))
-PASSED = {"passed": True, "reasons": [], "judged": digest_bytes(CSV.encode())}
+PASSED = {"passed": True, "reasons": [], "predictions_digest": digest_bytes(CSV.encode())}
 
 
 class Live:
@@ -107,7 +107,7 @@ def test_an_accepted_slot_keeps_round_entry_and_stocks():
 
 def broken(csv):
     """A csv that breaks a rule of submission although the gate has let it through."""
-    return {"csv": csv, "decision": PASSED | {"judged": digest_bytes(csv.encode())}}
+    return {"csv": csv, "decision": PASSED | {"predictions_digest": digest_bytes(csv.encode())}}
 
 
 KEPT_OUT = {
@@ -124,8 +124,11 @@ KEPT_OUT = {
     ),
     "tied": (broken("id,prediction\n" + "".join(f"{i},0.5\n" for i in IDS)), BlockReason.CONSTANT),
     "ids": (broken(CSV.replace("n0000", "n9999")), BlockReason.IDS_MISSING),
-    "judged others": ({"csv": CSV.replace("0.01", "0.011")}, BlockReason.NOT_JUDGED),
-    "judged none": ({"decision": None}, BlockReason.NOT_JUDGED),
+    "no csv": (broken(f'{CSV}"a'), BlockReason.COLUMNS_WRONG),
+    "nothing": (broken(" "), BlockReason.COLUMNS_WRONG),
+    "judged others": ({"csv": CSV.replace("0.01", "0.011")}, BlockReason.NOT_CHECKED),
+    "judged none": ({"decision": None}, BlockReason.NOT_CHECKED),
+    "judged by an earlier version": ({"decision": {"passed": True}}, BlockReason.NOT_CHECKED),
     "closed": ({"tournament": Tournament(current=None)}, BlockReason.ROUND_CLOSED),
     "another round": ({"tournament": Tournament(current=1413)}, BlockReason.ROUND_MOVED),
 }

@@ -1,4 +1,4 @@
-"""Scores of the judged stretch: right rows, right eras, and honest gaps."""
+"""Scores of the test period: right rows, right eras, and honest gaps."""
 
 import numpy as np
 import pandas as pd
@@ -67,7 +67,7 @@ def test_the_benchmark_contributes_nothing_to_itself(panel):
 
 
 def test_rows_in_another_order_are_refused_not_reordered(panel):
-    with pytest.raises(PredictionError, match="different rows in the judged eras"):
+    with pytest.raises(PredictionError, match="different rows in the test eras"):
         scored(panel, predictions(panel).iloc[::-1])
 
 

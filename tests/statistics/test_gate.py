@@ -25,8 +25,11 @@ def test_a_miss_says_by_how_much_and_what_helps():
     assert str(check) == "CORR is .0040, wanted at least .0100: missed by .0060"
     row = check.as_json()
     assert (row["reason"], row["kind"]) == ("corr_below_benchmark", "warning")
-    assert (row["why"], row["mend"]) == ("CORR is far below the benchmark's", "improve the models")
-    assert (GOOD.as_json()["why"], GOOD.as_json()["mend"]) == ("", GOOD.reason.mend)
+    assert (row["why"], row["remedy"]) == (
+        "CORR is far below the benchmark's",
+        "improve the models",
+    )
+    assert (GOOD.as_json()["why"], GOOD.as_json()["remedy"]) == ("", GOOD.reason.remedy)
 
 
 def test_a_warning_is_said_and_blocks_nothing():

@@ -50,8 +50,10 @@ def record(mean: float, n_eras: int = 120, exposure: float = 0.1) -> pd.DataFram
     return pd.concat(frames)
 
 
-def checks_of(scores: pd.DataFrame, n_judged: int = 1, rule: PayoutRule = RULE) -> list[Check]:
-    return [*backtest_checks(scores, "ours", 12, PARAMS, rule, n_judged)]
+def checks_of(
+    scores: pd.DataFrame, n_configurations: int = 1, rule: PayoutRule = RULE
+) -> list[Check]:
+    return [*backtest_checks(scores, "ours", 12, PARAMS, rule, n_configurations)]
 
 
 def failures(scores: pd.DataFrame, **given) -> set[str]:
@@ -169,22 +171,22 @@ def test_the_best_of_sixty_worthless_is_mostly_blocked_and_passes_alone():
         drawn = overlapping(rng, 120, 60)
         corr = 0.0147 * drawn[:, drawn.mean(axis=0).argmax()]
         alone.append(missed(gate_checks._corr_checks(corr, 12, PARAMS)))
-        known.append(missed(best_of_many_check(corr, 12, PARAMS, n_judged=60)))
+        known.append(missed(best_of_many_check(corr, 12, PARAMS, n_configurations=60)))
     assert np.mean([not one for one in alone]) > 0.6
     assert np.mean([not one for one in known]) < 0.3
 
 
 def test_an_honest_one_of_sixty_passes_where_the_record_is_long():
     corr = 0.02 + 0.0147 * overlapping(np.random.default_rng(0), 353, 1)[:, 0]
-    (check,) = best_of_many_check(corr, 12, PARAMS, n_judged=60)
+    (check,) = best_of_many_check(corr, 12, PARAMS, n_configurations=60)
     assert check.passed
     assert "best of 60 configurations" in check.label
 
 
 def test_an_only_configuration_is_not_the_best_of_many():
     corr = np.full(353, 0.02)
-    assert best_of_many_check(corr, 12, PARAMS, n_judged=1) == ()
-    assert best_of_many_check(corr[:20], 12, PARAMS, n_judged=5) == ()
+    assert best_of_many_check(corr, 12, PARAMS, n_configurations=1) == ()
+    assert best_of_many_check(corr[:20], 12, PARAMS, n_configurations=5) == ()
 
 
 def test_live_predictions_that_collapsed_are_caught():
@@ -209,7 +211,7 @@ def missed(checks) -> set[str]:
     [
         ({}, set()),
         ({"windows": [(60, 77), (80, 92)]}, {"purge_too_short"}),
-        ({"choices": [(60, 77), (76, 77)]}, {"selected_on_judged"}),
+        ({"choices": [(60, 77), (76, 77)]}, {"selected_on_test_eras"}),
         ({"last_scored": 388}, {"unresolved_scored"}),
         ({"choices": []}, set()),
     ],
@@ -239,7 +241,7 @@ def test_too_few_common_eras_are_no_comparison():
 
 
 def eras(n=60, n_rows=400, n_features=30):
-    """Features that hang together, alike in every era."""
+    """Correlated features, alike in every era."""
     rng = np.random.default_rng(0)
     loadings = rng.normal(size=(5, n_features))
     made = []
@@ -262,18 +264,18 @@ def test_columns_that_stand_still_are_named():
 
 
 def test_columns_that_were_swapped_are_named():
-    """Every column by itself looks as ever; how they hang together does not."""
+    """Every column by itself is unchanged; their correlations are not."""
     *past, live = eras()
     rng = np.random.default_rng(1)
     for column in range(0, 30, 2):
         live[:, column] = rng.permutation(live[:, column])
-    assert "live_correlations_moved" in missed(drift_checks(live, past, PARAMS))
+    assert "live_correlation_shift" in missed(drift_checks(live, past, PARAMS))
 
 
 def test_columns_that_were_shifted_are_named():
     *past, live = eras()
     live[:, :3] = np.minimum(live[:, :3] + 1, 4)
-    assert "live_told_apart" in missed(drift_checks(live, past, PARAMS))
+    assert "live_adversarial_auc" in missed(drift_checks(live, past, PARAMS))
 
 
 def test_few_past_eras_say_nothing_about_drift():

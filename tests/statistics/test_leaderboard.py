@@ -1,4 +1,4 @@
-"""Ways to make a model are compared with the one in force, on the eras that both have."""
+"""Options are compared with the incumbent, on the eras that both have."""
 
 import json
 
@@ -17,7 +17,7 @@ def row(trial, option, shift=0.0, state="option", eras=range(1, 81)):
     return given | {"params": json.dumps(option), "eras": list(eras), **columns}
 
 
-def test_a_way_is_paired_with_the_one_in_force():
+def test_an_option_is_paired_with_the_incumbent():
     history = pd.DataFrame(
         [
             row(0, {"max_depth": 3}, state="complete"),

@@ -1,4 +1,4 @@
-"""Promised and came: by round, slot and score; nothing mixed, nothing guessed."""
+"""Expected and realised scores: by round, slot and score; nothing mixed, nothing guessed."""
 
 import numpy as np
 import pandas as pd
@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from numerai_kedro.statistics.live_record import (
     OVERLAP_ROUNDS,
+    expected_vs_realized,
     independent_rounds,
     live_record,
     newest_versions,
-    promised_and_came,
     record_text,
     version_order,
 )
@@ -59,7 +59,7 @@ def test_every_day_is_kept_beside_its_rounds_promise():
 def test_means_go_over_the_same_resolved_rounds():
     lines = {
         (one["entry"], one["score"]): one
-        for one in promised_and_came(live_record({"a": FRAME}, DECISIONS))
+        for one in expected_vs_realized(live_record({"a": FRAME}, DECISIONS))
     }
     ours = lines["ensemble", "corr60"]
     assert ours["promised"] == pytest.approx(0.03)
@@ -73,7 +73,7 @@ def test_means_go_over_the_same_resolved_rounds():
 def test_what_comes_beyond_the_promised_interval_is_said():
     for value, gap in ((0.03, None), (0.001, "below the promised .0200 to .0600")):
         frame = scores((1400, "corr60", 60, value, True))
-        (line,) = promised_and_came(live_record({"a": frame}, DECISIONS))
+        (line,) = expected_vs_realized(live_record({"a": frame}, DECISIONS))
         assert line["gap"] == gap
         assert (gap or "independent)") in record_text(line)
 
@@ -98,7 +98,7 @@ def test_the_newest_version_of_a_rounds_score_counts_and_no_series_has_two():
             (1401, "corr60", 60): 0.5,
         }
     # Rounds of two versions have no common mean.
-    lines = {one["score"]: one["n_rounds"] for one in promised_and_came(record)}
+    lines = {one["score"]: one["n_rounds"] for one in expected_vs_realized(record)}
     assert lines == {"corr60 (version 10)": 1, "corr60 (version 2)": 1, "mmc60": 1}
 
 
@@ -118,7 +118,7 @@ def test_a_version_that_is_not_said_is_the_oldest():
 def test_before_the_first_score_there_is_a_record_without_rows():
     record = live_record({}, DECISIONS)
     assert len(record) == 0
-    assert promised_and_came(record) == []
+    assert expected_vs_realized(record) == []
     assert str(record["value"].dtype) == "float64"
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from numerai_kedro.errors import NumeraiKedroError, TournamentRefused
+from numerai_kedro.errors import NumeraiKedroError, TournamentRefused, TournamentUnreachable
 from numerai_kedro.tournament.client import Client
 from numerai_kedro.tournament.status import names_shown, status_lines
 from numerai_kedro.tournament.transport import Reply, check_allowed
@@ -70,6 +70,10 @@ def answers(scored=(1400,), names=NAMES):
     }
 
 
+def is_object(value):
+    return isinstance(value, dict | None)
+
+
 class Answers:
     """A transport that has these answers."""
 
@@ -78,14 +82,18 @@ class Answers:
     def __init__(self, content):
         self.content = content
 
-    def send(self, query, variables, *, private=False, attempts=1):
+    def send(self, query, variables, *, private=False, attempts=1, lists=()):
         check_allowed(query)
         if "roundScoreConfigs" in query and not variables:
             return Reply({"r1400": self.content.get("rounds")}, NOW)
         fields = ("account", "submissionScores", "submissions", "rounds")
         field = next(name for name in fields if name in query)
-        given = {field: self.content[field]} if field in self.content else {}
-        return Reply(given, NOW)
+        if field not in self.content:
+            raise TournamentUnreachable(f"The answer lacks {field}.")
+        value = self.content[field]
+        if field in lists and not (isinstance(value, list) and all(map(is_object, value))):
+            raise TournamentUnreachable(f"The answer has no list as {field}.")
+        return Reply({field: value}, NOW)
 
 
 def status(content, folder, everything=False):
@@ -151,8 +159,8 @@ def test_whatever_an_answer_lacks_there_is_no_traceback(tmp_path):
         try:
             lines = status(content, tmp_path)
         except NumeraiKedroError:
-            # Without a round, or an account, a sentence is all there is.
-            assert place[0] in ("rounds", "account"), place
+            # Without a round, an account, or a list of objects, a sentence is all there is.
+            assert place[0] in ("rounds", "account") or len(place) <= 2, place
         else:
             assert lines[0].startswith("submitted")
             told += 1

@@ -1,21 +1,22 @@
 """Every row of what a server can do to a client (reference/numerai.md, table 1.2)."""
 
-import base64
+import errno
 import itertools
 import json
 import logging
 import os
 import traceback
-import urllib.parse
 from datetime import timedelta
 from email.utils import format_datetime
 
 import pytest
+from tests.secret_forms import forms
 
 from numerai_kedro.errors import (
     ConfigurationError,
     CredentialsError,
     NumeraiKedroError,
+    SystemRefused,
     TournamentRefused,
     TournamentUnreachable,
 )
@@ -27,6 +28,7 @@ from numerai_kedro.tournament.transport import (
     ALLOWED_MUTATIONS,
     ATTEMPTS,
     MAX_WAIT_S,
+    Asked,
     check_allowed,
 )
 
@@ -47,6 +49,33 @@ def test_a_server_that_stays_broken_ends_in_unreachable(client, server, waits, o
     assert len(operations()) == ATTEMPTS
     assert len(waits) == ATTEMPTS - 1
     assert max(waits) <= MAX_WAIT_S
+
+
+BODIES = (
+    '{"data": {}}',
+    '{"data": {"rounds": null}}',
+    '{"data": {"submissions": null}}',
+    "[" * 100_000,
+    '{"data": [1]}',
+    "",
+)
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_data_without_what_was_asked_for_is_no_answer(client, server, operations, body):
+    """Taken for an empty list, it would say that nothing has been submitted."""
+    model_id = client.models()["demo"]
+    server.faults.add(Fault("post", "status", 200, "submissions", times=2, body=body))
+    assert client.submissions(model_id) == []
+    assert operations().count("submissions") == 3
+
+
+@pytest.mark.parametrize("value", ['"text"', "7", "[[]]", '{"a": 1}', "[7]"])
+def test_what_is_no_list_of_objects_is_not_taken_for_an_empty_one(client, server, value):
+    body = f'{{"data": {{"submissions": {value}}}}}'
+    server.faults.add(Fault("post", "status", 200, "submissions", times=9, body=body))
+    with pytest.raises(TournamentUnreachable, match="no list of objects as submissions"):
+        client.submissions(client.models()["demo"])
 
 
 @pytest.mark.parametrize("kind", ["html", "bad_json", "drop"])
@@ -84,6 +113,15 @@ def test_nobody_there_is_unreachable(waits):
     with pytest.raises(TournamentUnreachable, match="nothing answers there"):
         client.list_datasets()
     assert len(waits) == ATTEMPTS - 1
+
+
+def test_no_file_left_to_connect_by_is_not_the_tournaments_fault(client, monkeypatch):
+    def refuse(*given):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr("urllib3.util.connection.socket.socket", refuse)
+    with pytest.raises(SystemRefused, match="Too many open files; raise the limit"):
+        client.current_round()
 
 
 def test_401_is_final_and_names_the_variables(client, server, operations):
@@ -233,8 +271,10 @@ def test_what_is_not_allow_listed_is_never_sent(client, operations, query):
 
 def test_the_only_mutation_is_the_submission():
     assert frozenset({"create_submission"}) == ALLOWED_MUTATIONS
-    assert check_allowed('mutation { create_submission(filename: "x") { id } }') is True
-    assert check_allowed("query { rounds { number } }") is False
+    asked = check_allowed('mutation { create_submission(filename: "x") { id } }')
+    assert asked == Asked(True, frozenset({"create_submission"}))
+    assert check_allowed("{ a: rounds { number } account { id } }").names == {"a", "account"}
+    assert check_allowed("query { rounds { number } }").mutates is False
 
 
 @pytest.mark.parametrize(
@@ -269,13 +309,6 @@ def test_the_environments_keys_are_not_taken_behind_our_back(server, monkeypatch
 
 
 CANARY = ("CANARYPUBLIC0123456789", "CANARYSECRETABCDEFGHIJ")
-
-
-def forms(secret):
-    yield secret
-    yield urllib.parse.quote(secret)
-    for shift in range(3):
-        yield base64.b64encode(b"-" * shift + secret.encode()).decode()[4:-4]
 
 
 FAULTS = [

@@ -91,7 +91,7 @@ def test_a_server_that_is_away_is_a_warning(caplog, monkeypatch):
     monkeypatch.setattr(mlflow_run, "_write", away)
     params = TrackingParams(uri="sqlite:///:memory:", experiment="test")
     track_run(params, {}, {}, Pipeline(), Catalog(), 0.0, None)
-    assert "took no run: connection refused" in caplog.text
+    assert "did not accept the run: connection refused" in caplog.text
 
 
 def test_nested_and_typed_parameters_become_dotted_names():

@@ -15,7 +15,7 @@ from numerai_kedro.training import adaptive
 from numerai_kedro.training.adaptive import AdaptiveParams, Rung, adapted, next_strength
 
 STEERED = AdaptiveParams(
-    rungs=5, valid_eras=20, target_gap=0.5, rate=0.6, scout_stride=1, scout_trees=60
+    rungs=5, valid_eras=20, target_gap=0.5, rate=0.6, low_fidelity_stride=1, low_fidelity_trees=60
 )
 PURGE = 4
 N_ERAS = 90

@@ -112,7 +112,7 @@ def test_weights_that_are_all_alike_weigh_nothing():
     alike = Engineered({"0020": report(["untestable"] * 8)})
     made = alike.applied(asked(verdicts="weigh"), (1, 20), FEATURES)
     assert made.columns.weights == ()
-    assert made.made_of("target_ender_60") == recipe().made_of("target_ender_60")
+    assert made.cache_key("target_ender_60") == recipe().cache_key("target_ender_60")
 
 
 def test_an_era_without_latents_is_an_error_and_not_one_era_less(tmp_path):

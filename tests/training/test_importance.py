@@ -13,7 +13,7 @@ from numerai_kedro.training import importance
 from numerai_kedro.training.importance import importance_by_fold
 from numerai_kedro.training.walk_forward import walk_forward
 
-FOLDS = walk_forward_folds((21, 44), 12, PURGE, "judged")
+FOLDS = walk_forward_folds((21, 44), 12, PURGE, "test")
 
 
 @pytest.fixture

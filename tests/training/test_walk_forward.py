@@ -17,7 +17,7 @@ from numerai_kedro.incremental import FoldStore
 from numerai_kedro.models import family
 from numerai_kedro.panel import EraRows, open_panel, write_panel
 from numerai_kedro.panel.walk_forward import Fold, walk_forward_folds
-from numerai_kedro.resilience.crew import Crew
+from numerai_kedro.resilience.worker_pool import WorkerPool
 from numerai_kedro.training.recipe import Recipe
 from numerai_kedro.training.walk_forward import (
     fit_live,
@@ -28,7 +28,7 @@ from numerai_kedro.training.walk_forward import (
 
 TARGET = "target_ender_60"
 PURGE = 4
-FOLDS = walk_forward_folds((21, 32), 6, PURGE, "judged")
+FOLDS = walk_forward_folds((21, 32), 6, PURGE, "test")
 PARAMS = {
     "n_estimators": 20,
     "learning_rate": 0.1,
@@ -101,7 +101,7 @@ def test_the_live_fit_is_blind_to_later_targets_too(tmp_path):
 
 def test_a_planted_leak_is_refused(tmp_path):
     panel = small_panel(tmp_path / "a", n_eras=36)
-    leaking = Fold("judged-1", (1, 19), (21, 26))
+    leaking = Fold("test-1", (1, 19), (21, 26))
     with pytest.raises(LeakError, match="trains on era 0019, 2 before test era 0021"):
         walk_forward(panel, [leaking], [recipe()], FoldStore(tmp_path / "store"), PURGE)
 
@@ -125,16 +125,16 @@ def test_folds_that_are_fitted_at_once_are_the_folds_fitted_in_turn(tmp_path, ca
     caplog.set_level("INFO")
     panel = small_panel(tmp_path / "panel", n_eras=34)
     steps = []
-    with Crew(2, "lightgbm") as crew:
+    with WorkerPool(2, "lightgbm") as pool:
         store = FoldStore(tmp_path / "at-once")
         told = lambda done, of: steps.append(done / of)  # noqa: E731 - handed on
         given = (panel, FOLDS, 2 * [recipe()], store, PURGE)
         beside = [fit for one in (recipe(), BROKEN) for fit in one.fits(panel, (1, 29))]
-        at_once, iterations = walk_forward(*given, progress=told, executor=crew, beside=beside)
+        at_once, iterations = walk_forward(*given, progress=told, executor=pool, beside=beside)
         assert caplog.text.count(", fitted") == 2
         assert [store.has_model(fit.key) for fit in beside] == [True, False]
-        assert crew.readings() != []
-    with Crew(2, "lightgbm") as idle:
+        assert pool.readings() != []
+    with WorkerPool(2, "lightgbm") as idle:
         walk_forward(*given, executor=idle)
         assert idle.readings() == []
         assert caplog.text.count("from the fold store") == 2
@@ -152,7 +152,7 @@ def test_a_new_era_adds_a_prediction_and_no_refit(tmp_path, monkeypatch):
     before, _ = walk_forward(panel, FOLDS, 2 * [recipe()], store, PURGE)
     assert len(calls) == 2
     panel = small_panel(tmp_path / "panel", n_eras=35)
-    later = walk_forward_folds((21, 33), 6, PURGE, "judged")
+    later = walk_forward_folds((21, 33), 6, PURGE, "test")
     after, _ = walk_forward(panel, later[:2], 2 * [recipe()], store, PURGE)
     assert len(calls) == 2
     np.testing.assert_array_equal(before["prediction"], after["prediction"])
@@ -190,7 +190,7 @@ def test_several_fits_are_blended_era_by_era(tmp_path, monkeypatch):
     both = recipe(era_stride=2, n_offsets=2)
     averaged, iterations = walk_forward(panel, FOLDS[:1], [both], store, PURGE)
     assert len(calls) == 2
-    assert iterations == {"judged-1": 40}
+    assert iterations == {"test-1": 40}
     single, _ = walk_forward(panel, FOLDS[:1], [recipe(era_stride=2)], store, PURGE)
     assert len(calls) == 2  # the newest offset was made before
     by_era = averaged.assign(one=single["prediction"]).groupby("era")
@@ -230,7 +230,7 @@ def test_a_gpu_that_fails_falls_back_to_the_cpu_and_is_said(tmp_path, monkeypatc
     assert devices == ["cuda", "cpu"]
     assert "the GPU failed (CUDA error 35: driver too old): fitted on the CPU" in caplog.text
     (line,) = recoveries_of(panel, FOLDS[:1], [on_gpu], store)
-    assert (line["place"], line["remedy"]) == ("judged-1, lightgbm", "fitted on the CPU")
+    assert (line["place"], line["remedy"]) == ("test-1, lightgbm", "fitted on the CPU")
     assert line["result"] == "went through"
     on_cpu, _ = walk_forward(panel, FOLDS[:1], [recipe()], FoldStore(tmp_path / "other"), PURGE)
     pd.testing.assert_frame_equal(made, on_cpu)

@@ -123,7 +123,7 @@ def effects_by_era(
 
 
 def effect_and_importance(trend: pd.DataFrame, importance: pd.DataFrame) -> go.Figure:
-    """What clusters earn by themselves, block by block, above what models owe to them.
+    """Effects of clusters, block by block, and what models lose without them.
 
     Parameters
     ----------
@@ -238,5 +238,5 @@ def latent_summary(report: dict[str, Any] | None) -> go.Figure:
     _lay_out(figure, 440, "closest", legend_y=-0.42)
     figure.update_xaxes(title="latent", row=1, col=1)
     for column in (2, 3):
-        figure.update_xaxes(title="judged eras", type="category", row=1, col=column)
+        figure.update_xaxes(title="test eras", type="category", row=1, col=column)
     return figure

@@ -53,7 +53,7 @@ def features_table(features: dict[str, Any]) -> str:
         f"{short(one['now'])} in the newest block"
         for one in features["drift"]
     ]
-    drifts = drifts or ["No effect has surely died or flipped"]
+    drifts = drifts or ["No effect has significantly died or flipped"]
     lines = "".join(
         f"<p>{escape(line)}.</p>" for line in (CAUSAL, f"Latents: {features['latents']}", *drifts)
     )
@@ -85,7 +85,7 @@ def graph_table(graph: dict[str, Any]) -> str:
 
 
 def drift_table(drift: dict[str, list[dict[str, Any]]]) -> str:
-    """Features that mattered for sure and do not any more; nothing where there are none."""
+    """Features that mattered significantly and do not any more; nothing where there are none."""
     titles = ("model", "feature", "", "CORR lost without it, before", "in the newest block")
     rows = [
         [model, one["feature"], one["kind"], short(one["before"]), short(one["now"])]

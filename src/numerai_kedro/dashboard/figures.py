@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from numerai_kedro.statistics.performance import drawdown_by_era
 
-# Okabe and Ito, told apart by every kind of colour vision; then three of Tol.
+# Okabe and Ito, distinguishable with every kind of colour vision; then three of Tol.
 COLOURS = (
     *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"),
     *("#999933", "#882255", "#332288"),
@@ -33,7 +33,7 @@ GREY = "#8C8C8C"  # of the benchmark
 
 
 def cumulative(era_scores: pd.DataFrame, score: str, intervals: dict[str, str]) -> go.Figure:
-    """A score's sum over the judged eras, one line a model; its mean and interval in the legend.
+    """A score's sum over the test eras, one line a model; its mean and interval in the legend.
 
     Parameters
     ----------
@@ -59,9 +59,9 @@ def exposure(era_scores: pd.DataFrame) -> go.Figure:
 
 
 def weights_over_time(weights: pd.DataFrame) -> go.Figure:
-    """Weights of the members, by the scheme in force; the last era is the live one."""
+    """Weights of the members, by the chosen scheme; the last era is the live one."""
     figure = blank_figure("era", "weight")
-    shown = weights[weights["in_force"]]
+    shown = weights[weights["chosen"]]
     for model, rows, style in _by_model(shown):
         line = style | {"shape": "hv"}
         figure.add_scatter(x=rows["era"], y=rows["weight"], name=model, line=line)
@@ -222,7 +222,7 @@ def importance_figure(importance: dict[str, dict[str, float]]) -> go.Figure:
 def importance_by_era_figure(importance: pd.DataFrame) -> go.Figure:
     """What CORR loses without a feature: rows are models and features, columns blocks of eras."""
     measured = importance.dropna(subset=["drop"])
-    figure = blank_figure("judged eras", "")
+    figure = blank_figure("test eras", "")
     if not len(measured):
         return nothing_yet(figure, "nothing has been measured yet")
     measured = measured.assign(

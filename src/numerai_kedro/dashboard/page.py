@@ -52,7 +52,7 @@ def render_page(
     leaders : pandas.DataFrame
         As `statistics.leaderboard` ranks them.
     ledger : pandas.DataFrame
-        What went wrong and was mended, a line each.
+        What went wrong and was repaired, a line each.
     """
     template = Template(files("numerai_kedro.dashboard").joinpath("page.html").read_text("utf-8"))
     return template.substitute(

@@ -26,6 +26,8 @@ def summary_lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
             f"{summary['weights']['corr']:g} x CORR + {summary['weights']['mmc']:g} x MMC",
         )
     ]
+    if data["version_change"]:
+        lines.append(("", data["version_change"]))
     lines += [("cut", cut) for cut in summary["cuts"]]
     for model, outcome in sorted(summary["outcomes"].items()):
         if outcome["status"] == "finished":
@@ -51,7 +53,7 @@ def notes_of(outcome: dict[str, Any]) -> list[str]:
     """What happened to a model that finished, beyond its scores."""
     notes = [f"remedy: {remedy}" for remedy in remedies_of(outcome)]
     if outcome["refit_failed"]:
-        notes.append(f"the fit before stays in force: {outcome['refit_failed']}")
+        notes.append(f"the incumbent fit stays: {outcome['refit_failed']}")
     return notes
 
 

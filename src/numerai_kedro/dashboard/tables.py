@@ -26,7 +26,7 @@ SCORES = (
 
 
 def scores_table(summary: dict[str, Any]) -> str:
-    """Scores of each model over the judged eras."""
+    """Scores of each model over the test eras."""
     titles = "".join(f"<th>{title}</th>" for _, title in SCORES)
     head = f"<tr><th>model</th>{titles}<th>drawdown</th></tr>"
     body = ""
@@ -65,7 +65,7 @@ def worth_table(summary: dict[str, Any]) -> str:
     worth = [*_luck_lines(summary["worth"]), *_ensemble_lines(summary)]
     lines = "".join(f"<p>{escape(line)}</p>" for line in worth)
     table = f'<div class="wide"><table class="scores"><tr>{head}</tr>{body}</table></div>'
-    return f"<h2>What the record is worth</h2>{table}{lines}"
+    return f"<h2>Significance of the record</h2>{table}{lines}"
 
 
 def schemes_table(schemes: list[dict[str, Any]]) -> str:
@@ -73,7 +73,7 @@ def schemes_table(schemes: list[dict[str, Any]]) -> str:
     titles = ("weights", "CORR", "MMC", "payoff a round", "payoff against equal weights")
     names = ("scheme", "corr", "mmc", "payoff", "payoff_gain")
     table = table_of(titles, [[one[name] for name in names] for one in schemes], "scores")
-    return f"<h2>Ways to weigh the members</h2>{table}"
+    return f"<h2>Weighting schemes</h2>{table}"
 
 
 def table_of(titles: Sequence[str], rows: Sequence[Sequence[str]], css: str = "") -> str:
@@ -88,14 +88,14 @@ def table_of(titles: Sequence[str], rows: Sequence[Sequence[str]], css: str = ""
 
 
 def models_table(outcomes: dict[str, dict[str, Any]]) -> str:
-    """What became of each model: parameters in force, what tuning said, what had to be tried."""
+    """What became of each model: its parameters, what tuning said, what had to be tried."""
     head = "".join(f"<th>{title}</th>" for title in ("model", "parameters", "tuning", "remedies"))
     body = ""
     for model, outcome in sorted(outcomes.items()):
         if outcome["status"] == "finished":
             remedies = remedies_of(outcome)
             if outcome["refit_failed"]:
-                remedies.append(f"the fit before stays in force: {outcome['refit_failed']}")
+                remedies.append(f"the incumbent fit stays: {outcome['refit_failed']}")
             made = [outcome["source"], *(f"{key} {one}" for key, one in outcome["option"].items())]
             cells = [", ".join(made), outcome["tuning"] or "–", "; ".join(remedies) or "–"]
         else:
@@ -107,7 +107,7 @@ def models_table(outcomes: dict[str, dict[str, Any]]) -> str:
 
 
 def ledger_table(ledger: pd.DataFrame) -> str:
-    """Everything that went wrong and was mended; nothing where all went well."""
+    """Everything that went wrong and was repaired; nothing where all went well."""
     if ledger.empty:
         return ""
     titles = ("model", "stage", "when", "where", "seen", "evidence", "done", "what came of it")
@@ -118,17 +118,17 @@ def ledger_table(ledger: pd.DataFrame) -> str:
         texts = "".join(f'<td class="text">{cell}</td>' for cell in cells)
         body += f"<tr><th>{model}</th>{texts}</tr>"
     table = f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
-    return f"<h2>What went wrong and was mended</h2>{table}"
+    return f"<h2>Recoveries</h2>{table}"
 
 
 def options_table(options: list[dict[str, Any]]) -> str:
-    """Other ways to make each model beside the one in force; nothing where none was tried."""
+    """Options of each model compared with the incumbent; nothing where none was tried."""
     if not options:
         return ""
     titles = ("model", "instead", "gain in payoff an era", "in CORR", "in BMC")
     names = ("model", "option", "payoff", "corr", "bmc")
     table = table_of(titles, [[one[name] for name in names] for one in options], "scores")
-    return f"<h2>Ways to make a model, on the tuning stretch</h2>{table}"
+    return f"<h2>Model options, on the validation period</h2>{table}"
 
 
 def leaders_table(leaders: pd.DataFrame) -> str:
@@ -148,7 +148,7 @@ def leaders_table(leaders: pd.DataFrame) -> str:
 
 
 def live_table(lines: list[dict[str, Any]]) -> str:
-    """What the backtest promised beside what came; nothing before the first round is scored."""
+    """Expected and realised scores; nothing before the first round is scored."""
     if not lines:
         return ""
     titles = ("slot", "fed by", "score", "promised", "came", "rounds resolved", "independent")
@@ -168,7 +168,7 @@ def live_table(lines: list[dict[str, Any]]) -> str:
         cells = "".join(f"<td>{escape(value)}</td>" for value in values)
         body += f"<tr><th>{escape(line['slot'])}</th>{cells}</tr>"
     table = f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
-    return f"<h2>Promised and came</h2>{table}"
+    return f"<h2>Expected and realised scores</h2>{table}"
 
 
 def gate_table(decision: dict[str, Any]) -> str:
@@ -196,7 +196,7 @@ def _checks_table(checks: list[dict[str, Any]]) -> str:
             f"<tr><th>{escape(check['label'])}</th><td>{_number(check['value'])}</td>"
             f"<td>{escape(check['side'])} {_number(check['threshold'])}</td>"
             f'<td class="{css}">{result}</td><td class="text">{escape(check["why"])}</td>'
-            f'<td class="text">{escape(check["mend"])}</td></tr>'
+            f'<td class="text">{escape(check["remedy"])}</td></tr>'
         )
     return f'<div class="wide"><table>{head}{body}</table></div>'
 
@@ -210,7 +210,7 @@ def _result_of(check: dict[str, Any]) -> tuple[str, str]:
 def _luck_lines(worth: dict[str, Any]) -> list[str]:
     lines = [
         f"The deflated Sharpe is the probability that skill is above the best that luck makes of "
-        f"{worth['n_procedures']} configurations, as many as were ever judged on these eras."
+        f"{worth['n_procedures']} configurations, as many as were ever tried on these eras."
     ]
     if worth["superior_to_benchmark"] is not None:
         lines.append(

@@ -23,7 +23,7 @@ from numerai_kedro.incremental.content import parts_at
 Value = TypeVar("Value")
 PREVIEW_ROWS = 8
 SEAL = "seal"
-SAID = 200  # characters of what a library says of a damaged file
+SAID = 200  # characters quoted from a library's message about a damaged file
 
 
 class AtomicFileDataset(AbstractDataset[Value, Value], Generic[Value]):
@@ -32,7 +32,7 @@ class AtomicFileDataset(AbstractDataset[Value, Value], Generic[Value]):
     Parameters
     ----------
     filepath
-        Relative paths are the project's.
+        Relative paths are relative to the project.
     metadata
         For Kedro-Viz: the layer.
     """
@@ -75,8 +75,8 @@ class JSONDataset(AtomicFileDataset[Any]):
     def _read(self, path: Path) -> Any:
         try:
             return json.loads(path.read_text(encoding="utf-8"))
-        except (ValueError, RecursionError) as torn:
-            raise damaged(path, torn) from None
+        except (ValueError, RecursionError) as error:
+            raise damaged(path, error) from None
 
     def _write(self, data: Any, handle: IO[bytes]) -> None:
         text = json.dumps(without_nan(data), indent=1, sort_keys=True, allow_nan=False)
@@ -88,14 +88,16 @@ class JSONDataset(AtomicFileDataset[Any]):
 
 
 class SealedDataset(JSONDataset):
-    """A JSON object with a digest of itself: what a server knows better than a damaged file."""
+    """A JSON object with its own digest, for what a server knows better than a damaged file."""
 
     def _read(self, path: Path) -> Any:
         content = super()._read(path)
         if not isinstance(content, dict):
             raise damaged(path, TypeError("no object"))
         seal = content.pop(SEAL, None)
-        if seal not in (None, digest_of(content)):  # one of before there were seals has none
+        # Files from before seals existed have none; a misspelt seal (a flipped bit) is not "none".
+        unsealed = seal is None and not any(map(_is_nearly_a_seal, content))
+        if not unsealed and seal != digest_of(content):
             raise damaged(path, ValueError("not what was written"))
         return content
 
@@ -104,11 +106,17 @@ class SealedDataset(JSONDataset):
         super()._write({**plain, SEAL: digest_of(plain)}, handle)
 
 
+def _is_nearly_a_seal(name: str) -> bool:
+    """Whether exactly one letter differs from the name of a seal."""
+    letters = zip(name, SEAL, strict=False)
+    return len(name) == len(SEAL) and sum(a != b for a, b in letters) == 1
+
+
 class ReadingsDataset(JSONDataset):
-    """JSON of what was measured or postponed: outside every fingerprint."""
+    """JSON of what was measured or postponed; no fingerprint includes it."""
 
     def contents(self) -> dict[str, Path | str]:
-        """Constant: other readings make nothing stale."""
+        """Constant: new readings make nothing stale."""
         return {"": "readings"}
 
 
@@ -118,8 +126,8 @@ class ParquetDataset(AtomicFileDataset[pd.DataFrame]):
     def _read(self, path: Path) -> pd.DataFrame:
         try:
             return pd.read_parquet(path, page_checksum_verification=True)
-        except (pa.ArrowException, OSError, ValueError) as torn:
-            raise damaged(path, torn) from None
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise damaged(path, error) from None
 
     def _write(self, data: pd.DataFrame, handle: IO[bytes]) -> None:
         data.to_parquet(handle, write_page_checksum=True, compression="zstd")
@@ -136,8 +144,8 @@ class TextDataset(AtomicFileDataset[str]):
     def _read(self, path: Path) -> str:
         try:
             return path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as torn:
-            raise damaged(path, torn) from None
+        except UnicodeDecodeError as error:
+            raise damaged(path, error) from None
 
     def _write(self, data: str, handle: IO[bytes]) -> None:
         handle.write(data.encode())
@@ -149,8 +157,8 @@ class FigureDataset(AtomicFileDataset[go.Figure]):
     def _read(self, path: Path) -> go.Figure:
         try:
             return plotly.io.from_json(path.read_text(encoding="utf-8"))
-        except (ValueError, RecursionError) as torn:
-            raise damaged(path, torn) from None
+        except (ValueError, RecursionError) as error:
+            raise damaged(path, error) from None
 
     def _write(self, data: go.Figure, handle: IO[bytes]) -> None:
         handle.write(plotly.io.to_json(data).encode())
@@ -160,12 +168,12 @@ class FigureDataset(AtomicFileDataset[go.Figure]):
         return PlotlyPreview(json.loads(self._path.read_text(encoding="utf-8")))
 
 
-def damaged(path: Path, torn: Exception) -> StoreError:
-    """The sentence about a file that cannot be read."""
-    said = " ".join(str(torn).split())[:SAID]
+def damaged(path: Path, error: Exception) -> StoreError:
+    """The error for a file that cannot be read."""
+    message = " ".join(str(error).split())[:SAID]
     return StoreError(
-        f"{path}: cannot be read ({said or type(torn).__name__}): a fault of the disk, or changed "
-        "by hand; delete it and run kedro run --pipeline=weekly, which makes it again."
+        f"{path}: cannot be read ({message or type(error).__name__}): a fault of the disk, or "
+        "changed by hand; delete it and run kedro run --pipeline=weekly, which makes it again."
     )
 
 

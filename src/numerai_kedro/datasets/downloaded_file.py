@@ -16,7 +16,7 @@ from kedro_datasets._typing import TablePreview
 from numerai_kedro.datasets.atomic_file import damaged
 from numerai_kedro.errors import DownloadError, Failed, SchemaError, TournamentError
 from numerai_kedro.files import RemoteFile, digest_json, fetch
-from numerai_kedro.files.verified import is_as_verified, known_digest
+from numerai_kedro.files.verified import data_version_of, is_as_verified, known_digest
 from numerai_kedro.incremental.content import parts_at
 from numerai_kedro.progress import bytes_bar
 from numerai_kedro.tournament.schema import FeatureMetadata
@@ -28,24 +28,24 @@ UNTOUCHED = "the file that was here before is untouched; run the command again l
 
 
 class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
-    """Kept exactly as downloaded.
+    """A file that is kept exactly as downloaded.
 
     Parameters
     ----------
     filepath
-        Where it is kept.
+        Where the file is kept.
     loads
         ``"path"`` for files that are read era by era, ``"frame"`` for small ones, ``"json"`` for
         features.json.
     optional
-        Where it cannot be had, the run goes on: it loads as the file of before, or as `Failed`.
+        If it cannot be downloaded, the run goes on: it loads as the earlier file, or as `Failed`.
     checks_columns
-        Whether a table of rows by era must hold every feature that features.json names, and those
-        and all targets in their types, before it takes its place. Without it, what reads the table
-        checks what it reads.
+        Whether a table of rows by era must have every feature that features.json names, and
+        features and targets of the right types, before it replaces the old file. Without it, each
+        reader checks the columns that it reads.
     before_serves
-        Where it cannot be had, the run goes on with the file of before, if that is as it was when
-        it was verified. For history; never for live files, of which each round has its own.
+        If it cannot be downloaded, the run goes on with the earlier file, if it is unchanged since
+        it was verified. For history; never for live files, which are new in each round.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
         self.metadata = metadata
 
     def save(self, data: RemoteFile) -> None:
-        """Fetch what is not here yet; what is here stays until the new file is whole."""
+        """Download unless the file is current; the old one stays until the new one is complete."""
         verify, joined = self._verify_parquet, self._verify_pages
         if self._loads == "json":
             verify = joined = self._verify_json
@@ -72,15 +72,15 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
         try:
             with bytes_bar(data.name) as progress:
                 fresh = fetch(data, self._path, verify, progress, joined)
-        except (DownloadError, TournamentError) as missing:
+        except (DownloadError, TournamentError) as error:
             if self._optional:
-                logger.warning("%s: goes without it: %s", data.name, missing)
-            elif self._before_serves and is_as_verified(self._path, data.recheck_days):
+                logger.warning("%s: continuing without it: %s", data.name, error)
+            elif self._before_serves and is_as_verified(self._path, data.name, data.recheck_days):
                 logger.warning(
-                    "%s: goes on with the verified file of before (%s bytes): %s",
+                    "%s: continuing with the file verified earlier (%s bytes): %s",
                     data.name,
                     f"{self._path.stat().st_size:,}",
-                    missing,
+                    error,
                 )
             else:
                 raise
@@ -103,21 +103,24 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
             if self._loads == "json":
                 return json.loads(self._path.read_text(encoding="utf-8"))
             return pd.read_parquet(self._path)
-        except (pa.ArrowException, OSError, ValueError, RecursionError) as torn:
+        except (pa.ArrowException, OSError, ValueError, RecursionError) as error:
             if not self._optional:
-                raise damaged(self._path, torn) from None
-            return Failed(self._path.stem, f"{self._path.name} cannot be read: {torn}")
+                raise damaged(self._path, error) from None
+            return Failed(self._path.stem, f"{self._path.name} cannot be read: {error}")
 
     def contents(self) -> dict[str, Path | str]:
-        """The file, for fingerprints; of features.json what it says, in whatever order."""
+        """The file, for fingerprints; for features.json its content, in any order."""
         metadata = self._feature_metadata()
         if metadata:
             return {"": digest_json(metadata.model_dump())}
         digest = known_digest(self._path)
-        return {"": digest} if digest else parts_at(self._path)
+        content = {"": digest} if digest else parts_at(self._path)
+        if self._loads != "path" or not content:
+            return content
+        return content | {"data version": data_version_of(self._path)}
 
     def _feature_metadata(self) -> FeatureMetadata | None:
-        """What features.json says; None for another file, or one that cannot be read."""
+        """Content of features.json; None for another file, or one that cannot be read."""
         if self._loads != "json":
             return None
         try:
@@ -155,14 +158,14 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
             self._check_columns(pq.read_schema(path))
 
     def _verify_pages(self, path: Path) -> None:
-        """Decode every page of every row group: where two answers meet, one may be torn."""
+        """Decode every page of every row group: a page may be broken where two answers meet."""
         try:
             with pq.ParquetFile(path, memory_map=True, page_checksum_verification=True) as file:
                 for _ in file.iter_batches(JOINED_ROWS, use_threads=False):
                     pass
-        except (pa.ArrowException, OSError) as torn:
+        except (pa.ArrowException, OSError) as error:
             raise DownloadError(
-                f"{self._path}: what arrived cannot be read through ({torn}); {UNTOUCHED}"
+                f"{self._path}: what arrived cannot be read through ({error}); {UNTOUCHED}"
             ) from None
 
     def _check_columns(self, schema: pa.Schema) -> None:
@@ -174,14 +177,14 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
             if name not in types:
                 raise SchemaError(f'{self._path.name}: column "{name}" is missing; {UNTOUCHED}')
         for prefix, wanted in (("feature_", pa.int8()), ("target_", pa.float32())):
-            for name, found in types.items():
-                if name.startswith(prefix) and found != wanted:
+            for name, actual in types.items():
+                if name.startswith(prefix) and actual != wanted:
                     raise SchemaError(
-                        f'{self._path.name}: column "{name}" is {found}, not {wanted}; {UNTOUCHED}'
+                        f'{self._path.name}: column "{name}" is {actual}, not {wanted}; {UNTOUCHED}'
                     )
 
     def _feature_names(self) -> list[str]:
-        """Every name of the feature sets, where features.json is here already."""
+        """Every name of the feature sets, if features.json is already here."""
         try:
             sets = json.loads(self._path.with_name("features.json").read_text(encoding="utf-8"))
             return sorted({name for names in sets["feature_sets"].values() for name in names})

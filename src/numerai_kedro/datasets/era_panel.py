@@ -14,8 +14,8 @@ from kedro_datasets._typing import TablePreview
 
 from numerai_kedro.errors import PanelError
 from numerai_kedro.panel import EraPanel, open_panel, write_panel
-from numerai_kedro.panel.convert import ParquetEras
-from numerai_kedro.panel.store import INDEX
+from numerai_kedro.panel.store import INDEX, EraStream
+from numerai_kedro.panel.version_change import VersionChange, change_text, is_grave
 from numerai_kedro.progress import steps_bar
 
 logger = logging.getLogger(__name__)
@@ -23,12 +23,12 @@ logger = logging.getLogger(__name__)
 
 @functools.lru_cache(maxsize=64)
 def _opened(path: Path, changed_ns: int, inode: int) -> tuple[EraPanel, dict[str, Path | str]]:
-    """A panel and its digests; many nodes of a run ask for those of the same one."""
+    """A panel and its digests, cached: many nodes of a run ask for the same ones."""
     panel = open_panel(path)
     return panel, dict(panel.era_digests())
 
 
-class EraPanelDataset(AbstractDataset[ParquetEras, EraPanel]):
+class EraPanelDataset(AbstractDataset[EraStream, EraPanel]):
     """Saved from a stream of eras, loaded memory-mapped.
 
     Parameters
@@ -41,11 +41,25 @@ class EraPanelDataset(AbstractDataset[ParquetEras, EraPanel]):
         self._path = Path(filepath)
         self.metadata = metadata
 
-    def save(self, data: ParquetEras) -> None:
-        """Stream the eras in; the panel that is here stays readable until the new one is whole."""
+    def save(self, data: EraStream) -> None:
+        """Stream the eras in; the old panel stays readable until the new one is complete."""
+        rows = VersionChange(self._before(), data)
         with steps_bar(f"{self._path.name}: eras") as progress:
-            change = write_panel(self._path, data, progress=progress)
+            change = write_panel(self._path, rows, progress, rows.about)
         logger.info("%s: %s", self._path.name, change)
+        if rows.compares:
+            comparison = rows.result()
+            logger.log(
+                logging.WARNING if is_grave(comparison) else logging.INFO, change_text(comparison)
+            )
+
+    def _before(self) -> EraPanel | None:
+        """The existing panel, if it can be read."""
+        try:
+            panel = open_panel(self._path)
+        except PanelError:
+            return None
+        return panel if panel.is_whole() else None
 
     def load(self) -> EraPanel:
         """Open the panel; nothing is read yet."""
@@ -54,7 +68,7 @@ class EraPanelDataset(AbstractDataset[ParquetEras, EraPanel]):
         return open_panel(self._path)
 
     def contents(self) -> dict[str, Path | str]:
-        """An era's digests are its content: the panel itself is not read again."""
+        """Digests of the eras; the panel itself is not read again."""
         try:
             index = (self._path / INDEX).stat()
             panel, digests = _opened(self._path, index.st_mtime_ns, index.st_ino)
@@ -69,7 +83,7 @@ class EraPanelDataset(AbstractDataset[ParquetEras, EraPanel]):
         return {"filepath": str(self._path)}
 
     def preview(self) -> TablePreview:
-        """One row an era, the newest ones, for Kedro-Viz."""
+        """One row per era, the newest ones, for Kedro-Viz."""
         panel = self.load()
         sizes = panel.era_starts[1:] - panel.era_starts[:-1]
         table = pd.DataFrame({"era": panel.eras, "rows": sizes}).tail(8)

@@ -15,22 +15,22 @@ from numerai_kedro.files.kept_json import read_kept, write_kept
 
 logger = logging.getLogger(__name__)
 
-# A damaged or missing file, or a library that is gone, takes its own model with it, not the week.
+# A damaged or missing file, or a missing library, costs one model, not the whole week.
 DAMAGE = (NumeraiKedroError, ImportError, OSError, pa.ArrowException, ValueError, EOFError)
 
 
 class OutcomeDataset(AbstractDataset[Any, Any]):
-    """Wraps another dataset so that a `Failed` can stand in the place of its value.
+    """Wraps another dataset so that a `Failed` can take the place of its value.
 
-    An entry that was never made loads as ``Failed(kind="not run")``: the ensemble runs alone
-    before any model ever did.
+    An entry that was never made loads as ``Failed(kind="not run")``: the ensemble can run before
+    any model ever did.
 
     Parameters
     ----------
     dataset
         The definition of the wrapped dataset, with a `filepath`.
     keeps
-        A value that was made before stays in force while a reason stands beside it.
+        An earlier value stays the incumbent while a reason for failure is stored next to it.
     """
 
     def __init__(
@@ -70,8 +70,8 @@ class OutcomeDataset(AbstractDataset[Any, Any]):
         if self._damage is not None:
             logger.warning("%s: %s", self._name, self._damage)
             return Failed(self._path.stem, self._damage)
-        kept = self._keeps and self._dataset.exists()
-        if kept and self._reason_path.exists():
+        has_incumbent = self._keeps and self._dataset.exists()
+        if has_incumbent and self._reason_path.exists():
             logger.warning("%s: the last fit failed, so the one before it stays", self._name)
         elif self._reason_path.exists():
             return self._reason()
@@ -95,14 +95,14 @@ class OutcomeDataset(AbstractDataset[Any, Any]):
         return parts
 
     def unfinished(self) -> str | None:
-        """Why what is kept here should be tried again; None where it is a value."""
+        """Why this entry should be made again; None if it holds a value."""
         if not self._reason_path.exists():
             return None
-        off = self._reason().kind == "off"
-        return None if off else "ended without a value last time"
+        is_off = self._reason().kind == "off"
+        return None if is_off else "ended without a value last time"
 
     def _reason(self) -> Failed:
-        """Why there is no value; a file that cannot be read says only that there is none."""
+        """Why there is no value; an unreadable file only tells that there is none."""
         try:
             reason = read_kept(self._reason_path)
             return Failed(**{**reason, "remedies": tuple(reason["remedies"])})

@@ -1,4 +1,4 @@
-"""Entries that hand a node what it opens itself: the fold store, the machine, the tournament."""
+"""Entries that give a node what it opens itself: the fold store, the machine, the tournament."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from numerai_kedro.training.tuning.store import StudyStore
 
 
 class StoreDataset(AbstractDataset[None, Any]):
-    """A store that nodes open and fill themselves: what weeks hand to later weeks."""
+    """A store that nodes open and fill themselves: what one week passes on to later weeks."""
 
     kind: ClassVar[type]
 
@@ -51,21 +51,21 @@ class StoreDataset(AbstractDataset[None, Any]):
 
 
 class CodedStoreDataset(StoreDataset):
-    """A store of what code has made.
+    """A store of results that depend on the code.
 
     Attributes
     ----------
     keeps_other_code
-        Whether this run takes what other code has made (`incremental.keep_fits_of_other_code`); its
-        nodes then have another input than in a run that does not.
+        Whether this run uses results of other code (`incremental.keep_fits_of_other_code`); its
+        nodes then have a different input than in a run that does not.
     """
 
     keeps_other_code = False
 
     def contents(self) -> dict[str, Path | str]:
-        """Constant, but for whose results it hands out."""
-        other = {"of other code": "kept"} if self.keeps_other_code else {}
-        return {**super().contents(), **other}
+        """Constant, except for whether it gives results of other code."""
+        extra = {"of other code": "kept"} if self.keeps_other_code else {}
+        return {**super().contents(), **extra}
 
 
 class FoldStoreDataset(CodedStoreDataset):
@@ -87,19 +87,19 @@ class LiveIdStoreDataset(StoreDataset):
 
 
 class ProcedureStoreDataset(StoreDataset):
-    """Every configuration that was ever judged."""
+    """Every configuration ever tried."""
 
     kind = ProcedureStore
 
 
 class VersionStoreDataset(StoreDataset):
-    """What every code version and configuration came to."""
+    """What every code version and configuration scored."""
 
     kind = VersionStore
 
 
 class RuleStoreDataset(StoreDataset):
-    """How rounds paid, as far as it was understood."""
+    """How rounds paid, as far as is understood."""
 
     kind = RuleStore
 
@@ -110,7 +110,7 @@ class StudyStoreDataset(CodedStoreDataset):
     Parameters
     ----------
     credentials
-        ``url``: of a database that keeps the studies, for trials on several machines; or null.
+        ``url`` of a database that keeps the studies, for trials on several machines; or null.
     """
 
     kind = StudyStore
@@ -131,7 +131,7 @@ class StudyStoreDataset(CodedStoreDataset):
 
 
 class LearnedVersionsDataset(AbstractDataset[None, dict[str, str]]):
-    """Data version of every live fit that is kept, by model: from their manifests, nothing else.
+    """Data version of every live fit that is kept, by model: from their manifests alone.
 
     Parameters
     ----------
@@ -144,16 +144,18 @@ class LearnedVersionsDataset(AbstractDataset[None, dict[str, str]]):
         self.metadata = metadata
 
     def load(self) -> dict[str, str]:
-        """By model; one that does not say, or cannot be read, is missing."""
-        found = {p.parts[-3]: version_of(p) for p in sorted(self._path.glob(f"*/model/{MANIFEST}"))}
-        return {name: version for name, version in found.items() if version}
+        """By model; one whose version is not given, or cannot be read, is missing."""
+        versions = {
+            p.parts[-3]: version_of(p) for p in sorted(self._path.glob(f"*/model/{MANIFEST}"))
+        }
+        return {name: version for name, version in versions.items() if version}
 
     def save(self, data: None) -> None:
         """Refuse: fits are saved, not what they learned from."""
         raise DatasetError("what fits have learned from is only read")
 
     def contents(self) -> dict[str, Path | str]:
-        """What it says."""
+        """The versions themselves."""
         return dict(self.load())
 
     def _exists(self) -> bool:
@@ -164,7 +166,7 @@ class LearnedVersionsDataset(AbstractDataset[None, dict[str, str]]):
 
 
 class MachineDataset(AbstractDataset[None, Machine]):
-    """What this machine has; the disk asked is the one that holds `filepath`."""
+    """Resources of this machine; the disk is the one that holds `filepath`."""
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
         self._path = Path(filepath)
@@ -179,7 +181,7 @@ class MachineDataset(AbstractDataset[None, Machine]):
         raise DatasetError("a machine is only read")
 
     def contents(self) -> dict[str, Path | str]:
-        """Constant: who reads a machine always runs."""
+        """Constant: nodes that read the machine always run."""
         return {"": "machine"}
 
     def _exists(self) -> bool:
@@ -197,7 +199,7 @@ class ModelDataset(AbstractDataset[Any, Any]):
         self.metadata = metadata
 
     def load(self) -> Any:
-        """Read the model after its digest was checked."""
+        """Check the digest, then read the model."""
         if not self._exists():
             raise DatasetError(f"{self._path} does not exist yet")
         return read_trusted(self._path)

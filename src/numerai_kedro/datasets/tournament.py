@@ -13,14 +13,14 @@ from numerai_kedro.tournament.settings import TournamentSettings, keys_of
 
 
 class TournamentDataset(AbstractDataset[None, Client]):
-    """Demo or real tournament; one connection a run.
+    """Demo or real tournament; one connection per run.
 
     Parameters
     ----------
     filepath
         The data folder; the demo keeps its server's state in it.
     credentials
-        ``{public_id, secret_key}``; empty strings where there are none, which is enough for data.
+        ``{public_id, secret_key}``; empty strings if there are none, which is enough for data.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class TournamentDataset(AbstractDataset[None, Client]):
         self.metadata = metadata
 
     def load(self) -> Client:
-        """Connect once; the demo's server is started when nothing serves yet."""
+        """Connect once; the demo's server is started if none is running."""
         if self._client is None:
             self._client = connect(self._settings, **self._keys)
         return self._client
@@ -58,7 +58,7 @@ class TournamentDataset(AbstractDataset[None, Client]):
         raise DatasetError("the tournament is only read")
 
     def contents(self) -> dict[str, Path | str]:
-        """Constant: what a tournament answers is asked for by nodes that always run."""
+        """Constant: the nodes that ask a tournament always run."""
         return {"": "tournament"}
 
     def _exists(self) -> bool:

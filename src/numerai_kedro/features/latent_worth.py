@@ -1,7 +1,7 @@
 """Whether latents keep more of the signal than as many principal components do.
 
-Both are given to the same ridge regression, fitted on the window's eras and judged on those that
-its fold is judged on. An autoencoder that does not beat components does not earn its place.
+Both are given to the same ridge regression, fitted on the window's eras and tested on those that
+its fold is tested on. An autoencoder that does not beat components does not earn its place.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ def ridge_corr(
     panel: EraPanel,
     columns: Columns,
     learned: npt.NDArray[np.int64],
-    judged: npt.NDArray[np.int64],
+    test_eras: npt.NDArray[np.int64],
     target: str,
 ) -> Vector:
-    """CORR of a ridge regression on some columns in each judged era, float64[n_judged]."""
+    """CORR of a ridge regression on some columns in each test era, float64[n_test_eras]."""
     gram, product = 0.0, 0.0
     for era in learned.tolist():
         x, y = _known(panel, columns, era, target)
@@ -77,7 +77,7 @@ def ridge_corr(
     ridge = RIDGE * np.trace(gram) / len(gram)
     weights = np.linalg.solve(gram + ridge * np.eye(len(gram)), product)
     scores = []
-    for era in judged.tolist():
+    for era in test_eras.tolist():
         x, y = _known(panel, columns, era, target)
         scores.append(float(corr_of_era((x @ weights)[:, None], y)[0]))
     return np.array(scores)
@@ -88,15 +88,15 @@ def latent_worth(
     latents: EraPanel,
     products: Products,
     window: tuple[int, int],
-    judged: tuple[int, int],
+    test_eras: tuple[int, int],
     target: str,
     store: FoldStore,
 ) -> dict[str, list[float]]:
-    """CORR of both regressions in each judged era of a window.
+    """CORR of both regressions in each test era of a window.
 
     Parameters
     ----------
-    judged
+    test_eras
         First and last era; those without a target are left out.
 
     Returns
@@ -107,7 +107,7 @@ def latent_worth(
     resolved = panel.resolved_eras(target)
     inside = resolved[(resolved >= window[0]) & (resolved <= window[1])]
     learned = inside[:: max(1, len(inside) // ERAS_LEARNED)]
-    tested = resolved[(resolved >= judged[0]) & (resolved <= judged[1])]
+    tested = resolved[(resolved >= test_eras[0]) & (resolved <= test_eras[1])]
     both = panel.select(eras=np.concatenate([learned, tested]))
     key = {
         "latent worth": both.digest(targets=[target]),

@@ -12,7 +12,7 @@ import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ from numerai_kedro.panel.joined import LATENT
 from numerai_kedro.resilience.isolation import Executor
 from numerai_kedro.training.protocol import FitProgress, no_progress
 from numerai_kedro.training.recipe import Fit, Recipe
-from numerai_kedro.training.walk_forward import made_by, note_for_the_plan
+from numerai_kedro.training.walk_forward import made_by, mark_fitted
 
 ERAS_TO_READ = 20  # of the training eras, spread over all, by which an encoder is described
 ACTIVE_VARIANCE = 0.01  # of a latent's mean over rows, above which it is used
@@ -42,7 +42,7 @@ class Encoder(Protocol):
     def latents(self, rows: npt.NDArray[np.int8]) -> npt.NDArray[np.float32]:
         """The same before they are cut into levels."""
 
-    def nats_told(self, rows: npt.NDArray[np.int8]) -> float:
+    def reconstruction_nll(self, rows: npt.NDArray[np.int8]) -> float:
         """What a feature costs to tell from the latents, on average."""
 
 
@@ -74,6 +74,7 @@ class Latents:
     encoder: str
     store: FoldStore
     code: str
+    version: ClassVar[str] = ""  # rows of no data version: their panel has a key of its own
 
     def __len__(self) -> int:
         return len(self.panel.eras)
@@ -123,7 +124,7 @@ def encode(
     """
     (fit,) = recipe.fits(panel, window)
     inside = panel.between(window[0], newest)
-    code = code_of(_save, _read, recipe.family, reads=("levels", "latents", "nats_told"))
+    code = code_of(_save, _read, recipe.family, reads=("levels", "latents", "reconstruction_nll"))
     read_key = {"encoder read": fit.key, "code": code}
     found = store.find(read_key)
     kept = found is not None and store.has_model(fit.key)
@@ -131,7 +132,7 @@ def encode(
         given = (inside, store, read_key)
         made_by(executor, fit, _fit_and_encode, *given, progress=progress)
         found = store.find(read_key)
-        note_for_the_plan(recipe, window, panel, store)
+        mark_fitted(recipe, window, panel, store)
     store.touch(fit.key)  # it stays as long as its latents are read
     return Latents(inside, fit, found["encoder"], store, code), found
 
@@ -179,7 +180,7 @@ def _read(model: Encoder, train: EraPanel) -> dict[str, Any]:
         sums, squares, counts = (
             one if number == 0 else (sums + one[0], squares + one[1], counts + one[2])
         )
-        told, n_rows = told + len(rows) * model.nats_told(rows), n_rows + len(rows)
+        told, n_rows = told + len(rows) * model.reconstruction_nll(rows), n_rows + len(rows)
     variances = squares / n_rows - (sums / n_rows) ** 2
     shares = counts / n_rows
     entropy = -(shares * np.log(np.maximum(shares, 1e-12))).sum(axis=0).mean()

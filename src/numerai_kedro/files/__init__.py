@@ -1,6 +1,6 @@
-"""Files that last: the atomic writer, digests, the lock of a data folder, downloads.
+"""Durable files: the atomic writer, digests, the lock of a data folder, downloads.
 
-Imports `errors` only. Nothing else in the project opens a lasting file for writing.
+Imports `errors` only. Nothing else in the project opens a durable file for writing.
 """
 
 from numerai_kedro.files.arrays import read_arrays, write_arrays

@@ -1,4 +1,4 @@
-"""Named arrays in one file, as safetensors: no pickle, and threads may read at once.
+"""Named arrays in one file, as safetensors: no pickle, and threads may read in parallel.
 
 NumPy parses the headers of its own files with `ast.literal_eval`, which CPython 3.11 shares between
 threads: rarely, one of several fails with ``AST constructor recursion depth mismatch``.
@@ -15,10 +15,10 @@ from safetensors.numpy import load_file, save_file
 
 
 def write_arrays(path: str | os.PathLike[str], **arrays: npt.NDArray[Any]) -> None:
-    """Write arrays under their names; `read_arrays` has them in C order."""
+    """Write arrays under their names; `read_arrays` returns them in C order."""
     save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
 
 
 def read_arrays(path: str | os.PathLike[str]) -> dict[str, npt.NDArray[Any]]:
-    """Arrays by name, as `write_arrays` was given them."""
+    """Arrays by name, as they were given to `write_arrays`."""
     return dict(load_file(path))

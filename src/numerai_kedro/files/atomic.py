@@ -29,7 +29,7 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     DiskFull
-        There was no room; `target` is untouched.
+        The disk is full; `target` is untouched.
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
         if not is_full(error):
             raise
         written = partial.stat().st_size if partial.exists() else 0
-        partial.unlink(missing_ok=True)  # what is free is said without it
+        partial.unlink(missing_ok=True)  # first, so that the free space reported is without it
         raise disk_full(target, f"more than {written:,}") from None
     finally:
         partial.unlink(missing_ok=True)
@@ -64,8 +64,8 @@ def atomic_write(target: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 def atomic_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield an empty folder; it replaces `target` when the block ends without an error.
 
-    Two renames are needed where `target` exists: a kill between them leaves the old content beside
-    it, under ``.partial``, and `target` absent, which every reader takes as "not made yet".
+    Two renames are needed where `target` exists: a kill between them leaves the old content next to
+    it, under ``.partial``, and `target` absent, which every reader treats as "not made yet".
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)

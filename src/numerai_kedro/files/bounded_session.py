@@ -1,8 +1,8 @@
-"""HTTP sessions that end: a byte now and then never times out by itself.
+"""HTTP sessions with a deadline: a slow trickle of bytes never times out by itself.
 
-A time-out of the socket bounds the wait for the next piece, so that a server which sends a byte a
-second holds a call for ever: in its headers, while it takes an upload, and in its answer. Here a
-timer shuts the sockets of a session when its time is over, which ends whatever waits on them.
+A socket time-out only bounds the wait for the next piece, so a server that sends a byte a second
+can hold a call for ever: in its headers, during an upload, or in its answer. Here a timer shuts
+down the sockets of a session at its deadline, which ends whatever waits on them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from numerai_kedro.files.local_answer import PREFIX, FileAdapter
+
 OVER = "the deadline of the call is over"
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
@@ -31,19 +33,19 @@ class _NoAuth(AuthBase):
 
 
 class BoundedSession(requests.Session):
-    """A session for one address: no netrc anywhere, no proxy for loopback, and an end.
+    """A session for one address: no netrc, no proxy for loopback, and a deadline.
 
     Parameters
     ----------
     url
-        Whose host says whether a proxy may be used.
+        Its host decides whether a proxy may be used.
     deadline_s
-        From now on; None for no end.
+        Seconds from now; None for no deadline.
 
     Attributes
     ----------
     expired
-        Whether the end has come; what then goes wrong went wrong for that.
+        Whether the deadline has passed; it is then the cause of whatever fails.
     """
 
     def __init__(self, url: str, deadline_s: float | None) -> None:
@@ -55,18 +57,20 @@ class BoundedSession(requests.Session):
         self._timer: threading.Timer | None = None
         for prefix in ("http://", "https://"):
             self.mount(prefix, _Watched(self._note))
+        if url.startswith(PREFIX):  # no server can redirect to files of this machine
+            self.mount(PREFIX, FileAdapter())
         if deadline_s is not None:
             self._timer = threading.Timer(deadline_s, self._expire)
             self._timer.daemon = True
             self._timer.start()
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Send as requests does; headers that were cut at the end are none.
+        """Send as requests does; headers cut off by the deadline are no answer.
 
         Raises
         ------
         requests.ReadTimeout
-            The end has come.
+            The deadline has passed.
         """
         answer = super().send(request, **kwargs)
         if self.expired:
@@ -75,12 +79,12 @@ class BoundedSession(requests.Session):
         return answer
 
     def without_end(self) -> None:
-        """Let what goes on take as long as it likes: who reads looks at its pace.
+        """Lift the deadline for the rest of the transfer: the reader watches its pace.
 
         Raises
         ------
         requests.ReadTimeout
-            The end has come.
+            The deadline has passed.
         """
         self._cancel()
         if self.expired:
@@ -96,7 +100,7 @@ class BoundedSession(requests.Session):
             self._timer.cancel()
 
     def _note(self, connection: Any) -> None:
-        """Know a connection that begins, or is made: one that came too late is cut at once."""
+        """Remember a connection that begins or is made; after the deadline, cut it at once."""
         self._connections.append(connection)
         if self.expired:
             _cut(connection)
@@ -138,7 +142,7 @@ class _Watched(HTTPAdapter):
 def _noting(kind: type[Any], note: Callable[[Any], None]) -> type[Any]:
     class Connection(kind.ConnectionCls):  # type: ignore[name-defined,misc]
         def connect(self) -> None:
-            note(self)  # so that it can be cut while it shakes hands
+            note(self)  # so that it can be cut during the handshake
             super().connect()
             note(self)
 

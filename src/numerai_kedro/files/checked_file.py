@@ -1,4 +1,4 @@
-"""A file with its digest beside it, for formats whose readers end the process on a damaged one."""
+"""A file and its digest, for formats whose readers crash the process on a damaged file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CONTENT, DIGEST = "content", "digest"
 
 
 def build_checked(folder: str | os.PathLike[str], build: Callable[[Path], None]) -> Path:
-    """Replace `folder` by what `build` writes at the path it gets, and the digest of that."""
+    """Replace `folder` by what `build` writes to the path it is given, and its digest."""
     with atomic_folder(folder) as partial:
         build(partial / CONTENT)
         (partial / DIGEST).write_text(digest_file(partial / CONTENT), encoding="ascii")
@@ -21,10 +21,10 @@ def build_checked(folder: str | os.PathLike[str], build: Callable[[Path], None])
 
 
 def checked_content(folder: str | os.PathLike[str]) -> Path | None:
-    """The file that `build_checked` kept; None where there is none, or it is damaged."""
-    content, noted = Path(folder) / CONTENT, Path(folder) / DIGEST
+    """The file that `build_checked` wrote; None if there is none, or it is damaged."""
+    content, digest_path = Path(folder) / CONTENT, Path(folder) / DIGEST
     try:
-        whole = digest_file(content) == noted.read_text(encoding="ascii")
+        is_intact = digest_file(content) == digest_path.read_text(encoding="ascii")
     except OSError:
         return None
-    return content if whole else None
+    return content if is_intact else None

@@ -1,7 +1,7 @@
-"""Digests that name a content: the same bytes, the same name, on every machine.
+"""Digests that name content: the same bytes have the same name on every machine.
 
-xxh3 with 128 bits: it finds accidents and changes (bit flips, torn files, another week's data) at
-memory speed. It is not cryptographic, and nothing here defends against an author of the data.
+128-bit xxh3: it detects accidents and changes (bit flips, truncated files, another week's data) at
+memory speed. It is not cryptographic, so it does not defend against forged data.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Write a large file past the page cache.
 
-A panel may be larger than memory. Written the usual way it pushes everything else out of the page
-cache, and a fresh page costs more processor time than the bytes that it holds.
+A panel may be larger than memory. Written the usual way, it evicts everything else from the page
+cache, and a fresh page costs more CPU time than the bytes it holds.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ O_DIRECT = getattr(os, "O_DIRECT", 0)  # Linux only
 class DirectWriter(io.RawIOBase):
     """A new file for sequential writing; whole blocks go straight to the disk.
 
-    What is left at the end, and everything where the file system cannot do it, is written the usual
-    way. Not durable before it is synced.
+    The last partial block, and everything where the file system does not support it, is written the
+    usual way. The file is not durable before it is synced.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -77,7 +77,7 @@ class DirectWriter(io.RawIOBase):
         except OSError as error:
             if error.errno != errno.EINVAL or not self._is_direct:
                 raise
-            self._direct(0)  # a file system without it, or a short write that ended unaligned
+            self._direct(0)  # not supported here, or a short write that ended unaligned
             return os.write(self._handle, piece)
 
     def _direct(self, wanted: int) -> None:

@@ -25,7 +25,7 @@ from numerai_kedro.files.atomic import PARTIAL_SUFFIX
 from numerai_kedro.files.bounded_session import BoundedSession
 from numerai_kedro.files.digests import digest_file
 from numerai_kedro.files.failpoint import passed
-from numerai_kedro.files.space import disk_full, free_bytes, is_full
+from numerai_kedro.files.space import disk_full, free_bytes, is_full, refused_a_connection
 from numerai_kedro.files.verified import (
     forget,
     is_as_verified,
@@ -39,10 +39,10 @@ logger = logging.getLogger(__name__)
 BLOCK_BYTES = 1 << 16  # a broken transfer loses less than one block
 TIMEOUT_S = (10, 60)  # connect, and between two blocks
 HEADERS_S = 120.0  # until an answer begins
-# A trickle is no transfer: so many bytes have to come in so many seconds.
+# A trickle is no transfer: at least this many bytes have to arrive in this many seconds.
 PACE_BYTES, PACE_S = BLOCK_BYTES, 60.0
 ATTEMPTS = 5
-# How to let 1, 2, 4, 8 s pass between attempts; tests do not.
+# How to wait 1, 2, 4, 8 s between attempts; tests replace it.
 WAIT: Callable[[float], object] = time.sleep
 
 T = TypeVar("T")
@@ -59,10 +59,10 @@ class RemoteFile:
     name
         As the tournament lists it, such as ``"v5.3/train.parquet"``.
     url
-        Asked again before each attempt: signed addresses expire.
+        Called again before each attempt: signed addresses expire.
     recheck_days
-        Bytes of the file on disk are compared with their digest where that was done last so many
-        days ago; 0 is each time.
+        The file on disk is compared with its digest again after this many days; 0 compares it every
+        time.
     """
 
     name: str
@@ -71,54 +71,56 @@ class RemoteFile:
 
 
 class Interrupted(Exception):
-    """An attempt that may go better the next time."""
+    """An attempt failed, and the next one may succeed."""
 
 
 def in_attempts(
-    name: str, once: Callable[[], T], mend: str, came: Callable[[], int] = lambda: 0
+    name: str, once: Callable[[], T], remedy: str, bytes_so_far: Callable[[], int] = lambda: 0
 ) -> T:
-    """Try until it works, or has failed five times in a row without bringing anything.
+    """Try until it works, or has failed five times in a row without progress.
 
     Parameters
     ----------
     name
-        Of the file, for people.
+        Name of the file, for messages.
     once
-        One attempt; raises `Interrupted` where another one may go better.
-    mend
+        One attempt; raises `Interrupted` where another one may succeed.
+    remedy
         How the last error ends: what to do.
-    came
-        How many bytes are here. Attempts are counted anew when a block more is than ever before.
+    bytes_so_far
+        Bytes received. The count of attempts restarts with each block more than ever before.
 
     Raises
     ------
     DownloadError
         After the last attempt.
     """
-    furthest, missed = came(), 0
+    furthest, n_failed = bytes_so_far(), 0
     while True:
         try:
             return once()
-        except Interrupted as why:
-            here = came()
-            missed = 0 if here >= furthest + BLOCK_BYTES else missed + 1
-            furthest = max(furthest, here)
-            if missed == ATTEMPTS:
-                raise DownloadError(f"{name}: {why}, {ATTEMPTS} times in a row; {mend}") from None
-            logger.warning("%s: %s; attempt %d of %d follows", name, why, missed + 1, ATTEMPTS)
-            WAIT(2.0 ** max(missed - 1, 0))
+        except Interrupted as reason:
+            n_bytes = bytes_so_far()
+            n_failed = 0 if n_bytes >= furthest + BLOCK_BYTES else n_failed + 1
+            furthest = max(furthest, n_bytes)
+            if n_failed == ATTEMPTS:
+                raise DownloadError(
+                    f"{name}: {reason}, {ATTEMPTS} times in a row; {remedy}"
+                ) from None
+            logger.warning("%s: %s; attempt %d of %d follows", name, reason, n_failed + 1, ATTEMPTS)
+            WAIT(2.0 ** max(n_failed - 1, 0))
 
 
 @contextmanager
 def ask(remote: RemoteFile, headers: dict[str, str]) -> Iterator[requests.Response]:
-    """Ask for a file, or a range of it; yields an answer 200, 206 or 416, not read yet.
+    """Request a file, or a range of it; yields an answer 200, 206 or 416, not read yet.
 
     Raises
     ------
     Interrupted
-        The connection broke, also later on, or the answer is one that may be another next time.
+        The connection broke, also while reading, or the answer may be different next time.
     DownloadError
-        Trying again is useless.
+        Trying again would not help.
     """
     url = remote.url()
     headers = {"Accept-Encoding": "identity"} | headers
@@ -137,6 +139,8 @@ def ask(remote: RemoteFile, headers: dict[str, str]) -> Iterator[requests.Respon
                 )
             yield answer
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        if (local_error := refused_a_connection(error)) is not None:
+            raise local_error from None
         raise Interrupted(f"the connection broke ({type(error).__name__})") from None
 
 
@@ -156,24 +160,24 @@ def fetch(
     target : path
         Where it goes; what is there stays until the new file is whole and verified.
     verify : callable
-        Gets the path of the whole download and raises one of our errors if it is not sound.
+        Gets the path of the complete download; raises one of our errors if it is not sound.
     progress : callable
         Gets (bytes so far, bytes in all).
     verify_joined : callable
-        As `verify`, after it, where the file was put together from more than one answer.
+        Called after `verify` where the file was assembled from more than one answer.
 
     Returns
     -------
     bool
-        False when `target` was current already: same version and size by the server's word, not
-        by size alone, and the bytes that were verified.
+        False when `target` was already current: the server reports the same version and size (size
+        alone is not enough), and the bytes are those that were verified.
 
     Raises
     ------
     DownloadError
-        After five attempts without a new byte, or at once where trying again is useless.
+        After five attempts without a new byte, or at once where trying again would not help.
     DiskFull
-        There is no room for it.
+        There is not enough space for it.
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -182,26 +186,26 @@ def fetch(
         remote.name,
         lambda: _fetch_once(remote, target, part, (verify, verify_joined), progress),
         "what arrived is kept, run the same command again to continue.",
-        came=lambda: _bytes_of(part),
+        bytes_so_far=lambda: _bytes_of(part),
     )
 
 
 def _fetch_once(
     remote: RemoteFile, target: Path, part: Path, checks: tuple[Verify, Verify], progress: Progress
 ) -> bool:
-    have, part_version = _bytes_of(part), read_note(part).get("version")
-    continued = {}
-    if have and part_version:
-        continued = {"Range": f"bytes={have}-", "If-Range": part_version}
-    with ask(remote, continued) as answer:
+    n_bytes, part_version = _bytes_of(part), read_note(part).get("version")
+    range_headers = {}
+    if n_bytes and part_version:
+        range_headers = {"Range": f"bytes={n_bytes}-", "If-Range": part_version}
+    with ask(remote, range_headers) as answer:
         if answer.status_code == 416:  # the part is longer than the file: not a part of it
             _drop(part)
             raise Interrupted("the part on disk does not belong to the file offered")
         version, size, start = version_of(answer), size_of(answer), _start_of(answer)
-        if _is_current(target, version, size, remote.recheck_days):
+        if _is_current(target, remote, version, size):
             _drop(part)
             return False
-        if start and not (continued and (start, version) == (have, part_version)):
+        if start and not (range_headers and (start, version) == (n_bytes, part_version)):
             _drop(part)
             raise Interrupted("the server sent another range or version than the one asked for")
         if not start:
@@ -213,7 +217,7 @@ def _fetch_once(
         for check in checks if start else checks[:1]:
             check(part)
     except Exception as unsound:
-        _drop(part)  # whole, yet wrong: continuing it would be wrong for ever
+        _drop(part)  # complete but wrong: continuing it would never help
         if start and isinstance(unsound, NumeraiKedroError):
             raise Interrupted(f"what arrived in pieces is not sound: {unsound}") from None
         raise
@@ -222,12 +226,12 @@ def _fetch_once(
     os.replace(part, target)
     passed("after", target)
     forget(part)
-    note_verified(target, version, digest)
+    note_verified(target, remote.name, version, digest)
     return True
 
 
 def _begin(part: Path, version: str | None) -> None:
-    """Empty the part before it is noted as another version's: a kill between must not mix them."""
+    """Empty the part before noting its new version: a kill in between must not mix versions."""
     forget(part)
     part.write_bytes(b"")
     write_note(part, {"version": version})
@@ -242,7 +246,7 @@ def _append(
     begin = time.monotonic()
     try:
         with part.open("ab") as handle:
-            # read1 returns what is there; a whole block of a trickle would never be.
+            # read1 returns what has arrived; a trickle may never fill a whole block.
             while block := answer.raw.read1(BLOCK_BYTES):
                 handle.write(block)
                 done += len(block)
@@ -261,7 +265,7 @@ def _append(
 
 
 def version_of(answer: requests.Response) -> str | None:
-    """Return the strong ETag; without one a part cannot be continued nor a file called current."""
+    """Return the strong ETag; without one, no part can be continued and no file is current."""
     etag = answer.headers.get("ETag")
     return etag if etag and not etag.startswith("W/") else None
 
@@ -283,10 +287,10 @@ def _start_of(answer: requests.Response) -> int:
     return int(start) if start.isdigit() else -1
 
 
-def _is_current(target: Path, version: str | None, size: int | None, recheck_days: float) -> bool:
-    noted = read_note(target)
-    same = (noted.get("version"), noted.get("size")) == (version, size)
-    return version is not None and same and is_as_verified(target, recheck_days)
+def _is_current(target: Path, remote: RemoteFile, version: str | None, size: int | None) -> bool:
+    note = read_note(target)
+    same = (note.get("version"), note.get("size")) == (version, size)
+    return version is not None and same and is_as_verified(target, remote.name, remote.recheck_days)
 
 
 def _bytes_of(part: Path) -> int:

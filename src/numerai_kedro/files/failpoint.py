@@ -1,6 +1,6 @@
-"""Where a crash drill may kill the run: each time that a file is about to be renamed, and after.
+"""Where a crash drill may kill the run: just before and after each rename of a file.
 
-Without the variable this is a look into the environment. With it, every passage is written down
+Without the variable this only looks into the environment. With it, every passage is recorded
 outside the process, and the run is killed where the drill's order says so. A site is a step, a kind
 of file, and a place in the code; `tests/test_drill.py` kills at all of them.
 """
@@ -20,21 +20,21 @@ from typing import Literal
 
 VARIABLE = "NUMERAI_KEDRO_FAILPOINTS"
 PASSAGES, KILLS, ORDER = "passages", "kills", "order.json"
-# What tells two files of a kind apart.
+# What distinguishes two files of the same kind.
 OF_ONE_FILE = re.compile(r"[0-9a-f]{12,}|\d+")
-# Modules whose callers are the place in the code.
+# Writers: the place in the code is whoever calls them.
 WRITERS = {"failpoint.py", "atomic.py", "contextlib.py", "kept_json.py", "checked_file.py"}
-# Folders of files of one kind, whatever their names.
+# Folders whose files are all of one kind, whatever their names.
 OF_ONE_KIND = {"nodes", "values", "predictions", "procedures"}
 
 
 def passed(step: Literal["before", "between", "after"], target: Path) -> None:
-    """Say that a rename is about to happen, or has; does not return where the drill kills.
+    """Report that a rename is about to happen, or has; does not return where the drill kills.
 
     Parameters
     ----------
     step
-        ``"between"`` where the old one has gone and the new one has not come.
+        ``"between"``: the old target is gone, and the new one is not there yet.
     """
     folder = os.environ.get(VARIABLE)
     if folder is not None:
@@ -56,9 +56,9 @@ def _passed(folder: Path, site: str) -> None:
 
 
 def kind_of(target: Path) -> str:
-    """A file's name; for one of many of a kind, which have numbers or digests, its folder's."""
-    many = target.parent.name in OF_ONE_KIND or OF_ONE_FILE.search(target.name)
-    return f"{target.parent.name}/#" if many else target.name
+    """A file's name; its folder's for one of many files that have numbers or digests."""
+    is_one_of_many = target.parent.name in OF_ONE_KIND or OF_ONE_FILE.search(target.name)
+    return f"{target.parent.name}/#" if is_one_of_many else target.name
 
 
 def _caller() -> str:
@@ -69,7 +69,7 @@ def _caller() -> str:
 
 
 def _counted(path: Path, line: str) -> int:
-    """Add a line; returns how many there are, by all processes of the run."""
+    """Add a line; returns how many there are, from all processes of the run."""
     with path.open("a+", encoding="utf-8") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         handle.write(f"{line}\n")

@@ -1,4 +1,4 @@
-"""Append-only journals, one record a line: what a kill leaves half-written is cut off."""
+"""Append-only journals, one record per line: a record that a kill left half-written is cut off."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ BLOCK_BYTES = 1 << 16
 
 
 def cut_torn_tail(path: str | os.PathLike[str]) -> int:
-    """Cut a journal back to its last whole line; returns how many bytes went.
+    """Cut a journal back to its last complete line; returns how many bytes were removed.
 
-    A reader of lines never recovers from half a record: the next one is glued to it. The caller
-    holds whatever lock keeps writers out.
+    A reader of lines never recovers from half a record: the next one is appended to it. The caller
+    holds the lock that keeps writers out.
     """
     path = Path(path)
     if not path.exists():

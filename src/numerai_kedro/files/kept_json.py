@@ -1,6 +1,6 @@
-"""Small JSON values that last, each with its digest: a flipped bit is no other value.
+"""Small JSON values on disk, each with its digest: a flipped bit never reads as another value.
 
-A value that must not be lost is written twice: what is damaged is then mended from its copy.
+A value that must not be lost is written twice: a damaged file is then restored from its copy.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ COPY = ".copy"
 
 
 def write_kept(path: Path, value: Any, copied: bool = False) -> None:
-    """Replace a value; with a copy beside it where it could not be made again."""
+    """Replace a value; `copied` adds a copy next to it, for values that cannot be made again."""
     plain = json.loads(json.dumps(value))  # as it will be read: keys are texts, tuples are lists
     content = json.dumps({"digest": digest_of(plain), "value": plain}, indent=1).encode()
     for target in (path, _copy(path)) if copied else (path,):
@@ -34,34 +34,34 @@ def read_kept(path: Path, copied: bool = False) -> Any:
     Raises
     ------
     FileNotFoundError
-        There is none.
+        The file does not exist.
     StoreError
-        It is damaged, and so is its copy, where there should be one.
+        It is damaged, and so is its copy if it should have one.
     """
     if not copied:
         return _read(path)
-    found = [_content(one) for one in (path, _copy(path))]
-    whole = next((one for one in found if isinstance(one, bytes)), None)
-    if whole is None:
+    contents = [_content(candidate) for candidate in (path, _copy(path))]
+    intact = next((candidate for candidate in contents if isinstance(candidate, bytes)), None)
+    if intact is None:
         return _read(path)  # which raises
-    for target, content in zip((path, _copy(path)), found, strict=True):
-        # A run that was killed between the two has left the copy of before, or none.
-        if content != whole:
+    for target, content in zip((path, _copy(path)), contents, strict=True):
+        # A run that was killed between the two writes left an old copy, or none.
+        if content != intact:
             if isinstance(content, StoreError):
-                logger.warning("%s It is mended from its copy.", content)
-            with suppress(OSError, DiskFull):  # the value is there all the same
-                _write(target, whole)
-    return json.loads(whole)["value"]
+                logger.warning("%s It is restored from its copy.", content)
+            with suppress(OSError, DiskFull):  # the value was read all the same
+                _write(target, intact)
+    return json.loads(intact)["value"]
 
 
 def find_kept(path: Path) -> Any | None:
-    """The value; None where there is none, or it is damaged, which is said."""
+    """The value; None if there is none, or (with a warning) if it is damaged."""
     try:
         return _read(path)
     except FileNotFoundError:
         return None
     except StoreError as damaged:
-        logger.warning("%s It is passed over.", damaged)
+        logger.warning("%s It is ignored.", damaged)
         return None
 
 
@@ -77,19 +77,19 @@ def _write(target: Path, content: bytes) -> None:
 
 
 def _content(path: Path) -> bytes | Exception:
-    """The bytes of a whole file, or what is the matter with it."""
+    """The bytes of an intact file, or what is wrong with it."""
     try:
         _read(path)
         return path.read_bytes()
-    except (FileNotFoundError, StoreError) as missing:
-        return missing
+    except (FileNotFoundError, StoreError) as problem:
+        return problem
 
 
 def _read(path: Path) -> Any:
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        if kept["digest"] == digest_of(kept["value"]):
-            return kept["value"]
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        if stored["digest"] == digest_of(stored["value"]):
+            return stored["value"]
     except (ValueError, KeyError, TypeError, RecursionError):
         pass
     raise StoreError(f"{path}: damaged (a flipped bit, or changed by hand).")

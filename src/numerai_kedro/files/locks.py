@@ -1,6 +1,6 @@
 """One run at a time owns a data folder; the lock dies with its process.
 
-`flock` is free at once after a SIGKILL, where a lock file would have to be cleared by hand.
+`flock` is released at once after a SIGKILL; a lock file would have to be removed by hand.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ def folder_lock(
     Parameters
     ----------
     parts
-        What of the folder: two runs that write different parts do not keep each other waiting.
+        Which parts of the folder: runs that write different parts do not block each other.
     wait_s
-        How long another process is waited for, for each part.
+        How long to wait for another process, for each part.
     sleep
         Gets seconds.
 
@@ -45,9 +45,9 @@ def folder_lock(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as held:
+    with ExitStack() as stack:
         for part in parts:
-            held.enter_context(_lock(folder, folder / f".lock-{part}", wait_s, sleep))
+            stack.enter_context(_lock(folder, folder / f".lock-{part}", wait_s, sleep))
         yield
 
 
@@ -58,7 +58,7 @@ def _lock(
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         waited_s = 0.0
-        while not _is_taken(handle):
+        while not _try_lock(handle):
             holder = os.pread(handle, 32, 0).decode().strip() or "unknown"
             if waited_s >= wait_s:
                 raise ConfigurationError(
@@ -81,7 +81,7 @@ def _lock(
         os.close(handle)
 
 
-def _is_taken(handle: int) -> bool:
+def _try_lock(handle: int) -> bool:
     """Take the lock if it is free; returns whether it is ours now."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

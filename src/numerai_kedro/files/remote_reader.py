@@ -14,16 +14,16 @@ from numerai_kedro.files.download import (
     version_of,
 )
 
-MEND = "check the network and run the same command again."
+REMEDY = "check the network and run the same command again."
 
 
 class RemoteReader(io.RawIOBase):
-    """A seekable file of byte ranges, one request for each read, tried again as downloads are.
+    """A seekable file of byte ranges, one request for each read, retried as downloads are.
 
     Raises
     ------
     DownloadError
-        The server is away, does not say how long the file is, does not serve ranges, or has
+        The server is unreachable, does not say how long the file is, does not serve ranges, or has
         another version of it by now.
     """
 
@@ -68,11 +68,11 @@ class RemoteReader(io.RawIOBase):
 
     def _range(self, start: int, stop: int) -> tuple[int, str | None, bytes]:
         """Size and version of the whole file, and the bytes from `start` up to `stop`."""
-        return in_attempts(self._remote.name, lambda: self._range_once(start, stop), MEND)
+        return in_attempts(self._remote.name, lambda: self._range_once(start, stop), REMEDY)
 
     def _range_once(self, start: int, stop: int) -> tuple[int, str | None, bytes]:
         with ask(self._remote, {"Range": f"bytes={start}-{stop - 1}"}) as answer:
-            # What is not a range may be the whole file: it is not read.
+            # Anything but a range may be the whole file, so it is not read.
             if answer.status_code != 206:
                 raise Interrupted("the server does not serve ranges of the file")
             size, version, content = size_of(answer), version_of(answer), answer.content

@@ -1,4 +1,4 @@
-"""What the operating system refuses is a sentence: a full disk, a read-only one, too many files."""
+"""Refusals of the operating system as sentences: a full or read-only disk, too many files."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from numerai_kedro.errors import DiskFull, NumeraiKedroError, SystemRefused
 
 FULL = {errno.ENOSPC, errno.EDQUOT}  # the disk, or this user's share of it
-# What else a user can mend, and how.
-MENDABLE = {
+# What else a user can fix, and how.
+FIXABLE = {
     errno.EROFS: "make the file system writable, or choose another data folder",
     errno.EACCES: "give this user the right to write there",
     errno.EPERM: "give this user the right to write there",
@@ -22,12 +22,12 @@ MENDABLE = {
 
 
 def free_bytes(path: Path) -> int:
-    """On the disk where a file is, or will be."""
+    """Free bytes on the disk where a file is, or will be."""
     return shutil.disk_usage(path.parent).free
 
 
 def is_full(error: OSError) -> bool:
-    """Whether a write failed because there was no room."""
+    """Whether a write failed because the disk was full."""
     return error.errno in FULL
 
 
@@ -40,15 +40,24 @@ def disk_full(path: Path, needed: str) -> DiskFull:
     )
 
 
+def refused_a_connection(error: BaseException) -> NumeraiKedroError | None:
+    """The error if no connection could be opened here; None if the server is at fault."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            return refused(error)
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    return None
+
+
 def refused(error: OSError) -> NumeraiKedroError | None:
-    """The sentence for what the system refused; None where it is none that a user can mend."""
+    """The error for what the system refused; None if a user cannot fix it."""
     where = Path(str(error.filename)) if error.filename else None
     if is_full(error):
         if where is not None and where.parent.exists():
             return disk_full(where, "more")
         return DiskFull("the disk is full; free some and run the same command again.")
-    mend = MENDABLE.get(error.errno or 0)
-    if mend is None:
+    remedy = FIXABLE.get(error.errno or 0)
+    if remedy is None:
         return None
-    said = f"{where}: {error.strerror}" if where else str(error.strerror)
-    return SystemRefused(f"{said}; {mend}, and run the same command again.")
+    symptom = f"{where}: {error.strerror}" if where else str(error.strerror)
+    return SystemRefused(f"{symptom}; {remedy}, and run the same command again.")

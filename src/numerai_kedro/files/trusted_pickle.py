@@ -1,8 +1,8 @@
 """Pickles that only this project wrote, and only of classes that are expected.
 
-A pickle can run any code when it is read. So a file is read only if the manifest beside it holds
-its SHA-256, and the reader refuses every class outside a short list: a foreign file that comes with
-a manifest of its own still runs nothing.
+A pickle can run any code when it is read. So a file is read only if the manifest next to it holds
+its SHA-256, and the reader refuses every class outside a short list: a foreign file with its own
+manifest still runs nothing.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ UNTRUSTED = (
 
 
 class _TrustedUnpickler(pickle._Unpickler):  # type: ignore[name-defined,misc]
-    """Reads opcode by opcode: only so can the one that sets attributes be looked at."""
+    """The pure-Python reader: only there can the opcode that sets attributes be checked."""
 
     def load_build(self) -> None:
-        """Set the state of an instance; of a class, a function or a module it is refused."""
-        found = self.stack[-2]
-        if isinstance(found, type | ModuleType | FunctionType):
-            raise StoreError(UNTRUSTED.format(name=f"sets attributes of {found!r}"))
+        """Set the state of an instance; refused for a class, a function or a module."""
+        target = self.stack[-2]
+        if isinstance(target, type | ModuleType | FunctionType):
+            raise StoreError(UNTRUSTED.format(name=f"sets attributes of {target!r}"))
         super().load_build()
 
     dispatch = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: load_build}  # type: ignore[attr-defined]  # noqa: RUF012
@@ -53,9 +53,9 @@ class _TrustedUnpickler(pickle._Unpickler):  # type: ignore[name-defined,misc]
         # A dotted name walks attributes, which would lead from our modules to whatever they import.
         ours = module.startswith(TRUSTED_PACKAGES) and "." not in name
         if ours or (module, name) in TRUSTED_NAMES:
-            found = super().find_class(module, name)
-            if (module, name) in TRUSTED_NAMES or getattr(found, "__module__", None) == module:
-                return found
+            member = super().find_class(module, name)
+            if (module, name) in TRUSTED_NAMES or getattr(member, "__module__", None) == module:
+                return member
         raise StoreError(UNTRUSTED.format(name=f"names {module}.{name}"))
 
 
@@ -74,7 +74,7 @@ def write_trusted(folder: str | os.PathLike[str], value: object) -> None:
 
 
 def version_of(manifest: Path) -> str:
-    """Data version that a fit learned from, without opening it; empty where nobody can say."""
+    """Data version that a fit learned from, without opening it; empty if unknown."""
     try:
         return str(json.loads(manifest.read_text())["data_version"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -92,12 +92,12 @@ def read_trusted(folder: str | os.PathLike[str]) -> Any:
     folder = Path(folder)
     try:
         content = (folder / CONTENT).read_bytes()
-        vouched = json.loads((folder / MANIFEST).read_text())["sha256"]
+        expected_digest = json.loads((folder / MANIFEST).read_text())["sha256"]
     except (OSError, ValueError, KeyError, TypeError):
         raise StoreError(
             f"{folder}: the saved model is incomplete; delete the folder and run again."
         ) from None
-    if hashlib.sha256(content).hexdigest() != vouched:
+    if hashlib.sha256(content).hexdigest() != expected_digest:
         raise StoreError(
             f"{folder}: the saved model was changed or damaged; delete the folder and run again."
         )

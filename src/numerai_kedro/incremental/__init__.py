@@ -1,4 +1,4 @@
-"""What is finished is not done twice: the content-addressed store of folds and fits.
+"""Finished work is not done twice: the content-addressed store of folds and fits.
 
 May import `errors`, `files`, `panel` and `statistics`.
 """

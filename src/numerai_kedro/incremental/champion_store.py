@@ -1,6 +1,6 @@
 """What last passed the gate for each slot: its configuration, its record, and its models.
 
-A challenger is compared with it, and where the challenger is worse, it predicts in its place.
+A challenger is compared with it; if the challenger is worse, the champion predicts instead.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numerai_kedro.files.trusted_pickle import read_trusted, write_trusted
 
 FIRST_SEEN = ("number", "seconds", "peak_gb")
 ROUNDS_A_WEEK = 5
-ROUNDS_KEPT = 2  # the current one, and the one that it is judged against
+ROUNDS_KEPT = 2  # the current one, and the one that it is compared with
 
 
 @dataclass(frozen=True)
@@ -30,23 +30,23 @@ class Champion:
     procedure
         Fingerprint of what a person chose, of the members that finished.
     configuration
-        Digest of what its models and its record were made by.
+        Digest of what its models and its record were made with.
     entry
         What fed the slot: ``ensemble`` or a model.
     round
-        In which it was submitted.
+        The round in which it was submitted.
     record : list of dict
-        Its rows of `era_scores`: what they pay changes with the rounds, and they are judged again
-        before it stands in.
+        Its rows of `era_scores`; they are scored again before it stands in, because what they pay
+        changes with the rounds.
     weights : dict
         Of its members.
     proportion, neutral
-        What share of what is linear in these features was taken out; without features, in the
-        benchmark.
+        Share of the linear exposure to these features (without features, to the benchmark) that was
+        removed.
     promised : dict
-        What its record let expect.
+        What its record led us to expect.
     data_version
-        Of the history that its models learned from; empty where that is not known.
+        Of the history that its models learned from; empty if that is not known.
     """
 
     procedure: str
@@ -64,7 +64,7 @@ class Champion:
 class ChampionStore:
     """A folder by slot and round; models behind a manifest of their digest.
 
-    A round is judged against the champion of rounds before it, so that running it again, or with
+    A round is compared with the champion of rounds before it, so that running it again, or with
     other parameters, finds the same one.
     """
 
@@ -72,12 +72,12 @@ class ChampionStore:
         self.folder = Path(folder)
 
     def find(self, slot: str, before: int) -> Champion | None:
-        """The newest champion of a slot from a round before `before`; None where there is none.
+        """The newest champion of a slot from a round before `before`; None if there is none.
 
         Raises
         ------
         StoreError
-            The file is torn.
+            The file is damaged.
         """
         rounds = [number for number in self._rounds(slot) if number < before]
         if not rounds:
@@ -106,15 +106,15 @@ class ChampionStore:
             shutil.rmtree(self._path(slot, number))
 
     def _rounds(self, slot: str) -> list[int]:
-        """Rounds with a whole champion, oldest first."""
-        return sorted(int(one.parent.name) for one in self.folder.glob(f"{slot}/*/champion.json"))
+        """Rounds with a complete champion, oldest first."""
+        return sorted(int(path.parent.name) for path in self.folder.glob(f"{slot}/*/champion.json"))
 
     def _path(self, slot: str, number: int) -> Path:
         return self.folder / slot / str(number)
 
 
 class ProcedureStore:
-    """One file a configuration that was ever judged; the count deflates what the best is worth."""
+    """One file per configuration ever tried; their count deflates the value of the best."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
@@ -126,75 +126,80 @@ class ProcedureStore:
             _write(path, described)
 
     def count(self) -> int:
-        """Configurations ever judged."""
+        """Configurations ever tried."""
         return len(list(self.folder.glob("*.json")))
 
-    def judged(self, slot: str, procedure: str, round_number: int) -> None:
-        """Note that a slot judged a configuration in a round; what cannot be read begins anew."""
-        kept = _noted(self._of_slot(slot, procedure))
-        rounds = sorted({*kept["rounds"], round_number})
-        _write(self._of_slot(slot, procedure), kept | {"rounds": rounds})
+    def note_tried(self, slot: str, procedure: str, round_number: int) -> None:
+        """Note that a slot tried a configuration in a round; an unreadable note starts afresh."""
+        note = _noted(self._of_slot(slot, procedure))
+        rounds = sorted({*note["rounds"], round_number})
+        _write(self._of_slot(slot, procedure), note | {"rounds": rounds})
 
     def count_since(self, slot: str, round_number: int, weeks: int = 52) -> int:
-        """How many configurations a slot judged in so many weeks up to a round."""
+        """How many configurations a slot tried in the `weeks` up to a round."""
         first = round_number - ROUNDS_A_WEEK * weeks
-        kept = (_noted(path)["rounds"] for path in self._of_slot(slot, "").parent.glob("*.json"))
-        return sum(any(first < one <= round_number for one in rounds) for rounds in kept)
+        rounds_by_configuration = (
+            _noted(path)["rounds"] for path in self._of_slot(slot, "").parent.glob("*.json")
+        )
+        return sum(
+            any(first < number <= round_number for number in rounds)
+            for rounds in rounds_by_configuration
+        )
 
     def passed_with(self, slot: str, procedure: str) -> int | None:
-        """Among how many a configuration passed; None where it never did."""
-        found: int | None = _noted(self._of_slot(slot, procedure))["passed_with"]
-        return found
+        """Among how many tried ones a configuration passed; None if it never did."""
+        n: int | None = _noted(self._of_slot(slot, procedure))["passed_with"]
+        return n
 
     def note_passed(self, slot: str, procedure: str, n: int) -> None:
-        """Note among how many a configuration passed; the fewest count."""
-        kept = _noted(self._of_slot(slot, procedure))
-        fewest = n if kept["passed_with"] is None else min(n, kept["passed_with"])
-        _write(self._of_slot(slot, procedure), kept | {"passed_with": fewest})
+        """Note that a configuration passed among `n`; the smallest `n` is kept."""
+        note = _noted(self._of_slot(slot, procedure))
+        fewest = n if note["passed_with"] is None else min(n, note["passed_with"])
+        _write(self._of_slot(slot, procedure), note | {"passed_with": fewest})
 
     def _of_slot(self, slot: str, procedure: str) -> Path:
         return self.folder / "slots" / slot / f"{procedure}.json"
 
 
 class VersionStore:
-    """One file a code version and configuration: what they scored and took, for the trend."""
+    """One file per code version and configuration: its scores and costs, for the trend."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
 
     def keep(self, code: str, procedure: str, record: Mapping[str, Any]) -> None:
-        """Note a version's scores; what it took stays what it took when it was first complete.
+        """Note a version's scores; its time and memory stay those of its first complete run.
 
-        Later runs find most of it done.
+        Later runs find most of the work done.
         """
         path = self._path(code, procedure)
-        before = _read(path) or {}
-        number = 1 + max((one["number"] for one in self.all()), default=0)
+        existing = _read(path) or {}
+        number = 1 + max((version["number"] for version in self.all()), default=0)
         names = {"code": code, "procedure": procedure, "number": number}
-        first = {name: before[name] for name in FIRST_SEEN if name in before}
+        first = {name: existing[name] for name in FIRST_SEEN if name in existing}
         _write(path, {**record, **names, **first})
 
     def all(self) -> list[dict[str, Any]]:
-        """Every version, in the order in which they came; what cannot be read is left out."""
-        found = [_read(path) for path in self.folder.glob("*.json")]
-        known = [one for one in found if one is not None]
-        return sorted(known, key=lambda one: int(one["number"]))
+        """Every version, in order of first appearance; unreadable ones are left out."""
+        records = [_read(path) for path in self.folder.glob("*.json")]
+        readable = [record for record in records if record is not None]
+        return sorted(readable, key=lambda record: int(record["number"]))
 
     def _path(self, code: str, procedure: str) -> Path:
         return self.folder / f"{code}-{procedure[:12]}.json"
 
 
 def _noted(path: Path) -> dict[str, Any]:
-    """What a slot knows of a configuration; nothing where the file is missing or damaged."""
+    """What a slot noted of a configuration; empty if the file is missing or damaged."""
     nothing: dict[str, Any] = {"rounds": [], "passed_with": None}
-    found = _read(path) or {}
-    return found if _is_note(found) else nothing
+    note = _read(path) or {}
+    return note if _is_note(note) else nothing
 
 
-def _is_note(found: Mapping[str, Any]) -> bool:
-    rounds, passed_with = found.get("rounds"), found.get("passed_with", "")
-    whole = isinstance(rounds, list) and all(isinstance(one, int) for one in rounds)
-    return whole and (passed_with is None or isinstance(passed_with, int))
+def _is_note(note: Mapping[str, Any]) -> bool:
+    rounds, passed_with = note.get("rounds"), note.get("passed_with", "")
+    has_rounds = isinstance(rounds, list) and all(isinstance(number, int) for number in rounds)
+    return has_rounds and (passed_with is None or isinstance(passed_with, int))
 
 
 def _write(path: Path, record: Mapping[str, Any]) -> None:

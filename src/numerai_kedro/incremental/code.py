@@ -1,14 +1,14 @@
 """Which code computes a node: the definitions that its function reaches, as digests by module.
 
-Followed by name from the node's own definition through the package and packages beside it that are
-not installed: what it uses, what those use, and so on. Comments, docstrings and the place of a
-definition do not count. A module named in a string (``"numerai_kedro.models.lightgbm"``) counts
-whole, which covers registries; a package named so counts with the files in its folder that are no
-modules. What adds to a registry when its module is imported counts where the registry does. What
-no static look can see: names made at run time, and classes that reach a node only inside an object;
-a node that gets such an object names its class.
+Names are followed from the node's own definition through this package and its neighbours that are
+not installed: what it uses, what those use, and so on. Comments, docstrings and the position of a
+definition do not count. A module named in a string (``"numerai_kedro.models.lightgbm"``) counts as
+a whole, which covers registries; a package named that way counts with the non-module files in its
+folder. What adds to a registry on import counts wherever the registry does. Static analysis cannot
+see names made at run time, or classes that reach a node only inside an object; a node that gets
+such an object names its class.
 
-Results that are kept from one week to the next hang on less: see `CodeReader.results`.
+Results that are kept from one week to the next depend on less: see `CodeReader.results`.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from numerai_kedro.incremental.content import UnknownContentError
 from numerai_kedro.incremental.source import DIGITS, Definition, Piece
 from numerai_kedro.incremental.sources import DATA, Place, Sources
 
-# Libraries whose import has another name than their package; a test holds that none is missing.
+# Libraries imported by another name than their package's; a test checks that none is missing.
 DISTRIBUTIONS = {
     "yaml": ("PyYAML",),
     "graphql": ("graphql-core",),
-    "xgboost": ("xgboost-cpu", "xgboost"),  # one of two, by the extra that was installed
+    "xgboost": ("xgboost-cpu", "xgboost"),  # one of the two, depending on the installed extra
 }
 Root = Callable[..., Any] | type | str
 
@@ -62,14 +62,14 @@ class CodeReader:
     root
         Folder of the package.
     cache
-        File in which parsed modules are found again by the digest of their bytes; None for none.
+        File that caches parsed modules by the digest of their bytes; None for no cache.
     """
 
     def __init__(self, root: Path, cache: Path | None = None) -> None:
         self._sources = Sources(root, cache)
-        # What a definition names itself: others, and of libraries.
+        # What a definition itself names: other definitions, and parts of libraries.
         self._used: dict[Place, tuple[set[Place], set[str]]] = {}
-        # Nodes of a kind, one for each model, reach the same definitions.
+        # Nodes of the same kind, one for each model, reach the same definitions.
         self._digested: dict[frozenset[Place], dict[str, str]] = {}
         self._versions: dict[str, str] = {}
 
@@ -81,16 +81,16 @@ class CodeReader:
         Raises
         ------
         UnknownContentError
-            Something is defined in a notebook or a script, where nothing says what it uses.
+            Something is defined in a notebook or a script, so what it uses cannot be known.
         """
         reached: set[Place] = set()
         libraries: set[str] = set()
         elsewhere: dict[str, str] = {}
         for function in functions:
-            found = self._places(function, libraries)
-            for place in found:
+            places = self._places(function, libraries)
+            for place in places:
                 self._follow(place, reached, libraries)
-            if not found:
+            if not places:
                 elsewhere |= _own_code(_unwrapped(function))
         key = frozenset(reached)
         if key not in self._digested:
@@ -100,21 +100,21 @@ class CodeReader:
     def results(
         self, roots: Iterable[Root], reads: Iterable[str] = (), without: tuple[str, ...] = ()
     ) -> tuple[list[str], dict[str, str]]:
-        """What the results of functions and classes hang on, wherever it lies and is called.
+        """What the results of functions and classes depend on, wherever it lies and is called from.
 
-        Statements count in their normal form (`normal_form`), each with what the names in it stand
-        for; so do those that a reached module carries out when it is imported. Of a class those
-        methods count whose names are read as attributes somewhere in what is reached; of one that
-        inherits from a library, which calls its methods, all.
+        Statements count in their normal form (`normal_form`), each with what its names stand for;
+        so do statements that a reached module executes on import. Of a class, the methods count
+        whose names are read as attributes anywhere in the reached code; of a class that inherits
+        from a library, all, because the library calls them.
 
         Parameters
         ----------
         roots
             As in `of`.
         reads
-            Methods that are called of the classes among them.
+            Methods that are called on the classes among them.
         without
-            Modules, with all inside them, that carry results and make none.
+            Modules, with all inside them, that carry results but compute none.
 
         Returns
         -------
@@ -131,7 +131,7 @@ class CodeReader:
                 elsewhere += _own_code(_unwrapped(root)).values()
         reached.follow()
         versions = self._versions_of(reached.libraries)
-        shortened = {name: ".".join(one.split(".")[:2]) for name, one in versions.items()}
+        shortened = {name: ".".join(version.split(".")[:2]) for name, version in versions.items()}
         return sorted([*reached.digests(), *elsewhere]), shortened
 
     def save(self) -> None:
@@ -158,7 +158,7 @@ class CodeReader:
             libraries |= named
 
     def _used_by(self, name: str, number: int) -> tuple[set[Place], set[str]]:
-        """Definitions that one definition names itself, and libraries."""
+        """Definitions and libraries that one definition itself names."""
         module = self._sources.module(name)
         assert module is not None
         libraries: set[str] = set()
@@ -177,24 +177,26 @@ class CodeReader:
             assert module is not None
             if number == DATA:
                 files = self._sources.data(name)
-                digests |= {one: digest_bytes(path.read_bytes())[:DIGITS] for one, path in files}
+                digests |= {
+                    file_name: digest_bytes(path.read_bytes())[:DIGITS] for file_name, path in files
+                }
                 continue
             _, of_libraries = self._used[name, number]
-            one = [module.definitions[number].digest, sorted(of_libraries)]
-            by_module.setdefault(name, []).append(digest_json(one))
-        for name, found in by_module.items():
-            digests[self._sources.shown(name)] = digest_json(sorted(found))[:DIGITS]
+            entry = [module.definitions[number].digest, sorted(of_libraries)]
+            by_module.setdefault(name, []).append(digest_json(entry))
+        for name, entries in by_module.items():
+            digests[self._sources.shown(name)] = digest_json(sorted(entries))[:DIGITS]
         return digests
 
     def _versions_of(self, named: set[str]) -> dict[str, str]:
-        libraries = {re.split(r"[.:]", one)[0] for one in named}
+        libraries = {re.split(r"[.:]", qualified)[0] for qualified in named}
         for library in libraries - self._versions.keys():
             self._versions[library] = _version(library)
         return {name: self._versions[name] for name in sorted(libraries) if self._versions[name]}
 
 
 class _Reached:
-    """Pieces of code that results hang on, found until none is added."""
+    """Pieces of code that results depend on, followed until none is added."""
 
     def __init__(self, sources: Sources, without: tuple[str, ...]) -> None:
         self.libraries: set[str] = set()
@@ -206,13 +208,15 @@ class _Reached:
         self._digests: list[str] = []
 
     def visit(self, places: Iterable[Place]) -> None:
-        """Reach definitions; of classes those methods that are read."""
+        """Reach definitions; of classes, the methods that are read."""
         waiting = list(places)
         while waiting:
             place = waiting.pop()
             name, number = place
-            inside = any(name == one or name.startswith(f"{one}.") for one in self._without)
-            if place in self._places or inside:
+            is_excluded = any(
+                name == module or name.startswith(f"{module}.") for module in self._without
+            )
+            if place in self._places or is_excluded:
                 continue
             self._places.add(place)
             if number == DATA:
@@ -223,34 +227,34 @@ class _Reached:
             self._reach(name, self._definition(place))
 
     def mention(self, attributes: Iterable[str]) -> None:
-        """Reach the methods of these names of all classes that are reached, or will be."""
+        """Reach the methods with these names of all classes that are reached, or will be."""
         for attribute in set(attributes) - self._read:
             self._read.add(attribute)
             self._waiting += self._methods.pop(attribute, [])
 
     def follow(self) -> None:
-        """Reach what is used, until nothing is added."""
+        """Follow what is used, until nothing is added."""
         while self._waiting:
             owned = self._waiting.pop()
             piece = owned.piece
             self.mention(piece.attributes)
             edges: list[list[Any]] = []
             for name in piece.uses:
-                found = self._sources.resolve(owned.module, name, libraries := set[str]())
-                edges += self._edge(name.rpartition(".")[2], found, libraries)
+                places = self._sources.resolve(owned.module, name, libraries := set[str]())
+                edges += self._edge(name.rpartition(".")[2], places, libraries)
             for imported in piece.imports:
-                found = self._sources.imported(*imported.split(":"), [], libraries := set[str]())
-                edges += self._edge("", found, libraries)
+                places = self._sources.imported(*imported.split(":"), [], libraries := set[str]())
+                edges += self._edge("", places, libraries)
             for name in piece.annotations:  # say which class's methods are called
                 self.visit(self._sources.resolve(owned.module, name, set()))
-            one = [owned.owner, piece.digest, sorted(edges, key=str)]
-            self._digests.append(digest_json(one)[:DIGITS])
+            entry = [owned.owner, piece.digest, sorted(edges, key=str)]
+            self._digests.append(digest_json(entry)[:DIGITS])
 
     def _edge(self, name: str, places: list[Place], libraries: set[str]) -> list[list[Any]]:
-        """Reach what a name stands for; what that is, where it is anything."""
+        """Reach what a name stands for; returns what that is, or nothing."""
         self.visit(places)
         self.libraries |= libraries
-        targets = [self._definition(one).result.digest for one in places if one[1] != DATA]
+        targets = [self._definition(place).result.digest for place in places if place[1] != DATA]
         return [[name, sorted(targets), sorted(libraries)]] if targets or libraries else []
 
     def digests(self) -> list[str]:
@@ -281,7 +285,7 @@ class _Reached:
 
 @dataclass(frozen=True)
 class _Owned:
-    """A piece, the module in which it lies, and its class, where it is a method."""
+    """A piece, its module, and its class if it is a method."""
 
     module: str
     owner: str
@@ -319,19 +323,22 @@ def _unwrapped(function: Any) -> Any:
 
 def _own_code(function: Any) -> dict[str, str]:
     """Digest of the compiled body of a function, or of each method of a class."""
-    inside = vars(function).values() if isinstance(function, type) else [function]
-    codes = [(one.__qualname__, one.__code__) for one in inside if hasattr(one, "__code__")]
+    members = vars(function).values() if isinstance(function, type) else [function]
+    codes = [
+        (member.__qualname__, member.__code__) for member in members if hasattr(member, "__code__")
+    ]
     return {name: digest_json(_compiled(code))[:DIGITS] for name, code in codes}
 
 
 def name_of(root: Root) -> str:
-    """Dotted name of where code begins."""
+    """Dotted name of a root."""
     return ".".join(_place(root))
 
 
 def _compiled(code: CodeType) -> list[Any]:
     constants = [
-        _compiled(one) if isinstance(one, CodeType) else repr(one) for one in code.co_consts
+        _compiled(constant) if isinstance(constant, CodeType) else repr(constant)
+        for constant in code.co_consts
     ]
     return [code.co_code.hex(), list(code.co_names), constants]
 
@@ -343,7 +350,7 @@ def _version(library: str) -> str:
     for name in DISTRIBUTIONS.get(library, (library,)):
         with suppress(importlib.metadata.PackageNotFoundError):
             return importlib.metadata.version(name)
-    # One whose distribution has another name, such as sklearn's.
+    # A library whose distribution has another name, such as sklearn.
     for name in importlib.metadata.packages_distributions().get(library, ()):
         return importlib.metadata.version(name)
     return ""

@@ -1,6 +1,6 @@
 """What a catalog entry holds, as digests by part: a file, the files of a folder, eras of a panel.
 
-An entry of ours says so itself (`HasContents`); one of a library is asked for its file or folder.
+Our own entries list their parts (`HasContents`); for those of a library, the file or folder counts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numerai_kedro.files.atomic import PARTIAL_SUFFIX
 
 # Part -> digest; one part with an empty name where the entry is a single thing.
 Contents = dict[str, str]
-# A file changed twice within the clock's tick of a file system keeps its time stamp.
+# A file changed twice within one tick of the file system's clock keeps its time stamp.
 TRUSTED_AFTER_NS = 20_000_000
 
 
@@ -28,25 +28,25 @@ class HasContents(Protocol):
     """An entry that names its parts."""
 
     def contents(self) -> Mapping[str, Path | str]:
-        """Part -> the file that holds it, or a digest that is known; empty where not made yet."""
+        """Part -> the file that holds it, or its digest; empty if not made yet."""
 
 
 class Digests:
-    """Digests of files, each read once a run.
+    """Digests of files, each read once per run.
 
-    Never from one run to the next: a flipped bit keeps size, time and inode.
+    Never kept from one run to the next: a flipped bit changes neither size, time nor inode.
     """
 
     def __init__(self) -> None:
         self._known: dict[Path, tuple[tuple[int, int, int], str]] = {}
 
     def of(self, path: Path) -> str:
-        """Digest of a file's bytes; it is read again only where its size, time or inode differ."""
+        """Digest of a file's bytes; it is read again only if its size, time or inode differ."""
         stat = path.stat()
         stamp = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
-        known = self._known.get(path)
-        if known is not None and known[0] == stamp:
-            return known[1]
+        cached = self._known.get(path)
+        if cached is not None and cached[0] == stamp:
+            return cached[1]
         age = time.time_ns() - stat.st_mtime_ns
         digest = digest_file(path)
         if age > TRUSTED_AFTER_NS:
@@ -55,7 +55,7 @@ class Digests:
 
 
 def contents_of(dataset: Any, digests: Digests) -> Contents | None:
-    """Digest of every part of an entry; None where nothing is known of its content."""
+    """Digest of every part of an entry; None if nothing is known of its content."""
     if isinstance(dataset, HasContents):
         parts = dataset.contents()
     elif getattr(dataset, "_filepath", None) is not None:
@@ -63,7 +63,8 @@ def contents_of(dataset: Any, digests: Digests) -> Contents | None:
     else:
         return None
     return {
-        part: digests.of(held) if isinstance(held, Path) else held for part, held in parts.items()
+        part: digests.of(value) if isinstance(value, Path) else value
+        for part, value in parts.items()
     }
 
 
@@ -72,7 +73,7 @@ def parts_at(path: Path) -> dict[str, Path | str]:
     if path.is_file():
         return {"": path}
     return {
-        found.relative_to(path).as_posix(): found
-        for found in sorted(path.rglob("*"))
-        if found.is_file() and PARTIAL_SUFFIX not in found.name
+        file.relative_to(path).as_posix(): file
+        for file in sorted(path.rglob("*"))
+        if file.is_file() and PARTIAL_SUFFIX not in file.name
     }

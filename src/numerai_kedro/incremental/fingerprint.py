@@ -1,4 +1,4 @@
-"""What a node's outputs are made of, and in one line what of it changed."""
+"""What a node's outputs are made from, and in one line what of it changed."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from pydantic import BaseModel
 from numerai_kedro.incremental.code import CodeReader
 from numerai_kedro.incremental.content import Contents, Digests, UnknownContentError, contents_of
 
-# Of a catalog entry, what does not change the value: where it lies, who may read it, how it looks.
+# Settings of a catalog entry that do not change its value: its place, who may read it, its looks.
 NO_CONTENT = {"filepath", "credentials", "metadata"}
 SHOWN = 3  # changes named in one line; the rest are counted
 LONGEST = 40  # characters of a value in such a line
 
 
 def fingerprint(node: Node, catalog: Any, code: CodeReader, digests: Digests) -> dict[str, Any]:
-    """All that decides a node's outputs, as a JSON value.
+    """Everything that determines a node's outputs, as a JSON value.
 
     Raises
     ------
@@ -56,15 +56,15 @@ def fingerprint(node: Node, catalog: Any, code: CodeReader, digests: Digests) ->
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What changed from one fingerprint to another, most telling first."""
-    found = [f"parameter {change}" for change in _changes(old["parameters"], new["parameters"])]
+    changes = [f"parameter {change}" for change in _changes(old["parameters"], new["parameters"])]
     for name in sorted({*old["inputs"], *new["inputs"]}):
-        found += content_changes(name, old["inputs"].get(name, {}), new["inputs"].get(name, {}))
-    found += [f"catalog entry {change}" for change in _changes(old["entries"], new["entries"])]
-    found += _changes(old["bound"], new["bound"])
+        changes += content_changes(name, old["inputs"].get(name, {}), new["inputs"].get(name, {}))
+    changes += [f"catalog entry {change}" for change in _changes(old["entries"], new["entries"])]
+    changes += _changes(old["bound"], new["bound"])
     modules = sorted(_keys_that_differ(old["code"], new["code"]))
-    found += [f"code of {name} changed" for name in modules]
-    found += [f"version of {change}" for change in _changes(old["versions"], new["versions"])]
-    return found or ["it is wired differently"]
+    changes += [f"code of {name} changed" for name in modules]
+    changes += [f"version of {change}" for change in _changes(old["versions"], new["versions"])]
+    return changes or ["it is wired differently"]
 
 
 def content_changes(name: str, old: Contents, new: Contents) -> list[str]:
@@ -97,7 +97,7 @@ def plain(value: Any) -> Any:
     Raises
     ------
     UnknownContentError
-        Of a type for which nothing says when two are equal.
+        The type does not say when two values are equal.
     """
     if isinstance(value, BaseModel):
         return plain(value.model_dump(mode="python"))
@@ -119,7 +119,7 @@ def _scalar(value: Any) -> Any:
         return value if math.isfinite(value) else str(value)
     if isinstance(value, PurePath):
         return value.as_posix()
-    if isinstance(value, datetime.date):  # and of these, times
+    if isinstance(value, datetime.date):  # datetimes as well
         return value.isoformat()
     if callable(value) and hasattr(value, "__qualname__"):
         return f"{value.__module__}.{value.__qualname__}"
@@ -142,7 +142,7 @@ def _entry(catalog: Any, name: str) -> Any:
 
 
 def _types_in(settings: Any) -> Iterator[str]:
-    """Dotted classes that an entry names, those of entries inside it among them."""
+    """Dotted class names in an entry, including those of entries inside it."""
     if isinstance(settings, Mapping):
         for key, value in settings.items():
             if key == "type" and isinstance(value, str):
@@ -159,7 +159,7 @@ def _settings(settings: Any) -> Any:
 
 
 def _bound(function: Any) -> dict[str, Any]:
-    """Values that a partial or a closure brings along."""
+    """Values that a partial or a closure carries."""
     bound: dict[str, Any] = {}
     while isinstance(function, partial):
         bound |= {f"argument {number}": plain(a) for number, a in enumerate(function.args)}
@@ -179,11 +179,11 @@ def is_parameter(name: str) -> bool:
 def _changes(old: Any, new: Any, place: str = "") -> list[str]:
     """Leaves that differ: ``lightgbm.seed 0 -> 1``."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
-        found = []
+        changes = []
         for key in sorted({*old, *new}):
             inner = f"{place}.{key}" if place else str(key)
-            found += _changes(old.get(key), new.get(key), inner)
-        return found
+            changes += _changes(old.get(key), new.get(key), inner)
+        return changes
     return [] if old == new else [f"{place} {_shown(old)} -> {_shown(new)}"]
 
 

@@ -1,7 +1,7 @@
-"""Finished folds and fits, found again by what they were made of.
+"""Finished folds and fits, looked up by what they were made from.
 
-A key is made of the data's digests, the parameters and the digest of the code that computes: after
-a crash, or in the next week, the same key brings the finished piece back from disk. A node that
+A key consists of digests of data, the parameters and the digest of the code that computes: after
+a crash, or in the next week, the same key finds the finished piece on disk. A node that
 uses the store stays pure: its output is the same with a full, an empty or an absent store.
 """
 
@@ -50,35 +50,35 @@ class FoldStore:
         with _lock_of(folder):
             if folder.exists():
                 try:
-                    kept: Made = read_trusted(folder)
+                    cached: Made = read_trusted(folder)
                 except StoreError as error:
                     logger.warning("%s It is fitted again.", error)
                 else:
-                    with suppress(OSError):  # the order in which `keep_within` lets go
+                    with suppress(OSError):  # the order in which `keep_within` evicts
                         os.utime(folder)
-                    return kept
-            made = fit()
-            write_trusted(folder, made)
-            return made
+                    return cached
+            fitted = fit()
+            write_trusted(folder, fitted)
+            return fitted
 
     def file(self, key: Key, build: Callable[[Path], None]) -> Path:
         """Return the file kept under `key`, or have it built at a path and keep it.
 
-        Its digest is checked on the way out: libraries end the whole process on a damaged one.
+        Its digest is checked first: libraries crash the whole process on a damaged file.
         """
         folder = self._binned / digest_json(key)
         with _lock_of(folder):
-            kept = checked_content(folder)
-            if kept is None:
+            cached = checked_content(folder)
+            if cached is None:
                 if folder.exists():
                     logger.warning("%s: damaged, made again.", folder)
                 return build_checked(folder, build)
             with suppress(OSError):
                 os.utime(folder)
-            return kept
+            return cached
 
     def touch(self, key: Key) -> None:
-        """Count a model as used now: it goes later."""
+        """Mark a model as used now: the least recently used is evicted first."""
         with suppress(OSError):
             os.utime(self._models / digest_json(key))
 
@@ -87,55 +87,55 @@ class FoldStore:
         return (self._binned / digest_json(key)).exists()
 
     def work(self, key: Key) -> Path:
-        """Folder in which what is made under `key` may keep how far it is."""
+        """Folder in which unfinished work under `key` may keep its progress."""
         return self._work / digest_json(key)
 
     def drop_work(self, key: Key) -> None:
-        """Forget how far something was that is finished now."""
+        """Delete the progress of work that is finished now."""
         shutil.rmtree(self.work(key), ignore_errors=True)
 
     def value(self, key: Key, compute: Callable[[], Any]) -> Any:
         """Return the small JSON value kept under `key`, or compute and keep it."""
-        kept = self.find(key)
-        if kept is not None:
-            return kept
-        made = compute()
-        self.remember(key, made)
-        return made
+        cached = self.find(key)
+        if cached is not None:
+            return cached
+        computed = compute()
+        self.remember(key, computed)
+        return computed
 
     def remember(self, key: Key, value: Any) -> None:
-        """Keep a small JSON value, in the place of the one before."""
+        """Keep a small JSON value in place of the previous one."""
         write_kept(self._value_path(key), value)
 
     def recall(self, key: Key) -> Any | None:
-        """Return what was remembered; None where nothing was."""
+        """Return what was remembered; None if nothing was."""
         return self.find(key)
 
     def find(self, key: Key) -> Any | None:
-        """Return the value kept under `key`; None where there is none, or a damaged one."""
+        """Return the value kept under `key`; None if there is none, or it is damaged."""
         return find_kept(self._value_path(key))
 
     def predictions(
         self, key: Key, predict: Callable[[], npt.NDArray[np.float32]]
     ) -> npt.NDArray[np.float32]:
         """Return the predictions kept under `key`, or compute and keep them."""
-        kept = self.find_predictions(key)
-        if kept is not None:
-            return kept
-        made = np.ascontiguousarray(predict(), dtype=np.float32)
+        cached = self.find_predictions(key)
+        if cached is not None:
+            return cached
+        computed = np.ascontiguousarray(predict(), dtype=np.float32)
         with atomic_write(self._predictions_path(key)) as handle:
-            handle.write(digest_bytes(made.tobytes()).encode())
-            handle.write(made.tobytes())
-        return made
+            handle.write(digest_bytes(computed.tobytes()).encode())
+            handle.write(computed.tobytes())
+        return computed
 
     def find_predictions(self, key: Key) -> npt.NDArray[np.float32] | None:
-        """Return the predictions kept under `key`; None where there are none, or damaged ones."""
+        """Return the predictions kept under `key`; None if there are none, or they are damaged."""
         path = self._predictions_path(key)
         try:
             content = path.read_bytes()
         except FileNotFoundError:
             return None
-        # The digest leads the file: neither a torn nor a flipped one is taken for finished.
+        # The file begins with the digest: no truncated or flipped file is taken for finished.
         if content[:DIGEST_DIGITS].decode("ascii", "replace") == digest_bytes(
             memoryview(content)[DIGEST_DIGITS:]
         ):
@@ -157,16 +157,16 @@ class FoldStore:
         """Bytes of every model, binned data set and checkpoint, least recently used first."""
         kinds = (self._models, self._binned, self._work)
         used: dict[Path, tuple[int, int]] = {}
-        for folder in (one for kind in kinds for one in kind.glob("*")):
+        for folder in (path for kind in kinds for path in kind.glob("*")):
             with suppress(FileNotFoundError):  # another lane of this run finishes or drops it
                 used[folder] = (folder.stat().st_mtime_ns, _bytes_in(folder))
         return {folder: size for folder, (_, size) in sorted(used.items(), key=lambda i: i[1][0])}
 
     def keep_within(self, limit_bytes: float) -> int:
-        """Let models and binned data go, least recently used first, until the rest fits.
+        """Delete models and binned data, least recently used first, until the rest fits.
 
         Returns the bytes freed.
-        Predictions and values stay: they are small, and a finished fold needs no more than them.
+        Predictions and values stay: they are small, and all that a finished fold needs.
         """
         sizes = self.sizes()
         left = total = sum(sizes.values())
@@ -190,7 +190,7 @@ class FoldStore:
         return self.folder / "work"
 
 
-# Threads that ask for one piece at once make it once.
+# Threads that ask for the same piece at the same time make it once.
 _locks: dict[Path, threading.Lock] = {}
 _locks_lock = threading.Lock()
 

@@ -1,7 +1,7 @@
-"""In which order nodes run: one after the other, in a pool, or in two lanes beside each other.
+"""The order in which nodes run: one after the other, in a pool, or in two parallel lanes.
 
-Two lanes are for a machine with a GPU: while boosting trains on the cores, networks train on the
-card. The plan says which models go apart (``resource_plan["apart"]``).
+Two lanes are for a machine with a GPU: while boosting trains on the CPU cores, networks train on
+the GPU. The plan says which models run apart (``resource_plan["apart"]``).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ def in_order(
     apart: Callable[[Node], bool],
     stop: Callable[[], None],
 ) -> Iterator[Node]:
-    """Yield nodes as they end, each begun after all that it depends on.
+    """Yield nodes as they finish; each starts after all that it depends on.
 
     Parameters
     ----------
     pool
-        Of a runner with threads; None runs one node after the other, but for those apart.
+        Of a runner with threads; None runs one node after the other, except for those apart.
     apart
         Whether a node that could run now goes into the second lane.
     stop
@@ -39,7 +39,7 @@ def in_order(
     waiting, needs = list(pipeline.nodes), pipeline.node_dependencies
     done: set[Node] = set()
     while waiting:
-        # In this thread as long as possible: there Ctrl-C ends a node at once.
+        # In this thread as long as possible: here, Ctrl-C ends a node at once.
         if any(apart(node) for node in waiting if needs[node] <= done):
             yield from _in_two_lanes(pipeline, waiting, step, apart, stop)
             return

@@ -1,4 +1,4 @@
-"""Which stocks were live in which round: ids are new in every round, so that old data are known."""
+"""Which stocks were live in which round: ids are new in every round, so old data are recognised."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 from numerai_kedro.files.kept_json import find_kept, write_kept
 
-# Ids are random, so that the smallest of them are a sample that is the same for the same stocks.
+# Ids are random, so the smallest are a random sample, and the same stocks give the same one.
 SAMPLE = 256
 ROUNDS_KEPT = 10
 
 
 class LiveIdStore:
-    """One small file a round.
+    """One small file per round.
 
     Parameters
     ----------
@@ -26,21 +26,25 @@ class LiveIdStore:
         self.folder = Path(folder)
 
     def note(self, round_number: int, ids: Sequence[str]) -> None:
-        """Keep a sample of a round's ids, and forget rounds long before it."""
+        """Keep a sample of a round's ids, and delete those of much older rounds."""
         write_kept(self._path(round_number), sample(ids))
         for number in self._rounds()[:-ROUNDS_KEPT]:
             self._path(number).unlink(missing_ok=True)
 
     def known_from(self, round_number: int, ids: Sequence[str]) -> tuple[int | None, float]:
-        """The earlier round that shares most ids, and the share of its sample that is live now.
+        """The earlier round that shares most ids, and what share of its sample is live now.
 
-        A file that cannot be read says nothing.
+        Unreadable files are ignored.
         """
         ours = set(sample(ids))
         best: tuple[int | None, float] = (None, 0.0)
         for number in self._rounds():
             if number < round_number and (theirs := self._read(number)):
-                best = max(best, (number, len(ours & theirs) / len(theirs)), key=lambda one: one[1])
+                best = max(
+                    best,
+                    (number, len(ours & theirs) / len(theirs)),
+                    key=lambda candidate: candidate[1],
+                )
         return best
 
     def _read(self, number: int) -> set[str]:

@@ -1,7 +1,7 @@
-"""A statement's syntax without what changes no result.
+"""A statement's syntax without what cannot change a result.
 
 Left out are docstrings, annotations of functions, the names of local variables, imports inside
-functions (what they bring is followed instead), lines of logs, and the texts of errors.
+functions (what they import is followed instead), log lines, and the texts of errors.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-# Calls that only say something: of what, and, where not all of its methods do, which.
+# Calls that only log: on which name, and by which methods (None for all).
 LOGGERS = {"logger": None, "logging": None, "warnings": {"warn"}}
 # Where one of these is called, a local name may be more than a name.
 BY_TEXT = {"locals", "vars", "eval", "exec"}
-# What only says where a node stands, or what a type checker reads.
+# Fields that only tell a node's context, or that only a type checker reads.
 SILENT_FIELDS = {"ctx", "type_comment", "kind", "returns", "type_params"}
-# What in a line of a log may do more than say something.
+# Expressions in a log line that may do more than log.
 STATEFUL = (ast.NamedExpr, ast.Await, ast.Yield, ast.YieldFrom)
 NO_NAMES: Mapping[str, str] = {}
 
@@ -39,7 +39,7 @@ def is_text(statement: ast.AST) -> bool:
 
 
 def is_said(statement: ast.AST) -> bool:
-    """Whether a statement is a line of a log."""
+    """Whether a statement is a log line."""
     call = statement.value if isinstance(statement, ast.Expr) else None
     function = call.func if isinstance(call, ast.Call) else None
     if not (isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name)):
@@ -48,9 +48,9 @@ def is_said(statement: ast.AST) -> bool:
         return False
     assert isinstance(call, ast.Call)
     methods = LOGGERS[function.value.id]
-    told = [*call.args, *(one.value for one in call.keywords)]
+    arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
     # Drawing a random number for a log line changes those that follow.
-    draws = any(isinstance(one, STATEFUL) for part in told for one in ast.walk(part))
+    draws = any(isinstance(node, STATEFUL) for argument in arguments for node in ast.walk(argument))
     return (methods is None or function.attr in methods) and not draws
 
 
@@ -59,7 +59,7 @@ def _write(node: ast.AST, names: Mapping[str, str] | None, parts: list[str]) -> 
     if isinstance(node, FUNCTIONS) and names is None:
         names = _local_names(node)
     if isinstance(node, ast.Raise):
-        parts.append(_without_words(node, names))
+        parts.append(_error_form(node, names))
         return
     if isinstance(node, ast.AnnAssign) and names is not None:
         node = ast.Assign([node.target], node.value or ast.Constant(None))
@@ -67,9 +67,9 @@ def _write(node: ast.AST, names: Mapping[str, str] | None, parts: list[str]) -> 
     for name, value in _counted_fields(node, names is not None):
         if isinstance(value, list):
             parts.append("[")
-            for one in value:
-                if not _is_nothing(one):
-                    _write_value(one, names, parts)
+            for item in value:
+                if not _is_irrelevant(item):
+                    _write_value(item, names, parts)
             parts.append("]")
         else:
             _write_value(value, names, parts, of_name=name in ("id", "name"))
@@ -95,34 +95,34 @@ def _write_value(
         parts.append(f" {value!r}")
 
 
-def _without_words(node: ast.Raise, names: Mapping[str, str] | None) -> str:
-    """A raised error: its class and what it is told, texts aside."""
+def _error_form(node: ast.Raise, names: Mapping[str, str] | None) -> str:
+    """A raised error: its class and its arguments, without texts."""
     parts: list[str] = []
-    for one in _unspoken(node):
-        parts.append(f"({type(one).__name__}")
-        if isinstance(one, ast.Name):
-            parts.append((names or NO_NAMES).get(one.id, one.id))
-        elif isinstance(one, ast.Attribute):
-            parts.append(one.attr)
-        elif isinstance(one, ast.Constant):
-            parts.append(repr(one.value))
-        elif isinstance(one, ast.keyword):
-            parts.append(one.arg or "**")
+    for part in _without_texts(node):
+        parts.append(f"({type(part).__name__}")
+        if isinstance(part, ast.Name):
+            parts.append((names or NO_NAMES).get(part.id, part.id))
+        elif isinstance(part, ast.Attribute):
+            parts.append(part.attr)
+        elif isinstance(part, ast.Constant):
+            parts.append(repr(part.value))
+        elif isinstance(part, ast.keyword):
+            parts.append(part.arg or "**")
     return "".join(parts)
 
 
-def _unspoken(node: ast.AST) -> Iterator[ast.AST]:
-    """A node and those below it that are no part of a text."""
+def _without_texts(node: ast.AST) -> Iterator[ast.AST]:
+    """A node and its descendants, without texts."""
     if isinstance(node, ast.JoinedStr | ast.expr_context):
         return
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return
     yield node
     for child in ast.iter_child_nodes(node):
-        yield from _unspoken(child)
+        yield from _without_texts(child)
 
 
-def _is_nothing(statement: Any) -> bool:
+def _is_irrelevant(statement: Any) -> bool:
     nothing = isinstance(statement, ast.Pass | ast.Import | ast.ImportFrom)
     return nothing or is_text(statement) or is_said(statement)
 
@@ -130,8 +130,8 @@ def _is_nothing(statement: Any) -> bool:
 def _local_names(function: ast.AST) -> dict[str, str]:
     """Local variable -> number in order of appearance.
 
-    Parameters keep their names, by which others may give them, and so does all that shares its
-    name with one, with what is global, or with an inner function.
+    Parameters keep their names, because callers may use them as keywords; so does a variable that
+    shares its name with a parameter, a global, or an inner function.
     """
     bound: dict[str, None] = {}
     fixed: set[str] = set()
@@ -149,7 +149,7 @@ def _local_names(function: ast.AST) -> dict[str, str]:
 
 
 def _fixed_names(node: ast.AST) -> set[str]:
-    """Names that a node binds otherwise than by assigning."""
+    """Names that a node binds other than by assignment."""
     if isinstance(node, ast.arg):
         return {node.arg}
     if isinstance(node, ast.Global | ast.Nonlocal):

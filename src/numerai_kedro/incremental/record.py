@@ -1,6 +1,6 @@
-"""One JSON file a node: what its outputs were made of, and what they were.
+"""One JSON file per node: what its outputs were made from, and what they were.
 
-``running`` stands in it before the node begins and ``done`` after its last output was saved, so
+Its status is ``running`` before the node begins and ``done`` after its last output was saved, so
 that a node that was killed between two outputs is not taken for finished.
 """
 
@@ -23,17 +23,17 @@ class NodeRecords:
         self._folder = folder
 
     def read(self, node: str) -> dict[str, Any] | None:
-        """The record of a node; None where there is none, or none that can be read."""
+        """The record of a node; None if there is none, or it cannot be read."""
         try:
             record: dict[str, Any] = read_kept(self._path(node))
         except (FileNotFoundError, StoreError):
             return None
-        whole = (
+        is_valid = (
             isinstance(record, dict)
             and record.get("format") == FORMAT
-            and (record.get("status") == "running" or {"made_of", "outputs"} <= record.keys())
+            and (record.get("status") == "running" or {"fingerprint", "outputs"} <= record.keys())
         )
-        return record if whole else None
+        return record if is_valid else None
 
     def begin(self, node: str, outputs: Sequence[str] = ()) -> None:
         """Note that a node runs, and what it makes."""
@@ -42,25 +42,25 @@ class NodeRecords:
     def finish(
         self, node: str, fingerprint: dict[str, Any] | None, outputs: dict[str, Any]
     ) -> None:
-        """Note that its outputs are whole; of what they are made, where that is known."""
+        """Note that its outputs are complete, and what they were made from, if that is known."""
         self._write(
             node,
-            {"format": FORMAT, "status": "done", "made_of": fingerprint, "outputs": outputs},
+            {"format": FORMAT, "status": "done", "fingerprint": fingerprint, "outputs": outputs},
         )
 
     def outputs(self) -> dict[str, list[Any]]:
-        """Entry -> what the nodes that make it have made of it.
+        """Entry -> its contents as recorded by each node that makes it.
 
-        Not of what a node makes now, or was making when it was killed: nobody knows what it is.
+        Without entries that a node is making now, or was when it was killed: they are unknown.
         """
         records = [self.read(path.stem) or {} for path in sorted(self._folder.glob("*.json"))]
         unknown = {name for record in records for name in record.get("makes", ())}
-        found: dict[str, list[Any]] = {}
+        contents_by_entry: dict[str, list[Any]] = {}
         for record in records:
             for name, contents in record.get("outputs", {}).items():
                 if name not in unknown:
-                    found.setdefault(name, []).append(contents)
-        return found
+                    contents_by_entry.setdefault(name, []).append(contents)
+        return contents_by_entry
 
     def _write(self, node: str, record: dict[str, Any]) -> None:
         write_kept(self._path(node), record)

@@ -1,8 +1,8 @@
 """Run a pipeline as Kedro does, without the nodes whose outputs are current.
 
 `AbstractRunner.run` filters the pipeline, warms the catalog up and calls `self._run`: the method
-that runners of one's own override. The session puts `incremental_run` in its place, so that every
-option of `kedro run`, every runner with threads, and a notebook get the same.
+that custom runners override. The session puts `incremental_run` in its place, so that every
+option of `kedro run`, every runner with threads, and a notebook behave the same.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from numerai_kedro.incremental.fingerprint import (
 from numerai_kedro.incremental.fold_store import FoldStore
 from numerai_kedro.incremental.lanes import in_order
 from numerai_kedro.incremental.record import NodeRecords
-from numerai_kedro.incremental.result_code import PACKAGE, ResultCode, in_force
+from numerai_kedro.incremental.result_code import PACKAGE, ResultCode, activate
 from numerai_kedro.strict import Block, read_block
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ RUN_ALL = "kedro run --params=incremental.run_all=true"
 
 
 class IncrementalParams(Block):
-    """What is done again, and how much is kept; see parameters_incremental.yml."""
+    """What is run again, and how much is kept; see parameters_incremental.yml."""
 
     run_all: bool
     cache_limit_gb: float = Field(gt=0)
@@ -73,7 +73,7 @@ class RunReport:
     current
         Nodes that were skipped.
     own_seconds
-        What deciding and recording took.
+        Time spent on deciding and recording.
     """
 
     ran: dict[str, str] = field(default_factory=dict)
@@ -95,13 +95,13 @@ class Incremental:
     Parameters
     ----------
     data_folder
-        The records lie beside the data that they speak of.
+        The records are kept next to the data that they describe.
     made_here
         Entries that nodes of this run make.
     run_all
-        Run every node; its record is made anew.
+        Run every node, and replace its record.
     keeps_code
-        Results of other code are taken for those of this one.
+        Use results of other code as if the current code had made them.
     """
 
     def __init__(
@@ -123,30 +123,30 @@ class Incremental:
         self.report = RunReport()
 
     def read_code(self, pipeline: Pipeline) -> None:
-        """Read the sources now: what is edited while the run goes on is not what runs."""
-        in_force(self._result_code)
+        """Read the sources now: later edits are not part of this run."""
+        activate(self._result_code)
         with self._own_time():
             for node in pipeline.nodes:
                 with suppress(UnknownContentError):
                     self._code.of([node.func])
 
     def step(self, task: Task) -> Node:
-        """Run a node, or find it current."""
+        """Run a node, unless it is current."""
         node, catalog = task.node, task.catalog
         with self._own_time():
             self._check_inputs(node, catalog)
-            why, made_of = self._why(node, catalog)
-            if why is None:
+            reason, current = self._why(node, catalog)
+            if reason is None:
                 self.report.current.append(node.name)
                 logger.debug("%s: up to date", node.name)
                 return node
-            self.report.ran[node.name] = why
+            self.report.ran[node.name] = reason
             self._records.begin(node.name, node.outputs)
-        logger.info("%s: %s", node.name, why)
+        logger.info("%s: %s", node.name, reason)
         task.execute()
         with self._own_time():
             outputs = {name: self._contents(catalog, name) for name in node.outputs}
-            self._records.finish(node.name, made_of, outputs)
+            self._records.finish(node.name, current, outputs)
         return node
 
     def _check_inputs(self, node: Node, catalog: Any) -> None:
@@ -165,20 +165,20 @@ class Incremental:
                 self._noted = self._records.outputs()
             if self._is_noted(name, catalog, self._noted):
                 continue
-            # What another run has made meanwhile, or is making now, is no damage.
+            # What another run has made in the meantime, or is making now, is no damage.
             if not self._is_noted(name, catalog, self._records.outputs()):
                 _distrust(catalog, name)
 
     def _is_noted(self, name: str, catalog: Any, noted: dict[str, list[Any]]) -> bool:
-        """Whether an entry is what a record says, where there is one; nothing is no damage."""
-        now = self._contents(catalog, name)
-        if not now or name not in noted:
+        """Whether an entry matches a record of it, if any; an empty entry is no damage."""
+        contents = self._contents(catalog, name)
+        if not contents or name not in noted:
             return True
-        # A file more, as a file manager or an editor leaves it, is no damage.
-        return any(one and one.items() <= now.items() for one in noted[name])
+        # An extra file, left by a file manager or an editor, is no damage.
+        return any(recorded and recorded.items() <= contents.items() for recorded in noted[name])
 
     def close(self) -> None:
-        """Keep what the next run can use; it costs that run time, no more, where it is lost."""
+        """Save what the next run can use; losing it costs that run nothing but time."""
         with self._own_time():
             self._code.save()
             self._result_code.save()
@@ -188,41 +188,41 @@ class Incremental:
             handle.write(json.dumps(report, indent=1).encode())
 
     def _why(self, node: Node, catalog: Any) -> tuple[str | None, dict[str, Any] | None]:
-        """Why a node runs, None where it need not; and what its outputs will be made of."""
+        """Why a node runs (None if it need not), and what its outputs will be made from."""
         if ALWAYS in node.tags:
-            return "asks anew in every run", None
+            return "always runs", None
         try:
-            made_of = fingerprint(node, catalog, self._code, self._digests)
+            current = fingerprint(node, catalog, self._code, self._digests)
         except UnknownContentError as unknown:
             return str(unknown), None
         if self._run_all:
-            return "all nodes were asked for", made_of
+            return "all nodes were asked for", current
         record = self._records.read(node.name)
         if record is None:
-            return "never ran here", made_of
+            return "never ran here", current
         if record["status"] != "done":
-            return "did not finish last time", made_of
-        if record["made_of"] is None:
-            return "what it was made of is not known", made_of
-        if record["made_of"] != made_of:
-            return one_line(differences(record["made_of"], made_of)), made_of
+            return "did not finish last time", current
+        if record["fingerprint"] is None:
+            return "its fingerprint is not known", current
+        if record["fingerprint"] != current:
+            return one_line(differences(record["fingerprint"], current)), current
         for name in node.outputs:
             if changed := self._output_changed(catalog, name, record["outputs"].get(name)):
-                return changed, made_of
-        return None, made_of
+                return changed, current
+        return None, current
 
-    def _output_changed(self, catalog: Any, name: str, before: Any) -> str | None:
+    def _output_changed(self, catalog: Any, name: str, recorded: Any) -> str | None:
         dataset = catalog.get(name)
         unfinished = getattr(dataset, "unfinished", lambda: None)()
         if unfinished:
             return f"{name} {unfinished}"
-        now = self._contents(catalog, name)
-        if now is None:
+        contents = self._contents(catalog, name)
+        if contents is None:
             return f"output {name} has no content that could be compared"
-        if not now:
+        if not contents:
             return f"output {name} is missing"
-        if now != before:
-            return f"output {one_line(content_changes(name, before or {}, now))} by hand"
+        if contents != recorded:
+            return f"output {one_line(content_changes(name, recorded or {}, contents))} by hand"
         return None
 
     def _contents(self, catalog: Any, name: str) -> dict[str, str] | None:
@@ -230,7 +230,7 @@ class Incremental:
 
     @contextmanager
     def _own_time(self) -> Iterator[None]:
-        """One node at a time decides: what is read for one is known to the next."""
+        """One node at a time decides: what is read for one need not be read for the next."""
         with self._lock:
             begin = time.perf_counter()
             try:
@@ -248,20 +248,20 @@ def incremental_run(
     run_id: str | None = None,
     stop: Callable[[], None] = lambda: None,
 ) -> None:
-    """Stand in for `AbstractRunner._run`; the wave stops where outputs come out identical.
+    """Stand in for `AbstractRunner._run`; early cutoff where outputs come out identical.
 
     Parameters
     ----------
     stop
-        Ends what other threads of this process wait for.
+        Ends whatever other threads of this process are waiting for.
     """
     runner._validate_catalog(catalog)
     runner._validate_nodes(pipeline.nodes)
     params = read_block(IncrementalParams, "incremental", catalog.load("params:incremental"))
     for name in CODED_STORES & pipeline.datasets():
         catalog.get(name).keeps_other_code = params.keep_fits_of_other_code
-    asked = (params.run_all, params.keep_fits_of_other_code)
-    incremental = Incremental(data_folder, pipeline.all_outputs(), *asked)
+    flags = (params.run_all, params.keep_fits_of_other_code)
+    incremental = Incremental(data_folder, pipeline.all_outputs(), *flags)
     incremental.read_code(pipeline)
     loads = Counter(chain.from_iterable(node.inputs for node in pipeline.nodes))
 
@@ -282,7 +282,7 @@ def incremental_run(
             if "fold_store" in node.inputs and node.name in incremental.report.ran:
                 _keep_within(catalog.load("fold_store"), params.cache_limit_gb)
     except KeyboardInterrupt as stop:
-        # An error that Kedro's hooks are told of, so that MLflow keeps the run.
+        # An exception that Kedro's hooks see, so that MLflow records the run.
         raise Stopped(stop.args[0] if stop.args else signal.SIGINT) from None
     finally:
         incremental.close()
@@ -290,12 +290,12 @@ def incremental_run(
 
 
 def _distrust(catalog: Any, name: str) -> None:
-    """Let a damaged input count as missing where that costs one model; else refuse it.
+    """Treat a damaged input as missing if that costs one model only; else refuse it.
 
     Raises
     ------
     StoreError
-        Nothing can stand in its place.
+        Nothing can replace it.
     """
     dataset = catalog.get(name)
     where = dataset._describe().get("filepath", name)
@@ -309,7 +309,7 @@ def _keep_within(store: FoldStore, limit_gb: float) -> None:
     freed = store.keep_within(limit_gb * GB)
     if freed:
         logger.info(
-            "fold store: %.2f GB of models went, least recently used first (incremental."
+            "fold store: %.2f GB of models were deleted, least recently used first (incremental."
             "cache_limit_gb: %g)",
             freed / GB,
             limit_gb,
@@ -317,12 +317,12 @@ def _keep_within(store: FoldStore, limit_gb: float) -> None:
 
 
 def _apart(catalog: Any) -> Callable[[Node], bool]:
-    """Whether a node belongs to a model that the plan lets train beside the others."""
+    """Whether a node belongs to a model that the plan trains in parallel with the others."""
 
     @functools.cache
     def names() -> frozenset[str]:
         plan = catalog.load("resource_plan") if catalog.exists("resource_plan") else {}
         return frozenset(plan.get("apart", ()))
 
-    # A model's nodes read the plan, so that it is there when the first of them could run.
+    # A model's nodes read the plan, so it exists when the first of them could run.
     return lambda node: "resource_plan" in node.inputs and node.namespace in names()

@@ -1,4 +1,4 @@
-"""A module's source taken apart: its definitions, what they use, and what they import."""
+"""A module's source, parsed: its definitions, what they use, and what they import."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from numerai_kedro.incremental.normal_form import is_said, is_text, normal_form
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 BLOCKS = (ast.If, ast.Try, ast.For, ast.While, ast.With)
-# Of the digests of definitions: enough to tell a few thousand apart.
+# Length of definitions' digests: enough to tell a few thousand apart.
 DIGITS = 16
-# How an import of all names is marked among what a module imports.
+# Marks an import of all names among a module's imports.
 STAR = "*"
-# How a string that may name a module is marked among imports.
+# Marks a string that may name a module among imports.
 PERHAPS = "?"
 MODULE_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
-# Methods by which a registry gets what it holds.
+# Methods that add to a registry.
 ADDING = {"add", "append", "extend", "insert", "register", "setdefault", "update"}
 BY_NAME = {"getattr", "hasattr", "setattr", "attrgetter", "methodcaller"}
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A statement, or a class without its methods, or one of them, as far as results hang on it.
+    """A statement, a class without its methods, or a method, as far as results depend on it.
 
     Parameters
     ----------
@@ -37,9 +37,9 @@ class Piece:
     uses, imports
         As in `Definition`, of what is left in the normal form, and of annotations.
     attributes
-        Names of attributes that it reads of whatever object.
+        Names of attributes that it reads, of any object.
     annotations
-        Dotted names that stand in annotations of functions alone.
+        Dotted names in the annotations of functions.
     """
 
     digest: str
@@ -65,13 +65,13 @@ class Definition:
         Modules and members that it imports inside its body, such as ``"lightgbm:"`` or
         ``"numerai_kedro.files:fetch"``; with a question mark before it, a string that may name one.
     acts
-        It does more than bind a name, so it belongs to whatever of its module is used.
+        It does more than bind a name, so it counts with anything of its module that is used.
     acts_on
         Names that it adds to, such as a registry, and its decorators.
     bases
         Of a class.
     result
-        What results hang on; of a class, without its methods.
+        What results depend on; of a class, without its methods.
     methods
         Of a class: name and piece of each.
     """
@@ -96,25 +96,33 @@ class Module:
 
     def defining(self, name: str) -> list[int]:
         """Numbers of the definitions that bind a name."""
-        return [i for i, one in enumerate(self.definitions) if name in one.names]
+        return [i for i, definition in enumerate(self.definitions) if name in definition.names]
 
     def effects(self) -> list[int]:
         """Numbers of the statements that do more than bind a name."""
-        return [i for i, one in enumerate(self.definitions) if one.acts]
+        return [i for i, definition in enumerate(self.definitions) if definition.acts]
 
     def as_json(self) -> dict[str, Any]:
         """As nested lists."""
-        return {"definitions": [_as_list(one) for one in self.definitions], "of": self.imported}
+        return {
+            "definitions": [_as_list(definition) for definition in self.definitions],
+            "of": self.imported,
+        }
 
     @classmethod
-    def from_json(cls, kept: dict[str, Any]) -> Module:
-        """Of what `as_json` returned."""
-        return cls([_from_list(*one) for one in kept["definitions"]], kept["of"])
+    def from_json(cls, content: dict[str, Any]) -> Module:
+        """Make a module from what `as_json` returned."""
+        return cls(
+            [_from_list(*definition) for definition in content["definitions"]], content["of"]
+        )
 
 
-def _as_list(one: Definition) -> list[Any]:
-    result, methods = vars(one.result), [[name, list(vars(p).values())] for name, p in one.methods]
-    return [*list(vars(one).values())[:-2], list(result.values()), methods]
+def _as_list(definition: Definition) -> list[Any]:
+    result, methods = (
+        vars(definition.result),
+        [[name, list(vars(piece).values())] for name, piece in definition.methods],
+    )
+    return [*list(vars(definition).values())[:-2], list(result.values()), methods]
 
 
 def _from_list(
@@ -138,7 +146,7 @@ def _piece(digest: str, *names: list[str]) -> Piece:
 
 
 def parse_module(source: str, name: str, stem: str = "") -> Module:
-    """Take a module's top level apart.
+    """Parse a module's top level.
 
     Parameters
     ----------
@@ -149,14 +157,16 @@ def parse_module(source: str, name: str, stem: str = "") -> Module:
     """
     module = Module()
     package = name if stem == "__init__" else name.rpartition(".")[0]
-    for statement in ast.parse(source).body:
-        for one in _statements(statement):
-            for inner in ast.walk(one) if isinstance(one, BLOCKS) else [one]:
+    for top_level in ast.parse(source).body:
+        for statement in _statements(top_level):
+            for inner in ast.walk(statement) if isinstance(statement, BLOCKS) else [statement]:
                 if isinstance(inner, ast.Import | ast.ImportFrom):
                     module.imported.update(imports_of(inner, package))
-            plain_import = isinstance(one, ast.Import | ast.ImportFrom) and not _is_star(one)
-            if not plain_import and not is_text(one):
-                module.definitions.append(_definition(one, package))
+            plain_import = isinstance(statement, ast.Import | ast.ImportFrom) and not _is_star(
+                statement
+            )
+            if not plain_import and not is_text(statement):
+                module.definitions.append(_definition(statement, package))
     return module
 
 
@@ -178,9 +188,9 @@ def _definition(statement: ast.stmt, package: str) -> Definition:
     bases: tuple[str, ...] = ()
     if isinstance(statement, ast.ClassDef):
         bases = tuple(_dotted(_inner(base)) or "?" for base in statement.bases)
-        inner = [one for one in statement.body if isinstance(one, FUNCTIONS)]
-        methods = [(one.name, _result(one, package)) for one in inner]
-        statement.body = [one for one in statement.body if one not in inner]
+        functions = [member for member in statement.body if isinstance(member, FUNCTIONS)]
+        methods = [(member.name, _result(member, package)) for member in functions]
+        statement.body = [member for member in statement.body if member not in functions]
     result = _result(statement, package)
     acts_on = tuple(sorted(_acted_on(statement)))
     return Definition(names, digest, uses, imports, acts, acts_on, bases, result, tuple(methods))
@@ -194,14 +204,14 @@ def _inner(base: ast.expr) -> ast.expr:
 def _strip_docstrings(statement: ast.stmt) -> None:
     for node in ast.walk(statement):
         if isinstance(node, DEFINITIONS):
-            node.body = [one for one in node.body if not is_text(one)] or [ast.Pass()]
+            node.body = [child for child in node.body if not is_text(child)] or [ast.Pass()]
 
 
 def _result(statement: ast.stmt, package: str) -> Piece:
     digest = digest_bytes(normal_form(statement).encode())[:DIGITS]
     annotations = list(_annotations(statement))
-    read = _read(statement, package, {id(one) for one in annotations})
-    names = [name for one in annotations for name in _read(one, package)[0]]
+    read = _read(statement, package, {id(annotation) for annotation in annotations})
+    names = [name for annotation in annotations for name in _read(annotation, package)[0]]
     return Piece(digest, *read, tuple(sorted(set(names))))
 
 
@@ -209,10 +219,10 @@ def _annotations(statement: ast.AST) -> Iterator[ast.expr]:
     """Annotations of functions, and of variables inside them."""
     for function in ast.walk(statement):
         if isinstance(function, FUNCTIONS):
-            for one in ast.walk(function):
-                given = getattr(one, "annotation", None) or getattr(one, "returns", None)
-                if isinstance(given, ast.expr):
-                    yield given
+            for node in ast.walk(function):
+                annotation = getattr(node, "annotation", None) or getattr(node, "returns", None)
+                if isinstance(annotation, ast.expr):
+                    yield annotation
 
 
 def _read(
@@ -223,7 +233,7 @@ def _read(
     Parameters
     ----------
     without
-        Nodes that do not count, by their identity; nor do then lines of logs and errors.
+        Nodes that do not count, by their `id`; if given, log lines and errors do not count either.
     """
     uses: set[str] = set()
     imports: set[str] = set()
@@ -234,7 +244,7 @@ def _read(
         if without is not None and (
             id(node) in without or is_said(node) or isinstance(node, ast.Raise)
         ):
-            continue  # what only says something, or makes what is said
+            continue  # a log line, or an error
         dotted = _dotted(node)
         if dotted:
             uses.add(dotted)
@@ -273,10 +283,10 @@ def _bound(statement: ast.stmt) -> tuple[tuple[str, ...], bool]:
     """Names that a statement binds, and whether it does more than that."""
     if isinstance(statement, DEFINITIONS):
         return (statement.name,), False
-    inner = list(ast.walk(statement))
-    stored = [one for one in inner if isinstance(one, ast.Name)]
-    named = {one.id for one in stored if isinstance(one.ctx, ast.Store)}
-    named |= {one.name for one in inner if isinstance(one, DEFINITIONS)}
+    nodes = list(ast.walk(statement))
+    stored = [node for node in nodes if isinstance(node, ast.Name)]
+    named = {node.id for node in stored if isinstance(node.ctx, ast.Store)}
+    named |= {node.name for node in nodes if isinstance(node, DEFINITIONS)}
     if isinstance(statement, ast.Assign | ast.AnnAssign):
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
         parts = [part for target in targets for part in _parts(target)]
@@ -290,14 +300,14 @@ def _acted_on(statement: ast.stmt) -> Iterator[str]:
     if isinstance(statement, DEFINITIONS):
         for decorator in statement.decorator_list:
             yield from filter(None, [_dotted(_called(decorator))])
-        inner = list(ast.walk(statement))
-        stored = [one for one in inner if isinstance(one, ast.Name)]
-        own = {one.id for one in stored if isinstance(one.ctx, ast.Store)}
-        own |= {one.arg for one in inner if isinstance(one, ast.arg)}
+        nodes = list(ast.walk(statement))
+        stored = [node for node in nodes if isinstance(node, ast.Name)]
+        own = {node.id for node in stored if isinstance(node.ctx, ast.Store)}
+        own |= {node.arg for node in nodes if isinstance(node, ast.arg)}
     else:
-        inner = list(ast.walk(statement) if isinstance(statement, BLOCKS) else [statement])
-    for one in inner:
-        for name in _changed_by(one, called=not isinstance(statement, DEFINITIONS)):
+        nodes = list(ast.walk(statement) if isinstance(statement, BLOCKS) else [statement])
+    for node in nodes:
+        for name in _changed_by(node, called=not isinstance(statement, DEFINITIONS)):
             if name.partition(".")[0] not in own:
                 yield name
 

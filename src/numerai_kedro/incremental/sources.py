@@ -1,4 +1,4 @@
-"""Modules of one's own on disk, and what a name in them stands for."""
+"""Our own modules on disk, and what a name in them stands for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numerai_kedro.files.kept_json import find_kept, write_kept
 from numerai_kedro.incremental import normal_form, source
 from numerai_kedro.incremental.source import PERHAPS, STAR, Module, parse_module
 
-# Another way to take sources apart is another cache.
+# A change in how sources are parsed makes a new cache.
 _TAKEN_APART = digest_json(
     [Path(module.__file__ or "").read_text("utf-8") for module in (source, normal_form)]
 )
@@ -28,14 +28,14 @@ Place = tuple[str, int]
 
 
 class Sources:
-    """Reads sources once: those of a package, and of what lies beside it without being installed.
+    """Reads sources once: those of a package, and of its neighbours that are not installed.
 
     Parameters
     ----------
     root
         Folder of the package.
     cache
-        File in which parsed modules are found again by the digest of their bytes; None for none.
+        File that caches parsed modules by the digest of their bytes; None for no cache.
     """
 
     def __init__(self, root: Path, cache: Path | None = None) -> None:
@@ -53,13 +53,13 @@ class Sources:
             write_kept(self._cache, {"python": _PYTHON, "modules": self._known})
 
     def module(self, name: str) -> Module | None:
-        """A module of one's own; None for a library's, or for none."""
+        """One of our own modules; None for a library's, or if there is none."""
         if name not in self._modules:
             self._modules[name] = self._read(name)
         return self._modules[name]
 
     def path(self, name: str) -> Path | None:
-        """File of a module of one's own."""
+        """File of one of our own modules."""
         if name not in self._paths:
             self._paths[name] = self._find(name)
         return self._paths[name]
@@ -73,13 +73,13 @@ class Sources:
         return path.relative_to(root if root == main else root.parent).as_posix()
 
     def data(self, name: str) -> Iterator[tuple[str, Path]]:
-        """Files below a package's folder that are no modules, each by its name."""
+        """Non-module files below a package's folder, each by its name."""
         path, root = self.path(name), self._root_of(name)
         if path is None or root is None or path.stem != "__init__":
             return
-        for one in sorted(path.parent.rglob("*")):
-            if one.is_file() and one.suffix not in (".py", ".pyc"):
-                yield one.relative_to(root).as_posix(), one
+        for file in sorted(path.parent.rglob("*")):
+            if file.is_file() and file.suffix not in (".py", ".pyc"):
+                yield file.relative_to(root).as_posix(), file
 
     def resolve(self, module: str, used: str, libraries: set[str]) -> list[Place]:
         """Definitions that a dotted name, as read in a module, stands for.
@@ -95,10 +95,12 @@ class Sources:
             return [(module, number) for number in numbers]
         if first in parsed.imported:
             return self.imported(*parsed.imported[first].split(":"), rest, libraries)
-        stars = [one for name, one in parsed.imported.items() if name.startswith(STAR)]
+        stars = [
+            module_name for name, module_name in parsed.imported.items() if name.startswith(STAR)
+        ]
         for star in stars:
-            if found := self.imported(star.partition(":")[0], first, rest, libraries):
-                return found
+            if places := self.imported(star.partition(":")[0], first, rest, libraries):
+                return places
         return []
 
     def imported(
@@ -117,18 +119,18 @@ class Sources:
         if parsed is None:
             return []
         if path:
-            found = self.resolve(module, ".".join(path), libraries)
-            made = found or path[0] in parsed.imported
-            # A module that makes its attributes when they are asked for.
-            return found if made else [(module, n) for n in parsed.defining("__getattr__")]
+            places = self.resolve(module, ".".join(path), libraries)
+            is_defined = places or path[0] in parsed.imported
+            # A module that makes its attributes on demand.
+            return places if is_defined else [(module, n) for n in parsed.defining("__getattr__")]
         return [(module, number) for number in [*range(len(parsed.definitions)), DATA]]
 
     def effects(self, module: str) -> list[Place]:
-        """What importing a module does, and importing the packages that it is in."""
+        """What importing a module, and the packages that it is in, executes."""
         parts = module.split(".")
         names = [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
-        found = [(name, self.module(name)) for name in names]
-        return [(name, number) for name, one in found if one for number in one.effects()]
+        modules = [(name, self.module(name)) for name in names]
+        return [(name, number) for name, parsed in modules if parsed for number in parsed.effects()]
 
     def acting_on(self, place: Place) -> list[Place]:
         """Definitions elsewhere that add to what is defined here: a registry's entries."""
@@ -138,7 +140,7 @@ class Sources:
         return self._acting[package].get(place, [])
 
     def _all_acting(self, package: str) -> dict[Place, list[Place]]:
-        found: dict[Place, list[Place]] = {}
+        acting: dict[Place, list[Place]] = {}
         for name in self._names(package):
             module = self.module(name)
             assert module is not None
@@ -146,8 +148,8 @@ class Sources:
                 for used in definition.acts_on:
                     for place in self.resolve(name, used, set()):
                         if place != (name, number):
-                            found.setdefault(place, []).append((name, number))
-        return found
+                            acting.setdefault(place, []).append((name, number))
+        return acting
 
     def _names(self, package: str) -> Iterator[str]:
         """Every module of a package."""
@@ -194,7 +196,7 @@ class Sources:
 
 
 def _not_installed(package: str) -> Path | None:
-    """Folder or file of a package that has its sources here, not among installed ones."""
+    """Folder or file of a package whose sources are here, not among installed ones."""
     if package in sys.stdlib_module_names or package == "__main__":
         return None
     try:
@@ -210,5 +212,5 @@ def _not_installed(package: str) -> Path | None:
 
 
 def _read_cache(path: Path | None) -> dict[str, Any]:
-    kept = find_kept(path) if path else None
-    return dict(kept["modules"]) if kept and kept.get("python") == _PYTHON else {}
+    cached = find_kept(path) if path else None
+    return dict(cached["modules"]) if cached and cached.get("python") == _PYTHON else {}

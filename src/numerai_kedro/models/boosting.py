@@ -28,7 +28,7 @@ class BoostingParams(Block):
     colsample_bytree: float = Field(gt=0, le=1)
     strength: float = Field(ge=0, le=1)
 
-    def scouted(self, n_trees: int, row_share: float) -> Self:
+    def low_fidelity(self, n_trees: int, row_share: float) -> Self:
         """The same experiment, cheaper: fewer trees that learn faster, leaves in proportion.
 
         `n_estimators` x `learning_rate`, which is how far the model goes, stays.
@@ -49,7 +49,7 @@ class Boosted:
 
     @property
     def recoveries(self) -> list[dict[str, Any]]:
-        """Trees have no trouble that they mend themselves."""
+        """Trees have no trouble that they fix themselves."""
         return []
 
 

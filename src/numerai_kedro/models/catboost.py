@@ -22,12 +22,12 @@ from numerai_kedro.models.boosting import (
 )
 from numerai_kedro.strict import Block
 from numerai_kedro.training.protocol import (
-    NO_AIDS,
-    Aids,
+    NO_CONTEXT,
     Bins,
     Cost,
+    EarlyStoppingSplit,
+    FitContext,
     FitProgress,
-    HoldBack,
     no_progress,
 )
 
@@ -67,22 +67,22 @@ class CatBoost(Boosted):
     def fit(
         self,
         train: EraPanel,
-        stop: HoldBack | None,
+        stop: EarlyStoppingSplit | None,
         target: str,
         progress: FitProgress = no_progress,
-        aids: Aids = NO_AIDS,
+        context: FitContext = NO_CONTEXT,
     ) -> Self:
         """Fit a fixed number of trees to the rows that have a target."""
         import catboost
 
         self.feature_names = list(train.feature_names)
-        pool = _quantised(train, target, aids.bins)
+        pool = _quantised(train, target, context.bins)
         threads = threads_for(train, self.threads)
         params = self._training_params(threads, train.n_rows)
-        if aids.weights:
+        if context.weights:
             # Neither its default score, a cosine, nor its noise in the choice of splits feels them.
             params |= {"score_function": "L2", "random_strength": 0.0}
-            params["feature_weights"] = list(aids.weights)
+            params["feature_weights"] = list(context.weights)
         model = catboost.CatBoost(params)
         # On a GPU CatBoost takes no callbacks.
         told = [_Told(progress, self.params.n_estimators)] if self.device == "cpu" else None

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
     from numerai_kedro.panel import EraPanel
     from numerai_kedro.strict import Block
-    from numerai_kedro.training.protocol import Aids
+    from numerai_kedro.training.protocol import FitContext
 
 NEIGHBOURS = 8  # that a node asks for where a panel is all that is known
 EDGES_A_NODE = NEIGHBOURS + 1  # about, both ways and to itself
 
 
 class GraphNetworkParams(NetworkParams):
-    """Sizes, and which edges; what each does stands beside the presets."""
+    """Sizes, and which edges; what each does is said next to the presets."""
 
     d_node: int = Field(gt=0)
     n_layers: int = Field(gt=0)
@@ -66,12 +66,12 @@ class GraphModel(NetworkModel):
         super().__init__(params, seed=seed, threads=threads, device=device)
         self.graph: dict[str, Any] = {}
 
-    def prepare(self, train: EraPanel, aids: Aids) -> None:
+    def prepare(self, train: EraPanel, context: FitContext) -> None:
         """Take the graph of these training eras, of the features that are learned.
 
         Where none was made, as in a drill, some of the rows make one.
         """
-        graph = aids.graph or _of_rows(train, self.seed)
+        graph = context.graph or _of_rows(train, self.seed)
         graph = graph.restricted(self.feature_names)
         if self.params.edges == "none":
             graph = graph.without_edges()

@@ -20,12 +20,12 @@ from numerai_kedro.models.boosting import (
 from numerai_kedro.panel.era_panel import N_VALUES
 from numerai_kedro.strict import Block
 from numerai_kedro.training.protocol import (
-    NO_AIDS,
-    Aids,
+    NO_CONTEXT,
     Bins,
     Cost,
+    EarlyStoppingSplit,
+    FitContext,
     FitProgress,
-    HoldBack,
     no_progress,
 )
 
@@ -58,10 +58,12 @@ class LightGBMParams(BoostingParams):
     lambda_l2: float = Field(ge=0)
     path_smooth: float = Field(ge=0)
 
-    def scouted(self, n_trees: int, row_share: float) -> Self:
-        """See `BoostingParams.scouted`; a leaf keeps its share of the rows."""
+    def low_fidelity(self, n_trees: int, row_share: float) -> Self:
+        """See `BoostingParams.low_fidelity`; a leaf keeps its share of the rows."""
         rows = max(1, round(self.min_data_in_leaf * row_share))
-        return super().scouted(n_trees, row_share).model_copy(update={"min_data_in_leaf": rows})
+        return (
+            super().low_fidelity(n_trees, row_share).model_copy(update={"min_data_in_leaf": rows})
+        )
 
 
 class LightGBM(Boosted):
@@ -82,17 +84,17 @@ class LightGBM(Boosted):
     def fit(
         self,
         train: EraPanel,
-        stop: HoldBack | None,
+        stop: EarlyStoppingSplit | None,
         target: str,
         progress: FitProgress = no_progress,
-        aids: Aids = NO_AIDS,
+        context: FitContext = NO_CONTEXT,
     ) -> Self:
         """Fit a fixed number of trees; rows without a target get weight 0, which copies nothing."""
         import lightgbm as lgb
 
         label = train.target(target)
         known = ~np.isnan(label)
-        data = _binned(train, aids.bins)
+        data = _binned(train, context.bins)
         data.set_label(np.where(known, label, np.float32(0)))
         if not known.all():
             data.set_weight(known.astype(np.float32))
@@ -105,8 +107,8 @@ class LightGBM(Boosted):
 
         params = self._training_params(threads_for(train, self.threads), train.n_rows)
         params["max_bin"] = train.n_values
-        if aids.weights:
-            params["feature_contri"] = list(aids.weights)
+        if context.weights:
+            params["feature_contri"] = list(context.weights)
         self._booster = lgb.train(params, data, num_boost_round=n_trees, callbacks=[report])
         self._booster.free_dataset()
         return self

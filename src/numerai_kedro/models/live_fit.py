@@ -1,7 +1,7 @@
 """What predicts live: fitted models, with what they were made by.
 
 The two travel together into the catalog, to a champion, and into a later week whose refit failed,
-so that nothing can stand beside a record that is not its own.
+so that no prediction is paired with the record of another model.
 """
 
 from __future__ import annotations

@@ -15,11 +15,11 @@ from numerai_kedro.panel.joined import N_LEVELS, n_latents
 from numerai_kedro.resilience.machine import GIB, gpu_memory_gb, simulated_gpu_gb
 from numerai_kedro.strict import Block
 from numerai_kedro.training.protocol import (
-    NO_AIDS,
-    Aids,
+    NO_CONTEXT,
     Cost,
+    EarlyStoppingSplit,
+    FitContext,
     FitProgress,
-    HoldBack,
     no_progress,
 )
 
@@ -99,7 +99,7 @@ class NetworkModel:
                 module.read_as(n_features, latents, self.weights)
         return network
 
-    def prepare(self, train: EraPanel, aids: Aids) -> None:
+    def prepare(self, train: EraPanel, context: FitContext) -> None:
         """Look at the training eras before the network is made; most do not."""
 
     def shape(self) -> dict[str, int]:
@@ -109,10 +109,10 @@ class NetworkModel:
     def fit(
         self,
         train: EraPanel,
-        stop: HoldBack | None,
+        stop: EarlyStoppingSplit | None,
         target: str,
         progress: FitProgress = no_progress,
-        aids: Aids = NO_AIDS,
+        context: FitContext = NO_CONTEXT,
     ) -> Self:
         """Train on the panel's eras; with `stop`, the eras held back first say when, then teach.
 
@@ -121,35 +121,35 @@ class NetworkModel:
         """
         self.feature_names = list(train.feature_names)
         self.targets = [target, *(one for one in self.params.more_heads if one != target)]
-        self.weights = aids.weights
-        self.prepare(train, aids)
+        self.weights = context.weights
+        self.prepare(train, context)
         n_features, n_targets = len(self.feature_names), len(self.targets)
         split = stop and stop.split(train)
         learned, valid, rest = split or (train, None, None)
         fresh = lambda: self._built(n_features, n_targets)  # noqa: E731 - handed on
         if rest is None:
-            self._train(fresh, learned, valid, self.params, progress, aids)
+            self._train(fresh, learned, valid, self.params, progress, context)
             return self
         share = len(learned.eras) / len(train.eras)
         first = lambda done, total: progress(share * done, total)  # noqa: E731 - handed on
         last = lambda done, total: progress(share * total + (1 - share) * done, total)  # noqa: E731
-        self._train(fresh, learned, valid, self.params, first, aids)
-        self._learn_rest(rest, last, aids)
+        self._train(fresh, learned, valid, self.params, first, context)
+        self._learn_rest(rest, last, context)
         return self
 
-    def _learn_rest(self, rest: EraPanel, progress: FitProgress, aids: Aids) -> None:
+    def _learn_rest(self, rest: EraPanel, progress: FitProgress, context: FitContext) -> None:
         """Learn the eras that have said when to stop, from the weights that they chose."""
-        weights, epochs, mended = self._tensors(), self.n_iterations, self.recoveries
+        weights, epochs, repaired = self._tensors(), self.n_iterations, self.recoveries
         rate = self.params.closing_rate * self.params.learning_rate
         params = self.params.model_copy(update={"epochs": epochs, "learning_rate": rate})
-        work = aids.work and aids.work / "rest"
+        work = context.work and context.work / "rest"
         build = lambda: self._restored(weights).train()  # noqa: E731 - handed on
         try:
-            self._train(build, rest, None, params, progress, replace(aids, work=work))
+            self._train(build, rest, None, params, progress, replace(context, work=work))
         except NumeraiKedroError as error:
-            error.lines = (*mended, *error.lines)
+            error.lines = (*repaired, *error.lines)
             raise
-        self.n_iterations, self.recoveries = epochs, [*mended, *self.recoveries]
+        self.n_iterations, self.recoveries = epochs, [*repaired, *self.recoveries]
 
     def _train(
         self,
@@ -158,9 +158,9 @@ class NetworkModel:
         valid: EraPanel | None,
         params: LoopParams,
         progress: FitProgress,
-        aids: Aids,
+        context: FitContext,
     ) -> None:
-        """Run the loop, and keep the best weights and what there was to mend."""
+        """Run the loop, and keep the best weights and what was repaired."""
         import torch
 
         from numerai_kedro.training.networks.batches import TrainingEras
@@ -177,7 +177,7 @@ class NetworkModel:
         size = self.size(self.params, len(self.feature_names), len(self.targets))
         holds = {"rows at once": asdict(size), "memory_gb": round(gpu_memory_gb(), 1)}
         holds |= self.shape()
-        notes = aids.notes if self.device == "cuda" else None
+        notes = context.notes if self.device == "cuda" else None
         run = TrainingRun(
             build,
             TrainingEras(train, self.targets, params.batch_rows),
@@ -187,7 +187,7 @@ class NetworkModel:
             target=self.targets[0],
             device=device,
             memory=memory,
-            work=aids.work,
+            work=context.work,
             micro_rows=notes.recall(holds) if notes else None,
         )
         run.train(progress)

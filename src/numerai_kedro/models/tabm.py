@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class TabMParams(NetworkParams):
-    """Names of the package; what each does stands beside the presets."""
+    """Names of the package; what each does is said next to the presets."""
 
     k: int = Field(gt=0)
     n_blocks: int = Field(gt=0)

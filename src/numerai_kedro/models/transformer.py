@@ -17,7 +17,7 @@ from pydantic import Field
 
 from numerai_kedro.models.network import NetworkModel, Size, bytes_of, tensors_of
 from numerai_kedro.training.network_params import NetworkParams
-from numerai_kedro.training.protocol import NO_AIDS, Aids, FitProgress, no_progress
+from numerai_kedro.training.protocol import NO_CONTEXT, FitContext, FitProgress, no_progress
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,7 +29,7 @@ SAMPLED_ROWS = 20_000  # from which correlations are told: their error is then b
 
 
 class TransformerParams(NetworkParams):
-    """Sizes of the encoder, and how it is updated; what each does stands beside the presets."""
+    """Sizes of the encoder, and how it is updated; what each does is said next to the presets."""
 
     patch: int = Field(gt=0)
     d_token: int = Field(gt=0)
@@ -51,9 +51,9 @@ class Transformer(NetworkModel):
         super().__init__(params, seed=seed, threads=threads, device=device)
         self.order: list[int] = []
 
-    def prepare(self, train: EraPanel, aids: Aids) -> None:
+    def prepare(self, train: EraPanel, context: FitContext) -> None:
         """Put features that go together into one patch."""
-        self.order = patch_order(train, aids.groups, self.seed)
+        self.order = patch_order(train, context.groups, self.seed)
 
     def build(self, n_features: int, n_targets: int) -> nn.Module:
         """Make the network with fresh weights."""
@@ -74,7 +74,7 @@ class Transformer(NetworkModel):
         train: EraPanel,
         target: str,
         progress: FitProgress = no_progress,
-        aids: Aids = NO_AIDS,
+        context: FitContext = NO_CONTEXT,
     ) -> Self:
         """Another model whose adapters have learned newer eras; every other weight is the same.
 
@@ -98,7 +98,7 @@ class Transformer(NetworkModel):
             None,
             learned,
             progress,
-            aids,
+            context,
         )
         return model
 

@@ -21,10 +21,10 @@ from numerai_kedro.models.network import NetworkModel, Size
 from numerai_kedro.panel.joined import N_LEVELS, n_latents
 from numerai_kedro.training.network_params import NetworkParams
 from numerai_kedro.training.protocol import (
-    NO_AIDS,
-    Aids,
+    NO_CONTEXT,
+    EarlyStoppingSplit,
+    FitContext,
     FitProgress,
-    HoldBack,
     no_progress,
 )
 
@@ -38,7 +38,7 @@ ERAS_FOR_EDGES = 20
 
 
 class VaeParams(NetworkParams):
-    """Sizes, and how much reconstruction counts; what each does stands beside the presets."""
+    """Sizes, and how much reconstruction counts; what each does is said next to the presets."""
 
     d_hidden: int = Field(gt=0)
     d_latent: int = Field(gt=0)
@@ -63,13 +63,13 @@ class VaeHead(NetworkModel):
     def fit(
         self,
         train: EraPanel,
-        stop: HoldBack | None,
+        stop: EarlyStoppingSplit | None,
         target: str,
         progress: FitProgress = no_progress,
-        aids: Aids = NO_AIDS,
+        context: FitContext = NO_CONTEXT,
     ) -> Self:
         """Train, and find between which values each level of a latent lies."""
-        super().fit(train, stop, target, progress, aids)
+        super().fit(train, stop, target, progress, context)
         step = max(1, len(train.eras) // ERAS_FOR_EDGES)
         latents = [self.latents(train.features(int(era))) for era in train.eras[::step]]
         shares = np.arange(1, N_LEVELS) / N_LEVELS
@@ -100,7 +100,7 @@ class VaeHead(NetworkModel):
         made = [np.searchsorted(e, c) for e, c in zip(self.edges.T, columns, strict=True)]
         return np.array(made, dtype=np.int8).T
 
-    def nats_told(self, rows: npt.NDArray[np.int8]) -> float:
+    def reconstruction_nll(self, rows: npt.NDArray[np.int8]) -> float:
         """What a feature of these rows costs to tell from their latents, on average."""
         import torch
 

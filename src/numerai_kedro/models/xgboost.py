@@ -20,7 +20,14 @@ from numerai_kedro.models.boosting import (
 from numerai_kedro.panel.era_panel import N_VALUES
 from numerai_kedro.panel.joined import n_latents
 from numerai_kedro.strict import Block
-from numerai_kedro.training.protocol import NO_AIDS, Aids, Cost, FitProgress, HoldBack, no_progress
+from numerai_kedro.training.protocol import (
+    NO_CONTEXT,
+    Cost,
+    EarlyStoppingSplit,
+    FitContext,
+    FitProgress,
+    no_progress,
+)
 
 if TYPE_CHECKING:
     import xgboost
@@ -40,10 +47,12 @@ class XGBoostParams(BoostingParams):
     reg_lambda: float = Field(ge=0)
     subsample: float = Field(gt=0, le=1)
 
-    def scouted(self, n_trees: int, row_share: float) -> Self:
-        """See `BoostingParams.scouted`; squared error weighs a leaf by its rows."""
+    def low_fidelity(self, n_trees: int, row_share: float) -> Self:
+        """See `BoostingParams.low_fidelity`; squared error weighs a leaf by its rows."""
         weight = max(1.0, self.min_child_weight * row_share)
-        return super().scouted(n_trees, row_share).model_copy(update={"min_child_weight": weight})
+        return (
+            super().low_fidelity(n_trees, row_share).model_copy(update={"min_child_weight": weight})
+        )
 
 
 class XGBoost(Boosted):
@@ -64,10 +73,10 @@ class XGBoost(Boosted):
     def fit(
         self,
         train: EraPanel,
-        stop: HoldBack | None,
+        stop: EarlyStoppingSplit | None,
         target: str,
         progress: FitProgress = no_progress,
-        aids: Aids = NO_AIDS,
+        context: FitContext = NO_CONTEXT,
     ) -> Self:
         """Fit a fixed number of trees to the rows that have a target; it has no binned file."""
         import xgboost as xgb
@@ -78,8 +87,8 @@ class XGBoost(Boosted):
         data = xgb.QuantileDMatrix(
             _batches(train, target), max_bin=max_bin, nthread=threads, ref=_cuts(train, max_bin)
         )
-        if aids.weights:
-            data.set_info(feature_weights=np.array(aids.weights, dtype=np.float32))
+        if context.weights:
+            data.set_info(feature_weights=np.array(context.weights, dtype=np.float32))
         booster = xgb.train(
             self._training_params(threads, train.n_rows) | {"max_bin": max_bin},
             data,

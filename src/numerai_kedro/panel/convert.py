@@ -38,7 +38,7 @@ MISSING = 2  # Numerai's own stand-in for a missing feature: the middle bin
 LARGEST = 4
 TEXTS = ("era", "id", "data_type")
 TEXT_TYPES = (pa.string(), pa.large_string(), pa.string_view())
-MEND = "delete the file and run kedro run --pipeline=ingestion to download it again"
+REMEDY = "delete the file and run kedro run --pipeline=ingestion to download it again"
 
 
 class ParquetEras:
@@ -52,12 +52,14 @@ class ParquetEras:
         Columns to read, in this order.
     parse_era
         From the file's string to an int; raises for what is no era.
+    version
+        The data version that the files are of; empty where it does not matter.
 
     Raises
     ------
     SchemaError
         At once for a missing column or a wrong type; while iterating for a value out of range, a
-        doubled id, or eras out of order. One sentence with file, column, value and mend.
+        doubled id, or eras out of order. One sentence with file, column, value and remedy.
     """
 
     def __init__(
@@ -66,7 +68,9 @@ class ParquetEras:
         features: Sequence[str],
         targets: Sequence[str],
         parse_era: Callable[[str], int],
+        version: str = "",
     ) -> None:
+        self.version = version
         self.paths = [Path(path) for path in paths]
         self.features, self.targets = list(features), list(targets)
         self.parse_era = parse_era
@@ -129,7 +133,7 @@ class ParquetEras:
         if era <= previous:
             raise SchemaError(
                 f'{path}: era "{text}" comes after era {previous:04d}; eras must be in order and '
-                f"in one piece each; {MEND}."
+                f"in one piece each; {REMEDY}."
             )
         batch = pa.concat_batches([piece.rest for piece in pieces])
         ids = batch.column("id")
@@ -137,7 +141,7 @@ class ParquetEras:
         if ids.null_count or distinct != len(ids):
             raise SchemaError(
                 f'{path}: column "id" repeats itself in era "{text}" '
-                f"({len(ids) - distinct} rows); {MEND}."
+                f"({len(ids) - distinct} rows); {REMEDY}."
             )
         features = self._features(path, text, pieces, len(ids))
         targets = batch.select(self.targets)
@@ -174,7 +178,7 @@ class ParquetEras:
             if len(wrong):
                 raise SchemaError(
                     f'{path}: column "{name}" holds {wrong[0]} in era "{era}" ({len(wrong)} rows); '
-                    f"features lie in 0..{LARGEST}; {MEND}."
+                    f"features lie in 0..{LARGEST}; {REMEDY}."
                 )
 
     def _check_target(self, path: Path, era: str, name: str, column: pa.Array) -> None:
@@ -183,7 +187,7 @@ class ParquetEras:
         if len(wrong):
             raise SchemaError(
                 f'{path}: column "{name}" holds {wrong[0]} in era "{era}" ({len(wrong)} rows); '
-                f"targets lie in [0, 1]; {MEND}."
+                f"targets lie in [0, 1]; {REMEDY}."
             )
 
 
@@ -267,7 +271,7 @@ def _batches(path: Path, file: pq.ParquetFile, columns: list[str]) -> Iterator[p
         yield from file.iter_batches(BATCH_ROWS, columns=columns, use_threads=False)
     except (pa.ArrowInvalid, OSError) as error:
         first = str(error).splitlines()[0]
-        raise SchemaError(f"{path}: cannot be decoded ({first}); {MEND}.") from None
+        raise SchemaError(f"{path}: cannot be decoded ({first}); {REMEDY}.") from None
 
 
 def check_columns(path: Path, features: Sequence[str], targets: Sequence[str]) -> None:
@@ -285,7 +289,7 @@ def check_columns(path: Path, features: Sequence[str], targets: Sequence[str]) -
             f"{path}: missing; run kedro run --pipeline=ingestion to download it."
         ) from None
     except (pa.ArrowInvalid, OSError):
-        raise SchemaError(f"{path}: is no parquet file; {MEND}.") from None
+        raise SchemaError(f"{path}: is no parquet file; {REMEDY}.") from None
     wanted = [("era", pa.string()), ("id", pa.string())]
     wanted += [(name, pa.int8()) for name in features] + [(name, pa.float32()) for name in targets]
     types = dict(zip(schema.names, schema.types, strict=True))
@@ -293,10 +297,10 @@ def check_columns(path: Path, features: Sequence[str], targets: Sequence[str]) -
         if name not in types:
             close = difflib.get_close_matches(name, schema.names, n=2)
             hint = f" (it has {', '.join(close)})" if close else ""
-            raise SchemaError(f'{path}: column "{name}" is missing{hint}; {MEND}.')
+            raise SchemaError(f'{path}: column "{name}" is missing{hint}; {REMEDY}.')
         found = types[name]
         if found != expected and not (expected == pa.string() and _is_text(found)):
-            raise SchemaError(f'{path}: column "{name}" is {found}, not {expected}; {MEND}.')
+            raise SchemaError(f'{path}: column "{name}" is {found}, not {expected}; {REMEDY}.')
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -75,6 +75,16 @@ class EraPanel:
         self.era_starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
     @property
+    def about(self) -> dict[str, Any]:
+        """What the index says beyond eras: ``version``, ``version_change`` (`VersionChange`)."""
+        return {"version": "", "version_change": {}} | self._index.get("about", {})
+
+    @property
+    def version(self) -> str:
+        """The data version that the rows are of; empty where nobody has said."""
+        return str(self.about["version"])
+
+    @property
     def n_rows(self) -> int:
         """Rows of all selected eras."""
         return int(self.era_starts[-1])
@@ -183,7 +193,7 @@ class EraPanel:
 
     def era_digests(self) -> dict[str, str]:
         """Identity of each era, rows and every target, and of the columns; by the index alone."""
-        columns = digest_json([self._index["features"], self.target_names])
+        columns = digest_json([self._index["features"], self.target_names, self.version])
         return {"columns": columns} | {
             f"era {era:04d}": digest_json(
                 [entry["ids_digest"], entry["features_digest"], entry["targets_digest"]]

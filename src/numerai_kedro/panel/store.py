@@ -12,11 +12,11 @@ the old panel readable.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -50,6 +50,16 @@ class EraRows:
     ids: pa.Array
     features: FeatureBlock
     targets: pa.RecordBatch
+
+
+class EraStream(Protocol):
+    """What a panel is built from."""
+
+    @property
+    def version(self) -> str:
+        """The data version of the rows; empty where they are of none."""
+
+    def __iter__(self) -> Iterator[EraRows]: ...
 
 
 @dataclass(frozen=True)
@@ -92,6 +102,7 @@ def write_panel(
     folder: str | Path,
     source: Iterable[EraRows],
     progress: Callable[[int, int], None] = lambda done, total: None,
+    about: Callable[[], dict[str, Any]] = dict,
 ) -> PanelChange:
     """Make the panel in `folder` hold exactly the eras of `source`.
 
@@ -103,6 +114,8 @@ def write_panel(
         Eras increasing.
     progress : callable
         Gets (eras so far, eras in all or 0).
+    about : callable
+        What else the index says of the panel; asked when all eras have passed.
 
     Raises
     ------
@@ -122,8 +135,8 @@ def write_panel(
             progress(done, total)
         update.check_frontier()
     with atomic_write(folder / INDEX) as handle:
-        digested = update.index | {"digest": digest_json(update.index)}
-        handle.write(json.dumps(digested).encode())
+        index = update.index | {"about": about()}
+        handle.write(json.dumps(index | {"digest": digest_json(index)}).encode())
     _delete_orphans(folder, update.index)
     return update.change.frozen()
 

@@ -1,6 +1,6 @@
-"""Who may look at which eras: stretches, walk-forward folds, and the eras of the live fit.
+"""Who may look at which eras: periods, walk-forward folds, and the eras of the live fit.
 
-    1 ────────── warm-up ─┤purge├─ tuning ─┤purge├──── judged ────► label frontier ··· live
+    1 ────────── warm-up ─┤purge├─ validation ─┤purge├─── test ───► label frontier ··· live
                                             fold 1 │ fold 2 │ fold 3 …
     fold k learns from every era before it, `purge_eras` apart.
 
@@ -16,12 +16,12 @@ from numerai_kedro.errors import ConfigurationError, LeakError
 
 @dataclass(frozen=True)
 class Fold:
-    """One step of a walk-forward: learn from `train`, be judged on `test`.
+    """One step of a walk-forward: learn from `train`, predict `test`.
 
     Parameters
     ----------
     name
-        Such as ``"judged-2"``; stable as history grows, because folds are anchored.
+        Such as ``"test-2"``; stable as history grows, because folds are anchored.
     train, test : (first era, last era)
         Both ends included.
     """
@@ -47,18 +47,18 @@ class Fold:
 
 
 def walk_forward_folds(
-    stretch: tuple[int, int], fold_eras: int, purge_eras: int, name: str, first_era: int = 1
+    period: tuple[int, int], fold_eras: int, purge_eras: int, name: str, first_era: int = 1
 ) -> list[Fold]:
-    """Cut a stretch into folds that learn from all eras before them.
+    """Cut a period into folds that learn from all eras before them.
 
     Parameters
     ----------
-    stretch : (first era, last era)
-        What is judged; folds are anchored at its first era, so that a later end never moves one.
+    period : (first era, last era)
+        The period to predict; folds start at its first era, so that a later end never moves one.
     fold_eras
-        Eras judged by one fit; the last fold may be shorter.
+        Eras predicted by one fit; the last fold may be shorter.
     purge_eras
-        Eras dropped between the last training era and the first judged one.
+        Eras dropped between the last training era and the first test era.
     name
         Prefix of the folds' names.
     first_era
@@ -67,17 +67,17 @@ def walk_forward_folds(
     Raises
     ------
     ConfigurationError
-        The stretch is empty, or its first fold would have nothing to learn from.
+        The period is empty, or its first fold would have nothing to learn from.
     """
-    first, last = stretch
+    first, last = period
     if last < first:
         raise ConfigurationError(
-            f"the {name} stretch is empty: it begins at era {first:04d} and the newest era with a "
+            f"the {name} period is empty: it begins at era {first:04d} and the newest era with a "
             f"resolved target is {last:04d}; choose an earlier begin (parameters_ingestion.yml)."
         )
     if first - purge_eras - 1 < first_era:
         raise ConfigurationError(
-            f"the {name} stretch begins at era {first:04d}, too early to learn from "
+            f"the {name} period begins at era {first:04d}, too early to learn from "
             f"anything {purge_eras} eras before it (parameters_ingestion.yml)."
         )
     folds = []
@@ -90,13 +90,13 @@ def walk_forward_folds(
 
 
 def live_fit_eras(
-    first_judged_era: int, live_era: int, refit_eras: int, purge_eras: int, first_era: int = 1
+    first_test_era: int, live_era: int, refit_eras: int, purge_eras: int, first_era: int = 1
 ) -> tuple[int, int]:
     """Eras that the model which predicts live learns from.
 
-    It is refitted on a fixed grid of eras, `first_judged_era + refit_eras * k`, exactly like a
+    It is refitted on a fixed grid of eras, `first_test_era + refit_eras * k`, exactly like a
     fold that begins there: the out-of-fold record judges the procedure, not one fit.
     """
-    steps = max(0, (live_era - first_judged_era) // refit_eras)
-    grid_era = first_judged_era + refit_eras * steps
+    steps = max(0, (live_era - first_test_era) // refit_eras)
+    grid_era = first_test_era + refit_eras * steps
     return (first_era, grid_era - purge_eras - 1)

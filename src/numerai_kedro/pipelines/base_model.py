@@ -35,7 +35,7 @@ from numerai_kedro.pipelines.recipes import (
     asked_as_json,
     asked_recipe,
     configuration_of,
-    judged_recipes,
+    fold_recipes,
     ladder,
     live_recipe,
     not_now,
@@ -44,25 +44,25 @@ from numerai_kedro.pipelines.recipes import (
     workers_of,
 )
 from numerai_kedro.progress import steps_bar
-from numerai_kedro.resilience.crew import Crew
 from numerai_kedro.resilience.health import collapsed
 from numerai_kedro.resilience.isolation import Worker
 from numerai_kedro.resilience.recovery import noted
 from numerai_kedro.resilience.remedies import failed_fit, until_it_fits
+from numerai_kedro.resilience.worker_pool import WorkerPool
 from numerai_kedro.tournament.schema import benchmark_of, overlap_eras
 from numerai_kedro.training.engineered import Engineered, check_made, window_name
 from numerai_kedro.training.importance import importance_by_fold
 from numerai_kedro.training.recipe import Fit, are_of_other_code
-from numerai_kedro.training.tuning.decide import in_force
+from numerai_kedro.training.tuning.context import Search, TuningContext, TuningParams
+from numerai_kedro.training.tuning.decide import incumbent_decisions
 from numerai_kedro.training.tuning.decide import tune as tune_family
-from numerai_kedro.training.tuning.ground import Ground, Search, TuningParams
 from numerai_kedro.training.tuning.store import StudyStore
 from numerai_kedro.training.walk_forward import (
     fit_live,
-    placed,
     predictions_frame,
     recoveries_of,
     walk_forward,
+    with_location,
 )
 
 logger = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ def create_model_pipeline(name: str) -> Pipeline:
                 "benchmarks": "benchmark_predictions",
                 "weights": "score_weights",
             },
-            ["best_params", "trials", "tuning_predictions", "tuning_readings"],
+            ["best_params", "trials", "validation_predictions", "tuning_readings"],
             name="tune",
         ),
         Node(
@@ -194,7 +194,7 @@ def tune(
     name: str,
     graphs: Any = NO_GRAPHS,
 ) -> tuple[Any, Any, Any, Any]:
-    """Choose parameters on the tuning stretch; those in force stay unless the gain is sure."""
+    """Choose parameters on the validation period; a gain that is not significant changes none."""
     off = not_now(name, plan, schedule, params, "fits", "tune")
     if off is not None:
         return off, off, off, {}
@@ -207,7 +207,7 @@ def tune(
         params.trials(folds["size"]),
         params.options_at(folds["size"]),
     )
-    ground = Ground(
+    context = TuningContext(
         history.select(features=folds["features"]),
         folds,
         benchmark_of(benchmarks, folds["paid_target"]),
@@ -218,17 +218,17 @@ def tune(
     asked = asked_as_json(params)
     postponed = not_now(name, plan, schedule, params, "trials", "tune")
     if postponed is not None:
-        decisions = in_force(search, ground, tuning, study_store)
+        decisions = incumbent_decisions(search, context, tuning, study_store)
         return {"asked": asked, "decisions": decisions}, postponed, postponed, {}
     begin = time.monotonic()
     with workers_of(name, plan, resources) as worker, steps_bar(f"{name}: trials") as bar:
         try:
             decisions, trials, predictions = tune_family(
-                search, ground, tuning, store, study_store, worker, bar
+                search, context, tuning, store, study_store, worker, bar
             )
         except Exception as error:  # noqa: BLE001 - what is no outcome is raised again
             failed = failed_fit("tune", error)
-            decisions = in_force(search, ground, tuning, study_store)
+            decisions = incumbent_decisions(search, context, tuning, study_store)
             return {"asked": asked, "decisions": decisions}, failed, failed, {}
         readings = readings_of(worker, begin)
     return {"asked": asked, "decisions": decisions}, trials, predictions, readings
@@ -261,7 +261,7 @@ def predict_out_of_fold(
     panel = history.select(features=folds["features"])
     try:
         engineered = Engineered(report, latents, graphs)
-        windows, recipes = judged_recipes(name, folds, plan, params, best_params, engineered)
+        windows, recipes = fold_recipes(name, folds, plan, params, best_params, engineered)
     except PanelError as error:
         failed = failed_fit("walk_forward", error)
         return failed, failed, failed, {}
@@ -283,22 +283,22 @@ def predict_out_of_fold(
                 if rungs
             }
             beside: list[Fit] = []
-            if isinstance(worker, Crew):
+            if isinstance(worker, WorkerPool):
                 live = (name, folds, plan, params, best_params, engineered)
                 recipe, eras, updated_to = live_recipe(*live)
                 beside = lighter(recipe, steps).fits(panel, eras, updated_to=updated_to)
             given = (panel, windows, made, store, purge, bar, worker, beside)
             predictions, iterations = walk_forward(*given)
-            mended = recoveries_of(panel, windows, made, store)
-            return predictions, iterations, mended, rungs
+            repaired = recoveries_of(panel, windows, made, store)
+            return predictions, iterations, repaired, rungs
 
         made = until_it_fits("walk_forward", name, words, attempt)
         readings, ahead = readings_of(worker, begin), worker.taken_lines()
     if isinstance(made, Failed):
         made = dataclasses.replace(made, remedies=(*ahead, *made.remedies))
         return made, made, made, readings
-    predictions, iterations, mended, rungs = made.value
-    lines = [*ahead, *made.lines(), *mended, *copies(name, predictions, benchmarks, folds)]
+    predictions, iterations, repaired, rungs = made.value
+    lines = [*ahead, *made.lines(), *repaired, *copies(name, predictions, benchmarks, folds)]
     lines += kept_of_other_code(name)
     recovery = {"lighter": made.lighter, "lines": lines, "rungs": rungs}
     given = (name, folds, plan, params, tuning, best_params, history_version["data_version"])
@@ -345,11 +345,11 @@ def measure_importance(
     name: str,
     graphs: Any = NO_GRAPHS,
 ) -> pd.DataFrame | Failed:
-    """What each fold's models rest on, by blocks of judged eras."""
+    """What each fold's models rest on, by blocks of test eras."""
     if isinstance(recovery, Failed):
         return recovery
     panel = history.select(features=folds["features"])
-    windows, recipes = judged_recipes(
+    windows, recipes = fold_recipes(
         name, folds, plan, params, best_params, Engineered(report, latents, graphs)
     )
     strengthened = strengthening(panel, folds, tuning, store)
@@ -416,19 +416,19 @@ def fit(
             strong, _ = strengthened(lighter(recipe, steps), eras, worker)
             models = fit_live(panel, eras, strong, store, bar, worker, updated_to)
             fits = strong.fits(panel, eras, updated_to=updated_to)
-            return models, placed(fits, "live fit", store)
+            return models, with_location(fits, "live fit", store)
 
         made = until_it_fits("fit", name, words, attempt, recovery["lighter"])
         readings = readings_of(worker, begin)
     if isinstance(made, Failed):
         return made, {"failed": made.symptom, "lines": list(made.remedies)}, readings
-    models, mended = made.value
+    models, repaired = made.value
     if recipe.latents:
         models = [WithLatents(one, encoders[window_name(eras[1])]) for one in models]
     version = history_version["data_version"]
     given = (name, folds, plan, params, tuning, best_params, version)
     configuration = configuration_of(*given, made.lighter)
-    lines = [*made.lines(), *mended, *kept_of_other_code(name)]
+    lines = [*made.lines(), *repaired, *kept_of_other_code(name)]
     of_other_code = are_of_other_code(family(name))
     live_fit = LiveFit(tuple(models), configuration, version, of_other_code)
     return live_fit, {"failed": None, "lines": lines}, readings
@@ -456,7 +456,7 @@ def predict_live(
         return Failed("predict_live", f"{name}.model holds a {type(model).__name__}")
     if not isinstance(best_params, Failed) and best_params["asked"] != asked_as_json(params):
         logger.warning(
-            "%s: predicts by a fit with other parameters than those in force; kedro run "
+            "%s: predicts by a fit with other parameters than the incumbent; kedro run "
             "--pipeline=prepare fits it again",
             name,
         )
@@ -516,7 +516,7 @@ def outcome(
     }
 
 
-def readings_of(worker: Worker | Crew, begin: float) -> dict[str, Any]:
+def readings_of(worker: Worker | WorkerPool, begin: float) -> dict[str, Any]:
     """What a node took: seconds, and the memory of fits that had a process of their own."""
     return {"seconds": round(time.monotonic() - begin, 1), "memory": worker.readings()}
 

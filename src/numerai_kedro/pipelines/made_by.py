@@ -1,4 +1,4 @@
-"""What predictions and records were made by, so that none can stand beside another's.
+"""What made predictions and records, so that none is paired with another model's record.
 
 Frames carry it as attributes, which parquet keeps: out-of-fold predictions, live predictions,
 weights. `era_scores` carries it as a column.
@@ -72,8 +72,8 @@ def weighed_members(weights: pd.DataFrame) -> dict[str, str]:
 def configuration_of_blend(weights: pd.DataFrame, neutralisation: Mapping[str, Any]) -> str:
     """Digest of what a blend is made by: its members, how they are weighed, what is taken out."""
     shares = [[one["first_era"], one["proportion"]] for one in neutralisation.get("shares", ())]
-    taken_out = [neutralisation["features"], shares or neutralisation["proportion"]]
-    return digest_json([weighed_members(weights), weights.attrs.get(ASKED, ""), taken_out])
+    neutralised = [neutralisation["features"], shares or neutralisation["proportion"]]
+    return digest_json([weighed_members(weights), weights.attrs.get(ASKED, ""), neutralised])
 
 
 def members_of(entry: str, weights: pd.DataFrame) -> list[str]:

@@ -44,7 +44,7 @@ def features_to(
     return found
 
 
-def taken_out(
+def neutralised(
     blends: npt.NDArray[np.float64],
     panel: EraPanel,
     benchmarks: pd.DataFrame,

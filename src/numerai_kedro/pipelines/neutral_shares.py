@@ -15,7 +15,7 @@ import pandas as pd
 
 from numerai_kedro.files import digest_json
 from numerai_kedro.panel import EraPanel
-from numerai_kedro.pipelines.neutral import taken_out
+from numerai_kedro.pipelines.neutral import neutralised
 from numerai_kedro.statistics.backtest import align
 from numerai_kedro.statistics.blending import blend
 from numerai_kedro.statistics.intervals import mean_interval
@@ -48,12 +48,12 @@ def choices_by_era(
     tuned = {name: [one for one in made if "study" in one] for name, made in decisions.items()}
     eras = sorted({one["first_era"] for made in tuned.values() for one in made})
     return {
-        era: {name: _in_force(made, era) for name, made in tuned.items() if made} for era in eras
+        era: {name: _choice_at(made, era) for name, made in tuned.items() if made} for era in eras
     }
 
 
 def share_of(kept: Sequence[Share], first_era: int, choices: Mapping[str, str]) -> Share:
-    """The share that serves from an era on, by who was tuned then.
+    """The share effective from an era on, by which models were tuned then.
 
     Of those that were chosen for that era from no other choices, the one that was chosen from the
     most of these: a model that came or went since changes no share of then.
@@ -85,8 +85,8 @@ def missing_share(
     return {} if choices in known or present in known else present
 
 
-def serving(shares: Sequence[Share], era: int) -> Share:
-    """The newest share that serves an era."""
+def effective_share(shares: Sequence[Share], era: int) -> Share:
+    """The newest share that is effective in an era."""
     return next((one for one in reversed(shares) if one["first_era"] <= era), NO_SHARE)
 
 
@@ -98,7 +98,7 @@ def shares_taken_out(
     features: list[str],
     shares: Sequence[Share],
 ) -> npt.NDArray[np.float64]:
-    """Take out of each era what the share that serves it says; eras without one stay as they are.
+    """Neutralise each era by the share effective in it; eras without one stay as they are.
 
     Parameters
     ----------
@@ -108,12 +108,12 @@ def shares_taken_out(
         Oldest first.
     """
     made = blends.copy()
-    proportions = np.array([serving(shares, int(era))["proportion"] for era in panel.eras])
+    proportions = np.array([effective_share(shares, int(era))["proportion"] for era in panel.eras])
     for proportion in np.unique(proportions[proportions > 0]):
         eras = panel.eras[proportions == proportion]
         rows = np.isin(panel.era_of_rows(), eras)
         given = (blends[rows], panel.select(eras=eras), benchmarks, paid_target, features)
-        made[rows] = taken_out(*given, [float(proportion)])
+        made[rows] = neutralised(*given, [float(proportion)])
     return made
 
 
@@ -134,7 +134,7 @@ def choose_share(
     frames
         ``id``, ``era`` and ``prediction`` of every model's trials.
     before
-        Nothing is looked at from this era on: a purge before the first one that the share serves.
+        Nothing is looked at from this era on: a purge before the share's first effective era.
     features
         Names; none for the benchmark.
 
@@ -151,7 +151,7 @@ def choose_share(
     ).astype(float)
     blended = blend(columns, np.ones(len(frames)), panel.era_starts)[:, None]
     proportions = [0.0, *params.proportions]
-    made = taken_out(blended, panel, benchmarks, paid_target, features, proportions)
+    made = neutralised(blended, panel, benchmarks, paid_target, features, proportions)
     benchmark = align(benchmark_of(benchmarks, paid_target), ids)
     target = panel.target(paid_target).astype(float)
     payoff = rule.returns(*rank_scores(panel.era_starts, made, target, [benchmark]))
@@ -169,8 +169,8 @@ def choose_share(
     }
 
 
-def _in_force(made: Sequence[Mapping[str, Any]], era: int) -> str:
-    """The choice that serves an era; the first one, where none is as old."""
+def _choice_at(made: Sequence[Mapping[str, Any]], era: int) -> str:
+    """The choice effective in an era; the first one, where none is as old."""
     before = [one for one in made if one["first_era"] <= era]
     chosen = (before or made[:1])[-1]
     return f"{chosen['study']} {digest_json([chosen['params'], chosen.get('option', {})])}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 from pydantic import Field, NonNegativeInt, field_validator, model_validator
@@ -17,15 +18,15 @@ from numerai_kedro.training.recipe import Option, Recipe, Update, VerdictUse
 from numerai_kedro.training.tuning.space import Range
 
 
-class Stretches(Strict):
+class Periods(Strict):
     """Borders of one size, in eras; they never move."""
 
     warm_up_end: int = Field(gt=0)
-    tuning: tuple[int, int]
-    tuning_fold_eras: int = Field(gt=0)
+    validation: tuple[int, int]
+    validation_fold_eras: int = Field(gt=0)
     valid_eras: int = Field(gt=0)
-    judged_begin: int = Field(gt=0)
-    judged_fold_eras: int = Field(gt=0)
+    test_begin: int = Field(gt=0)
+    test_fold_eras: int = Field(gt=0)
 
 
 class IngestionParams(Block):
@@ -39,7 +40,7 @@ class IngestionParams(Block):
     purge_eras: int = Field(ge=0)
     refit_eras: int = Field(gt=0)
     recheck_days: float = Field(ge=0)
-    stretches: dict[str, Stretches]
+    periods: dict[str, Periods]
 
     @property
     def tournament(self) -> Literal["demo", "numerai"]:
@@ -47,18 +48,18 @@ class IngestionParams(Block):
         return "numerai" if self.size == NUMERAI_SIZE else "demo"
 
     @property
-    def borders(self) -> Stretches:
+    def borders(self) -> Periods:
         """Of the data's own size."""
-        return self.stretches[self.size]
+        return self.periods[self.size]
 
     @model_validator(mode="after")
-    def _stretches_keep_their_distance(self) -> IngestionParams:
-        for size, one in self.stretches.items():
-            begin, end = one.tuning
+    def _periods_keep_their_distance(self) -> IngestionParams:
+        for size, one in self.periods.items():
+            begin, end = one.validation
             borders = (one.warm_up_end + self.purge_eras < begin, begin <= end)
-            if not (all(borders) and end + self.purge_eras < one.judged_begin):
+            if not (all(borders) and end + self.purge_eras < one.test_begin):
                 raise ConfigurationError(
-                    f"stretches.{size}: warm-up, tuning and judged eras must follow each other in "
+                    f"periods.{size}: warm-up, validation and test eras must follow each other in "
                     f"time with more than {self.purge_eras} eras (purge_eras) between"
                 )
         return self
@@ -119,15 +120,15 @@ class ModelParams(Block):
         return self
 
     def preset_in(self, decided: dict[str, Any]) -> str:
-        """Name of the preset in force; by a plan's decision where the machine chooses."""
+        """Name of the active preset; by a plan's decision where the machine chooses."""
         return str(decided["preset"]) if self.preset == BY_MACHINE else self.preset
 
     def chosen(self, kind: type[BlockType], name: str, preset: str) -> BlockType:
-        """Parameters of the preset that is in force, typed as model `name` types them."""
+        """Parameters of the active preset, typed as model `name` types them."""
         return self._read(kind, name, preset)
 
     def all_presets(self, kind: type[BlockType], name: str, first: str) -> dict[str, BlockType]:
-        """Every preset that this machine may be asked for, the one in force first."""
+        """Every preset that this machine may be asked for, the active one first."""
         names = [first, *(other for other in self.presets if other != first)]
         if self.preset == BY_MACHINE:
             names = [first, *lighter_presets(first)]
@@ -299,6 +300,10 @@ class GraphParams(Block):
     control_folds: NonNegativeInt
 
 
+SLOT_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
+SHOWN_LETTERS = 40
+
+
 class Slot(Strict):
     """A model of the account, and what feeds it."""
 
@@ -323,6 +328,18 @@ class SubmissionParams(Block):
         return {
             name: {"feeds": slot} if isinstance(slot, str) else slot for name, slot in given.items()
         }
+
+    @field_validator("slots", mode="after")
+    @classmethod
+    def _can_name_files(cls, slots: dict[str, Slot]) -> dict[str, Slot]:
+        """A slot names csv, receipt and decision: it is no path, no markup, and not long."""
+        for name in slots:
+            if not SLOT_NAME.fullmatch(name):
+                shown = repr(name if len(name) <= SHOWN_LETTERS else f"{name[:SHOWN_LETTERS]}…")
+                raise ValueError(
+                    f'{shown} cannot name a slot: letters, digits, "_" and "-", at most 80 of them'
+                )
+        return slots
 
     @property
     def feeds(self) -> dict[str, str]:

@@ -12,16 +12,16 @@ from numerai_kedro.models import family
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.walk_forward import Fold
 from numerai_kedro.pipelines.parameters import BY_MACHINE, SWITCHED_OFF, ModelParams, ResourceParams
-from numerai_kedro.resilience.crew import Crew
 from numerai_kedro.resilience.isolation import Executor, Worker
 from numerai_kedro.resilience.plan import LARGEST_STRIDE, lighter_presets
+from numerai_kedro.resilience.worker_pool import WorkerPool
 from numerai_kedro.tournament.schema import check_horizons
 from numerai_kedro.training.adaptive import Rung, adapted
 from numerai_kedro.training.engineered import Engineered
 from numerai_kedro.training.protocol import Model
 from numerai_kedro.training.recipe import Recipe, code_of_fits
+from numerai_kedro.training.tuning.context import TuningParams
 from numerai_kedro.training.tuning.decide import recipe_at
-from numerai_kedro.training.tuning.ground import TuningParams
 
 POSTPONED = "postponed to a later run: time_budget_hours (parameters_resources.yml)"
 
@@ -129,12 +129,12 @@ def worker_of(name: str, resources: ResourceParams) -> Worker:
     return Worker(name, resources.isolate_gb, 60 * resources.stall_minutes)
 
 
-def workers_of(name: str, plan: dict[str, Any], resources: ResourceParams) -> Worker | Crew:
+def workers_of(name: str, plan: dict[str, Any], resources: ResourceParams) -> Worker | WorkerPool:
     """Where folds of a model are fitted: one after another, or as many at once as planned."""
     at_once = plan["models"][name]["at_once"]
     if at_once == 1:
         return worker_of(name, resources)
-    return Crew(at_once, name, 60 * resources.stall_minutes)
+    return WorkerPool(at_once, name, 60 * resources.stall_minutes)
 
 
 def without_stopping(folds: dict[str, Any]) -> dict[str, Any]:
@@ -207,7 +207,7 @@ def configuration_of(
     Parameters
     ----------
     lighter
-        Steps down the ladder that memory asked for: a smaller model than the judged one is another.
+        Steps down the ladder that memory asked for: a smaller model is another configuration.
     """
     decided = plan["models"][name]
     # Parameters of the preset stand among the decisions; the rest decides no fit.
@@ -235,7 +235,7 @@ def configuration_of(
     )
 
 
-def judged_recipes(
+def fold_recipes(
     name: str,
     folds: dict[str, Any],
     plan: dict[str, Any],
@@ -243,14 +243,14 @@ def judged_recipes(
     best_params: Any,
     engineered: Engineered,
 ) -> tuple[list[Fold], list[Recipe]]:
-    """The judged folds, each with the recipe that serves it.
+    """The test folds, each with the recipe that is effective there.
 
     Raises
     ------
     PanelError
         One learns from verdicts, latents or a graph that was not made.
     """
-    windows = [Fold(f["name"], tuple(f["train"]), tuple(f["test"])) for f in folds["judged"]]
+    windows = [Fold(f["name"], tuple(f["train"]), tuple(f["test"])) for f in folds["test"]]
     asked = asked_recipe(name, folds, plan, params)
     decisions = best_params["decisions"]
     return windows, [
@@ -292,8 +292,8 @@ def live_recipe(
 def live_window(folds: dict[str, Any], update_every: int) -> tuple[tuple[int, int], int | None]:
     """What the newest fold learns that has begun, and the newest era that its update learns."""
     purge, live_era = folds["purge_eras"], folds["history"][1] + 1
-    judged_begin, fold_eras = folds["stretches"]["judged"][0], folds["judged_fold_eras"]
-    begin = judged_begin + fold_eras * max(0, (live_era - judged_begin) // fold_eras)
+    test_begin, fold_eras = folds["periods"]["test"][0], folds["test_fold_eras"]
+    begin = test_begin + fold_eras * max(0, (live_era - test_begin) // fold_eras)
     n_updates = (live_era - begin) // update_every
     updated_to = begin + n_updates * update_every - purge - 1
     return (folds["live_fit"][0], begin - purge - 1), updated_to if n_updates else None

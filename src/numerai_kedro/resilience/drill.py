@@ -1,7 +1,7 @@
 """Faults on request: how `kedro drill` and the tests see the remedies work.
 
 An order stands in an environment variable, so that the processes of fits inherit it. What has
-happened is counted in a file: a fault does not come again in the process that mends it.
+happened is counted in a file: a fault does not come again in the process that repairs it.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ DEVIATIONS, IN_A_ROW = 8.0, 3
 PLATEAU_EPOCHS = 3
 DEAD_SPREAD = 1e-6  # of predictions inside an era, relative to their size
 DEAD_SHARE = 0.5  # of eras
-LARGEST_GAP = 10.0  # training CORR over validation CORR: small data is learned by heart, and useful
+LARGEST_GAP = 10.0  # training CORR over validation CORR: small data is overfitted, and useful
 SURE_CORR = 0.05
 BENCHMARK_CORR = 0.995
 

@@ -40,7 +40,7 @@ def score_columns(
     Parameters
     ----------
     panel : EraPanel
-        The judged eras.
+        The test eras.
     predictions : DataFrame[n_rows, n_models]
         Indexed by id, rows as in the panel.
     meta_model, benchmark : Series
@@ -66,7 +66,7 @@ def score_columns(
     ids = np.asarray(panel.ids(), dtype=object)
     if not np.array_equal(predictions.index.to_numpy(dtype=object), ids):
         raise PredictionError(
-            "out-of-fold predictions and panel hold different rows in the judged eras; run the "
+            "out-of-fold predictions and panel hold different rows in the test eras; run the "
             "models again (kedro run --pipeline=gbm)."
         )
     columns = predictions.to_numpy(dtype=np.float64)

@@ -3,9 +3,9 @@
 Clusters are tested. An effect is stable where the marginal one has one sign in most regimes, and
 the partial one that sign over all eras: a partial effect alone may come from a suppressor, a
 marginal one from a neighbour. (That the partial one replicates, too, would cost half of the power:
-what near-duplicates share is taken out of it, and its noise grows.) An effect whose regimes surely
-differ and have both signs is unstable, however sure two of them are. Members have their cluster's
-verdict.
+what near-duplicates share is taken out of it, and its noise grows.) An effect whose regimes differ
+significantly and have both signs is unstable, however significant two of them are. Members have
+their cluster's verdict.
 A feature called null may still be of use to a model that sees interactions, or too weak to show.
 """
 

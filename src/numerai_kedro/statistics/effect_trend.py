@@ -63,7 +63,7 @@ def effect_trend(linear: pd.DataFrame, block_eras: int, overlap_eras: int) -> pd
 def turned_effects(
     linear: pd.DataFrame, block_eras: int, gap: int, overlap_eras: int, q: float
 ) -> list[dict[str, Any]]:
-    """Effects that there surely were, and that are surely gone or turned in the newest block.
+    """Effects that were significant, and are significantly gone or reversed in the newest block.
 
     The newest block is compared with all eras a gap before it, with one long-run variance and its
     few degrees of freedom; of all features compared, a share of `q` may be named wrongly.

@@ -166,7 +166,7 @@ def _mean(counts: Matrix, values: Matrix) -> Matrix:
 def _pearson(tables: Counts, of_feature: Matrix, of_target: Matrix) -> Matrix:
     """Correlation of a number for each feature level with one for each target level."""
     by_feature, by_target = _margins(tables)
-    # A level without rows counts for nothing, whatever number it has.
+    # A level without rows is ignored, whatever number it has.
     of_feature = np.where(by_feature > 0, of_feature, 0.0)
     x = of_feature - _mean(by_feature, of_feature)
     y = of_target - _mean(by_target, of_target)

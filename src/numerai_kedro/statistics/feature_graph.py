@@ -234,8 +234,8 @@ def change_between(before: FeatureGraph, after: FeatureGraph) -> GraphChange:
     follows = dict(zip(rows.tolist(), columns.tolist(), strict=True))
     moved = [
         name
-        for name, a, b, placed in zip(common, old.tolist(), new.tolist(), both, strict=True)
-        if placed and follows.get(a) != b
+        for name, a, b, in_both in zip(common, old.tolist(), new.tolist(), both, strict=True)
+        if in_both and follows.get(a) != b
     ]
     was = {tuple(sorted((follows.get(a, -1), follows.get(b, -1)))) for a, b in before.edges}
     now = set(after.edges)

@@ -1,4 +1,4 @@
-"""The checks of the gate: numbers beside thresholds, and by how much one was missed."""
+"""The checks of the gate: values, thresholds, and by how much one was missed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numerai_kedro.statistics.intervals import short
 
 @dataclass(frozen=True)
 class Check:
-    """One number beside its threshold.
+    """One value and its threshold.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class Check:
             "passed": self.passed,
             "missed_by": self.missed_by,
             "why": "" if self.passed else str(self.reason),
-            "mend": self.reason.mend,
+            "remedy": self.reason.remedy,
         }
 
 
@@ -98,7 +98,7 @@ class GateDecision:
         return [one for one in self._missed if one.reason.kind == "warning"]
 
     def leaves_champion(self, same_configuration: bool) -> bool:
-        """Whether a champion may predict in place of what was judged.
+        """Whether a champion may predict in place of what was checked.
 
         Not where the live data are wrong, which it would meet, too; and where the record is what
         was missed, only if the champion is another configuration.

@@ -13,7 +13,11 @@ from numerai_kedro.reasons import BlockReason
 from numerai_kedro.statistics.gate import Check
 from numerai_kedro.statistics.intervals import Interval, mean_interval, short, short_interval
 from numerai_kedro.statistics.likeness import rank_correlation
-from numerai_kedro.statistics.live_drift import constant_features, moved_correlations, told_apart
+from numerai_kedro.statistics.live_drift import (
+    adversarial_auc,
+    constant_features,
+    moved_correlations,
+)
 from numerai_kedro.statistics.overfitting import minimum_detectable
 from numerai_kedro.statistics.paid_checks import paid_checks
 from numerai_kedro.statistics.payout import PayoutRule
@@ -31,7 +35,7 @@ DEVIATIONS_PER_MAD = 1.4826  # of a normal distribution
 class GateParams(Block):
     """Thresholds; what each does stands in parameters_backtest.yml."""
 
-    min_judged_eras: int = Field(ge=0)
+    min_test_eras: int = Field(ge=0)
     corr_bound_level: float = Field(gt=0.5, lt=1)
     min_corr_bound: float
     min_corr_of_benchmark: float
@@ -65,7 +69,7 @@ def backtest_checks(
     overlap_eras: int,
     params: GateParams,
     rule: PayoutRule,
-    n_judged: int,
+    n_configurations: int,
 ) -> tuple[Check, ...]:
     """Compare an entry's out-of-fold record with the thresholds.
 
@@ -79,7 +83,7 @@ def backtest_checks(
         Eras that the paid target spans.
     rule
         What a round pays.
-    n_judged
+    n_configurations
         Configurations among which this one may be the best by luck; see `best_of_many_check`.
     """
     ours, benchmark = (
@@ -98,7 +102,7 @@ def backtest_checks(
     )
     return (
         *_corr_checks(corr, overlap_eras, params),
-        *best_of_many_check(corr, overlap_eras, params, n_judged),
+        *best_of_many_check(corr, overlap_eras, params, n_configurations),
         *paid,
         *_relative_checks(ours, benchmark, overlap_eras, params),
     )
@@ -113,7 +117,7 @@ def _corr_checks(corr: Vector, overlap_eras: int, params: GateParams) -> tuple[C
             "number of eras in the test period",
             float(interval.n_eras),
             "at least",
-            float(params.min_judged_eras),
+            float(params.min_test_eras),
         ),
         Check(
             BlockReason.CORR_NOT_ABOVE_ZERO,
@@ -135,7 +139,7 @@ def _bound(interval: Interval) -> float:
 
 
 def best_of_many_check(
-    corr: Vector, overlap_eras: int, params: GateParams, n_judged: int
+    corr: Vector, overlap_eras: int, params: GateParams, n_configurations: int
 ) -> tuple[Check, ...]:
     """Whether CORR is above zero even if this is the best of so many worthless configurations.
 
@@ -146,8 +150,8 @@ def best_of_many_check(
     ----------
     corr : float64[n_eras]
         Of the test period; NaN is left out.
-    n_judged
-        Configurations that the slot has judged in the last 52 weeks, this one included; for one
+    n_configurations
+        Configurations that the slot has tried in the last 52 weeks, this one included; for one
         that has passed before, no more than when it first did.
 
     Returns
@@ -155,13 +159,13 @@ def best_of_many_check(
     tuple of Check
         Empty where it is the only one, which the bound of CORR judges, or eras are too few.
     """
-    if n_judged < 2:
+    if n_configurations < 2:
         return ()
-    level = params.best_of_many_level ** (1 / n_judged)
+    level = params.best_of_many_level ** (1 / n_configurations)
     interval = short_interval(corr, overlap_eras, level=2 * level - 1)
     if interval.low is None:
         return ()
-    label = f"CORR's lower bound as the best of {n_judged} configurations ({level:.2%})"
+    label = f"CORR's lower bound as the best of {n_configurations} configurations ({level:.2%})"
     return (Check(BlockReason.BEST_OF_MANY, label, interval.low, "above", params.min_corr_bound),)
 
 
@@ -229,14 +233,14 @@ def honesty_checks(
     Parameters
     ----------
     windows
-        Of each judged fold: the last era learned, the first predicted.
+        Of each test fold: the last era learned, the first predicted.
     choices
         Of each choice of parameters: the last era looked at, the first served.
     last_scored
         Newest era with a score.
     """
     learned = min((test - train - 1 for train, test in windows), default=overlap_eras + 1)
-    looked = min((serves - seen - 1 for seen, serves in choices), default=overlap_eras + 1)
+    looked = min((first_used - seen - 1 for seen, first_used in choices), default=overlap_eras + 1)
     wanted = float(overlap_eras + 1)
     return (
         Check(
@@ -247,8 +251,8 @@ def honesty_checks(
             wanted,
         ),
         Check(
-            BlockReason.SELECTED_ON_JUDGED,
-            "eras between what a choice saw and serves",
+            BlockReason.SELECTED_ON_TEST_ERAS,
+            "eras between what a choice saw and where it is used",
             float(looked),
             "at least",
             wanted,
@@ -357,8 +361,8 @@ def drift_checks(
     if len(past) < params.drift_eras:
         return ()
     measures = (
-        (BlockReason.LIVE_CORRELATIONS_MOVED, "correlations", moved_correlations(live, past)),
-        (BlockReason.LIVE_TOLD_APART, "classifier", told_apart(live, past)),
+        (BlockReason.LIVE_CORRELATION_SHIFT, "correlations", moved_correlations(live, past)),
+        (BlockReason.LIVE_ADVERSARIAL_AUC, "classifier", adversarial_auc(live, past)),
     )
     return tuple(
         Check(

@@ -12,7 +12,7 @@ BLOCKS = 2  # at the least before the newest
 
 
 def drifting(importance: pd.DataFrame) -> list[dict[str, Any]]:
-    """Features that mattered for sure in earlier blocks of eras and do not in the newest.
+    """Features that mattered significantly in earlier blocks of eras and do not in the newest.
 
     Parameters
     ----------

@@ -211,7 +211,7 @@ def flips(tested: RegimeTest) -> npt.NDArray[np.bool_]:
 
 
 def q_values(p: Vector, any_dependence: bool = False) -> Vector:
-    """False discovery rate at which each would be called; NaN stays, and counts for nothing.
+    """False discovery rate at which each would be called; NaN stays, and is ignored.
 
     Parameters
     ----------

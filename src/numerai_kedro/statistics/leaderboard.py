@@ -1,4 +1,4 @@
-"""Trials of all families beside each other: the best with intervals, and what mattered."""
+"""Trials of all families compared: the best with intervals, and what mattered."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ TRIALS_FOR_IMPORTANCE = 6
 
 
 def option_worth(history: pd.DataFrame, overlap_eras: int) -> pd.DataFrame:
-    """What other ways to make a model gain over the one in force, paired era by era.
+    """Gains of options over the incumbent, paired era by era.
 
-    On the tuning stretch, where they are chosen.
+    On the validation period, where they are chosen.
 
     Parameters
     ----------
@@ -38,13 +38,13 @@ def option_worth(history: pd.DataFrame, overlap_eras: int) -> pd.DataFrame:
     rows = []
     tried = history[history["state"] == "option"]
     for (model, _), ways in tried.groupby(["model", "study"], sort=False):
-        in_force, *others = ways.sort_values("trial").itertuples()
+        incumbent, *others = ways.sort_values("trial").itertuples()
         for one in others:
             row = {"model": str(model), "option": _in_words(one.params)}
             for score in ("payoff", "corr", "bmc"):
                 mine, theirs = (
                     pd.Series(getattr(way, score), index=list(way.eras), dtype=float)
-                    for way in (one, in_force)
+                    for way in (one, incumbent)
                 )
                 gain = (mine - theirs).dropna().sort_index()
                 known = len(gain) > 0

@@ -1,4 +1,4 @@
-"""Whether live features are what the last year's were, each measure beside its own past spread.
+"""Whether live features are distributed as last year's, in measures scaled by their past spread.
 
 Every measure is taken of the live era against the past ones, and of each of some past eras against
 the others: where the live value lies among those says more than any fixed threshold.
@@ -20,7 +20,7 @@ N_ROWS = 200  # of a past era, evenly spaced
 N_CONTROLS = 13
 RIDGE = 0.01  # of the classifier, relative to the features' variance
 # Spreads from few eras are themselves uncertain: none is taken for smaller than this.
-SMALLEST_SPREAD = {"correlations": 0.002, "told_apart": 0.01}
+SMALLEST_SPREAD = {"correlations": 0.002, "adversarial_auc": 0.01}
 
 Rows = npt.NDArray[np.int8]
 
@@ -72,13 +72,13 @@ def moved_correlations(live: Rows, past: Sequence[Rows]) -> Drift:
     return Drift(of_live, tuple(others), SMALLEST_SPREAD["correlations"])
 
 
-def told_apart(live: Rows, past: Sequence[Rows]) -> Drift:
+def adversarial_auc(live: Rows, past: Sequence[Rows]) -> Drift:
     """Area under the curve of a linear classifier of one era against the others, on other rows."""
     sampled = [_spaced(rows, N_ROWS) for rows in past]
     controls = np.unique(np.linspace(0, len(past) - 1, min(N_CONTROLS, len(past))).astype(int))
     of_live = _area(live, np.vstack(sampled))
     others = (_area(past[k], np.vstack(sampled[:k] + sampled[k + 1 :])) for k in controls)
-    return Drift(of_live, tuple(others), SMALLEST_SPREAD["told_apart"])
+    return Drift(of_live, tuple(others), SMALLEST_SPREAD["adversarial_auc"])
 
 
 def _correlations(rows: Rows) -> Matrix:

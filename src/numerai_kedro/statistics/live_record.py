@@ -1,4 +1,4 @@
-"""What the backtest promised beside what came: live scores of rounds that were submitted."""
+"""Scores that the backtest expected and realised ones, of rounds that were submitted."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def newest_versions(scores: pd.DataFrame) -> pd.DataFrame:
     ----------
     scores
         ``roundNumber``, ``displayName`` and ``value``; ``version`` where the tournament says it.
-        Rows without a value count for nothing.
+        Rows without a value are ignored.
 
     Returns
     -------
@@ -110,7 +110,7 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def promised_and_came(record: pd.DataFrame) -> list[dict[str, Any]]:
+def expected_vs_realized(record: pd.DataFrame) -> list[dict[str, Any]]:
     """Per slot, entry and score: means over resolved rounds, and how many of those are independent.
 
     Of each round the newest day counts. Scores are never mixed, because a 20-day score is final

@@ -82,7 +82,7 @@ class MemberScores:
     def earned(self, w_corr: float, w_mmc: float, overlap_eras: int) -> tuple[Matrix, Matrix]:
         """What each member would have been paid for CORR, and for what is beyond others.
 
-        MMC stands beside BMC, which reaches back further, with a weight that grows with the number
+        MMC complements BMC, which reaches back further, with a weight that grows with the number
         of independent eras of the meta model.
 
         Returns
@@ -101,7 +101,7 @@ class MemberScores:
 
 
 def mmc_share(n_eras: int, overlap_eras: int) -> float:
-    """How much MMC counts beside BMC: n / (n + 40) for n independent eras of the meta model."""
+    """Weight of MMC relative to BMC: n / (n + 40) for n independent eras of the meta model."""
     independent = n_eras / overlap_eras
     return independent / (independent + EVEN_AT)
 

@@ -74,7 +74,7 @@ def deflated_sharpe(scores: Vector, n_procedures: int, overlap_eras: int) -> flo
     scores : float64[n_eras]
         Per era, in time order; NaN is left out.
     n_procedures
-        Ever judged on these eras, this one included. Their Sharpes' variance is taken as that of
+        Ever tried on these eras, this one included. Their Sharpes' variance is taken as that of
         worthless ones, one over the number of independent eras.
 
     Returns
@@ -178,7 +178,7 @@ def superior_predictive_ability(
     """P value of "none of ours is better than `against`": Hansen's test by the largest t.
 
     Where targets overlap, the bootstrap that the test is usually computed by rejects too often
-    (by arch .2 in place of .05 at 72 eras, .1 at 400). Here each mean is judged by the variance
+    (by arch .2 in place of .05 at 72 eras, .1 at 400). Here each mean is tested with the variance
     that full overlap implies, and the largest against the largest of as many t values that are
     drawn with the models' own correlation: .040, .055 and .010 at 72, 120 and 400 eras, less where
     neighbours share less (docs/evidence/gate_rates.json).
@@ -203,7 +203,7 @@ def superior_predictive_ability(
     if known.sum() < SPA_SPANS * overlap_eras:
         return None
     differences = ours[known] - against[known, None]
-    # What differs from the benchmark by the same in every era has no variance to be judged by.
+    # What differs from the benchmark by the same in every era has no variance to test with.
     differences = differences[:, differences.std(axis=0) > 1e-12]
     if not differences.shape[1]:
         return None

@@ -20,7 +20,7 @@ def paid_checks(
     newest_eras: int,
     max_burn_chance: float,
 ) -> tuple[Check, ...]:
-    """Judge what a record would have been paid; what has too few eras is not judged.
+    """Judge what a record would have been paid; with too few eras there is no check.
 
     Parameters
     ----------
@@ -30,13 +30,13 @@ def paid_checks(
     level
         Two-sided level of the intervals.
     newest_eras
-        How many of the newest eras are judged by themselves.
+        How many of the newest eras are checked separately.
     max_burn_chance
         Highest chance that the next weeks lose more than they earn.
     """
     returns = rule.returns(corr, contribution(mmc, bmc, overlap_eras))
     newest = returns[-newest_eras:]
-    judged = (
+    periods = (
         ("payoff", returns, BlockReason.PAYOFF_BELOW_ZERO, BlockReason.PAYOFF_NOT_POSITIVE),
         ("MMC", mmc, BlockReason.MMC_BELOW_ZERO, BlockReason.MMC_NOT_POSITIVE),
         (
@@ -47,7 +47,7 @@ def paid_checks(
         ),
     )
     found = []
-    for name, series, blocks, warns in judged:
+    for name, series, blocks, warns in periods:
         interval = narrower_interval(series, overlap_eras, level)
         found += _above_zero(name, interval, level, blocks, warns)
     return (*found, *_burn_check(returns, overlap_eras, max_burn_chance))

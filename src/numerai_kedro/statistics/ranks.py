@@ -131,5 +131,5 @@ def _check_finite(columns: Matrix) -> None:
         column = int(np.argwhere(wrong)[0][1])
         raise PredictionError(
             f"prediction column {column} holds {int(wrong[:, column].sum())} values that are not "
-            f"finite, of {len(columns)}; mend the model that made them."
+            f"finite, of {len(columns)}; fix the model that made them."
         )

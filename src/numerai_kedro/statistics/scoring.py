@@ -170,14 +170,14 @@ def _complete(block: Matrix, n_rows: int, era: int) -> Iterable[tuple[npt.NDArra
     if wrong.any():
         column = int(np.argwhere(wrong)[0][1])
         raise PredictionError(
-            f"prediction column {column} is infinite in era number {era} of those scored; mend the "
+            f"prediction column {column} is infinite in era number {era} of those scored; fix the "
             "model that made it."
         )
     lacking = missing.sum(axis=0)
     if len(block) - lacking.max() < (1 - MAX_LEFT_OUT) * n_rows:
         raise PredictionError(
             f"prediction column {lacking.argmax()} lacks {lacking.max()} of {len(block)} rows in "
-            f"era number {era} of those scored, at most {MAX_LEFT_OUT:.0%} may be missing; mend "
+            f"era number {era} of those scored, at most {MAX_LEFT_OUT:.0%} may be missing; fix "
             "the model that made it."
         )
     whole = np.flatnonzero(~missing.any(axis=0))

@@ -61,11 +61,11 @@ def decayed(
 ) -> Vector:
     """By mean payoff, the older the less, as far as members differ by more than noise.
 
-    That is told apart for CORR and for MMC, which is paid five times as much and hardly known.
+    Shrunk separately for CORR and for MMC, which is paid five times as much and is noisier.
     """
     decay = 0.5 ** (np.arange(len(products))[::-1] / params.half_life_eras)
     decay /= decay.sum()
-    corr, beyond = (sure_differences(one, decay, overlap_eras, params.doubt) for one in earned)
+    corr, beyond = (shrunk_differences(one, decay, overlap_eras, params.doubt) for one in earned)
     common = np.add(*earned).mean(axis=1)
     n_cosines = degrees_of_freedom(len(common), overlap_eras)
     error = np.sqrt(long_run_variance(common, n_cosines) * (decay @ decay))
@@ -74,7 +74,7 @@ def decayed(
     return _normalised(np.exp(tilt - tilt.max()))
 
 
-def sure_differences(earned: Matrix, decay: Vector, overlap_eras: int, doubt: float) -> Vector:
+def shrunk_differences(earned: Matrix, decay: Vector, overlap_eras: int, doubt: float) -> Vector:
     """How members' means differ from their common one, less what noise would make of it.
 
     Parameters

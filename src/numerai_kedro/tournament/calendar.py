@@ -1,7 +1,7 @@
 """Eras and rounds on the calendar: one era a week, five rounds a week.
 
 Era 1 is Friday 2003-01-03. Round 1345 is Tuesday 2026-09-01; rounds open Tuesday to Saturday. Both
-anchors fit every dated observation there is (era 574 of the training file, five rounds since 2023).
+anchors agree with every dated observation (era 574 of the training file, five rounds since 2023).
 All times are UTC.
 """
 
@@ -13,7 +13,7 @@ FIRST_ERA_DAY = date(2003, 1, 3)
 ANCHOR_ROUND = 1345
 ANCHOR_DAY = date(2026, 9, 1)
 ROUNDS_A_WEEK = 5
-# Rounds open some time after this, when the data vendors have delivered; so wait and ask.
+# Rounds open some time after this, once the data vendors have delivered: poll for it.
 EARLIEST_OPENING = time(12, tzinfo=UTC)
 SATURDAY = 5
 
@@ -57,9 +57,9 @@ def round_of_day(day: date) -> int:
 
 
 def staking_deadline(round_number: int) -> datetime:
-    """Until when a submission counts: 13:00 of the same day; Saturday's until Sunday 14:00.
+    """Deadline for submissions that count: 13:00 the same day; for Saturday's, Sunday 14:00.
 
-    By the published table; the tournament's own `closeStakingTime` rules where it is known.
+    By the published table; the tournament's own `closeStakingTime` overrides it where known.
     """
     day = opening_day(round_number)
     if day.weekday() == SATURDAY:
@@ -73,7 +73,7 @@ def add_business_days(day: date, n_days: int) -> date:
     Parameters
     ----------
     day
-        Where to start; itself not counted.
+        Where to start; not counted itself.
     n_days
         Zero or more.
     """

@@ -1,4 +1,4 @@
-"""The tournament's client: numerapi, with a transport of ours under it.
+"""The tournament's client: numerapi on top of our own transport.
 
 One code path for demo and real: only address, keys and data version differ.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,12 +30,14 @@ from numerai_kedro.tournament.round_info import ROUND_FIELDS, RoundInfo, clock_s
 from numerai_kedro.tournament.transport import (
     ATTEMPTS,
     DEADLINE_S,
+    NO_SENSE,
     TIMEOUT_S,
     Keys,
     Reply,
     Transport,
     Wait,
     is_loopback,
+    web_address,
 )
 
 logger = logging.getLogger(__name__)
@@ -71,7 +73,7 @@ SCORE_COLUMNS = ("roundNumber", *SCORE_TEXTS, *SCORE_NUMBERS, "resolved")
 
 
 class Client(numerapi.NumerAPI):
-    """A `NumerAPI` that ends, says what went wrong, and sends nothing unlisted.
+    """A `NumerAPI` with deadlines and clear errors, which sends only allow-listed operations.
 
     Parameters
     ----------
@@ -117,11 +119,11 @@ class Client(numerapi.NumerAPI):
 
     @property
     def is_real(self) -> bool:
-        """Whether what is done here may cost money: True for every address that is not loopback."""
+        """Whether actions here may cost money: True for every address that is not loopback."""
         return not is_loopback(self.transport.url)
 
     def _login(self, public_id: str | None = None, secret_key: str | None = None) -> None:
-        """Take the keys given; numerapi would look in the environment and in .env by itself."""
+        """Take the given keys; numerapi by itself would look in the environment and in .env."""
         # numerapi keeps a pair of plain strings here; a `Keys` shows no part of itself.
         self.token: Keys | None = None  # type: ignore[assignment]
         if bool(public_id) != bool(secret_key):
@@ -155,21 +157,30 @@ class Client(numerapi.NumerAPI):
         variables: dict[str, Any] | None = None,
         authorization: bool = False,
         attempts: int = ATTEMPTS,
+        lists: Collection[str] = (),
     ) -> Reply:
-        reply = self.transport.send(query, variables, private=authorization, attempts=attempts)
+        reply = self.transport.send(
+            query, variables, private=authorization, attempts=attempts, lists=lists
+        )
         self.server_time = reply.server_time
         return reply
 
     def current_round(self) -> RoundInfo | None:
         """Round that takes submissions now; None between rounds."""
         try:
-            reply = self._send(ROUNDS, {"tournament": self.tournament_id, "number": 0})
+            variables = {"tournament": self.tournament_id, "number": 0}
+            reply = self._send(ROUNDS, variables, lists=["rounds"])
         except TournamentRefused as refusal:
             if upload.BETWEEN_ROUNDS in str(refusal):
                 return None
             raise
-        found = [read_round(raw, reply.server_time) for raw in _objects(reply.data.get("rounds"))]
-        return next((one for one in found if one is not None and one.is_open), None)
+        listed = _objects(reply.data["rounds"])
+        rounds = [read_round(raw, reply.server_time) for raw in listed]
+        if rounds and not any(rounds):
+            raise TournamentUnreachable(NO_SENSE.format(what="rounds without number or times"))
+        return next(
+            (candidate for candidate in rounds if candidate is not None and candidate.is_open), None
+        )
 
     def newest_round(self) -> RoundInfo:
         """Open round, or between rounds the one that closed last.
@@ -183,27 +194,29 @@ class Client(numerapi.NumerAPI):
         if current is not None:
             return current
         variables = {"tournament": self.tournament_id, "number": 0}
-        # The server's clock is in any answer; it says which numbers can have opened.
+        # Any answer carries the server's clock, which tells which rounds can have opened.
         reply = self._send("query { rounds(tournament: 8 limit: 1) { number }}")
         latest = round_of_day(reply.server_time.date())
         for number in (latest, latest - 1):
-            reply = self._send(ROUNDS, variables | {"number": number})
-            found = [
-                read_round(raw, reply.server_time) for raw in _objects(reply.data.get("rounds"))
-            ]
-            for one in found:
-                if one is not None and one.number == number and one.open_time <= one.server_time:
-                    return one
+            reply = self._send(ROUNDS, variables | {"number": number}, lists=["rounds"])
+            rounds = [read_round(raw, reply.server_time) for raw in _objects(reply.data["rounds"])]
+            for candidate in rounds:
+                if (
+                    candidate is not None
+                    and candidate.number == number
+                    and candidate.open_time <= candidate.server_time
+                ):
+                    return candidate
         raise TournamentUnreachable(
             f"The tournament at {self.transport.url} knows neither round {latest} nor "
             f"{latest - 1}; try again later."
         )
 
     def close_time(self, round_number: int) -> datetime | None:
-        """Until when a round takes late submissions; None where the tournament does not say."""
+        """Deadline for late submissions to a round; None if the tournament does not say."""
         variables = {"tournament": self.tournament_id, "number": round_number}
-        found = _objects(self._send(CLOSE_TIME, variables).data.get("rounds"))
-        times = [one.get("closeTime") for one in found if one.get("number") == round_number]
+        rounds = _objects(self._send(CLOSE_TIME, variables, lists=["rounds"]).data["rounds"])
+        times = [entry.get("closeTime") for entry in rounds if entry.get("number") == round_number]
         return confirmation.moment_of(times[0]) if times else None
 
     def round_info(self) -> dict[str, Any]:
@@ -215,14 +228,14 @@ class Client(numerapi.NumerAPI):
         return newest.as_json() | {"data_version": self.data_version}
 
     def data_files(self) -> list[str]:
-        """Names of the files of our data version, without it.
+        """Names of the files of our data version, without the version.
 
         Raises
         ------
         TournamentRefused
-            The version is not listed any more; names those that are.
+            The version is no longer listed; names those that are.
         """
-        listed = self.list_datasets()
+        listed = self._listed()
         versions = sorted(_versions(listed))
         if self.data_version not in versions:
             raise TournamentRefused(
@@ -234,19 +247,25 @@ class Client(numerapi.NumerAPI):
 
     def listed_versions(self) -> set[str]:
         """Data versions that the tournament has files of."""
-        return _versions(self.list_datasets())
+        return _versions(self._listed())
+
+    def _listed(self) -> list[str]:
+        listed = self.list_datasets()
+        if not isinstance(listed, list):
+            raise TournamentUnreachable(NO_SENSE.format(what="no list of files"))
+        return [str(name) for name in listed]
 
     def remote_file(
         self, name: str, round_number: int | None = None, version: str | None = None
     ) -> RemoteFile:
-        """A file of the tournament; asked for its address each time.
+        """A file of the tournament; its address is requested again for each download.
 
         Parameters
         ----------
         name
             Without its version, such as ``"live.parquet"``.
         round_number
-            The file of that round; where the tournament does not take that, the newest.
+            The file of that round; if the tournament does not accept that, the newest.
         version
             Another data version than our own.
         """
@@ -273,7 +292,7 @@ class Client(numerapi.NumerAPI):
         address = self._send(query, variables | by_round).data["dataset"]
         if not address:
             raise TournamentRefused(f"The tournament refused: it offers no {full}.")
-        return str(address)
+        return web_address(address, full)
 
     def models(self) -> dict[str, str]:
         """Model ids of the account by name, in the account's order.
@@ -289,13 +308,15 @@ class Client(numerapi.NumerAPI):
                 "The tournament refused: it shows no account to this key; a key needs the scope "
                 '"View user info" for names of models.'
             )
-        found = {
-            str(one["name"]): str(one["id"])
-            for one in _objects(account.get("models"))
-            if one.get("name") and one.get("id") and one.get("tournament") == self.tournament_id
+        id_by_name = {
+            str(model["name"]): str(model["id"])
+            for model in _objects(account.get("models"))
+            if model.get("name")
+            and model.get("id")
+            and model.get("tournament") == self.tournament_id
         }
-        self._model_names = {model_id: name for name, model_id in found.items()}
-        return found
+        self._model_names = {model_id: name for name, model_id in id_by_name.items()}
+        return id_by_name
 
     def model_name(self, model_id: str) -> str:
         """Name of a model of the account; its id where the account does not show it."""
@@ -310,31 +331,38 @@ class Client(numerapi.NumerAPI):
     def submissions(self, model_id: str) -> list[dict[str, Any]]:
         """All submissions of a model: id, filename, insertedAt, selected, status, round and more.
 
-        Each may lack any of them but its id.
+        Any of them but the id may be missing.
         """
-        reply = self._send(SUBMISSIONS, {"modelId": model_id}, authorization=True)
-        return [one for one in _objects(reply.data.get("submissions")) if one.get("id")]
+        reply = self._send(
+            SUBMISSIONS, {"modelId": model_id}, authorization=True, lists=["submissions"]
+        )
+        return [entry for entry in _objects(reply.data["submissions"]) if entry.get("id")]
 
     def scores(self, model_id: str) -> pd.DataFrame:
         """Every score of a model so far: one row for each round, score and day.
 
-        `SCORE_COLUMNS`; a row without round or name is left out, what else is missing is None or
+        `SCORE_COLUMNS`; a row without round or name is left out, other missing values are None or
         NaN.
         """
         variables = {"modelId": model_id, "tournament": self.tournament_id}
-        found = _objects(self._send(SCORES, variables).data.get("submissionScores"))
-        rows = [_score_row(one) for one in found]
+        reply = self._send(SCORES, variables, lists=["submissionScores"])
+        entries = _objects(reply.data["submissionScores"])
+        rows = [_score_row(entry) for entry in entries]
         return pd.DataFrame([row for row in rows if row], columns=list(SCORE_COLUMNS))
 
     def paid_scores(self, round_numbers: Iterable[int]) -> set[str]:
-        """Names of every score that any of these rounds pays, asked for at once."""
-        asked = [
+        """Names of every score that any of these rounds pays, in one request."""
+        selections = [
             f"r{number}: rounds(tournament: {self.tournament_id} number: {number}) "
             f"{{ roundScoreConfigs {{ {' '.join(FIELDS)} }} }}"
             for number in round_numbers
         ]
-        answers = self._send(f"query {{ {' '.join(asked)} }}").data.values() if asked else []
-        configs = [one.get("roundScoreConfigs") for found in answers for one in _objects(found)]
+        answers = (
+            self._send(f"query {{ {' '.join(selections)} }}").data.values() if selections else []
+        )
+        configs = [
+            entry.get("roundScoreConfigs") for rounds in answers for entry in _objects(rounds)
+        ]
         return {score.name for raw in configs for score in scores_that_pay(stable_configs(raw))}
 
     def submit(
@@ -355,8 +383,8 @@ class Client(numerapi.NumerAPI):
 
 
 def _objects(raw: Any) -> list[dict[str, Any]]:
-    """Objects of a list in an answer, where there are any."""
-    return [one for one in raw if isinstance(one, dict)] if isinstance(raw, list) else []
+    """The objects in a list of an answer, if there are any."""
+    return [item for item in raw if isinstance(item, dict)] if isinstance(raw, list) else []
 
 
 def _score_row(raw: dict[str, Any]) -> dict[str, Any] | None:
@@ -370,7 +398,7 @@ def _score_row(raw: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _finite(value: Any) -> float:
-    """NaN where it is no finite number."""
+    """The value as a number; NaN if it is not finite."""
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):

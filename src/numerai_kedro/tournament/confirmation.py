@@ -1,10 +1,10 @@
-"""What became of a submission that was created: asked for, waited for, and made a receipt.
+"""What became of a created submission: look it up, wait for its validation, make the receipt.
 
 listed: validated     accepted; late where it came after the deadline
 listed: invalid       failed
 listed: neither yet   pending, and the next command asks again
-not listed, its list cannot be had, or says what nobody knows
-                      unconfirmed: created it was, so that it is never uploaded again
+not listed, no list available, or an unknown status
+                      unconfirmed: it was created, so it is never uploaded again
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Validation of a csv takes seconds; more than a minute is not worth an open window's time.
+# Validation of a csv takes seconds; waiting longer than a minute would waste an open window.
 PAUSES_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 STATUS = {
     Verdict.VALIDATED: "accepted",
@@ -63,7 +63,7 @@ class Created:
     n_stocks
         Rows of the csv.
     came_late
-        Whether its round was closed already, for as long as its list does not say when it came.
+        Whether its round was already closed; used until the list says when it came.
     """
 
     id: str
@@ -97,7 +97,7 @@ def id_by_name(client: Client, filename: str, model_id: str, n_asks: int = 1) ->
     Parameters
     ----------
     n_asks
-        How often to look: what did not answer in time may still be at work.
+        How often to look: a request that timed out may still be in progress.
     """
     for pause in (0.0, *PAUSES_S)[:n_asks]:
         if pause:
@@ -107,46 +107,48 @@ def id_by_name(client: Client, filename: str, model_id: str, n_asks: int = 1) ->
         except (TournamentError, CredentialsError) as error:
             logger.warning("submission: it cannot be looked up: %s", error)
             return None
-        for one in entries:
-            if one.get("filename") == filename:
-                return str(one["id"])
+        for entry in entries:
+            if entry.get("filename") == filename:
+                return str(entry["id"])
     return None
 
 
 def that_counts(entries: list[dict[str, Any]], round_number: int) -> dict[str, Any] | None:
     """The selected submission of a round, or one that will be once it is validated."""
-    ours = [one for one in entries if number_of_round(one) == round_number]
-    counting = [one for one in ours if one.get("selected") or verdict_of(one) is Verdict.PENDING]
-    return max(counting, key=lambda one: str(one.get("insertedAt")), default=None)
+    ours = [entry for entry in entries if number_of_round(entry) == round_number]
+    counting = [
+        entry for entry in ours if entry.get("selected") or verdict_of(entry) is Verdict.PENDING
+    ]
+    return max(counting, key=lambda entry: str(entry.get("insertedAt")), default=None)
 
 
 def number_of_round(entry: dict[str, Any]) -> Any:
-    """Number of a submission's round; None where the tournament does not say."""
+    """Number of a submission's round; None if the tournament does not say."""
     of_round = entry.get("round")
     return of_round.get("number") if isinstance(of_round, dict) else None
 
 
 def ask(client: Client, created: Created) -> Heard:
-    """Look one submission up; what goes wrong is part of the answer."""
+    """Look one submission up; errors are part of the answer."""
     try:
         entries = client.submissions(created.model_id)
     except (TournamentError, CredentialsError) as error:
         return Heard(None, Verdict.UNKNOWN, f"its list cannot be had: {error}")
-    listed = next((one for one in entries if one.get("id") == created.id), None)
+    listed = next((entry for entry in entries if entry.get("id") == created.id), None)
     if listed is None:
         return Heard(None, Verdict.UNKNOWN, "the tournament does not list it", may_change=True)
     verdict = verdict_of(listed)
-    said = f'the tournament calls it "{listed.get("status")}"'
-    return Heard(listed, verdict, said, verdict in {Verdict.PENDING, Verdict.UNKNOWN})
+    why = f'the tournament calls it "{listed.get("status")}"'
+    return Heard(listed, verdict, why, verdict in {Verdict.PENDING, Verdict.UNKNOWN})
 
 
 def ask_until_validated(client: Client, created: Created, deadline: datetime) -> Heard:
-    """Ask until the tournament has made up its mind, for about a minute.
+    """Ask until the tournament has decided, for about a minute.
 
     Parameters
     ----------
     deadline
-        Of the round: no pause crosses it, because nothing can be mended afterwards.
+        Of the round: no pause crosses it, because nothing can be repaired afterwards.
     """
     heard = ask(client, created)
     for pause in PAUSES_S:
@@ -159,7 +161,7 @@ def ask_until_validated(client: Client, created: Created, deadline: datetime) ->
 
 
 def receipt_of(client: Client, created: Created, heard: Heard) -> dict[str, Any]:
-    """Make the receipt, of `FIELDS`; see `upload.submit` for what they say."""
+    """Make the receipt, with `FIELDS`; see `upload.submit` for their meaning."""
     listed = heard.listed or {}
     late = _is_late(listed, created)
     status = "late" if late and heard.verdict is Verdict.VALIDATED else STATUS[heard.verdict]
@@ -193,14 +195,14 @@ def receipt_of(client: Client, created: Created, heard: Heard) -> dict[str, Any]
 
 
 def confirm(client: Client, receipt: dict[str, Any]) -> dict[str, Any]:
-    """Ask again about a submission that an earlier receipt is of; nothing is uploaded.
+    """Ask again about the submission of an earlier receipt; nothing is uploaded.
 
-    Where its list cannot be had, what was known before stands.
+    If its list is not available, the earlier receipt stands.
 
     Parameters
     ----------
     receipt
-        Of `upload.submit`; other keys in it stay as they are.
+        From `upload.submit`; other keys in it stay unchanged.
     """
     names = ("digest", "model_id", "n_stocks", "came_late", "filename")
     created = Created(
@@ -212,7 +214,7 @@ def confirm(client: Client, receipt: dict[str, Any]) -> dict[str, Any]:
     if heard.listed is None and not heard.may_change and receipt["status"] != "unconfirmed":
         logger.warning("submission %s…: %s", created.id[:4], heard.why)
         return receipt
-    # Another one that replaced it takes its selection, not its validity.
+    # A submission that replaced it takes away its selection, not its validity.
     was_valid = receipt["status"] in {"accepted", "late"}
     if was_valid and heard.listed is not None and heard.verdict is not Verdict.FAILED:
         return receipt
@@ -220,7 +222,7 @@ def confirm(client: Client, receipt: dict[str, Any]) -> dict[str, Any]:
 
 
 def moment_of(text: object) -> datetime | None:
-    """A time of the API; None where it is none."""
+    """Parse a time of the API; None if it is not one."""
     try:
         moment = datetime.fromisoformat(str(text))
     except ValueError:
@@ -233,10 +235,10 @@ def _is_late(listed: dict[str, Any], created: Created) -> bool:
     of_round = listed.get("round") or {}
     if (of_round.get("number") or created.round_number) > created.round_number:
         return True
-    made, deadline = (
+    inserted_at, deadline = (
         moment_of(listed.get("insertedAt")),
         moment_of(of_round.get("closeStakingTime")),
     )
-    if made is None or deadline is None:
+    if inserted_at is None or deadline is None:
         return created.came_late
-    return made >= deadline
+    return inserted_at >= deadline

@@ -11,8 +11,10 @@ import requests
 
 from numerai_kedro.errors import ConfigurationError, without_password
 from numerai_kedro.files.bounded_session import BoundedSession
+from numerai_kedro.files.local_answer import PREFIX
 from numerai_kedro.progress import steps_bar
 from numerai_kedro.tournament.client import Client
+from numerai_kedro.tournament.file_source import FileSource
 from numerai_kedro.tournament.settings import TournamentSettings
 from numerai_kedro.tournament.transport import DEADLINE_S, TIMEOUT_S, Wait, is_loopback
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from numerai_kedro.tournament.demo.tournament import DemoTournament
 
 PING_TIMEOUT_S = (0.5, 2.0)
-# One server a data folder and process; it ends with the process, being a daemon's thread.
+# One server per data folder and process; its daemon thread ends with the process.
 _serving: dict[str, DemoServer] = {}
 _lock = threading.Lock()
 
@@ -51,7 +53,7 @@ def connect(
     Raises
     ------
     CredentialsError
-        Only one of the two keys is there.
+        Only one of the two keys is given.
     ConfigurationError
         The data folder holds another tournament, or the address is another tournament's.
     """
@@ -62,6 +64,8 @@ def connect(
 
         public_id, secret_key = DEMO_PUBLIC_ID, DEMO_SECRET_KEY
         url = url or serving_url(settings) or _serve_here(settings, prepare=prepare)
+    elif url is not None and url.startswith(PREFIX):
+        return FileSource(url, settings.data_version)
     elif url is None:
         from numerapi import base_api
 
@@ -79,9 +83,9 @@ def connect(
 
 
 def _check_one_tournament(settings: TournamentSettings) -> None:
-    """Refuse settings of which one half says demo and the other the real tournament."""
+    """Refuse settings that mix the demo and the real tournament."""
     url, folder = settings.api_url, settings.data_folder
-    if settings.name == "demo" and url is not None and not is_loopback(url):
+    if settings.name == "demo" and url and (url.startswith(PREFIX) or not is_loopback(url)):
         raise ConfigurationError(
             f"globals.yml: tournament is demo, and api_url {without_password(url)} is not on this "
             "machine; take api_url out, or choose with kedro tournament use numerai."
@@ -95,17 +99,17 @@ def _check_one_tournament(settings: TournamentSettings) -> None:
 
 
 def open_demo(settings: TournamentSettings, speed: float = 0.0) -> DemoTournament:
-    """State of the demo that the settings name, without a server."""
+    """State of the demo in the settings, without a server."""
     from numerai_kedro.tournament.demo.tournament import DemoTournament
 
     return DemoTournament(settings.data_folder, settings.size, settings.seed, speed=speed)
 
 
 def serving_url(settings: TournamentSettings) -> str | None:
-    """Address at which the demo is served by now; None where nobody answers for it.
+    """Address at which the demo is already served; None if no server answers for it.
 
-    The file that a server leaves may outlive it, and its port may be another program's by now: only
-    an answer with this demo's own identity counts.
+    A server's file may outlive it, and its port may by now belong to another program: only an
+    answer with this demo's own identity counts.
     """
     demo = open_demo(settings)
     try:

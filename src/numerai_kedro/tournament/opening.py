@@ -1,4 +1,4 @@
-"""Wait for the next round: openings have no fixed time, and many last an hour."""
+"""Wait for the next round: openings have no fixed time, and many rounds last only an hour."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from numerai_kedro.tournament.round_info import RoundInfo
 
 logger = logging.getLogger(__name__)
 
-# Once a minute while a round may open: an hour's window is met with 59 minutes left.
+# Once a minute while a round may open: of a one-hour window, 59 minutes are left.
 POLL = timedelta(minutes=1)
-# A machine that slept wakes up to the tournament's clock at least this often.
+# A machine that was asleep looks at the tournament's clock at least this often.
 LONGEST_PAUSE = timedelta(hours=1)
 CLOSED_DAYS = (6, 0)  # Sunday, Monday
-# What a receipt says where nothing is left to upload; the next command asks what became of the
-# last two.
+# Statuses of receipts with nothing left to upload; the next command asks what became of the last
+# two.
 SENT = {"accepted", "late", "pending", "unconfirmed"}
-# Where another try would end the same way, until something that it hangs on has changed.
+# Statuses where a retry would end the same way until something that it depends on has changed.
 HELD = {"blocked", "failed", "closed"}
-# What a verdict hangs on, in the data folder.
+# Files in the data folder that a verdict depends on.
 INPUTS = (
     "01_raw/live.parquet*",
     "06_models/*/model",
@@ -54,22 +54,22 @@ def wait_for_opening(
 ) -> RoundInfo:
     """Return the next round that is open and not dealt with yet.
 
-    The tournament's clock counts, not this machine's. It is asked once a minute while a round may
-    open, or while an open one may be dealt with again, and once an hour before; an answer that does
-    not come is asked for again.
+    The tournament's clock counts, not this machine's. The tournament is asked once a minute while a
+    round may open, or while an open one may be retried, and once an hour before that; a request
+    without an answer is repeated.
 
     Parameters
     ----------
     is_done
-        Whether nothing is to be done for a round by now: then the one after it is waited for.
+        Whether nothing is left to do for a round: then the one after it is waited for.
     say
         Gets a line whenever what is waited for changes.
     sleep
         Gets seconds.
     is_held
-        Whether that may change while the round is open.
+        Whether that may still change while the round is open.
     """
-    said, pause, newest = "", POLL, None
+    announced, pause, newest = "", POLL, None
     while True:
         try:
             current = client.current_round()
@@ -79,19 +79,19 @@ def wait_for_opening(
                 newest = current or client.newest_round()
                 now = newest.server_time
         except (TournamentUnreachable, TournamentRefused) as error:
-            newest, pause, what = None, POLL, "asking again every minute"
-            line = f"{error} {what.capitalize()}."
+            newest, pause, next_step = None, POLL, "asking again every minute"
+            line = f"{error} {next_step.capitalize()}."
         else:
             earliest = earliest_opening_after(newest, now)
-            held = newest.is_open and is_held(newest.number)
-            pause = POLL if held else min(max(earliest - now, POLL), LONGEST_PAUSE)
-            what = f"the next opens {_when(earliest, now)}"
+            may_retry = newest.is_open and is_held(newest.number)
+            pause = POLL if may_retry else min(max(earliest - now, POLL), LONGEST_PAUSE)
+            next_step = f"the next opens {_when(earliest, now)}"
             state = "submitted" if newest.is_open else "closed"
-            if held:
+            if may_retry:
                 state = "blocked in part or whole, and tried again when what that hangs on changes"
-            line = f"round {newest.number} is {state}; {what}"
-        if what != said:
-            said = what
+            line = f"round {newest.number} is {state}; {next_step}"
+        if next_step != announced:
+            announced = next_step
             say(line)
         sleep(pause.total_seconds())
         if newest is not None:
@@ -114,15 +114,15 @@ def is_dealt_with(
     round_number: int,
     changed_since: Callable[[float], bool] = lambda moment: False,
 ) -> bool:
-    """Whether every slot has a receipt of a round, and none of them wants another try.
+    """Whether every slot has a receipt of a round, and none of them needs another try.
 
     Parameters
     ----------
     outputs
         Folder of the catalog entries ``slots`` and ``submission_receipt``.
     changed_since
-        Whether what a verdict hangs on has changed since the moment at which a receipt was
-        written: then a slot that was blocked, or failed, is tried again.
+        Whether anything that a verdict depends on has changed since a receipt was written: then a
+        slot that was blocked, or failed, is tried again.
     """
     receipts = list(_receipts(outputs, round_number))
     sent_or_held = [
@@ -138,7 +138,7 @@ def is_held(outputs: Path, round_number: int) -> bool:
 
 
 def _receipts(outputs: Path, round_number: int) -> Iterator[tuple[str, float]]:
-    """Newest status of each slot, and when it was written; none of a slot is an empty one."""
+    """Newest status of each slot, and when it was written; empty for a slot without a receipt."""
     for slot in _json_of(outputs / "slots.json"):
         path = outputs / "receipts" / f"{round_number}-{slot}.json"
         receipt = _json_of(path)
@@ -147,7 +147,7 @@ def _receipts(outputs: Path, round_number: int) -> Iterator[tuple[str, float]]:
 
 
 def inputs_changed(data_folder: Path, conf: Path) -> Callable[[float], bool]:
-    """Make the question whether a file that can change a verdict is newer than a moment.
+    """Make a function that tells whether a file that can change a verdict is newer than a moment.
 
     Parameters
     ----------
@@ -169,20 +169,20 @@ def live_file_changed(
 ) -> bool:
     """Whether the tournament offers another ``live.parquet`` than the one downloaded last.
 
-    Version and length count, as the download keeps them. Where one of the two sides is not known,
-    nothing is said to have changed.
+    Version and length are compared with what the download noted. A value that either side does not
+    know counts as unchanged.
 
     Parameters
     ----------
     version
-        Of the data; the client's own by default.
+        Data version; the client's own by default.
     """
-    had = _json_of(data_folder / "01_raw" / "live.parquet.source.json")
-    if not had:
+    noted = _json_of(data_folder / "01_raw" / "live.parquet.source.json")
+    if not noted:
         return False
     try:
         url = client.remote_file("live.parquet", round_number, version).url()
-        # GET, as addresses are signed for that alone; the headers are enough.
+        # GET, because addresses are signed only for that; the headers are enough.
         with (
             BoundedSession(url, client.transport.deadline_s) as session,
             session.get(
@@ -199,12 +199,13 @@ def live_file_changed(
         return False
     offered = {"version": etag, "size": int(length) if length else None}
     return any(
-        None not in (had.get(name), value) and had[name] != value for name, value in offered.items()
+        None not in (noted.get(name), value) and noted[name] != value
+        for name, value in offered.items()
     )
 
 
 def _json_of(path: Path) -> dict[str, Any]:
-    """A JSON object; empty where it cannot be read."""
+    """A JSON object; empty if it cannot be read."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -213,7 +214,7 @@ def _json_of(path: Path) -> dict[str, Any]:
 
 
 def _modified(path: Path) -> float:
-    """When it was written; never, where it is replaced at this moment."""
+    """When it was written; 0 if it is being replaced at this moment."""
     try:
         return path.stat().st_mtime
     except OSError:

@@ -1,13 +1,13 @@
 """How a round pays, read from every score that the tournament lists; nothing is guessed.
 
     roundScoreConfigs ─► newest version of each name ─► what pays ─┬─► weighed here: CORR, MMC
-                                                                   └─► unfamiliar, and said
+                                                                   └─► unfamiliar: reported
 
-A score is weighed where its name is known and looks as far ahead as the paid target; every other
-one that pays is unfamiliar, because taking it for its neighbour would be a guess. A round's rule
-counts as understood where nothing unfamiliar pays; or where both CORR and MMC of the paid horizon
-are clear beside it. Where one of the two is missing while something unfamiliar pays, that may be
-its new name.
+A score is weighed if its name is known and it looks as far ahead as the paid target; every other
+one that pays is unfamiliar, because treating it as a similar one would be a guess. A round's rule
+counts as understood if nothing unfamiliar pays, or if both CORR and MMC of the paid horizon are
+clear nevertheless. If one of the two is missing while something unfamiliar pays, that may be its
+new name.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from numerai_kedro.statistics.payout import PayoutRule
 FIELDS = ("displayName", "name", "version", "defaultMultiplier", "isPayout", "clipThreshold")
 
 # By the tournament's name: which of our two scores it is, and how many business days it looks
-# ahead. While rounds paid 20 days, MMC of 20 days was plainly `mmc`.
+# ahead. While rounds paid 20 days, MMC of 20 days was called just `mmc`.
 WEIGHED = {
     "corr60": ("corr", 60),
     "correlation_60": ("corr", 60),
@@ -49,9 +49,9 @@ class PaidScore:
     Parameters
     ----------
     name
-        As the tournament calls it; empty where it says none.
+        As the tournament calls it; empty if it gives none.
     multiplier, clip
-        NaN where they are no numbers above zero.
+        NaN if they are not numbers above zero.
     """
 
     name: str
@@ -64,25 +64,25 @@ class PaidScore:
         return not math.isnan(self.multiplier + self.clip)
 
     def why_unfamiliar(self, days: int) -> str:
-        """Half a sentence: what it is, where `days` are weighed."""
+        """Half a sentence on what it is; scores of `days` are weighed."""
         name = self.name or "a score without a name"
         if not self.is_clear:
             return f"{name} pays, with a multiplier or clip that cannot be read"
         _, horizon = WEIGHED.get(self.name, ("", 0))
-        beside = f"of {horizon} days, not {days}" if horizon else "no score that is weighed here"
-        return f"{name} pays {self.multiplier:g}: {beside}"
+        detail = f"of {horizon} days, not {days}" if horizon else "no score that is weighed here"
+        return f"{name} pays {self.multiplier:g}: {detail}"
 
 
 @dataclass(frozen=True)
 class RoundRule:
-    """What of a round's payout is understood.
+    """What is understood of a round's payout.
 
     Parameters
     ----------
     rule
-        None where the round has set no multipliers, or what it pays is not clear.
+        None if the round has set no multipliers, or it is not clear what it pays.
     unfamiliar
-        What pays and is not weighed, one text each.
+        One text for each score that pays but is not weighed.
     """
 
     rule: PayoutRule | None
@@ -90,28 +90,28 @@ class RoundRule:
 
 
 def stable_configs(raw: Any) -> list[Any]:
-    """Entries of ``roundScoreConfigs`` in one order, with the fields that are read; no nulls."""
+    """Entries of ``roundScoreConfigs`` in a fixed order, only the fields we read; no nulls."""
     entries = raw if isinstance(raw, list) else [raw]
-    kept = [
+    configs = [
         {field: entry.get(field) for field in FIELDS} if isinstance(entry, Mapping) else entry
         for entry in entries
         if entry is not None
     ]
-    return sorted(kept, key=lambda entry: json.dumps(entry, sort_keys=True))
+    return sorted(configs, key=lambda entry: json.dumps(entry, sort_keys=True))
 
 
 def scores_that_pay(configs: Sequence[Any]) -> list[PaidScore]:
-    """What pays: ``isPayout`` is not false, and there is a multiplier other than zero.
+    """Scores that pay: ``isPayout`` is not false, and there is a multiplier other than zero.
 
-    Of a name only the newest version counts. What is no object of fields is a score without a
-    name, so that it is not overlooked.
+    Only the newest version of a name counts. An entry that is not an object becomes a score without
+    a name, so that it is not overlooked.
     """
-    found = [_paid(config) for config in _newest(configs)]
-    return list(dict.fromkeys(one for one in found if one is not None))
+    scores = [_paid(config) for config in _newest(configs)]
+    return list(dict.fromkeys(score for score in scores if score is not None))
 
 
 def read_factor(raw: Any) -> float | None:
-    """The round's payout factor; 1 where it is not given, None where it is no number above zero."""
+    """The round's payout factor; 1 if it is not given, None if it is not a number above zero."""
     factor = 1.0 if raw is None else _number(raw)
     return None if math.isnan(factor) or factor == 0 else factor
 
@@ -129,7 +129,7 @@ def read_rule(configs: Sequence[Any], factor: float | None, days: int) -> RoundR
     Returns
     -------
     RoundRule
-        CORR or MMC weigh nothing where the other pays alone. Clip is the lowest of those weighed.
+        CORR or MMC has weight 0 if the other pays alone. Clip is the lowest of those weighed.
     """
     weighed: dict[str, list[PaidScore]] = {"corr": [], "mmc": []}
     unfamiliar = []
@@ -140,8 +140,8 @@ def read_rule(configs: Sequence[Any], factor: float | None, days: int) -> RoundR
         else:
             unfamiliar.append(score.why_unfamiliar(days))
     for part, scores in weighed.items():
-        if len(scores) > 1:  # which of them is ours would be a guess
-            names = " and ".join(one.name for one in scores)
+        if len(scores) > 1:  # to pick one of them would be a guess
+            names = " and ".join(paid.name for paid in scores)
             unfamiliar.append(f"{names} both pay as {part.upper()} of {days} days")
             scores.clear()
     clear = [part for part, scores in weighed.items() if scores]
@@ -152,7 +152,7 @@ def read_rule(configs: Sequence[Any], factor: float | None, days: int) -> RoundR
     multipliers = {
         part: scores[0].multiplier if scores else 0.0 for part, scores in weighed.items()
     }
-    clip = min(one.clip for scores in weighed.values() for one in scores)
+    clip = min(paid.clip for scores in weighed.values() for paid in scores)
     return RoundRule(PayoutRule(**multipliers, clip=clip, factor=factor), tuple(unfamiliar))
 
 
@@ -162,7 +162,9 @@ def _newest(configs: Sequence[Any]) -> list[Any]:
     for config in configs:
         name, version = _name(config), _version(config)
         newest[name] = max(newest.get(name, version), version, key=version_order)
-    return [one for one in configs if not _name(one) or _version(one) == newest[_name(one)]]
+    return [
+        entry for entry in configs if not _name(entry) or _version(entry) == newest[_name(entry)]
+    ]
 
 
 def _paid(config: Any) -> PaidScore | None:
@@ -176,10 +178,12 @@ def _paid(config: Any) -> PaidScore | None:
 
 
 def _name(config: Any) -> str:
-    """The display name, which is what scores come by; without one, the name."""
+    """The display name, under which scores are listed; without one, the name."""
     fields = config if isinstance(config, Mapping) else {}
-    named = (fields.get("displayName"), fields.get("name"))
-    return next((one for one in named if isinstance(one, str) and one), "")
+    candidates = (fields.get("displayName"), fields.get("name"))
+    return next(
+        (candidate for candidate in candidates if isinstance(candidate, str) and candidate), ""
+    )
 
 
 def _version(config: Any) -> str:
@@ -188,7 +192,7 @@ def _version(config: Any) -> str:
 
 
 def _number(value: Any) -> float:
-    """NaN where it is no finite number of zero or more."""
+    """The value as a number; NaN if it is not finite, or below zero."""
     if isinstance(value, bool):
         return math.nan
     try:

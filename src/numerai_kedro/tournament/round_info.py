@@ -1,4 +1,4 @@
-"""What the tournament says about a round, typed."""
+"""What the tournament says about a round, as typed values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROUND_FIELDS = f"""number openTime closeStakingTime closeTime target payoutFacto
     roundScoreConfigs {{ {" ".join(FIELDS)} }}"""
 
 TO_SUBMIT_S = 300.0  # live data, predictions, gate, upload
-WORTH_SAYING_S = 60.0  # work that is over before anyone has typed another command
+WORTH_SAYING_S = 60.0  # shorter work is over before anyone has typed another command
 NO_SKEW, TOLERATED_SKEW = timedelta(0), timedelta(minutes=5)
 
 
@@ -29,17 +29,17 @@ class RoundInfo:
     Parameters
     ----------
     close_staking_time
-        Until when a submission counts; what comes later is late.
+        Deadline for submissions that count; what comes later is late.
     target
-        What it is scored on, such as ``"target_ender_60"``, or ``"main"``; None where the
+        What it is scored on, such as ``"target_ender_60"``, or ``"main"``; None if the
         tournament does not say.
     score_configs
         Every score that the tournament lists for it, as `payout_rule.stable_configs` makes them;
-        empty where it has set none.
+        empty if it has set none.
     server_time
-        What the tournament's clock showed; it decides, not this machine's.
+        The tournament's clock, which decides; this machine's does not.
     payout_factor
-        What share of the score is paid; None where that cannot be read.
+        What share of the score is paid; None if that cannot be read.
     """
 
     number: int
@@ -52,12 +52,12 @@ class RoundInfo:
 
     @property
     def multipliers(self) -> dict[str, float]:
-        """What each score that pays is multiplied by, weighed here or not."""
+        """Multiplier of each score that pays, weighed here or not."""
         return {score.name: score.multiplier for score in scores_that_pay(self.score_configs)}
 
     @property
     def clip(self) -> float:
-        """Lowest share of a stake at which a score that pays is cut; 1 where none says."""
+        """Lowest share of a stake at which a score that pays is clipped; 1 if none is given."""
         clips = [score.clip for score in scores_that_pay(self.score_configs) if score.is_clear]
         return min(clips, default=1.0)
 
@@ -107,7 +107,7 @@ def minutes(seconds: float) -> str:
 
 
 def too_late_for(current: RoundInfo, needed_s: float) -> str | None:
-    """One sentence where work of so many seconds would end after the open round's deadline."""
+    """A warning if work of `needed_s` would end after the open round's deadline; else None."""
     left_s = (current.close_staking_time - current.server_time).total_seconds()
     in_time = needed_s + TO_SUBMIT_S < left_s
     if not current.is_open or in_time or not needed_s > WORTH_SAYING_S:
@@ -121,27 +121,27 @@ def too_late_for(current: RoundInfo, needed_s: float) -> str | None:
 
 
 def clock_skew(server_time: datetime, here: datetime) -> str | None:
-    """One sentence where this machine's clock is off by more than `TOLERATED_SKEW`."""
-    off = here - server_time
-    if abs(off) <= TOLERATED_SKEW:
+    """A warning if this machine's clock is off by more than `TOLERATED_SKEW`; else None."""
+    offset = here - server_time
+    if abs(offset) <= TOLERATED_SKEW:
         return None
-    minutes = abs(off).total_seconds() / 60
-    side = "ahead of" if off > NO_SKEW else "behind"
+    minutes_off = abs(offset).total_seconds() / 60
+    side = "ahead of" if offset > NO_SKEW else "behind"
     return (
-        f"this machine's clock is {minutes:,.0f} min {side} the tournament's; the tournament's "
+        f"this machine's clock is {minutes_off:,.0f} min {side} the tournament's; the tournament's "
         "decides whether a round is open"
     )
 
 
 def read_round(raw: dict[str, Any], server_time: datetime) -> RoundInfo | None:
-    """Type one round of the API's answer; None where it lacks number or times.
+    """Parse one round of the API's answer; None if it lacks number or times.
 
     Parameters
     ----------
     raw
-        With the fields `ROUND_FIELDS`; what is missing beyond number and times is tolerated.
+        With the fields `ROUND_FIELDS`; any but number and times may be missing.
     server_time
-        When it was said.
+        When the server answered.
     """
     try:
         number, opens = int(raw["number"]), _utc(raw["openTime"])

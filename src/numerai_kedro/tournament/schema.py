@@ -1,9 +1,11 @@
-"""What the tournament's files must be; the only place that knows eras as strings."""
+"""What the tournament's files must look like; the only place that knows eras as strings."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
@@ -15,11 +17,11 @@ from numerai_kedro.errors import ConfigurationError, LeakError, SchemaError
 ALIAS = "target"
 META_MODEL = "numerai_meta_model"
 LIVE_ERA = "X"
-# Feature sets that are a choice of features; all others are groups, which say where one comes from.
+# Feature sets that select features; all others are groups, which tell where a feature comes from.
 CHOICES = {"small", "medium", "all", "fncv3_features"}
-OLDER_VERSION = "_equivalent_features"  # how the name of such a choice ends
+OLDER_VERSION = "_equivalent_features"  # how the name of such a selection ends
 
-# The file's order of names means nothing: read, they are in alphabetical order, each once.
+# The order of names in the file means nothing: we sort them, and keep each once.
 Names = Annotated[list[str], AfterValidator(lambda names: sorted(set(names)))]
 
 
@@ -29,7 +31,7 @@ def parse_era(text: str | None) -> int:
     Raises
     ------
     SchemaError
-        It is no zero-padded number.
+        It is not a zero-padded number.
     """
     if not (text and text.isascii() and text.isdigit() and len(text) >= 4 and int(text) > 0):
         raise SchemaError(
@@ -133,7 +135,7 @@ class FeatureMetadata(BaseModel):
         ]
 
     def groups(self, names: Sequence[str]) -> list[list[str]]:
-        """Features by group, each once, in the order given; those of none come last."""
+        """Features by group, each once, in the given order; those without a group come last."""
         group_of = self.group_of()
         by_group: dict[str, list[str]] = {group: [] for group in (*self.group_names, "")}
         for name in names:
@@ -141,23 +143,23 @@ class FeatureMetadata(BaseModel):
         return [group for group in by_group.values() if group]
 
     def group_of(self) -> dict[str, str]:
-        """Group of each feature, the first of several; those of none are missing."""
-        made: dict[str, str] = {}
+        """Group of each feature, the first of several; features without one are left out."""
+        groups: dict[str, str] = {}
         for group in self.group_names:
             for name in self.feature_sets[group]:
-                made.setdefault(name, group)
-        return made
+                groups.setdefault(name, group)
+        return groups
 
     def group_text(self) -> str:
-        """How they part the features: ``13 groups; 90 features in several, 5 in none``."""
+        """How groups divide the features: ``13 groups; 90 features in several, 5 in none``."""
         times = Counter(name for group in self.group_names for name in self.feature_sets[group])
         several = sum(count > 1 for count in times.values())
         none = len(self._sets_of().keys() - times.keys())
         return f"{len(self.group_names)} groups; {several} features in several, {none} in none"
 
-    def change_since(self, before: FeatureMetadata) -> str:
+    def change_since(self, earlier: FeatureMetadata) -> str:
         """What became of the features: ``807 added, 0 removed, 3 moved between sets``."""
-        old, new = before._sets_of(), self._sets_of()
+        old, new = earlier._sets_of(), self._sets_of()
         moved = sum(old[name] != new[name] for name in old.keys() & new.keys())
         return (
             f"{len(new.keys() - old.keys())} features added, {len(old.keys() - new.keys())} "
@@ -166,11 +168,11 @@ class FeatureMetadata(BaseModel):
 
     def _sets_of(self) -> dict[str, set[str]]:
         """Every set that a feature is in."""
-        made: dict[str, set[str]] = {}
+        sets: dict[str, set[str]] = {}
         for group, names in self.feature_sets.items():
             for name in names:
-                made.setdefault(name, set()).add(group)
-        return made
+                sets.setdefault(name, set()).add(group)
+        return sets
 
     def check_target(self, name: str) -> None:
         """Refuse a target that the data does not have.
@@ -186,6 +188,21 @@ class FeatureMetadata(BaseModel):
                 f'target "{name}" is not in features.json; there are: '
                 f"{', '.join(sorted(self.targets))} (parameters_ingestion.yml)."
             )
+
+
+def read_metadata(path: Path) -> FeatureMetadata:
+    """Read features.json.
+
+    Raises
+    ------
+    SchemaError
+        It is not JSON, or lacks what it must have.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise SchemaError(f"{path}: is no JSON ({error}); download it again.") from None
+    return FeatureMetadata.read(content)
 
 
 def meta_model_of(table: pd.DataFrame) -> pd.Series:

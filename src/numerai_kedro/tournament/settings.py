@@ -23,7 +23,7 @@ class TournamentSettings(BaseModel, frozen=True, extra="forbid"):
     name
         ``demo`` is the embedded tournament, ``numerai`` the real one.
     data_version
-        Pinned: a newer one is never taken in silence.
+        Pinned: a newer one is never used silently.
     data_folder
         Everything this project keeps for the tournament; two tournaments never share one.
     size
@@ -31,7 +31,8 @@ class TournamentSettings(BaseModel, frozen=True, extra="forbid"):
     seed
         Of the demo's world.
     api_url
-        Instead of the tournament's own address; tests put a local server there.
+        Instead of the tournament's own address: a local server's, or ``file://`` and a folder of
+        previously downloaded files.
     """
 
     name: Literal["demo", "numerai"]
@@ -44,15 +45,17 @@ class TournamentSettings(BaseModel, frozen=True, extra="forbid"):
     @field_validator("api_url")
     @classmethod
     def _empty_is_none(cls, value: str | None) -> str | None:
-        return value.rstrip("/") if value else None
+        if value and not value.startswith("file:"):
+            value = value.rstrip("/")
+        return value or None
 
     @model_validator(mode="after")
     def _size_fits(self) -> TournamentSettings:
-        known = tuple(SIZES) if self.name == "demo" else (NUMERAI_SIZE,)
-        if self.size not in known:
+        sizes = tuple(SIZES) if self.name == "demo" else (NUMERAI_SIZE,)
+        if self.size not in sizes:
             raise ConfigurationError(
                 f'globals.yml: size "{self.size}" is none of the {self.name} tournament\'s: '
-                f"{', '.join(known)}; choose with kedro tournament use {self.name}."
+                f"{', '.join(sizes)}; choose with kedro tournament use {self.name}."
             )
         if self.seed < 0:
             raise ConfigurationError(f"globals.yml: seed {self.seed}: seeds count from 0.")
@@ -69,17 +72,17 @@ def data_folder_of(name: str, size: str, seed: int) -> str:
 
 
 def keys_of(credentials: object) -> dict[str, str | None]:
-    """Public id and secret key of an entry of credentials.yml; None where there is none.
+    """Public id and secret key of an entry of credentials.yml; None for a missing one.
 
     Raises
     ------
     ConfigurationError
-        The entry is no mapping.
+        The entry is not a mapping.
     """
-    given = credentials or {}
-    if not isinstance(given, Mapping):
+    keys = credentials or {}
+    if not isinstance(keys, Mapping):
         raise ConfigurationError(
             "credentials.yml: numerai: should hold public_id and secret_key, each on a line of its "
             "own below it (conf/local)."
         )
-    return {name: given.get(name) or None for name in ("public_id", "secret_key")}
+    return {name: keys.get(name) or None for name in ("public_id", "secret_key")}

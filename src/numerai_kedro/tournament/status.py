@@ -1,4 +1,4 @@
-"""What `kedro tournament status` says; what an answer or a file lacks is left out, or said."""
+"""Lines of `kedro tournament status`; missing data are left out or reported."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from numerai_kedro.errors import TournamentError
-from numerai_kedro.statistics.live_record import live_record, promised_and_came, record_text
+from numerai_kedro.statistics.live_record import expected_vs_realized, live_record, record_text
 from numerai_kedro.tournament.client import Client
 from numerai_kedro.tournament.confirmation import number_of_round
 from numerai_kedro.tournament.round_info import RoundInfo
@@ -23,7 +23,7 @@ DECISIONS = Path("08_reporting/gate_decisions")
 def status_lines(
     client: Client, newest: RoundInfo, data_folder: Path, everything: bool = False
 ) -> list[str]:
-    """What was submitted in the newest round, what came of earlier ones, and what was promised.
+    """Submissions of the newest round, scores of earlier ones, and scores expected of them.
 
     Parameters
     ----------
@@ -49,9 +49,9 @@ def status_lines(
         *(submitted or ["submitted   nothing yet in this round"]),
         *(
             line
-            for name, one in scores.items()
+            for name, table in scores.items()
             for line in scored_lines(
-                name, one[one["roundNumber"].isin(recent) & one["displayName"].isin(shown)]
+                name, table[table["roundNumber"].isin(recent) & table["displayName"].isin(shown)]
             )
         ),
         *record_lines(data_folder / DECISIONS, scores, shown),
@@ -60,17 +60,17 @@ def status_lines(
 
 
 def submitted_lines(name: str, submissions: list[dict[str, Any]], round_number: int) -> list[str]:
-    """One line for the submission of a model that counts in a round."""
+    """One line for the submission of a model that counts in the round."""
     return [
-        f"submitted   {name}: {one.get('filename') or 'without a name'}, "
-        f"{one.get('insertedAt') or 'at an unknown time'}"
-        for one in submissions
-        if one.get("selected") and number_of_round(one) == round_number
+        f"submitted   {name}: {submission.get('filename') or 'without a name'}, "
+        f"{submission.get('insertedAt') or 'at an unknown time'}"
+        for submission in submissions
+        if submission.get("selected") and number_of_round(submission) == round_number
     ]
 
 
 def names_shown(names: Collection[str], paid: Collection[str]) -> list[str]:
-    """Scores that some round pays, each by one name; all of them where it is not known what pays.
+    """Scores that some round pays, each by one name; all of them if what pays is unknown.
 
     ``canon_corr60`` is another name of ``corr60``, and pays where that does.
     """
@@ -100,9 +100,9 @@ def scored_lines(name: str, scores: pd.DataFrame) -> list[str]:
 def record_lines(
     folder: Path, scores: Mapping[str, pd.DataFrame], shown: Collection[str]
 ) -> list[str]:
-    """What the backtest promised beside what came, of rounds that this project submitted.
+    """Scores expected by the backtest and realised scores, of rounds that this project submitted.
 
-    Of scores that are shown, and of those that something was promised of.
+    Only scores that are shown, and those with an expectation.
     """
     decisions, lines = {}, []
     for path in sorted(folder.glob("*.json")):
@@ -111,11 +111,11 @@ def record_lines(
         except (OSError, ValueError):
             lines.append(f"record      {path.name} cannot be read: its round has no promise")
     record = live_record(scores, decisions)
-    told = record["score"].isin(shown) | record["promised"].notna()
-    ours = record[told & (record["entry"] != "")]
+    is_shown = record["score"].isin(shown) | record["promised"].notna()
+    ours = record[is_shown & (record["entry"] != "")]
     return lines + [
         f"record      {line['slot']} ({line['entry']}): {record_text(line)}"
-        for line in promised_and_came(ours)
+        for line in expected_vs_realized(ours)
     ]
 
 
@@ -127,7 +127,7 @@ def folded_lines(n_rounds: int, names: Collection[str]) -> list[str]:
 
 
 def _paid(client: Client, newest: RoundInfo, round_numbers: list[int]) -> set[str]:
-    """What these rounds and the newest one pay; what cannot be had hides nothing."""
+    """Scores that these rounds and the newest one pay; empty if unavailable, to hide nothing."""
     try:
         return client.paid_scores(round_numbers) | newest.multipliers.keys()
     except TournamentError:
@@ -135,4 +135,4 @@ def _paid(client: Client, newest: RoundInfo, round_numbers: list[int]) -> set[st
 
 
 def _distinct(scores: Mapping[str, pd.DataFrame], column: str) -> list[Any]:
-    return sorted({value for one in scores.values() for value in one[column]})
+    return sorted({value for table in scores.values() for value in table[column]})

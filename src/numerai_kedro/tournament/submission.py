@@ -1,7 +1,8 @@
-"""The rules of submission: what is refused before it is uploaded, and every reason why not."""
+"""The rules of submission: what is refused before it is uploaded, and every reason for it."""
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ COLUMNS = ["id", "prediction"]
 UNNAMED_SLOT = "unnamed"  # its csv is written and never uploaded
 MIN_STD = 1e-3
 MAX_TIED_SHARE = 0.10
-# 17 digits come back as the same float64: the same predictions, the same bytes.
+# 17 digits round-trip to the same float64: the same predictions give the same bytes.
 FLOAT_FORMAT = "%.17g"
 
 
@@ -35,20 +36,20 @@ REASON_OF: dict[type[NumeraiKedroError], BlockReason] = {
 
 
 class RuleBroken(SubmissionError):
-    """A `SubmissionError` that also carries which rule it is."""
+    """A `SubmissionError` that also carries which rule was broken."""
 
     def __init__(
         self,
         reason: BlockReason,
-        found: str,
-        mend: str = "run the ensemble pipeline again on this round's live data",
+        finding: str,
+        remedy: str = "run the ensemble pipeline again on this round's live data",
     ) -> None:
-        super().__init__(f"submission: {reason.value}: {found}. Nothing was uploaded; {mend}.")
+        super().__init__(f"submission: {reason.value}: {finding}. Nothing was uploaded; {remedy}.")
         self.reason = reason
 
 
 def reason_of(error: NumeraiKedroError) -> BlockReason:
-    """The reason in an error that came instead of a receipt."""
+    """The reason for an error that took the place of a receipt."""
     if isinstance(error, RuleBroken):
         return error.reason
     kinds = (reason for kind, reason in REASON_OF.items() if isinstance(error, kind))
@@ -56,7 +57,7 @@ def reason_of(error: NumeraiKedroError) -> BlockReason:
 
 
 def validate_submission(live_ids: pd.Series, frame: pd.DataFrame) -> None:
-    """Hold a submission to Numerai's own rules and to our stricter ones.
+    """Check a submission by Numerai's own rules and by our stricter ones.
 
     Parameters
     ----------
@@ -81,8 +82,23 @@ def validate_submission(live_ids: pd.Series, frame: pd.DataFrame) -> None:
     _check_by_numerai_tools(live_ids, frame)
 
 
+def read_csv(text: str) -> pd.DataFrame:
+    """The table of a csv, ids as texts.
+
+    Raises
+    ------
+    SubmissionError
+        It is not a csv.
+    """
+    try:
+        return pd.read_csv(io.StringIO(text), dtype={"id": str})
+    except ValueError as error:  # every error of pandas about a csv is one
+        message = " ".join(str(error).split())
+        raise RuleBroken(BlockReason.COLUMNS_WRONG, f"no csv ({message})") from None
+
+
 def csv_of_ranks(predictions: pd.DataFrame) -> str:
-    """What is submitted of live predictions: their ranks in (0, 1), by id."""
+    """Live predictions as they are submitted: ranks in (0, 1), by id."""
     frame = predictions[COLUMNS].copy()
     frame["prediction"] = percentile_rank(frame[["prediction"]].to_numpy(np.float64))[:, 0]
     return to_csv(frame).decode()

@@ -1,4 +1,4 @@
-"""One GraphQL call over HTTP that ends: with an answer, or with an error that says what to do.
+"""A GraphQL call over HTTP that always ends: with an answer, or an error that says what to do.
 
 numerapi's own has no time-out, loses the body of an error, and turns everything that goes wrong
 into ``KeyError: 'data'``.
@@ -6,6 +6,7 @@ into ``KeyError: 'data'``.
     what comes back                       what it becomes
     no connection, time-out, 5xx, HTML    TournamentUnreachable; queries are tried again
     an internal error inside a 200        the same
+    data that lacks what was asked for    the same
     429, a rate limit inside a 200        waits as Retry-After says, within bounds
     401, "session is invalid"             CredentialsError, at once
     other 4xx, GraphQL errors             TournamentRefused with the server's text, at once
@@ -17,8 +18,8 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
@@ -36,6 +37,7 @@ from numerai_kedro.errors import (
     TournamentUnreachable,
 )
 from numerai_kedro.files.bounded_session import BoundedSession
+from numerai_kedro.files.space import refused_a_connection
 
 logger = logging.getLogger(__name__)
 
@@ -73,14 +75,15 @@ KEYS_REFUSED = (
     "The tournament does not accept the key: {text}. Check NUMERAI_PUBLIC_ID and "
     "NUMERAI_SECRET_KEY, or conf/local/credentials.yml; keys are made at numer.ai."
 )
-# What GraphQL errors sound like that say nothing about the query; they come with a status of 200.
+NO_SENSE = "The tournament's answer cannot be read: it has {what}; try again later."
+# Wording of GraphQL errors that are not about the query; they come with status 200.
 RATE_WORDS = ("rate limit", "too many requests", "throttled")
 FAULT_WORDS = ("internal server error", "internal error", "temporarily unavailable")
 SESSION_WORDS = ("session is invalid", "not authenticated", "must be authenticated")
 
 
 class Wait(Protocol):
-    """How to wait; tests do not."""
+    """How to wait; tests replace it."""
 
     def __call__(self, seconds: float, /) -> None:
         """Let the seconds pass."""
@@ -98,10 +101,29 @@ class Keys:
         return f"Token {self.public_id.get_secret_value()}${self.secret_key.get_secret_value()}"
 
     def redact(self, text: str) -> str:
-        """Take both parts out of a text that a server sent back."""
+        """Redact both parts in a text that a server sent back."""
         for part in (self.public_id, self.secret_key):
             text = text.replace(part.get_secret_value(), "***")
         return text
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a query asks for.
+
+    Parameters
+    ----------
+    mutates
+        Whether it changes something at the tournament.
+    names
+        Names of its fields, as the answer's data has to give them.
+    lists
+        Those that have to be lists of objects, or of nulls.
+    """
+
+    mutates: bool
+    names: frozenset[str]
+    lists: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -113,7 +135,7 @@ class Reply:
 
 
 class _TryAgain(Exception):
-    """No answer this time; `wait_s` where the server said how long."""
+    """No usable answer; `wait_s` if the server said how long to wait."""
 
     def __init__(self, why: str, wait_s: float | None = None, *, not_executed: bool) -> None:
         super().__init__(why)
@@ -128,7 +150,7 @@ class Transport:
     url
         Of the API.
     keys
-        Sent with private operations only, and taken out of whatever the server says.
+        Sent with private operations only, and redacted from whatever the server says.
     timeout_s
         (connect, between two pieces).
     deadline_s
@@ -155,45 +177,47 @@ class Transport:
         *,
         private: bool = False,
         attempts: int = ATTEMPTS,
+        lists: Collection[str] = (),
     ) -> Reply:
         """Carry out one query or mutation.
 
-        A mutation is sent again only when the server surely did not carry it out; whether it did
-        otherwise is for the caller to look up.
+        A mutation is sent again only if the server certainly did not carry it out; otherwise the
+        caller has to look up whether it did. `lists` names the fields of the answer that have to
+        be lists of objects: null, or anything else, is never taken for an empty list.
 
         Raises
         ------
         ConfigurationError
             The operation is not allow-listed; nothing was sent.
         CredentialsError, TournamentRefused
-            The answer is no; or there is no key for a private operation.
+            The answer is no, or there is no key for a private operation.
         TournamentUnreachable
             No usable answer after all attempts.
         """
-        is_mutation = check_allowed(query)
+        operation = replace(check_allowed(query), lists=frozenset(lists))
         if private and self._keys is None:
             raise CredentialsError(NO_KEYS)
         body = {"query": query, "variables": variables}
         wait_s = FIRST_WAIT_S
-        for left in reversed(range(attempts)):
+        for attempts_left in reversed(range(attempts)):
             try:
-                return self._send_once(body, private)
+                return self._send_once(body, private, operation)
             except _TryAgain as missed:
                 pause = wait_s if missed.wait_s is None else missed.wait_s
-                may_repeat = missed.not_executed or not is_mutation
-                if not left or not may_repeat or pause > MAX_WAIT_S:
+                may_repeat = missed.not_executed or not operation.mutates
+                if not attempts_left or not may_repeat or pause > MAX_WAIT_S:
                     raise self._unreachable(missed) from None
                 logger.warning("%s: %s; trying again in %.0f s", self.url, missed, pause)
                 self.wait(pause)
                 wait_s = min(2 * wait_s, MAX_WAIT_S)
         raise AssertionError("the last attempt returns or raises")
 
-    def _send_once(self, body: dict[str, Any], private: bool) -> Reply:
+    def _send_once(self, body: dict[str, Any], private: bool, operation: Asked) -> Reply:
         headers = {"Accept": "application/json"}
         if private and self._keys is not None:
             headers["Authorization"] = self._keys.header()
         try:
-            # A session a call: threads share a client, and requests' sessions are not for that.
+            # One session per call: threads share a client, and sessions are not thread-safe.
             with (
                 BoundedSession(self.url, self.deadline_s) as session,
                 session.post(
@@ -214,16 +238,18 @@ class Transport:
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             if session.expired:
                 raise self._too_slow() from None
+            if (local_error := refused_a_connection(error)) is not None:
+                raise local_error from None
             refused = "NewConnectionError" in repr(error)
             why = "nothing answers there" if refused else f"{type(error).__name__}"
             raise _TryAgain(why, not_executed=refused) from None
         redact = str if self._keys is None else self._keys.redact
-        return _judge(answer, content, redact)
+        return _judge(answer, content, redact, operation)
 
     def _read(self, answer: requests.Response) -> bytes:
         """Read the whole body; each piece has the time-out of the socket."""
         content = bytearray()
-        # read1 returns what is there; `content` would wait for all of it, however slow.
+        # read1 returns what has arrived; `content` would wait for all of it, however slow.
         while piece := answer.raw.read1(1 << 16, decode_content=True):
             content += piece
             if len(content) > MAX_ANSWER_BYTES:
@@ -243,13 +269,30 @@ class Transport:
         )
 
 
+def web_address(raw: Any, purpose: str) -> str:
+    """An address from an answer, if it is a web address.
+
+    Raises
+    ------
+    TournamentUnreachable
+        It is not: a file of this machine, say, or something that cannot be parsed.
+    """
+    try:
+        parts = urlsplit(raw if isinstance(raw, str) else "")
+        if parts.scheme in ("http", "https") and parts.hostname:
+            return str(raw)
+    except ValueError:
+        pass
+    raise TournamentUnreachable(NO_SENSE.format(what=f"no web address for {purpose}"))
+
+
 def is_loopback(url: str) -> bool:
     """Whether an address is on this machine."""
     return urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}
 
 
-def check_allowed(query: str) -> bool:
-    """Refuse what is not allow-listed; returns whether it is a mutation.
+def check_allowed(query: str) -> Asked:
+    """Refuse what is not allow-listed; returns what the query asks for.
 
     Raises
     ------
@@ -262,10 +305,10 @@ def check_allowed(query: str) -> bool:
         definitions = parse(query, no_location=True).definitions
     except GraphQLError as error:
         raise ConfigurationError(f"not sent: no GraphQL query: {error.message}") from None
-    is_mutation = False
+    is_mutation, names = False, set()
     for definition in definitions:
         if not isinstance(definition, OperationDefinitionNode):
-            continue  # a fragment is harmless: at the root it is refused where it is spread
+            continue  # a fragment is harmless: spread at the root, it is refused below
         mutates = definition.operation is not OperationType.QUERY
         is_mutation |= mutates
         allowed = ALLOWED_MUTATIONS if mutates else ALLOWED_QUERIES
@@ -276,10 +319,14 @@ def check_allowed(query: str) -> bool:
                     f"not sent: {definition.operation.value} {name} is not among the operations "
                     f"that this project sends: {', '.join(sorted(allowed))}."
                 )
-    return is_mutation
+            assert isinstance(field, FieldNode)
+            names.add(field.alias.value if field.alias else name)
+    return Asked(is_mutation, frozenset(names))
 
 
-def _judge(answer: requests.Response, content: bytes, redact: Callable[[str], str]) -> Reply:
+def _judge(
+    answer: requests.Response, content: bytes, redact: Callable[[str], str], operation: Asked
+) -> Reply:
     """Turn status and body into data, or into the error that they mean."""
     parsed = _parse(content)
     text = _error_text(parsed, content, redact)
@@ -289,8 +336,8 @@ def _judge(answer: requests.Response, content: bytes, redact: Callable[[str], st
     limited = status == 200 and _is_error(parsed) and _has(text, RATE_WORDS)
     if status == 429 or limited:
         wait_s = _retry_after(answer)
-        asked = f", and asks to wait {wait_s:.0f} s" if wait_s is not None else ""
-        raise _TryAgain(f"too many requests{asked}", wait_s, not_executed=True)
+        until = f", and asks to wait {wait_s:.0f} s" if wait_s is not None else ""
+        raise _TryAgain(f"too many requests{until}", wait_s, not_executed=True)
     broken = status == 200 and _is_error(parsed) and _has(text, FAULT_WORDS)
     if broken or status >= 500 or status == 408 or 300 <= status < 400:
         raise _TryAgain(
@@ -300,6 +347,12 @@ def _judge(answer: requests.Response, content: bytes, redact: Callable[[str], st
         raise _refusal(text, status)
     if parsed is None or not isinstance(parsed.get("data"), dict):
         raise _TryAgain(f"the answer is not JSON with data: {text}", not_executed=False)
+    if missing := operation.names - parsed["data"].keys():
+        raise _TryAgain(f"the answer lacks {', '.join(sorted(missing))}", not_executed=False)
+    for name in sorted(operation.lists):
+        value = parsed["data"][name]
+        if not isinstance(value, list) or not all(isinstance(item, dict | None) for item in value):
+            raise _TryAgain(f"the answer has no list of objects as {name}", not_executed=False)
     return Reply(parsed["data"], _server_time(answer))
 
 
@@ -320,7 +373,7 @@ def _has(text: str, words: tuple[str, ...]) -> bool:
 def _parse(content: bytes) -> dict[str, Any] | None:
     try:
         parsed = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return parsed if isinstance(parsed, dict) else None
 
@@ -328,7 +381,7 @@ def _parse(content: bytes) -> dict[str, Any] | None:
 def _error_text(parsed: dict[str, Any] | None, content: bytes, redact: Callable[[str], str]) -> str:
     """What the server says, in one line: each message of its errors, or the body's beginning.
 
-    Redacted before it is cut: half a secret is one, too.
+    Redacted before it is truncated: half a secret is still a secret.
     """
     errors = (parsed or {}).get("errors")
     if isinstance(errors, dict):
@@ -346,16 +399,16 @@ def _error_text(parsed: dict[str, Any] | None, content: bytes, redact: Callable[
 
 
 def _retry_after(answer: requests.Response) -> float | None:
-    """Seconds that the server asks to wait, given as a number or as a date of its own clock."""
+    """Seconds that the server asks to wait, given as a number or as a date by its own clock."""
     value = answer.headers.get("Retry-After", "").strip()
     try:
         seconds = float(value)
     except ValueError:
         try:
-            asked = parsedate_to_datetime(value).astimezone(UTC)
+            retry_at = parsedate_to_datetime(value).astimezone(UTC)
         except (ValueError, TypeError):
             return None
-        seconds = (asked - _server_time(answer)).total_seconds()
+        seconds = (retry_at - _server_time(answer)).total_seconds()
     return seconds if 0 <= seconds < math.inf else None
 
 

@@ -7,8 +7,8 @@
                                          answer lost: looked up, not repeated       once more
 
 The name of the upload holds the digest of its content: that is how the same predictions, and a
-submission whose answer was lost, are known again. A look-up that is refused stops nothing: only
-upload and creation do.
+submission whose answer was lost, are recognised. A refused look-up stops nothing: only a refused
+upload or creation does.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from numerai_kedro.tournament.confirmation import (
     that_counts,
 )
 from numerai_kedro.tournament.round_info import RoundInfo
+from numerai_kedro.tournament.transport import web_address
 from numerai_kedro.tournament.validation import may_pass_again
 
 if TYPE_CHECKING:
@@ -79,16 +80,16 @@ def submit(
     Parameters
     ----------
     content
-        The csv; validated before (`submission.validate_submission`).
+        The csv, already validated (`submission.validate_submission`).
     model_id
         The slot.
     round_number
         Round that the predictions are for; None takes the open one.
     late
-        ``queue`` uploads after the deadline, too, until the round takes nothing any more: the
+        ``queue`` also uploads after the deadline, as long as the round accepts anything: the
         tournament queues that for the next round. ``refuse`` uploads nothing then.
     known
-        Receipt of this model from an earlier run. Where it is of the same content and round, and
+        Receipt of this model from an earlier run. If it is of the same content and round, and
         did not fail, the tournament is asked about it again, and nothing is uploaded.
 
     Returns
@@ -100,7 +101,7 @@ def submit(
         - ``late``: the same, after the deadline;
         - ``pending``: listed, and not validated within a minute;
         - ``failed``: invalid, with the tournament's words in ``error_info``;
-        - ``unconfirmed``: created, and nobody can say what became of it.
+        - ``unconfirmed``: created, but it is unknown what became of it.
 
         ``detail`` is for people; ``submission_id``, ``filename``, ``digest``, ``round``, ``model``,
         ``model_id``, ``n_stocks``, ``came_late``, ``inserted_at`` and ``error_info`` describe it.
@@ -111,24 +112,24 @@ def submit(
     RoundClosed
         No round is open. Nothing was uploaded.
     RoundMoved
-        Another one is than the predictions are for. Nothing was uploaded.
+        Another round is open than the predictions are for. Nothing was uploaded.
     TournamentRefused
         The tournament says no, such as for a model that holds a pickle.
     TournamentUnreachable
-        It did not arrive, or nobody can say; the next run looks first.
+        It did not arrive, or that is unknown; the next run looks first.
     """
     digest = digest_bytes(content)
-    if known is not None and _is_of(known, digest, round_number):
-        again = confirm(client, {name: known[name] for name in FIELDS})
+    if known is not None and _can_confirm(known, digest, round_number):
+        confirmed = confirm(client, {name: known[name] for name in FIELDS})
         # The same predictions are found invalid again, unless the fault was the service's own.
-        if again["status"] != "failed" or not may_pass_again(again["error_info"]):
+        if confirmed["status"] != "failed" or not may_pass_again(confirmed["error_info"]):
             _say_already_there(client, model_id)
-            return again
+            return confirmed
     current = _round_for(client, round_number, late)
-    there = _already_there(client, content, digest, model_id, current)
-    if there is not None:
+    existing = _already_there(client, content, digest, model_id, current)
+    if existing is not None:
         _say_already_there(client, model_id)
-        return _receipt(client, there, current)
+        return _receipt(client, existing, current)
     receipt = _upload_and_confirm(client, content, digest, model_id, current, "")
     if receipt["status"] != "failed" or not may_pass_again(receipt["error_info"]):
         return receipt
@@ -145,17 +146,17 @@ def _say_already_there(client: Client, model_id: str) -> None:
     logger.info("already submitted for model %s: nothing is uploaded", name)
 
 
-def _is_of(known: dict[str, Any], digest: str, round_number: int | None) -> bool:
+def _can_confirm(receipt: dict[str, Any], digest: str, round_number: int | None) -> bool:
     """Whether a receipt is of the same predictions for the same round, and can be asked about."""
-    same = (known.get("digest"), known.get("round")) == (digest, round_number)
-    return same and known.get("status") in KNOWN and known.keys() >= FIELDS
+    same = (receipt.get("digest"), receipt.get("round")) == (digest, round_number)
+    return same and receipt.get("status") in KNOWN and receipt.keys() >= FIELDS
 
 
 def _round_for(client: Client, round_number: int | None, late: Late) -> RoundInfo:
     """Round that takes the predictions now."""
     current = client.current_round()
     if current is None and late == "queue":
-        current = _round_that_takes_late_ones(client)
+        current = _round_in_late_window(client)
     if current is None:
         raise RoundClosed(WHEN_ROUNDS_OPEN)
     if round_number is not None and round_number != current.number:
@@ -166,7 +167,7 @@ def _round_for(client: Client, round_number: int | None, late: Late) -> RoundInf
     return current
 
 
-def _round_that_takes_late_ones(client: Client) -> RoundInfo | None:
+def _round_in_late_window(client: Client) -> RoundInfo | None:
     newest = client.newest_round()
     closes = client.close_time(newest.number)
     return newest if closes is None or newest.server_time < closes else None
@@ -175,7 +176,7 @@ def _round_that_takes_late_ones(client: Client) -> RoundInfo | None:
 def _already_there(
     client: Client, content: bytes, digest: str, model_id: str, current: RoundInfo
 ) -> Created | None:
-    """Submission that counts in the round, where it holds the same predictions.
+    """Submission that counts in the round, if it holds the same predictions.
 
     Only that one: after A, then B, submitting A again must replace B.
     """
@@ -184,13 +185,13 @@ def _already_there(
     except (TournamentError, CredentialsError) as error:
         logger.warning("submissions made before cannot be looked up; going on: %s", error)
         return None
-    one = that_counts(entries, current.number)
-    if one is None:
+    entry = that_counts(entries, current.number)
+    if entry is None:
         return None
-    name = str(one.get("filename"))
-    if digest[:DIGEST_LETTERS] not in name and _download(client, one["id"]) != content:
+    name = str(entry.get("filename"))
+    if digest[:DIGEST_LETTERS] not in name and _download(client, entry["id"]) != content:
         return None
-    return _created(one["id"], name, content, digest, model_id, current)
+    return _created(entry["id"], name, content, digest, model_id, current)
 
 
 def _upload_and_confirm(
@@ -223,20 +224,21 @@ def _receipt(client: Client, created: Created, current: RoundInfo) -> dict[str, 
 
 
 def _download(client: Client, submission_id: str) -> bytes | None:
-    """Content of a submission made elsewhere; None where it cannot be had, which is no reason."""
+    """Content of a submission made elsewhere; None if unavailable, which is no obstacle."""
     try:
         reply = client.raw_query(DOWNLOAD_AUTH, {"id": submission_id}, authorization=True)
-        url = reply["data"]["submissionDownloadAuth"]["url"]
+        auth = _object(reply["data"]["submissionDownloadAuth"])
+        url = web_address(auth.get("url"), "the submission")
         with BoundedSession(url, client.transport.deadline_s) as session:
             answer = session.get(url, timeout=client.transport.timeout_s)
-    except (TournamentError, CredentialsError, requests.RequestException, TypeError) as error:
+    except (TournamentError, CredentialsError, requests.RequestException) as error:
         logger.info("submission %s cannot be compared: %s", submission_id, type(error).__name__)
         return None
     return answer.content if answer.status_code == 200 else None
 
 
 def _upload(client: Client, content: bytes, name: str, model_id: str) -> str:
-    """Put the content where the tournament says; returns the name that it gave.
+    """Upload the content to where the tournament says; returns the name that it gave.
 
     An upload alone is no submission, so trying again is safe; each attempt asks for a new address,
     because a refusal may mean that the old one expired.
@@ -248,12 +250,12 @@ def _upload(client: Client, content: bytes, name: str, model_id: str) -> str:
             reply = client.raw_query(UPLOAD_AUTH, variables, authorization=True)
         except TournamentRefused as refusal:
             raise _explained(client, refusal, model_id) from None
-        place = reply["data"]["submission_upload_auth"] or {}
-        if not {"filename", "url"} <= place.keys():
+        auth = _object(reply["data"]["submission_upload_auth"])
+        if not {"filename", "url"} <= auth.keys():
             raise TournamentRefused("The tournament refused: it gave no address for the upload.")
-        failure = _put(client, place["url"], content)
+        failure = _put(client, web_address(auth["url"], "the upload"), content)
         if not failure:
-            return str(place["filename"])
+            return str(auth["filename"])
         logger.warning("upload: %s; attempt %d of %d", failure, attempt, PUT_ATTEMPTS)
     raise TournamentUnreachable(
         f"The predictions could not be uploaded: {failure}, {PUT_ATTEMPTS} times in a row; nothing "
@@ -278,29 +280,34 @@ def _put(client: Client, url: str, content: bytes) -> str:
 def _create(client: Client, filename: str, model_id: str) -> str:
     """Make the upload a submission; returns its id.
 
-    Whatever the answer was, what is listed under the name of the upload was created.
+    Whatever the answer, a submission listed under the name of the upload was created.
     """
     variables = {"filename": filename, "tournament": client.tournament_id, "modelId": model_id}
     failure: TournamentError
     try:
         reply = client.raw_query(CREATE, variables, authorization=True)
-        made = (reply["data"].get("create_submission") or {}).get("id")
-        if made is not None:
-            return str(made)
+        submission_id = _object(reply["data"]["create_submission"]).get("id")
+        if submission_id is not None:
+            return str(submission_id)
         failure = TournamentUnreachable("The answer to the submission has no id.")
     except (TournamentRefused, TournamentUnreachable) as error:
         failure = error
     logger.warning("submission: %s Looking whether it arrived.", failure)
     refused = isinstance(failure, TournamentRefused)
-    found = id_by_name(client, filename, model_id, n_asks=1 if refused else LOOKS_FOR_LOST)
-    if found is not None:
-        return found
+    existing_id = id_by_name(client, filename, model_id, n_asks=1 if refused else LOOKS_FOR_LOST)
+    if existing_id is not None:
+        return existing_id
     if isinstance(failure, TournamentRefused):
         raise _explained(client, failure, model_id) from None
     raise TournamentUnreachable(
         "The answer to the submission was lost, and the tournament does not list it; run the same "
         "command again: it looks first, and submits only what is not there."
     ) from None
+
+
+def _object(raw: Any) -> dict[str, Any]:
+    """An object of an answer; empty if it is not one."""
+    return raw if isinstance(raw, dict) else {}
 
 
 def _explained(client: Client, refusal: TournamentRefused, model_id: str) -> TournamentError:

@@ -1,12 +1,12 @@
-"""What the tournament says about a submission that was created, read.
+"""Reads what the tournament says about a submission that was created.
 
 errorInfo                       failed
 status                          failed, pending or validated by its words
-selected                        validated: the tournament selects none that is not valid
+selected                        validated: the tournament selects only valid ones
 anything else                   unknown
 
-The words of `status` are not published. Named here are those that can be meant; what is not among
-them is never taken for a success.
+The words of `status` are not published. Listed here are the plausible ones; any other word is never
+taken for a success.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FAILED = {
     "unsuccessful",
 }
 NOTHING = {"", "none", "null", "nil", "[]", "{}"}  # an `errorInfo` without an error
-# What a fault of the service itself sounds like: the same predictions may pass the next time.
+# Wording of a fault of the service itself: the same predictions may pass the next time.
 TRANSIENT = re.compile(
     r"internal (server )?error|timed?[ -]?out|try again|temporar|unavailable|connection|rate limit",
     re.IGNORECASE,
@@ -73,7 +73,7 @@ def verdict_of(listed: dict[str, Any]) -> Verdict:
 
 
 def error_of(listed: dict[str, Any]) -> str:
-    """Why it is invalid, in one line; empty where the tournament says nothing."""
+    """Why it is invalid, in one line; empty if the tournament says nothing."""
     text = " ".join(str(listed.get("errorInfo") or "").split())
     return "" if text.lower() in NOTHING else text
 

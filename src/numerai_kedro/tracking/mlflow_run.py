@@ -69,7 +69,7 @@ def track_run(
         _write(client, params, run_params, parameters, pipeline, catalog, began, error)
     except (MlflowException, SQLAlchemyError, OSError, ImportError) as failure:
         text = (str(failure).splitlines() or [type(failure).__name__])[0]
-        logger.warning("MLflow took no run: %s", without_password(text))
+        logger.warning("MLflow did not accept the run: %s", without_password(text))
 
 
 def flatten(value: Any, prefix: str = "") -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 Rung by rung a cheap fit learns the older part of the training eras and is scored on them and on
 the newest, purged ones. Where little of the training CORR survives, the strength goes up; where
-most does, it lets go. Nothing but the fold's own training eras is looked at.
+most does, it falls to 0. Nothing but the fold's own training eras is looked at.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class AdaptiveParams(Strict):
     valid_eras: int = Field(gt=0)
     target_gap: float = Field(gt=0, lt=1)
     rate: float = Field(gt=0)
-    scout_stride: int = Field(gt=0)
-    scout_trees: int = Field(gt=0)
+    low_fidelity_stride: int = Field(gt=0)
+    low_fidelity_trees: int = Field(gt=0)
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,8 @@ def _climb(
     strength = BEGIN
     for number in range(params.rungs):
         progress(number, params.rungs)
-        scout = strength_scout(recipe, strength, params)
-        fits = scout.fits(history, (int(learned[0]), int(learned[-1])), keep=False)
+        cheap = low_fidelity_strength(recipe, strength, params)
+        fits = cheap.fits(history, (int(learned[0]), int(learned[-1])), keep=False)
         predictions, _ = predict_by_fits(fits, pieces, store, executor)
         cut = pieces[0].n_rows
         train_corr = _mean_corr(pieces[0], predictions[:cut], target)
@@ -142,13 +142,13 @@ def _climb(
     return rungs
 
 
-def strength_scout(recipe: Recipe, strength: float, params: AdaptiveParams) -> Recipe:
+def low_fidelity_strength(recipe: Recipe, strength: float, params: AdaptiveParams) -> Recipe:
     """The cheap fit by which a rung judges a strength."""
-    stride = max(params.scout_stride, recipe.era_stride)
+    stride = max(params.low_fidelity_stride, recipe.era_stride)
     stronger = recipe.params.model_copy(update={"strength": strength})
-    scout = stronger.scouted(params.scout_trees, recipe.era_stride / stride)
+    cheap = stronger.low_fidelity(params.low_fidelity_trees, recipe.era_stride / stride)
     return dataclasses.replace(
-        recipe, params=scout, era_stride=stride, n_offsets=1, targets=recipe.targets[:1]
+        recipe, params=cheap, era_stride=stride, n_offsets=1, targets=recipe.targets[:1]
     )
 
 
@@ -168,7 +168,7 @@ def _key(
     inside = history.eras[(history.eras >= eras[0]) & (history.eras <= eras[1])]
     rows = recipe.columns.of(history.select(eras=inside)).digest(targets=recipe.targets[:1])
     return {
-        "strength_of": [recipe.made_of(recipe.targets[0]), recipe.era_stride, purge_eras],
+        "strength_of": [recipe.cache_key(recipe.targets[0]), recipe.era_stride, purge_eras],
         "rows": rows,
         "adaptive": params.model_dump(),
         "code": code_of(_climb),

@@ -27,13 +27,13 @@ class LoopParams(Block):
 
 
 class NetworkParams(LoopParams):
-    """What every network has beside its sizes."""
+    """Parameters of every network besides its sizes."""
 
     dropout: float = Field(ge=0, lt=1)
     feature_dropout: float = Field(ge=0, lt=1)
     closing_rate: float = Field(gt=0, le=1)
     more_heads: tuple[str, ...] = ()
 
-    def scouted(self, n_trees: int, row_share: float) -> Self:
+    def low_fidelity(self, n_trees: int, row_share: float) -> Self:
         """The same experiment in half of the epochs; it has fewer rows already."""
         return self.model_copy(update={"epochs": math.ceil(self.epochs / 2)})

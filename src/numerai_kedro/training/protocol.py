@@ -42,8 +42,8 @@ class Notes(Protocol):
 
 
 @dataclass(frozen=True)
-class Aids:
-    """What helps a fit beside its data; only groups, weights and the graph change the model.
+class FitContext:
+    """What a fit is given besides its data; only groups, weights and the graph change the model.
 
     Parameters
     ----------
@@ -95,11 +95,11 @@ class Cost:
     device_gb: float = 0.0
 
 
-NO_AIDS = Aids()
+NO_CONTEXT = FitContext()
 
 
 @dataclass(frozen=True)
-class HoldBack:
+class EarlyStoppingSplit:
     """Which of the eras to learn from say first when to stop.
 
     Parameters
@@ -134,7 +134,7 @@ class Model(Protocol):
 
     Its code, as far as `fit` and `predict` reach, goes into every key of the fold store
     (`training.recipe.code_of_fits`). A family that is tuned has parameters with a method
-    ``scouted(n_trees, row_share)``: the same experiment, cheaper.
+    ``low_fidelity(n_trees, row_share)``: the same experiment, cheaper.
 
     Attributes
     ----------
@@ -149,7 +149,7 @@ class Model(Protocol):
     gpu_speed
         How many times as fast a fit is on a GPU as `cost` says; 1 where nobody has measured it.
     recoveries
-        What went wrong in the fit and was mended, `resilience.recovery.Recovery` as dicts.
+        What went wrong in the fit and was repaired, `resilience.recovery.Recovery` as dicts.
     """
 
     params_type: ClassVar[type[Block]]
@@ -167,10 +167,10 @@ class Model(Protocol):
     def fit(
         self,
         train: EraPanel,
-        stop: HoldBack | None,
+        stop: EarlyStoppingSplit | None,
         target: str,
         progress: FitProgress = no_progress,
-        aids: Aids = NO_AIDS,
+        context: FitContext = NO_CONTEXT,
     ) -> Self:
         """Learn `target` from the panel; `stop` is for families that stop early, by some of it."""
 

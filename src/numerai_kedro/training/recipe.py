@@ -1,4 +1,4 @@
-"""All that decides a fit beside its eras, and the fits that a recipe is made of."""
+"""All that decides a fit besides its eras, and the fits that a recipe is made of."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from numerai_kedro.panel.walk_forward import Fold
 from numerai_kedro.resilience.recovery import noted
 from numerai_kedro.strict import Strict
 from numerai_kedro.training.protocol import (
-    Aids,
     Cost,
+    EarlyStoppingSplit,
+    FitContext,
     FitProgress,
-    HoldBack,
     Model,
     no_progress,
 )
@@ -211,10 +211,10 @@ class Recipe:
         return seen.select(eras=inside[::-1][offset :: self.era_stride][::-1])
 
     @property
-    def stop(self) -> HoldBack | None:
+    def stop(self) -> EarlyStoppingSplit | None:
         """By which eras fits decide when to stop."""
         n_eras = self.valid_eras // self.era_stride
-        return HoldBack(n_eras, self.purge_eras) if self.family.stops_early else None
+        return EarlyStoppingSplit(n_eras, self.purge_eras) if self.family.stops_early else None
 
     def members(self) -> Iterator[tuple[str, int]]:
         """Target and offset of each fit."""
@@ -241,7 +241,7 @@ class Recipe:
         known = {name: value for name, value in given.items() if value is not None}
         return dataclasses.replace(changed, **known)
 
-    def made_of(self, target: str) -> dict[str, Any]:
+    def cache_key(self, target: str) -> dict[str, Any]:
         """What decides a fit, its rows aside."""
         made = {
             "family": self.family.__name__,
@@ -271,16 +271,16 @@ class Recipe:
     def _plan_key(
         self, target: str, offset: int, eras: tuple[int, int], features: Sequence[str]
     ) -> dict[str, Any]:
-        made_of = self.made_of(target)
+        key = self.cache_key(target)
         # Found in the data.
         for name in ("weights", "graph"):
-            made_of.pop(name, None)
+            key.pop(name, None)
         if self.adaptive:
-            made_of["params"].pop("strength")
+            key["params"].pop("strength")
         if self.verdicts != "keep_all" or self.latents or self.family.reads_graph:
-            made_of["engineered"] = [self.verdicts, self.latents, self.engineered_by]
+            key["engineered"] = [self.verdicts, self.latents, self.engineered_by]
         place = {"eras": list(eras), "stride": [self.era_stride, offset]}
-        return {"fitted": made_of | place | {"features": list(features)}}
+        return {"fitted": key | place | {"features": list(features)}}
 
 
 def cost_on(device: str, family: type[Model], params: Any, n_rows: int, n_features: int) -> Cost:
@@ -304,7 +304,7 @@ class Fit:
         The fit that this one updates, by what `train` adds; None for a fit of its own.
     on
         Another device than the recipe's; no part of the key.
-    mended
+    repaired
         What went wrong before, as lines of recovery.
     shares_bins
         Whether other fits will have the same rows, so that binned ones are worth keeping.
@@ -316,14 +316,14 @@ class Fit:
     keep: bool = True
     base: Fit | None = None
     on: str | None = None
-    mended: tuple[dict[str, Any], ...] = ()
+    repaired: tuple[dict[str, Any], ...] = ()
     shares_bins: bool = True
 
     @property
     def key(self) -> dict[str, Any]:
         """What the fitted model is made of."""
         targets = (self.target, *getattr(self.recipe.params, "more_heads", ()))
-        made = self.recipe.made_of(self.target) | {"train": self.train.digest(targets=targets)}
+        made = self.recipe.cache_key(self.target) | {"train": self.train.digest(targets=targets)}
         if self.base is not None:
             made["updates"] = self.base.key
         return made
@@ -339,7 +339,7 @@ class Fit:
 
         def fit() -> Model:
             model = self._fitted(store, progress)
-            store.remember(self.recovery_key, [*self.mended, *model.recoveries])
+            store.remember(self.recovery_key, [*self.repaired, *model.recoveries])
             return model
 
         model = store.model(self.key, fit) if self.keep else fit()
@@ -362,7 +362,7 @@ class Fit:
         reason = " ".join(str(error).split())
         line = noted(self.recipe.name, "the GPU failed", reason, "fitted on the CPU")
         before = (*getattr(error, "lines", ()), replace(line, result="went through").as_json())
-        return replace(self, on="cpu", mended=(*self.mended, *before))
+        return replace(self, on="cpu", repaired=(*self.repaired, *before))
 
     @property
     def device(self) -> str:
@@ -372,15 +372,17 @@ class Fit:
     def _fitted(self, store: FoldStore, progress: FitProgress) -> Model:
         recipe, found = self.recipe, self.recipe.columns
         bins = _BinsOfCode(store, recipe.code) if self.shares_bins else None
-        aids = Aids(bins, store.work(self.key), store, recipe.groups, found.weights, found.graph)
+        context = FitContext(
+            bins, store.work(self.key), store, recipe.groups, found.weights, found.graph
+        )
         if self.base is not None:
             model = self.base.model(store, no_progress)
             model.device = self.device
-            return updated(model, self.train, self.target, progress, aids)
+            return updated(model, self.train, self.target, progress, context)
         model = recipe.family(
             recipe.params, seed=recipe.seed, threads=recipe.threads, device=self.device
         )
-        return fitted(model, self.train, recipe.stop, self.target, progress, aids)
+        return fitted(model, self.train, recipe.stop, self.target, progress, context)
 
     @property
     def recovery_key(self) -> dict[str, Any]:
@@ -388,7 +390,7 @@ class Fit:
         return {"recoveries": self.key}
 
     def recoveries(self, store: FoldStore) -> list[dict[str, Any]]:
-        """What went wrong in the fit and was mended; what it updates has lines of its own."""
+        """What went wrong in the fit and was repaired; what it updates has lines of its own."""
         return list(store.find(self.recovery_key) or [])
 
     def n_iterations(self, store: FoldStore) -> int | None:
@@ -416,18 +418,20 @@ class Fit:
 def fitted(
     model: Model,
     train: EraPanel,
-    stop: HoldBack | None,
+    stop: EarlyStoppingSplit | None,
     target: str,
     progress: FitProgress,
-    aids: Aids,
+    context: FitContext,
 ) -> Model:
     """Fit a new model."""
-    return model.fit(train, stop, target, progress, aids)
+    return model.fit(train, stop, target, progress, context)
 
 
-def updated(model: Any, train: EraPanel, target: str, progress: FitProgress, aids: Aids) -> Model:
+def updated(
+    model: Any, train: EraPanel, target: str, progress: FitProgress, context: FitContext
+) -> Model:
     """Let a fitted model learn what came since."""
-    made: Model = model.updated(train, target, progress, aids)
+    made: Model = model.updated(train, target, progress, context)
     return made
 
 

@@ -21,8 +21,8 @@ from numerai_kedro.files import digest_json
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.walk_forward import Fold
-from numerai_kedro.resilience.crew import Crew
 from numerai_kedro.resilience.isolation import Executor, Inline
+from numerai_kedro.resilience.worker_pool import WorkerPool
 from numerai_kedro.statistics.blending import blend
 from numerai_kedro.training.protocol import FitProgress, Model, no_progress
 from numerai_kedro.training.recipe import Fit, Recipe
@@ -59,7 +59,7 @@ def walk_forward(
     executor
         Where fits run; by default here.
     beside
-        Fits that will be asked for later. A crew makes them, too: it would have hands free.
+        Fits that will be asked for later. A worker pool's idle workers make them meanwhile.
 
     Returns
     -------
@@ -80,12 +80,12 @@ def walk_forward(
     told = no_progress if ahead else progress
     for number, (fold, recipe) in enumerate(zip(folds, recipes, strict=True)):
         told(number, len(folds))
-        within, made = part_of(told, number, len(folds)), fold.name in ahead
+        within, made = sub_progress(told, number, len(folds)), fold.name in ahead
         for part in predict_fold(recipe, history, fold, purge_eras, store, executor, within):
             made |= part.made
             pieces.append(frame_of(part.test, part.predictions))
         fits = recipe.fits(history, fold.train)
-        note_for_the_plan(recipe, fold.train, history, store)
+        mark_fitted(recipe, fold.train, history, store)
         iterations[fold.name] = sum(fit.n_iterations(store) or 0 for fit in fits)
         logger.info(
             "%s, fold %s: eras %04d-%04d from %s up to %04d, %s",
@@ -103,12 +103,12 @@ def walk_forward(
 def recoveries_of(
     history: EraPanel, folds: Sequence[Fold], recipes: Sequence[Recipe], store: FoldStore
 ) -> list[dict[str, Any]]:
-    """What went wrong in the fits of `walk_forward` and was mended, fold by fold."""
+    """What went wrong in the fits of `walk_forward` and was repaired, fold by fold."""
     return [
         line
         for fold, recipe in zip(folds, recipes, strict=True)
         for part, updated_to in recipe.steps(fold)
-        for line in placed(
+        for line in with_location(
             recipe.fits(history, part.train, updated_to=updated_to), fold.name, store
         )
     ]
@@ -158,7 +158,7 @@ def predict_fold(
     """
     steps = list(_steps(recipe, history, fold, purge_eras, keep))
     for number, (test, pieces, fits) in enumerate(steps):
-        within = part_of(progress, number, len(steps))
+        within = sub_progress(progress, number, len(steps))
         predictions, made = predict_by_fits(fits, pieces, store, executor or Inline(), within)
         yield Part(test, predictions, fits, made)
 
@@ -187,14 +187,14 @@ def fit_ahead(
     keep: bool = True,
     beside: Sequence[Fit] = (),
 ) -> set[str]:
-    """Try to make what folds still miss, as much at once as a crew can, for them to find.
+    """Try to make what folds still miss, as much at once as a pool can, for them to find.
 
     Returns
     -------
     set of str
-        Names of the folds of these fits, "" of those beside; none where the executor is no crew.
+        Names of the folds of these fits, "" of those beside; none where the executor is no pool.
     """
-    if not isinstance(executor, Crew):
+    if not isinstance(executor, WorkerPool):
         return set()
     missing: dict[str, tuple[str, Fit, list[EraPanel]]] = {}
     # The live fit first: it is the longest.
@@ -214,8 +214,8 @@ def fit_ahead(
     return {name for name, *_ in missing.values()}
 
 
-def placed(fits: Sequence[Fit], place: str, store: FoldStore) -> list[dict[str, Any]]:
-    """What went wrong in fits and was mended, each line with the place of its fit."""
+def with_location(fits: Sequence[Fit], place: str, store: FoldStore) -> list[dict[str, Any]]:
+    """What went wrong in fits and was repaired, each line with the place of its fit."""
     return [
         line | {"place": f"{place}, {line['place']}"}
         for fit in fits
@@ -242,7 +242,7 @@ def predict_by_fits(
         kept = fit.stored_predictions(pieces, store)
         if kept is None:
             made = True
-            step = part_of(progress, number, len(fits))
+            step = sub_progress(progress, number, len(fits))
             made_by(executor, fit, _fit_and_predict, pieces, store, progress=step)
             kept = fit.stored_predictions(pieces, store)
             assert kept is not None, "predictions that were just made are gone"
@@ -304,10 +304,10 @@ def fit_live(
     for number, fit in enumerate(fits):
         if not store.has_model(fit.key):
             made = True
-            step = part_of(progress, number, len(fits))
+            step = sub_progress(progress, number, len(fits))
             made_by(executor or Inline(), fit, _fit_only, store, progress=step)
     models = [fit.model(store, no_progress) for fit in fits]
-    note_for_the_plan(recipe, eras, history, store)
+    mark_fitted(recipe, eras, history, store)
     logger.info(
         "%s, live fit: %s up to %04d, %s",
         recipe.name,
@@ -362,14 +362,12 @@ def finite(predictions: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return predictions
 
 
-def part_of(progress: Progress, parts_done: int, n_parts: int) -> FitProgress:
+def sub_progress(progress: Progress, parts_done: int, n_parts: int) -> FitProgress:
     """Turn the steps of one part into steps of the whole."""
     return lambda done, total: progress(parts_done + done / total, n_parts)
 
 
-def note_for_the_plan(
-    recipe: Recipe, eras: tuple[int, int], history: EraPanel, store: FoldStore
-) -> None:
+def mark_fitted(recipe: Recipe, eras: tuple[int, int], history: EraPanel, store: FoldStore) -> None:
     """Let the next plan know that these fits are made, before it has any data."""
     for key in recipe.plan_keys(eras, history.feature_names):
         store.value(key, lambda: True)

@@ -4,7 +4,7 @@ import pytest
 import yaml
 from tests.project import ROOT
 
-from numerai_kedro.pipelines.parameters import Stretches
+from numerai_kedro.pipelines.parameters import Periods
 from numerai_kedro.statistics.intervals import MIN_ERAS
 from numerai_kedro.tournament.demo.published_rows import ERAS_BEHIND
 from numerai_kedro.tournament.demo.sizes import SIZES
@@ -20,22 +20,22 @@ def size(request):
 
 
 @pytest.fixture
-def stretch(size):
-    return Stretches.model_validate(conf("ingestion", "ingestion")["stretches"][size.name])
+def period(size):
+    return Periods.model_validate(conf("ingestion", "ingestion")["periods"][size.name])
 
 
-def test_the_first_gate_has_enough_judged_eras(size, stretch):
+def test_the_first_gate_has_enough_test_eras(size, period):
     resolved = size.n_eras - ERAS_BEHIND[60]
-    n_judged = resolved - stretch.judged_begin + 1
-    assert n_judged >= max(MIN_ERAS, conf("backtest", "gate")["min_judged_eras"])
+    n_judged = resolved - period.test_begin + 1
+    assert n_judged >= max(MIN_ERAS, conf("backtest", "gate")["min_test_eras"])
 
 
-def test_the_warm_up_is_the_file_called_train(size, stretch):
-    assert stretch.warm_up_end == size.last_train_era
+def test_the_warm_up_is_the_file_called_train(size, period):
+    assert period.warm_up_end == size.last_train_era
 
 
-def test_the_benchmark_covers_every_era_that_is_tuned_or_judged_on(size, stretch):
-    assert size.first_benchmark_era <= size.last_train_era < stretch.tuning[0]
+def test_the_benchmark_covers_every_era_that_is_tuned_or_judged_on(size, period):
+    assert size.first_benchmark_era <= size.last_train_era < period.validation[0]
 
 
 def test_the_meta_model_covers_enough_eras_for_an_interval_and_none_without_benchmark(size):

@@ -23,9 +23,9 @@ from numerai_kedro.training.network_params import LEAST_ROWS
 from numerai_kedro.training.networks import care, checkpoint
 from numerai_kedro.training.networks.care import RESTORES, Diverged
 from numerai_kedro.training.networks.loop import predictions_of
-from numerai_kedro.training.protocol import Aids, HoldBack
+from numerai_kedro.training.protocol import EarlyStoppingSplit, FitContext
 from numerai_kedro.training.recipe import Recipe
-from numerai_kedro.training.walk_forward import placed, predict_fold
+from numerai_kedro.training.walk_forward import predict_fold, with_location
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ def test_a_fault_in_evaluation_changes_nothing(panel, tmp_path, fault):
     calm.train()
     with order(fault, "evaluation", tmp_path):
         one.train()
-    symptoms = {symptom for symptom, _ in said(one)} - {"learned by heart"}
+    symptoms = {symptom for symptom, _ in said(one)} - {"overfitted"}
     assert symptoms == ({"out of memory in evaluation"} if fault == "oom" else set())
     assert one.at.scores == pytest.approx(calm.at.scores, abs=1e-6)
 
@@ -149,7 +149,7 @@ def test_what_cannot_be_predicted_at_all_is_a_sentence(panel, tmp_path):
 class KeepsLess(NoDropout):
     kept = False
 
-    def keep_less(self):
+    def checkpoint_activations(self):
         type(self).kept = True
 
 
@@ -195,7 +195,7 @@ def history(tmp_path_factory):
     return small_panel(tmp_path_factory.mktemp("history") / "panel", n_eras=40)
 
 
-FOLD = Fold("judged-1", (1, 28), (33, 40))
+FOLD = Fold("test-1", (1, 28), (33, 40))
 
 
 def recipe(**changed):
@@ -207,7 +207,7 @@ def recipe(**changed):
 
 def predicted(history, store, made, executor=None):
     parts = list(predict_fold(made, history, FOLD, 4, store, executor))
-    lines = [line for part in parts for line in placed(part.fits, FOLD.name, store)]
+    lines = [line for part in parts for line in with_location(part.fits, FOLD.name, store)]
     return np.concatenate([part.predictions for part in parts]), lines
 
 
@@ -232,8 +232,8 @@ def test_a_fit_ended_while_it_learns_what_was_held_back_goes_on_there(history, t
 
     def fit(folder, progress):
         model = kind(params, seed=0, threads=1)
-        aids = Aids(work=tmp_path / folder)
-        return model.fit(history, HoldBack(4, 4), TARGETS[0], progress, aids)
+        context = FitContext(work=tmp_path / folder)
+        return model.fit(history, EarlyStoppingSplit(4, 4), TARGETS[0], progress, context)
 
     totals = []
     calm = fit("calm", lambda done, total: totals.append(total))
@@ -271,14 +271,14 @@ def test_what_a_card_holds_is_remembered(history, tmp_path, monkeypatch):
 
     def fit():
         model = kind(params, seed=0, threads=1, device="cuda")
-        aids = Aids(notes=store)
-        return model.fit(history, HoldBack(4, 4), TARGETS[0], aids=aids).recoveries
+        context = FitContext(notes=store)
+        return model.fit(history, EarlyStoppingSplit(4, 4), TARGETS[0], context=context).recoveries
 
     with order("oom", "first", tmp_path):
         assert "out of memory" in [line["symptom"] for line in fit()]
     asked = []
     monkeypatch.setattr(care.Care, "fit_to", lambda self, memory: asked.append(memory))
-    lines = [line for line in fit() if line["symptom"] != "learned by heart"]
+    lines = [line for line in fit() if line["symptom"] != "overfitted"]
     assert (asked, lines) == ([], [])
 
 
@@ -292,12 +292,12 @@ def test_no_gpu_is_blamed_for_what_was_killed_or_diverged(history, error):
 
 def test_less_is_kept_once_however_often_the_run_goes_back(panel, tmp_path):
     calls = []
-    kind = type("Counts", (NoDropout,), {"keep_less": lambda self: calls.append(1)})
+    kind = type("Counts", (NoDropout,), {"checkpoint_activations": lambda self: calls.append(1)})
     one = run(panel, kind, work=tmp_path / "work")
     one.micro_rows = LEAST_ROWS
     one.care.halve("as a test")
     one.save()
-    one.care.go_back("as a test", "none")
+    one.care.rollback("as a test", "none")
     assert calls == [1]
 
 

@@ -137,7 +137,7 @@ def test_the_size_of_the_parts_follows_from_the_cards_memory(large, gib):
     assert peak < gib
 
 
-def test_a_real_out_of_memory_is_mended_and_loses_no_row(large):
+def test_a_real_out_of_memory_is_repaired_and_loses_no_row(large):
     """Another program takes half of the card after the size of the parts was chosen."""
     params = PARAMS.model_copy(update={"batch_rows": 5_000, "epochs": 1, "learning_rate": 1e-5})
     total = torch.cuda.get_device_properties(0).total_memory

@@ -1,4 +1,4 @@
-"""A run comes to the same weights: resumed, in parts, after a fault that could be mended."""
+"""A run comes to the same weights: resumed, in parts, after a fault that could be repaired."""
 
 import math
 
@@ -284,7 +284,7 @@ def test_a_torn_checkpoint_is_begun_anew(panel, tmp_path, part, caplog):
     torn.write_bytes(torn.read_bytes()[:-9])
     again = run(panel, work=tmp_path / "work")
     again.train()
-    assert "The fit begins anew" in caplog.text
+    assert "The fit restarts from the beginning" in caplog.text
     assert_equal(again.best, whole.best)
 
 

@@ -18,7 +18,7 @@ from numerai_kedro.resilience.machine import SIMULATED_GPU
 from numerai_kedro.statistics.feature_graph import FeatureGraph, n_nodes_of
 from numerai_kedro.statistics.scoring import rank_scores
 from numerai_kedro.training.networks.microbatch import CountedMemory
-from numerai_kedro.training.protocol import Aids, HoldBack
+from numerai_kedro.training.protocol import EarlyStoppingSplit, FitContext
 
 TARGET = "target_ender_60"
 each_network = pytest.mark.parametrize("name", sorted(NETWORKS))
@@ -27,11 +27,11 @@ each_network = pytest.mark.parametrize("name", sorted(NETWORKS))
 def fitted(name, panel, stop=None, **changed):
     kind = family(name)
     params = kind.params_type.model_validate(NETWORKS[name] | changed)
-    return kind(params, seed=0, threads=1).fit(panel, stop, TARGET, aids=aids_of(panel))
+    return kind(params, seed=0, threads=1).fit(panel, stop, TARGET, context=aids_of(panel))
 
 
 def aids_of(panel):
-    return Aids(graph=graph_of(panel.feature_names))
+    return FitContext(graph=graph_of(panel.feature_names))
 
 
 def built(name, params, graph):
@@ -80,7 +80,7 @@ def test_eras_held_back_choose_the_epoch_and_are_learned_then(name, panel, monke
         return real(self, build, learned, valid, *others)
 
     monkeypatch.setattr(NetworkModel, "_train", train)
-    model = fitted(name, panel, HoldBack(4, 3))
+    model = fitted(name, panel, EarlyStoppingSplit(4, 3))
     assert 1 <= model.n_iterations <= 4
     n = len(panel.eras)
     whole = list(range(1, n + 1))
@@ -93,7 +93,7 @@ def test_progress_goes_forward_to_its_end_through_both_parts_of_a_fit(panel):
     params = kind.params_type.model_validate(NETWORKS["tabm"])
     steps = []
     kind(params, seed=0, threads=1).fit(
-        panel, HoldBack(4, 2), TARGET, lambda done, total: steps.append(done / total)
+        panel, EarlyStoppingSplit(4, 2), TARGET, lambda done, total: steps.append(done / total)
     )
     assert steps == sorted(steps)
     assert steps[0] < 0.5
@@ -101,8 +101,8 @@ def test_progress_goes_forward_to_its_end_through_both_parts_of_a_fit(panel):
 
 
 def test_too_few_eras_hold_none_back(panel):
-    assert HoldBack(4, 3).split(panel.select(eras=range(1, 11))) is None
-    learned, valid, rest = HoldBack(4, 3).split(panel.select(eras=range(1, 12)))
+    assert EarlyStoppingSplit(4, 3).split(panel.select(eras=range(1, 11))) is None
+    learned, valid, rest = EarlyStoppingSplit(4, 3).split(panel.select(eras=range(1, 12)))
     assert (len(learned.eras), len(valid.eras), len(rest.eras)) == (4, 4, 7)
 
 
@@ -127,7 +127,7 @@ def test_the_backward_pass_may_compute_again_and_learns_the_same(name, panel):
         torch.manual_seed(0)
         network = built(name, params, graph_of(panel.feature_names)).train()
         if again:
-            network.keep_less()
+            network.checkpoint_activations()
         torch.manual_seed(1)
         made = network(torch.from_numpy(np.array(panel.features(1))))
         predictions, penalty = made if isinstance(made, tuple) else (made, torch.zeros(1))
@@ -153,7 +153,7 @@ def test_a_card_too_small_for_a_batch_trains_it_in_parts(name, panel, monkeypatc
     params = kind.params_type.model_validate(
         NETWORKS[name] | {"dropout": 0.0, "feature_dropout": 0.0}
     )
-    on_cpu = kind(params, seed=0, threads=1).fit(panel, None, TARGET, aids=aids_of(panel))
+    on_cpu = kind(params, seed=0, threads=1).fit(panel, None, TARGET, context=aids_of(panel))
     network = on_cpu._restored(on_cpu._tensors()).train()
     memory = CountedMemory(network, 1e12)
     with memory.watch() as peak:
@@ -165,7 +165,7 @@ def test_a_card_too_small_for_a_batch_trains_it_in_parts(name, panel, monkeypatc
     monkeypatch.setenv(SIMULATED_GPU, repr(budget / 0.9 / 2**30))
     with caplog.at_level("INFO"):
         on_card = kind(params, seed=0, threads=1, device="cuda").fit(
-            panel, None, TARGET, aids=aids_of(panel)
+            panel, None, TARGET, context=aids_of(panel)
         )
     (rows,) = re.findall(r"micro-batch: (\d+) rows", caplog.text)
     assert 16 <= int(rows) < 40
@@ -180,10 +180,10 @@ def test_a_card_too_small_for_a_batch_trains_it_in_parts(name, panel, monkeypatc
 def test_a_simulated_card_trains_what_the_cpu_trains(name, panel, monkeypatch, gb):
     kind = family(name)
     params = kind.params_type.model_validate(NETWORKS[name])
-    on_cpu = kind(params, seed=0, threads=1).fit(panel, None, TARGET, aids=aids_of(panel))
+    on_cpu = kind(params, seed=0, threads=1).fit(panel, None, TARGET, context=aids_of(panel))
     monkeypatch.setenv(SIMULATED_GPU, str(gb))
     on_card = kind(params, seed=0, threads=1, device="cuda").fit(
-        panel, None, TARGET, aids=aids_of(panel)
+        panel, None, TARGET, context=aids_of(panel)
     )
     np.testing.assert_array_equal(on_card.predict(panel), on_cpu.predict(panel))
     assert on_card.recoveries == []

@@ -20,7 +20,7 @@ from numerai_kedro.training.walk_forward import predict_fold, walk_forward
 
 TARGET = "target_ender_60"
 PURGE, EVERY = 3, 4
-FOLD = Fold("judged-1", (1, 20), (24, 33))
+FOLD = Fold("test-1", (1, 20), (24, 33))
 
 
 def recipe(**changed):
@@ -63,7 +63,7 @@ def test_the_first_part_is_the_full_fits_and_the_others_are_updates_of_it(
 
 
 def test_an_update_that_learns_too_near_is_a_leak(history, tmp_path, monkeypatch):
-    near = [(FOLD, None), (Fold("judged-1", (1, 20), (28, 31)), 25)]
+    near = [(FOLD, None), (Fold("test-1", (1, 20), (28, 31)), 25)]
     monkeypatch.setattr(Recipe, "steps", lambda self, fold: near)
     with pytest.raises(LeakError, match="trains on era 0025"):
         list(predict_fold(recipe(), history, FOLD, PURGE, FoldStore(tmp_path / "store")))
@@ -72,7 +72,7 @@ def test_an_update_that_learns_too_near_is_a_leak(history, tmp_path, monkeypatch
 def test_eras_that_come_later_change_no_update(history, tmp_path, ten_eras):
     """The newest eras changed: nothing that was predicted before them does."""
     kept = history.select(eras=range(1, 32))
-    short = Fold("judged-1", FOLD.train, (24, 31))
+    short = Fold("test-1", FOLD.train, (24, 31))
     whole, _ = walk_forward(history, [FOLD], [recipe()], FoldStore(tmp_path / "a"), PURGE)
     early, _ = walk_forward(kept, [short], [recipe()], FoldStore(tmp_path / "b"), PURGE)
     both = whole[whole["era"] <= 31]["prediction"].to_numpy()
@@ -92,8 +92,8 @@ def test_the_live_fit_is_the_newest_fold_updated_as_that_would_be(live_era, lear
         "groups": [],
         "features": [],
         "history": [1, live_era - 1],
-        "stretches": {"judged": [66, live_era - 14]},
-        "judged_fold_eras": 40,
+        "periods": {"test": [66, live_era - 14]},
+        "test_fold_eras": 40,
         "live_fit": [1, live_era - 16],
     }
     params = PARAMS.model_copy(

@@ -18,8 +18,8 @@ from numerai_kedro.resilience.isolation import Inline
 from numerai_kedro.training.networks.care import Diverged
 from numerai_kedro.training.recipe import Recipe
 from numerai_kedro.training.tuning import decide, study
-from numerai_kedro.training.tuning.decide import in_force, recipe_at, tune
-from numerai_kedro.training.tuning.ground import Ground, Search, TuningParams
+from numerai_kedro.training.tuning.context import Search, TuningContext, TuningParams
+from numerai_kedro.training.tuning.decide import incumbent_decisions, recipe_at, tune
 from numerai_kedro.training.tuning.objective import EraScores
 from numerai_kedro.training.tuning.space import Range
 from numerai_kedro.training.tuning.store import StudyStore
@@ -42,12 +42,12 @@ ADAPTIVE = {
     "valid_eras": 4,
     "target_gap": 0.5,
     "rate": 0.6,
-    "scout_stride": 1,
-    "scout_trees": 5,
+    "low_fidelity_stride": 1,
+    "low_fidelity_trees": 5,
 }
 TUNING = TuningParams(
-    scout_stride=2,
-    scout_trees=10,
+    low_fidelity_stride=2,
+    low_fidelity_trees=10,
     risk_aversion=0.0,
     adopt_level=0.95,
     max_overfitting=0.7,
@@ -59,20 +59,20 @@ TUNING = TuningParams(
 FOLDS = {
     "paid_target": TARGET,
     "purge_eras": 4,
-    "judged_fold_eras": 10,
+    "test_fold_eras": 10,
     "history": [1, 60],
-    "stretches": {"tuning": [16, 29], "judged": [36, 50]},
-    "tuning": [
-        {"name": "tuning-1", "train": [1, 11], "test": [16, 22]},
-        {"name": "tuning-2", "train": [1, 18], "test": [23, 29]},
+    "periods": {"validation": [16, 29], "test": [36, 50]},
+    "validation": [
+        {"name": "validation-1", "train": [1, 11], "test": [16, 22]},
+        {"name": "validation-2", "train": [1, 18], "test": [23, 29]},
     ],
 }
 
 
-def ground(panel, **changed):
+def context(panel, **changed):
     ids = panel.ids()
     benchmark = pd.Series(np.random.default_rng(5).random(len(ids)), index=ids)
-    return Ground(panel, FOLDS | changed, benchmark, (3.0, 15.0), overlap_eras=4)
+    return TuningContext(panel, FOLDS | changed, benchmark, (3.0, 15.0), overlap_eras=4)
 
 
 def search(n_trials=4, options=None, **changed):
@@ -92,7 +92,7 @@ class Week:
         self.panel = small_panel(folder / "panel", n_eras=60)
 
     def tune(self, what=None, where=None, params=TUNING):
-        where = where or ground(self.panel)
+        where = where or context(self.panel)
         return tune(
             what or search(), where, params, self.store, self.studies, Inline(), lambda *_: None
         )
@@ -152,9 +152,9 @@ def test_a_study_that_ended_before_its_decision_is_decided(week, evaluated, monk
         patched.setattr(decide, "_decide", crash)
         with pytest.raises(KeyboardInterrupt):
             week.tune()
-    assert in_force(search(), ground(week.panel), TUNING, week.studies)[0]["source"] == (
-        "preset small"
-    )
+    assert incumbent_decisions(search(), context(week.panel), TUNING, week.studies)[0][
+        "source"
+    ] == ("preset small")
     decisions, _, _ = week.tune()
     assert evaluated == [0, 1, 2, 3]
     assert decisions[0]["study"]
@@ -183,7 +183,7 @@ def test_a_gain_that_is_sure_is_adopted(week, monkeypatch):
     assert decisions[0]["params"]["max_depth"] > 3
     assert decisions[0]["gain_low"] > 0
     assert decisions[0]["verdict"].endswith(": adopted")
-    assert decisions[0]["params"]["n_estimators"] == 20  # a scout's trees are not the model's
+    assert decisions[0]["params"]["n_estimators"] == 20  # low-fidelity trees are not the model's
 
 
 def test_a_gain_of_noise_is_not(week, monkeypatch):
@@ -200,7 +200,7 @@ def lucky(monkeypatch):
     monkeypatch.setattr(decide, "probability_of_overfitting", lambda *_: 1.0)
 
 
-def test_the_best_by_luck_is_not_adopted_and_what_was_in_force_stays(week, monkeypatch):
+def test_the_best_by_luck_is_not_adopted_and_the_incumbent_stays(week, monkeypatch):
     planted(monkeypatch, gain=0.02)
     lucky(monkeypatch)
     decisions, _, _ = week.tune(search(n_trials=12))
@@ -213,13 +213,13 @@ def test_the_best_by_luck_is_not_adopted_and_what_was_in_force_stays(week, monke
 
 def test_a_decision_kept_before_that_is_found_overfitted_falls_back(week, monkeypatch):
     planted(monkeypatch, gain=0.02)
-    what, where = search(n_trials=12), ground(week.panel)
+    what, where = search(n_trials=12), context(week.panel)
     week.tune(what)
     (path,) = (week.studies.folder / "decisions").glob("*.json")
     kept = path.read_bytes()
     lucky(monkeypatch)
     decisions, _, predictions = week.tune(what)
-    assert in_force(what, where, TUNING, week.studies) == decisions
+    assert incumbent_decisions(what, where, TUNING, week.studies) == decisions
     assert decisions[0]["source"] == "preset small"
     assert decisions[0]["params"]["max_depth"] == 3
     assert decisions[0]["point"] == {"max_depth": 3, "num_leaves": 7}
@@ -248,7 +248,7 @@ def test_later_decisions_keep_nothing_of_one_that_is_found_overfitted(week, monk
         kept_decision("trial 5", 6, adopted=True, payoff=[0.7]),
         kept_decision("trial 5", 6, adopted=False, payoff=[0.9]),
     ]
-    what, where = search(), ground(week.panel)
+    what, where = search(), context(week.panel)
     found = decide.without_overfitted(decisions, untuned, what, where, TUNING)
     assert [one["source"] for one in found] == 2 * ["preset small"] + 2 * ["trial 5"]
     assert [one["params"]["max_depth"] for one in found] == [3, 3, 6, 6]
@@ -270,14 +270,14 @@ def test_too_few_eras_never_adopt(week, monkeypatch):
 
 def test_a_re_tuning_is_due_after_so_many_weeks_and_serves_the_next_fold(week, evaluated):
     week.tune()
-    soon = ground(week.panel, history=[1, 72])
+    soon = context(week.panel, history=[1, 72])
     assert len(week.tune(where=soon)[0]) == 1  # twelve weeks later
-    too_early = ground(small_panel(week.panel.folder, n_eras=73), history=[1, 73])
+    too_early = context(small_panel(week.panel.folder, n_eras=73), history=[1, 73])
     assert len(week.tune(where=too_early)[0]) == 1  # era 51, which fold 56 allows, is not resolved
-    later = ground(
+    later = context(
         small_panel(week.panel.folder, n_eras=73),
         history=[1, 73],
-        stretches=FOLDS["stretches"] | {"judged": [36, 63]},
+        periods=FOLDS["periods"] | {"test": [36, 63]},
     )
     decisions, trials, _ = week.tune(where=later)
     assert [one["first_era"] for one in decisions] == [36, 66]
@@ -291,7 +291,7 @@ def test_a_re_tuning_is_due_after_so_many_weeks_and_serves_the_next_fold(week, e
     assert len(week.tune(where=later)[0]) == 2
 
 
-def test_targets_after_the_tuning_stretch_change_no_trial(week, tmp_path):
+def test_targets_after_the_validation_period_change_no_trial(week, tmp_path):
     rng = np.random.default_rng(1)
     blocks = []
     for era in range(1, 61):
@@ -309,10 +309,10 @@ def test_targets_after_the_tuning_stretch_change_no_trial(week, tmp_path):
     pd.testing.assert_frame_equal(first, second)
 
 
-def test_a_planted_leak_in_a_tuning_fold_is_refused(week):
-    leaking = [{"name": "tuning-1", "train": [1, 14], "test": [16, 22]}]
+def test_a_planted_leak_in_a_validation_fold_is_refused(week):
+    leaking = [{"name": "validation-1", "train": [1, 14], "test": [16, 22]}]
     with pytest.raises(LeakError, match="trains on era 0014, 2 before test era 0016"):
-        week.tune(where=ground(week.panel, tuning=leaking))
+        week.tune(where=context(week.panel, validation=leaking))
 
 
 @pytest.mark.parametrize("error", [MemoryError("killed."), Diverged("it came to nothing.")])
@@ -320,10 +320,10 @@ def test_a_trial_that_comes_to_nothing_counts_and_the_study_goes_on(week, monkey
     real = Trials._predict
     error.lines = ({"symptom": "planted"},)
 
-    def predict(self, scout, fold, progress):
-        if scout.params.max_depth == 5:
+    def predict(self, cheap, fold, progress):
+        if cheap.params.max_depth == 5:
             raise error
-        return real(self, scout, fold, progress)
+        return real(self, cheap, fold, progress)
 
     monkeypatch.setattr(Trials, "_predict", predict)
     _, trials, _ = week.tune()
@@ -336,13 +336,13 @@ def test_a_trial_that_comes_to_nothing_counts_and_the_study_goes_on(week, monkey
 def test_a_study_that_cannot_be_judged_ends_in_a_sentence(week):
     """To Optuna a NaN is a failure, and failures do not count: the study would never end."""
     without = dataclasses.replace(
-        ground(week.panel), benchmark=pd.Series(np.nan, index=week.panel.ids())
+        context(week.panel), benchmark=pd.Series(np.nan, index=week.panel.ids())
     )
-    with pytest.raises(PredictionError, match="fold tuning-1: no era has both a target and"):
+    with pytest.raises(PredictionError, match="fold validation-1: no era has both a target and"):
         week.tune(where=without)
 
 
-def test_torn_decisions_are_mended_and_a_sentence_where_the_copy_is_torn_too(week):
+def test_torn_decisions_are_repaired_and_a_sentence_where_the_copy_is_torn_too(week):
     before = week.tune()[0]
     (path,) = (week.studies.folder / "decisions").glob("*.json")
     path.write_text("{")

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from tests.panels import small_panel
-from tests.training.tuning.test_decide import FOLDS, TARGET, Week, ground, search
+from tests.training.tuning.test_decide import FOLDS, TARGET, Week, context, search
 
 from numerai_kedro.errors import ResourceError
 from numerai_kedro.training.recipe import Option
@@ -57,7 +57,7 @@ def test_a_gain_that_is_not_sure_is_not_adopted(week, monkeypatch):
     planted(monkeypatch, {Option(): 0.0, OFFSETS: 0.004, OPTIONS["adaptive"]: 0.0})
     (decision,), trials, _ = week.tune(search(options=OPTIONS))
     tried = trials[trials["state"] == "option"]["objective"].tolist()
-    assert max(tried) > tried[0]  # one looks better than the way in force
+    assert max(tried) > tried[0]  # one looks better than the incumbent
     assert decision["option"] == {}
     assert decision["verdict"].endswith("not sure enough")
 
@@ -80,7 +80,7 @@ def test_a_way_that_does_not_fit_is_left_out(week, monkeypatch, caplog):
     assert "lightgbm: option offsets: no memory left" in caplog.text
 
 
-def test_what_was_mended_in_an_option_is_told(week, monkeypatch):
+def test_what_was_repaired_in_an_option_is_told(week, monkeypatch):
     none = ResourceError("no memory left")
     none.lines = ({"symptom": "not enough memory", "place": "step 3"},)
     planted(monkeypatch, {Option(): 0.0, OFFSETS: none, OPTIONS["adaptive"]: 0.001})
@@ -89,15 +89,15 @@ def test_what_was_mended_in_an_option_is_told(week, monkeypatch):
     assert [[line["place"] for line in one] for one in lines] == [["0.0"], ["step 3"], ["0.001"]]
 
 
-def test_an_option_that_fails_late_tells_what_was_mended_before(week, monkeypatch):
+def test_an_option_that_fails_late_tells_what_was_repaired_before(week, monkeypatch):
     real = Trials._predict
     line = {"symptom": "planted", "place": "step 3"}
 
-    def predict(self, scout, fold, progress):
-        if scout.n_offsets == 2 and fold.name == "tuning-2":
+    def predict(self, cheap, fold, progress):
+        if cheap.n_offsets == 2 and fold.name == "validation-2":
             raise ResourceError("no memory left")
-        parts = real(self, scout, fold, progress)
-        for fit in parts[0].fits if scout.n_offsets == 2 else ():
+        parts = real(self, cheap, fold, progress)
+        for fit in parts[0].fits if cheap.n_offsets == 2 else ():
             self._store.remember(fit.recovery_key, [line])
         return parts
 
@@ -105,11 +105,11 @@ def test_an_option_that_fails_late_tells_what_was_mended_before(week, monkeypatc
     _, trials, _ = week.tune(search(options={"offsets": OFFSETS}))
     ended = trials.set_index("params").loc['{"era_stride": 2, "n_offsets": 2}']
     assert ended["ended"] == "no memory left"
-    placed = line | {"place": "tuning-1, step 3"}
-    assert json.loads(ended["recoveries"]) == [placed, placed]  # two fits, one an offset
+    located = line | {"place": "validation-1, step 3"}
+    assert json.loads(ended["recoveries"]) == [located, located]  # two fits, one an offset
 
 
-def test_where_the_way_in_force_does_not_fit_nothing_can_be_compared(week, monkeypatch):
+def test_where_the_incumbent_does_not_fit_nothing_can_be_compared(week, monkeypatch):
     planted(monkeypatch, {Option(): ResourceError("no memory left"), OFFSETS: 0.5})
     (decision,), _, _ = week.tune(search(options={"offsets": OFFSETS}))
     assert decision["option"] == {}
@@ -122,7 +122,7 @@ def test_a_later_study_goes_back_to_what_was_asked_where_that_is_better(week, mo
     week.tune(asked)
     planted(monkeypatch, {Option(): 0.02, OFFSETS: 0.0})
     panel = small_panel(week.panel.folder, n_eras=73)
-    later = ground(panel, history=[1, 73], stretches=FOLDS["stretches"] | {"judged": [36, 63]})
+    later = context(panel, history=[1, 73], periods=FOLDS["periods"] | {"test": [36, 63]})
     first, second = week.tune(asked, later)[0]
     assert first["option"] == {"era_stride": 2, "n_offsets": 2}
     assert second["option"] == {}
@@ -145,9 +145,9 @@ def test_every_way_is_really_made_and_comes_back_from_the_store(week, monkeypatc
     fitted = []
     real = Trials._predict
 
-    def predict(self, scout, fold, progress):
+    def predict(self, cheap, fold, progress):
         fitted.append(fold.name)
-        return real(self, scout, fold, progress)
+        return real(self, cheap, fold, progress)
 
     monkeypatch.setattr(Trials, "_predict", predict)
     again = week.tune(search(options=options))

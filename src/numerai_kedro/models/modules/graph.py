@@ -65,7 +65,7 @@ class GraphNetwork(nn.Module):
         found = torch.cat([looked_at.T, nodes.mean(dim=0).T, self.beside(values)], dim=1)
         return self.head(found)[:, None, :]
 
-    def keep_less(self) -> None:
+    def checkpoint_activations(self) -> None:
         """Keep the inputs of each layer alone, and compute the rest again in the backward pass."""
         for layer in self.layers:
             plain = layer.forward

@@ -35,7 +35,7 @@ class TabMNetwork(nn.Module):
         """Predict every target by every member."""
         return self.ensemble(self.centred(features))
 
-    def keep_less(self) -> None:
+    def checkpoint_activations(self) -> None:
         """Keep the inputs of each block alone, and compute the rest again in the backward pass."""
         for block in self.ensemble.backbone.blocks:
             plain = block.forward

@@ -106,7 +106,7 @@ class FeatureTransformer(PreTrainedModel):
         encoded = self.encoder(inputs_embeds=tokens).last_hidden_state
         return self.head(encoded.mean(dim=1))[:, None, :]
 
-    def keep_less(self) -> None:
+    def checkpoint_activations(self) -> None:
         """Keep the inputs of each layer alone, and compute the rest again in the backward pass."""
         for layer in self.encoder.encoder.layer:
             plain = layer.forward

@@ -91,6 +91,6 @@ class SupervisedVae(nn.Module):
         weight = self.params.head_weight
         return drawn if weight == 1 else weight * drawn + (1 - weight) * drawn.detach()
 
-    def keep_less(self) -> None:
+    def checkpoint_activations(self) -> None:
         """Compute the decoder, which is most of the memory, again in the backward pass."""
         self.checkpointed = True

@@ -13,9 +13,9 @@ from numerai_kedro.errors import Failed, NumeraiKedroError, StoreError
 from numerai_kedro.incremental.champion_store import Champion, ChampionStore
 from numerai_kedro.models.live_fit import LiveFit
 from numerai_kedro.panel import EraPanel
-from numerai_kedro.pipelines.judged import returns_of
+from numerai_kedro.pipelines.holdout import returns_of
 from numerai_kedro.pipelines.made_by import ENSEMBLE, members_of
-from numerai_kedro.pipelines.neutral import taken_out
+from numerai_kedro.pipelines.neutral import neutralised
 from numerai_kedro.statistics.blending import blend
 from numerai_kedro.statistics.gate import Check
 from numerai_kedro.statistics.gate_checks import GateParams, champion_check
@@ -98,7 +98,7 @@ def _predicted(
     blended = blend(columns, np.array([champion.weights[name] for name in frames]), starts)
     if champion.proportion:
         given = (blended[:, None], live_panel, benchmarks, paid_target, champion.neutral)
-        blended = taken_out(*given, [champion.proportion])[:, 0]
+        blended = neutralised(*given, [champion.proportion])[:, 0]
     return next(iter(frames.values()))[["id", "era"]].assign(prediction=blended)
 
 
@@ -198,7 +198,7 @@ def _weights_of(entry: str, weights: pd.DataFrame) -> dict[str, float]:
     if entry != ENSEMBLE:
         return {entry: 1.0}
     newest = weights["era"] == weights["era"].max()
-    rows = weights[newest & weights["in_force"]]
+    rows = weights[newest & weights["chosen"]]
     return {str(name): float(w) for name, w in zip(rows["model"], rows["weight"], strict=True)}
 
 

@@ -188,12 +188,12 @@ def decide(
     params, number = evidence.params, evidence.number
     procedure = procedure_of(entry, evidence.procedures, evidence.weights)
     here = not isinstance(predictions, Failed) and usable(predictions, evidence.live_panel)
-    n_judged = _n_judged(procedure_store, slot, procedure, number) if here else 1
-    judged = GateDecision(
+    n_configurations = _n_configurations(procedure_store, slot, procedure, number) if here else 1
+    outcome = GateDecision(
         (
             *prediction_checks(evidence, entry, predictions),
             *likeness(predictions, theirs, champion, procedure, params),
-            *record_of_entry(evidence, entry, n_judged),
+            *record_of_entry(evidence, entry, n_configurations),
             *comparison(
                 evidence.scores,
                 *(entry, champion, procedure, evidence.rule, evidence.overlap, params),
@@ -201,29 +201,29 @@ def decide(
             *evidence.data_checks,
         )
     )
-    for check in judged.checks:
+    for check in outcome.checks:
         logger.info("gate, %s: %s", slot, check)
     decision: dict[str, Any] = {
         "slot": slot,
         "entry": entry,
         "feeds": entry,
-        **judged.as_json(),
-        "n_configurations": n_judged,
+        **outcome.as_json(),
+        "n_configurations": n_configurations,
         "procedure": procedure,
         "superior_to_champion": superior_to(
             evidence.scores, champion, procedure, evidence.rule, evidence.overlap
         ),
         "promised": promised_by(evidence.rows_of(entry), evidence.paid_target),
     }
-    if judged.passed:
-        procedure_store.note_passed(slot, procedure, n_judged)
+    if outcome.passed:
+        procedure_store.note_passed(slot, procedure, n_configurations)
     submitted = predictions
-    if not judged.passed and here and overridden(evidence, slot):
+    if not outcome.passed and here and overridden(evidence, slot):
         decision |= {"passed": True, "override": params.override_reason}
     elif (
         champion
         and theirs is not None
-        and judged.leaves_champion(same_configuration=champion.procedure == procedure)
+        and outcome.leaves_champion(same_configuration=champion.procedure == procedure)
     ):
         submitted = theirs
         decision |= stand_in_decision(evidence, slot, champion, theirs, decision["reasons"])
@@ -231,7 +231,7 @@ def decide(
         return decision | {"passed": False}
     made_by = champion.configuration if decision["feeds"] == CHAMPION and champion else ""
     return decision | {
-        "judged": digest_bytes(csv_of_ranks(submitted).encode()),
+        "predictions_digest": digest_bytes(csv_of_ranks(submitted).encode()),
         "configuration": made_by or configuration(submitted),
     }
 
@@ -265,7 +265,7 @@ def prediction_checks(
     )
 
 
-def record_of_entry(evidence: Evidence, entry: str, n_judged: int) -> list[Check]:
+def record_of_entry(evidence: Evidence, entry: str, n_configurations: int) -> list[Check]:
     """Checks of the record; a model whose folds are not made may still have an older fit."""
     if entry not in evidence.record_checks:
         label = f"record of {entry} in the test period"
@@ -273,7 +273,7 @@ def record_of_entry(evidence: Evidence, entry: str, n_judged: int) -> list[Check
     corr = evidence.rows_of(entry)["corr"].to_numpy(float)
     return [
         *map(Check.from_json, evidence.record_checks[entry]),
-        *best_of_many_check(corr, evidence.overlap, evidence.params, n_judged),
+        *best_of_many_check(corr, evidence.overlap, evidence.params, n_configurations),
     ]
 
 
@@ -301,7 +301,7 @@ def stand_in_decision(
     theirs: pd.DataFrame,
     reasons: Sequence[str],
 ) -> dict[str, Any]:
-    """Whether the champion may predict in the place of what was judged: by checks of its own."""
+    """Whether the champion may predict in place of what was checked, by its own record."""
     record = record_of(champion, evidence.scores)
     values = _prediction(theirs)
     ours = record[record["model"] == CHAMPION].sort_values("era")
@@ -313,18 +313,18 @@ def stand_in_decision(
             evidence.params,
         ),
         *backtest_checks(
-            record, CHAMPION, evidence.overlap, evidence.params, evidence.rule, n_judged=1
+            record, CHAMPION, evidence.overlap, evidence.params, evidence.rule, n_configurations=1
         ),
     )
-    judged = GateDecision(checks)
+    outcome = GateDecision(checks)
     line = f"the champion of round {champion.round} predicts this round"
-    logger.warning("gate, %s: %s", slot, line if judged.passed else f"{line}: blocked, too")
+    logger.warning("gate, %s: %s", slot, line if outcome.passed else f"{line}: blocked, too")
     return {
-        "passed": judged.passed,
+        "passed": outcome.passed,
         "feeds": CHAMPION,
-        "reasons": [*reasons, *[f"champion: {check}" for check in judged.failures]],
+        "reasons": [*reasons, *[f"champion: {check}" for check in outcome.failures]],
         "promised": promised_by(ours, evidence.paid_target),
-        "champion_checks": [check.as_json() for check in judged.checks],
+        "champion_checks": [check.as_json() for check in outcome.checks],
     }
 
 
@@ -391,12 +391,12 @@ def _share_usable(predictions: pd.DataFrame, live_panel: EraPanel) -> float:
     return float(np.isfinite(found.reindex(live_panel.ids())).mean())
 
 
-def _n_judged(store: ProcedureStore, slot: str, procedure: str, number: int) -> int:
+def _n_configurations(store: ProcedureStore, slot: str, procedure: str, number: int) -> int:
     """Configurations among which this may be the best: no more than when it first passed."""
-    store.judged(slot, procedure, number)
-    n_judged = store.count_since(slot, number)
+    store.note_tried(slot, procedure, number)
+    n_configurations = store.count_since(slot, number)
     passed_with = store.passed_with(slot, procedure)
-    return n_judged if passed_with is None else min(n_judged, passed_with)
+    return n_configurations if passed_with is None else min(n_configurations, passed_with)
 
 
 def _benchmark(

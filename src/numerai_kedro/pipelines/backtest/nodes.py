@@ -15,7 +15,7 @@ from numerai_kedro.incremental.champion_store import ProcedureStore
 from numerai_kedro.models import family
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.pipelines.backtest.champions import BENCHMARK, SPA_SEED
-from numerai_kedro.pipelines.judged import Judged, returns_of
+from numerai_kedro.pipelines.holdout import Holdout, returns_of
 from numerai_kedro.pipelines.made_by import ENSEMBLE, configuration, members_of, procedure_of
 from numerai_kedro.pipelines.parameters import (
     EncoderParams,
@@ -40,7 +40,7 @@ from numerai_kedro.statistics.payout import PayoutRule, forecast_burn
 from numerai_kedro.statistics.weighting import EnsembleParams
 from numerai_kedro.tournament.schema import benchmark_of, meta_model_of, overlap_eras
 from numerai_kedro.training.recipe import code_of_fits
-from numerai_kedro.training.tuning.ground import TuningParams
+from numerai_kedro.training.tuning.context import TuningParams
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def name_procedures(
     another one. An ensemble's own follows from its members (`made_by.procedure_of`).
     """
     shared = {name: folds[name] for name in ("target", "paid_target", "purge_eras", "features")}
-    shared |= {"stretches": {k: v for k, v in folds["stretches"].items() if k != "judged"}}
+    shared |= {"periods": {k: v for k, v in folds["periods"].items() if k != "test"}}
     named = {}
     typed = {name: ModelParams.model_validate(raw) for name, raw in sorted(models.items())}
     for name, model in typed.items():
@@ -86,24 +86,24 @@ def score(
     Each row says by what the predictions were made (``configuration``), and how they correlate
     with the benchmark's (``likeness``).
     """
-    judged = Judged.of(history, folds, meta_model, benchmark_predictions)
+    holdout = Holdout.of(history, folds, meta_model, benchmark_predictions)
     frames = {name: frame for name, frame in entries.items() if not isinstance(frame, Failed)}
-    predictions = pd.DataFrame(judged.columns(frames), judged.panel.ids(), list(frames))
+    predictions = pd.DataFrame(holdout.columns(frames), holdout.panel.ids(), list(frames))
     benchmark = benchmark_of(benchmark_predictions, folds["paid_target"])
     given = (meta_model_of(meta_model), benchmark, folds["paid_target"], folds["neutral_features"])
     with steps_bar("backtest: eras") as bar:
-        ours = score_columns(judged.panel, predictions, *given, progress=bar)
+        ours = score_columns(holdout.panel, predictions, *given, progress=bar)
     ours["configuration"] = ours["model"].map(
         {name: configuration(frame) for name, frame in frames.items()}
     )
-    starts = judged.panel.era_starts
+    starts = holdout.panel.era_starts
     ours["likeness"] = np.column_stack(
         [
-            likeness_of_eras(predictions[name].to_numpy(float), judged.benchmark, starts)
+            likeness_of_eras(predictions[name].to_numpy(float), holdout.benchmark, starts)
             for name in frames
         ]
     ).ravel()
-    reference = score_reference(judged.panel, benchmark, *given)
+    reference = score_reference(holdout.panel, benchmark, *given)
     return pd.concat([ours, reference.assign(configuration="", likeness=1.0)], ignore_index=True)
 
 
@@ -204,13 +204,13 @@ def check_record(
 ) -> dict[str, list[dict[str, Any]]]:
     """Check every entry's record by itself; what was chosen comes as the trials by model.
 
-    How many configurations a slot has judged counts later (`judge`).
+    The number of configurations that a slot has tried counts later (`judge`).
     """
     overlap, rule = overlap_eras(folds["paid_target"]), PayoutRule(**score_weights)
     found = {}
     for entry in sorted(set(scores["model"]) - {BENCHMARK}):
         checks = (
-            *backtest_checks(scores, entry, overlap, params, rule, n_judged=1),
+            *backtest_checks(scores, entry, overlap, params, rule, n_configurations=1),
             *_honesty(scores, entry, folds, members_of(entry, weights), made),
         )
         found[entry] = [check.as_json() for check in checks]
@@ -224,7 +224,7 @@ def _honesty(
     members: Sequence[str],
     made: Mapping[str, Any],
 ) -> tuple[Check, ...]:
-    windows = [(fold["train"][1], fold["test"][0]) for fold in folds["judged"]]
+    windows = [(fold["train"][1], fold["test"][0]) for fold in folds["test"]]
     choices = [
         (int(max(one.eras)), int(one.first_era))
         for name in members

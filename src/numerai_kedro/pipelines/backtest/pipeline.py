@@ -22,7 +22,7 @@ def create_pipeline() -> Pipeline:
     oof = {model: f"{model}.oof_predictions" for model in MODELS}
     live = {model: f"{model}.live_predictions" for model in MODELS}
     trials = {model: f"{model}.trials" for model in MODELS}
-    judged = {
+    test_inputs = {
         "history": "history_panel",
         "folds": "folds",
         "meta_model": "meta_model",
@@ -51,7 +51,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.score,
-                {**judged, "ensemble": "ensemble.oof_predictions", **oof},
+                {**test_inputs, "ensemble": "ensemble.oof_predictions", **oof},
                 "era_scores",
                 name="score_backtest",
             ),
@@ -74,7 +74,7 @@ def create_pipeline() -> Pipeline:
                     "neutralisation": "neutralisation",
                     "era_scores": "era_scores",
                     "backtest_report": "backtest_report",
-                    **judged,
+                    **test_inputs,
                     **reported,
                     "params": "params:gate",
                     **{f"{model}__oof": entry for model, entry in oof.items()},

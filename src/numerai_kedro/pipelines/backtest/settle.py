@@ -17,7 +17,7 @@ from numerai_kedro.panel import EraPanel
 from numerai_kedro.pipelines.backtest.champions import BENCHMARK
 from numerai_kedro.pipelines.backtest.nodes import check_record, made_by_of, report, score
 from numerai_kedro.pipelines.ensemble.nodes import blend_out_of_fold
-from numerai_kedro.pipelines.judged import Judged
+from numerai_kedro.pipelines.holdout import Holdout
 from numerai_kedro.pipelines.made_by import (
     ENSEMBLE,
     alike,
@@ -52,26 +52,26 @@ def settle_record(
     scored again where its record is of another configuration than its live predictions and its
     out-of-fold predictions are of the same; what cannot be stays, and the gate sees it.
     """
-    judged = {
+    inputs = {
         "history": history,
         "folds": folds,
         "meta_model": meta_model,
         "benchmark_predictions": benchmark_predictions,
     }
     scores = with_columns(era_scores)
-    rows = Judged.of(history, folds, meta_model, benchmark_predictions)
+    rows = Holdout.of(history, folds, meta_model, benchmark_predictions)
     oof = {
         name: frame for name, frame in values_by_model(made, "oof").items() if rows.covers(frame)
     }
     newer = newer_models(made_by_of(scores), oof, values_by_model(made, "live"))
     if blend_is_another(weights, neutralisation, scores, oof):
         members = {name: oof[name] for name in weighed_members(weights)}
-        given = judged | {"score_weights": score_weights}
+        given = inputs | {"score_weights": score_weights}
         newer[ENSEMBLE], _ = blend_out_of_fold(weights, neutralisation, **given, **members)
     if newer:
         logger.warning("the record is scored again for: %s", ", ".join(newer))
         kept = scores[~scores["model"].isin({*newer, BENCHMARK})]
-        scores = pd.concat([kept, score(**judged, **newer)], ignore_index=True)
+        scores = pd.concat([kept, score(**inputs, **newer)], ignore_index=True)
         scores = scores.sort_values(["era", "model"], ignore_index=True)
     trials = {name: made[f"{name}__trials"] for name in procedures if f"{name}__trials" in made}
     told = backtest_report

@@ -12,7 +12,7 @@ import pandas as pd
 from numerai_kedro.errors import BlendError, Failed, NumeraiKedroError, StoreError
 from numerai_kedro.files import digest_json
 from numerai_kedro.panel import EraPanel
-from numerai_kedro.pipelines.judged import Judged
+from numerai_kedro.pipelines.holdout import Holdout
 from numerai_kedro.pipelines.made_by import (
     ASKED,
     CONFIGURATION,
@@ -32,8 +32,8 @@ from numerai_kedro.pipelines.neutral_shares import (
     Share,
     choices_by_era,
     choose_share,
+    effective_share,
     missing_share,
-    serving,
     share_of,
     shares_taken_out,
 )
@@ -79,8 +79,8 @@ def weigh(
             f"no model has both out-of-fold predictions and a live fit ({'; '.join(reasons)}); "
             "run kedro run --pipeline=gbm first."
         )
-    judged = Judged.of(history, folds, meta_model, benchmark_predictions)
-    return weights_of(found, judged, folds, score_weights, params)
+    holdout = Holdout.of(history, folds, meta_model, benchmark_predictions)
+    return weights_of(found, holdout, folds, score_weights, params)
 
 
 def member_of(oof: Any, model: Any) -> pd.DataFrame | str:
@@ -95,24 +95,24 @@ def member_of(oof: Any, model: Any) -> pd.DataFrame | str:
 
 def weights_of(
     members: dict[str, pd.DataFrame],
-    judged: Judged,
+    holdout: Holdout,
     folds: dict[str, Any],
     score_weights: dict[str, float],
     params: EnsembleParams,
 ) -> pd.DataFrame:
     """Weights of members by every scheme, era by era; the frame says what members are made by."""
-    columns = judged.columns(members)
+    columns = holdout.columns(members)
     scores = MemberScores.of(
-        judged.panel.eras,
-        judged.panel.era_starts,
+        holdout.panel.eras,
+        holdout.panel.era_starts,
         columns,
-        judged.target,
-        judged.meta_model,
-        judged.benchmark,
+        holdout.target,
+        holdout.meta_model,
+        holdout.benchmark,
     )
     paid = folds["paid_target"]
     overlap, live_era = overlap_eras(paid), int(folds["history"][1]) + 1
-    eras = np.append(judged.panel.eras, live_era)
+    eras = np.append(holdout.panel.eras, live_era)
     multipliers = (score_weights["corr"], score_weights["mmc"])
     # What the newest resolved era tells is known as late in every era of the record as it is live.
     delay = live_era - int(folds["resolved_to"][paid])
@@ -126,7 +126,7 @@ def weights_of(
                     "era": np.repeat(eras, len(members)),
                     "model": np.tile(list(members), len(eras)),
                     "weight": found.ravel(),
-                    "in_force": scheme == params.scheme,
+                    "chosen": scheme == params.scheme,
                 }
             )
         )
@@ -171,9 +171,9 @@ def settle_weights(
     present = [name for name, one in weighed.items() if alike(made_by.get(name, ""), one)]
     if len(present) == len(weighed):
         return weights
-    judged = Judged.of(history, folds, meta_model, benchmark_predictions)
+    holdout = Holdout.of(history, folds, meta_model, benchmark_predictions)
     oof = {
-        name: frame for name, frame in values_by_model(made, "oof").items() if judged.covers(frame)
+        name: frame for name, frame in values_by_model(made, "oof").items() if holdout.covers(frame)
     }
     recorded = {
         name: oof[name]
@@ -186,8 +186,8 @@ def settle_weights(
         logger.warning("ensemble: %s is left out of this round: %s", name, reason)
     if not members:
         return weights  # `blend_live` says that nobody predicts
-    logger.warning("ensemble: weights are found again for: %s", ", ".join(members))
-    return weights_of(members, judged, folds, score_weights, params)
+    logger.warning("ensemble: weights are computed again for: %s", ", ".join(members))
+    return weights_of(members, holdout, folds, score_weights, params)
 
 
 def _absence(live: Any, version: set[str]) -> str:
@@ -224,7 +224,7 @@ def choose_neutralisation(
     study_store: StudyStore,
     **made: Any,
 ) -> dict[str, Any]:
-    """Choose how much to neutralise: a share for each decision of tuning, from the era it serves.
+    """Choose how much to neutralise: a share for each decision of tuning, from its effective era.
 
     A share is chosen from what the trials predicted up to a purge before that era, and kept beside
     the decisions: neither later eras nor later decisions change it. Models are inputs
@@ -234,7 +234,7 @@ def choose_neutralisation(
     -------
     dict
         ``to`` and ``features``; ``shares``, oldest first, each with ``first_era``, ``proportion``
-        and ``verdict``; ``proportion`` and ``verdict`` of the one that serves the live era.
+        and ``verdict``; ``proportion`` and ``verdict`` of the one effective in the live era.
     """
     nothing = {**neutral_columns, "shares": [], "proportion": 0.0}
     if neutral_columns["to"] == NOTHING:
@@ -242,8 +242,10 @@ def choose_neutralisation(
     tuned = values_by_model(made, "best_params")
     choices = choices_by_era({name: one["decisions"] for name, one in tuned.items()})
     if not choices:
-        return nothing | {"verdict": "nothing: no model has predicted the tuning stretch"}
-    frames = {name: frame for name, frame in values_by_model(made, "tuning").items() if len(frame)}
+        return nothing | {"verdict": "nothing: no model has predicted the validation period"}
+    frames = {
+        name: frame for name, frame in values_by_model(made, "validation").items() if len(frame)
+    }
     newest, paid, purge_eras = max(choices), folds["paid_target"], folds["purge_eras"]
     asked = {
         "neutralise": neutral_columns,
@@ -269,9 +271,9 @@ def choose_neutralisation(
         kept = [*kept, {"first_era": newest, "choices": chosen_from, **share}]
         _keep_share(study_store, asked, kept[-1])
     shares = [share_of(kept, era, by_model) for era, by_model in choices.items()]
-    live = serving(shares, int(folds["history"][1]) + 1)
-    in_force = {"proportion": live["proportion"], "verdict": live["verdict"]}
-    return nothing | {"shares": shares} | in_force
+    live = effective_share(shares, int(folds["history"][1]) + 1)
+    of_live = {"proportion": live["proportion"], "verdict": live["verdict"]}
+    return nothing | {"shares": shares} | of_live
 
 
 def _kept_shares(store: StudyStore, asked: dict[str, Any]) -> list[Share]:
@@ -279,7 +281,7 @@ def _kept_shares(store: StudyStore, asked: dict[str, Any]) -> list[Share]:
     try:
         return store.decisions(asked)
     except StoreError as error:
-        logger.warning("ensemble: shares that were taken out before are not known: %s", error)
+        logger.warning("ensemble: earlier neutralisation shares cannot be read: %s", error)
         return []
 
 
@@ -296,7 +298,7 @@ def _neutralised(
     chosen: dict[str, Any],
     benchmarks: pd.DataFrame,
 ) -> np.ndarray:
-    """Columns of blends, less the share that serves each era; untouched where that is none."""
+    """Columns of blends, neutralised by each era's effective share; unchanged where that is 0."""
     if "shares" not in chosen and chosen["proportion"]:
         raise BlendError(
             "what is taken out of the blend was chosen by an earlier version; run "
@@ -319,28 +321,28 @@ def blend_out_of_fold(
     score_weights: dict[str, float],
     **oof: Any,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Blend the members in every judged era, by each scheme, and score what comes of it.
+    """Blend the members in every test era, by each scheme, and score what comes of it.
 
     Returns
     -------
     DataFrame, DataFrame
-        The blend in force; and one row a scheme and era: ``corr``, ``spearman``, ``mmc``, ``bmc``,
-        ``payoff``.
+        The blend by the chosen scheme; and one row a scheme and era: ``corr``, ``spearman``,
+        ``mmc``, ``bmc``, ``payoff``.
     """
-    judged = Judged.of(history, folds, meta_model, benchmark_predictions)
+    holdout = Holdout.of(history, folds, meta_model, benchmark_predictions)
     names = list(weights["model"].unique())
-    columns = judged.columns({name: oof[name] for name in names})
-    eras, starts = judged.panel.eras, judged.panel.era_starts
+    columns = holdout.columns({name: oof[name] for name in names})
+    eras, starts = holdout.panel.eras, holdout.panel.era_starts
     blends = {}
     for scheme, rows in weights.groupby("scheme", sort=False):
         by_era = rows.pivot(index="era", columns="model", values="weight").loc[eras, names]
         blends[str(scheme)] = blend(columns, by_era.to_numpy(), starts)
-    in_force = str(weights.loc[weights["in_force"], "scheme"].iloc[0])
-    references = [judged.meta_model, judged.benchmark]
+    chosen_scheme = str(weights.loc[weights["chosen"], "scheme"].iloc[0])
+    references = [holdout.meta_model, holdout.benchmark]
     table = np.column_stack(list(blends.values()))
-    table = _neutralised(table, judged.panel, folds, neutralisation, benchmark_predictions)
-    chosen = table[:, list(blends).index(in_force)]
-    corr, mmc, bmc = rank_scores(starts, table, judged.target, references)
+    table = _neutralised(table, holdout.panel, folds, neutralisation, benchmark_predictions)
+    chosen = table[:, list(blends).index(chosen_scheme)]
+    corr, mmc, bmc = rank_scores(starts, table, holdout.target, references)
     frames = []
     for position, scheme in enumerate(blends):
         one = {"corr": corr[:, position], "mmc": mmc[:, position], "bmc": bmc[:, position]}
@@ -348,13 +350,13 @@ def blend_out_of_fold(
         payoff = PayoutRule(**score_weights).returns(one["corr"], beyond)
         frames.append(pd.DataFrame({"scheme": scheme, "era": eras, **one, "payoff": payoff}))
     scores = pd.concat(frames, ignore_index=True)
-    ours = scores["scheme"] == in_force
+    ours = scores["scheme"] == chosen_scheme
     scores.loc[ours, "spearman"] = check_scores(
         eras,
-        judged.panel.era_of_rows(),
+        holdout.panel.era_of_rows(),
         chosen,
-        judged.target,
-        judged.meta_model,
+        holdout.target,
+        holdout.meta_model,
         scores.loc[ours, "corr"].to_numpy(),
         scores.loc[ours, "mmc"].to_numpy(),
     )
@@ -372,7 +374,7 @@ def blend_live(
     **live: Any,
 ) -> pd.DataFrame | Failed:
     """Blend the members' live predictions by this round's weights, standardised the same way."""
-    newest = weights[weights["in_force"] & (weights["era"] == weights["era"].max())]
+    newest = weights[weights["chosen"] & (weights["era"] == weights["era"].max())]
     members = newest.set_index("model")["weight"]
     absent = {name: live[name] for name in members.index if isinstance(live[name], Failed)}
     if absent:  # `settle_weights` has found nobody

@@ -19,7 +19,7 @@ def create_pipeline() -> Pipeline:
     live = {model: f"{model}.live_predictions" for model in MODELS}
     made = {f"{model}__oof": entry for model, entry in oof.items()}
     made |= {f"{model}__model": f"{model}.model" for model in MODELS}
-    judged = {
+    test_inputs = {
         "history": "history_panel",
         "folds": "folds",
         "meta_model": "meta_model",
@@ -34,7 +34,7 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.weigh,
-                {**judged, "params": "params:ensemble", **made},
+                {**test_inputs, "params": "params:ensemble", **made},
                 "ensemble_weights",
                 name="weigh_members",
             ),
@@ -54,7 +54,10 @@ def create_pipeline() -> Pipeline:
                     "score_weights": "score_weights",
                     "params": "params:ensemble",
                     "study_store": "study_store",
-                    **{f"{model}__tuning": f"{model}.tuning_predictions" for model in MODELS},
+                    **{
+                        f"{model}__validation": f"{model}.validation_predictions"
+                        for model in MODELS
+                    },
                     **{f"{model}__best_params": f"{model}.best_params" for model in MODELS},
                 },
                 "neutralisation",
@@ -62,7 +65,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.blend_out_of_fold,
-                {**blended, **judged, **oof},
+                {**blended, **test_inputs, **oof},
                 ["ensemble.oof_predictions", "scheme_scores"],
                 name="blend_out_of_fold",
             ),
@@ -70,7 +73,7 @@ def create_pipeline() -> Pipeline:
                 nodes.settle_weights,
                 {
                     "weights": "ensemble_weights",
-                    **judged,
+                    **test_inputs,
                     "round_info": "round_info",
                     "params": "params:ensemble",
                     **{f"{model}__oof": entry for model, entry in oof.items()},

@@ -37,7 +37,7 @@ from numerai_kedro.statistics.intervals import mean_interval
 from numerai_kedro.tournament.schema import overlap_eras
 from numerai_kedro.training.engineered import window_name
 from numerai_kedro.training.protocol import no_progress
-from numerai_kedro.training.walk_forward import part_of, placed
+from numerai_kedro.training.walk_forward import sub_progress, with_location
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +105,9 @@ def _interactions(
     ):
         for number, (window, report) in enumerate(reports.items()):
             given = (panel, windows[window], recipe, rule, store, worker)
-            found[window] = with_interactions(report, *given, part_of(bar, number, len(reports)))
+            found[window] = with_interactions(
+                report, *given, sub_progress(bar, number, len(reports))
+            )
             logger.info(
                 "discovery, eras up to %s: %d clusters interact; at most %g by chance",
                 window,
@@ -160,7 +162,7 @@ def compress(
         def attempt(steps: int) -> dict[str, tuple[Latents, dict[str, Any]]]:
             made = {}
             for number, (name, one) in enumerate(windows.items()):
-                within = part_of(bar, number, len(windows))
+                within = sub_progress(bar, number, len(windows))
                 given = (lighter(recipe, steps), store, worker, within)
                 made[name] = encode(panel, one.train, one.newest, *given)
                 bar(number + 1, len(windows))
@@ -178,7 +180,7 @@ def compress(
     lines = [
         line
         for name, one in latents.items()
-        for line in placed([one.fit], f"eras up to {name}", store)
+        for line in with_location([one.fit], f"eras up to {name}", store)
     ]
     recovery = {"lighter": made.lighter, "lines": [*made.lines(), *lines], "rungs": {}}
     read = {name: found for name, (_, found) in made.value.items()}
@@ -197,31 +199,31 @@ def judge_latents(
     if isinstance(latents, Failed):
         return latents
     panel = history.select(features=folds["features"])
-    windows = {name: one for name, one in windows_of(folds).items() if one.judged is not None}
+    windows = {name: one for name, one in windows_of(folds).items() if one.test is not None}
     ends = [one.train[1] for one in windows.values()]
     target, rows, differences = folds["paid_target"], [], []
     pooled = products_of(panel, ends, block_gram)
     for (name, one), products in zip(windows.items(), pooled, strict=True):
-        assert one.judged is not None
-        found = latent_worth(panel, latents[name], products, one.train, one.judged, target, store)
+        assert one.test is not None
+        found = latent_worth(panel, latents[name], products, one.train, one.test, target, store)
         scores = {kind: np.array(found[kind]) for kind in ("latents", "components")}
         gain = dict(zip(found["eras"], scores["latents"] - scores["components"], strict=True))
         differences.append(pd.Series(gain))
         rows.append(
             {
                 "window": name,
-                "first_era": one.judged[0],
-                "last_era": one.judged[1],
+                "first_era": one.test[0],
+                "last_era": one.test[1],
                 **encoders[name],
                 **{kind: float(np.nanmean(values)) for kind, values in scores.items()},
             }
         )
-    # Windows of tuning and of judged folds may judge one era twice: it counts once.
+    # Windows of validation and test folds may share an era: it counts once.
     by_era = pd.concat(differences).groupby(level=0).mean()
     gain = mean_interval(by_era.to_numpy(), overlap_eras(target))
     earns = gain.low is not None and gain.low > 0
     loses = gain.high is not None and gain.high < 0
-    word = "earn their place" if earns else "lose to them" if loses else "are not told apart"
+    word = "earn their place" if earns else "lose to them" if loses else "are not distinguishable"
     return {
         "windows": rows,
         "gain": str(gain),

@@ -19,7 +19,7 @@ from numerai_kedro.pipelines.parameters import GraphParams, ModelParams, Resourc
 from numerai_kedro.pipelines.recipes import (
     POSTPONED,
     decided_for,
-    judged_recipes,
+    fold_recipes,
     ladder,
     not_now,
     workers_of,
@@ -33,7 +33,7 @@ from numerai_kedro.statistics.scoring import rank_scores
 from numerai_kedro.tournament.schema import overlap_eras
 from numerai_kedro.training.engineered import Engineered
 from numerai_kedro.training.recipe import Recipe
-from numerai_kedro.training.walk_forward import part_of, walk_forward
+from numerai_kedro.training.walk_forward import sub_progress, walk_forward
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def build_graphs(
         if row.get("moved"):
             logger.warning(
                 "graph, eras up to %s: %d features are in other nodes than before, as the data "
-                "moved; networks learn it anew",
+                "moved; networks are fitted again",
                 row["window"],
                 len(row["moved"]),
             )
@@ -85,7 +85,7 @@ def build_graphs(
     since = change_since(graphs[window], window, block_gram)
     if since and (since["moved"] or since["came"] or since["left"]):
         logger.warning(
-            "graph, beside the newest before (eras up to %s): %d features are in other nodes, "
+            "graph, compared with that of eras up to %s: %d features are in other nodes, "
             "%d came, %d left, as the data moved",
             since["window"],
             *(len(since[name]) for name in ("moved", "came", "left")),
@@ -107,7 +107,7 @@ def judge_graph(
     graphs: Any,
     **of_models: Any,
 ) -> dict[str, Any] | Failed:
-    """Say what the real graph earns beside a random one of the same degrees, and beside none."""
+    """Compare the real graph with a random one of the same degrees, and with none."""
     if not graph_params.control_folds:
         return {"models": [], "text": NOT_ASKED}
     if schedule["postponed"]:
@@ -123,13 +123,13 @@ def judge_graph(
         if failed:
             rows.append({"model": name, "failed": failed[0].symptom})
             continue
-        windows, recipes = judged_recipes(name, folds, plan, params, best, engineered)
+        windows, recipes = fold_recipes(name, folds, plan, params, best, engineered)
         _, lighter = ladder(name, plan["models"][name], params)
         newest = list(zip(windows, recipes, strict=True))[-graph_params.control_folds :]
         asked = [(window, lighter(recipe, recovery["lighter"])) for window, recipe in newest]
         edges = {recipe.params.edges for _, recipe in asked}
         if edges != {"real"}:
-            rows.append({"model": name, "failed": f"edges: {', '.join(sorted(edges))} in force"})
+            rows.append({"model": name, "failed": f"edges: {', '.join(sorted(edges))} used"})
             continue
         try:
             with workers_of(name, plan, resources) as workers:
@@ -155,7 +155,7 @@ def _controls(
     real = oof[oof["era"] >= windows[0].test[0]]
     with steps_bar(f"{name}: controls") as bar:
         for number, edges in enumerate(CONTROLS):
-            within = part_of(bar, number, len(CONTROLS))
+            within = sub_progress(bar, number, len(CONTROLS))
             logger.info("%s, controls: folds on %s", name, CONTROLS[edges])
             made = [
                 recipe.with_params(recipe.params.model_copy(update={"edges": edges}))
@@ -183,15 +183,15 @@ def _verdict(gain: Interval) -> str:
         return TOO_FEW
     if gain.low > 0:
         return BEATS
-    return "loses to it" if gain.high < 0 else "not told apart"
+    return "loses to it" if gain.high < 0 else "not distinguishable"
 
 
 def _corr(panel: EraPanel, predictions: pd.DataFrame, target: str) -> pd.Series:
     """CORR of every resolved era."""
-    judged = panel.select(eras=predictions["era"].unique())
+    tested = panel.select(eras=predictions["era"].unique())
     column = predictions["prediction"].to_numpy(dtype=np.float64)[:, None]
-    labels = judged.target(target).astype(np.float64)
-    return pd.Series(rank_scores(judged.era_starts, column, labels)[0][:, 0], judged.eras).dropna()
+    labels = tested.target(target).astype(np.float64)
+    return pd.Series(rank_scores(tested.era_starts, column, labels)[0][:, 0], tested.eras).dropna()
 
 
 def said(rows: list[dict[str, Any]]) -> str:
@@ -199,7 +199,7 @@ def said(rows: list[dict[str, Any]]) -> str:
     parts = [
         f"{row['model']}: {row['failed']}"
         if "failed" in row
-        else f"{row['model']}, the real graph beside {CONTROLS[row['control']]}: {row['verdict']}"
+        else f"{row['model']}, the real graph against {CONTROLS[row['control']]}: {row['verdict']}"
         for row in rows
     ]
     told = [row["verdict"] for row in rows if row.get("verdict", TOO_FEW) != TOO_FEW]

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from numerai_kedro.errors import ConfigurationError, LeakError, SchemaError
 from numerai_kedro.files import RemoteFile
+from numerai_kedro.files.verified import data_version_of
 from numerai_kedro.incremental.rule_store import RuleStore
 from numerai_kedro.panel import EraPanel
 from numerai_kedro.panel.convert import ParquetEras
@@ -33,7 +34,7 @@ from numerai_kedro.tournament.schema import (
     overlap_eras,
     parse_era,
 )
-from numerai_kedro.training.tuning.ground import TuningParams
+from numerai_kedro.training.tuning.context import TuningParams
 
 logger = logging.getLogger(__name__)
 
@@ -141,14 +142,33 @@ def name_version(round_info: dict[str, Any], history: EraPanel) -> dict[str, str
 def read_history(
     train: Path, validation: Path, feature_metadata: dict[str, Any], params: IngestionParams
 ) -> ParquetEras:
-    """Stream every era that has features, checked row by row, into the panel."""
+    """Stream every era that has features, checked row by row, into the panel.
+
+    Raises
+    ------
+    SchemaError
+        The two files are of different data versions.
+    """
+    versions = [data_version_of(path) for path in (train, validation)]
+    if len(set(versions)) > 1:
+        raise SchemaError(
+            f"train.parquet is of data version {versions[0] or 'unknown'} and validation.parquet "
+            f"of {versions[1] or 'unknown'}; run kedro run --pipeline=ingestion, which brings both."
+        )
     metadata = FeatureMetadata.read(feature_metadata)
     return ParquetEras(
         [train, validation],
         features=_panel_features(metadata, params),
         targets=[name for name in metadata.targets if name != ALIAS],
         parse_era=parse_era,
+        version=versions[0],
     )
+
+
+def compare_versions(history: EraPanel) -> dict[str, Any]:
+    """What the data version changed when it took the place of the one before; empty without one."""
+    change: dict[str, Any] = history.about["version_change"]
+    return change
 
 
 def read_live(
@@ -220,7 +240,7 @@ def join_benchmarks(train: pd.DataFrame, validation: pd.DataFrame) -> pd.DataFra
 def cut_folds(
     history: EraPanel, feature_metadata: dict[str, Any], params: IngestionParams
 ) -> dict[str, Any]:
-    """Cut history into stretches and folds; only the judged end follows the label frontier."""
+    """Cut history into periods and folds; only the test period's end follows the label frontier."""
     if params.purge_eras <= overlap_eras(params.target):
         raise LeakError(
             f"purge_eras: {params.purge_eras}: one {params.target} spans "
@@ -229,38 +249,40 @@ def cut_folds(
         )
     metadata = FeatureMetadata.read(feature_metadata)
     logger.info("features.json: %s", metadata.group_text())
-    stretch = params.borders
+    period = params.borders
     resolved = history.resolved_eras(params.paid_target)
-    if not len(resolved) or resolved[-1] < stretch.judged_begin:
+    if not len(resolved) or resolved[-1] < period.test_begin:
         raise SchemaError(
             f"validation.parquet: {params.paid_target} is resolved in no era from "
-            f"{stretch.judged_begin:04d} on, so there is nothing to judge by; check paid_target "
-            "and stretches (parameters_ingestion.yml)."
+            f"{period.test_begin:04d} on, so there is nothing to judge by; check paid_target "
+            "and periods (parameters_ingestion.yml)."
         )
     frontier = int(resolved[-1])
-    judged = (stretch.judged_begin, frontier)
+    test = (period.test_begin, frontier)
     cut = functools.partial(walk_forward_folds, purge_eras=params.purge_eras)
     return {
         "target": params.target,
         "paid_target": params.paid_target,
         "purge_eras": params.purge_eras,
-        "judged_fold_eras": stretch.judged_fold_eras,
-        "valid_eras": stretch.valid_eras,
+        "test_fold_eras": period.test_fold_eras,
+        "valid_eras": period.valid_eras,
         "refit_eras": params.refit_eras,
         "groups": metadata.groups(features_of(metadata, params)),
         "features": features_of(metadata, params),
         "neutral_features": neutral_features(metadata, params),
         "history": [int(history.eras[0]), int(history.eras[-1])],
-        "stretches": {
-            "warm_up": [int(history.eras[0]), stretch.warm_up_end],
-            "tuning": list(stretch.tuning),
-            "judged": list(judged),
+        "periods": {
+            "warm_up": [int(history.eras[0]), period.warm_up_end],
+            "validation": list(period.validation),
+            "test": list(test),
         },
         "resolved_to": {
             name: int(max(history.resolved_eras(name), default=0)) for name in history.target_names
         },
-        "tuning": _as_json(cut(stretch.tuning, stretch.tuning_fold_eras, name="tuning")),
-        "judged": _as_json(cut(judged, stretch.judged_fold_eras, name="judged")),
+        "validation": _as_json(
+            cut(period.validation, period.validation_fold_eras, name="validation")
+        ),
+        "test": _as_json(cut(test, period.test_fold_eras, name="test")),
         "size": params.size,
         "live_fit": list(live_fit(params, int(history.eras[-1]))),
     }

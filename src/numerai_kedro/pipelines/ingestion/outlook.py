@@ -89,16 +89,18 @@ class History:
 def folds_to_be(params: IngestionParams, history: History) -> dict[str, Any]:
     """What `cut_folds` will say, as far as numbers and names alone tell."""
     borders, purge, last_era = params.borders, params.purge_eras, history.last_era
-    tuning = walk_forward_folds(borders.tuning, borders.tuning_fold_eras, purge, "tuning")
-    stretch = _judged(params, last_era)
-    judged = walk_forward_folds(stretch, borders.judged_fold_eras, purge, "judged")
+    validation = walk_forward_folds(
+        borders.validation, borders.validation_fold_eras, purge, "validation"
+    )
+    period = _test_period(params, last_era)
+    test = walk_forward_folds(period, borders.test_fold_eras, purge, "test")
     return {
         "history": [1, last_era],
-        "stretches": {"judged": stretch},
+        "periods": {"test": period},
         "live_fit": live_fit(params, last_era),
-        "tuning": [{"name": f.name, "train": f.train, "test": f.test} for f in tuning],
-        "judged": [{"train": f.train, "test": f.test} for f in judged],
-        "judged_fold_eras": borders.judged_fold_eras,
+        "validation": [{"name": f.name, "train": f.train, "test": f.test} for f in validation],
+        "test": [{"train": f.train, "test": f.test} for f in test],
+        "test_fold_eras": borders.test_fold_eras,
         "valid_eras": borders.valid_eras,
         "refit_eras": params.refit_eras,
         "groups": history.groups,
@@ -109,15 +111,15 @@ def folds_to_be(params: IngestionParams, history: History) -> dict[str, Any]:
 
 def windows_to_be(params: IngestionParams, last_era: int) -> list[tuple[int, int]]:
     """Training eras of every fit of a week whose newest era is `last_era`."""
-    judged = _judged(params, last_era)
-    fold_eras = params.borders.judged_fold_eras
-    folds = walk_forward_folds(judged, fold_eras, params.purge_eras, "judged")
+    period = _test_period(params, last_era)
+    fold_eras = params.borders.test_fold_eras
+    folds = walk_forward_folds(period, fold_eras, params.purge_eras, "test")
     return [*(fold.train for fold in folds), live_fit(params, last_era)]
 
 
 def live_fit(params: IngestionParams, last_era: int) -> tuple[int, int]:
     """Eras that the model which predicts live learns from."""
-    begin = params.borders.judged_begin
+    begin = params.borders.test_begin
     return live_fit_eras(begin, last_era + 1, params.refit_eras, params.purge_eras)
 
 
@@ -134,9 +136,9 @@ def neutral_features(metadata: FeatureMetadata, params: IngestionParams) -> list
     return metadata.features(params.neutral_feature_set)
 
 
-def _judged(params: IngestionParams, last_era: int) -> tuple[int, int]:
-    """The judged stretch, up to where targets should be resolved."""
-    begin = params.borders.judged_begin
+def _test_period(params: IngestionParams, last_era: int) -> tuple[int, int]:
+    """The test period, up to where targets should be resolved."""
+    begin = params.borders.test_begin
     return begin, max(begin, last_era - overlap_eras(params.paid_target) - 1)
 
 
@@ -146,14 +148,16 @@ def _footer(tournament: Client, machine: Machine, name: str) -> tuple[int, int, 
     Of the remote one; where that cannot be had, of the verified one of before, which its download
     then falls back to as well.
     """
+    remote = tournament.remote_file(name)
     try:
-        with RemoteReader(tournament.remote_file(name)) as reader:
+        with RemoteReader(remote) as reader:
             return _read_footer(_remote_metadata(reader, name), reader.size)
     except (DownloadError, TournamentError) as missing:
         before = machine.raw_folder / name
-        if not is_as_verified(before, math.inf):  # its bytes are for the download to compare
+        # Its bytes are for the download to compare.
+        if not is_as_verified(before, remote.name, math.inf):
             raise
-        logger.warning("plan: %s: goes by the verified file of before: %s", name, missing)
+        logger.warning("plan: %s: uses the file verified earlier: %s", name, missing)
         return _read_footer(pq.read_metadata(before), before.stat().st_size)
 
 

@@ -89,6 +89,12 @@ def create_pipeline() -> Pipeline:
                 name="build_history_panel",
             ),
             Node(
+                nodes.compare_versions,
+                "history_panel",
+                "version_change",
+                name="compare_versions",
+            ),
+            Node(
                 nodes.name_version,
                 ["round_info", "history_panel"],
                 "history_version",

@@ -51,17 +51,17 @@ from numerai_kedro.tournament.client import Client
 from numerai_kedro.tournament.round_info import minutes, too_late_for
 from numerai_kedro.tournament.schema import FeatureMetadata
 from numerai_kedro.training import Cost, Model
-from numerai_kedro.training.adaptive import strength_scout
+from numerai_kedro.training.adaptive import low_fidelity_strength
 from numerai_kedro.training.probe import lightgbm_work_per_second
 from numerai_kedro.training.recipe import UPDATE_ERAS, Option, Recipe, cost_on
-from numerai_kedro.training.tuning.decide import recipe_at
-from numerai_kedro.training.tuning.ground import (
+from numerai_kedro.training.tuning.context import (
     Calendar,
     Search,
     TuningParams,
-    option_scout,
-    scout_of,
+    low_fidelity_option,
+    low_fidelity_trial,
 )
+from numerai_kedro.training.tuning.decide import recipe_at
 from numerai_kedro.training.tuning.options import option_of
 from numerai_kedro.training.tuning.store import StudyStore
 
@@ -279,7 +279,7 @@ def _plan_model(
     preset = model.preset
     if preset == BY_MACHINE:
         preset = preset_for(device, gpu_memory_gb() if device != "cpu" else 0.0)
-        logger.info("plan: %s: preset %s, by what this machine has", name, preset)
+        logger.info("plan: %s: preset %s, chosen for this machine", name, preset)
     chosen = model.chosen(kind.params_type, name, preset)
     n_rows, n_features = history.data.n_rows, history.n_columns(model.latents)
     asked = Sampling(model.era_stride, min(model.n_offsets, model.era_stride))
@@ -322,7 +322,7 @@ def _plan_model(
         disk_gb=sum(cost.disk_gb + cost.bins_gb for cost in fits),
         fit_work=sum(cost.work for cost in fits) / quickened(len(fits), at_once),
         trial_memory_gb=max((cost.memory_gb for cost in trials), default=0.0),
-        trial_work=sum(cost.work for cost in trials) / quickened(len(folds["tuning"]), at_once),
+        trial_work=sum(cost.work for cost in trials) / quickened(len(folds["validation"]), at_once),
     )
 
 
@@ -336,14 +336,14 @@ def _fits_to_come(
     store: FoldStore,
 ) -> list[Cost]:
     """Fits of one training window that are not made yet, by the parameters that serve it."""
-    serves = eras[1] + params.purge_eras + 1
-    recipe = recipe_at(asked, decisions, serves) if decisions else asked
+    effective_from = eras[1] + params.purge_eras + 1
+    recipe = recipe_at(asked, decisions, effective_from) if decisions else asked
     if recipe.update != "none" and eras == live_fit(params, history.last_era):
         eras, _ = live_window(folds_to_be(params, history), recipe.update_every)
     keys = recipe.plan_keys(eras, history.features)
     fits = [history.cost(recipe, eras) for key in keys if store.find(key) is None]
     if recipe.update != "none" and fits:
-        n_updates = params.borders.judged_fold_eras // recipe.update_every
+        n_updates = params.borders.test_fold_eras // recipe.update_every
         fits += [history.cost(recipe, (1, UPDATE_ERAS))] * n_updates * len(fits)
     if recipe.adaptive and fits:
         fits += _rungs(recipe, eras, history, tuning)
@@ -353,8 +353,8 @@ def _fits_to_come(
 def _rungs(
     recipe: Recipe, eras: tuple[int, int], history: History, tuning: TuningParams
 ) -> list[Cost]:
-    scout = strength_scout(recipe, recipe.params.strength, tuning.adaptive)
-    return [history.cost(scout, eras)] * tuning.adaptive.rungs
+    cheap = low_fidelity_strength(recipe, recipe.params.strength, tuning.adaptive)
+    return [history.cost(cheap, eras)] * tuning.adaptive.rungs
 
 
 def _trials_to_come(
@@ -369,15 +369,15 @@ def _trials_to_come(
     due = not decisions or calendar.is_due(decisions[-1], tuning.retune_weeks)
     if not search.n_trials or not due:
         return []
-    first_era = calendar.next_fold_begin() if decisions else params.borders.judged_begin
+    first_era = calendar.next_fold_begin() if decisions else params.borders.test_begin
     fits = []
-    for fold in calendar.tuning_folds(first_era):
-        scout = scout_of(search.recipe, search.recipe.params, tuning)
-        fits += [history.cost(scout, fold.train)] * search.n_trials
+    for fold in calendar.validation_folds(first_era):
+        cheap = low_fidelity_trial(search.recipe, search.recipe.params, tuning)
+        fits += [history.cost(cheap, fold.train)] * search.n_trials
         for option in (Option(), *search.options.values()) if search.options else ():
             recipe = search.recipe.with_option(option)
             members = len(list(recipe.members()))
-            fits += [history.cost(option_scout(recipe, tuning), fold.train)] * members
+            fits += [history.cost(low_fidelity_option(recipe, tuning), fold.train)] * members
             if recipe.adaptive:
                 fits += _rungs(recipe, fold.train, history, tuning)
     return fits
@@ -392,7 +392,7 @@ def device_of(name: str, kind: type[Model], asked: str) -> str:
     except (ImportError, OSError) as error:  # the fit will be an outcome that says so
         logger.warning("plan: %s cannot be loaded: %s", name, error)
         return "cpu"
-    where = "GPU" if on_gpu else "CPU: it finds no GPU that it can use"
+    where = "GPU" if on_gpu else "CPU: it finds no usable GPU"
     logger.info("plan: %s fits on the %s (device: auto)", name, where)
     return "cuda" if on_gpu else "cpu"
 

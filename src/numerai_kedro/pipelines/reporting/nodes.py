@@ -35,7 +35,8 @@ from numerai_kedro.dashboard.page import render_page
 from numerai_kedro.datasets.atomic_file import without_nan
 from numerai_kedro.errors import Failed, NumeraiKedroError
 from numerai_kedro.incremental.champion_store import VersionStore
-from numerai_kedro.pipelines.judged import returns_of
+from numerai_kedro.panel.version_change import change_text
+from numerai_kedro.pipelines.holdout import returns_of
 from numerai_kedro.pipelines.made_by import ENSEMBLE, procedure_of
 from numerai_kedro.pipelines.parameters import FeatureParams, IngestionParams
 from numerai_kedro.pipelines.versions import code_version, paired_versions
@@ -48,9 +49,9 @@ from numerai_kedro.statistics.leaderboard import (
     parameter_importance,
 )
 from numerai_kedro.statistics.live_record import (
+    expected_vs_realized,
     live_record,
     newest_versions,
-    promised_and_came,
 )
 from numerai_kedro.statistics.payout import PayoutRule, forecast_burn, growth
 from numerai_kedro.tournament.client import Client
@@ -124,7 +125,7 @@ def fetch_live_scores(tournament: Client, slots: dict[str, str]) -> dict[str, pd
 def join_history(
     live_scores: dict[str, pd.DataFrame], gate_decision: dict[str, dict[str, Any]]
 ) -> pd.DataFrame:
-    """Put what the backtest promised beside what came, round by round."""
+    """Compare expected scores of the backtest with realised ones, round by round."""
     return live_record(live_scores, gate_decision)
 
 
@@ -170,7 +171,7 @@ def draw_payout(
 
 
 def compare_schemes(scheme_scores: pd.DataFrame, folds: dict[str, Any]) -> pd.DataFrame:
-    """Every weighting scheme beside equal weights, paired era by era."""
+    """Every weighting scheme compared with equal weights, paired era by era."""
     overlap = overlap_eras(folds["paid_target"])
     table = scheme_scores.pivot(index="era", columns="scheme")
     rows = []
@@ -249,6 +250,7 @@ def build_summary(
     importance_history: pd.DataFrame,
     score_weights: dict[str, float],
     payout_notes: list[str],
+    version_change: dict[str, Any],
     scheme_report: pd.DataFrame,
     champions: dict[str, Any],
     neutralisation: dict[str, Any],
@@ -274,6 +276,7 @@ def build_summary(
             "last_era": folds["history"][1],
             "resolved_to": folds["resolved_to"][folds["paid_target"]],
             "n_features": len(folds["features"]),
+            "version_change": change_text(version_change) if version_change else "",
         },
         "scores": report["models"],
         "eras": report["eras"],
@@ -286,7 +289,7 @@ def build_summary(
         "drift": {
             str(model): drifting(rows) for model, rows in importance_history.groupby("model")
         },
-        "live": promised_and_came(run_history),
+        "live": expected_vs_realized(run_history),
         "schemes": scheme_report.to_dict("records"),
         "champions": champions,
         "neutralisation": neutralisation,
@@ -325,7 +328,7 @@ def join_trials(**trials: Any) -> pd.DataFrame:
 
 
 def join_recovery(**entries: Any) -> pd.DataFrame:
-    """Every line of what went wrong and was mended, in time; entries are ``{model}__{entry}``."""
+    """Every line of what went wrong and was repaired, in time; entries are ``{model}__{entry}``."""
     stages = {"trials": "tune", "recovery": "walk_forward", "fit_report": "fit"}
     rows = []
     for key, entry in entries.items():
@@ -372,7 +375,7 @@ def draw_effects(
 
 
 def draw_trend(effect_trend: pd.DataFrame, importance_history: pd.DataFrame) -> go.Figure:
-    """What features earn by themselves, above what models owe to them."""
+    """Effects of single features, and what models lose without them."""
     return effect_and_importance(effect_trend, importance_history)
 
 
@@ -391,7 +394,7 @@ def draw_graph(feature_graph: Any, feature_metadata: dict[str, Any]) -> go.Figur
 
 
 def compare_options(history: pd.DataFrame, folds: dict[str, Any]) -> pd.DataFrame:
-    """What other ways to make a model gained on the tuning stretch, paired."""
+    """What other ways to make a model gained on the validation period, paired."""
     return option_worth(history, overlap_eras(folds["paid_target"]))
 
 

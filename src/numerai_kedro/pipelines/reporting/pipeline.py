@@ -192,6 +192,7 @@ def create_pipeline() -> Pipeline:
                     "importance_history": "importance_history",
                     "score_weights": "score_weights",
                     "payout_notes": "payout_notes",
+                    "version_change": "version_change",
                     "scheme_report": "scheme_report",
                     "champions": "champions",
                     "neutralisation": "neutralisation",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ from numerai_kedro.tournament.submission import (
     UNNAMED_SLOT,
     RuleBroken,
     csv_of_ranks,
+    read_csv,
     reason_of,
     validate_submission,
 )
@@ -45,7 +45,7 @@ HOW_TO_UPLOAD = (
     "set submission.upload: true (parameters_submission.yml)."
 )
 JUDGE_FIRST = (
-    "Not submitted: the gate has not judged these predictions. Nothing was uploaded; run "
+    "Not submitted: the gate has not checked these predictions. Nothing was uploaded; run "
     "kedro run --pipeline=backtest, then kedro run --pipeline=submission."
 )
 SWITCHED_OFF = "the csv is written, nothing was uploaded: submission.upload is false."
@@ -61,7 +61,7 @@ WHEN_ROUNDS_OPEN = (
     "no round is open, so nothing was uploaded; rounds open Tuesday to Saturday, not before 12:00 "
     "UTC: run the same command then."
 )
-# With these, what was judged is in the tournament's hands, or is kept here on purpose.
+# With these, what was checked is in the tournament's hands, or is kept here on purpose.
 VALIDATED, KEPT_HERE = "accepted", "written"
 UNSETTLED = ("pending", "unconfirmed")
 ROUNDS_ASKED_FOR = 10  # two weeks: what has not been validated by then will not be
@@ -200,7 +200,7 @@ def _submit_slot(
     decision: dict[str, Any] | None,
     before: dict[str, Any] | None,
 ) -> dict[str, Any]:
-    stopped = _not_judged(csv, decision) or _not_allowed(upload, slot, csv)
+    stopped = _not_passed(csv, decision) or _not_allowed(upload, slot, csv)
     sent = before is not None and before.get("digest") == digest_bytes(csv.encode())
     if stopped is not None and stopped["status"] == "closed" and sent and before is not None:
         # It arrived while the round was open.
@@ -223,12 +223,12 @@ def _submit_slot(
         return _not_submitted("refused", reason_of(error), str(error))
 
 
-def _not_judged(csv: str, decision: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The receipt of what the gate has not judged, or has blocked."""
+def _not_passed(csv: str, decision: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The receipt of what the gate has not checked, or has blocked."""
     if decision is None or (
-        decision["passed"] and decision["judged"] != digest_bytes(csv.encode())
+        decision["passed"] and decision.get("predictions_digest") != digest_bytes(csv.encode())
     ):
-        return _not_submitted("refused", BlockReason.NOT_JUDGED, JUDGE_FIRST)
+        return _not_submitted("refused", BlockReason.NOT_CHECKED, JUDGE_FIRST)
     if not decision["passed"]:
         detail = "; ".join(decision["reasons"]) + ". Nothing was uploaded."
         return _not_submitted("blocked", BlockReason.GATE, f"Not submitted: {detail}")
@@ -238,7 +238,7 @@ def _not_judged(csv: str, decision: dict[str, Any] | None) -> dict[str, Any] | N
 def _not_allowed(upload: Upload, slot: str, csv: str) -> dict[str, Any] | None:
     """The receipt of what the rules, the user, or the calendar keep here."""
     try:
-        validate_submission(upload.live_ids, pd.read_csv(io.StringIO(csv), dtype={"id": str}))
+        validate_submission(upload.live_ids, read_csv(csv))
     except SubmissionError as broken:
         return _not_submitted("refused", reason_of(broken), str(broken))
     if slot == UNNAMED_SLOT and upload.params.upload is True:
@@ -281,7 +281,7 @@ def _model_id(upload: Upload, slot: str) -> str:
         raise RuleBroken(
             BlockReason.UNKNOWN_MODEL,
             f'"{slot}"; it has: {", ".join(sorted(models))}',
-            mend="name one of them in submission.slots (parameters_submission.yml)",
+            remedy="name one of them in submission.slots (parameters_submission.yml)",
         )
     return models[slot]
 
@@ -315,7 +315,7 @@ def promote(
     """Keep what was validated as its slot's champion; returns who is, by slot.
 
     Where uploading is off, what passed. Never what was let through by an override, nor what is not
-    the configuration that was judged.
+    the configuration that was checked.
     """
     number = round_info["number"]
     for slot, entry in slots.items():
@@ -341,11 +341,13 @@ def promote(
 def fitted_since(
     entry: str, decision: Mapping[str, Any], weights: pd.DataFrame, models: Mapping[str, Any]
 ) -> str:
-    """Members whose models are not those that were judged: a fit may end at any moment."""
-    judged = weighed_members(weights) if entry == ENSEMBLE else {entry: decision["configuration"]}
+    """Members whose models are not those that were checked: a fit may end at any moment."""
+    by_member = (
+        weighed_members(weights) if entry == ENSEMBLE else {entry: decision["configuration"]}
+    )
     return ", ".join(
         name
-        for name, one in judged.items()
+        for name, one in by_member.items()
         if not alike(getattr(models[name], "configuration", ""), one)
     )
 
@@ -359,10 +361,15 @@ def _newest(store: ChampionStore, slot: str, before: int) -> Champion | None:
 
 
 def may_be_promoted(decision: Mapping[str, Any], receipt: Mapping[str, Any]) -> bool:
-    """Whether what was judged is what the tournament has validated, or what is kept here."""
+    """Whether what was checked is what the tournament has validated, or what is kept here."""
     if not decision["passed"] or "override" in decision or decision["feeds"] == CHAMPION:
         return False
     newest = receipt.get("later", receipt)
     if newest.get("status") == KEPT_HERE:
         return True
-    return newest.get("status") == VALIDATED and newest.get("digest") == decision["judged"]
+    checked = decision.get("predictions_digest")  # None: a decision of an earlier version
+    return (
+        checked is not None
+        and newest.get("status") == VALIDATED
+        and newest.get("digest") == checked
+    )

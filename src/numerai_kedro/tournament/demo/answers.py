@@ -9,7 +9,7 @@ from numerai_kedro.tournament.demo.rounds import FIRST_ROUND, SCORE_DAYS, DemoRo
 from numerai_kedro.tournament.demo.scores import CORR, MMC
 
 TOURNAMENT, ACCOUNT = 8, "demo"
-# What numerapi's own tests show of the real service: the name of a column is nowhere in a round.
+# As numerapi's own tests show of the real service: a round never names the target's column.
 TARGET = "main"
 # name, display name, multiplier: as Numerai pays since round 1343.
 PAYOUT_SCORES = (("correlation_60", CORR, 3.0), ("mmc_60", MMC, 15.0))
@@ -23,7 +23,7 @@ Answer = dict[str, Any]
 
 
 def utc(moment: datetime) -> str:
-    """Second-exact time with the Z that clients insist on."""
+    """Time to the second, with the Z that clients insist on."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -44,7 +44,7 @@ def round_answer(demo: DemoRound, now: datetime) -> Answer:
         "resolvedStaking": resolved,
         "payoutFactor": PAYOUT_FACTOR,
         "stakeThreshold": None,
-        "isDaily": demo.open_time.weekday() != 5,  # the one of Saturday is the weekly one
+        "isDaily": demo.open_time.weekday() != 5,  # Saturday's round is the weekly one
         "dataDatestamp": int(demo.open_time.strftime("%Y%m%d")),
         "roundScoreConfigs": [
             _score_config(number, version, *score, demo)
@@ -127,7 +127,7 @@ def performance_answer(
     Parameters
     ----------
     rows
-        Of `score_answers`.
+        From `score_answers`.
     """
     newest = max((row["day"] for row in rows), default=0)
     of_round = round_answer(demo, now)

@@ -29,8 +29,8 @@ FILES = (
     "live_example_preds.csv",
     "meta_model.parquet",
 )
-# Paths of versions before, which official examples and other clients still ask for: views of the
-# same files. They are listed, because numerblox looks whether its default version is.
+# Paths of older versions, which official examples and other clients still request: views of the
+# same files. They are listed, because numerblox checks that its default version is.
 OLD_VERSIONS = {"v4.3": ("meta_model.parquet",), "v5.0": FILES}
 # The world is simulated from its first era each time it grows, so it grows by half a year at once.
 WEEKS_AHEAD = 26
@@ -39,7 +39,7 @@ Progress = Callable[[int, int], None]
 
 
 class Archive:
-    """Files by round, made when they are first asked for.
+    """Files by round, made when they are first requested.
 
     Parameters
     ----------

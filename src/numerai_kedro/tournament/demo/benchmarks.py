@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import lightgbm
 
 BENCHMARKS = {"v53_lgbm_ender20": "target_ender_20", "v53_lgbm_ender60": "target_ender_60"}
-CHUNK_ERAS = 78  # refitted so often
+CHUNK_ERAS = 78  # eras between refits
 PURGE_ERAS = 16  # a 60-day target spans 12 eras and is published in the thirteenth
 # Caps: a fit takes a second or two on any size.
 MAX_ROWS, MAX_FEATURES, N_TREES = 60_000, 320, 120

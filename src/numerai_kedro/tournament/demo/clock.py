@@ -28,9 +28,9 @@ class Clock:
     seed
         Of the demo.
     speed
-        Demo seconds a real second; 0 stands still.
+        Demo seconds per real second; 0 stands still.
     ticks
-        Real seconds, never going back; tests put their own here.
+        Monotonic real seconds; tests pass their own.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Clock:
             return shown
 
     def wait(self, seconds: float) -> None:
-        """Let time pass at once: who waits for the demo does not wait."""
+        """Let time pass at once: whoever waits for the demo need not wait."""
         with self._lock:
             self._store.set_instant(self._store.instant() + timedelta(seconds=seconds))
 

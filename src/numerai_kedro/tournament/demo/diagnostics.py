@@ -1,4 +1,4 @@
-"""Diagnostics: predictions of the validation eras, scored on what is resolved of them."""
+"""Diagnostics: predictions of the validation eras, scored where targets are resolved."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def diagnose(content: bytes, world: World, newest_era: int) -> dict[str, Any]:
     -------
     dict
         Fields of ``V2Diagnostics``. ``status`` is ``failed`` with a ``message`` where the file
-        cannot be scored. Eras of which a row is missing are in ``erasMissing``.
+        cannot be scored. Eras with a missing row are in ``erasMissing``.
     """
     try:
         frame = pd.read_csv(io.BytesIO(content))
@@ -48,10 +48,10 @@ def diagnose(content: bytes, world: World, newest_era: int) -> dict[str, Any]:
             "status": "failed",
             "message": "invalid_diagnostics: wanted the columns id and prediction",
         }
-    given = frame.drop_duplicates("id").set_index("id")["prediction"]
+    predictions = frame.drop_duplicates("id").set_index("id")["prediction"]
     eras, missing = [], []
     for era in range(world.size.last_train_era + 1, newest_era - ERAS_BEHIND[60] + 1):
-        predicted = given.reindex(world.ids(era)).to_numpy(float)
+        predicted = predictions.reindex(world.ids(era)).to_numpy(float)
         if np.isfinite(predicted).all():
             eras.append(_of_era(world, era, predicted))
         else:
@@ -90,18 +90,18 @@ def _of_era(world: World, era: int, predicted: npt.NDArray[np.float64]) -> dict[
 
 
 def _summary(eras: list[dict[str, Any]]) -> dict[str, float | None]:
-    found: dict[str, float | None] = {}
+    summary: dict[str, float | None] = {}
     scores = pd.DataFrame(eras)
     for score in ("Corr", "Mmc"):
         values = scores[f"validation{score}"].dropna().to_numpy(float)
         mean, spread = (values.mean(), values.std()) if len(values) else (np.nan, np.nan)
-        found |= {
+        summary |= {
             f"validation{score}Mean": _number(mean),
             f"validation{score}Std": _number(spread),
             f"validation{score}Sharpe": _number(mean / spread if spread else np.nan),
         }
     corr = scores["validationCorr"].dropna().to_numpy(float)
-    return found | {
+    return summary | {
         "validationBmcMean": _number(scores["validationBmc"].astype(float).mean()),
         "validationMaxDrawdown": _number(max_drawdown(corr) if len(corr) else np.nan),
         "validationCorrMaxDrawdown": _number(max_drawdown(corr) if len(corr) else np.nan),

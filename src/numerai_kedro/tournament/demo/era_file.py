@@ -1,7 +1,7 @@
 """One era's arrays in one file, read one at a time: .npy blocks in a fixed order.
 
 A plain concatenation, so that the bytes depend on the arrays only (a zip file carries times), a
-block can be memory-mapped where it lies, and an era is there as a whole or not at all.
+block can be memory-mapped in place, and an era exists completely or not at all.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def read_block(path: Path, number: int) -> npt.NDArray[Any]:
     Raises
     ------
     StoreError
-        The file is torn or not ours.
+        The file is damaged or not ours.
     """
     try:
         with path.open("rb") as handle:

@@ -1,8 +1,8 @@
-"""Execution of a GraphQL query on the demo's schema, in the ways of Numerai's server.
+"""Execution of a GraphQL query on the demo's schema, the way Numerai's server does it.
 
-Three of them differ from graphql-core's. A name may be spelt in snake case as in camel case, and
-the answer has it as it was asked for. A String may stand where an ID does. And messages quote names
-with ".
+It differs from graphql-core in three ways. A name may be spelt in snake case or in camel case, and
+the answer spells it like the query. A String is accepted in place of an ID. And messages quote
+names with ".
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from graphql import (
 from numerai_kedro.tournament.demo.answers import Answer
 from numerai_kedro.tournament.demo.tournament import Refusal
 
-# What a query may be: numerapi's longest has 4,000 characters.
+# Longest query that is accepted: numerapi's longest has 4,000 characters.
 MAX_QUERY_CHARACTERS = 100_000
 TOO_LONG = "Query is too long"
 INTERNAL_ERROR = "Internal server error"
@@ -56,7 +56,7 @@ Resolver = Callable[..., Any]
 
 
 class VariablesFit(VariablesInAllowedPositionRule):
-    """The rule of GraphQL, except that a String may stand where an ID does."""
+    """The rule of GraphQL, except that a String is accepted in place of an ID."""
 
     def report_error(self, error: GraphQLError) -> None:
         """Keep every other error."""
@@ -79,17 +79,17 @@ def schema(shift: timedelta = NO_SHIFT) -> GraphQLSchema:
         What is added to every time and date that is shown.
     """
     text = resources.files(__package__).joinpath("schema.graphql").read_text(encoding="utf-8")
-    made = build_schema(text)
-    for root in (made.query_type, made.mutation_type):
+    built = build_schema(text)
+    for root in (built.query_type, built.mutation_type):
         assert root is not None, "schema.graphql has both roots"
         for field in root.fields.values():
             for name, argument in field.args.items():
                 argument.out_name = snake_case(name) + ("_" if name in _TAKEN else "")
     for scalar, form in (("Time", TIME), ("Date", DATE)):
-        kind = made.type_map[scalar]
+        kind = built.type_map[scalar]
         assert isinstance(kind, GraphQLScalarType), "schema.graphql has both scalars"
         kind.serialize = functools.partial(_shifted, form=form, shift=shift)  # type: ignore[method-assign]
-    return made
+    return built
 
 
 def _shifted(value: str, form: str, shift: timedelta) -> str:
@@ -101,11 +101,11 @@ def _shifted(value: str, form: str, shift: timedelta) -> str:
 
 def snake_case(name: str) -> str:
     """``modelId`` as ``model_id``."""
-    return re.sub("(?<!^)([A-Z])", lambda found: f"_{found[1].lower()}", name)
+    return re.sub("(?<!^)([A-Z])", lambda match: f"_{match[1].lower()}", name)
 
 
 def operations_of(query: str) -> list[str]:
-    """Names of the root fields of a query as they were spelt; empty where it is no GraphQL."""
+    """Names of the root fields of a query as they were spelt; empty if it is no GraphQL."""
     if len(query) > MAX_QUERY_CHARACTERS:
         return []
     try:
@@ -135,7 +135,7 @@ def answer(
     root
         Resolvers by name of the root field, in camel case.
     operation
-        Which of several operations; None where there is one.
+        Which of several operations; None if there is one.
     shift
         What is added to every time and date that is shown.
 
@@ -173,7 +173,7 @@ def answer(
 
 
 class _Spelling(Visitor):
-    """Renames what is spelt in snake case, and keeps the spelling as the name in the answer."""
+    """Renames what is spelt in snake case, and keeps that spelling in the answer."""
 
     def enter_field(self, node: FieldNode, *_: Any) -> FieldNode | None:
         name = _published(node.name.value)
@@ -203,9 +203,14 @@ def _published(name: str) -> str:
 
 @functools.cache
 def _spellings() -> dict[str, str]:
-    """Names of fields and arguments by themselves without underscores, lower case as well."""
+    """Names of fields and arguments, by their spelling without underscores and in lower case."""
     types: list[GraphQLNamedType] = list(schema().type_map.values())
-    fields = [one for kind in types if isinstance(kind, GraphQLObjectType) for one in kind.fields]
+    fields = [
+        field_name
+        for kind in types
+        if isinstance(kind, GraphQLObjectType)
+        for field_name in kind.fields
+    ]
     arguments = [
         argument
         for root in (schema().query_type, schema().mutation_type)

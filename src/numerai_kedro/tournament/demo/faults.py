@@ -71,7 +71,7 @@ class Fault:
 
 
 class Faults:
-    """Those that are switched on, oldest first."""
+    """Faults that are switched on, oldest first."""
 
     def __init__(self) -> None:
         self._waiting: list[Fault] = []
@@ -79,12 +79,18 @@ class Faults:
         self.released = threading.Event()  # frees the handlers that hang
 
     def add(self, fault: Fault) -> None:
-        """Switch one on."""
+        """Switch a fault on."""
         with self._lock:
             self._waiting.append(fault)
 
+    @property
+    def waiting(self) -> list[Fault]:
+        """Faults that have yet to hit something."""
+        with self._lock:
+            return list(self._waiting)
+
     def clear(self) -> None:
-        """Switch all off."""
+        """Switch all faults off."""
         with self._lock:
             self._waiting.clear()
 

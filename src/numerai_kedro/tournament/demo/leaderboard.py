@@ -1,4 +1,4 @@
-"""Who stands where: the models of the account among the demo's synthetic participants.
+"""Standings: the models of the account among the demo's synthetic participants.
 
 A standing is the score in the newest round that has scores; the real service averages over months.
 """
@@ -27,13 +27,13 @@ class Standing:
     Parameters
     ----------
     account
-        Whose it is; participants of the field have one model, called as they are.
+        Its owner; participants of the field have one model each, with their own name.
     is_first
-        Of its account.
+        Whether it is the first model of its account.
     rank
         1 is the best by what pays; None without a score.
     corr, mmc
-        60-day scores; None where there is none yet.
+        60-day scores; None if there is none yet.
     """
 
     model_id: str
@@ -49,25 +49,25 @@ def standings(tournament: DemoTournament, now: datetime) -> list[Standing]:
     """All models, best first, and those without a score at the end."""
     scored = _newest_scored(tournament, now)
     models = tournament.store.models()
-    named = [(one.id, one.name, ACCOUNT, one is models[0]) for one in models]
-    scores = [_of_ours(tournament, one.id, scored, now) for one in models]
-    for number, found in enumerate(_of_field(tournament, scored, now), 1):
+    named = [(model.id, model.name, ACCOUNT, model is models[0]) for model in models]
+    scores = [_of_ours(tournament, model.id, scored, now) for model in models]
+    for number, score in enumerate(_of_field(tournament, scored, now), 1):
         name = f"participant_{number:03d}"
         named.append((_id_of(tournament.seed, name), name, name, True))
-        scores.append(found)
+        scores.append(score)
     order = sorted(range(len(named)), key=lambda at: _worth(scores[at]), reverse=True)
     return [
         Standing(
             *named[at],
-            place if (found := scores[at]) is not None else None,
-            *(found if found is not None else (None, None)),
+            place if (score := scores[at]) is not None else None,
+            *(score if score is not None else (None, None)),
         )
         for place, at in enumerate(order, 1)
     ]
 
 
 def _newest_scored(tournament: DemoTournament, now: datetime) -> DemoRound | None:
-    return next((one for one in tournament.rounds(now) if one.days_scored(now)), None)
+    return next((demo for demo in tournament.rounds(now) if demo.days_scored(now)), None)
 
 
 def _of_field(
@@ -84,10 +84,10 @@ def _of_field(
 def _of_ours(
     tournament: DemoTournament, model_id: str, scored: DemoRound | None, now: datetime
 ) -> tuple[float, float] | None:
-    for one in tournament.scored_submissions(model_id):
-        if scored is not None and one.round_number == scored.number:
-            found, day = tournament.scores(one, now), scored.days_scored(now)
-            return found[day, CORR][0], found[day, MMC][0]
+    for submission in tournament.scored_submissions(model_id):
+        if scored is not None and submission.round_number == scored.number:
+            scores, day = tournament.scores(submission, now), scored.days_scored(now)
+            return scores[day, CORR][0], scores[day, MMC][0]
     return None
 
 

@@ -19,7 +19,7 @@ class RateLimiter:
     limits
         Calls a minute by operation; what is not listed has no limit.
     ticks
-        Real seconds, never going back.
+        Monotonic real seconds.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class RateLimiter:
         self._lock = threading.Lock()
 
     def seconds_to_wait(self, operation: str) -> float:
-        """Zero when the call may go ahead, which counts it; else how long until one may."""
+        """Zero if the call may go ahead, which is then counted; else how long until one may."""
         limit = self._limits.get(operation)
         if limit is None:
             return 0.0

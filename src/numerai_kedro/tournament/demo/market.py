@@ -23,11 +23,11 @@ from numerai_kedro.tournament.demo.truth import Truth
 FloatMatrix = npt.NDArray[np.float32]
 
 STREAM_STATE, STREAM_RETURNS, STREAM_TARGETS, STREAM_ORDER = 1, 2, 3, 8
-# Own parts at .7: at .85, as the recipe has them, 60-day scores of one feature overlap so much that
+# Own parts at .7: at .85, as in the recipe, 60-day scores of one feature overlap so much that
 # the best of 240 reaches a Sharpe ratio of .8 over 260 eras.
 FACTOR_PERSISTENCE, OWN_PERSISTENCE = np.float32(0.97), np.float32(0.7)
 CROSS_GROUP = np.float32(0.1)  # correlation of any two factors
-# Weekly returns: standard deviations beside an idiosyncratic part of 1.
+# Weekly returns: standard deviations, relative to an idiosyncratic part of 1.
 CAUSAL_SCALE, DRIFTING_SCALE, INTERACTION_SCALE, STYLE_SCALE = 0.0120, 0.0075, 0.018, 0.02
 # Counts at which those scales were measured to look like the real data.
 CAUSAL_COUNT, DRIFTING_COUNT, PAIR_COUNT = 24, 36, 4
@@ -53,7 +53,7 @@ class MarketWeek:
     signal : float32[n, 2]
         Expected return of next week: from what is stable, and from what drifts.
     returns : float32[n_slots]
-        Next week's return of every slot, also of stocks not listed any more.
+        Next week's return of every slot, also of stocks no longer listed.
     target_noise : float32[n_targets, n_slots]
         Next week's own part of each auxiliary target.
     """
@@ -70,7 +70,7 @@ class MarketWeek:
 
 @dataclass
 class MarketState:
-    """All that a week hands to the next; saved, it is a checkpoint.
+    """All that a week passes on to the next; saved, it is a checkpoint.
 
     Parameters
     ----------

@@ -109,8 +109,8 @@ def feature_sets(
         sets[name] = np.flatnonzero(groups == number)
     if n >= ENOUGH_FEATURES:  # official examples look at what `small` and a group have in common
         firsts = np.concatenate([sets[name][:1] for name in GROUPS])
-        others = np.setdiff1d(sets["small"], firsts)
-        sets["small"] = np.append(firsts, others[: max(0, len(sets["small"]) - len(firsts))])
+        remaining = np.setdiff1d(sets["small"], firsts)
+        sets["small"] = np.append(firsts, remaining[: max(0, len(sets["small"]) - len(firsts))])
     return {name: array[np.sort(members)].tolist() for name, members in sets.items()}
 
 

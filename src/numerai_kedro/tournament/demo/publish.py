@@ -4,8 +4,8 @@
     <folder>/<world>/week-0400/        validation files, meta_model.parquet
     <folder>/<world>/round-1412/       live files
 
-A path holds one content for ever, so that what exists is current; files of weeks and rounds gone by
-are deleted, but for the one before: a download of it may still be under way.
+A path never changes its content, so a file that exists is current; files of past weeks and rounds
+are deleted, except for the previous one: a download of it may still be under way.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from numerai_kedro.tournament.demo.published_rows import (
 )
 from numerai_kedro.tournament.demo.world import World
 
-ROW_GROUP_CELLS = 100_000_000  # int8: so many bytes of features are in memory at a time
+ROW_GROUP_CELLS = 100_000_000  # int8: this many bytes of features are in memory at a time
 ROW_GROUP_ERAS = 8
 KEPT_ROUNDS = 5  # a week of them
 
@@ -39,7 +39,7 @@ ToTable = Callable[[PublishedEra], pa.Table]
 def publish(
     world: World, folder: Path, history_eras: int, live_era: int, round_number: int
 ) -> dict[str, Path]:
-    """Write what a participant sees in a round; what is there already is left alone.
+    """Write what a participant sees in a round; existing files are left alone.
 
     Parameters
     ----------
@@ -82,8 +82,8 @@ def publish(
             if not paths[name].exists():
                 with atomic_path(paths[name]) as partial:
                     write(partial)
-    _forget(root.glob("week-*"), week, kept=2)
-    _forget(root.glob("round-*"), of_round, kept=KEPT_ROUNDS)
+    _forget(root.glob("week-*"), week, n_kept=2)
+    _forget(root.glob("round-*"), of_round, n_kept=KEPT_ROUNDS)
     return paths
 
 
@@ -139,7 +139,7 @@ def _write_features(path: Path, world: World) -> None:
 
 
 def _write(path: Path, eras: Iterable[PublishedEra], to_table: ToTable) -> None:
-    """Row groups of a few eras; only those are ever in memory."""
+    """Write row groups of a few eras; no more than one is ever in memory."""
     writer: pq.ParquetWriter | None = None
     pending: list[pa.Table] = []
     try:
@@ -170,8 +170,8 @@ def _write_csv(path: Path, eras: Iterable[PublishedEra]) -> None:
             pa_csv.write_csv(era.example().select(["id", "prediction"]), handle, options)
 
 
-def _forget(folders: Iterable[Path], current: Path, kept: int) -> None:
-    """Delete folders before the current one, but for the newest `kept` of all up to it."""
+def _forget(folders: Iterable[Path], current: Path, n_kept: int) -> None:
+    """Delete folders before the current one, except for the newest `n_kept` of all up to it."""
     past = sorted(folder for folder in folders if folder <= current)
-    for folder in past[:-kept]:
+    for folder in past[:-n_kept]:
         shutil.rmtree(folder, ignore_errors=True)

@@ -17,7 +17,7 @@ from numerai_kedro.tournament.demo.world import World
 from numerai_kedro.tournament.schema import LIVE_ERA, format_era
 
 META_MODEL = "numerai_meta_model"
-# A target of n weeks is published in the week after its last.
+# A target of n weeks is published in the week after its last one.
 ERAS_BEHIND = {days: weeks + 1 for days, weeks in WEEKS.items()}
 
 

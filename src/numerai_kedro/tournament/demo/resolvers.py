@@ -44,7 +44,7 @@ IMAGE = {"id": "demo-image", "name": "Python 3.11", "image": "demo", "tag": "3.1
 
 @dataclass(frozen=True)
 class Request:
-    """One call: who asks, and under which address the server was reached."""
+    """One call: who asks, and the address at which the server was reached."""
 
     tournament: DemoTournament
     faults: Faults
@@ -82,16 +82,16 @@ def _rounds(
         return []
     if number == 0:
         return [round_answer(request.tournament.current_round(request.now), request.now)]
-    found = [
-        one
-        for one in request.tournament.rounds(request.now)
-        if number in {None, one.number} and status in {None, one.status(request.now)}
+    rounds = [
+        demo
+        for demo in request.tournament.rounds(request.now)
+        if number in {None, demo.number} and status in {None, demo.status(request.now)}
     ]
-    return [round_answer(one, request.now) for one in found[:limit]]
+    return [round_answer(demo, request.now) for demo in rounds[:limit]]
 
 
 def _tournaments(request: Request, info: Any) -> list[Answer]:
-    rounds = [round_answer(one, request.now) for one in request.tournament.rounds(request.now)]
+    rounds = [round_answer(demo, request.now) for demo in request.tournament.rounds(request.now)]
     shared = {"id": "demo-tournament", "name": "Numerai", "tournament": TOURNAMENT}
     return [shared | {"active": True, "rounds": rounds}]
 
@@ -99,17 +99,21 @@ def _tournaments(request: Request, info: Any) -> list[Answer]:
 def _round_details(
     request: Request, info: Any, round_number: int, tournament: int
 ) -> Answer | None:
-    found = [one for one in request.tournament.rounds(request.now) if one.number == round_number]
-    if tournament != TOURNAMENT or not found:
+    matching = [
+        candidate
+        for candidate in request.tournament.rounds(request.now)
+        if candidate.number == round_number
+    ]
+    if tournament != TOURNAMENT or not matching:
         raise Refusal(UNKNOWN_ROUND)
-    (demo,) = found
+    (demo,) = matching
     of_round = round_answer(demo, request.now)
     same = ("closeStakingTime", "closeTime", "openTime", "payoutFactor", "scoreTime", "isDaily")
     ours = [
-        (model, one)
+        (model, submission)
         for model in request.tournament.store.models()
-        for one in request.tournament.scored_submissions(model.id)
-        if one.round_number == round_number
+        for submission in request.tournament.scored_submissions(model.id)
+        if submission.round_number == round_number
     ]
     scored = demo.days_scored(request.now)
     return {key: of_round[key] for key in same} | {
@@ -130,12 +134,12 @@ def _round_details(
         "payoutMultipliers": [
             {"displayName": name, "multiplier": multiplier} for _, name, multiplier in PAYOUT_SCORES
         ],
-        "models": [_of_details(request, demo, model, one) for model, one in ours],
+        "models": [_of_details(request, demo, model, submission) for model, submission in ours],
     }
 
 
-def _of_details(request: Request, demo: DemoRound, model: Model, one: Submission) -> Answer:
-    scores = request.tournament.scores(one, request.now)
+def _of_details(request: Request, demo: DemoRound, model: Model, submission: Submission) -> Answer:
+    scores = request.tournament.scores(submission, request.now)
     newest = max((day for day, _ in scores), default=0)
     corr, percentile = scores.get((newest, CORR), (None, None))
     mmc, _ = scores.get((newest, MMC), (None, None))
@@ -214,7 +218,7 @@ def _model(request: Request, info: Any, model_id: str | None = None) -> Answer:
 def _model_answer(request: Request, model: Model) -> Answer:
     submissions = request.tournament.store.submissions(model.id)
     answers = _submission_answers(request, submissions)
-    counting = [one for one in answers if one["selected"]]
+    counting = [entry for entry in answers if entry["selected"]]
     pickles = _pickles_of(request, model)
     return {
         "id": model.id,
@@ -226,7 +230,7 @@ def _model_answer(request: Request, model: Model) -> Answer:
         "insertedAt": _beginning(request),
         "tournament": TOURNAMENT,
         "submissions": answers,
-        "latestSubmissions": [latest_submission_answer(one) for one in counting],
+        "latestSubmissions": [latest_submission_answer(entry) for entry in counting],
         "latestSubmissionV2": counting[0] if counting else None,
         "computeEnabled": model.has_pickle,
         "computePickleUpload": pickles[0] if pickles else None,
@@ -239,16 +243,18 @@ def _submissions(
     request: Request, info: Any, model_id: str | None = None, id_: str | None = None
 ) -> list[Answer]:
     model = request.tournament.model(model_id)
-    made = request.tournament.store.submissions(model.id)
-    found = _submission_answers(request, made)
-    request.tournament.validated({one.id for one in made})  # by the next time that one asks
-    fault = request.faults.take("listing", "submissions") if found else None
+    submissions = request.tournament.store.submissions(model.id)
+    entries = _submission_answers(request, submissions)
+    request.tournament.validated(
+        {submission.id for submission in submissions}
+    )  # at the next request
+    fault = request.faults.take("listing", "submissions") if entries else None
     if fault is not None:
-        found[:1] = _said_of_newest(found[0], fault)
-    return [one for one in found if id_ in (None, one["id"])]
+        entries[:1] = _faulty_newest(entries[0], fault)
+    return [entry for entry in entries if id_ in (None, entry["id"])]
 
 
-def _said_of_newest(newest: Answer, fault: Fault) -> list[Answer]:
+def _faulty_newest(newest: Answer, fault: Fault) -> list[Answer]:
     if fault.kind == "absent":
         return []
     status = "pending" if fault.kind == "pending" else fault.body
@@ -257,30 +263,30 @@ def _said_of_newest(newest: Answer, fault: Fault) -> list[Answer]:
 
 def _submission_answers(request: Request, submissions: list[Submission]) -> list[Answer]:
     pending = request.tournament.pending
-    decided = [one for one in submissions if one.id not in pending]
+    decided = [submission for submission in submissions if submission.id not in pending]
     chosen = set(selected(decided).values())
     return [
         {
-            "id": one.id,
-            "filename": one.filename,
-            "insertedAt": utc(one.inserted_at),
-            "triggerId": one.trigger_id,
-            "selected": one.id in chosen,
-            "status": _status_of(one, pending),
-            "errorInfo": None if one.id in pending else one.error_info,
-            "dataDatestamp": one.data_datestamp,
+            "id": submission.id,
+            "filename": submission.filename,
+            "insertedAt": utc(submission.inserted_at),
+            "triggerId": submission.trigger_id,
+            "selected": submission.id in chosen,
+            "status": _status_of(submission, pending),
+            "errorInfo": None if submission.id in pending else submission.error_info,
+            "dataDatestamp": submission.data_datestamp,
             "round": round_answer(
-                demo_round(one.round_number, request.tournament.seed), request.now
+                demo_round(submission.round_number, request.tournament.seed), request.now
             ),
         }
-        for one in submissions
+        for submission in submissions
     ]
 
 
-def _status_of(one: Submission, pending: frozenset[str]) -> str:
-    if one.id in pending:
+def _status_of(submission: Submission, pending: frozenset[str]) -> str:
+    if submission.id in pending:
         return "pending"
-    return "validated" if one.error_info is None else "failed"
+    return "validated" if submission.error_info is None else "failed"
 
 
 def _upload_auth(
@@ -298,11 +304,11 @@ def _upload_auth(
 
 
 def _download_auth(request: Request, info: Any, id_: str) -> Answer:
-    for one in request.tournament.store.submissions():
-        if one.id == id_:
-            token = request.tournament.signer.sign("GET", one.id)
-            url = f"{request.base_url}/submissions/{token}/{one.id}"
-            return {"filename": one.filename, "url": url}
+    for submission in request.tournament.store.submissions():
+        if submission.id == id_:
+            token = request.tournament.signer.sign("GET", submission.id)
+            url = f"{request.base_url}/submissions/{token}/{submission.id}"
+            return {"filename": submission.filename, "url": url}
     raise Refusal("Submission not found")
 
 
@@ -318,14 +324,16 @@ def _create_submission(
     version: int | None = None,
 ) -> Answer:
     fault = request.faults.take("create", "create_submission")
-    made = request.tournament.create_submission(
+    submission_id = request.tournament.create_submission(
         filename,
         model_id,
         {"trigger_id": trigger_id, "source": source_, "data_datestamp": data_datestamp},
         error_info=None if fault is None else fault.body,
     )
-    every = request.tournament.store.submissions()
-    return next(one for one in _submission_answers(request, every) if one["id"] == made)
+    submissions = request.tournament.store.submissions()
+    return next(
+        entry for entry in _submission_answers(request, submissions) if entry["id"] == submission_id
+    )
 
 
 def _create_diagnostics(
@@ -337,29 +345,29 @@ def _create_diagnostics(
 def _diagnostics(
     request: Request, info: Any, model_id: str | None = None, id_: str | None = None
 ) -> list[Answer]:
-    """Scores of a model's uploads, or of one; pending for the first that asks."""
+    """Scores of a model's uploads, or of one; pending at the first request."""
     tournament = request.tournament
-    made = tournament.store.diagnoses(tournament.model(model_id).id)
-    wanted = [one for one in made if id_ in {None, one.id}]
-    found = [_diagnosis_answer(request, one) for one in wanted]
-    tournament.validated({one.id for one in wanted})
-    return found
+    diagnoses = tournament.store.diagnoses(tournament.model(model_id).id)
+    wanted = [diagnosis for diagnosis in diagnoses if id_ in {None, diagnosis.id}]
+    answers = [_diagnosis_answer(request, diagnosis) for diagnosis in wanted]
+    tournament.validated({diagnosis.id for diagnosis in wanted})
+    return answers
 
 
-def _diagnosis_answer(request: Request, one: Diagnosis) -> Answer:
+def _diagnosis_answer(request: Request, diagnosis: Diagnosis) -> Answer:
     tournament = request.tournament
     shared = {
-        "id": one.id,
-        "filename": one.filename,
-        "insertedAt": utc(one.inserted_at),
-        "updatedAt": utc(one.inserted_at),
+        "id": diagnosis.id,
+        "filename": diagnosis.filename,
+        "insertedAt": utc(diagnosis.inserted_at),
+        "updatedAt": utc(diagnosis.inserted_at),
         "tournament": TOURNAMENT,
     }
-    if one.id in tournament.pending:
+    if diagnosis.id in tournament.pending:
         return shared | {"status": "pending"}
     demo = tournament.latest(request.now)
     world, newest = tournament.archive.world(demo), tournament.archive.live_era(demo) - 1
-    return shared | diagnose(one.content, world, newest)
+    return shared | diagnose(diagnosis.content, world, newest)
 
 
 def _create_pickle(
@@ -385,9 +393,9 @@ def _pickles(
     unassigned: bool = False,
 ) -> list[Answer]:
     models = request.tournament.store.models()
-    wanted = [one for one in models if model_id in {None, one.id} and not unassigned]
-    found = [pickle for model in wanted for pickle in _pickles_of(request, model)]
-    return [one for one in found if id_ in {None, one["id"]}]
+    wanted = [model for model in models if model_id in {None, model.id} and not unassigned]
+    pickles = [pickle for model in wanted for pickle in _pickles_of(request, model)]
+    return [pickle for pickle in pickles if id_ in {None, pickle["id"]}]
 
 
 def _pickles_of(request: Request, model: Model) -> list[Answer]:
@@ -395,18 +403,18 @@ def _pickles_of(request: Request, model: Model) -> list[Answer]:
     newest_version = request.tournament.versions[-1]
     return [
         {
-            "id": one.id,
+            "id": pickle.id,
             "modelId": model.id,
             "assignedModelSlots": [model.id],
-            "filename": one.filename,
-            "insertedAt": utc(one.inserted_at),
-            "dataVersion": one.data_version or newest_version,
-            "dataVersionId": one.data_version or newest_version,
+            "filename": pickle.filename,
+            "insertedAt": utc(pickle.inserted_at),
+            "dataVersion": pickle.data_version or newest_version,
+            "dataVersionId": pickle.data_version or newest_version,
             "dockerImageId": IMAGE["id"],
             "dockerImageName": IMAGE["name"],
             "validationStatus": "pending",
         }
-        for one in request.tournament.store.pickles(model.id)
+        for pickle in request.tournament.store.pickles(model.id)
     ]
 
 
@@ -466,14 +474,14 @@ def _score_rows(request: Request, model_id: str) -> list[tuple[Submission, list[
     tournament = request.tournament
     return [
         (
-            one,
+            submission,
             score_answers(
-                demo_round(one.round_number, tournament.seed),
-                one.id,
-                tournament.scores(one, request.now),
+                demo_round(submission.round_number, tournament.seed),
+                submission.id,
+                tournament.scores(submission, request.now),
             ),
         )
-        for one in tournament.scored_submissions(tournament.model(model_id).id)
+        for submission in tournament.scored_submissions(tournament.model(model_id).id)
     ]
 
 
@@ -492,15 +500,15 @@ def _submission_scores(
     if tournament not in {None, TOURNAMENT}:
         return []
     wanted = {"displayName": display_name, "version": version, "day": day, "resolved": resolved}
-    found = []
+    results = []
     for _, rows in _score_rows(request, model_id)[:last_n_rounds]:
-        kept = [
+        matching = [
             row
             for row in rows
             if all(value is None or row[key] == value for key, value in wanted.items())
         ]
-        found += kept[:1] if distinct_on_round else kept
-    return found
+        results += matching[:1] if distinct_on_round else matching
+    return results
 
 
 def _performances(
@@ -523,31 +531,34 @@ def _performances(
 ) -> list[Answer]:
     if tournament not in {None, TOURNAMENT}:
         return []
-    found = [
+    performances = [
         performance_answer(
-            demo_round(one.round_number, request.tournament.seed), request.now, one.id, rows
+            demo_round(submission.round_number, request.tournament.seed),
+            request.now,
+            submission.id,
+            rows,
         )
-        for one, rows in _score_rows(request, model_id)
+        for submission, rows in _score_rows(request, model_id)
     ][:last_n_rounds]
 
     def since(days: int | None) -> str:
         return "" if days is None else utc(request.now - timedelta(days=days))
 
-    kept = [
-        one
-        for one in found
-        if round_number_eq in {None, one["roundNumber"]}
-        and (round_number_gte or 0) <= one["roundNumber"]
-        and one["roundNumber"] <= (round_number_lte or math.inf)
-        and (round_data_datestamp_gte or 0) <= one["roundDataDatestamp"]
-        and (one["roundResolved"] or not (resolved_only or resolved_within_last_n_days))
-        and since(resolved_within_last_n_days) <= one["roundResolveTime"]
+    matching = [
+        entry
+        for entry in performances
+        if round_number_eq in {None, entry["roundNumber"]}
+        and (round_number_gte or 0) <= entry["roundNumber"]
+        and entry["roundNumber"] <= (round_number_lte or math.inf)
+        and (round_data_datestamp_gte or 0) <= entry["roundDataDatestamp"]
+        and (entry["roundResolved"] or not (resolved_only or resolved_within_last_n_days))
+        and since(resolved_within_last_n_days) <= entry["roundResolveTime"]
         and any(
             scored_within_last_n_days is None or row["date"] >= since(scored_within_last_n_days)
-            for row in one["submissionScores"] or [{"date": ""}]
+            for row in entry["submissionScores"] or [{"date": ""}]
         )
     ]
-    return list(_cut(kept, limit, offset))
+    return list(_cut(matching, limit, offset))
 
 
 def _pipeline_status(
@@ -557,7 +568,7 @@ def _pipeline_status(
     date_: str | None = None,
 ) -> Answer:
     day = _parse_day(date_) if date_ else request.now.date()
-    # Scores come Tuesday to Saturday on real data vendors' days; here on business days.
+    # The real ones come Tuesday to Saturday, when data vendors deliver; here on business days.
     scoring_day = day.weekday() < 5
     scored = datetime.combine(day, SCORING_TIME)
     done = scoring_day and scored <= request.now
@@ -583,8 +594,8 @@ def _pending_payouts(request: Request, info: Any, tournament: int) -> Answer:
     payouts: dict[str, list[Answer]] = {"actual": [], "pending": []}
     models = request.tournament.store.models() if tournament == TOURNAMENT else []
     for model in models:
-        for one in request.tournament.scored_submissions(model.id):
-            demo = demo_round(one.round_number, request.tournament.seed)
+        for submission in request.tournament.scored_submissions(model.id):
+            demo = demo_round(submission.round_number, request.tournament.seed)
             resolved = demo.status(request.now) == "RESOLVED"
             payouts["actual" if resolved else "pending"].append(
                 {
@@ -618,17 +629,17 @@ def _leaderboard(
 ) -> list[Answer]:
     return [
         {
-            "id": one.model_id,
-            "username": one.name,
-            "rank": one.rank,
-            "storedRank": one.rank,
-            "corr60Rep": one.corr,
-            "mmc60Rep": one.mmc,
+            "id": standing.model_id,
+            "username": standing.name,
+            "rank": standing.rank,
+            "storedRank": standing.rank,
+            "corr60Rep": standing.corr,
+            "mmc60Rep": standing.mmc,
             "nmrStaked": NOTHING_STAKED,
             "isActive": True,
             "team": False,
         }
-        for one in _cut(standings(request.tournament, request.now), limit, offset)
+        for standing in _cut(standings(request.tournament, request.now), limit, offset)
     ]
 
 
@@ -642,24 +653,29 @@ def _account_leaderboard(
     filter_by: str | None = None,
     order_by: str | None = None,
 ) -> list[Answer]:
-    """Each participant of the field has one model; of ours, the account's first stands for it."""
+    """Participants of the field have one model; our account is represented by its first."""
     if tournament not in {None, TOURNAMENT}:
         return []
-    accounts = [one for one in standings(request.tournament, request.now) if one.is_first]
-    ranked = [(one, None if one.rank is None else place) for place, one in enumerate(accounts, 1)]
+    accounts = [
+        standing for standing in standings(request.tournament, request.now) if standing.is_first
+    ]
+    ranked = [
+        (standing, None if standing.rank is None else place)
+        for place, standing in enumerate(accounts, 1)
+    ]
     return [
         {
-            "id": one.model_id,
-            "username": one.account,
-            "displayName": one.account,
+            "id": standing.model_id,
+            "username": standing.account,
+            "displayName": standing.account,
             "rank": rank,
             "storedRank": rank,
-            "corr60": one.corr,
-            "mmc60": one.mmc,
+            "corr60": standing.corr,
+            "mmc60": standing.mmc,
             "nmrStaked": NOTHING_STAKED,
             "team": False,
         }
-        for one, rank in _cut(ranked, limit, offset)
+        for standing, rank in _cut(ranked, limit, offset)
     ]
 
 
@@ -667,7 +683,9 @@ def _account_profile(
     request: Request, info: Any, username: str, tournament: int | None = TOURNAMENT
 ) -> Answer:
     of_account = [
-        one for one in standings(request.tournament, request.now) if one.account == username
+        standing
+        for standing in standings(request.tournament, request.now)
+        if standing.account == username
     ]
     if not of_account or tournament not in {None, TOURNAMENT}:
         raise Refusal(UNKNOWN_USER)
@@ -682,14 +700,14 @@ def _account_profile(
         "models": [
             shared
             | {
-                "id": one.model_id,
-                "username": one.name,
-                "displayName": one.name,
-                "corr60Rep": one.corr,
-                "mmc60Rep": one.mmc,
+                "id": standing.model_id,
+                "username": standing.name,
+                "displayName": standing.name,
+                "corr60Rep": standing.corr,
+                "mmc60Rep": standing.mmc,
                 "stake": NOTHING_STAKED,
             }
-            for one in of_account
+            for standing in of_account
         ],
     }
 
@@ -697,22 +715,28 @@ def _account_profile(
 def _user_profile(
     request: Request, info: Any, model_name: str, tournament: int | None = TOURNAMENT
 ) -> Answer:
-    named = [one for one in standings(request.tournament, request.now) if one.name == model_name]
+    named = [
+        standing
+        for standing in standings(request.tournament, request.now)
+        if standing.name == model_name
+    ]
     if not named or tournament not in {None, TOURNAMENT}:
         raise Refusal(UNKNOWN_USER)
-    (one,) = named
-    ours = one.account == ACCOUNT
-    kept = request.tournament.store.settings(one.model_id) if ours else {}
-    rows = [row for _, rows in _score_rows(request, one.model_id) for row in rows] if ours else []
+    (standing,) = named
+    ours = standing.account == ACCOUNT
+    settings = request.tournament.store.settings(standing.model_id) if ours else {}
+    rows = (
+        [row for _, rows in _score_rows(request, standing.model_id) for row in rows] if ours else []
+    )
     newest = max((row["date"] for row in rows), default=None)
     return {
-        "id": one.model_id,
-        "accountName": one.account,
-        "username": one.name,
+        "id": standing.model_id,
+        "accountName": standing.account,
+        "username": standing.name,
         "startDate": _beginning(request),
-        "bio": kept.get("bio"),
-        "linkText": kept.get("link_text"),
-        "linkUrl": kept.get("link_url"),
+        "bio": settings.get("bio"),
+        "linkText": settings.get("link_text"),
+        "linkUrl": settings.get("link_url"),
         "nmrStaked": None,
         "stakeValue": None,
         "isActive": True,

@@ -59,7 +59,7 @@ class DemoRound:
 
     @property
     def resolve_time(self) -> datetime:
-        """When the last score appears, and is final."""
+        """When the last score, which is final, appears."""
         return self.score_time(SCORE_DAYS)
 
     def days_scored(self, now: datetime) -> int:
@@ -100,5 +100,5 @@ def latest_round(now: datetime, seed: int) -> DemoRound:
 
 
 def one_minute_into(demo: DemoRound) -> datetime:
-    """Where the clock stands when the demo starts, and after each advance."""
+    """What the clock shows when the demo starts, and after each advance."""
     return demo.open_time + AFTER_OPENING

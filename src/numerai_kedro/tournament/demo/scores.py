@@ -1,8 +1,8 @@
 """Scores of a submission, day by day, on the demo's truth.
 
 The submission itself is scored by numerai-tools, which is Numerai's own definition. Percentiles are
-its places in a synthetic field: `FIELD` participants who all know something of what the meta model
-knows, each a little.
+its places in a synthetic field of `FIELD` participants, each of whom knows a little of what the
+meta model knows.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def score_submission(
     scores: Scores = {}
     for day in days:
         target = world.target_after(era, day)
-        # Unnamed, numerai-tools fails with `KeyError: None`.
+        # Without a name, numerai-tools fails with `KeyError: None`.
         targets = pd.Series(target, index=ids, name="target")
         corr = float(numerai_corr(predictions, targets)["prediction"])
         mmc = float(correlation_contribution(predictions, meta_model, targets)["prediction"])
@@ -99,12 +99,12 @@ def _field(world: World, era: int, round_number: int) -> Floats:
     """Predictions of the field, float64[n, FIELD]; the same for every submission of a round."""
     rng = np.random.default_rng([world.seed, 13, round_number])
     meta_model = world.meta_model(era).astype(np.float64)
-    known = ndtri(percentile_rank(meta_model[:, None]))
+    consensus = ndtri(percentile_rank(meta_model[:, None]))
     likeness = rng.uniform(*FIELD_LIKENESS, size=FIELD)
     noise = rng.standard_normal((len(meta_model), FIELD))
-    mixed: Floats = likeness * known + np.sqrt(1 - likeness**2) * noise
+    mixed: Floats = likeness * consensus + np.sqrt(1 - likeness**2) * noise
     return mixed
 
 
-def _share_below(value: float, others: npt.NDArray[np.floating[Any]]) -> float:
-    return float((others < value).mean())
+def _share_below(value: float, field_scores: npt.NDArray[np.floating[Any]]) -> float:
+    return float((field_scores < value).mean())

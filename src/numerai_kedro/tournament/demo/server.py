@@ -1,7 +1,7 @@
 """The demo's HTTP server: GraphQL by POST, files by GET and HEAD, uploads by PUT.
 
 On the loopback interface only. What a request means is decided in `resolvers` and `tournament`;
-here are bytes, headers, and the faults that tests switch on.
+this module handles bytes, headers, and the faults that tests switch on.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class DemoServer:
         Calls a minute, by operation.
     wall_clock
         Show every time as if the demo's clock were this machine's: numerapi compares the two. Needs
-        a demo whose clock runs as fast.
+        a demo whose clock runs at real speed.
 
     Attributes
     ----------
@@ -92,7 +92,7 @@ class DemoServer:
         return self
 
     def close(self) -> None:
-        """Stop serving; handlers that hang are let go."""
+        """Stop serving; handlers that hang are released."""
         self.faults.released.set()
         if self._thread is not None:
             self._http.shutdown()
@@ -125,7 +125,7 @@ class _Threads(ThreadingHTTPServer):
         super().__init__(address, handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that go away in the middle are no errors; numerapi does it at each download."""
+        """Clients that disconnect midway are no errors; numerapi does so at each download."""
         logger.debug("a client went away", exc_info=True)
 
 
@@ -135,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Threads
 
     def parse_request(self) -> bool:
-        """Refuse names of other hosts: a page in a browser may let its own name lead here."""
+        """Refuse names of other hosts: a web page could make its own name resolve to here."""
         if not super().parse_request():
             return False
         host = urlsplit(f"//{self.headers.get('Host', '')}").hostname
@@ -150,8 +150,8 @@ class _Handler(BaseHTTPRequestHandler):
         if body is None:
             return
         try:
-            asked = json.loads(body)
-            query, variables = str(asked["query"]), asked.get("variables")
+            payload = json.loads(body)
+            query, variables = str(payload["query"]), payload.get("variables")
         except (ValueError, KeyError, TypeError, RecursionError):
             self._send(400, b'{"errors": [{"message": "no query"}]}')
             return
@@ -170,11 +170,11 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             request = self._request()
             shift = self._demo.shift(request.now)
-            operation = asked.get("operationName")
+            operation = payload.get("operationName")
             content = answer(root_of(request), query, variables, operation, shift)
             status = 200
         except Exception:
-            # The client gets what a broken server gives; the cause is for the server's log.
+            # The client gets what a broken server sends; the cause goes to the server's log.
             logger.exception("the demo's server failed at %s", where)
             content, status = {"errors": [{"message": INTERNAL_ERROR}]}, 500
         self._send_answer(status, json.dumps(content).encode(), where)
@@ -240,7 +240,7 @@ class _Handler(BaseHTTPRequestHandler):
         return False
 
     def _strike(self, fault: Fault) -> bool:
-        """Do what the fault says instead of an answer; True when the request is done with."""
+        """Do what the fault says instead of answering; True if the request is finished."""
         if fault.kind == "status":
             self._send(fault.value, fault.body.encode(), headers=dict(fault.headers))
         elif fault.kind == "html":
@@ -294,7 +294,7 @@ class _Handler(BaseHTTPRequestHandler):
         if kind != "no_length":
             headers["Content-Length"] = str(stop - start)
         else:
-            self.close_connection = True  # without a length, the end of the connection is the end
+            self.close_connection = True  # without a length, closing the connection marks the end
             headers["Connection"] = "close"
         if span is not None:
             headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
@@ -306,10 +306,10 @@ class _Handler(BaseHTTPRequestHandler):
         """First byte and end of the one range asked for; None for the whole file."""
         if etag is not None and self.headers.get("If-Range", etag) != etag:
             return None
-        found = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", ""))
-        if found is None or not any(found.groups()):
+        match = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", ""))
+        if match is None or not any(match.groups()):
             return None
-        first, last = found.groups()
+        first, last = match.groups()
         if not first:
             return max(0, size - int(last)), size
         return int(first), min(size, int(last) + 1 if last else size)
@@ -335,15 +335,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content[start:cut])
 
     def _body(self, longest: int) -> bytes | None:
-        """What was sent; None where it was refused, because it is too long or of unknown length."""
-        given = self.headers.get("Content-Length") or "0"
-        if not given.isascii() or not given.isdigit():
+        """The request's body; None if it was refused as too long or of unknown length."""
+        header = self.headers.get("Content-Length") or "0"
+        if not header.isascii() or not header.isdigit():
             self._refuse(400, "Content-Length is no number")
             return None
-        length = int(given)
+        length = int(header)
         if length <= longest:
             return self.rfile.read(length)
-        # A client that is still sending does not read: what it sends is let by, within bounds.
+        # A client that is still sending does not read: discard what it sends, within bounds.
         left = min(length, MAX_UPLOAD)
         while left and (block := self.rfile.read1(min(left, BLOCK_BYTES))):
             left -= len(block)
@@ -383,4 +383,4 @@ class _Handler(BaseHTTPRequestHandler):
         return "numerai-kedro-demo"
 
     def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002
-        """Say nothing: what was asked is in the operations' log."""
+        """Log nothing: the operations' log has what was asked."""

@@ -1,6 +1,6 @@
 """What the demo's server remembers, in SQLite: account, models, uploads, submissions, clock.
 
-Several processes may hold it open: a server in the foreground, and the commands beside it.
+Several processes may have it open: a server in the foreground, and commands next to it.
 """
 
 from __future__ import annotations
@@ -115,12 +115,12 @@ class Store:
                 f"{self._path}: cannot be used ({error}); make the folder writable, or delete it "
                 "to begin this demo again."
             ) from None
-        held = (self.fact("size"), self.fact("seed"))
-        if held != (size, str(seed)):
+        existing = (self.fact("size"), self.fact("seed"))
+        if existing != (size, str(seed)):
             raise ConfigurationError(
-                f"{folder}: holds the demo tournament of size {held[0]} and seed {held[1]}, not of "
-                f"{size} and {seed}; choose with kedro tournament use demo, which gives each its "
-                "own data_folder."
+                f"{folder}: holds the demo tournament of size {existing[0]} and seed "
+                f"{existing[1]}, not of {size} and {seed}; choose with kedro tournament use demo, "
+                "which gives each its own data_folder."
             )
 
     def _create(self, size: str, seed: int, start: datetime) -> None:
@@ -184,7 +184,7 @@ class Store:
         return {row["name"]: row["value"] for row in rows}
 
     def keep_setting(self, model_id: str, name: str, value: str | None) -> None:
-        """Set one of them."""
+        """Set one of a model's settings."""
         with self._open() as db:
             db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?, ?)", (model_id, name, value))
 
@@ -256,7 +256,7 @@ class Store:
             db.execute("UPDATE uploads SET content = ? WHERE filename = ?", (content, filename))
 
     def upload(self, filename: str, model_id: str) -> bytes | None:
-        """What was uploaded for the model; None where nothing arrived."""
+        """What was uploaded for the model; None if nothing arrived."""
         with self._open() as db:
             row = db.execute(
                 "SELECT content FROM uploads WHERE filename = ? AND model_id = ?",
@@ -324,7 +324,7 @@ class Store:
         ]
 
     def content_of(self, submission_id: str) -> bytes | None:
-        """The csv of a submission; None where there is no such submission."""
+        """The csv of a submission; None if there is no such submission."""
         with self._open() as db:
             row = db.execute(
                 "SELECT content FROM submissions WHERE id = ?", (submission_id,)
@@ -353,7 +353,7 @@ class Store:
 def selected(submissions: list[Submission]) -> dict[tuple[str, int], str]:
     """Which submission counts, by model and round: the latest valid one that was in time.
 
-    Where none was, the latest valid one that came late.
+    If none was, the latest valid one that came late.
 
     Parameters
     ----------
@@ -361,12 +361,12 @@ def selected(submissions: list[Submission]) -> dict[tuple[str, int], str]:
         In any order.
     """
     best: dict[tuple[str, int], Submission] = {}
-    for one in (one for one in submissions if one.error_info is None):
-        key = (one.model_id, one.round_number)
-        rank = (not one.late, one.sequence)
+    for submission in (submission for submission in submissions if submission.error_info is None):
+        key = (submission.model_id, submission.round_number)
+        rank = (not submission.late, submission.sequence)
         if key not in best or rank > (not best[key].late, best[key].sequence):
-            best[key] = one
-    return {key: one.id for key, one in best.items()}
+            best[key] = submission
+    return {key: submission.id for key, submission in best.items()}
 
 
 def _model_id(seed: int, name: str) -> str:

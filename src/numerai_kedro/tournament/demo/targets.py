@@ -1,4 +1,4 @@
-"""From weekly returns to the 41 targets, and to what a target is worth part of the way."""
+"""From weekly returns to the 41 targets, and to a target's value part of the way."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_WEEKS = max(WEEKS.values())
 # its own: both differ by name, so that pairs correlate by .6 to .9, as real ones do.
 STYLE_SHARES = (1.0, 0.9, 0.75)
 SHARED_VARIANCE = (0.85, 0.7, 0.6)
-GAP_NAMES = 8  # so many auxiliary targets have missing values in early eras
+GAP_NAMES = 8  # this many auxiliary targets have missing values in early eras
 MOST_MISSING = 0.05
 
 
@@ -60,7 +60,7 @@ def target_after(weekly: FloatMatrix, days: int) -> FloatMatrix:
     Raises
     ------
     ValueError
-        No day of the target.
+        Not a day of the target.
     """
     if not 1 <= days <= MAX_WEEKS * DAYS_A_WEEK:
         raise ValueError(f"day {days} is outside 1 to {MAX_WEEKS * DAYS_A_WEEK}")
@@ -109,14 +109,14 @@ def _auxiliary(
     """Binned targets of one horizon by name, float32[20, n]."""
     total = returns.sum(axis=1, dtype=np.float64)
     loadings = basis.T @ total
-    kept = [1 + round(share * (basis.shape[1] - 1)) for share in STYLE_SHARES]
-    neutral = np.stack([total - basis[:, :k] @ loadings[:k] for k in kept])
+    n_columns = [1 + round(share * (basis.shape[1] - 1)) for share in STYLE_SHARES]
+    neutral = np.stack([total - basis[:, :k] @ loadings[:k] for k in n_columns])
     neutral /= neutral.std(axis=1, keepdims=True)
     own = own_parts.sum(axis=2, dtype=np.float64)
     own /= own.std(axis=1, keepdims=True)
     number = np.arange(len(TARGET_NAMES))
-    shared = np.array(SHARED_VARIANCE)[number // len(kept) % len(SHARED_VARIANCE), None]
-    values = np.sqrt(shared) * neutral[number % len(kept)] + np.sqrt(1 - shared) * own
+    shared = np.array(SHARED_VARIANCE)[number // len(n_columns) % len(SHARED_VARIANCE), None]
+    values = np.sqrt(shared) * neutral[number % len(n_columns)] + np.sqrt(1 - shared) * own
     seven = np.isin(TARGET_NAMES, SEVEN_BINNED)
     binned = share_bins(values, FIVE_BINS)
     binned[seven] = share_bins(values[seven], SEVEN_BINS)

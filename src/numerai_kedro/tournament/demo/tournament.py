@@ -41,7 +41,7 @@ HOLDS_PICKLE = (
     "Model has an uploaded pickle: disable or remove the model upload to submit predictions"
 )
 FOLDER = "tournament"
-# How live files of old versions were called.
+# Names of live files of old versions.
 LIVE_OF_ROUND = re.compile(r"live_(\d+)\.parquet")
 
 
@@ -59,7 +59,7 @@ class DemoTournament:
     size, seed
         Of the demo's world.
     speed
-        Demo seconds a real second; 0: the clock stands still.
+        Demo seconds per real second; 0: the clock stands still.
     keys
         (public id, secret key) of the one account.
     token_seconds
@@ -89,24 +89,24 @@ class DemoTournament:
         self.signer = Signer(self.store.fact("signing_key"), token_seconds)
         self.versions: tuple[str, ...] = (DATA_VERSION,)
         self._lock = threading.Lock()
-        # Submissions and diagnoses that nobody has asked about yet: the first to ask hears that
-        # they are pending, as the real service takes some seconds to look at them.
+        # Submissions and diagnoses that nobody has asked about yet: the first request hears that
+        # they are pending, because the real service takes some seconds to look at them.
         self._pending: frozenset[str] = frozenset()
 
     @property
     def pending(self) -> frozenset[str]:
-        """Ids of submissions and diagnoses about which nothing is said yet."""
+        """Ids of submissions and diagnoses whose result is not given yet."""
         return self._pending
 
     def validated(self, ids: Iterable[str]) -> None:
-        """Say from now on what was found about them."""
+        """Give the results of these ids from now on."""
         with self._lock:
             self._pending -= frozenset(ids)
 
-    def _waits(self, made: str) -> str:
+    def _mark_pending(self, new_id: str) -> str:
         with self._lock:
-            self._pending |= {made}
-        return made
+            self._pending |= {new_id}
+        return new_id
 
     def prepare(self, progress: Callable[[int, int], None] = lambda done, total: None) -> None:
         """Build world and files of the newest round, which may take a while."""
@@ -155,14 +155,14 @@ class DemoTournament:
         version, _, bare = name.partition("/")
         number = round_number or newest.number
         if version not in self.versions:
-            # Of rounds from before the demo there is but the newest history, and nothing live.
+            # For rounds from before the demo there is only the newest history, and nothing live.
             of_round = LIVE_OF_ROUND.fullmatch(bare)
             if of_round:
                 bare, number = "live.parquet", int(of_round[1])
             if not bare.startswith("live") and number < FIRST_ROUND:
                 number = newest.number
-        known = bare in (FILES if version in self.versions else OLD_VERSIONS.get(version, ()))
-        if not known or not FIRST_ROUND <= number <= newest.number:
+        is_listed = bare in (FILES if version in self.versions else OLD_VERSIONS.get(version, ()))
+        if not is_listed or not FIRST_ROUND <= number <= newest.number:
             raise Refusal("dataset not found")
         return demo_round(number, self.seed), bare
 
@@ -230,7 +230,7 @@ class DemoTournament:
         if now >= demo.close_time:
             raise Refusal(NOT_OPEN)
         content = self._uploaded(filename, model)
-        return self._waits(
+        return self._mark_pending(
             self.store.add_submission(
                 model.id,
                 demo.number,
@@ -264,7 +264,9 @@ class DemoTournament:
         """
         model = self.model(model_id)
         content = self._uploaded(filename, model)
-        return self._waits(self.store.add_diagnosis(model.id, filename, content, self.clock.now()))
+        return self._mark_pending(
+            self.store.add_diagnosis(model.id, filename, content, self.clock.now())
+        )
 
     def _uploaded(self, filename: str, model: Model) -> bytes:
         content = self.store.upload(filename, model.id)
@@ -276,8 +278,8 @@ class DemoTournament:
         """All scores that the submission has by now; each is computed once."""
         demo = demo_round(submission.round_number, self.seed)
         n_days = demo.days_scored(now)
-        known = self.store.scores(submission.id)
-        missing = [day for day in range(1, n_days + 1) if (day, "corr60") not in known]
+        by_day = self.store.scores(submission.id)
+        missing = [day for day in range(1, n_days + 1) if (day, "corr60") not in by_day]
         if missing:
             content = self.store.content_of(submission.id)
             assert content is not None, "submissions are never deleted"
@@ -285,25 +287,25 @@ class DemoTournament:
             world = self.archive.world(demo)
             fresh = score_submission(content, world, era, demo.number, missing)
             self.store.keep_scores(submission.id, fresh)
-            known |= fresh
-        return {key: value for key, value in known.items() if key[0] <= n_days}
+            by_day |= fresh
+        return {key: value for key, value in by_day.items() if key[0] <= n_days}
 
     def scored_submissions(self, model_id: str) -> list[Submission]:
         """Selected submissions of a model, newest round first."""
         submissions = self.store.submissions(model_id)
         chosen = set(selected(submissions).values())
-        counted = [one for one in submissions if one.id in chosen]
-        return sorted(counted, key=lambda one: one.round_number, reverse=True)
+        counted = [submission for submission in submissions if submission.id in chosen]
+        return sorted(counted, key=lambda submission: submission.round_number, reverse=True)
 
     def _error_of(self, content: bytes, demo: DemoRound) -> str | None:
-        """Why a submission is invalid, in numerai-tools' words; None where it is valid."""
+        """Why a submission is invalid, in numerai-tools' words; None if it is valid."""
         from numerai_tools.submissions import validate_submission_numerai
 
         era = self.archive.live_era(demo)
         live_ids = pd.Series(self.archive.world(demo).ids(era, salt=str(demo.number)))
         try:
             frame = pd.read_csv(io.BytesIO(content))
-        except ValueError:  # pandas' own errors, and text that is none
+        except ValueError:  # pandas' own errors, and bytes that are no text
             return NO_CSV
         try:
             validate_submission_numerai(live_ids, frame)

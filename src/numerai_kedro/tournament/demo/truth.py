@@ -12,7 +12,7 @@ from numerai_kedro.tournament.demo.names import GROUPS, feature_names, feature_s
 from numerai_kedro.tournament.demo.sizes import DemoSize
 
 ROLES = ("causal", "drifting", "interaction", "collapsed", "null")
-# Shares of all features; what is left is null, yet correlated with the others by shared factors.
+# Shares of all features; the rest is null, yet correlated with the others by shared factors.
 CAUSAL, DRIFTING, INTERACTION, COLLAPSED = 0.09, 0.15, 0.033, 0.02
 # Targets are neutral to the factors, so only a feature's own part earns. Effects are divided by its
 # size: no single feature stands out because it loads little on its factor.

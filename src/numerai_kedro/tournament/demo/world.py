@@ -7,7 +7,7 @@
       checkpoint.npys        the market's state, to go on from
       truth.json             roles and loadings; no pipeline reads it
 
-Built as far as was asked for, an era a file, and read lazily: only the twelve weeks that a 60-day
+Built as far as requested, one file per era, and read lazily: only the twelve weeks that a 60-day
 target spans are ever in memory. The server publishes from it what a participant may see, and scores
 with the rest.
 """
@@ -45,7 +45,7 @@ BLOCKS = ("identities", "signal", "weekly", "targets", "features")
 STREAM_GAPS = 9
 EARLY_GAPS = 0.1  # auxiliary targets have gaps in the first tenth of the history
 CHECKPOINT_ERAS = 13
-# How predictable each size is: fewer stocks say less, and the demo is to pass its own gate. The
+# How predictable each size is: fewer stocks tell less, and the demo has to pass its own gate. The
 # realism checks of tests/tournament/demo/test_realism.py hold at 1.
 SIGNAL_SCALE = {"tiny": 3.0, "demo": 1.6, "evidence": 1.0, "full": 1.0}
 
@@ -98,7 +98,7 @@ class World:
         """Open the world, building what is missing up to `last_era`.
 
         The bytes of an era depend on size, seed and the generator only, not on `last_era`: a build
-        that was killed goes on, and a world that was built further is taken as it is.
+        that was killed continues, and a world that reaches further is used unchanged.
 
         Parameters
         ----------
@@ -189,7 +189,7 @@ class World:
             progress(era, last_era)
 
     def _simulate(self, last_era: int, progress: Progress) -> None:
-        """Write eras as their twelve weeks are over; earlier ones, from a checkpoint on."""
+        """Write each era once its twelve weeks are simulated, starting from a checkpoint."""
         market = Market(self.size, self.seed, self.truth, self.signal_scale)
         state = self._checkpoint() or market.first_state()
         saved: MarketState | None = None
@@ -248,12 +248,12 @@ class World:
             return None
         era, *parts = (np.array(read_block(self._checkpoint_path, k)) for k in range(4))
         if not all(self._era_path(earlier).exists() for earlier in range(1, int(era[0]))):
-            return None  # an era was lost: only from the first one on can it be made again
+            return None  # an era was lost: it can be made again only from the first one on
         return MarketState(int(era[0]), *parts)
 
 
 def _weeks(market: Market, state: MarketState) -> Iterator[MarketWeek]:
-    """Weeks from the state on, without end; `state` is that of the week last yielded."""
+    """Weeks from the state on, without end; `state` is that of the week yielded last."""
     while True:
         yield market.week(state)
         market.step_(state)

@@ -4,5 +4,5 @@ batches      eras as int8, moved as int8, cast on the device; labels ranked insi
 losses       rank-Gauss regression of several targets, and a differentiable CORR
 microbatch   how many rows the device holds at once
 checkpoint   all state of a run, written whole or not at all
-loop         evaluate, step, save, log; mends what it can and says what it did
+loop         evaluate, step, save, log; repairs what it can and says what it did
 """

@@ -78,7 +78,7 @@ def video_pressure(device: torch.device) -> str | None:
 
 
 class Care:
-    """Watches one run and mends it."""
+    """Watches one run and repairs it."""
 
     def __init__(self, run: TrainingRun) -> None:
         self._run = run
@@ -92,7 +92,7 @@ class Care:
         at = self._run.at
         self._losses = health.LossWatch(**at.usual)
         if at.keeps_less and not self._keeping_less:
-            self._run.bare.keep_less()
+            self._run.bare.checkpoint_activations()
             self._keeping_less = True
 
     def note(self, symptom: str, evidence: str, remedy: str) -> None:
@@ -131,7 +131,7 @@ class Care:
         self._run.at.usual = dataclasses.asdict(self._losses)
         return None if evidence is None else ("loss exploded", evidence)
 
-    def go_back(self, symptom: str, evidence: str) -> None:
+    def rollback(self, symptom: str, evidence: str) -> None:
         """To the last checkpoint, at half the rate and in another order; in the end, give up.
 
         Raises
@@ -227,7 +227,7 @@ class Care:
 
     def _keep_less(self, evidence: str) -> None:
         run = self._run
-        enable = getattr(run.bare, "keep_less", None)
+        enable = getattr(run.bare, "checkpoint_activations", None)
         if enable is None or run.at.keeps_less:
             self.settled("it did not help")
             self._give_up(

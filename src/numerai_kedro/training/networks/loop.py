@@ -1,4 +1,4 @@
-"""The training loop: evaluate, step, save, log; what goes wrong is mended, and said.
+"""The training loop: evaluate, step, save, log; what goes wrong is repaired, and said.
 
 A step sees one batch of rows of one era. Where the device holds fewer rows at a time, the batch is
 seen in parts: once without gradients for all predictions, from which the loss and its gradient
@@ -50,7 +50,7 @@ from numerai_kedro.training.protocol import FitProgress, no_progress
 logger = logging.getLogger(__name__)
 
 RESIDENT_SHARE = 0.4  # of the GPU's memory that features may take
-ERAS_OF_THE_GAP = 5  # training eras that are predicted to see what was learned by heart
+ERAS_OF_THE_GAP = 5  # training eras that are predicted to see what was overfitted
 
 
 class TrainingRun:
@@ -102,7 +102,7 @@ class TrainingRun:
         self.bare = self.accelerator.unwrap_model(self.network, keep_fp32_wrapper=False)
         self.average = {name: v.detach().clone() for name, v in self.bare.state_dict().items()}
         self.best = {name: value.clone() for name, value in self.average.items()}
-        self._followed = [
+        self._averaged_pairs = [
             [self.average[name] for name, _ in self.bare.named_parameters()],
             [value for _, value in self.bare.named_parameters()],
         ]
@@ -134,10 +134,10 @@ class TrainingRun:
         try:
             self.restore()
         except StoreError as error:
-            logger.warning("%s The fit begins anew.", error)
+            logger.warning("%s The fit restarts from the beginning.", error)
             shutil.rmtree(work)
             return False
-        logger.info("goes on from epoch %d, step %d", self.at.epoch, self.at.step)
+        logger.info("resuming from epoch %d, step %d", self.at.epoch, self.at.step)
         return True
 
     @property
@@ -182,7 +182,7 @@ class TrainingRun:
                 loss = self._step(features, labels)
                 symptom = self.care.symptom_of(loss)
                 if symptom is not None:
-                    return self.care.go_back(*symptom)
+                    return self.care.rollback(*symptom)
                 self.at.step += 1
                 rows += len(labels)
                 losses.append(loss)
@@ -190,7 +190,7 @@ class TrainingRun:
         self.at.epoch += 1
         evidence = self._choose()
         if evidence is not None:
-            return self.care.go_back("dead predictions", evidence)
+            return self.care.rollback("dead predictions", evidence)
         known = [loss for loss in losses if loss is not None]
         self.care.look_at_epoch(float(np.mean(known)) if known else math.nan)
         spent = max(time.monotonic() - begin, 1e-9)
@@ -242,7 +242,7 @@ class TrainingRun:
             self.optimiser.zero_grad()
             self.at.skips = 0
             self.care.settled("training went on")
-            self._follow()
+            self._update_ema()
             return loss
         if scaler is not None:
             self.optimiser.step()  # leaves the weights as they are, and makes its scale smaller
@@ -303,14 +303,14 @@ class TrainingRun:
         pieces = gather_object([predictions.cpu()])
         return torch.cat(pieces).to(predictions.device)
 
-    def _follow(self) -> None:
+    def _update_ema(self) -> None:
         """Let the running average follow the weights; early on, when it knows little, faster."""
         decay = min(self.params.average_decay, (1 + self.at.step) / (10 + self.at.step))
         with torch.no_grad():
-            torch._foreach_lerp_(*self._followed, 1 - decay)
+            torch._foreach_lerp_(*self._averaged_pairs, 1 - decay)
 
     def _choose(self) -> str | None:
-        """Keep the average's weights, unless it is surely worse than the highest (`_is_worse`).
+        """Keep the average's weights, unless significantly worse than the highest (`_is_worse`).
 
         Returns evidence that it predicts nothing.
         """
@@ -362,7 +362,7 @@ class TrainingRun:
         evidence = health.gap(corr, float(np.mean(self.at.best_by_era)))
         if evidence is not None:
             kept = f"epoch {self.at.best_epoch} of {self.at.epoch} kept"
-            self.care.note("learned by heart", evidence, kept)
+            self.care.note("overfitted", evidence, kept)
 
     def _patience_is_over(self) -> bool:
         waited = self.at.epoch - self.at.best_epoch

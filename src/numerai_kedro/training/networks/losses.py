@@ -14,7 +14,7 @@ EPSILON = 1e-6
 def objective(predictions: Tensor, labels: Tensor, corr_weight: float) -> Tensor:
     """Mean squared error to Gaussian ranks, plus how far CORR of the first target is from 1.
 
-    Every member is judged for itself, and the mean of their losses counts: never the loss of
+    Every member has a loss of its own, and the mean of their losses counts: never the loss of
     their mean, which would let them hide behind each other (Gorishniy et al. 2024, TabM).
     """
     predictions = predictions.float()
@@ -26,7 +26,7 @@ def objective(predictions: Tensor, labels: Tensor, corr_weight: float) -> Tensor
 
 
 def squared_error(predictions: Tensor, labels: Tensor) -> Tensor:
-    """Mean over rows, members and targets; missing labels count for nothing."""
+    """Mean over rows, members and targets; missing labels are ignored."""
     known = ~labels.isnan()
     differences = predictions - labels.nan_to_num()[:, None, :]
     squares = differences.square().mean(dim=1) * known

@@ -106,7 +106,7 @@ class CountedMemory:
 
 
 class _Held:
-    """A tensor that autograd keeps; what it takes is given back when autograd lets go."""
+    """A tensor that autograd keeps; what it takes is given back when autograd frees it."""
 
     def __init__(self, tensor: Tensor, held: dict[int, tuple[int, int]], place: int) -> None:
         self.tensor, self._held, self._place = tensor, held, place

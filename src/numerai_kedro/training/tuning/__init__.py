@@ -1,4 +1,4 @@
-"""Choose a family's parameters on the tuning stretch: one study definition for every family.
+"""Choose a family's parameters on the validation period: one study definition for every family.
 
     space ─► study (ask, fold by fold, prune or finish) ─► objective ─► adoption
 

@@ -1,8 +1,8 @@
-"""When to tune, on which eras, and whether what was found replaces what is in force.
+"""When to tune, on which eras, and whether what was found replaces the incumbent.
 
-Parameters are chosen on the tuning stretch; a later re-tuning may also see judged eras up to a
-purge before the first fold that it serves. Finished folds keep the parameters that were in force
-then, so that the out-of-fold record is what would have been submitted.
+Parameters are chosen on the validation period; a later re-tuning may also see test eras up to a
+purge before the first fold that it is effective for. Finished folds keep the parameters that they
+had then, so that the out-of-fold record is what would have been submitted.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from numerai_kedro.resilience.isolation import Executor
 from numerai_kedro.statistics.intervals import short
 from numerai_kedro.statistics.overfitting import probability_of_overfitting
 from numerai_kedro.training.recipe import Option, Recipe
-from numerai_kedro.training.tuning.ground import Ground, Search, TuningParams
+from numerai_kedro.training.tuning.context import Search, TuningContext, TuningParams
 from numerai_kedro.training.tuning.objective import NOTHING, EraScores, gain_bound
 from numerai_kedro.training.tuning.options import decide_option, n_candidates, option_of
 from numerai_kedro.training.tuning.space import distributions, params_at, point_of
 from numerai_kedro.training.tuning.store import StudyStore
 from numerai_kedro.training.tuning.study import open_study, run_study
 from numerai_kedro.training.tuning.trials import RECOVERIES, SCORES, Trials
-from numerai_kedro.training.walk_forward import part_of
+from numerai_kedro.training.walk_forward import sub_progress
 
 if TYPE_CHECKING:
     import optuna
@@ -40,14 +40,14 @@ logger = logging.getLogger(__name__)
 
 def tune(
     search: Search,
-    ground: Ground,
+    context: TuningContext,
     params: TuningParams,
     fold_store: FoldStore,
     study_store: StudyStore,
     executor: Executor,
     progress: Callable[[float, float], None],
 ) -> tuple[list[dict[str, Any]], pd.DataFrame, pd.DataFrame]:
-    """Return the parameters in force from which era on, all trials, and the choice's predictions.
+    """Return parameters with their effective eras, all trials, and the choice's predictions.
 
     Tunes where that is due, and comes back from the study store where it is not.
 
@@ -55,23 +55,25 @@ def tune(
     -------
     list of dict, pandas.DataFrame, pandas.DataFrame
         Decisions, oldest first, each with ``first_era`` and ``params``; one row a trial; columns
-        ``id``, ``era``, ``prediction`` of the newest choice on the tuning folds.
+        ``id``, ``era``, ``prediction`` of the newest choice on the validation folds.
     """
-    untuned = _untuned(search, ground)
+    untuned = _untuned(search, context)
     if search.n_trials == 0:
         return [untuned], _trials_frame([]), _no_predictions()
-    procedure = _procedure(search, ground, params)
+    procedure = _procedure(search, context, params)
 
     def kept() -> list[dict[str, Any]]:
-        return without_overfitted(study_store.decisions(procedure), untuned, search, ground, params)
+        return without_overfitted(
+            study_store.decisions(procedure), untuned, search, context, params
+        )
 
     decisions = kept()
     before: Mapping[str, Any] = untuned
     if decisions:
-        before = {**decisions[-1], "first_era": ground.calendar.next_fold_begin()}
-    if not decisions or ground.calendar.is_due(decisions[-1], params.retune_weeks):
+        before = {**decisions[-1], "first_era": context.calendar.next_fold_begin()}
+    if not decisions or context.calendar.is_due(decisions[-1], params.retune_weeks):
         _study_and_decide(
-            procedure, before, search, ground, params, fold_store, study_store, executor, progress
+            procedure, before, search, context, params, fold_store, study_store, executor, progress
         )
     decisions = kept()
     trials = [
@@ -82,21 +84,21 @@ def tune(
     study_store.note(search.plan_key(params), _without_trials(decisions))
     newest = decisions[-1]
     exact = (newest["point"], search.recipe.family.params_type.model_validate(newest["params"]))
-    chosen = Trials(search, ground, params, fold_store, executor, exact)
-    tuning_folds = ground.calendar.tuning_folds(newest["first_era"])
-    predictions = chosen.predictions(newest["point"], option_of(newest), tuning_folds)
+    chosen = Trials(search, context, params, fold_store, executor, exact)
+    validation_folds = context.calendar.validation_folds(newest["first_era"])
+    predictions = chosen.predictions(newest["point"], option_of(newest), validation_folds)
     return _without_trials(decisions), _trials_frame(trials), predictions
 
 
-def in_force(
-    search: Search, ground: Ground, params: TuningParams, study_store: StudyStore
+def incumbent_decisions(
+    search: Search, context: TuningContext, params: TuningParams, study_store: StudyStore
 ) -> list[dict[str, Any]]:
     """The decisions that there are, without tuning: the preset before the first."""
-    untuned = _untuned(search, ground)
+    untuned = _untuned(search, context)
     if search.n_trials == 0:
         return [untuned]
-    decisions = study_store.decisions(_procedure(search, ground, params))
-    sound = without_overfitted(decisions, untuned, search, ground, params)
+    decisions = study_store.decisions(_procedure(search, context, params))
+    sound = without_overfitted(decisions, untuned, search, context, params)
     return _without_trials(sound) or [untuned]
 
 
@@ -104,10 +106,10 @@ def without_overfitted(
     decisions: Sequence[Mapping[str, Any]],
     untuned: Mapping[str, Any],
     search: Search,
-    ground: Ground,
+    context: TuningContext,
     params: TuningParams,
 ) -> list[dict[str, Any]]:
-    """Decisions as they are kept, but that none is in force which is found overfitted.
+    """Decisions as they are kept, without parameters that are found overfitted.
 
     Such a one, adopted before there was this rule or under another `max_overfitting`, falls back
     to the source before it, and so does what later decisions kept of it.
@@ -117,7 +119,7 @@ def without_overfitted(
     sound = []
     for one in decisions:
         now = dict(one)
-        luck = _overfitted(_overfitting(one["trials"], ground), params) if one["adopted"] else ""
+        luck = _overfitted(_overfitting(one["trials"], context), params) if one["adopted"] else ""
         stayed = not one["adopted"] and one["source"] == kept["source"]
         if luck or (stayed and before["source"] != kept["source"]):
             point = point_of(kind.model_validate(before["params"]), search.space)
@@ -130,9 +132,9 @@ def without_overfitted(
     return sound
 
 
-def _untuned(search: Search, ground: Ground) -> dict[str, Any]:
+def _untuned(search: Search, context: TuningContext) -> dict[str, Any]:
     return {
-        "first_era": int(ground.folds["stretches"]["judged"][0]),
+        "first_era": int(context.folds["periods"]["test"][0]),
         "source": f"preset {next(iter(search.presets))}",
         "params": search.recipe.params.model_dump(mode="json"),
     }
@@ -143,38 +145,38 @@ def _without_trials(decisions: Sequence[Mapping[str, Any]]) -> list[dict[str, An
 
 
 def recipe_at(asked: Recipe, decisions: Sequence[Mapping[str, Any]], era: int) -> Recipe:
-    """The recipe by the newest decision that serves folds from `era` on."""
-    serving = [one for one in decisions if one["first_era"] <= era]
-    decision = (serving or decisions[:1])[-1]
+    """The recipe by the newest decision that is effective at `era`."""
+    effective = [one for one in decisions if one["first_era"] <= era]
+    decision = (effective or decisions[:1])[-1]
     params = asked.family.params_type.model_validate(decision["params"])
     return asked.with_params(params).with_option(option_of(decision))
 
 
-def _procedure(search: Search, ground: Ground, params: TuningParams) -> dict[str, Any]:
+def _procedure(search: Search, context: TuningContext, params: TuningParams) -> dict[str, Any]:
     """What a choice depends on: another one of these is another procedure, tuned anew."""
-    first, last = ground.folds["stretches"]["tuning"]
-    eras = ground.history.eras[ground.history.eras <= last]
-    judging = ground.history.select(eras=eras[eras >= first])
-    benchmark = ground.benchmark.reindex(judging.ids()).to_numpy(dtype="float64")
+    first, last = context.folds["periods"]["validation"]
+    eras = context.history.eras[context.history.eras <= last]
+    judging = context.history.select(eras=eras[eras >= first])
+    benchmark = context.benchmark.reindex(judging.ids()).to_numpy(dtype="float64")
     recipe = search.recipe
-    targets = tuple(dict.fromkeys((*recipe.targets, ground.folds["paid_target"])))
+    targets = tuple(dict.fromkeys((*recipe.targets, context.folds["paid_target"])))
     return (
         {
             "code": code_of(_study_and_decide),
             "model": recipe.name,
             "era_stride": recipe.era_stride,
-            "folds": ground.folds["tuning"],
+            "folds": context.folds["validation"],
             "benchmark": digest_bytes(benchmark.tobytes()),
-            "made_of": [recipe.made_of(target) for target in recipe.targets],
+            "cache_keys": [recipe.cache_key(target) for target in recipe.targets],
             "presets": {name: one.model_dump(mode="json") for name, one in search.presets.items()},
             "space": {name: one.model_dump() for name, one in search.space.items()},
             "n_trials": search.n_trials,
             "tuning": params.model_dump(
                 exclude={"retune_weeks", "weights", "adaptive", "max_overfitting"}
             ),
-            "weights": list(ground.weights),
-            "purge_eras": ground.folds["purge_eras"],
-            "data": ground.history.select(eras=eras).digest(targets=targets),
+            "weights": list(context.weights),
+            "purge_eras": context.folds["purge_eras"],
+            "data": context.history.select(eras=eras).digest(targets=targets),
         }
         | _procedure_of_options(search, params)
         | _procedure_of_features(search)
@@ -205,7 +207,7 @@ def _study_and_decide(
     procedure: Mapping[str, Any],
     before: Mapping[str, Any],
     search: Search,
-    ground: Ground,
+    context: TuningContext,
     params: TuningParams,
     fold_store: FoldStore,
     study_store: StudyStore,
@@ -214,20 +216,20 @@ def _study_and_decide(
 ) -> None:
     recipe, first_era = search.recipe, int(before["first_era"])
     name = f"{recipe.name}-{first_era:04d}-{digest_json(procedure)[:12]}"
-    folds = ground.calendar.tuning_folds(first_era)
+    folds = context.calendar.validation_folds(first_era)
     kind = recipe.family.params_type
     base = kind.model_validate(before["params"])
     points: list[dict[str, Any]] = []
     for one in (base, *search.presets.values()):
         point = point_of(one, search.space)
         points += [point] if point not in points else []
-    trials = Trials(search, ground, params, fold_store, executor, (points[0], base))
+    trials = Trials(search, context, params, fold_store, executor, (points[0], base))
     study = open_study(name, study_store.journal(name), study_store.storage_url)
 
     n_steps = search.n_trials + n_candidates(search.options)
 
     def evaluate(trial: optuna.Trial) -> float:
-        step = part_of(progress, min(trial.number, search.n_trials - 1), n_steps)
+        step = sub_progress(progress, min(trial.number, search.n_trials - 1), n_steps)
         return trials.evaluate(trial, folds, step, may_prune=trial.params != points[0])
 
     run_study(
@@ -238,54 +240,55 @@ def _study_and_decide(
         evaluate,
         params.seed,
     )
-    decision = _decide(study, points[0], before, search, ground, params)
+    decision = _decide(study, points[0], before, search, context, params)
     if search.options:
 
         def score(option: Option, number: int) -> tuple[EraScores, list[dict[str, Any]]]:
-            step = part_of(progress, search.n_trials + number, n_steps)
+            step = sub_progress(progress, search.n_trials + number, n_steps)
             return trials.scores_of(option, decision["params"], folds, step)
 
-        decision |= decide_option(decision, before, score, search, ground, params)
+        decision |= decide_option(decision, before, score, search, context, params)
     progress(n_steps, n_steps)
     logger.info("%s: %s", recipe.name, decision["verdict"])
     study_store.decide(
         procedure,
-        {**decision, "study": name, "tuned_for": ground.calendar.live_era, "first_era": first_era},
+        {**decision, "study": name, "tuned_for": context.calendar.live_era, "first_era": first_era},
     )
 
 
 def _decide(
     study: optuna.Study,
-    point_in_force: Mapping[str, Any],
+    incumbent_point: Mapping[str, Any],
     before: Mapping[str, Any],
     search: Search,
-    ground: Ground,
+    context: TuningContext,
     params: TuningParams,
 ) -> dict[str, Any]:
     """Adopt the best trial if its gain is significant and its study is not overfitted."""
     from optuna.trial import TrialState
 
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    in_force = next((trial for trial in complete if trial.params == point_in_force), None)
-    if in_force is None:
+    incumbent = next((trial for trial in complete if trial.params == incumbent_point), None)
+    if incumbent is None:
         raise ResourceError(
-            f"{search.recipe.name}: the parameters in force could not be tried on the tuning "
-            "stretch, so nothing can be compared with them (see the trials above)."
+            f"{search.recipe.name}: the incumbent parameters could not be tried on the validation "
+            "period, so nothing can be compared with them (see the trials above)."
         )
     best = max(complete, key=lambda trial: (trial.value, -trial.number))
     payoffs = [
-        EraScores(**trial.user_attrs[SCORES]).payoff(*ground.weights) for trial in (best, in_force)
+        EraScores(**trial.user_attrs[SCORES]).payoff(*context.weights)
+        for trial in (best, incumbent)
     ]
-    gain, low = gain_bound(*payoffs, ground.overlap_eras, params.adopt_level)
-    rows = _trial_rows(study, ground)
-    probability = _overfitting(rows, ground)
+    gain, low = gain_bound(*payoffs, context.overlap_eras, params.adopt_level)
+    rows = _trial_rows(study, context)
+    probability = _overfitting(rows, context)
     luck = _overfitted(probability, params)
-    adopted = best is not in_force and low is not None and low > 0 and not luck
+    adopted = best is not incumbent and low is not None and low > 0 and not luck
     recipe = search.recipe
     decision = {
         "source": f"trial {best.number}" if adopted else before["source"],
         "params": before["params"],
-        "point": in_force.params,
+        "point": incumbent.params,
         "best_trial": best.number,
         "gain": gain,
         "gain_low": low,
@@ -300,11 +303,11 @@ def _decide(
     return decision
 
 
-def _overfitting(trials: Sequence[Mapping[str, Any]], ground: Ground) -> float | None:
+def _overfitting(trials: Sequence[Mapping[str, Any]], context: TuningContext) -> float | None:
     """Probability that the best of a study's whole trials is the best by luck."""
     payoffs = [trial["payoff"] for trial in trials if trial["state"] == "complete"]
     scores = np.array(payoffs, dtype=float).T
-    return probability_of_overfitting(scores, ground.overlap_eras) if payoffs else None
+    return probability_of_overfitting(scores, context.overlap_eras) if payoffs else None
 
 
 def _overfitted(probability: float | None, params: TuningParams) -> str:
@@ -331,7 +334,7 @@ def verdict(decision: Mapping[str, Any], params: TuningParams) -> str:
     return f"{gain} ({bound}, wanted above 0); {decision['source']} stays"
 
 
-def _trial_rows(study: optuna.Study, ground: Ground) -> list[dict[str, Any]]:
+def _trial_rows(study: optuna.Study, context: TuningContext) -> list[dict[str, Any]]:
     rows = []
     for trial in study.get_trials(deepcopy=False):
         if not trial.state.is_finished() or trial.state.name == "FAIL":
@@ -344,7 +347,7 @@ def _trial_rows(study: optuna.Study, ground: Ground) -> list[dict[str, Any]]:
                 "objective": trial.value,
                 "params": trial.params,
                 **dataclasses.asdict(scores),
-                "payoff": scores.payoff(*ground.weights).tolist(),
+                "payoff": scores.payoff(*context.weights).tolist(),
                 "ended": trial.user_attrs.get("ended"),
                 "recoveries": trial.user_attrs.get(RECOVERIES, []),
                 "seconds": trial.user_attrs.get("seconds"),
@@ -371,7 +374,7 @@ AS_JSON = ("params", "recoveries")  # families have different ones; lists of dic
 
 
 def _trials_frame(trials: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """One row a trial; parameters, and what was mended, as sorted JSON."""
+    """One row a trial; parameters, and what was repaired, as sorted JSON."""
     rows = [
         [json.dumps(one[c], sort_keys=True) if c in AS_JSON else one[c] for c in COLUMNS]
         for one in ({"recoveries": [], **trial} for trial in trials)

@@ -1,4 +1,4 @@
-"""What a trial is worth: what it would have earned in the tuning eras, less its uncertainty."""
+"""What a trial is worth: what it would have earned in the validation eras, less its uncertainty."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def era_scores(panel: EraPanel, predictions: Vector, benchmark: Vector, target: 
     Parameters
     ----------
     panel : EraPanel
-        The eras that are judged; `target` is what is paid.
+        The eras that are scored; `target` is the paid target.
     predictions : float[n_rows]
         Any scale.
     benchmark : float[n_rows]
@@ -79,11 +79,11 @@ def block_means(payoff: Vector, block_eras: int) -> list[float]:
 
 
 def gain_bound(
-    candidate: Vector, in_force: Vector, overlap_eras: int, level: float
+    candidate: Vector, incumbent: Vector, overlap_eras: int, level: float
 ) -> tuple[float, float | None]:
     """Mean gain of one model over another, paired by era, and its one-sided lower bound.
 
     The bound is None with too few eras for an interval.
     """
-    interval = mean_interval(candidate - in_force, overlap_eras, level=2 * level - 1)
+    interval = mean_interval(candidate - incumbent, overlap_eras, level=2 * level - 1)
     return interval.mean, interval.low

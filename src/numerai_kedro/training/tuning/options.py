@@ -1,7 +1,7 @@
 """Other ways of making the model, compared when its parameters are chosen.
 
 Era sub-sampling, averaged era offsets, more targets, a strength that adapts. Unlike trials, options
-are judged on all the eras that they take: a trial's fewer eras would hide what they cost.
+are scored on all the eras that they use: a trial's fewer eras would hide what they cost.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any
 
 from numerai_kedro.resilience.remedies import failed_fit
 from numerai_kedro.training.recipe import Option
-from numerai_kedro.training.tuning.ground import Ground, Search, TuningParams
+from numerai_kedro.training.tuning.context import Search, TuningContext, TuningParams
 from numerai_kedro.training.tuning.objective import NOTHING, EraScores, gain_bound, objective
 
 logger = logging.getLogger(__name__)
 
-IN_FORCE = "in force"
+INCUMBENT = "incumbent"
 AS_ASKED = "as asked"  # one among others where a study before has adopted an option
 
 
@@ -29,7 +29,7 @@ def option_of(decision: Mapping[str, Any]) -> Option:
 
 
 def n_candidates(options: Mapping[str, Option]) -> int:
-    """How many ways are scored, the one in force among them."""
+    """How many options are scored, the incumbent among them."""
     return 1 + len(options) if options else 0
 
 
@@ -38,7 +38,7 @@ def decide_option(
     before: Mapping[str, Any],
     score: Callable[[Option, int], tuple[EraScores, list[dict[str, Any]]]],
     search: Search,
-    ground: Ground,
+    context: TuningContext,
     params: TuningParams,
 ) -> dict[str, Any]:
     """Adopt the best option by the rule of trials: the paired lower bound of its gain is above 0.
@@ -46,10 +46,10 @@ def decide_option(
     Parameters
     ----------
     decision, before
-        What was just decided about parameters; what was in force before.
+        What was just decided about parameters; the incumbent before it.
     score
         Gets an option and its number, fits and scores it with the parameters just decided, and
-        says what went wrong on the way and was mended.
+        says what went wrong on the way and was repaired.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def decide_option(
     if now != Option():
         others[AS_ASKED] = Option()
     rows: dict[str, dict[str, Any]] = {}
-    for number, (name, option) in enumerate([(IN_FORCE, now), *others.items()]):
+    for number, (name, option) in enumerate([(INCUMBENT, now), *others.items()]):
         begin, ended = time.monotonic(), None
         try:
             scores, lines = score(option, number)
@@ -74,15 +74,15 @@ def decide_option(
             "trial": search.n_trials + number,
             "state": "option",
             "params": option.model_dump(mode="json", exclude_none=True),
-            **_judged(scores, ground, params),
+            **_score_row(scores, context, params),
             "ended": ended,
             "recoveries": lines,
             "seconds": round(time.monotonic() - begin, 3),
         }
     made = {name: row for name, row in rows.items() if row["ended"] is None}
     chosen, verdict = now, "options could not be tried"
-    if IN_FORCE in made:
-        best, verdict, adopted = _best(made, ground, params)
+    if INCUMBENT in made:
+        best, verdict, adopted = _best(made, context, params)
         chosen = others[best] if adopted else now
     return {
         "option": chosen.model_dump(mode="json", exclude_none=True),
@@ -91,24 +91,24 @@ def decide_option(
     }
 
 
-def _judged(scores: EraScores, ground: Ground, params: TuningParams) -> dict[str, Any]:
-    payoff = scores.payoff(*ground.weights)
-    value = objective(payoff, ground.overlap_eras, params.risk_aversion) if len(payoff) else None
+def _score_row(scores: EraScores, context: TuningContext, params: TuningParams) -> dict[str, Any]:
+    payoff = scores.payoff(*context.weights)
+    value = objective(payoff, context.overlap_eras, params.risk_aversion) if len(payoff) else None
     return {**dataclasses.asdict(scores), "payoff": payoff.tolist(), "objective": value}
 
 
 def _best(
-    rows: Mapping[str, dict[str, Any]], ground: Ground, params: TuningParams
+    rows: Mapping[str, dict[str, Any]], context: TuningContext, params: TuningParams
 ) -> tuple[str, str, bool]:
     """Name of the best, one clause about it, and whether it is adopted."""
     best = max(rows, key=lambda name: (rows[name]["objective"], -rows[name]["trial"]))
-    if best == IN_FORCE:
+    if best == INCUMBENT:
         return best, "no option was better", False
     payoffs = [
-        EraScores(*(rows[name][key] for key in ("eras", "corr", "bmc"))).payoff(*ground.weights)
-        for name in (best, IN_FORCE)
+        EraScores(*(rows[name][key] for key in ("eras", "corr", "bmc"))).payoff(*context.weights)
+        for name in (best, INCUMBENT)
     ]
-    gain, low = gain_bound(*payoffs, ground.overlap_eras, params.adopt_level)
+    gain, low = gain_bound(*payoffs, context.overlap_eras, params.adopt_level)
     if low is None:
         return best, f"option {best} gains {gain:.4f}, on too few eras to tell", False
     adopted = low > 0

@@ -11,7 +11,7 @@ from numerai_kedro.errors import StoreError
 from numerai_kedro.files import digest_json
 from numerai_kedro.files.kept_json import find_kept, read_kept, write_kept
 
-MEND = "Restore it, or delete it and its copy to tune anew."
+REMEDY = "Restore it, or delete it and its copy to tune anew."
 
 
 class StudyStore:
@@ -53,7 +53,7 @@ class StudyStore:
         except FileNotFoundError:
             return []
         except StoreError as damaged:
-            raise StoreError(f"{damaged} {MEND}") from None
+            raise StoreError(f"{damaged} {REMEDY}") from None
 
     def decide(self, procedure: Mapping[str, Any], decision: Mapping[str, Any]) -> None:
         """Add a decision; those before it stay."""

@@ -66,13 +66,13 @@ def open_study(name: str, journal: Path, storage_url: str | None) -> optuna.Stud
     journal.parent.mkdir(parents=True, exist_ok=True)
     lost = cut_torn_tail(journal)
     if lost:
-        logger.warning("%s: a torn last record of %d bytes was cut off", journal, lost)
+        logger.warning("%s: an incomplete last record of %d bytes was removed", journal, lost)
     try:
         return _created(name, journal_storage(journal))
     except (StoreError, json.JSONDecodeError) as damaged:
         aside = journal.with_name(f"{journal.name}.damaged")
         logger.warning(
-            "%s: damaged (%s); it is put aside as %s, and the study begins anew: finished trials "
+            "%s: damaged (%s); it is kept as %s, and the study starts again: finished trials "
             "come back from the fold store",
             journal,
             " ".join(str(damaged).split())[:SAID],
@@ -113,7 +113,7 @@ def _database(url: str) -> Any:
         why = " ".join(str(getattr(closed, "orig", None) or closed).split())[:SAID]
         raise ConfigurationError(
             f"the database of studies, {without_password(url)}, cannot be opened: "
-            f"{without_password(why)}; mend its address in credentials.yml, or leave it out: "
+            f"{without_password(why)}; fix its address in credentials.yml, or leave it out: "
             "studies are then kept in files."
         ) from None
 

@@ -1,4 +1,4 @@
-"""One trial: cheap fits on the tuning folds, scored as they come, ended early when hopeless."""
+"""One trial: cheap fits on the validation folds, scored as they come, ended early when hopeless."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ import pandas as pd
 from numerai_kedro.errors import PredictionError
 from numerai_kedro.incremental import FoldStore
 from numerai_kedro.panel.walk_forward import Fold
-from numerai_kedro.resilience.crew import Crew
 from numerai_kedro.resilience.isolation import Executor
 from numerai_kedro.resilience.remedies import failed_fit
+from numerai_kedro.resilience.worker_pool import WorkerPool
 from numerai_kedro.training.adaptive import adapted
 from numerai_kedro.training.protocol import no_progress
 from numerai_kedro.training.recipe import Option, Recipe
-from numerai_kedro.training.tuning.ground import (
-    Ground,
+from numerai_kedro.training.tuning.context import (
     Search,
+    TuningContext,
     TuningParams,
-    option_scout,
-    scout_of,
+    low_fidelity_option,
+    low_fidelity_trial,
 )
 from numerai_kedro.training.tuning.objective import (
     NOTHING,
@@ -40,9 +40,9 @@ from numerai_kedro.training.walk_forward import (
     Progress,
     fit_ahead,
     frame_of,
-    part_of,
-    placed,
     predict_fold,
+    sub_progress,
+    with_location,
 )
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ SCORES, RECOVERIES = "scores", "recoveries"
 
 
 class Trials:
-    """Evaluates points of the space on tuning folds, by cheap fits (scouts).
+    """Evaluates points of the space on validation folds, by low-fidelity fits.
 
     `exact` is a point and the parameters that it stands for, which may lie outside the space.
     """
@@ -62,13 +62,13 @@ class Trials:
     def __init__(
         self,
         search: Search,
-        ground: Ground,
+        context: TuningContext,
         params: TuningParams,
         store: FoldStore,
         executor: Executor,
         exact: tuple[Mapping[str, Any], Any],
     ) -> None:
-        self._search, self._ground, self._params = search, ground, params
+        self._search, self._context, self._params = search, context, params
         self._store, self._executor = store, executor
         self._exact_point, self._exact_params = exact
 
@@ -84,16 +84,16 @@ class Trials:
 
         begin, scores, step = time.monotonic(), NOTHING, 0
         lines: list[dict[str, Any]] = []
-        ground, params = self._ground, self._params
+        context, params = self._context, self._params
         for number, fold in enumerate(folds):
-            within = part_of(progress, number, len(folds))
+            within = sub_progress(progress, number, len(folds))
             try:
-                scout = self._scout(trial.params)
-                lines += self._fit_ahead(scout, folds, number, progress)
-                parts = self._predict(scout, fold, within)
+                cheap = self._low_fidelity(trial.params)
+                lines += self._fit_ahead(cheap, folds, number, progress)
+                parts = self._predict(cheap, fold, within)
             except Exception as error:
                 # What cannot be fitted counts as a trial that was not worth its end; the parameters
-                # in force are tried again in a later run: nothing is decided without them.
+                # incumbent are tried again in a later run: nothing is decided without them.
                 failed = failed_fit("tune", error)
                 trial.set_user_attr(RECOVERIES, [*lines, *failed.remedies])
                 if not may_prune:
@@ -105,10 +105,10 @@ class Trials:
             scores += self._scores(parts)
             lines += self._lines(parts, fold)
             trial.set_user_attr(RECOVERIES, lines)
-            payoff = scores.payoff(*ground.weights)
-            value = objective(payoff, ground.overlap_eras, params.risk_aversion)
+            payoff = scores.payoff(*context.weights)
+            value = objective(payoff, context.overlap_eras, params.risk_aversion)
             n_eras = sum(len(part.test.eras) for part in parts)
-            for mean in block_means(payoff[-n_eras:], ground.overlap_eras):
+            for mean in block_means(payoff[-n_eras:], context.overlap_eras):
                 trial.report(mean, step)
                 step += 1
             trial.set_user_attr(SCORES, dataclasses.asdict(scores))
@@ -116,8 +116,8 @@ class Trials:
             if np.isnan(value):
                 raise PredictionError(
                     f"{self._search.recipe.name}, fold {fold.name}: no era has both a target and "
-                    "the benchmark's predictions, so trials cannot be judged; choose a later "
-                    "tuning stretch (parameters_ingestion.yml), or n_trials: 0."
+                    "the benchmark's predictions, so trials cannot be scored; choose a later "
+                    "validation period (parameters_ingestion.yml), or n_trials: 0."
                 )
             if may_prune and number + 1 < len(folds) and trial.should_prune():
                 raise optuna.TrialPruned
@@ -136,12 +136,12 @@ class Trials:
     def predictions(
         self, point: Mapping[str, Any], option: Option, folds: Sequence[Fold]
     ) -> pd.DataFrame:
-        """Out-of-fold predictions on the tuning folds, by scouts of a point and an option."""
-        scout = self._scout(point).with_option(option)
+        """Out-of-fold predictions on validation folds, by low-fidelity fits of a point."""
+        cheap = self._low_fidelity(point).with_option(option)
         frames = [
             frame_of(part.test, part.predictions)
             for fold in folds
-            for part in self._predict(scout, fold, no_progress)
+            for part in self._predict(cheap, fold, no_progress)
         ]
         return pd.concat(frames, ignore_index=True)
 
@@ -153,7 +153,7 @@ class Trials:
         Returns
         -------
         EraScores, list of dict
-            And what went wrong in its fits and was mended.
+            And what went wrong in its fits and was repaired.
 
         Raises
         ------
@@ -178,76 +178,76 @@ class Trials:
         asked, scores = self._search.recipe, NOTHING
         recipe = asked.with_params(asked.family.params_type.model_validate(params))
         recipe = recipe.with_option(option)
-        purge = self._ground.folds["purge_eras"]
+        purge = self._context.folds["purge_eras"]
         for number, fold in enumerate(folds):
             strong = recipe
             if not recipe.adaptive:
-                scout = option_scout(recipe, self._params)
-                lines += self._fit_ahead(scout, folds, number, progress)
+                cheap = low_fidelity_option(recipe, self._params)
+                lines += self._fit_ahead(cheap, folds, number, progress)
             else:
                 strong, _ = adapted(
                     self._engineered(recipe, fold),
-                    self._ground.history,
+                    self._context.history,
                     fold.train,
                     purge,
                     self._params.adaptive,
                     self._store,
                     self._executor,
                 )
-            within = part_of(progress, number, len(folds))
-            parts = self._predict(option_scout(strong, self._params), fold, within)
+            within = sub_progress(progress, number, len(folds))
+            parts = self._predict(low_fidelity_option(strong, self._params), fold, within)
             scores += self._scores(parts)
             lines += self._lines(parts, fold)
         return scores
 
     def _fit_ahead(
-        self, scout: Recipe, folds: Sequence[Fold], number: int, progress: Progress
+        self, cheap: Recipe, folds: Sequence[Fold], number: int, progress: Progress
     ) -> list[dict[str, Any]]:
-        """As many folds as a crew makes at once, when the first of them is due, and no more.
+        """As many folds as a pool makes at once, when the first of them is due, and no more.
 
         A trial that ends early has then cost few. Returns what went wrong on the way.
         """
-        crew, ground = self._executor, self._ground
-        if not isinstance(crew, Crew) or number % crew.size:
+        pool, context = self._executor, self._context
+        if not isinstance(pool, WorkerPool) or number % pool.size:
             return []
-        due = folds[number : number + crew.size]
-        scouts = [self._engineered(scout, fold) for fold in due]
-        given = (ground.history, due, ground.folds["purge_eras"], self._store, crew)
+        due = folds[number : number + pool.size]
+        cheap = [self._engineered(cheap, fold) for fold in due]
+        given = (context.history, due, context.folds["purge_eras"], self._store, pool)
         within = lambda done, of: progress(number + len(due) * done / of, len(folds))  # noqa: E731
-        fit_ahead(scouts, *given, within, keep=False)
-        return crew.taken_lines()
+        fit_ahead(cheap, *given, within, keep=False)
+        return pool.taken_lines()
 
-    def _predict(self, scout: Recipe, fold: Fold, progress: Progress) -> list[Part]:
-        ground, purge = self._ground, self._ground.folds["purge_eras"]
-        scout = self._engineered(scout, fold)
+    def _predict(self, cheap: Recipe, fold: Fold, progress: Progress) -> list[Part]:
+        context, purge = self._context, self._context.folds["purge_eras"]
+        cheap = self._engineered(cheap, fold)
         return list(
             predict_fold(
-                *(scout, ground.history, fold, purge, self._store, self._executor, progress),
+                *(cheap, context.history, fold, purge, self._store, self._executor, progress),
                 keep=False,
             )
         )
 
     def _engineered(self, recipe: Recipe, fold: Fold) -> Recipe:
-        ground = self._ground
-        return ground.engineered.applied(recipe, fold.train, ground.history.feature_names)
+        context = self._context
+        return context.engineered.applied(recipe, fold.train, context.history.feature_names)
 
     def _lines(self, parts: Sequence[Part], fold: Fold) -> list[dict[str, Any]]:
-        return [line for part in parts for line in placed(part.fits, fold.name, self._store)]
+        return [line for part in parts for line in with_location(part.fits, fold.name, self._store)]
 
-    def _scout(self, point: Mapping[str, Any]) -> Recipe:
+    def _low_fidelity(self, point: Mapping[str, Any]) -> Recipe:
         recipe = self._search.recipe
-        # Parameters in force may lie outside the space; their trial is of what they are.
+        # Incumbent parameters may lie outside the space; their trial uses them unchanged.
         whole = (
             self._exact_params
             if point == self._exact_point
             else recipe.params.model_copy(update=params_at(point, recipe.params))
         )
-        return scout_of(recipe, whole, self._params)
+        return low_fidelity_trial(recipe, whole, self._params)
 
     def _scores(self, parts: Sequence[Part]) -> EraScores:
-        scores, ground = NOTHING, self._ground
+        scores, context = NOTHING, self._context
         for part in parts:
-            benchmark = ground.benchmark.reindex(part.test.ids()).to_numpy(dtype=np.float64)
-            paid = ground.folds["paid_target"]
+            benchmark = context.benchmark.reindex(part.test.ids()).to_numpy(dtype=np.float64)
+            paid = context.folds["paid_target"]
             scores += era_scores(part.test, part.predictions, benchmark, paid)
         return scores

@@ -8,7 +8,7 @@ import pytest
 from tests.resilience.test_isolation import no_progress, pid_and_sum, run
 
 from numerai_kedro.errors import PanelError
-from numerai_kedro.resilience.crew import ALONE, Crew
+from numerai_kedro.resilience.worker_pool import ALONE, WorkerPool
 
 
 def together(folder, mine, other, progress):
@@ -33,27 +33,27 @@ def fail_or_note(folder, name, progress):
 
 def test_a_crew_does_tasks_at_the_same_time(tmp_path):
     told = []
-    with Crew(2, "model") as crew:
+    with WorkerPool(2, "model") as pool:
         tasks = [(tmp_path, "a", "b"), (tmp_path, "b", "a")]
-        crew.try_all(together, tasks, lambda *step: told.append(step), planned_gb=1.0)
+        pool.try_all(together, tasks, lambda *step: told.append(step), planned_gb=1.0)
         assert {path.name for path in tmp_path.iterdir()} == {"a", "b", "a done", "b done"}
         assert told == [(1, 2), (2, 2)]
-        (reading,) = crew.readings()
+        (reading,) = pool.readings()
         assert reading["planned_gb"] == 2.0
         assert reading["peak_gb"] > 0
 
 
 def test_what_fails_or_dies_beside_others_costs_them_nothing_and_a_death_is_a_line(tmp_path):
     names = ["fails", "a", "dies", "b", "c"]
-    with Crew(2, "model") as crew:
-        crew.try_all(fail_or_note, [(tmp_path, name) for name in names], no_progress, 1.0)
+    with WorkerPool(2, "model") as pool:
+        pool.try_all(fail_or_note, [(tmp_path, name) for name in names], no_progress, 1.0)
         made = dict(path.name.split() for path in tmp_path.iterdir())
         assert {*made} == {"a", "b", "c"}
         assert str(os.getpid()) not in made.values()
-        (line,) = crew.taken_lines()
+        (line,) = pool.taken_lines()
         assert (line["symptom"], line["remedy"]) == ("the process was killed", ALONE)
-        assert crew.taken_lines() == []
-        assert run(crew, pid_and_sum, 1, 2)[1] == 3
+        assert pool.taken_lines() == []
+        assert run(pool, pid_and_sum, 1, 2)[1] == 3
 
 
 def tell_and_sleep(number, progress):
@@ -78,8 +78,8 @@ def test_a_crew_ends_in_the_middle_of_its_tasks_when_the_run_is_stopped():
             os.kill(os.getpid(), signal.SIGINT)
         told.append(done)
 
-    with Crew(2, "model") as crew:
+    with WorkerPool(2, "model") as pool:
         with pytest.raises(KeyboardInterrupt):
-            crew.try_all(tell_and_sleep, [(0,), (1,), (2,)], stop, planned_gb=1.0)
-        assert not any(one._process and one._process.is_alive() for one in crew._workers)
+            pool.try_all(tell_and_sleep, [(0,), (1,), (2,)], stop, planned_gb=1.0)
+        assert not any(one._process and one._process.is_alive() for one in pool._workers)
     assert len(told) <= 2

@@ -1,4 +1,4 @@
-"""The judged eras, as ensemble and backtest look at them."""
+"""The test eras, as ensemble and backtest look at them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from numerai_kedro.tournament.schema import benchmark_of, meta_model_of
 
 
 @dataclass(frozen=True)
-class Judged:
-    """The judged eras, and what predictions are compared with there."""
+class Holdout:
+    """The test eras, and what predictions are compared with there."""
 
     panel: EraPanel
     target: npt.NDArray[np.float64]
@@ -32,9 +32,9 @@ class Judged:
         folds: dict[str, Any],
         meta_model: pd.DataFrame,
         benchmarks: pd.DataFrame,
-    ) -> Judged:
-        """Read targets, meta model and benchmark of the judged stretch."""
-        first, last = folds["stretches"]["judged"]
+    ) -> Holdout:
+        """Read targets, meta model and benchmark of the test period."""
+        first, last = folds["periods"]["test"]
         panel = history.select(eras=history.eras[(history.eras >= first) & (history.eras <= last)])
         ids, paid = np.asarray(panel.ids(), dtype=object), folds["paid_target"]
         return cls(
@@ -61,7 +61,7 @@ class Judged:
         for name, frame in frames.items():
             if not np.array_equal(frame["id"].to_numpy(dtype=object), ids):
                 raise PredictionError(
-                    f"{name} predicts other rows than the judged eras hold; run it again "
+                    f"{name} predicts other rows than the test eras hold; run it again "
                     "(kedro run --pipeline=gbm)."
                 )
         return np.column_stack([frame["prediction"] for frame in frames.values()]).astype(float)

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 ALONE = "left to be fitted again, alone"
 
 
-class Crew:
+class WorkerPool:
     """Several workers, for tasks that take one core each.
 
     Parameters

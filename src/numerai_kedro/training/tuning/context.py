@@ -1,4 +1,4 @@
-"""What trials are judged on, and what one family's study tries."""
+"""What trials are scored on, and what one family's study tries."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Weights(Strict):
 class TuningParams(Block):
     """How every family is tuned; see parameters_tuning.yml."""
 
-    scout_stride: int = Field(gt=0)
-    scout_trees: int = Field(gt=0)
+    low_fidelity_stride: int = Field(gt=0)
+    low_fidelity_trees: int = Field(gt=0)
     risk_aversion: float = Field(ge=0)
     adopt_level: float = Field(gt=0.5, lt=1)
     max_overfitting: float = Field(gt=0, le=1)
@@ -47,7 +47,7 @@ class Calendar:
     Parameters
     ----------
     folds : dict
-        ``history``, ``stretches``, ``tuning``, ``purge_eras`` and ``judged_fold_eras``, as the
+        ``history``, ``periods``, ``tuning``, ``purge_eras`` and ``test_fold_eras``, as the
         entry `folds` has them.
     """
 
@@ -59,20 +59,22 @@ class Calendar:
         return int(self.folds["history"][1]) + 1
 
     def next_fold_begin(self) -> int:
-        """First era of the first judged fold that no resolved era has reached yet."""
-        first, frontier = self.folds["stretches"]["judged"]
-        fold_eras = self.folds["judged_fold_eras"]
+        """First era of the first test fold that no resolved era has reached yet."""
+        first, frontier = self.folds["periods"]["test"]
+        fold_eras = self.folds["test_fold_eras"]
         return int(first + fold_eras * ((frontier - first) // fold_eras + 1))
 
-    def tuning_folds(self, first_era: int) -> list[Fold]:
-        """Folds of the tuning stretch, and of judged eras a purge before `first_era`."""
-        folds = [Fold(f["name"], tuple(f["train"]), tuple(f["test"])) for f in self.folds["tuning"]]
-        first, frontier = self.folds["stretches"]["judged"]
+    def validation_folds(self, first_era: int) -> list[Fold]:
+        """Folds of the validation period, and of test eras a purge before `first_era`."""
+        folds = [
+            Fold(f["name"], tuple(f["train"]), tuple(f["test"])) for f in self.folds["validation"]
+        ]
+        first, frontier = self.folds["periods"]["test"]
         purge = self.folds["purge_eras"]
         last = min(first_era - purge - 1, frontier)
         if last >= first:
             fold_eras = folds[0].test[1] - folds[0].test[0] + 1
-            folds += walk_forward_folds((first, last), fold_eras, purge, "tuning-judged")
+            folds += walk_forward_folds((first, last), fold_eras, purge, "retuning")
         return folds
 
     def is_due(self, last: Mapping[str, Any], retune_weeks: int) -> bool:
@@ -82,14 +84,14 @@ class Calendar:
         """
         weeks = self.live_era - int(last["tuned_for"])
         begin = self.next_fold_begin()
-        frontier = int(self.folds["stretches"]["judged"][1])
+        frontier = int(self.folds["periods"]["test"][1])
         whole = frontier >= begin - int(self.folds["purge_eras"]) - 1
         return weeks >= retune_weeks and begin > int(last["first_era"]) and whole
 
 
 @dataclass(frozen=True)
-class Ground:
-    """What trials are judged on, the same for every family.
+class TuningContext:
+    """What trials are scored on, the same for every family.
 
     Parameters
     ----------
@@ -129,7 +131,7 @@ class Search:
     recipe : Recipe
         With the parameters of the preset that the user chose.
     presets : dict
-        Parameters by name; the one in force first.
+        Parameters by name; the incumbent first.
     space : dict
         Ranges by parameter.
     n_trials
@@ -148,7 +150,7 @@ class Search:
         """Under which its decisions are known before there is any data."""
         recipe = self.recipe
         return {
-            "tuned": [recipe.made_of(target) for target in recipe.targets],
+            "tuned": [recipe.cache_key(target) for target in recipe.targets],
             "made": [recipe.name, recipe.era_stride, recipe.n_offsets, recipe.adaptive],
             "engineered": [recipe.verdicts, recipe.latents, recipe.engineered_by],
             "n_trials": self.n_trials,
@@ -159,13 +161,13 @@ class Search:
         }
 
 
-def scout_of(recipe: Recipe, params: Any, tuning: TuningParams) -> Recipe:
+def low_fidelity_trial(recipe: Recipe, params: Any, tuning: TuningParams) -> Recipe:
     """The cheap fit by which a trial judges parameters."""
-    stride = max(tuning.scout_stride, recipe.era_stride)
-    scout = params.scouted(tuning.scout_trees, recipe.era_stride / stride)
-    return dataclasses.replace(recipe, params=scout, era_stride=stride, n_offsets=1)
+    stride = max(tuning.low_fidelity_stride, recipe.era_stride)
+    cheap = params.low_fidelity(tuning.low_fidelity_trees, recipe.era_stride / stride)
+    return dataclasses.replace(recipe, params=cheap, era_stride=stride, n_offsets=1)
 
 
-def option_scout(recipe: Recipe, tuning: TuningParams) -> Recipe:
-    """The fit by which a way to make the model is judged: fewer trees, but its own eras."""
-    return recipe.with_params(recipe.params.scouted(tuning.scout_trees, 1.0))
+def low_fidelity_option(recipe: Recipe, tuning: TuningParams) -> Recipe:
+    """The cheaper fit that scores an option: fewer trees, but all of its eras."""
+    return recipe.with_params(recipe.params.low_fidelity(tuning.low_fidelity_trees, 1.0))
