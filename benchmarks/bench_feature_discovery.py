@@ -31,12 +31,12 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
+from numerai_kedro.cache import FoldStore, code_of
+from numerai_kedro.data import EraPanel, EraRows, FeatureBlock, open_panel, write_panel
+from numerai_kedro.features.discovery import DiscoveryRule, discover
+from numerai_kedro.features.era_tables import N_LEVELS, era_table, target_levels
 from numerai_kedro.features.sufficient import PIECE, effects_of, products_of, table_of
-from numerai_kedro.incremental import FoldStore, code_of
-from numerai_kedro.panel import EraPanel, EraRows, FeatureBlock, open_panel, write_panel
-from numerai_kedro.statistics.discovery import DiscoveryRule, discover
-from numerai_kedro.statistics.era_tables import N_LEVELS, era_table, target_levels
-from numerai_kedro.statistics.scoring import over_eras
+from numerai_kedro.metrics.scoring import over_eras
 from peak_memory import Peak
 
 TARGET = "target_ender_60"

@@ -33,11 +33,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from numerai_kedro.incremental import FoldStore
-from numerai_kedro.models import family
-from numerai_kedro.panel import EraRows, FeatureBlock, open_panel, write_panel
-from numerai_kedro.pipelines.models import BOOSTED
-from numerai_kedro.resilience.memory import unshared_gb
+from numerai_kedro.cache import FoldStore
+from numerai_kedro.compute.memory import unshared_gb
+from numerai_kedro.data import EraRows, FeatureBlock, open_panel, write_panel
+from numerai_kedro.models.registry import BOOSTED, family
 from numerai_kedro.training.protocol import FitContext
 from numerai_kedro.training.recipe import Recipe
 from numerai_kedro.training.walk_forward import fit_live

@@ -30,10 +30,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from numerai_kedro.incremental import FoldStore
+from numerai_kedro.cache import FoldStore
+from numerai_kedro.compute.isolation import Inline, Worker
+from numerai_kedro.data import EraRows, FeatureBlock, open_panel, write_panel
 from numerai_kedro.models.lightgbm import DATASET_PARAMS, LightGBM, LightGBMParams
-from numerai_kedro.panel import EraRows, FeatureBlock, open_panel, write_panel
-from numerai_kedro.resilience.isolation import Inline, Worker
 from numerai_kedro.training.recipe import Recipe
 from numerai_kedro.training.tuning.context import Search, TuningContext, TuningParams
 from numerai_kedro.training.tuning.decide import tune

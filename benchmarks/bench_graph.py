@@ -30,10 +30,9 @@ import yaml
 from torch import Tensor
 from torch_geometric.data import Batch, Data
 
-from numerai_kedro.models import family
+from numerai_kedro.data.feature_graph import FeatureGraph
 from numerai_kedro.models.modules.edges import Edges
-from numerai_kedro.pipelines.models import GRAPHS
-from numerai_kedro.statistics.feature_graph import FeatureGraph
+from numerai_kedro.models.registry import GRAPHS, family
 from peak_memory import Peak
 
 CONF = Path(__file__).parents[1] / "conf" / "base" / "parameters_gnn.yml"

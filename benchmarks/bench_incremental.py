@@ -24,7 +24,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner
 
-from numerai_kedro.incremental.runner import incremental_run
+from numerai_kedro.cache.runner import incremental_run
 
 LABELS = ("plain Kedro", "all run", "all current")
 JSON = "numerai_kedro.datasets.atomic_file.JSONDataset"

@@ -26,8 +26,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from numerai_kedro.panel import open_panel, write_panel
-from numerai_kedro.panel.convert import BATCH_ROWS, ParquetEras
+from numerai_kedro.data import open_panel, write_panel
+from numerai_kedro.data.convert import BATCH_ROWS, ParquetEras
 from peak_memory import Peak
 
 TARGETS = ["target_ender_20", "target_ender_60"]

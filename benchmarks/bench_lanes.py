@@ -21,8 +21,8 @@ import time
 from pathlib import Path
 
 from claim_seeds import demo_project, kedro
-from numerai_kedro.pipelines.models import MODELS
-from numerai_kedro.resilience.machine import SIMULATED_GPU
+from numerai_kedro.compute.machine import SIMULATED_GPU
+from numerai_kedro.models.registry import MODELS
 
 
 def main() -> None:

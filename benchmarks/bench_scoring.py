@@ -26,9 +26,10 @@ import numpy as np
 import pandas as pd
 from numerai_tools import scoring as tools
 
-from numerai_kedro.resilience.memory import unshared_gb
-from numerai_kedro.statistics.ranks import gaussian_rank
-from numerai_kedro.statistics.scoring import Neutraliser, feature_scores, over_eras, rank_scores
+from numerai_kedro.compute.memory import unshared_gb
+from numerai_kedro.metrics.fnc import Neutraliser, feature_scores
+from numerai_kedro.metrics.ranks import gaussian_rank
+from numerai_kedro.metrics.scoring import over_eras, rank_scores
 
 SHARES = (0.05, 0.20, 0.50, 0.20, 0.05)
 LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)

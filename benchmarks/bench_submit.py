@@ -26,13 +26,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from numerai_kedro.data import EraPanel, open_panel, write_panel
+from numerai_kedro.data.convert import ParquetEras
 from numerai_kedro.files.trusted_pickle import read_trusted, write_trusted
+from numerai_kedro.gate.checks import GateParams, live_checks
 from numerai_kedro.models.lightgbm import LightGBM, LightGBMParams
-from numerai_kedro.panel import EraPanel, open_panel, write_panel
-from numerai_kedro.panel.convert import ParquetEras
+from numerai_kedro.numerai.submission import csv_of_ranks
 from numerai_kedro.pipelines.ensemble.nodes import blend_live
-from numerai_kedro.statistics.gate_checks import GateParams, live_checks
-from numerai_kedro.tournament.submission import csv_of_ranks
 from numerai_kedro.training.walk_forward import predictions_frame
 
 TARGET = "target_ender_60"

@@ -28,14 +28,13 @@ import yaml
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from numerai_kedro.models import family
-from numerai_kedro.panel import EraPanel, EraRows, FeatureBlock, open_panel, write_panel
-from numerai_kedro.pipelines.models import NETWORKS
-from numerai_kedro.training.networks.batches import TrainingEras
-from numerai_kedro.training.networks.loop import TrainingRun, _precision
-from numerai_kedro.training.networks.losses import objective
-from numerai_kedro.training.networks.microbatch import CountedMemory, CudaMemory
+from numerai_kedro.data import EraPanel, EraRows, FeatureBlock, open_panel, write_panel
+from numerai_kedro.models.registry import NETWORKS, family
 from numerai_kedro.training.protocol import NO_CONTEXT
+from numerai_kedro.training.torch.batches import TrainingEras
+from numerai_kedro.training.torch.loop import TrainingRun, _precision
+from numerai_kedro.training.torch.losses import objective
+from numerai_kedro.training.torch.microbatch import CountedMemory, CudaMemory
 
 TARGETS = ("target_ender_60", "target_ender_20")
 CONF = [

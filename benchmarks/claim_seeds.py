@@ -23,7 +23,7 @@ from numerai_kedro.files import atomic_write
 LEVEL = 0.95
 FIRST_CLAIM_SEED = 1000
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "src" / "numerai_kedro" / "dashboard" / "claims"
+PAGE = ROOT / "src" / "numerai_kedro" / "reporting" / "dashboard" / "claims"
 
 
 class Table(TypedDict):

@@ -26,13 +26,13 @@ import pandas as pd
 import yaml
 
 from claim_seeds import Table, demo_project, interval, kedro, parser, run_seeds
+from numerai_kedro.cache.provenance import CONFIGURATION
+from numerai_kedro.data import EraPanel, open_panel
+from numerai_kedro.ensemble.weighting import EnsembleParams
 from numerai_kedro.models.live_fit import LiveFit
-from numerai_kedro.panel import EraPanel, open_panel
+from numerai_kedro.models.registry import BOOSTED, GRAPHS, MODELS, TABULAR
+from numerai_kedro.numerai.schema import benchmark_of
 from numerai_kedro.pipelines.ensemble import nodes
-from numerai_kedro.pipelines.made_by import CONFIGURATION
-from numerai_kedro.pipelines.models import BOOSTED, GRAPHS, MODELS, TABULAR
-from numerai_kedro.statistics.weighting import EnsembleParams
-from numerai_kedro.tournament.schema import benchmark_of
 from numerai_kedro.training.tuning.objective import era_scores
 
 ROOT = Path(__file__).parents[1]

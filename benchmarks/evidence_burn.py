@@ -17,11 +17,11 @@ import numpy as np
 
 from claim_seeds import parser, run_seeds
 from evidence_ensemble import MULTIPLIERS, TARGET
-from numerai_kedro.statistics.payout import FORECAST_WEEKS, PayoutRule, forecast_burn
-from numerai_kedro.statistics.scoring import rank_scores
-from numerai_kedro.tournament.demo.sizes import SIZES
-from numerai_kedro.tournament.demo.world import World
-from numerai_kedro.tournament.schema import overlap_eras
+from numerai_kedro.demo.sizes import SIZES
+from numerai_kedro.demo.world import World
+from numerai_kedro.metrics.payout import FORECAST_WEEKS, PayoutRule, forecast_burn
+from numerai_kedro.metrics.scoring import rank_scores
+from numerai_kedro.numerai.schema import overlap_eras
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "docs" / "evidence" / "burn.json"

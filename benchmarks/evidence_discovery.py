@@ -39,22 +39,23 @@ import yaml
 from scipy import stats
 
 from claim_seeds import LEVEL, interval, parser, run_seeds
-from numerai_kedro.features.sufficient import Products
-from numerai_kedro.pipelines.parameters import FeatureParams
-from numerai_kedro.statistics.discovery import DiscoveryRule, Verdict, discover
-from numerai_kedro.statistics.era_tables import MISSING, corr, era_table, target_levels
-from numerai_kedro.statistics.feature_clusters import NO_CLUSTER
-from numerai_kedro.statistics.invariance import q_values
-from numerai_kedro.statistics.ranks import Matrix
-from numerai_kedro.tournament.demo.market import Market, MarketWeek
-from numerai_kedro.tournament.demo.sizes import DemoSize
-from numerai_kedro.tournament.demo.targets import (
+from numerai_kedro.data.verdict import Verdict
+from numerai_kedro.demo.market import Market, MarketWeek
+from numerai_kedro.demo.sizes import DemoSize
+from numerai_kedro.demo.targets import (
     MAX_WEEKS,
     neutral_returns,
     style_basis,
     target_after,
 )
-from numerai_kedro.tournament.demo.truth import EFFECTS, OWN_SHARE, Truth, draw_truth
+from numerai_kedro.demo.truth import EFFECTS, OWN_SHARE, Truth, draw_truth
+from numerai_kedro.features.clusters import NO_CLUSTER
+from numerai_kedro.features.discovery import DiscoveryRule, discover
+from numerai_kedro.features.era_tables import MISSING, corr, era_table, target_levels
+from numerai_kedro.features.invariance import q_values
+from numerai_kedro.features.sufficient import Products
+from numerai_kedro.metrics.ranks import Matrix
+from numerai_kedro.runtime.parameters import FeatureParams
 
 Features = npt.NDArray[np.int8]
 

@@ -21,24 +21,23 @@ import yaml
 
 from claim_seeds import interval, parser, run_seeds
 from evidence_weekly import _live_panel
-from numerai_kedro.incremental import FoldStore
-from numerai_kedro.models import family
-from numerai_kedro.panel import EraPanel, open_panel, write_panel
-from numerai_kedro.panel.convert import ParquetEras
-from numerai_kedro.panel.walk_forward import live_fit_eras, walk_forward_folds
-from numerai_kedro.pipelines.models import BOOSTED
-from numerai_kedro.statistics.blending import blend
-from numerai_kedro.statistics.member_scores import MemberScores
-from numerai_kedro.statistics.scoring import rank_scores
-from numerai_kedro.statistics.weighting import (
+from numerai_kedro.cache import FoldStore
+from numerai_kedro.data import EraPanel, open_panel, write_panel
+from numerai_kedro.data.convert import ParquetEras
+from numerai_kedro.data.folds import live_fit_eras, walk_forward_folds
+from numerai_kedro.demo.publish import publish
+from numerai_kedro.demo.sizes import SIZES
+from numerai_kedro.demo.world import World
+from numerai_kedro.ensemble.blending import blend
+from numerai_kedro.ensemble.member_scores import MemberScores
+from numerai_kedro.ensemble.weighting import (
     ALL_SCHEMES,
     EnsembleParams,
     weights_at,
 )
-from numerai_kedro.tournament.demo.publish import publish
-from numerai_kedro.tournament.demo.sizes import SIZES
-from numerai_kedro.tournament.demo.world import World
-from numerai_kedro.tournament.schema import (
+from numerai_kedro.metrics.scoring import rank_scores
+from numerai_kedro.models.registry import BOOSTED, family
+from numerai_kedro.numerai.schema import (
     benchmark_of,
     meta_model_of,
     overlap_eras,

@@ -18,10 +18,10 @@ from typing import Any
 
 from claim_seeds import demo_project
 from evidence_weekly import _code_fingerprint
-from numerai_kedro.drilling import Setting, drill, setting_of, undisturbed
+from numerai_kedro.cli.drill import Setting, drill, setting_of, undisturbed
+from numerai_kedro.compute.fault_injection import IMPOSSIBLE, KINDS, MOMENTS, PLACES
 from numerai_kedro.files import atomic_write
-from numerai_kedro.pipelines.models import NETWORKS
-from numerai_kedro.resilience.drill import IMPOSSIBLE, KINDS, MOMENTS, PLACES
+from numerai_kedro.models.registry import NETWORKS
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "docs" / "evidence" / "faults.json"

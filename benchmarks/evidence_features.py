@@ -22,8 +22,8 @@ import numpy as np
 import pandas as pd
 
 from claim_seeds import Table, demo_project, interval, kedro, parser, run_seeds
-from numerai_kedro.panel import open_panel
-from numerai_kedro.tournament.schema import benchmark_of
+from numerai_kedro.data import open_panel
+from numerai_kedro.numerai.schema import benchmark_of
 from numerai_kedro.training.engineered import DROPPED, window_name
 from numerai_kedro.training.tuning.objective import era_scores
 

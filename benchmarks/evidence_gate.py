@@ -24,7 +24,7 @@ from typing import Any
 import yaml
 
 from numerai_kedro.files import atomic_write
-from numerai_kedro.pipelines.models import ENCODER, NETWORKS
+from numerai_kedro.models.registry import ENCODER, NETWORKS
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "docs" / "evidence" / "gate.json"

@@ -35,15 +35,15 @@ from claim_seeds import PAGE, Table
 from evidence_leaks import RESULT as LEAKS
 from evidence_weekly import _code_fingerprint
 from numerai_kedro.files import atomic_write
-from numerai_kedro.statistics.gate import Check
-from numerai_kedro.statistics.gate_checks import (
+from numerai_kedro.gate.checks import (
     GateParams,
     backtest_checks,
     benchmark_likeness_check,
 )
-from numerai_kedro.statistics.intervals import implied_variance
-from numerai_kedro.statistics.overfitting import superior_predictive_ability
-from numerai_kedro.statistics.payout import PayoutRule
+from numerai_kedro.gate.decision import Check
+from numerai_kedro.metrics.intervals import implied_variance
+from numerai_kedro.metrics.overfitting import superior_predictive_ability
+from numerai_kedro.metrics.payout import PayoutRule
 from simulated import BMC, CORR, OVERLAP, overlapping
 
 ROOT = Path(__file__).parents[1]

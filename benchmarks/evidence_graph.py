@@ -31,19 +31,19 @@ from scipy import stats
 
 from claim_seeds import Table, demo_project, interval, parser, run_seeds
 from evidence_discovery import targets_of, twelve_weeks
-from numerai_kedro.features.graphs import graphs_of
-from numerai_kedro.incremental import FoldStore
-from numerai_kedro.panel import EraPanel, EraRows, FeatureBlock, open_panel, write_panel
-from numerai_kedro.panel.walk_forward import Fold
-from numerai_kedro.pipelines.models import GRAPHS
-from numerai_kedro.pipelines.parameters import GraphParams, ModelParams
+from numerai_kedro.cache import FoldStore
+from numerai_kedro.data import EraPanel, EraRows, FeatureBlock, open_panel, write_panel
+from numerai_kedro.data.feature_graph import FeatureGraph
+from numerai_kedro.data.folds import Fold
+from numerai_kedro.demo.market import Market
+from numerai_kedro.demo.names import stock_ids
+from numerai_kedro.demo.sizes import SIZES
+from numerai_kedro.demo.truth import draw_truth
+from numerai_kedro.features.window_graphs import graphs_of
+from numerai_kedro.metrics.scoring import rank_scores
+from numerai_kedro.models.registry import GRAPHS
 from numerai_kedro.pipelines.recipes import planned_recipe
-from numerai_kedro.statistics.feature_graph import FeatureGraph
-from numerai_kedro.statistics.scoring import rank_scores
-from numerai_kedro.tournament.demo.market import Market
-from numerai_kedro.tournament.demo.names import stock_ids
-from numerai_kedro.tournament.demo.sizes import SIZES
-from numerai_kedro.tournament.demo.truth import draw_truth
+from numerai_kedro.runtime.parameters import GraphParams, ModelParams
 from numerai_kedro.training.engineered import Engineered, window_name
 from numerai_kedro.training.walk_forward import walk_forward
 

@@ -27,21 +27,21 @@ import yaml
 from claim_seeds import parser
 from evidence_ensemble import TARGET, parameters
 from evidence_weekly import _code_fingerprint
+from numerai_kedro.cache import FoldStore
+from numerai_kedro.data import EraPanel, EraRows, FeatureBlock, open_panel, write_panel
+from numerai_kedro.data.convert import ParquetEras
+from numerai_kedro.data.folds import Fold, walk_forward_folds
+from numerai_kedro.demo.publish import publish
+from numerai_kedro.demo.sizes import SIZES
+from numerai_kedro.demo.world import World
 from numerai_kedro.files import atomic_write
-from numerai_kedro.incremental import FoldStore
-from numerai_kedro.models import family
-from numerai_kedro.panel import EraPanel, EraRows, FeatureBlock, open_panel, write_panel
-from numerai_kedro.panel.convert import ParquetEras
-from numerai_kedro.panel.walk_forward import Fold, walk_forward_folds
-from numerai_kedro.statistics.backtest import score_columns
-from numerai_kedro.statistics.gate import Check
-from numerai_kedro.statistics.gate_checks import GateParams, backtest_checks, honesty_checks
-from numerai_kedro.statistics.likeness import likeness_of_eras
-from numerai_kedro.statistics.payout import PayoutRule
-from numerai_kedro.tournament.demo.publish import publish
-from numerai_kedro.tournament.demo.sizes import SIZES
-from numerai_kedro.tournament.demo.world import World
-from numerai_kedro.tournament.schema import benchmark_of, meta_model_of, overlap_eras, parse_era
+from numerai_kedro.gate.checks import GateParams, backtest_checks, honesty_checks
+from numerai_kedro.gate.decision import Check
+from numerai_kedro.gate.likeness import likeness_of_eras
+from numerai_kedro.metrics.backtest import score_columns
+from numerai_kedro.metrics.payout import PayoutRule
+from numerai_kedro.models.registry import family
+from numerai_kedro.numerai.schema import benchmark_of, meta_model_of, overlap_eras, parse_era
 from numerai_kedro.training.recipe import Recipe
 from numerai_kedro.training.walk_forward import walk_forward
 

@@ -19,10 +19,10 @@ import pandas as pd
 from scipy import stats
 
 from claim_seeds import demo_project, interval, kedro, parser, run_seeds
-from numerai_kedro.panel import open_panel
-from numerai_kedro.pipelines.models import NETWORKS
-from numerai_kedro.statistics.blending import blend
-from numerai_kedro.tournament.schema import benchmark_of
+from numerai_kedro.data import open_panel
+from numerai_kedro.ensemble.blending import blend
+from numerai_kedro.models.registry import NETWORKS
+from numerai_kedro.numerai.schema import benchmark_of
 from numerai_kedro.training.tuning.objective import era_scores
 
 ROOT = Path(__file__).parents[1]

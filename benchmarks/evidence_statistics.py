@@ -37,12 +37,12 @@ from plotly.subplots import make_subplots
 
 from evidence_gate_rates import stationary
 from evidence_weekly import _code_fingerprint
-from numerai_kedro.dashboard.figures import COLOURS, DASHES, SYMBOLS
+from numerai_kedro.ensemble.weighting import EnsembleParams, walk_weights
 from numerai_kedro.files import atomic_write
-from numerai_kedro.statistics.intervals import mean_interval
-from numerai_kedro.statistics.overfitting import probability_of_overfitting
-from numerai_kedro.statistics.payout import PayoutRule, forecast_burn
-from numerai_kedro.statistics.weighting import EnsembleParams, walk_weights
+from numerai_kedro.metrics.intervals import mean_interval
+from numerai_kedro.metrics.overfitting import probability_of_overfitting
+from numerai_kedro.metrics.payout import PayoutRule, forecast_burn
+from numerai_kedro.reporting.dashboard.figures import COLOURS, DASHES, SYMBOLS
 from simulated import OVERLAP, member_history, overlapping
 
 ROOT = Path(__file__).parents[1]

@@ -20,11 +20,11 @@ import pyarrow as pa
 import yaml
 
 from claim_seeds import interval, parser, run_seeds
-from numerai_kedro.dashboard.figures import strength_figure
-from numerai_kedro.incremental import FoldStore
-from numerai_kedro.models import family
-from numerai_kedro.panel import EraPanel, EraRows, FeatureBlock, open_panel, write_panel
-from numerai_kedro.statistics.scoring import rank_scores
+from numerai_kedro.cache import FoldStore
+from numerai_kedro.data import EraPanel, EraRows, FeatureBlock, open_panel, write_panel
+from numerai_kedro.metrics.scoring import rank_scores
+from numerai_kedro.models.registry import family
+from numerai_kedro.reporting.dashboard.figures import strength_figure
 from numerai_kedro.training.adaptive import AdaptiveParams, adapted
 from numerai_kedro.training.recipe import Recipe
 

@@ -22,16 +22,16 @@ import yaml
 from numerai_tools.scoring import numerai_corr
 from scipy.stats import t as student_t
 
+from numerai_kedro.cache import FoldStore
+from numerai_kedro.data import EraPanel, EraRows, FeatureBlock, open_panel, write_panel
+from numerai_kedro.data.convert import ParquetEras
+from numerai_kedro.data.folds import live_fit_eras
+from numerai_kedro.demo.publish import publish
+from numerai_kedro.demo.sizes import SIZES
+from numerai_kedro.demo.world import World
 from numerai_kedro.files import atomic_write, digest_bytes
-from numerai_kedro.incremental import FoldStore
-from numerai_kedro.models import family
-from numerai_kedro.panel import EraPanel, EraRows, FeatureBlock, open_panel, write_panel
-from numerai_kedro.panel.convert import ParquetEras
-from numerai_kedro.panel.walk_forward import live_fit_eras
-from numerai_kedro.tournament.demo.publish import publish
-from numerai_kedro.tournament.demo.sizes import SIZES
-from numerai_kedro.tournament.demo.world import World
-from numerai_kedro.tournament.schema import parse_era
+from numerai_kedro.models.registry import family
+from numerai_kedro.numerai.schema import parse_era
 from numerai_kedro.training.recipe import Recipe
 from numerai_kedro.training.walk_forward import fit_live, predictions_frame
 

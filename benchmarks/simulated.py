@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from numerai_kedro.statistics.member_scores import MemberScores
+from numerai_kedro.ensemble.member_scores import MemberScores
 
 OVERLAP = 12  # weekly eras that a 60-day target spans
 # Means and deviations an era, about those of live models.

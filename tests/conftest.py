@@ -13,6 +13,8 @@ settings.register_profile(
 )
 settings.load_profile("shared machines")
 
+pytest_plugins = ["tests.served_demo"]
+
 # Drawn once, before pytest-xdist starts its workers: all of them must collect the same tests.
 for _name in ("FAULT_SEED", "DAMAGE_SEED", "DRILL_SEED"):
     os.environ.setdefault(_name, str(random.SystemRandom().randrange(10**6)))
@@ -33,7 +35,7 @@ def _hermetic(monkeypatch):
 @pytest.fixture(scope="session")
 def tiny_demo(tmp_path_factory):
     """A prepared demo of size tiny: its data folder; do not write to it."""
-    from numerai_kedro.tournament.demo.tournament import DemoTournament
+    from numerai_kedro.demo.tournament import DemoTournament
 
     folder = tmp_path_factory.mktemp("tiny_demo")
     DemoTournament(folder, "tiny", 0).prepare()

@@ -21,24 +21,24 @@ import numpy as np
 import pandas as pd
 from kedro.io import DatasetError
 
+from numerai_kedro.cache import FoldStore
+from numerai_kedro.data import open_panel
+from numerai_kedro.data.segment import _map
 from numerai_kedro.datasets.atomic_file import JSONDataset, ParquetDataset, SealedDataset
 from numerai_kedro.datasets.outcome import OutcomeDataset
+from numerai_kedro.demo.faults import Fault
+from numerai_kedro.demo.server import DemoServer
+from numerai_kedro.demo.tournament import DemoTournament
 from numerai_kedro.errors import NumeraiKedroError, StoreError
 from numerai_kedro.files import digest_bytes, fetch
 from numerai_kedro.files.kept_json import read_kept, write_kept
 from numerai_kedro.files.trusted_pickle import CONTENT, MANIFEST, read_trusted, write_trusted
-from numerai_kedro.incremental import FoldStore
-from numerai_kedro.panel import open_panel
-from numerai_kedro.panel.segment import _map
-from numerai_kedro.pipelines.parameters import SubmissionParams
+from numerai_kedro.numerai.client import Client
+from numerai_kedro.numerai.submission import to_csv
 from numerai_kedro.pipelines.submission.nodes import submit
 from numerai_kedro.reasons import BlockReason
-from numerai_kedro.sentences import sentence_of
-from numerai_kedro.tournament.client import Client
-from numerai_kedro.tournament.demo.faults import Fault
-from numerai_kedro.tournament.demo.server import DemoServer
-from numerai_kedro.tournament.demo.tournament import DemoTournament
-from numerai_kedro.tournament.submission import to_csv
+from numerai_kedro.runtime.parameters import SubmissionParams
+from numerai_kedro.runtime.sentences import sentence_of
 from tests.panels import TARGETS, small_panel
 from tests.secret_forms import forms
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import pandas as pd
 
-from numerai_kedro.tournament.demo.faults import Fault
-from numerai_kedro.tournament.demo.server import DemoServer
-from numerai_kedro.tournament.demo.tournament import DemoTournament
+from numerai_kedro.demo.faults import Fault
+from numerai_kedro.demo.server import DemoServer
+from numerai_kedro.demo.tournament import DemoTournament
 from tests.damage import flip
 from tests.project import Project
 

@@ -10,7 +10,7 @@ from numerai_kedro.files.trusted_pickle import write_trusted
 CODE = """
 import sys, numpy as np
 from numerai_kedro.files.trusted_pickle import read_trusted
-from numerai_kedro.panel import open_panel
+from numerai_kedro.data import open_panel
 
 folder, panel, *names = sys.argv[1:]
 for name in names:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from numerai_kedro.panel import EraPanel, EraRows, FeatureBlock, open_panel, write_panel
+from numerai_kedro.data import EraPanel, EraRows, FeatureBlock, open_panel, write_panel
 
 TARGETS = ("target_ender_20", "target_ender_60")
 BINS = np.array([0, 0.25, 0.5, 0.75, 1], dtype=np.float32)

@@ -13,10 +13,10 @@ from typing import Any
 
 import yaml
 
+from numerai_kedro.data import open_panel
 from numerai_kedro.datasets.atomic_file import SEAL
 from numerai_kedro.files.failpoint import VARIABLE
-from numerai_kedro.panel import open_panel
-from numerai_kedro.pipelines.models import ENCODER, NETWORKS
+from numerai_kedro.models.registry import ENCODER, NETWORKS
 from tests.warm import parents
 
 ROOT = Path(__file__).parents[1]

@@ -15,18 +15,23 @@ STEPS = [
     {"errors"},
     {"progress", "strict", "reasons"},
     {"files"},
-    {"panel"},
-    {"statistics"},
-    {"tournament", "resilience", "incremental"},
+    {"data"},
+    {"metrics"},
+    {"numerai"},
+    {"demo"},
+    {"cache", "compute"},
+    {"ensemble"},
+    {"gate"},
     {"training"},
-    {"models", "features"},
-    {"tracking", "dashboard", "datasets", "notify", "sentences"},
+    {"features"},
+    {"models"},
+    {"reporting"},
+    {"runtime"},
+    {"datasets"},
     {"pipelines"},
-    {"session", "replay", "drilling", "schedule", "housekeeping"},
-    {"hooks"},
-    {"config_loader"},
     {"settings"},
-    {"pipeline_registry", "cli", "__main__"},
+    {"cli", "pipeline_registry"},
+    {"__main__"},
 ]
 ORDER = {room: step for step, rooms in enumerate(STEPS) for room in rooms}
 # Entry points of the command line and of hooks may import any room, inside functions.
@@ -34,7 +39,7 @@ ORDER = {room: step for step, rooms in enumerate(STEPS) for room in rooms}
 HANDED_A_PARTIAL_PATH = {"publish.py", "checkpoint.py", "sufficient.py", "latents.py"}
 HEAVY = {"torch", "catboost", "mlflow", "lightgbm", "xgboost", "kedro_viz"}
 # Made of torch from top to bottom, and imported where a network is trained, never before.
-NETWORKS = ("training.networks", "models.modules")
+NETWORKS = ("training.torch", "models.modules")
 
 
 def modules() -> list[Path]:

@@ -15,13 +15,14 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from numerai_kedro import cli as commands
+from numerai_kedro.cli import commands as commands
+from numerai_kedro.demo.server import DemoServer
+from numerai_kedro.demo.tournament import DEMO_PUBLIC_ID, DEMO_SECRET_KEY
 from numerai_kedro.errors import CredentialsError
-from numerai_kedro.tournament import connection, opening
-from numerai_kedro.tournament.connection import connect, open_demo
-from numerai_kedro.tournament.demo.server import DemoServer
-from numerai_kedro.tournament.demo.tournament import DEMO_PUBLIC_ID, DEMO_SECRET_KEY
-from numerai_kedro.tournament.submission import to_csv
+from numerai_kedro.numerai import opening
+from numerai_kedro.numerai.submission import to_csv
+from numerai_kedro.runtime import connection
+from numerai_kedro.runtime.connection import connect, open_demo
 from tests.project import QUICK, TINY, Project
 from tests.test_weekly import sentence
 

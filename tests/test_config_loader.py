@@ -5,11 +5,11 @@ import shutil
 import pytest
 from kedro.config import OmegaConfigLoader
 
-from numerai_kedro.config_loader import ReadOnceLoader
+from numerai_kedro.runtime.config_loader import ReadOnceLoader
 from tests.project import ROOT
 
 
-# Kedro's own, as in `numerai_kedro.cli`.
+# Kedro's own, as in `numerai_kedro.cli.commands`.
 @pytest.mark.filterwarnings(r"ignore:register_new_resolver\(\) is deprecated")
 def test_each_kind_is_read_once_and_handed_out_as_a_copy(monkeypatch):
     read, reads = OmegaConfigLoader._read_raw_config, []

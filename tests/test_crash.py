@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from numerai_kedro.incremental.record import NodeRecords
-from numerai_kedro.tournament.demo.tournament import DemoTournament
+from numerai_kedro.cache.record import NodeRecords
+from numerai_kedro.demo.tournament import DemoTournament
 from tests.project import QUICK, Project
 
 pytestmark = pytest.mark.slow

@@ -14,9 +14,9 @@ import sys
 
 import pytest
 
+from numerai_kedro.demo.tournament import DemoTournament
 from numerai_kedro.files.failpoint import kind_of
 from numerai_kedro.files.trusted_pickle import MANIFEST
-from numerai_kedro.tournament.demo.tournament import DemoTournament
 from tests.damage import flip
 from tests.project import QUICK, Project
 

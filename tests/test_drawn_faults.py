@@ -12,9 +12,9 @@ from collections import Counter
 
 import pytest
 
-from numerai_kedro.tournament.demo.limits import RATE_LIMITS
-from numerai_kedro.tournament.demo.server import DemoServer
-from numerai_kedro.tournament.demo.tournament import DemoTournament
+from numerai_kedro.demo.limits import RATE_LIMITS
+from numerai_kedro.demo.server import DemoServer
+from numerai_kedro.demo.tournament import DemoTournament
 from tests.drawn_faults import KEYS, KINDS, Stage
 
 pytestmark = pytest.mark.slow

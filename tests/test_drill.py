@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from numerai_kedro.demo.tournament import DemoTournament
 from numerai_kedro.files.failpoint import KILLS, ORDER, PASSAGES, VARIABLE
-from numerai_kedro.tournament.demo.tournament import DemoTournament
 from tests.project import QUICK, Project
 from tests.test_crash import finished
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from numerai_kedro.tournament.demo.limits import RATE_LIMITS
-from numerai_kedro.tournament.demo.server import DemoServer
-from numerai_kedro.tournament.demo.tournament import DemoTournament
+from numerai_kedro.demo.limits import RATE_LIMITS
+from numerai_kedro.demo.server import DemoServer
+from numerai_kedro.demo.tournament import DemoTournament
 from tests.fault_table import ALWAYS, CASES, INGEST, KEYS, SUBMIT, Scene, plain
 from tests.project import OPEN_GATE, QUICK, ROOT, Project
 from tests.secret_forms import forms

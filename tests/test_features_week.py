@@ -7,7 +7,7 @@ import time
 import pandas as pd
 import pytest
 
-from numerai_kedro.panel import open_panel
+from numerai_kedro.data import open_panel
 from tests.project import QUICK, Project
 
 pytestmark = pytest.mark.slow

@@ -6,7 +6,7 @@ import pytest
 from kedro.io import DataCatalog
 
 from numerai_kedro.errors import ConfigurationError, RoundMoved, SubmissionError
-from numerai_kedro.hooks import CatalogHooks, ReceiptHooks, TrackingHooks, check_blocks
+from numerai_kedro.runtime.hooks import CatalogHooks, ReceiptHooks, TrackingHooks, check_blocks
 
 MEMORY = {"type": "MemoryDataset"}
 

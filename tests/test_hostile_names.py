@@ -5,11 +5,11 @@ import warnings
 import pytest
 from kedro.io import DataCatalog, DatasetError
 
-from numerai_kedro.config_loader import ReadOnceLoader
 from numerai_kedro.datasets.records import RecordsDataset
 from numerai_kedro.errors import ConfigurationError
-from numerai_kedro.hooks import check_entry
-from numerai_kedro.pipelines.parameters import SubmissionParams
+from numerai_kedro.runtime.config_loader import ReadOnceLoader
+from numerai_kedro.runtime.hooks import check_entry
+from numerai_kedro.runtime.parameters import SubmissionParams
 from tests.project import QUICK, ROOT, Project
 from tests.test_weekly import sentence
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from numerai_kedro.cache import FoldStore
+from numerai_kedro.cli.clean import free_space, usage_table
 from numerai_kedro.errors import ConfigurationError
 from numerai_kedro.files import folder_lock
-from numerai_kedro.housekeeping import free_space, usage_table
-from numerai_kedro.incremental import FoldStore
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import shutil
 import pandas as pd
 import pytest
 
+from numerai_kedro.demo.server import DemoServer
+from numerai_kedro.demo.tournament import DemoTournament
 from numerai_kedro.files.kept_json import read_kept
-from numerai_kedro.tournament.demo.server import DemoServer
-from numerai_kedro.tournament.demo.tournament import DemoTournament
 from tests.project import OPEN_GATE, QUICK, TINY, Project
 
 pytestmark = pytest.mark.slow

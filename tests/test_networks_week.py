@@ -5,8 +5,8 @@ import json
 import pandas as pd
 import pytest
 
-from numerai_kedro.resilience.drill import VARIABLE
-from numerai_kedro.resilience.machine import SIMULATED_GPU
+from numerai_kedro.compute.fault_injection import VARIABLE
+from numerai_kedro.compute.machine import SIMULATED_GPU
 from tests.project import QUICK, Project
 
 pytestmark = pytest.mark.slow

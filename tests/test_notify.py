@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from numerai_kedro import notify as module
 from numerai_kedro.errors import SubmissionError
-from numerai_kedro.notify import NotifyParams, notify
+from numerai_kedro.reporting import notify as module
+from numerai_kedro.reporting.notify import NotifyParams, notify
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from numerai_kedro.panel import open_panel
-from numerai_kedro.tournament.demo.faults import Fault
-from numerai_kedro.tournament.demo.server import DemoServer
-from numerai_kedro.tournament.demo.tournament import DemoTournament
-from numerai_kedro.tournament.transport import ALLOWED_OPERATIONS
+from numerai_kedro.data import open_panel
+from numerai_kedro.demo.faults import Fault
+from numerai_kedro.demo.server import DemoServer
+from numerai_kedro.demo.tournament import DemoTournament
+from numerai_kedro.numerai.transport import ALLOWED_OPERATIONS
 from tests.project import OPEN_GATE, QUICK, ROOT, Project
 from tests.test_weekly import sentence
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from numerai_kedro import replay as module
-from numerai_kedro.replay import ReplayError, replay
+from numerai_kedro.cli.commands import replay as module
+from numerai_kedro.cli.replay import ReplayError, replay
 
 
 class Project:

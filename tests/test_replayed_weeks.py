@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from numerai_kedro.tournament.demo.tournament import DemoTournament
+from numerai_kedro.demo.tournament import DemoTournament
 from tests.project import QUICK, Project
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from numerai_kedro.schedule import schedule_text
+from numerai_kedro.cli.schedule import schedule_text
 
 
 def parts(text):

@@ -9,7 +9,7 @@ from kedro.io import DatasetError
 from sqlalchemy.exc import OperationalError
 
 from numerai_kedro.errors import ConfigurationError, DiskFull, StoreError, SystemRefused
-from numerai_kedro.sentences import sentence_of
+from numerai_kedro.runtime.sentences import sentence_of
 
 REFUSALS = {
     errno.EROFS: "make the file system writable",

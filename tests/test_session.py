@@ -6,11 +6,11 @@ from kedro.io import DatasetError
 from kedro.runner import ParallelRunner, ThreadRunner
 from kedro.validation.exceptions import ParameterValidationError
 
-from numerai_kedro import cli
+from numerai_kedro.cli import commands as cli
 from numerai_kedro.errors import ConfigurationError, PanelError
-from numerai_kedro.hooks import SessionHooks
-from numerai_kedro.sentences import sentence_of
-from numerai_kedro.session import _own_run, check_pipelines, check_runner, check_versions
+from numerai_kedro.runtime.hooks import SessionHooks
+from numerai_kedro.runtime.sentences import sentence_of
+from numerai_kedro.runtime.session import _own_run, check_pipelines, check_runner, check_versions
 
 
 def test_our_own_error_is_found_under_whatever_wraps_it():

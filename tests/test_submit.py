@@ -9,9 +9,9 @@ from datetime import timedelta
 
 import pytest
 
+from numerai_kedro.demo import rounds
+from numerai_kedro.demo.tournament import DemoTournament
 from numerai_kedro.files import folder_lock
-from numerai_kedro.tournament.demo import rounds
-from numerai_kedro.tournament.demo.tournament import DemoTournament
 from tests.project import QUICK, Project
 
 pytestmark = pytest.mark.slow
@@ -143,8 +143,8 @@ from click.testing import CliRunner
 from kedro.framework.startup import bootstrap_project
 warnings.simplefilter("ignore")
 from numerai_kedro import cli
-from numerai_kedro.tournament.demo import rounds
-from numerai_kedro.tournament.demo.tournament import DemoTournament
+from numerai_kedro.demo import rounds
+from numerai_kedro.demo.tournament import DemoTournament
 
 def closes(number):
     delay = int(np.random.default_rng([0, 11, number]).integers(rounds.OPENING_SPREAD_S))

@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from numerai_kedro.pipelines.models import MODELS
-from numerai_kedro.tournament.client import Client
-from numerai_kedro.tournament.demo.tournament import DemoTournament
+from numerai_kedro.demo.tournament import DemoTournament
+from numerai_kedro.models.registry import MODELS
+from numerai_kedro.numerai.client import Client
 from tests.pipelines.test_pipeline import PARTS
 from tests.project import Project
 
@@ -287,9 +287,9 @@ def test_the_server_scores_as_numerai_tools_does(project):
     """The live CORR of the server equals the score of our csv against the world's own truth."""
     from numerai_tools.scoring import numerai_corr
 
-    from numerai_kedro.tournament.demo.published_rows import live
-    from numerai_kedro.tournament.demo.sizes import SIZES
-    from numerai_kedro.tournament.demo.world import World
+    from numerai_kedro.demo.published_rows import live
+    from numerai_kedro.demo.sizes import SIZES
+    from numerai_kedro.demo.world import World
 
     assert project.kedro("tournament", "advance", "--weeks", "14").returncode == 0
     world = World.open(project.data / "tournament" / "world", SIZES["tiny"], 0, 161)
@@ -300,7 +300,7 @@ def test_the_server_scores_as_numerai_tools_does(project):
     truth = pd.Series(world.targets(161)[order, column].astype(float), index=ids, name="t")
     expected = float(numerai_corr(csv.set_index("id"), truth)["prediction"])
     demo = DemoTournament(project.data, "tiny", 0)
-    from numerai_kedro.tournament.demo.server import DemoServer
+    from numerai_kedro.demo.server import DemoServer
 
     with DemoServer(demo) as server:
         client = Client(server.url, "v5.3", *demo.keys)

@@ -27,9 +27,9 @@ IMPORTED = (
     "catboost",
     "kedro.framework.cli.cli",
     "lightgbm",
-    "numerai_kedro.cli",
+    "numerai_kedro.cli.commands",
     "numerai_kedro.settings",
-    "numerai_kedro.tournament.demo.server",
+    "numerai_kedro.demo.server",
     "numerai_tools.submissions",
 )
 
@@ -129,7 +129,7 @@ def import_all() -> None:
         importlib.import_module(f"numerai_kedro.pipelines.{path.parent.name}.pipeline")
     # What has been parsed is found again by every child.
     package = ROOT / "src" / "numerai_kedro"
-    importlib.import_module("numerai_kedro.incremental.sources").Sources(package).acting_on(
+    importlib.import_module("numerai_kedro.cache.sources").Sources(package).acting_on(
         (package.name, 0)
     )
 

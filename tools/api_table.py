@@ -9,11 +9,11 @@ from importlib import resources
 from pathlib import Path
 
 from graphql import build_schema
-from tests.tournament.demo.numerapi_methods import METHODS
-from tests.tournament.demo.published import LESS, MORE, difference, facts_of, published
+from tests.demo.numerapi_methods import METHODS
+from tests.demo.published import LESS, MORE, difference, facts_of, published
 
+from numerai_kedro import demo
 from numerai_kedro.files import atomic_write
-from numerai_kedro.tournament import demo
 
 PATH = Path(__file__).parents[1] / "docs" / "demo-api.md"
 HEAD = """# The demo's API
@@ -21,7 +21,7 @@ HEAD = """# The demo's API
 `kedro tournament serve` serves the demo to any client of Numerai's API. Its schema has the names
 and types of the introspection that was published in July 2026; `{ __schema { … } }` shows it.
 This page is written by `python -m tools.api_table` from the table that the tests go through,
-`tests/tournament/demo/numerapi_methods.py`.
+`tests/demo/numerapi_methods.py`.
 
 ## numerapi 3.1, method by method
 
@@ -66,7 +66,7 @@ machine's clock: `kedro tournament serve --wall-clock` shows the demo's rounds a
 
 The files of v5.3 are listed, and some of versions before, which official examples and other clients
 ask for. These are the same files: `v4.3/meta_model.parquet` of any round, the names of v5.3 under
-`v5.0`, and there `live_{{round}}.parquet`. `tests/tournament/demo/test_other_clients.py` holds the
+`v5.0`, and there `live_{{round}}.parquet`. `tests/demo/test_other_clients.py` holds the
 calls of the notebooks hello_numerai, target_ensemble and feature_neutralization of
 numerai/example-scripts, and of numerblox's downloader. From the size `demo` on the set `small` has
 a feature of every group, as feature_neutralization wants. One cell of target_ensemble fails here as

@@ -26,7 +26,7 @@ go wrong, damaged files, poisoned pickles), runs are killed wherever a file is w
 (`tests/test_drill.py`), and files of every kind are halved, emptied, flipped, deleted or replaced
 by a pickle (`tests/test_damage.py`): 300 in CI, 1,500 by `make drill`, 10,000 by `make
 drill-night`. Servers that stay silent or send a byte a second are in
-`tests/tournament/test_transport.py` and `tests/files/test_bounded_session.py`, with shorter
+`tests/numerai/test_transport.py` and `tests/files/test_bounded_session.py`, with shorter
 deadlines.
 
 | what goes wrong | command | tries | what is said | state after the first try | in the end |

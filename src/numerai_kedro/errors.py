@@ -46,7 +46,7 @@ class NumeraiKedroError(click.ClickException):
     Attributes
     ----------
     lines
-        What was tried before it was raised, as `resilience.recovery` has it.
+        What was tried before it was raised, as `compute.recovery` has it.
     """
 
     lines: tuple[dict[str, Any], ...] = ()
@@ -213,7 +213,7 @@ class Failed:
         ``"not run"`` where the entry was never made; ``"off"`` where the user wants it so, which
         is no reason to try again.
     remedies
-        What was tried before giving up, in order: lines of `resilience.recovery`.
+        What was tried before giving up, in order: lines of `compute.recovery`.
     """
 
     stage: str

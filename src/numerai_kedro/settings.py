@@ -1,7 +1,7 @@
 """Kedro reads this: which session, which hooks, how configuration is merged."""
 
-from numerai_kedro.config_loader import ReadOnceLoader
-from numerai_kedro.hooks import (
+from numerai_kedro.runtime.config_loader import ReadOnceLoader
+from numerai_kedro.runtime.hooks import (
     CatalogHooks,
     ParameterHooks,
     ReceiptHooks,
@@ -9,7 +9,7 @@ from numerai_kedro.hooks import (
     SummaryHooks,
     TrackingHooks,
 )
-from numerai_kedro.session import WeeklySession
+from numerai_kedro.runtime.session import WeeklySession
 
 SESSION_CLASS = WeeklySession
 # Called from the last to the first: the receipts may end the run, after it was kept and shown.

@@ -5,7 +5,7 @@ import importlib
 import numpy as np
 import pytest
 
-from numerai_kedro.tournament.demo.sizes import DemoSize
+from numerai_kedro.demo.sizes import DemoSize
 from tests.project import ROOT
 
 pytestmark = pytest.mark.slow

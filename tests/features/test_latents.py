@@ -8,16 +8,16 @@ from tests.models.sizes import NETWORKS
 from tests.panels import era_rows, small_panel
 from tests.training.test_walk_forward import recipe as trees_recipe
 
+from numerai_kedro.cache import FoldStore
+from numerai_kedro.compute.isolation import Inline
+from numerai_kedro.data import JoinedPanel, open_panel, write_panel
 from numerai_kedro.features.latent_worth import Components, latent_worth, ridge_corr
 from numerai_kedro.features.latents import encode
 from numerai_kedro.features.sufficient import products_of
 from numerai_kedro.files.trusted_pickle import read_trusted, write_trusted
-from numerai_kedro.incremental import FoldStore
-from numerai_kedro.models import family
+from numerai_kedro.models.registry import family
 from numerai_kedro.models.vae_head import VaeHead
 from numerai_kedro.models.with_latents import WithLatents
-from numerai_kedro.panel import JoinedPanel, open_panel, write_panel
-from numerai_kedro.resilience.isolation import Inline
 from numerai_kedro.training.protocol import no_progress
 from numerai_kedro.training.recipe import Recipe
 

@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 from tests.panels import era_rows, small_panel
 
+from numerai_kedro.cache import FoldStore
+from numerai_kedro.data import EraPanel, FeatureBlock, open_panel, write_panel
+from numerai_kedro.data.verdict import Verdict
+from numerai_kedro.features.discovery import DiscoveryRule
 from numerai_kedro.features.screening import screen, weighed
 from numerai_kedro.features.sufficient import effects_of
-from numerai_kedro.incremental import FoldStore
-from numerai_kedro.panel import EraPanel, FeatureBlock, open_panel, write_panel
-from numerai_kedro.statistics.discovery import DiscoveryRule, Verdict
 
 TARGET = "target_ender_60"
 RULE = DiscoveryRule(q=0.1, n_regimes=3, least=2, gap=2, overlap_eras=2, alike=0.9, ridge=0.03)

@@ -9,11 +9,11 @@ import pytest
 from tests.panels import BINS, era_rows
 from tests.training.test_walk_forward import recipe
 
+from numerai_kedro.cache import FoldStore
+from numerai_kedro.compute.isolation import Inline
+from numerai_kedro.data import open_panel, write_panel
+from numerai_kedro.data.verdict import Verdict
 from numerai_kedro.features.stability import StabilityRule, with_interactions
-from numerai_kedro.incremental import FoldStore
-from numerai_kedro.panel import open_panel, write_panel
-from numerai_kedro.resilience.isolation import Inline
-from numerai_kedro.statistics.discovery import Verdict
 from numerai_kedro.training import importance
 
 RULE = StabilityRule(n_pairs=5, by_chance=1, threshold=0.75, block_eras=4, seed=0)

@@ -9,9 +9,9 @@ import pytest
 from numerai_tools.scoring import numerai_corr
 from tests.panels import era_rows, small_panel
 
+from numerai_kedro.cache import FoldStore
+from numerai_kedro.data import EraPanel, FeatureBlock, open_panel, write_panel
 from numerai_kedro.features.sufficient import effects_of, products_of, table_of
-from numerai_kedro.incremental import FoldStore
-from numerai_kedro.panel import EraPanel, FeatureBlock, open_panel, write_panel
 
 TARGET = "target_ender_60"
 

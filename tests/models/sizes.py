@@ -1,6 +1,6 @@
 """Parameters of every family that fit in a moment."""
 
-from numerai_kedro.statistics.feature_graph import FeatureGraph
+from numerai_kedro.data.feature_graph import FeatureGraph
 
 TREES = {
     "n_estimators": 40,

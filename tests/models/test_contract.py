@@ -8,12 +8,11 @@ from tests.models.sizes import SMALL, graph_of
 from tests.new_process import predicted_in_a_new_process
 from tests.panels import era_rows, small_panel
 
+from numerai_kedro.cache import FoldStore
+from numerai_kedro.data import EraRows, FeatureBlock, JoinedPanel, open_panel, write_panel
 from numerai_kedro.files.trusted_pickle import read_trusted, write_trusted
-from numerai_kedro.incremental import FoldStore
-from numerai_kedro.models import FAMILIES, family
-from numerai_kedro.panel import EraRows, FeatureBlock, JoinedPanel, open_panel, write_panel
-from numerai_kedro.pipelines.models import BOOSTED
-from numerai_kedro.statistics.scoring import rank_scores
+from numerai_kedro.metrics.scoring import rank_scores
+from numerai_kedro.models.registry import BOOSTED, FAMILIES, family
 from numerai_kedro.training.protocol import FitContext
 
 TARGET = "target_ender_60"

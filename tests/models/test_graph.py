@@ -9,11 +9,11 @@ from tests.panels import small_panel
 from torch_geometric.data import Batch, Data
 from torch_geometric.nn import GATv2Conv, GINConv
 
-from numerai_kedro.models import family
+from numerai_kedro.data import open_panel
+from numerai_kedro.data.feature_graph import FeatureGraph
 from numerai_kedro.models.modules.edges import CHUNK_BYTES, Edges
 from numerai_kedro.models.modules.graph import NodeNorm
-from numerai_kedro.panel import open_panel
-from numerai_kedro.statistics.feature_graph import FeatureGraph
+from numerai_kedro.models.registry import family
 from numerai_kedro.training.protocol import FitContext
 
 TARGET = "target_ender_60"

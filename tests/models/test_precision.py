@@ -7,7 +7,7 @@ from tests.panels import small_panel
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
 
-from numerai_kedro.models import family
+from numerai_kedro.models.registry import family
 from numerai_kedro.training.protocol import FitContext
 
 TARGET = "target_ender_60"

@@ -11,11 +11,14 @@ from tests.pipelines.test_feature_engineering import ENCODER
 from tests.pipelines.test_feature_engineering import PARAMS as FEATURES
 from tests.project import ROOT
 
+from numerai_kedro.cache.live_id_store import LiveIdStore
 from numerai_kedro.errors import Failed, SchemaError
-from numerai_kedro.incremental.champion_store import ChampionStore, ProcedureStore
-from numerai_kedro.incremental.live_id_store import LiveIdStore
-from numerai_kedro.models import family
+from numerai_kedro.gate.champion_store import ChampionStore, ProcedureStore
+from numerai_kedro.gate.checks import GateParams
+from numerai_kedro.metrics.payout import PayoutRule
 from numerai_kedro.models.live_fit import LiveFit
+from numerai_kedro.models.registry import family
+from numerai_kedro.numerai.schema import benchmark_of
 from numerai_kedro.pipelines.backtest.champions import comparison, predict_champions
 from numerai_kedro.pipelines.backtest.judge import judge
 from numerai_kedro.pipelines.backtest.nodes import (
@@ -25,11 +28,8 @@ from numerai_kedro.pipelines.backtest.nodes import (
     report,
     score_reference,
 )
-from numerai_kedro.pipelines.parameters import GraphParams
 from numerai_kedro.pipelines.submission.nodes import promote
-from numerai_kedro.statistics.gate_checks import GateParams
-from numerai_kedro.statistics.payout import PayoutRule
-from numerai_kedro.tournament.schema import benchmark_of
+from numerai_kedro.runtime.parameters import GraphParams
 
 CONF = yaml.safe_load((ROOT / "conf/base/parameters_backtest.yml").read_text())["gate"]
 PARAMS = GateParams.model_validate(CONF)
@@ -442,7 +442,7 @@ def test_a_blend_of_other_members_is_another_procedure_and_compared(given):
     given.promote(given.one())
     both = pd.concat([WEIGHTS, WEIGHTS.assign(model="catboost")])
     given.procedures = given.procedures | {"catboost": "c"}
-    from numerai_kedro.pipelines.made_by import procedure_of
+    from numerai_kedro.cache.provenance import procedure_of
 
     assert procedure_of("ensemble", given.procedures, both) != procedure_of(
         "ensemble", given.procedures, WEIGHTS

@@ -6,12 +6,12 @@ import pandas as pd
 import pytest
 from tests.panels import small_panel
 
-from numerai_kedro.dashboard.summary import remedies_of
+from numerai_kedro.cache import FoldStore
 from numerai_kedro.errors import ConfigurationError, Failed, LeakError, ResourceError
-from numerai_kedro.incremental import FoldStore
 from numerai_kedro.pipelines import base_model
 from numerai_kedro.pipelines.base_model import create_model_pipeline
-from numerai_kedro.pipelines.parameters import SWITCHED_OFF, ModelParams, ResourceParams
+from numerai_kedro.reporting.dashboard.summary import remedies_of
+from numerai_kedro.runtime.parameters import SWITCHED_OFF, ModelParams, ResourceParams
 from numerai_kedro.training.tuning.context import TuningParams
 from numerai_kedro.training.tuning.store import StudyStore
 

@@ -7,8 +7,10 @@ import yaml
 from tests.panels import small_panel
 from tests.project import ROOT
 
+from numerai_kedro.ensemble.weighting import ALL_SCHEMES, EnsembleParams
 from numerai_kedro.errors import BlendError, ConfigurationError, Failed, PredictionError
 from numerai_kedro.models.live_fit import LiveFit
+from numerai_kedro.numerai.schema import META_MODEL
 from numerai_kedro.pipelines.ensemble.nodes import (
     blend_live,
     blend_out_of_fold,
@@ -17,8 +19,6 @@ from numerai_kedro.pipelines.ensemble.nodes import (
     settle_weights,
     weigh,
 )
-from numerai_kedro.statistics.weighting import ALL_SCHEMES, EnsembleParams
-from numerai_kedro.tournament.schema import META_MODEL
 from numerai_kedro.training.tuning.store import StudyStore
 
 FAILED = Failed("fit", "no memory")
@@ -273,8 +273,8 @@ def tuned_by(**studies):
 @pytest.fixture
 def sharing(holdout, tmp_path, monkeypatch):
     """What the choice of shares gets beside the models; few eras say enough."""
-    monkeypatch.setattr("numerai_kedro.pipelines.neutral_shares.overlap_eras", lambda target: 1)
-    monkeypatch.setattr("numerai_kedro.statistics.intervals.MIN_ERAS", 10)
+    monkeypatch.setattr("numerai_kedro.ensemble.neutral_shares.overlap_eras", lambda target: 1)
+    monkeypatch.setattr("numerai_kedro.metrics.intervals.MIN_ERAS", 10)
     return {
         "history": holdout["history"],
         "folds": holdout["folds"] | {"purge_eras": PURGE},
@@ -316,7 +316,7 @@ def test_a_share_is_adopted_only_where_the_gain_is_sure(holdout, sharing, monkey
     sure = choose_neutralisation(ASKED, **sharing, **made)
     assert sure["proportion"] > 0
     assert sure["verdict"].endswith(": adopted")
-    monkeypatch.setattr("numerai_kedro.statistics.intervals.MIN_ERAS", 30)
+    monkeypatch.setattr("numerai_kedro.metrics.intervals.MIN_ERAS", 30)
     made["a__best_params"] = tuned_by(first="s1")
     few = choose_neutralisation(ASKED, **sharing, **made)
     assert few["proportion"] == 0

@@ -11,13 +11,13 @@ from tests.panels import era_rows, small_panel
 from tests.pipelines.test_base_model import ALL_RUNS, RESOURCES
 from tests.project import ROOT
 
+from numerai_kedro.cache import FoldStore
+from numerai_kedro.data import open_panel, write_panel
+from numerai_kedro.data.verdict import Verdict
 from numerai_kedro.errors import ConfigurationError, Failed
-from numerai_kedro.incremental import FoldStore
-from numerai_kedro.panel import open_panel, write_panel
 from numerai_kedro.pipelines.feature_engineering import nodes
-from numerai_kedro.pipelines.parameters import EncoderParams, FeatureParams
-from numerai_kedro.pipelines.windows import live_windows, windows_of
-from numerai_kedro.statistics.discovery import Verdict
+from numerai_kedro.runtime.parameters import EncoderParams, FeatureParams
+from numerai_kedro.training.windows import live_windows, windows_of
 
 BLOCK = yaml.safe_load((ROOT / "conf/base/parameters_feature_engineering.yml").read_text())
 PARAMS = FeatureParams.model_validate(BLOCK["feature_engineering"])
@@ -223,7 +223,7 @@ def test_weights_that_lack_a_verdict_are_a_sentence():
 
 
 def test_the_shipped_encoder_fits_its_family():
-    from numerai_kedro.models import family
+    from numerai_kedro.models.registry import family
 
     model = EncoderParams.model_validate(BLOCK["vae"]).as_model()
     kind = family("vae").params_type

@@ -18,16 +18,16 @@ from tests.pipelines.test_base_model import (
     Given,
 )
 
+from numerai_kedro.compute.recovery import noted
+from numerai_kedro.compute.worker_pool import WorkerPool
+from numerai_kedro.data import EraPanel
+from numerai_kedro.data.feature_graph import FeatureGraph
 from numerai_kedro.errors import ConfigurationError, Failed, PanelError
-from numerai_kedro.models import family
-from numerai_kedro.panel import EraPanel
+from numerai_kedro.models.registry import family
 from numerai_kedro.pipelines import base_model
 from numerai_kedro.pipelines.gnn import nodes
-from numerai_kedro.pipelines.parameters import GraphParams
 from numerai_kedro.pipelines.recipes import POSTPONED, fold_recipes
-from numerai_kedro.resilience.recovery import noted
-from numerai_kedro.resilience.worker_pool import WorkerPool
-from numerai_kedro.statistics.feature_graph import FeatureGraph
+from numerai_kedro.runtime.parameters import GraphParams
 from numerai_kedro.training.engineered import Engineered
 
 PLAN = {"threads": 1, "models": {name: DECIDED for name in GRAPHS}}
@@ -45,7 +45,7 @@ ONE_FOLD = GraphParams(neighbours=4, control_folds=1)
 @pytest.fixture
 def given(tmp_path, monkeypatch):
     # Eight features in four nodes: fewer a node than the product has.
-    monkeypatch.setattr("numerai_kedro.statistics.feature_graph.FEATURES_A_NODE", 2)
+    monkeypatch.setattr("numerai_kedro.features.graph_building.FEATURES_A_NODE", 2)
     return Given(tmp_path)
 
 

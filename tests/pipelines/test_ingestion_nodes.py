@@ -10,10 +10,11 @@ from kedro.io import AbstractDataset
 from tests.panels import TARGETS, era_rows
 from tests.project import ROOT
 
+from numerai_kedro.cache.rule_store import RuleStore
+from numerai_kedro.data import open_panel, write_panel
 from numerai_kedro.errors import ConfigurationError, LeakError, SchemaError
 from numerai_kedro.files import RemoteFile
-from numerai_kedro.incremental.rule_store import RuleStore
-from numerai_kedro.panel import open_panel, write_panel
+from numerai_kedro.numerai.payout_rule import read_factor, stable_configs
 from numerai_kedro.pipelines.ingestion.nodes import (
     cut_folds,
     find_round,
@@ -25,8 +26,7 @@ from numerai_kedro.pipelines.ingestion.nodes import (
     read_learned_live,
     read_live,
 )
-from numerai_kedro.pipelines.parameters import IngestionParams
-from numerai_kedro.tournament.payout_rule import read_factor, stable_configs
+from numerai_kedro.runtime.parameters import IngestionParams
 from numerai_kedro.training.tuning.context import TuningParams
 
 FEATURES = [f"feature_{k}" for k in range(8)]

@@ -6,16 +6,16 @@ import pytest
 import yaml
 from tests.project import ROOT
 
+from numerai_kedro.compute.machine import read_machine
+from numerai_kedro.demo.faults import Fault
+from numerai_kedro.demo.server import DemoServer
+from numerai_kedro.demo.tournament import DemoTournament
 from numerai_kedro.errors import DownloadError
 from numerai_kedro.files import fetch
+from numerai_kedro.numerai.client import Client
+from numerai_kedro.numerai.schema import FeatureMetadata
 from numerai_kedro.pipelines.ingestion.outlook import FILES, History
-from numerai_kedro.pipelines.parameters import IngestionParams
-from numerai_kedro.resilience.machine import read_machine
-from numerai_kedro.tournament.client import Client
-from numerai_kedro.tournament.demo.faults import Fault
-from numerai_kedro.tournament.demo.server import DemoServer
-from numerai_kedro.tournament.demo.tournament import DemoTournament
-from numerai_kedro.tournament.schema import FeatureMetadata
+from numerai_kedro.runtime.parameters import IngestionParams
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from tests.project import ROOT
 
-from numerai_kedro.pipelines.models import ENCODER, MODELS
+from numerai_kedro.models.registry import ENCODER, MODELS
 
 PARTS = (
     "ingestion",

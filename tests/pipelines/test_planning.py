@@ -12,19 +12,19 @@ from tests.pipelines.test_ingestion_nodes import FEATURES, METADATA
 from tests.pipelines.test_ingestion_nodes import params as ingestion_params
 from tests.project import ROOT
 
+from numerai_kedro.cache import FoldStore
+from numerai_kedro.cache.runner import IncrementalParams
+from numerai_kedro.compute.machine import Machine
+from numerai_kedro.compute.plan import FITS_SHARE, Data
 from numerai_kedro.errors import ConfigurationError
-from numerai_kedro.incremental import FoldStore
-from numerai_kedro.incremental.runner import IncrementalParams
-from numerai_kedro.models import family
+from numerai_kedro.models.registry import family
 from numerai_kedro.pipelines.ingestion import planning
-from numerai_kedro.pipelines.parameters import (
+from numerai_kedro.runtime.parameters import (
     EncoderParams,
     GraphParams,
     ModelParams,
     ResourceParams,
 )
-from numerai_kedro.resilience.machine import Machine
-from numerai_kedro.resilience.plan import FITS_SHARE, Data
 from numerai_kedro.training.recipe import Recipe
 from numerai_kedro.training.tuning.context import Search
 from numerai_kedro.training.tuning.store import StudyStore
@@ -275,7 +275,7 @@ def test_fits_on_one_core_are_planned_side_by_side_in_less_time(given, monkeypat
     network = yaml.safe_load((ROOT / "conf/base/parameters_gnn.yml").read_text())["gin"]
     made = {}
     for enough, device in ((1e-9, "cpu"), (1e18, "cpu"), (1e-9, "cuda")):
-        monkeypatch.setattr("numerai_kedro.resilience.plan.WORTH_A_PROCESS", enough)
+        monkeypatch.setattr("numerai_kedro.compute.plan.WORTH_A_PROCESS", enough)
         monkeypatch.setattr(planning, "device_of", lambda *_, on=device: on)
         decisions, _ = given.plan(
             metadata=METADATA | {"targets": [TARGET, "target_ender_20"]},
@@ -297,7 +297,7 @@ def test_one_fit_that_is_to_come_is_not_quicker_for_being_one_of_many(given, mon
     monkeypatch.setattr(planning, "device_of", lambda *_: "cpu")
     seconds = []
     for enough in (1e18, 1e-9):
-        monkeypatch.setattr("numerai_kedro.resilience.plan.WORTH_A_PROCESS", enough)
+        monkeypatch.setattr("numerai_kedro.compute.plan.WORTH_A_PROCESS", enough)
         asked = {"metadata": METADATA | {"targets": [TARGET, "target_ender_20"]}, "name": "gin"}
         monkeypatch.setattr(planning, "windows_to_be", lambda params, last_era: [(1, 100)])
         given.plan(model=network, **asked)

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from numerai_kedro.cache.provenance import procedure_of
 from numerai_kedro.errors import CredentialsError, Failed, TournamentUnreachable
-from numerai_kedro.incremental.champion_store import VersionStore
-from numerai_kedro.pipelines.made_by import procedure_of
+from numerai_kedro.gate.champion_store import VersionStore
 from numerai_kedro.pipelines.reporting import nodes
 from numerai_kedro.pipelines.reporting.nodes import (
     SCORE_COLUMNS,
@@ -20,7 +20,7 @@ from numerai_kedro.pipelines.reporting.nodes import (
     join_importance,
     note_version,
 )
-from numerai_kedro.statistics.live_record import live_record
+from numerai_kedro.reporting.live_record import live_record
 
 
 def scores(*days, round_number=1412, value=0.01):

@@ -16,12 +16,12 @@ from tests.pipelines.test_ensemble_nodes import (
 )
 from tests.project import ROOT
 
-from numerai_kedro.incremental.champion_store import ProcedureStore
+from numerai_kedro.gate.champion_store import ProcedureStore
+from numerai_kedro.gate.checks import GateParams
+from numerai_kedro.numerai.schema import META_MODEL
 from numerai_kedro.pipelines.backtest.nodes import report, score
 from numerai_kedro.pipelines.backtest.settle import settle_record
 from numerai_kedro.pipelines.ensemble.nodes import blend_out_of_fold
-from numerai_kedro.statistics.gate_checks import GateParams
-from numerai_kedro.tournament.schema import META_MODEL
 
 TARGET = "target_ender_60"
 GATE = GateParams.model_validate(

@@ -3,8 +3,8 @@
 import pytest
 
 from numerai_kedro.errors import ConfigurationError
-from numerai_kedro.pipelines.parameters import SubmissionParams
 from numerai_kedro.pipelines.slots import name_slots
+from numerai_kedro.runtime.parameters import SubmissionParams
 
 
 class Account:

@@ -17,10 +17,10 @@ from numerai_kedro.errors import (
     TournamentUnreachable,
 )
 from numerai_kedro.files import digest_bytes
-from numerai_kedro.pipelines.parameters import SubmissionParams
+from numerai_kedro.numerai.submission import csv_of_ranks
 from numerai_kedro.pipelines.submission.nodes import submit, write
 from numerai_kedro.reasons import BlockReason
-from numerai_kedro.tournament.submission import csv_of_ranks
+from numerai_kedro.runtime.parameters import SubmissionParams
 
 OPEN = {"number": 1412, "is_open": True}
 IDS = [f"n{k:04d}" for k in range(50)]

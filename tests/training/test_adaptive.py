@@ -6,11 +6,10 @@ import pytest
 from tests.panels import BINS
 from tests.training.test_walk_forward import PARAMS, TARGET, recipe
 
-from numerai_kedro.incremental import FoldStore
-from numerai_kedro.models import family
+from numerai_kedro.cache import FoldStore
+from numerai_kedro.data import EraRows, FeatureBlock, open_panel, write_panel
 from numerai_kedro.models.boosting import Strength
-from numerai_kedro.panel import EraRows, FeatureBlock, open_panel, write_panel
-from numerai_kedro.pipelines.models import BOOSTED
+from numerai_kedro.models.registry import BOOSTED, family
 from numerai_kedro.training import adaptive
 from numerai_kedro.training.adaptive import AdaptiveParams, Rung, adapted, next_strength
 

@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
-from tests.panel.test_joined import NAMES, latents_of
+from tests.data.test_joined import NAMES, latents_of
 from tests.panels import small_panel
 from tests.training.test_walk_forward import FOLDS, PURGE, recipe
 
+from numerai_kedro.cache import FoldStore
 from numerai_kedro.errors import Failed, PanelError
-from numerai_kedro.incremental import FoldStore
 from numerai_kedro.training.engineered import Engineered
 from numerai_kedro.training.importance import LATENTS, importance_by_fold
 from numerai_kedro.training.recipe import Option

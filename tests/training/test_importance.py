@@ -6,9 +6,9 @@ import pytest
 from tests.panels import small_panel
 from tests.training.test_walk_forward import PURGE, TARGET, counted_fits, recipe
 
-from numerai_kedro.incremental import FoldStore
-from numerai_kedro.panel.walk_forward import walk_forward_folds
-from numerai_kedro.statistics.importance import drifting
+from numerai_kedro.cache import FoldStore
+from numerai_kedro.data.folds import walk_forward_folds
+from numerai_kedro.reporting.importance import drifting
 from numerai_kedro.training import importance
 from numerai_kedro.training.importance import importance_by_fold
 from numerai_kedro.training.walk_forward import walk_forward

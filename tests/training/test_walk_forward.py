@@ -12,12 +12,12 @@ import pyarrow as pa
 import pytest
 from tests.panels import era_rows, small_panel
 
+from numerai_kedro.cache import FoldStore
+from numerai_kedro.compute.worker_pool import WorkerPool
+from numerai_kedro.data import EraRows, open_panel, write_panel
+from numerai_kedro.data.folds import Fold, walk_forward_folds
 from numerai_kedro.errors import LeakError
-from numerai_kedro.incremental import FoldStore
-from numerai_kedro.models import family
-from numerai_kedro.panel import EraRows, open_panel, write_panel
-from numerai_kedro.panel.walk_forward import Fold, walk_forward_folds
-from numerai_kedro.resilience.worker_pool import WorkerPool
+from numerai_kedro.models.registry import family
 from numerai_kedro.training.recipe import Recipe
 from numerai_kedro.training.walk_forward import (
     fit_live,
@@ -239,8 +239,8 @@ def test_a_gpu_that_fails_falls_back_to_the_cpu_and_is_said(tmp_path, monkeypatc
 KILLED = """
 import os, signal, sys
 from tests.training.test_walk_forward import FOLDS, PURGE, recipe
-from numerai_kedro.incremental import FoldStore
-from numerai_kedro.panel import open_panel
+from numerai_kedro.cache import FoldStore
+from numerai_kedro.data import open_panel
 from numerai_kedro.training.walk_forward import walk_forward
 def kill_in_the_second_fold(done, total):
     if done == 1:

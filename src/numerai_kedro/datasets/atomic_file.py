@@ -15,10 +15,10 @@ import pyarrow as pa
 from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import JSONPreview, PlotlyPreview, TablePreview
 
+from numerai_kedro.cache.content import parts_at
 from numerai_kedro.errors import StoreError
 from numerai_kedro.files import atomic_write
 from numerai_kedro.files.kept_json import digest_of
-from numerai_kedro.incremental.content import parts_at
 
 Value = TypeVar("Value")
 PREVIEW_ROWS = 8

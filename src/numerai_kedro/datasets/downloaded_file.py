@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import TablePreview
 
+from numerai_kedro.cache.content import parts_at
 from numerai_kedro.datasets.atomic_file import damaged
 from numerai_kedro.errors import DownloadError, Failed, SchemaError, TournamentError
 from numerai_kedro.files import RemoteFile, digest_json, fetch
 from numerai_kedro.files.verified import data_version_of, is_as_verified, known_digest
-from numerai_kedro.incremental.content import parts_at
+from numerai_kedro.numerai.schema import FeatureMetadata
 from numerai_kedro.progress import bytes_bar
-from numerai_kedro.tournament.schema import FeatureMetadata
 
 logger = logging.getLogger(__name__)
 PREVIEW_ROWS, PREVIEW_COLUMNS = 5, 12

@@ -12,10 +12,10 @@ import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import TablePreview
 
+from numerai_kedro.data import EraPanel, open_panel, write_panel
+from numerai_kedro.data.store import INDEX, EraStream
+from numerai_kedro.data.version_change import VersionChange, change_text, is_grave
 from numerai_kedro.errors import PanelError
-from numerai_kedro.panel import EraPanel, open_panel, write_panel
-from numerai_kedro.panel.store import INDEX, EraStream
-from numerai_kedro.panel.version_change import VersionChange, change_text, is_grave
 from numerai_kedro.progress import steps_bar
 
 logger = logging.getLogger(__name__)

@@ -7,18 +7,18 @@ from typing import Any, ClassVar
 
 from kedro.io import AbstractDataset, DatasetError
 
+from numerai_kedro.cache import FoldStore
+from numerai_kedro.cache.content import parts_at
+from numerai_kedro.cache.live_id_store import LiveIdStore
+from numerai_kedro.cache.rule_store import RuleStore
+from numerai_kedro.compute.machine import Machine, read_machine
 from numerai_kedro.files.trusted_pickle import (
     MANIFEST,
     read_trusted,
     version_of,
     write_trusted,
 )
-from numerai_kedro.incremental import FoldStore
-from numerai_kedro.incremental.champion_store import ChampionStore, ProcedureStore, VersionStore
-from numerai_kedro.incremental.content import parts_at
-from numerai_kedro.incremental.live_id_store import LiveIdStore
-from numerai_kedro.incremental.rule_store import RuleStore
-from numerai_kedro.resilience.machine import Machine, read_machine
+from numerai_kedro.gate.champion_store import ChampionStore, ProcedureStore, VersionStore
 from numerai_kedro.training.tuning.store import StudyStore
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
-from numerai_kedro.tournament.client import Client
-from numerai_kedro.tournament.connection import connect
-from numerai_kedro.tournament.settings import TournamentSettings, keys_of
+from numerai_kedro.numerai.client import Client
+from numerai_kedro.runtime.connection import connect
+from numerai_kedro.runtime.tournament_settings import TournamentSettings, keys_of
 
 
 class TournamentDataset(AbstractDataset[None, Client]):

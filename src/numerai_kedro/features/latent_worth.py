@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import eigh
 
+from numerai_kedro.cache import FoldStore, code_of
+from numerai_kedro.data import EraPanel
+from numerai_kedro.features.era_tables import MISSING
 from numerai_kedro.features.sufficient import Products, products_of
-from numerai_kedro.incremental import FoldStore, code_of
-from numerai_kedro.panel import EraPanel
-from numerai_kedro.statistics.era_tables import MISSING
-from numerai_kedro.statistics.ranks import Matrix, Vector
-from numerai_kedro.statistics.scoring import corr_of_era
+from numerai_kedro.metrics.corr import corr_of_era
+from numerai_kedro.metrics.ranks import Matrix, Vector
 
 ERAS_LEARNED = 60  # of the window, spread over all: coefficients are few
 RIDGE = 0.01  # of the mean diagonal of the columns' products

@@ -18,13 +18,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from numerai_kedro.cache import FoldStore, code_of
+from numerai_kedro.compute.isolation import Executor
+from numerai_kedro.data import EraPanel, EraRows, FeatureBlock
+from numerai_kedro.data.era_panel import N_VALUES
+from numerai_kedro.data.joined import LATENT
 from numerai_kedro.errors import StoreError
 from numerai_kedro.files import digest_bytes, read_arrays, write_arrays
-from numerai_kedro.incremental import FoldStore, code_of
-from numerai_kedro.panel import EraPanel, EraRows, FeatureBlock
-from numerai_kedro.panel.era_panel import N_VALUES
-from numerai_kedro.panel.joined import LATENT
-from numerai_kedro.resilience.isolation import Executor
 from numerai_kedro.training.protocol import FitProgress, no_progress
 from numerai_kedro.training.recipe import Fit, Recipe
 from numerai_kedro.training.walk_forward import made_by, mark_fitted

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from numerai_kedro.cache import FoldStore, code_of
+from numerai_kedro.data import EraPanel
+from numerai_kedro.data.verdict import Verdict
+from numerai_kedro.features.discovery import DiscoveryRule, discover
 from numerai_kedro.features.sufficient import Products, effects_of, products_of
-from numerai_kedro.incremental import FoldStore, code_of
-from numerai_kedro.panel import EraPanel
-from numerai_kedro.statistics.discovery import DiscoveryRule, Verdict, discover
 from numerai_kedro.training.protocol import FitProgress, no_progress
 
 logger = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ def screen(
     Returns
     -------
     dict of pandas.DataFrame
-        `statistics.discovery.discover`, by window.
+        `features.discovery.discover`, by window.
     """
     by_end = sorted(windows, key=lambda name: windows[name][1])
     keys = {name: _key(panel, windows[name], target, rule) for name in by_end}

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from numerai_kedro.incremental import FoldStore
-from numerai_kedro.panel import EraPanel
-from numerai_kedro.resilience.isolation import Executor
-from numerai_kedro.statistics.discovery import Verdict
-from numerai_kedro.statistics.feature_clusters import NO_CLUSTER
-from numerai_kedro.statistics.ranks import Vector
-from numerai_kedro.statistics.stability_selection import (
+from numerai_kedro.cache import FoldStore
+from numerai_kedro.compute.isolation import Executor
+from numerai_kedro.data import EraPanel
+from numerai_kedro.data.verdict import Verdict
+from numerai_kedro.features.clusters import NO_CLUSTER
+from numerai_kedro.features.stability_selection import (
     complementary_halves,
     largest_selection,
     selection_share,
 )
+from numerai_kedro.metrics.ranks import Vector
 from numerai_kedro.training.importance import gain_of
 from numerai_kedro.training.protocol import FitProgress
 from numerai_kedro.training.recipe import Fit, Recipe

@@ -16,19 +16,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from numerai_kedro.files import read_arrays, write_arrays
-from numerai_kedro.incremental import FoldStore, code_of
-from numerai_kedro.panel import EraPanel
-from numerai_kedro.statistics.era_tables import (
+from numerai_kedro.cache import FoldStore, code_of
+from numerai_kedro.data import EraPanel
+from numerai_kedro.features.clusters import correlation_of
+from numerai_kedro.features.era_tables import (
     MISSING,
     Counts,
     corr,
     era_table,
     target_levels,
 )
-from numerai_kedro.statistics.feature_clusters import correlation_of
-from numerai_kedro.statistics.ranks import Matrix, Vector
-from numerai_kedro.statistics.scoring import EXACT_IN_FLOAT32, MAX_LEFT_OUT, over_eras
+from numerai_kedro.files import read_arrays, write_arrays
+from numerai_kedro.metrics.fnc import EXACT_IN_FLOAT32
+from numerai_kedro.metrics.ranks import Matrix, Vector
+from numerai_kedro.metrics.scoring import MAX_LEFT_OUT, over_eras
 from numerai_kedro.training.protocol import FitProgress, no_progress
 
 PIECE = 52  # eras whose products are kept together: 51 MB at 3,555 features
@@ -55,7 +56,7 @@ def scores_of(
     Parameters
     ----------
     scores
-        Of the tables of an era and the target's levels, such as those of `statistics.era_tables`.
+        Of the tables of an era and the target's levels, such as those of `features.era_tables`.
 
     Returns
     -------

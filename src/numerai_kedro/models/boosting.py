@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from numerai_kedro.panel import EraPanel
+from numerai_kedro.data import EraPanel
 from numerai_kedro.strict import Block
 
 STEPS_A_REPORT = 20

@@ -34,7 +34,7 @@ from numerai_kedro.training.protocol import (
 if TYPE_CHECKING:
     import catboost
 
-    from numerai_kedro.panel import EraPanel
+    from numerai_kedro.data import EraPanel
 
 # What CatBoost writes into a model that differs between two equal fits.
 UNLIKE_EACH_OTHER = ("model_guid", "train_finish_time")
@@ -124,7 +124,7 @@ class CatBoost(Boosted):
     @classmethod
     def has_gpu(cls) -> bool:
         """CatBoost's wheels have CUDA; whether a device can be used, it says itself."""
-        from numerai_kedro.resilience.machine import gpu_memory_gb
+        from numerai_kedro.compute.machine import gpu_memory_gb
 
         if not gpu_memory_gb():  # the driver knows of none, and CatBoost would complain
             return False

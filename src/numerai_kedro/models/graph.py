@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from numerai_kedro.data.feature_graph import FeatureGraph
+from numerai_kedro.features.graph_building import graph_of, n_nodes_of
 from numerai_kedro.models.network import NetworkModel, Size
 from numerai_kedro.models.transformer import sampled_rows
-from numerai_kedro.statistics.feature_graph import FeatureGraph, graph_of, n_nodes_of
 from numerai_kedro.training.network_params import NetworkParams
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from numerai_kedro.panel import EraPanel
+    from numerai_kedro.data import EraPanel
     from numerai_kedro.strict import Block
     from numerai_kedro.training.protocol import FitContext
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from numerai_kedro.data.era_panel import N_VALUES
 from numerai_kedro.models.boosting import (
     GIB,
     STEPS_A_REPORT,
@@ -17,7 +18,6 @@ from numerai_kedro.models.boosting import (
     Strength,
     threads_for,
 )
-from numerai_kedro.panel.era_panel import N_VALUES
 from numerai_kedro.strict import Block
 from numerai_kedro.training.protocol import (
     NO_CONTEXT,
@@ -32,7 +32,7 @@ from numerai_kedro.training.protocol import (
 if TYPE_CHECKING:
     import lightgbm
 
-    from numerai_kedro.panel import EraPanel
+    from numerai_kedro.data import EraPanel
 
 # Five feature values need five bins and few rows to find them: the default sample of 200,000 rows
 # would hold 8 bytes a cell, most of the peak. Bundling and sparse storage are for sparse data.

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from numerai_kedro.compute.machine import GIB, gpu_memory_gb, simulated_gpu_gb
+from numerai_kedro.data.era_panel import N_VALUES
+from numerai_kedro.data.joined import N_LEVELS, n_latents
 from numerai_kedro.errors import NumeraiKedroError
-from numerai_kedro.panel.era_panel import N_VALUES
-from numerai_kedro.panel.joined import N_LEVELS, n_latents
-from numerai_kedro.resilience.machine import GIB, gpu_memory_gb, simulated_gpu_gb
 from numerai_kedro.strict import Block
 from numerai_kedro.training.protocol import (
     NO_CONTEXT,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from numerai_kedro.panel import EraPanel
+    from numerai_kedro.data import EraPanel
     from numerai_kedro.training.network_params import LoopParams
 
 TORCH_GB = 0.45  # what importing torch takes, measured
@@ -163,9 +163,9 @@ class NetworkModel:
         """Run the loop, and keep the best weights and what was repaired."""
         import torch
 
-        from numerai_kedro.training.networks.batches import TrainingEras
-        from numerai_kedro.training.networks.loop import TrainingRun
-        from numerai_kedro.training.networks.microbatch import CountedMemory
+        from numerai_kedro.training.torch.batches import TrainingEras
+        from numerai_kedro.training.torch.loop import TrainingRun
+        from numerai_kedro.training.torch.microbatch import CountedMemory
 
         torch.set_num_threads(self.threads)
         device, memory = self.device, None
@@ -200,7 +200,7 @@ class NetworkModel:
 
     def predict(self, panel: EraPanel) -> npt.NDArray[np.float32]:
         """Predict every row of the first target, on a GPU where there is one."""
-        from numerai_kedro.training.networks.loop import predictions_of
+        from numerai_kedro.training.torch.loop import predictions_of
 
         device = self._device()
         network = self._fitted().to(device)
@@ -214,7 +214,7 @@ class NetworkModel:
         """Predict rows whose columns are the training panel's."""
         import torch
 
-        from numerai_kedro.training.networks.loop import first_target
+        from numerai_kedro.training.torch.loop import first_target
 
         device = self._device()
         network = self._fitted().to(device)

@@ -22,7 +22,7 @@ from numerai_kedro.training.protocol import NO_CONTEXT, FitContext, FitProgress,
 if TYPE_CHECKING:
     from torch import nn
 
-    from numerai_kedro.panel import EraPanel
+    from numerai_kedro.data import EraPanel
     from numerai_kedro.strict import Block
 
 SAMPLED_ROWS = 20_000  # from which correlations are told: their error is then below .01

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from numerai_kedro.data.joined import N_LEVELS, n_latents
 from numerai_kedro.models.network import NetworkModel, Size
-from numerai_kedro.panel.joined import N_LEVELS, n_latents
 from numerai_kedro.training.network_params import NetworkParams
 from numerai_kedro.training.protocol import (
     NO_CONTEXT,
@@ -31,7 +31,7 @@ from numerai_kedro.training.protocol import (
 if TYPE_CHECKING:
     from torch import nn
 
-    from numerai_kedro.panel import EraPanel
+    from numerai_kedro.data import EraPanel
     from numerai_kedro.strict import Block
 
 ERAS_FOR_EDGES = 20

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from numerai_kedro.panel.joined import n_latents
+from numerai_kedro.data.joined import n_latents
 
 if TYPE_CHECKING:
-    from numerai_kedro.panel import EraPanel
+    from numerai_kedro.data import EraPanel
 
 
 class WithLatents:

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from numerai_kedro.data.era_panel import N_VALUES
+from numerai_kedro.data.joined import n_latents
 from numerai_kedro.models.boosting import (
     GIB,
     STEPS_A_REPORT,
@@ -17,8 +19,6 @@ from numerai_kedro.models.boosting import (
     in_eras,
     threads_for,
 )
-from numerai_kedro.panel.era_panel import N_VALUES
-from numerai_kedro.panel.joined import n_latents
 from numerai_kedro.strict import Block
 from numerai_kedro.training.protocol import (
     NO_CONTEXT,
@@ -32,7 +32,7 @@ from numerai_kedro.training.protocol import (
 if TYPE_CHECKING:
     import xgboost
 
-    from numerai_kedro.panel import EraPanel
+    from numerai_kedro.data import EraPanel
 
 # More than the five values there are: XGBoost counts borders, not values.
 MAX_BIN = 8
@@ -136,7 +136,7 @@ class XGBoost(Boosted):
         """The extra `gpu` brings CUDA; whether a device is there, its driver says."""
         import xgboost as xgb
 
-        from numerai_kedro.resilience.machine import gpu_memory_gb
+        from numerai_kedro.compute.machine import gpu_memory_gb
 
         return bool(xgb.build_info().get("USE_CUDA")) and gpu_memory_gb() > 0
 

@@ -23,14 +23,19 @@ from typing import Any
 import pandas as pd
 from kedro.pipeline import Node, Pipeline
 
+from numerai_kedro.cache import FoldStore
+from numerai_kedro.cache.provenance import CONFIGURATION, DATA_VERSION, OTHER_CODE, version_key
+from numerai_kedro.compute.health import collapsed
+from numerai_kedro.compute.isolation import Worker
+from numerai_kedro.compute.recovery import noted
+from numerai_kedro.compute.remedies import failed_fit, until_it_fits
+from numerai_kedro.compute.worker_pool import WorkerPool
+from numerai_kedro.data import EraPanel
 from numerai_kedro.errors import Failed, PanelError
-from numerai_kedro.incremental import FoldStore
-from numerai_kedro.models import family
 from numerai_kedro.models.live_fit import LiveFit
+from numerai_kedro.models.registry import family
 from numerai_kedro.models.with_latents import WithLatents
-from numerai_kedro.panel import EraPanel
-from numerai_kedro.pipelines.made_by import CONFIGURATION, DATA_VERSION, OTHER_CODE, version_key
-from numerai_kedro.pipelines.parameters import ModelParams, ResourceParams
+from numerai_kedro.numerai.schema import benchmark_of, overlap_eras
 from numerai_kedro.pipelines.recipes import (
     asked_as_json,
     asked_recipe,
@@ -44,12 +49,7 @@ from numerai_kedro.pipelines.recipes import (
     workers_of,
 )
 from numerai_kedro.progress import steps_bar
-from numerai_kedro.resilience.health import collapsed
-from numerai_kedro.resilience.isolation import Worker
-from numerai_kedro.resilience.recovery import noted
-from numerai_kedro.resilience.remedies import failed_fit, until_it_fits
-from numerai_kedro.resilience.worker_pool import WorkerPool
-from numerai_kedro.tournament.schema import benchmark_of, overlap_eras
+from numerai_kedro.runtime.parameters import ModelParams, ResourceParams
 from numerai_kedro.training.engineered import Engineered, check_made, window_name
 from numerai_kedro.training.importance import importance_by_fold
 from numerai_kedro.training.recipe import Fit, are_of_other_code

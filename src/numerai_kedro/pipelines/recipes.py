@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from numerai_kedro.cache import FoldStore
+from numerai_kedro.compute.isolation import Executor, Worker
+from numerai_kedro.compute.plan import LARGEST_STRIDE, lighter_presets
+from numerai_kedro.compute.worker_pool import WorkerPool
+from numerai_kedro.data import EraPanel
+from numerai_kedro.data.folds import Fold, live_window
 from numerai_kedro.errors import ConfigurationError, Failed
 from numerai_kedro.files import digest_json
-from numerai_kedro.incremental import FoldStore
-from numerai_kedro.models import family
-from numerai_kedro.panel import EraPanel
-from numerai_kedro.panel.walk_forward import Fold
-from numerai_kedro.pipelines.parameters import BY_MACHINE, SWITCHED_OFF, ModelParams, ResourceParams
-from numerai_kedro.resilience.isolation import Executor, Worker
-from numerai_kedro.resilience.plan import LARGEST_STRIDE, lighter_presets
-from numerai_kedro.resilience.worker_pool import WorkerPool
-from numerai_kedro.tournament.schema import check_horizons
+from numerai_kedro.models.registry import family
+from numerai_kedro.numerai.schema import check_horizons
+from numerai_kedro.runtime.parameters import BY_MACHINE, SWITCHED_OFF, ModelParams, ResourceParams
 from numerai_kedro.training.adaptive import Rung, adapted
 from numerai_kedro.training.engineered import Engineered
 from numerai_kedro.training.protocol import Model
@@ -287,16 +287,6 @@ def live_recipe(
     eras, updated_to = live_window(folds, recipe.update_every)
     recipe = recipe_at(asked, decisions, eras[1] + folds["purge_eras"] + 1)
     return engineered.applied(recipe, eras, folds["features"]), eras, updated_to
-
-
-def live_window(folds: dict[str, Any], update_every: int) -> tuple[tuple[int, int], int | None]:
-    """What the newest fold learns that has begun, and the newest era that its update learns."""
-    purge, live_era = folds["purge_eras"], folds["history"][1] + 1
-    test_begin, fold_eras = folds["periods"]["test"][0], folds["test_fold_eras"]
-    begin = test_begin + fold_eras * max(0, (live_era - test_begin) // fold_eras)
-    n_updates = (live_era - begin) // update_every
-    updated_to = begin + n_updates * update_every - purge - 1
-    return (folds["live_fit"][0], begin - purge - 1), updated_to if n_updates else None
 
 
 def strengthening(

@@ -7,12 +7,12 @@ import logging
 
 from kedro.pipeline import Node
 
+from numerai_kedro.cache.provenance import ENSEMBLE
 from numerai_kedro.errors import ConfigurationError
-from numerai_kedro.pipelines.made_by import ENSEMBLE
-from numerai_kedro.pipelines.models import MODELS
-from numerai_kedro.pipelines.parameters import SubmissionParams
-from numerai_kedro.tournament.client import Client
-from numerai_kedro.tournament.submission import UNNAMED_SLOT
+from numerai_kedro.models.registry import MODELS
+from numerai_kedro.numerai.client import Client
+from numerai_kedro.numerai.submission import UNNAMED_SLOT
+from numerai_kedro.runtime.parameters import SubmissionParams
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """From a model family and a panel to predictions: the protocol, walk-forward, the live fit.
 
-May import everything below it; it knows models by their protocol only.
+It knows models by their protocol only.
 """
 
 from numerai_kedro.training.protocol import Cost, Model

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from numerai_kedro.incremental import FoldStore, code_of
-from numerai_kedro.panel import EraPanel
-from numerai_kedro.resilience.isolation import Executor, Inline
-from numerai_kedro.statistics.scoring import rank_scores
+from numerai_kedro.cache import FoldStore, code_of
+from numerai_kedro.compute.isolation import Executor, Inline
+from numerai_kedro.data import EraPanel
+from numerai_kedro.metrics.scoring import rank_scores
 from numerai_kedro.strict import Strict
 from numerai_kedro.training.protocol import no_progress
 from numerai_kedro.training.recipe import Recipe

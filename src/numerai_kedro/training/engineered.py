@@ -13,10 +13,10 @@ from typing import Any
 
 import pandas as pd
 
+from numerai_kedro.data import EraPanel
+from numerai_kedro.data.feature_graph import FeatureGraph
+from numerai_kedro.data.verdict import Verdict
 from numerai_kedro.errors import Failed, PanelError
-from numerai_kedro.panel import EraPanel
-from numerai_kedro.statistics.discovery import Verdict
-from numerai_kedro.statistics.feature_graph import FeatureGraph
 from numerai_kedro.training.recipe import ALL_COLUMNS, Columns, Recipe, VerdictUse
 
 FEATURES, GNN = "feature_engineering", "gnn"  # pipelines that make what is missing

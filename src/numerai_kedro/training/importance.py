@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from numerai_kedro.incremental import FoldStore, code_of
-from numerai_kedro.panel import EraPanel
-from numerai_kedro.panel.joined import LATENT
-from numerai_kedro.panel.walk_forward import Fold
-from numerai_kedro.resilience.isolation import Executor, Inline
-from numerai_kedro.statistics.scoring import corr_of_era
+from numerai_kedro.cache import FoldStore, code_of
+from numerai_kedro.compute.isolation import Executor, Inline
+from numerai_kedro.data import EraPanel
+from numerai_kedro.data.folds import Fold
+from numerai_kedro.data.joined import LATENT
+from numerai_kedro.metrics.corr import corr_of_era
 from numerai_kedro.training.protocol import FitProgress, Model, no_progress
 from numerai_kedro.training.recipe import Fit, Recipe
 

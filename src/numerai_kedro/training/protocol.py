@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkab
 import numpy as np
 import numpy.typing as npt
 
-from numerai_kedro.panel import EraPanel
+from numerai_kedro.data import EraPanel
 from numerai_kedro.strict import Block
 
 if TYPE_CHECKING:
-    from numerai_kedro.statistics.feature_graph import FeatureGraph
+    from numerai_kedro.data.feature_graph import FeatureGraph
 
 # Gets steps done and steps in all, of one fit; a step is a tree or an epoch.
 FitProgress = Callable[[float, float], None]
@@ -149,7 +149,7 @@ class Model(Protocol):
     gpu_speed
         How many times as fast a fit is on a GPU as `cost` says; 1 where nobody has measured it.
     recoveries
-        What went wrong in the fit and was repaired, `resilience.recovery.Recovery` as dicts.
+        What went wrong in the fit and was repaired, `compute.recovery.Recovery` as dicts.
     """
 
     params_type: ClassVar[type[Block]]

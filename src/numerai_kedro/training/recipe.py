@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from numerai_kedro.cache import FoldStore, code_of, is_of_other_code
+from numerai_kedro.compute.recovery import noted
+from numerai_kedro.data import EraPanel, JoinedPanel
+from numerai_kedro.data.folds import Fold
 from numerai_kedro.errors import NumeraiKedroError, ProcessDied, ResourceError
 from numerai_kedro.files import digest_json
-from numerai_kedro.incremental import FoldStore, code_of, is_of_other_code
-from numerai_kedro.panel import EraPanel, JoinedPanel
-from numerai_kedro.panel.walk_forward import Fold
-from numerai_kedro.resilience.recovery import noted
 from numerai_kedro.strict import Strict
 from numerai_kedro.training.protocol import (
     Cost,
@@ -29,7 +29,7 @@ from numerai_kedro.training.protocol import (
 )
 
 if TYPE_CHECKING:
-    from numerai_kedro.statistics.feature_graph import FeatureGraph
+    from numerai_kedro.data.feature_graph import FeatureGraph
 
 # How a model that was fitted learns the eras that came after: not at all, or by adapters (LoRA).
 Update = Literal["none", "lora"]
@@ -39,7 +39,7 @@ CALLED = ("predict", "predict_rows")  # of a fitted model
 UPDATE_ERAS = 52  # newest eras that an update learns from
 
 
-# How verdicts of features (`statistics.discovery`) are used: all features are kept, all but the
+# How verdicts of features (`features.discovery`) are used: all features are kept, all but the
 # unstable, all but those and the null, or all, each by a weight.
 VerdictUse = Literal["keep_all", "drop_unstable", "keep_confirmed", "weigh"]
 

@@ -16,14 +16,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from numerai_kedro.cache import FoldStore
+from numerai_kedro.compute.isolation import Executor, Inline
+from numerai_kedro.compute.worker_pool import WorkerPool
+from numerai_kedro.data import EraPanel
+from numerai_kedro.data.folds import Fold
+from numerai_kedro.ensemble.blending import blend
 from numerai_kedro.errors import PredictionError
 from numerai_kedro.files import digest_json
-from numerai_kedro.incremental import FoldStore
-from numerai_kedro.panel import EraPanel
-from numerai_kedro.panel.walk_forward import Fold
-from numerai_kedro.resilience.isolation import Executor, Inline
-from numerai_kedro.resilience.worker_pool import WorkerPool
-from numerai_kedro.statistics.blending import blend
 from numerai_kedro.training.protocol import FitProgress, Model, no_progress
 from numerai_kedro.training.recipe import Fit, Recipe
 

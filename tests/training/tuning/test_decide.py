@@ -10,13 +10,13 @@ import pytest
 from tests.damage import overwrite
 from tests.panels import era_rows, small_panel
 
+from numerai_kedro.cache import FoldStore
+from numerai_kedro.compute.isolation import Inline
+from numerai_kedro.data import EraRows, open_panel, write_panel
 from numerai_kedro.errors import LeakError, PredictionError, StoreError
-from numerai_kedro.incremental import FoldStore
-from numerai_kedro.models import family
-from numerai_kedro.panel import EraRows, open_panel, write_panel
-from numerai_kedro.resilience.isolation import Inline
-from numerai_kedro.training.networks.care import Diverged
+from numerai_kedro.models.registry import family
 from numerai_kedro.training.recipe import Recipe
+from numerai_kedro.training.torch.care import Diverged
 from numerai_kedro.training.tuning import decide, study
 from numerai_kedro.training.tuning.context import Search, TuningContext, TuningParams
 from numerai_kedro.training.tuning.decide import incumbent_decisions, recipe_at, tune

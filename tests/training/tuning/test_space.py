@@ -5,9 +5,8 @@ import yaml
 from tests.project import ROOT
 
 from numerai_kedro.errors import ConfigurationError
-from numerai_kedro.models import FAMILIES, family
-from numerai_kedro.pipelines.models import BOOSTED
-from numerai_kedro.pipelines.parameters import ModelParams
+from numerai_kedro.models.registry import BOOSTED, FAMILIES, family
+from numerai_kedro.runtime.parameters import ModelParams
 from numerai_kedro.training.tuning.space import Range, distributions, params_at, point_of
 
 CONF = {

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from numerai_kedro.panel.joined import N_LEVELS
+from numerai_kedro.data.joined import N_LEVELS
 
 MIDDLE, DEVIATION = 2.0, 2**0.5  # of features, which are 0 to 4, each as often as the others
 

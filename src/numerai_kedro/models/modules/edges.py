@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch_geometric.nn import GATv2Conv, GINConv
 
+from numerai_kedro.data.feature_graph import FeatureGraph
 from numerai_kedro.models.modules.dropout import Dropout
-from numerai_kedro.statistics.feature_graph import FeatureGraph
 
 # How nodes are computed together decides in which order dropout is drawn for their edges: another
 # number is another model, which its digest of code tells from those before.

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from torch_geometric.nn import GATv2Conv, GINConv
 
+from numerai_kedro.data.feature_graph import FeatureGraph
+from numerai_kedro.features.graph_building import FEATURES_A_NODE
 from numerai_kedro.models.modules.centred import Centred
 from numerai_kedro.models.modules.dropout import Dropout
 from numerai_kedro.models.modules.edges import Edges, linear
-from numerai_kedro.statistics.feature_graph import FEATURES_A_NODE, FeatureGraph
 
 if TYPE_CHECKING:
     from numerai_kedro.models.graph import GATv2Params, GraphNetworkParams

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from numerai_kedro.data.era_panel import N_VALUES
 from numerai_kedro.models.modules.centred import Centred
 from numerai_kedro.models.modules.dropout import Dropout
-from numerai_kedro.panel.era_panel import N_VALUES
 
 if TYPE_CHECKING:
     from numerai_kedro.models.vae_head import VaeParams

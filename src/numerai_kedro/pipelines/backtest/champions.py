@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from numerai_kedro.cache.provenance import ENSEMBLE, members_of
+from numerai_kedro.data import EraPanel
+from numerai_kedro.ensemble.blending import blend
+from numerai_kedro.ensemble.holdout import returns_of
+from numerai_kedro.ensemble.neutralisation import neutralised
 from numerai_kedro.errors import Failed, NumeraiKedroError, StoreError
-from numerai_kedro.incremental.champion_store import Champion, ChampionStore
+from numerai_kedro.gate.champion_store import Champion, ChampionStore
+from numerai_kedro.gate.checks import GateParams, champion_check
+from numerai_kedro.gate.decision import Check
+from numerai_kedro.metrics.overfitting import superior_predictive_ability
+from numerai_kedro.metrics.payout import PayoutRule
 from numerai_kedro.models.live_fit import LiveFit
-from numerai_kedro.panel import EraPanel
-from numerai_kedro.pipelines.holdout import returns_of
-from numerai_kedro.pipelines.made_by import ENSEMBLE, members_of
-from numerai_kedro.pipelines.neutral import neutralised
-from numerai_kedro.statistics.blending import blend
-from numerai_kedro.statistics.gate import Check
-from numerai_kedro.statistics.gate_checks import GateParams, champion_check
-from numerai_kedro.statistics.overfitting import superior_predictive_ability
-from numerai_kedro.statistics.payout import PayoutRule
 from numerai_kedro.training.walk_forward import predictions_frame
 
 logger = logging.getLogger(__name__)

@@ -12,29 +12,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from numerai_kedro.errors import Failed, SchemaError
-from numerai_kedro.files import digest_bytes
-from numerai_kedro.incremental.champion_store import Champion, ChampionStore, ProcedureStore
-from numerai_kedro.incremental.live_id_store import LiveIdStore
-from numerai_kedro.panel import EraPanel
-from numerai_kedro.pipelines.backtest.champions import (
-    CHAMPION,
-    champion_of,
-    comparison,
-    record_of,
-    superior_to,
-)
-from numerai_kedro.pipelines.made_by import (
+from numerai_kedro.cache.live_id_store import LiveIdStore
+from numerai_kedro.cache.provenance import (
     alike,
     configuration,
     data_versions,
     of_other_code,
     procedure_of,
 )
-from numerai_kedro.reasons import BlockReason
-from numerai_kedro.statistics.backtest import interval_json
-from numerai_kedro.statistics.gate import Check, GateDecision
-from numerai_kedro.statistics.gate_checks import (
+from numerai_kedro.data import EraPanel
+from numerai_kedro.errors import Failed, SchemaError
+from numerai_kedro.files import digest_bytes
+from numerai_kedro.gate.champion_store import Champion, ChampionStore, ProcedureStore
+from numerai_kedro.gate.checks import (
     GateParams,
     backtest_checks,
     benchmark_likeness_check,
@@ -46,12 +36,22 @@ from numerai_kedro.statistics.gate_checks import (
     other_code_check,
     version_check,
 )
-from numerai_kedro.statistics.intervals import mean_interval
-from numerai_kedro.statistics.likeness import rank_correlation
-from numerai_kedro.statistics.live_drift import features_shown
-from numerai_kedro.statistics.payout import PayoutRule, forecast_burn
-from numerai_kedro.tournament.schema import benchmark_of, overlap_eras
-from numerai_kedro.tournament.submission import csv_of_ranks
+from numerai_kedro.gate.decision import Check, GateDecision
+from numerai_kedro.gate.drift import features_shown
+from numerai_kedro.gate.likeness import rank_correlation
+from numerai_kedro.metrics.backtest import interval_json
+from numerai_kedro.metrics.intervals import mean_interval
+from numerai_kedro.metrics.payout import PayoutRule, forecast_burn
+from numerai_kedro.numerai.schema import benchmark_of, overlap_eras
+from numerai_kedro.numerai.submission import csv_of_ranks
+from numerai_kedro.pipelines.backtest.champions import (
+    CHAMPION,
+    champion_of,
+    comparison,
+    record_of,
+    superior_to,
+)
+from numerai_kedro.reasons import BlockReason
 
 logger = logging.getLogger(__name__)
 

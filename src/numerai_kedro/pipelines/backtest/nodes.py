@@ -9,36 +9,36 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from numerai_kedro.cache.provenance import ENSEMBLE, configuration, members_of, procedure_of
+from numerai_kedro.data import EraPanel
+from numerai_kedro.ensemble.holdout import Holdout, returns_of
+from numerai_kedro.ensemble.weighting import EnsembleParams
 from numerai_kedro.errors import Failed
 from numerai_kedro.files import digest_json
-from numerai_kedro.incremental.champion_store import ProcedureStore
-from numerai_kedro.models import family
-from numerai_kedro.panel import EraPanel
-from numerai_kedro.pipelines.backtest.champions import BENCHMARK, SPA_SEED
-from numerai_kedro.pipelines.holdout import Holdout, returns_of
-from numerai_kedro.pipelines.made_by import ENSEMBLE, configuration, members_of, procedure_of
-from numerai_kedro.pipelines.parameters import (
-    EncoderParams,
-    FeatureParams,
-    GraphParams,
-    ModelParams,
-)
-from numerai_kedro.progress import steps_bar
-from numerai_kedro.statistics.backtest import interval_json, score_columns, summarise
-from numerai_kedro.statistics.gate import Check
-from numerai_kedro.statistics.gate_checks import GateParams, backtest_checks, honesty_checks
-from numerai_kedro.statistics.intervals import mean_interval
-from numerai_kedro.statistics.likeness import likeness_of_eras
-from numerai_kedro.statistics.overfitting import (
+from numerai_kedro.gate.champion_store import ProcedureStore
+from numerai_kedro.gate.checks import GateParams, backtest_checks, honesty_checks
+from numerai_kedro.gate.decision import Check
+from numerai_kedro.gate.likeness import likeness_of_eras
+from numerai_kedro.metrics.backtest import interval_json, score_columns, summarise
+from numerai_kedro.metrics.intervals import mean_interval
+from numerai_kedro.metrics.overfitting import (
     blocks_for,
     deflated_sharpe,
     overlap_sharpe,
     probability_of_overfitting,
     superior_predictive_ability,
 )
-from numerai_kedro.statistics.payout import PayoutRule, forecast_burn
-from numerai_kedro.statistics.weighting import EnsembleParams
-from numerai_kedro.tournament.schema import benchmark_of, meta_model_of, overlap_eras
+from numerai_kedro.metrics.payout import PayoutRule, forecast_burn
+from numerai_kedro.models.registry import family
+from numerai_kedro.numerai.schema import benchmark_of, meta_model_of, overlap_eras
+from numerai_kedro.pipelines.backtest.champions import BENCHMARK, SPA_SEED
+from numerai_kedro.progress import steps_bar
+from numerai_kedro.runtime.parameters import (
+    EncoderParams,
+    FeatureParams,
+    GraphParams,
+    ModelParams,
+)
 from numerai_kedro.training.recipe import code_of_fits
 from numerai_kedro.training.tuning.context import TuningParams
 

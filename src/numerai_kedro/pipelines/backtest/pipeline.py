@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
+from numerai_kedro.models.registry import MODELS
 from numerai_kedro.pipelines.backtest import champions, nodes
 from numerai_kedro.pipelines.backtest.judge import judge
 from numerai_kedro.pipelines.backtest.settle import settle_record
-from numerai_kedro.pipelines.models import MODELS
 from numerai_kedro.pipelines.slots import slots_node
 
 

@@ -12,13 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from numerai_kedro.incremental.champion_store import ProcedureStore
-from numerai_kedro.panel import EraPanel
-from numerai_kedro.pipelines.backtest.champions import BENCHMARK
-from numerai_kedro.pipelines.backtest.nodes import check_record, made_by_of, report, score
-from numerai_kedro.pipelines.ensemble.nodes import blend_out_of_fold
-from numerai_kedro.pipelines.holdout import Holdout
-from numerai_kedro.pipelines.made_by import (
+from numerai_kedro.cache.provenance import (
     ENSEMBLE,
     alike,
     configuration,
@@ -26,7 +20,13 @@ from numerai_kedro.pipelines.made_by import (
     values_by_model,
     weighed_members,
 )
-from numerai_kedro.statistics.gate_checks import GateParams
+from numerai_kedro.data import EraPanel
+from numerai_kedro.ensemble.holdout import Holdout
+from numerai_kedro.gate.champion_store import ProcedureStore
+from numerai_kedro.gate.checks import GateParams
+from numerai_kedro.pipelines.backtest.champions import BENCHMARK
+from numerai_kedro.pipelines.backtest.nodes import check_record, made_by_of, report, score
+from numerai_kedro.pipelines.ensemble.nodes import blend_out_of_fold
 
 logger = logging.getLogger(__name__)
 

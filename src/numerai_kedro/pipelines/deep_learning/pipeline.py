@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from kedro.pipeline import Pipeline
 
+from numerai_kedro.models.registry import TABULAR
 from numerai_kedro.pipelines.base_model import create_model_pipeline
-from numerai_kedro.pipelines.models import TABULAR
 
 
 def create_pipeline() -> Pipeline:

@@ -9,11 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from numerai_kedro.errors import BlendError, Failed, NumeraiKedroError, StoreError
-from numerai_kedro.files import digest_json
-from numerai_kedro.panel import EraPanel
-from numerai_kedro.pipelines.holdout import Holdout
-from numerai_kedro.pipelines.made_by import (
+from numerai_kedro.cache.provenance import (
     ASKED,
     CONFIGURATION,
     DATA_VERSION,
@@ -27,8 +23,11 @@ from numerai_kedro.pipelines.made_by import (
     values_by_model,
     weighed_members,
 )
-from numerai_kedro.pipelines.neutral import NOTHING, features_to
-from numerai_kedro.pipelines.neutral_shares import (
+from numerai_kedro.data import EraPanel
+from numerai_kedro.ensemble.blending import blend
+from numerai_kedro.ensemble.holdout import Holdout
+from numerai_kedro.ensemble.member_scores import MemberScores
+from numerai_kedro.ensemble.neutral_shares import (
     Share,
     choices_by_era,
     choose_share,
@@ -37,13 +36,14 @@ from numerai_kedro.pipelines.neutral_shares import (
     share_of,
     shares_taken_out,
 )
-from numerai_kedro.statistics.blending import blend
-from numerai_kedro.statistics.member_scores import MemberScores
-from numerai_kedro.statistics.payout import PayoutRule, contribution
-from numerai_kedro.statistics.score_check import check_scores
-from numerai_kedro.statistics.scoring import rank_scores
-from numerai_kedro.statistics.weighting import ALL_SCHEMES, EnsembleParams, walk_weights
-from numerai_kedro.tournament.schema import overlap_eras
+from numerai_kedro.ensemble.neutralisation import NOTHING, features_to
+from numerai_kedro.ensemble.weighting import ALL_SCHEMES, EnsembleParams, walk_weights
+from numerai_kedro.errors import BlendError, Failed, NumeraiKedroError, StoreError
+from numerai_kedro.files import digest_json
+from numerai_kedro.metrics.payout import PayoutRule, contribution
+from numerai_kedro.metrics.score_check import check_scores
+from numerai_kedro.metrics.scoring import rank_scores
+from numerai_kedro.numerai.schema import overlap_eras
 from numerai_kedro.training.tuning.store import StudyStore
 
 logger = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
+from numerai_kedro.models.registry import MODELS
 from numerai_kedro.pipelines.ensemble import nodes
-from numerai_kedro.pipelines.models import MODELS
 
 
 def create_pipeline() -> Pipeline:

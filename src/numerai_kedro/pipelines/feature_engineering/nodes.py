@@ -9,17 +9,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from numerai_kedro.cache import FoldStore
+from numerai_kedro.compute.remedies import until_it_fits
+from numerai_kedro.data import EraPanel
+from numerai_kedro.data.verdict import Verdict
 from numerai_kedro.errors import Failed
+from numerai_kedro.features.effect_trend import effect_trend, turned_effects
+from numerai_kedro.features.era_tables import corr, information_beyond_chance, spearman
 from numerai_kedro.features.latent_worth import latent_worth
 from numerai_kedro.features.latents import Latents, encode
 from numerai_kedro.features.screening import screen, weighed
 from numerai_kedro.features.stability import with_interactions
 from numerai_kedro.features.sufficient import products_of, scores_of
-from numerai_kedro.incremental import FoldStore
-from numerai_kedro.panel import EraPanel
+from numerai_kedro.metrics.intervals import mean_interval
+from numerai_kedro.models.registry import ENCODER
+from numerai_kedro.numerai.schema import overlap_eras
 from numerai_kedro.pipelines.base_model import readings_of
-from numerai_kedro.pipelines.models import ENCODER
-from numerai_kedro.pipelines.parameters import EncoderParams, FeatureParams, ResourceParams
 from numerai_kedro.pipelines.recipes import (
     asked_recipe,
     ladder,
@@ -27,17 +32,12 @@ from numerai_kedro.pipelines.recipes import (
     without_stopping,
     worker_of,
 )
-from numerai_kedro.pipelines.windows import live_windows, windows_of
 from numerai_kedro.progress import steps_bar
-from numerai_kedro.resilience.remedies import until_it_fits
-from numerai_kedro.statistics.discovery import Verdict
-from numerai_kedro.statistics.effect_trend import effect_trend, turned_effects
-from numerai_kedro.statistics.era_tables import corr, information_beyond_chance, spearman
-from numerai_kedro.statistics.intervals import mean_interval
-from numerai_kedro.tournament.schema import overlap_eras
+from numerai_kedro.runtime.parameters import EncoderParams, FeatureParams, ResourceParams
 from numerai_kedro.training.engineered import window_name
 from numerai_kedro.training.protocol import no_progress
 from numerai_kedro.training.walk_forward import sub_progress, with_location
+from numerai_kedro.training.windows import live_windows, windows_of
 
 logger = logging.getLogger(__name__)
 

@@ -9,13 +9,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from numerai_kedro.cache import FoldStore
+from numerai_kedro.compute.isolation import Executor
+from numerai_kedro.compute.remedies import failed_fit
+from numerai_kedro.data import EraPanel
+from numerai_kedro.data.folds import Fold
 from numerai_kedro.errors import Failed
-from numerai_kedro.features.graphs import change_since, changes_of, graphs_of
-from numerai_kedro.incremental import FoldStore
-from numerai_kedro.panel import EraPanel
-from numerai_kedro.panel.walk_forward import Fold
-from numerai_kedro.pipelines.models import GRAPHS
-from numerai_kedro.pipelines.parameters import GraphParams, ModelParams, ResourceParams
+from numerai_kedro.features.window_graphs import change_since, changes_of, graphs_of
+from numerai_kedro.metrics.intervals import Interval, mean_interval
+from numerai_kedro.metrics.scoring import rank_scores
+from numerai_kedro.models.registry import GRAPHS
+from numerai_kedro.numerai.schema import overlap_eras
 from numerai_kedro.pipelines.recipes import (
     POSTPONED,
     decided_for,
@@ -24,16 +28,12 @@ from numerai_kedro.pipelines.recipes import (
     not_now,
     workers_of,
 )
-from numerai_kedro.pipelines.windows import windows_of
 from numerai_kedro.progress import steps_bar
-from numerai_kedro.resilience.isolation import Executor
-from numerai_kedro.resilience.remedies import failed_fit
-from numerai_kedro.statistics.intervals import Interval, mean_interval
-from numerai_kedro.statistics.scoring import rank_scores
-from numerai_kedro.tournament.schema import overlap_eras
+from numerai_kedro.runtime.parameters import GraphParams, ModelParams, ResourceParams
 from numerai_kedro.training.engineered import Engineered
 from numerai_kedro.training.recipe import Recipe
 from numerai_kedro.training.walk_forward import sub_progress, walk_forward
+from numerai_kedro.training.windows import windows_of
 
 logger = logging.getLogger(__name__)
 

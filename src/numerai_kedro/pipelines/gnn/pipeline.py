@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
+from numerai_kedro.models.registry import GRAPHS
 from numerai_kedro.pipelines.base_model import create_model_pipeline
 from numerai_kedro.pipelines.gnn import nodes
-from numerai_kedro.pipelines.models import GRAPHS
 
 
 def create_pipeline() -> Pipeline:

@@ -13,20 +13,18 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from numerai_kedro.cache.provenance import version_key
+from numerai_kedro.cache.rule_store import RuleStore
+from numerai_kedro.data import EraPanel
+from numerai_kedro.data.convert import ParquetEras
+from numerai_kedro.data.folds import Fold, walk_forward_folds
 from numerai_kedro.errors import ConfigurationError, LeakError, SchemaError
 from numerai_kedro.files import RemoteFile
 from numerai_kedro.files.verified import data_version_of
-from numerai_kedro.incremental.rule_store import RuleStore
-from numerai_kedro.panel import EraPanel
-from numerai_kedro.panel.convert import ParquetEras
-from numerai_kedro.panel.walk_forward import Fold, walk_forward_folds
-from numerai_kedro.pipelines.ingestion.outlook import features_of, live_fit, neutral_features
-from numerai_kedro.pipelines.made_by import version_key
-from numerai_kedro.pipelines.parameters import IngestionParams
-from numerai_kedro.statistics.payout import PayoutRule
-from numerai_kedro.tournament.client import Client
-from numerai_kedro.tournament.payout_rule import read_rule
-from numerai_kedro.tournament.schema import (
+from numerai_kedro.metrics.payout import PayoutRule
+from numerai_kedro.numerai.client import Client
+from numerai_kedro.numerai.payout_rule import read_rule
+from numerai_kedro.numerai.schema import (
     ALIAS,
     LIVE_ERA,
     FeatureMetadata,
@@ -34,6 +32,8 @@ from numerai_kedro.tournament.schema import (
     overlap_eras,
     parse_era,
 )
+from numerai_kedro.pipelines.ingestion.outlook import features_of, live_fit, neutral_features
+from numerai_kedro.runtime.parameters import IngestionParams
 from numerai_kedro.training.tuning.context import TuningParams
 
 logger = logging.getLogger(__name__)

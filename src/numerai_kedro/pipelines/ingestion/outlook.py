@@ -10,15 +10,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from numerai_kedro.compute.machine import Machine
+from numerai_kedro.compute.plan import Data
+from numerai_kedro.data.folds import live_fit_eras, walk_forward_folds
 from numerai_kedro.errors import DownloadError, TournamentError
 from numerai_kedro.files.remote_reader import RemoteReader
 from numerai_kedro.files.verified import is_as_verified
-from numerai_kedro.panel.walk_forward import live_fit_eras, walk_forward_folds
-from numerai_kedro.pipelines.parameters import IngestionParams
-from numerai_kedro.resilience.machine import Machine
-from numerai_kedro.resilience.plan import Data
-from numerai_kedro.tournament.client import Client
-from numerai_kedro.tournament.schema import FeatureMetadata, overlap_eras, parse_era
+from numerai_kedro.numerai.client import Client
+from numerai_kedro.numerai.schema import FeatureMetadata, overlap_eras, parse_era
+from numerai_kedro.runtime.parameters import IngestionParams
 from numerai_kedro.training import Cost
 from numerai_kedro.training.recipe import Recipe
 

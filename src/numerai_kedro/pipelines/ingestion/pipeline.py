@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
+from numerai_kedro.models.registry import MODELS
 from numerai_kedro.pipelines.ingestion import nodes
 from numerai_kedro.pipelines.ingestion.planning import plan
-from numerai_kedro.pipelines.models import MODELS
 
 FILES = {
     "raw_train": "train.parquet",

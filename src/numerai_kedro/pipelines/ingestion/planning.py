@@ -7,32 +7,10 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from numerai_kedro.errors import ResourceError
-from numerai_kedro.files import digest_json
-from numerai_kedro.incremental import FoldStore
-from numerai_kedro.incremental.runner import IncrementalParams
-from numerai_kedro.models import family
-from numerai_kedro.pipelines.ingestion.outlook import (
-    History,
-    folds_to_be,
-    live_fit,
-    windows_to_be,
-)
-from numerai_kedro.pipelines.models import ENCODER
-from numerai_kedro.pipelines.parameters import (
-    BY_MACHINE,
-    SWITCHED_OFF,
-    EncoderParams,
-    FeatureParams,
-    GraphParams,
-    IngestionParams,
-    ModelParams,
-    ResourceParams,
-)
-from numerai_kedro.pipelines.recipes import live_window, planned_recipe, without_stopping
-from numerai_kedro.pipelines.windows import windows_of
-from numerai_kedro.resilience.machine import GIB, Machine, gpu_memory_gb
-from numerai_kedro.resilience.plan import (
+from numerai_kedro.cache import FoldStore
+from numerai_kedro.cache.runner import IncrementalParams
+from numerai_kedro.compute.machine import GIB, Machine, gpu_memory_gb
+from numerai_kedro.compute.plan import (
     BASE_MEMORY_GB,
     CHILD_MEMORY_GB,
     RESERVE_MEMORY_GB,
@@ -47,9 +25,30 @@ from numerai_kedro.resilience.plan import (
     sampling_of,
     schedule_steps,
 )
-from numerai_kedro.tournament.client import Client
-from numerai_kedro.tournament.round_info import minutes, too_late_for
-from numerai_kedro.tournament.schema import FeatureMetadata
+from numerai_kedro.data.folds import live_window
+from numerai_kedro.errors import ResourceError
+from numerai_kedro.files import digest_json
+from numerai_kedro.models.registry import ENCODER, family
+from numerai_kedro.numerai.client import Client
+from numerai_kedro.numerai.round_info import minutes, too_late_for
+from numerai_kedro.numerai.schema import FeatureMetadata
+from numerai_kedro.pipelines.ingestion.outlook import (
+    History,
+    folds_to_be,
+    live_fit,
+    windows_to_be,
+)
+from numerai_kedro.pipelines.recipes import planned_recipe, without_stopping
+from numerai_kedro.runtime.parameters import (
+    BY_MACHINE,
+    SWITCHED_OFF,
+    EncoderParams,
+    FeatureParams,
+    GraphParams,
+    IngestionParams,
+    ModelParams,
+    ResourceParams,
+)
 from numerai_kedro.training import Cost, Model
 from numerai_kedro.training.adaptive import low_fidelity_strength
 from numerai_kedro.training.probe import lightgbm_work_per_second
@@ -64,6 +63,7 @@ from numerai_kedro.training.tuning.context import (
 from numerai_kedro.training.tuning.decide import recipe_at
 from numerai_kedro.training.tuning.options import option_of
 from numerai_kedro.training.tuning.store import StudyStore
+from numerai_kedro.training.windows import windows_of
 
 logger = logging.getLogger(__name__)
 

@@ -10,13 +10,24 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from numerai_kedro.dashboard.feature_figures import (
+from numerai_kedro.cache.provenance import ENSEMBLE, procedure_of
+from numerai_kedro.data.feature_graph import FeatureGraph
+from numerai_kedro.data.version_change import change_text
+from numerai_kedro.datasets.atomic_file import without_nan
+from numerai_kedro.ensemble.holdout import returns_of
+from numerai_kedro.errors import Failed, NumeraiKedroError
+from numerai_kedro.gate.champion_store import VersionStore
+from numerai_kedro.metrics.intervals import mean_interval
+from numerai_kedro.metrics.payout import PayoutRule, forecast_burn, growth
+from numerai_kedro.numerai.client import Client
+from numerai_kedro.numerai.schema import FeatureMetadata, overlap_eras
+from numerai_kedro.reporting.dashboard.feature_figures import (
     effect_and_importance,
     effects_by_era,
     latent_summary,
     volcano,
 )
-from numerai_kedro.dashboard.figures import (
+from numerai_kedro.reporting.dashboard.figures import (
     burn_density,
     cumulative,
     drawdown,
@@ -30,32 +41,21 @@ from numerai_kedro.dashboard.figures import (
     version_trend,
     weights_over_time,
 )
-from numerai_kedro.dashboard.graph_figure import feature_graph_figure
-from numerai_kedro.dashboard.page import render_page
-from numerai_kedro.datasets.atomic_file import without_nan
-from numerai_kedro.errors import Failed, NumeraiKedroError
-from numerai_kedro.incremental.champion_store import VersionStore
-from numerai_kedro.panel.version_change import change_text
-from numerai_kedro.pipelines.holdout import returns_of
-from numerai_kedro.pipelines.made_by import ENSEMBLE, procedure_of
-from numerai_kedro.pipelines.parameters import FeatureParams, IngestionParams
-from numerai_kedro.pipelines.versions import code_version, paired_versions
-from numerai_kedro.statistics.feature_graph import FeatureGraph
-from numerai_kedro.statistics.importance import drifting
-from numerai_kedro.statistics.intervals import mean_interval
-from numerai_kedro.statistics.leaderboard import (
+from numerai_kedro.reporting.dashboard.graph_figure import feature_graph_figure
+from numerai_kedro.reporting.dashboard.page import render_page
+from numerai_kedro.reporting.importance import drifting
+from numerai_kedro.reporting.leaderboard import (
     leaderboard,
     option_worth,
     parameter_importance,
 )
-from numerai_kedro.statistics.live_record import (
+from numerai_kedro.reporting.live_record import (
     expected_vs_realized,
     live_record,
     newest_versions,
 )
-from numerai_kedro.statistics.payout import PayoutRule, forecast_burn, growth
-from numerai_kedro.tournament.client import Client
-from numerai_kedro.tournament.schema import FeatureMetadata, overlap_eras
+from numerai_kedro.reporting.versions import code_version, paired_versions
+from numerai_kedro.runtime.parameters import FeatureParams, IngestionParams
 from numerai_kedro.training.engineered import window_name
 from numerai_kedro.training.importance import COLUMNS as IMPORTANCE_COLUMNS
 from numerai_kedro.training.tuning.decide import COLUMNS

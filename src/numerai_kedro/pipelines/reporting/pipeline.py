@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
-from numerai_kedro.pipelines.models import ENCODER, MODELS
+from numerai_kedro.models.registry import ENCODER, MODELS
 from numerai_kedro.pipelines.reporting import nodes
 
 PLOTS = [

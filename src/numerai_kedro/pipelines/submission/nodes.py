@@ -10,6 +10,8 @@ from typing import Any
 
 import pandas as pd
 
+from numerai_kedro.cache.provenance import ENSEMBLE, alike, weighed_members
+from numerai_kedro.data import EraPanel
 from numerai_kedro.errors import (
     Failed,
     NumeraiKedroError,
@@ -20,16 +22,10 @@ from numerai_kedro.errors import (
     TournamentError,
 )
 from numerai_kedro.files import digest_bytes
-from numerai_kedro.incremental.champion_store import Champion, ChampionStore
-from numerai_kedro.panel import EraPanel
-from numerai_kedro.pipelines.backtest.champions import CHAMPION, champion_from
-from numerai_kedro.pipelines.made_by import ENSEMBLE, alike, weighed_members
-from numerai_kedro.pipelines.parameters import SubmissionParams
-from numerai_kedro.pipelines.slots import name_slots
-from numerai_kedro.reasons import BlockReason
-from numerai_kedro.tournament.client import Client
-from numerai_kedro.tournament.round_info import RoundInfo
-from numerai_kedro.tournament.submission import (
+from numerai_kedro.gate.champion_store import Champion, ChampionStore
+from numerai_kedro.numerai.client import Client
+from numerai_kedro.numerai.round_info import RoundInfo
+from numerai_kedro.numerai.submission import (
     UNNAMED_SLOT,
     RuleBroken,
     csv_of_ranks,
@@ -37,6 +33,10 @@ from numerai_kedro.tournament.submission import (
     reason_of,
     validate_submission,
 )
+from numerai_kedro.pipelines.backtest.champions import CHAMPION, champion_from
+from numerai_kedro.pipelines.slots import name_slots
+from numerai_kedro.reasons import BlockReason
+from numerai_kedro.runtime.parameters import SubmissionParams
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
-from numerai_kedro.pipelines.models import MODELS
+from numerai_kedro.models.registry import MODELS
 from numerai_kedro.pipelines.slots import slots_node
 from numerai_kedro.pipelines.submission import nodes
 

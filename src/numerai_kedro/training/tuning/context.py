@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 from pydantic import Field
 
-from numerai_kedro.panel import EraPanel
-from numerai_kedro.panel.walk_forward import Fold, walk_forward_folds
+from numerai_kedro.data import EraPanel
+from numerai_kedro.data.folds import Fold, walk_forward_folds
 from numerai_kedro.strict import Block, Strict
 from numerai_kedro.training.adaptive import AdaptiveParams
 from numerai_kedro.training.engineered import Engineered

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from numerai_kedro.cache import FoldStore, code_of
+from numerai_kedro.compute.isolation import Executor
 from numerai_kedro.errors import ResourceError
 from numerai_kedro.files import digest_bytes, digest_json
-from numerai_kedro.incremental import FoldStore, code_of
-from numerai_kedro.resilience.isolation import Executor
-from numerai_kedro.statistics.intervals import short
-from numerai_kedro.statistics.overfitting import probability_of_overfitting
+from numerai_kedro.metrics.intervals import short
+from numerai_kedro.metrics.overfitting import probability_of_overfitting
 from numerai_kedro.training.recipe import Option, Recipe
 from numerai_kedro.training.tuning.context import Search, TuningContext, TuningParams
 from numerai_kedro.training.tuning.objective import NOTHING, EraScores, gain_bound

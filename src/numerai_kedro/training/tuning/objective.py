@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from numerai_kedro.panel import EraPanel
-from numerai_kedro.statistics.intervals import degrees_of_freedom, long_run_variance, mean_interval
-from numerai_kedro.statistics.ranks import Vector
-from numerai_kedro.statistics.scoring import rank_scores
+from numerai_kedro.data import EraPanel
+from numerai_kedro.metrics.intervals import degrees_of_freedom, long_run_variance, mean_interval
+from numerai_kedro.metrics.ranks import Vector
+from numerai_kedro.metrics.scoring import rank_scores
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from numerai_kedro.resilience.remedies import failed_fit
+from numerai_kedro.compute.remedies import failed_fit
 from numerai_kedro.training.recipe import Option
 from numerai_kedro.training.tuning.context import Search, TuningContext, TuningParams
 from numerai_kedro.training.tuning.objective import NOTHING, EraScores, gain_bound, objective

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from numerai_kedro.cache import FoldStore
+from numerai_kedro.compute.isolation import Executor
+from numerai_kedro.compute.remedies import failed_fit
+from numerai_kedro.compute.worker_pool import WorkerPool
+from numerai_kedro.data.folds import Fold
 from numerai_kedro.errors import PredictionError
-from numerai_kedro.incremental import FoldStore
-from numerai_kedro.panel.walk_forward import Fold
-from numerai_kedro.resilience.isolation import Executor
-from numerai_kedro.resilience.remedies import failed_fit
-from numerai_kedro.resilience.worker_pool import WorkerPool
 from numerai_kedro.training.adaptive import adapted
 from numerai_kedro.training.protocol import no_progress
 from numerai_kedro.training.recipe import Option, Recipe

@@ -1,1 +1,0 @@
-"""Figures, the page and the summary: what people look at. Below `pipelines`."""

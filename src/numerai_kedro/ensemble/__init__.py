@@ -1,0 +1,1 @@
+"""From models to one prediction: weights, blends, member scores, neutralisation."""

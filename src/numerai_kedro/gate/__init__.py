@@ -1,0 +1,1 @@
+"""What decides whether predictions are submitted: checks, their decision, champions."""

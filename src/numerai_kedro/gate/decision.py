@@ -1,0 +1,122 @@
+"""The checks of the gate: values, thresholds, and by how much one was missed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from numerai_kedro.metrics.intervals import short
+from numerai_kedro.reasons import BlockReason
+
+
+@dataclass(frozen=True)
+class Check:
+    """One value and its threshold.
+
+    Parameters
+    ----------
+    reason
+        For which the gate blocks where the check is missed.
+    label
+        What is measured, in the field's words.
+    value, threshold
+        In the same unit.
+    side
+        ``"at least"``, ``"at most"`` or ``"above"`` the threshold.
+    """
+
+    reason: BlockReason
+    label: str
+    value: float
+    side: Literal["at least", "at most", "above"]
+    threshold: float
+
+    @property
+    def passed(self) -> bool:
+        """NaN passes nothing: what could not be computed is not good enough."""
+        if self.side == "at most":
+            return self.value <= self.threshold
+        return self.value > self.threshold if self.side == "above" else self.value >= self.threshold
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Self:
+        """The check of which `as_json` made a row."""
+        reason = BlockReason[row["reason"].upper()]
+        value, threshold = (
+            math.nan if number is None else number for number in (row["value"], row["threshold"])
+        )
+        return cls(reason, row["label"], value, row["side"], threshold)
+
+    @property
+    def missed_by(self) -> float:
+        """Distance to the threshold where the check failed, else 0."""
+        return 0.0 if self.passed else abs(self.value - self.threshold)
+
+    def __str__(self) -> str:
+        """One sentence with value, threshold and distance."""
+        verdict = "passed" if self.passed else f"missed by {short(self.missed_by)}"
+        wanted = f"{self.side} {short(self.threshold)}"
+        return f"{self.label} is {short(self.value)}, wanted {wanted}: {verdict}"
+
+    def as_json(self) -> dict[str, Any]:
+        """A row of the gate's table."""
+        return {
+            "reason": self.reason.name.lower(),
+            "kind": self.reason.kind,
+            "label": self.label,
+            "value": self.value,
+            "side": self.side,
+            "threshold": self.threshold,
+            "passed": self.passed,
+            "missed_by": self.missed_by,
+            "why": "" if self.passed else str(self.reason),
+            "remedy": self.reason.remedy,
+        }
+
+
+@dataclass(frozen=True)
+class GateDecision:
+    """Whether predictions may be submitted, and every check that says so."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """All checks but warnings, and at least one."""
+        return bool(self.checks) and not self.failures
+
+    @property
+    def failures(self) -> Sequence[Check]:
+        """The checks that block, in the order of the table."""
+        return [one for one in self._missed if one.reason.kind != "warning"]
+
+    @property
+    def warnings(self) -> Sequence[Check]:
+        """The checks that were missed and change nothing."""
+        return [one for one in self._missed if one.reason.kind == "warning"]
+
+    def leaves_champion(self, same_configuration: bool) -> bool:
+        """Whether a champion may predict in place of what was checked.
+
+        Not where the live data are wrong, which it would meet, too; and where the record is what
+        was missed, only if the champion is another configuration.
+        """
+        kinds = {one.reason.kind for one in self.failures}
+        if not kinds or kinds & {"data", "rule"}:
+            return False
+        return not (same_configuration and "record" in kinds)
+
+    @property
+    def _missed(self) -> Sequence[Check]:
+        return [one for one in self.checks if not one.passed]
+
+    def as_json(self) -> dict[str, Any]:
+        """The decision as it is kept."""
+        return {
+            "passed": self.passed,
+            "reasons": [str(check) for check in self.failures],
+            "warnings": [f"{check.reason}: {check}" for check in self.warnings],
+            "checks": [check.as_json() for check in self.checks],
+        }

@@ -1,0 +1,114 @@
+"""Whether live features are distributed as last year's, in measures scaled by their past spread.
+
+Every measure is taken of the live era against the past ones, and of each of some past eras against
+the others: where the live value lies among those says more than any fixed threshold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from numerai_kedro.metrics.ranks import Matrix, Vector, percentile_rank
+
+N_FEATURES = 200  # evenly spaced over those given
+N_ROWS = 200  # of a past era, evenly spaced
+N_CONTROLS = 13
+RIDGE = 0.01  # of the classifier, relative to the features' variance
+# Spreads from few eras are themselves uncertain: none is taken for smaller than this.
+SMALLEST_SPREAD = {"correlations": 0.002, "adversarial_auc": 0.01}
+
+Rows = npt.NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class Drift:
+    """One measure of the live era, and the same of past eras.
+
+    Parameters
+    ----------
+    value
+        Of the live era.
+    past
+        Of the past eras that were measured against the others.
+    smallest_spread
+        Below which their deviation is not believed.
+    """
+
+    value: float
+    past: tuple[float, ...]
+    smallest_spread: float = 0.0
+
+    @property
+    def deviations(self) -> float:
+        """How many deviations of past values the live one lies above their mean."""
+        past = np.array(self.past)
+        spread = max(float(past.std(ddof=1)), self.smallest_spread)
+        return float((self.value - past.mean()) / spread)
+
+
+def features_shown(n_features: int) -> npt.NDArray[np.intp]:
+    """Which features are looked at: at most `N_FEATURES`, evenly spaced."""
+    return _spaced(np.arange(n_features), N_FEATURES)
+
+
+def constant_features(live: Rows, past: Sequence[Rows]) -> Drift:
+    """How many features have one value only."""
+    count = [float((rows == rows[0]).all(axis=0).sum()) for rows in (live, *past)]
+    return Drift(count[0], tuple(count[1:]))
+
+
+def moved_correlations(live: Rows, past: Sequence[Rows]) -> Drift:
+    """Root mean square distance of the features' correlation matrix to the past mean."""
+    matrices = [_correlations(rows) for rows in past]
+    total = np.sum(matrices, axis=0)
+    n = len(matrices)
+    of_live = _distance(_correlations(live), total / n)
+    others = (_distance(one, (total - one) / (n - 1)) for one in matrices)
+    return Drift(of_live, tuple(others), SMALLEST_SPREAD["correlations"])
+
+
+def adversarial_auc(live: Rows, past: Sequence[Rows]) -> Drift:
+    """Area under the curve of a linear classifier of one era against the others, on other rows."""
+    sampled = [_spaced(rows, N_ROWS) for rows in past]
+    controls = np.unique(np.linspace(0, len(past) - 1, min(N_CONTROLS, len(past))).astype(int))
+    of_live = _area(live, np.vstack(sampled))
+    others = (_area(past[k], np.vstack(sampled[:k] + sampled[k + 1 :])) for k in controls)
+    return Drift(of_live, tuple(others), SMALLEST_SPREAD["adversarial_auc"])
+
+
+def _correlations(rows: Rows) -> Matrix:
+    centred = rows - rows.mean(axis=0)
+    norms = np.sqrt((centred**2).sum(axis=0))
+    centred /= np.where(norms > 0, norms, 1.0)
+    return centred.T @ centred
+
+
+def _distance(one: Matrix, other: Matrix) -> float:
+    return float(np.sqrt(((one - other) ** 2).mean()))
+
+
+def _spaced(rows: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(n, len(rows))).astype(int))]
+
+
+def _area(era: Rows, others: Rows) -> float:
+    """Learned on the even rows, measured on the odd ones."""
+    direction = _discriminant(era[::2].astype(float), others[::2].astype(float))
+    values = np.concatenate([era[1::2] @ direction, others[1::2] @ direction])
+    n_era, n = len(era[1::2]), len(values)
+    ranks = percentile_rank(values[:, None])[:, 0] * n + 0.5
+    return float((ranks[:n_era].sum() - n_era * (n_era + 1) / 2) / (n_era * (n - n_era)))
+
+
+def _discriminant(one: Matrix, other: Matrix) -> Vector:
+    """Fisher's direction with a ridge."""
+    centred = np.vstack([one - one.mean(axis=0), other - other.mean(axis=0)])
+    covariance = centred.T @ centred / len(centred)
+    ridge = RIDGE * max(float(np.trace(covariance)) / len(covariance), 1e-9)
+    covariance[np.diag_indices_from(covariance)] += ridge
+    return np.linalg.solve(covariance, one.mean(axis=0) - other.mean(axis=0))

@@ -1,0 +1,47 @@
+"""How alike two sets of predictions are, era by era: by rank correlation."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import numpy.typing as npt
+
+from numerai_kedro.metrics.ranks import Matrix, Vector, percentile_rank
+from numerai_kedro.metrics.scoring import IntVector
+
+MIN_ROWS = 20
+
+
+def rank_correlation(one: Vector, other: Vector) -> float:
+    """Spearman's correlation over the rows that both have; NaN where those are few or all equal."""
+    known = ~(np.isnan(one) | np.isnan(other))
+    if known.sum() < MIN_ROWS:
+        return float("nan")
+    ranks: Matrix = percentile_rank(np.column_stack([one[known], other[known]]))
+    centred = ranks - ranks.mean(axis=0)
+    spreads = np.sqrt((centred**2).sum(axis=0))
+    if not spreads.all():
+        return float("nan")
+    return float(centred[:, 0] @ centred[:, 1] / spreads.prod())
+
+
+def likeness_of_eras(
+    predictions: Vector, reference: Vector, era_starts: IntVector
+) -> npt.NDArray[np.float64]:
+    """Rank correlation of predictions with others, such as the benchmark's, in each era.
+
+    Parameters
+    ----------
+    predictions, reference : float[n_rows]
+        Any scale; rows where either is NaN are left out.
+    era_starts : int64[n_eras + 1]
+        Era `e` is rows ``era_starts[e]:era_starts[e + 1]``.
+
+    Returns
+    -------
+    float64[n_eras]
+        NaN where the reference is missing.
+    """
+    bounds = itertools.pairwise(map(int, era_starts))
+    return np.array([rank_correlation(predictions[a:b], reference[a:b]) for a, b in bounds])

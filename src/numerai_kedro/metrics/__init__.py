@@ -1,0 +1,4 @@
+"""Scores, intervals, payouts and overfitting: pure functions on arrays.
+
+Nothing here reads or writes a file.
+"""

@@ -1,0 +1,1 @@
+"""All that speaks to Numerai: client, calendar, schema of its files, rules of submission."""

@@ -1,0 +1,1 @@
+"""What people see: dashboard, MLflow, notifications, live record, leaderboard."""

@@ -1,0 +1,107 @@
+"""Tables of the page: verdicts on features, their graph, and what claims over seeds have found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+from numerai_kedro.data.verdict import Verdict
+from numerai_kedro.metrics.intervals import short
+from numerai_kedro.reporting.dashboard.tables import table_of
+
+# What the verdicts can say, and what they cannot.
+CAUSAL = (
+    "Stable features predict with one sign in most long regimes: replicable, not causal. Data are "
+    "observational and anonymised, so that no test here can show a cause; a feature called null "
+    "may be of use in an interaction, or too weak to show"
+)
+NAMED = 3  # features of a sentence; the rest are counted
+
+
+def claims() -> list[dict[str, Any]]:
+    """Tables of what was measured over seeds of the demo, which come with the package.
+
+    Each has a title, heads, rows that begin with their names, and a sentence; ``make evidence``
+    writes them.
+    """
+    folder = files("numerai_kedro.reporting.dashboard") / "claims"
+    kept = sorted(folder.iterdir(), key=lambda one: one.name) if folder.is_dir() else []
+    return [json.loads(one.read_text("utf-8")) for one in kept]
+
+
+def claims_tables() -> str:
+    """The same for every user: what to expect before one's own eras have told."""
+    tables = "".join(
+        f"<h3>{escape(one['title'])}</h3>{table_of(one['heads'], one['rows'], 'scores claims')}"
+        f"<p>{escape(one['said'])}</p>"
+        for one in claims()
+    )
+    return f"<h2>Measured on demo tournaments, not in this run</h2>{tables}" if tables else ""
+
+
+def features_table(features: dict[str, Any]) -> str:
+    """Verdicts window by window, effects that die or flip, and what latents are worth."""
+    rows = [
+        [window, *(str(counted.get(verdict.value, 0)) for verdict in Verdict)]
+        for window, counted in features["verdicts"].items()
+    ]
+    drifts = [
+        f"{one['feature']} {one['kind']}: CORR {short(one['before'])} before, "
+        f"{short(one['now'])} in the newest block"
+        for one in features["drift"]
+    ]
+    drifts = drifts or ["No effect has significantly died or flipped"]
+    lines = "".join(
+        f"<p>{escape(line)}.</p>" for line in (CAUSAL, f"Latents: {features['latents']}", *drifts)
+    )
+    return f"<h2>Verdicts on features</h2>{table_of(('eras up to', *Verdict), rows)}{lines}"
+
+
+def graph_table(graph: dict[str, Any]) -> str:
+    """What the graph is, what changed in it from window to window, and what it earns."""
+    titles = ("eras up to", "features", "nodes", "edges", "nodes alone")
+    changed = ("features in another node", "edges new", "edges gone")
+    rows = [
+        [
+            *(str(one[name]) for name in ("window", "features", "nodes", "edges", "alone")),
+            str(len(one["moved"])) if "moved" in one else "",
+            *(str(one.get(name, "")) for name in ("new", "gone")),
+        ]
+        for one in graph["windows"]
+    ]
+    worth = [
+        [one["model"], one["control"], one["gain"], "–".join(map(str, one["eras"])), one["verdict"]]
+        for one in graph["models"]
+        if "gain" in one
+    ]
+    heads = ("model", "edges", "CORR of the real graph less theirs", "eras", "the real graph")
+    controls = table_of(heads, worth) if worth else ""
+    lines = [*_since(graph["since"]), f"What the graph earns: {graph['text']}"]
+    said = "".join(f"<p>{escape(line)}.</p>" for line in lines)
+    return f"<h2>Graph of the features</h2>{table_of((*titles, *changed), rows)}{controls}{said}"
+
+
+def drift_table(drift: dict[str, list[dict[str, Any]]]) -> str:
+    """Features that mattered significantly and do not any more; nothing where there are none."""
+    titles = ("model", "feature", "", "CORR lost without it, before", "in the newest block")
+    rows = [
+        [model, one["feature"], one["kind"], short(one["before"]), short(one["now"])]
+        for model, features in sorted(drift.items())
+        for one in features
+    ]
+    return f"<h2>Features that drift</h2>{table_of(titles, rows)}" if rows else ""
+
+
+def _since(change: dict[str, Any] | None) -> Iterator[str]:
+    """What is other in the newest graph than in the newest one before, which another week made."""
+    if change is None:
+        return
+    parts = [f"{change['new']} edges new, {change['gone']} gone"]
+    for name, what in (("moved", "in another node"), ("came", "new"), ("left", "gone")):
+        if names := change[name]:
+            more = ", …" if len(names) > NAMED else ""
+            parts.append(f"{len(names)} features {what} ({', '.join(names[:NAMED])}{more})")
+    yield f"Beside the newest graph before, of eras up to {change['window']}: {'; '.join(parts)}"

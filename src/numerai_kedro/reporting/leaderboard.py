@@ -1,0 +1,144 @@
+"""Trials of all families compared: the best with intervals, and what mattered."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from numerai_kedro.metrics.intervals import mean_interval
+
+if TYPE_CHECKING:
+    import optuna
+
+LEADERS = 10
+# Of parameters nothing can be said from fewer whole trials.
+TRIALS_FOR_IMPORTANCE = 6
+
+
+def option_worth(history: pd.DataFrame, overlap_eras: int) -> pd.DataFrame:
+    """Gains of options over the incumbent, paired era by era.
+
+    On the validation period, where they are chosen.
+
+    Parameters
+    ----------
+    history : pandas.DataFrame
+        As `leaderboard` takes it; of each study the first row of state ``option`` is the way in
+        force.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``model``, ``option``, and the gain in ``payoff``, ``corr`` and ``bmc`` with its interval;
+        a dash for a way that could not be made.
+    """
+    rows = []
+    tried = history[history["state"] == "option"]
+    for (model, _), ways in tried.groupby(["model", "study"], sort=False):
+        incumbent, *others = ways.sort_values("trial").itertuples()
+        for one in others:
+            row = {"model": str(model), "option": _in_words(one.params)}
+            for score in ("payoff", "corr", "bmc"):
+                mine, theirs = (
+                    pd.Series(getattr(way, score), index=list(way.eras), dtype=float)
+                    for way in (one, incumbent)
+                )
+                gain = (mine - theirs).dropna().sort_index()
+                known = len(gain) > 0
+                row[score] = str(mean_interval(gain.to_numpy(), overlap_eras)) if known else "–"
+            rows.append(row)
+    return pd.DataFrame(rows, columns=["model", "option", "payoff", "corr", "bmc"])
+
+
+def _in_words(params: str) -> str:
+    given = json.loads(params)
+    return ", ".join(f"{name} {value}" for name, value in given.items()) or "as asked"
+
+
+def leaderboard(history: pd.DataFrame, overlap_eras: int, n: int = LEADERS) -> pd.DataFrame:
+    """The best whole trials of all families, with the interval of what an era would have paid.
+
+    Parameters
+    ----------
+    history : pandas.DataFrame
+        One row a trial: ``model``, ``study``, ``trial``, ``state``, ``objective``, ``params``
+        (JSON), and per-era lists ``corr``, ``bmc``, ``payoff``.
+    overlap_eras
+        How many eras one target spans.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Best first; each family's best is there even where it is not among the first `n`.
+    """
+    whole = history[history["state"] == "complete"]
+    whole = whole.sort_values(["objective", "model", "trial"], ascending=[False, True, True])
+    best = whole.groupby("model").head(1)
+    leaders = pd.concat([whole.head(n), best]).loc[lambda rows: ~rows.index.duplicated()]
+    leaders = leaders.sort_values("objective", ascending=False, kind="stable")
+    rows = []
+    for one in leaders.itertuples():
+        interval = mean_interval(np.asarray(one.payoff, dtype=float), overlap_eras)
+        rows.append(
+            {
+                "model": one.model,
+                "study": one.study,
+                "trial": one.trial,
+                "objective": one.objective,
+                "payoff": str(interval),
+                "corr": float(np.nanmean(one.corr)),
+                "bmc": float(np.nanmean(one.bmc)),
+                "params": one.params,
+            }
+        )
+    columns = ["model", "study", "trial", "objective", "payoff", "corr", "bmc", "params"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def parameter_importance(history: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """How much of the objective's variation each parameter explains, by family; they sum to 1.
+
+    A family with few whole trials says nothing.
+
+    References
+    ----------
+    PED-ANOVA: Watanabe, Bansal and Hutter (2023), IJCAI; as Optuna computes it.
+    """
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
+    found = {}
+    for model, rows in history[history["state"] == "complete"].groupby("model"):
+        if len(rows) < TRIALS_FOR_IMPORTANCE or rows["objective"].nunique() == 1:
+            continue
+        study = _study_of(rows)
+        shares = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
+        found[str(model)] = {name: float(share) for name, share in shares.items()}
+    return found
+
+
+def _study_of(rows: pd.DataFrame) -> optuna.Study:
+    import optuna
+
+    points = [json.loads(params) for params in rows["params"]]
+    ranges = {name: _range_of([point[name] for point in points]) for name in points[0]}
+    moving = {name: one for name, one in ranges.items() if not one.single()}
+    study = optuna.create_study(direction="maximize")
+    for point, value in zip(points, rows["objective"], strict=True):
+        kept = {name: point[name] for name in moving}
+        study.add_trial(
+            optuna.trial.create_trial(params=kept, distributions=moving, value=float(value))
+        )
+    return study
+
+
+def _range_of(values: list[Any]) -> optuna.distributions.BaseDistribution:
+    from optuna.distributions import FloatDistribution, IntDistribution
+
+    # Parameters that span orders of magnitude are searched by them.
+    log = min(values) > 0 and max(values) > 20 * min(values)
+    if all(isinstance(value, int) for value in values):
+        return IntDistribution(min(values), max(values), log=log)
+    return FloatDistribution(min(values), max(values), log=log)

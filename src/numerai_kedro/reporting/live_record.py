@@ -1,0 +1,177 @@
+"""Scores that the backtest expected and realised ones, of rounds that were submitted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from numerai_kedro.metrics.intervals import short
+from numerai_kedro.numerai.payout_rule import version_order
+
+# Rounds open on five days a week, and a 60-day target spans so many of them.
+OVERLAP_ROUNDS = 60
+COLUMNS = (
+    "round",
+    "slot",
+    "entry",
+    "score",
+    "day",
+    "value",
+    "resolved",
+    "promised",
+    "promised_low",
+    "promised_high",
+    "version",
+)
+
+
+def newest_versions(scores: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the newest version of each round's score; those of older versions are left out.
+
+    Days of two versions are never one series, so that a version counts once it has a single day.
+
+    Parameters
+    ----------
+    scores
+        ``roundNumber``, ``displayName`` and ``value``; ``version`` where the tournament says it.
+        Rows without a value are ignored.
+
+    Returns
+    -------
+    DataFrame
+        With ``version`` as text, empty where none is said.
+    """
+    known = scores.dropna(subset=["value"])
+    said = known.get("version", pd.Series("", known.index))
+    versions = said.where(said.notna(), "").astype(str)
+    known = known.assign(version=versions.astype(object))
+    by_score = known.groupby(["roundNumber", "displayName"])["version"]
+    newest = by_score.transform(lambda found: max(found, key=version_order))
+    return known[known["version"] == newest]
+
+
+def live_record(
+    scores: Mapping[str, pd.DataFrame], decisions: Mapping[str, Mapping[str, Any]]
+) -> pd.DataFrame:
+    """Every score of every round, day by day, beside what was promised when it was submitted.
+
+    Parameters
+    ----------
+    scores
+        Slot -> ``roundNumber``, ``displayName`` (such as ``corr60``), ``day``, ``value``,
+        ``resolved``, and ``version`` where the tournament says it; one row a round, score, day and
+        version. Of a round's score the newest version counts.
+    decisions
+        Decisions of the gate by ``<round>-<slot>``; ``promised`` in them holds mean and bounds by
+        display name. Rounds without one were submitted by something else: they count, with no
+        promise; so do those of a decision that lacks it.
+
+    Returns
+    -------
+    DataFrame
+        `COLUMNS`, one row a slot, round, score and day.
+    """
+    rows: list[dict[str, Any]] = []
+    for slot, frame in sorted(scores.items()):
+        known = newest_versions(frame.dropna(subset=["day"]))
+        for one in known.sort_values(["roundNumber", "displayName", "day"]).itertuples():
+            decision = _mapping(decisions.get(f"{one.roundNumber}-{slot}"))
+            promised = _mapping(_mapping(decision.get("promised")).get(one.displayName))
+            rows.append(
+                {
+                    "round": int(one.roundNumber),
+                    "slot": slot,
+                    "entry": str(decision.get("entry") or ""),
+                    "score": str(one.displayName),
+                    "day": int(one.day),
+                    "value": float(one.value),
+                    "resolved": bool(one.resolved),
+                    "promised": promised.get("mean"),
+                    "promised_low": promised.get("low"),
+                    "promised_high": promised.get("high"),
+                    "version": str(one.version),
+                }
+            )
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    numbers = ["value", "promised", "promised_low", "promised_high"]
+    frame[numbers] = frame[numbers].apply(pd.to_numeric, errors="coerce")
+    return frame.astype(dict.fromkeys(numbers, "float64"))
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    """What a decision says; nothing where it holds something else."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def expected_vs_realized(record: pd.DataFrame) -> list[dict[str, Any]]:
+    """Per slot, entry and score: means over resolved rounds, and how many of those are independent.
+
+    Of each round the newest day counts. Scores are never mixed, because a 20-day score is final
+    long before the 60-day one; nor are versions of a score, which have a line each. A mean of what
+    was promised goes over the same rounds as the mean of what came.
+    """
+    lines = []
+    newest = record.sort_values("day").groupby(["slot", "round", "score"]).tail(1)
+    one = ["slot", "entry", "score"]
+    n_versions = newest.groupby(one)["version"].nunique()
+    for (*keys, version), rows in newest.groupby([*one, "version"], sort=True):
+        resolved = rows[rows["resolved"]]
+        line: dict[str, Any] = dict(zip(one, map(str, keys), strict=True))
+        if n_versions[*keys] > 1:
+            line["score"] += f" (version {version or 'not said'})"
+        lines.append(
+            line
+            | {
+                "n_rounds": len(rows),
+                "n_resolved": len(resolved),
+                "n_independent": independent_rounds(resolved["round"].tolist()),
+                "promised": _mean(resolved["promised"]),
+                "came": _mean(resolved["value"]),
+                "gap": _gap(resolved),
+                "running": _mean(rows[~rows["resolved"]]["value"]),
+            }
+        )
+    return lines
+
+
+def _gap(resolved: pd.DataFrame) -> str | None:
+    """Where what came lies beyond the interval of what was promised; None inside, or without."""
+    came, low, high = (resolved[name].mean() for name in ("value", "promised_low", "promised_high"))
+    if pd.isna(low) or pd.isna(high) or low <= came <= high:
+        return None
+    side = "below" if came < low else "above"
+    return f"{side} the promised {short(float(low))} to {short(float(high))}"
+
+
+def independent_rounds(numbers: list[int]) -> int:
+    """Most rounds of which no two share a day of a 60-day target."""
+    count, last = 0, -OVERLAP_ROUNDS
+    for number in sorted(numbers):
+        if number - last >= OVERLAP_ROUNDS:
+            count, last = count + 1, number
+    return count
+
+
+def record_text(line: Mapping[str, Any]) -> str:
+    """``corr60 promised .0495, came .0312 (12 rounds resolved, 1 independent)``."""
+    n_running = line["n_rounds"] - line["n_resolved"]
+    running = f"{n_running} still running" + (
+        f" at {short(line['running'])}" if line["running"] is not None else ""
+    )
+    if not line["n_resolved"]:
+        return f"{line['score']}: no round resolved yet, {running}"
+    promised = short(line["promised"]) if line["promised"] is not None else "nothing"
+    text = (
+        f"{line['score']} promised {promised}, came {short(line['came'])} "
+        f"({line['n_resolved']} rounds resolved, {line['n_independent']} independent)"
+    )
+    if line["gap"] is not None:
+        text = f"{text}, {line['gap']}"
+    return f"{text}; {running}" if n_running else text
+
+
+def _mean(values: pd.Series) -> float | None:
+    mean = values.mean()
+    return None if pd.isna(mean) else round(float(mean), 6)

@@ -1,1 +1,0 @@
-"""Every run in MLflow. May import everything below `pipelines`."""

@@ -1,0 +1,53 @@
+"""A container's limits count, not the machine that it runs on."""
+
+import psutil
+import pytest
+
+from numerai_kedro.compute import cgroups
+from numerai_kedro.compute.machine import GIB, read_machine
+
+
+@pytest.fixture
+def limits(tmp_path, monkeypatch):
+    """The files of one control group of version 2."""
+    group, own = tmp_path / "cgroup", tmp_path / "own"
+    group.mkdir()
+    own.write_text("0::/\n")
+    monkeypatch.setattr(cgroups, "ROOT", group)
+    monkeypatch.setattr(cgroups, "OF_PROCESS", own)
+    return group / "memory.max", group / "cpu.max"
+
+
+def test_without_limits_the_machine_counts(limits, tmp_path):
+    found = read_machine(tmp_path / "not" / "there" / "yet")
+    assert found.memory_gb == pytest.approx(psutil.virtual_memory().total / GIB)
+    assert found.cores >= 1
+    assert found.used_disk_gb == 0
+
+
+def test_a_memory_limit_caps_total_and_free(limits, tmp_path):
+    limits[0].write_text(f"{GIB // 2}\n")
+    found = read_machine(tmp_path)
+    assert found.memory_gb == 0.5
+    assert found.free_memory_gb <= 0.5
+
+
+def test_max_is_no_limit(limits, tmp_path):
+    limits[0].write_text("max\n")
+    limits[1].write_text("max 100000\n")
+    assert read_machine(tmp_path).memory_gb > 0.5
+
+
+def test_a_share_of_the_processors_is_rounded_down_but_never_to_none(limits, tmp_path):
+    limits[1].write_text("150000 100000\n")
+    assert read_machine(tmp_path).cores == 1
+    limits[1].write_text("50000 100000\n")
+    assert read_machine(tmp_path).cores == 1
+
+
+def test_what_a_run_will_replace_is_counted(limits, tmp_path):
+    for name in ("01_raw", "02_intermediate", "08_reporting"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x").write_bytes(bytes(1 << 20))
+    assert read_machine(tmp_path).used_disk_gb == pytest.approx(2 / 1024)
+    assert read_machine(tmp_path).readings()["used_disk_gb"] == 0.0

@@ -1,0 +1,145 @@
+"""Weights follow what was earned, as late as it was known, and never further."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import yaml
+from benchmarks.simulated import OVERLAP, member_history
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.project import ROOT
+
+from numerai_kedro.ensemble.member_scores import MemberScores
+from numerai_kedro.ensemble.weighting import (
+    ALL_SCHEMES,
+    EnsembleParams,
+    ledoit_wolf,
+    walk_weights,
+    weights_at,
+)
+
+DELAY, MULTIPLIERS = 14, (3.0, 15.0)
+CONF = ROOT / "conf/base/parameters_ensemble.yml"
+PARAMS = EnsembleParams.model_validate(yaml.safe_load(CONF.read_text())["ensemble"])
+ESTIMATED = [scheme for scheme in ALL_SCHEMES if scheme != "equal"]
+
+
+def walk(scores, scheme, params=PARAMS):
+    return walk_weights(scores, scores.eras, DELAY, scheme, MULTIPLIERS, OVERLAP, params)
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    seed=st.integers(0, 1000),
+    n_members=st.integers(1, 6),
+    scheme=st.sampled_from(ALL_SCHEMES),
+    n_eras=st.integers(1, 60),
+)
+def test_weights_are_shares(seed, n_members, scheme, n_eras):
+    scores = member_history(seed, n_members, n_eras)
+    found = weights_at(scores, n_eras, scheme, MULTIPLIERS, OVERLAP, PARAMS)
+    assert found.shape == (n_members,)
+    assert (found >= 0).all()
+    assert found.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("scheme", ALL_SCHEMES)
+def test_what_has_not_resolved_moves_no_weight(scheme):
+    scores = member_history(0, n_eras=80)
+    later = scores.eras > 50
+    turned = dataclasses.replace(
+        scores,
+        corr=np.where(later[:, None], -scores.corr, scores.corr),
+        bmc=np.where(later[:, None], -scores.bmc, scores.bmc),
+    )
+    before, after = walk(scores, scheme), walk(turned, scheme)
+    known = scores.eras < 51 + DELAY
+    np.testing.assert_array_equal(before[known], after[known])
+    if scheme != "equal":
+        assert np.abs(before - after).max() > 0
+
+
+@pytest.mark.parametrize("scheme", ALL_SCHEMES)
+def test_weights_are_equal_until_something_has_resolved(scheme):
+    np.testing.assert_array_equal(walk(member_history(0, n_eras=30), scheme)[:DELAY], 0.25)
+
+
+@pytest.mark.parametrize("scheme", ESTIMATED)
+def test_a_member_that_never_earns_loses_weight_to_those_that_do(scheme):
+    histories = [member_history(seed, noise_from=0) for seed in range(10)]
+    found = [weights_at(one, 400, scheme, MULTIPLIERS, OVERLAP, PARAMS)[0] for one in histories]
+    assert np.mean(found) < 0.25 * 0.85
+
+
+@pytest.mark.parametrize("scheme", ALL_SCHEMES)
+def test_the_same_seed_gives_the_same_weights(scheme):
+    np.testing.assert_array_equal(
+        walk(member_history(2, n_eras=60), scheme), walk(member_history(2, n_eras=60), scheme)
+    )
+
+
+def test_eras_without_a_benchmark_are_left_out():
+    scores = member_history(3, n_eras=100)
+    scores.bmc[:40] = np.nan
+    whole = dataclasses.replace(
+        scores,
+        **{name: getattr(scores, name)[40:] for name in ("eras", "corr", "mmc", "bmc", "products")},
+    )
+    ours, theirs = (
+        weights_at(one, 100, "decayed", MULTIPLIERS, OVERLAP, PARAMS) for one in (scores, whole)
+    )
+    np.testing.assert_allclose(ours, theirs)
+
+
+def test_shrinkage_agrees_with_scikit_learn():
+    from sklearn.covariance import ledoit_wolf as theirs
+
+    samples = np.random.default_rng(0).normal(size=(20, 5)) @ np.diag([1, 2, 3, 4, 5])
+    np.testing.assert_allclose(ledoit_wolf(samples), theirs(samples)[0], rtol=1e-10)
+
+
+N_HISTORIES = 200
+FAILURE = 200
+HALF_OF_A_QUARTER = 0.125
+
+
+def test_a_member_that_turns_to_noise_is_noticed_and_an_honest_one_rarely_suspected():
+    """Within 104 eras of the failure's first resolved era."""
+    noticed, suspected = [], []
+    for seed in range(40_000, 40_000 + N_HISTORIES):  # none that the parameters were chosen on
+        found = walk(member_history(seed, noise_from=FAILURE), "decayed")
+        window = found[FAILURE + DELAY : FAILURE + DELAY + 105]
+        lowest = window.min(axis=0)
+        noticed.append(lowest[0] < HALF_OF_A_QUARTER)
+        suspected.append(np.mean(lowest[1:] < HALF_OF_A_QUARTER))
+    assert np.mean(noticed) >= 0.8
+    assert np.mean(suspected) <= 0.2
+
+
+def test_a_short_record_of_equal_members_keeps_them_nearly_equal():
+    """Up to 60 eras nothing is weighed; then rarely much, where nothing is different."""
+    largest, lowest = [], []
+    for seed in range(40_000, 40_100):
+        found = walk(member_history(seed, n_eras=134), "decayed")
+        np.testing.assert_array_equal(found[: 60 + DELAY - 1], 0.25)
+        largest.append(found[-1].max())
+        lowest.append(found.min(axis=0))
+    assert np.mean(np.array(largest) > 0.5) < 0.2
+    assert np.mean(np.array(lowest) < HALF_OF_A_QUARTER) < 0.3
+
+
+def test_a_member_that_collapses_costs_only_itself():
+    """It says the same of every stock from era 81 on: that is a score of nothing, not no score."""
+    rng = np.random.default_rng(0)
+    n_eras, n_rows = 160, 200
+    target = rng.choice([0, 0.25, 0.5, 0.75, 1], size=n_eras * n_rows)
+    members = rng.normal(size=(len(target), 2)) + target[:, None]
+    members[80 * n_rows :, 1] = 7.0
+    starts = np.arange(n_eras + 1) * n_rows
+    reference = rng.normal(size=len(target))
+    eras = np.arange(1, n_eras + 1)
+    scores = MemberScores.of(eras, starts, members, target, reference, reference)
+    assert np.isfinite(scores.corr).all()
+    found = walk(scores, "decayed")
+    assert found[-1, 1] < 0.8 * found[79, 1]

@@ -1,0 +1,311 @@
+"""A run comes to the same weights: resumed, in parts, after a fault that could be repaired."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from tests.panels import small_panel
+from torch import nn
+
+from numerai_kedro.errors import ResourceError
+from numerai_kedro.training.network_params import LoopParams
+from numerai_kedro.training.torch.batches import TrainingEras
+from numerai_kedro.training.torch.care import RESTORES, SKIPS_IN_A_ROW, Diverged
+from numerai_kedro.training.torch.loop import TrainingRun
+from numerai_kedro.training.torch.microbatch import CountedMemory
+
+TARGETS = ["target_ender_60", "target_ender_20"]
+PARAMS = LoopParams(
+    epochs=3,
+    batch_rows=40,
+    learning_rate=3e-3,
+    weight_decay=0.01,
+    warm_up=0.1,
+    clip_norm=1.0,
+    average_decay=0.9,
+    corr_weight=0.5,
+    patience=3,
+)
+
+
+class Small(nn.Module):
+    """Two members, two targets, and dropout: a step that draws random numbers."""
+
+    def __init__(self, n_features):
+        super().__init__()
+        self.first = nn.Linear(n_features, 16)
+        self.dropout = nn.Dropout(0.2)
+        self.last = nn.Linear(16, 4)
+
+    def forward(self, features):
+        hidden = self.dropout(torch.relu(self.first(features.float() / 4)))
+        return self.last(hidden).view(len(features), 2, 2)
+
+
+@pytest.fixture(scope="module")
+def panel(tmp_path_factory):
+    return small_panel(tmp_path_factory.mktemp("loop") / "panel", n_eras=12)
+
+
+def run(panel, build=Small, **given):
+    params = given.pop("params", PARAMS)
+    eras = TrainingEras(panel, TARGETS, params.batch_rows)
+    return TrainingRun(lambda: build(eras.n_features), eras, params, 0, **given)
+
+
+def weights(one):
+    return {name: value.clone() for name, value in one.bare.state_dict().items()}
+
+
+def assert_equal(first, second):
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_one_others(panel):
+    first, second = run(panel), run(panel)
+    first.train()
+    second.train()
+    assert_equal(weights(first), weights(second))
+    assert_equal(first.best, second.best)
+    other = TrainingRun(lambda: Small(first.eras.n_features), first.eras, PARAMS, 1)
+    other.train()
+    assert not torch.equal(weights(other)["first.weight"], weights(first)["first.weight"])
+
+
+@pytest.mark.parametrize("epochs_before", [1, 2])
+def test_a_resumed_run_is_the_unbroken_one_bit_by_bit(panel, tmp_path, epochs_before):
+    whole = run(panel, work=tmp_path / "whole")
+    whole.train()
+
+    class Killed(Exception):
+        pass
+
+    def kill(done, total):
+        if done == epochs_before * total / PARAMS.epochs + 2:
+            raise Killed
+
+    broken = run(panel, work=tmp_path / "broken")
+    with pytest.raises(Killed):
+        broken.train(kill)
+    again = run(panel, work=tmp_path / "broken")
+    torch.rand(7)  # whatever was drawn in between
+    again.train()
+    assert again.at == whole.at
+    assert_equal(weights(again), weights(whole))
+    assert_equal(again.average, whole.average)
+    assert_equal(again.best, whole.best)
+    ours, theirs = (one.optimiser.state_dict()["state"] for one in (again, whole))
+    for number, state in theirs.items():
+        assert_equal(state, ours[number])
+
+
+class NoDropout(Small):
+    def __init__(self, n_features):
+        super().__init__(n_features)
+        self.dropout = nn.Identity()
+
+
+@pytest.mark.parametrize("micro_rows", [16, 17, 39])
+def test_a_batch_in_parts_has_the_gradients_of_the_whole(panel, micro_rows):
+    whole, parts = run(panel, NoDropout), run(panel, NoDropout)
+    parts.micro_rows = micro_rows
+    whole.train()
+    parts.train()
+    for name, value in weights(whole).items():
+        torch.testing.assert_close(weights(parts)[name], value, rtol=1e-5, atol=1e-6)
+    assert parts.at.step == whole.at.step
+
+
+def test_parts_draw_the_same_dropout_in_both_passes(panel):
+    """The predictions whose gradient was taken are those that are differentiated."""
+    one = run(panel)
+    one.micro_rows = 16
+    seen = []
+    one.bare.last.register_forward_hook(lambda module, given, made: seen.append(made.detach()))
+    features, labels = one.eras.load(one.eras.epoch(0, 0)[0], torch.device("cpu"))
+    one._backward(features, labels)
+    half = len(seen) // 2
+    for first, second in zip(seen[:half], seen[half:], strict=True):
+        assert torch.equal(first, second)
+
+
+def test_valid_eras_choose_the_epoch(panel, tmp_path):
+    valid = small_panel(tmp_path / "valid", n_eras=6, seed=3)
+    one = run(panel, valid=valid, target=TARGETS[0])
+    one.train()
+    assert len(one.at.scores) == one.at.epoch
+    assert one.at.scores[one.at.best_epoch - 1] == pytest.approx(np.mean(one.at.best_by_era))
+    assert np.mean(one.at.highest_by_era) == pytest.approx(max(one.at.scores))
+
+
+@pytest.mark.parametrize(("lost", "worse"), [(0.0, False), (0.02, False), (0.06, True)])
+def test_only_a_sure_loss_of_corr_is_one(panel, lost, worse):
+    """Sixteen eras whose differences have a standard error of .04."""
+    one, noise = run(panel), 0.16 * np.resize([1.0, -1.0], 16)
+    one.at.highest_by_era = [0.05] * 16
+    assert one._is_worse(0.05 - lost + noise * (15 / 16) ** 0.5) is worse
+
+
+def test_patience_ends_a_run_that_gets_no_better(panel, tmp_path):
+    valid = small_panel(tmp_path / "valid", n_eras=6, seed=3)
+    params = PARAMS.model_copy(update={"epochs": 30, "learning_rate": 1e-8, "patience": 2})
+    one = run(panel, valid=valid, target=TARGETS[0], params=params)
+    one._choose = lambda: one.at.scores.append(0.0)  # nothing is ever better
+    one.at.best_by_era = [0.0]
+    one.train()
+    assert one.at.epoch == 2
+
+
+class Faulty(Small):
+    """Predicts NaN in some of its forward passes."""
+
+    bad = range(0)
+
+    def __init__(self, n_features):
+        super().__init__(n_features)
+        self.calls = 0
+
+    def forward(self, features):
+        made = super().forward(features)
+        if self.training:
+            self.calls += 1
+            if self.calls in self.bad:
+                return made * math.nan
+        return made
+
+
+def faulty(*bad):
+    return type("FaultyHere", (Faulty,), {"bad": bad})
+
+
+@pytest.mark.parametrize("step", [1, 5, 12])
+def test_one_bad_batch_is_skipped_and_the_run_goes_on(panel, step):
+    one = run(panel, faulty(step))
+    one.train()
+    assert one.at.epoch == PARAMS.epochs
+    assert [note["remedy"] for note in one.at.recoveries] == ["batch skipped"]
+    assert all(torch.isfinite(value).all() for value in one.best.values())
+
+
+def test_bad_batches_in_a_row_go_back_to_the_checkpoint_at_half_the_rate(panel, tmp_path):
+    n = len(run(panel).eras.epoch(0, 0))
+    one = run(panel, faulty(*range(n + 2, n + 2 + SKIPS_IN_A_ROW)), work=tmp_path / "work")
+    one.train()
+    assert one.at.epoch == PARAMS.epochs
+    assert (one.at.rate_factor, one.at.order, one.at.restores) == (0.5, 1, 1)
+    assert one.at.recoveries[-1]["remedy"].startswith("back to epoch 1, half the rate")
+    assert all(torch.isfinite(value).all() for value in one.best.values())
+
+
+def test_what_never_becomes_finite_is_given_up_with_a_sentence(panel, tmp_path):
+    n = len(run(panel).eras.epoch(0, 0))
+    one = run(panel, faulty(*range(n + 1, 10_000)), work=tmp_path / "work")
+    with pytest.raises(Diverged, match=rf"after {RESTORES} restores; choose a lower learning_rate"):
+        one.train()
+
+
+@pytest.mark.parametrize("step", [1, 4, 12])
+def test_out_of_memory_halves_the_parts_and_changes_nothing_else(panel, step):
+    class Full(NoDropout):
+        calls = 0
+
+        def forward(self, features):
+            if self.training and torch.is_grad_enabled() and len(features) > 20:
+                type(self).calls += 1
+                if type(self).calls >= step:
+                    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB")
+            return super().forward(features)
+
+    reference, one = run(panel, NoDropout), run(panel, Full)
+    reference.train()
+    one.train()
+    assert one.at.step == reference.at.step
+    assert one.micro_rows == 20
+    assert [note["symptom"] for note in one.at.recoveries] == ["out of memory"]
+    for name, value in weights(reference).items():
+        torch.testing.assert_close(weights(one)[name], value, rtol=1e-5, atol=1e-6)
+
+
+class Wide(nn.Module):
+    """Saves about 4 KiB a row."""
+
+    def __init__(self, n_features):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(n_features, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 4)
+        )
+
+    def forward(self, features):
+        return self.layers(features.float()).view(len(features), 2, 2)
+
+
+def test_a_small_device_gets_parts_that_fit(tmp_path):
+    panel = small_panel(tmp_path / "panel", n_eras=4, n_rows=600)
+    params = PARAMS.model_copy(update={"batch_rows": 600, "epochs": 1})
+    fixed = CountedMemory(Wide(len(panel.feature_names)), 1e12).fixed
+    chosen = []
+    for budget in (1.5e6, 3e6, 1e9):
+        one = run(
+            panel, Wide, params=params, memory=lambda net, b=budget: CountedMemory(net, fixed + b)
+        )
+        one.train()
+        assert not one.at.recoveries
+        chosen.append(one.micro_rows)
+    assert chosen[0] < chosen[1] < chosen[2] == 600
+
+
+def test_a_device_that_holds_nothing_is_said_to_be_too_small(tmp_path):
+    panel = small_panel(tmp_path / "panel", n_eras=4, n_rows=600)
+    with pytest.raises((ResourceError, torch.OutOfMemoryError)):
+        run(panel, Wide, memory=lambda net: CountedMemory(net, 1e5))
+
+
+def test_a_loss_of_corr_in_small_steps_is_one_in_the_end(panel, tmp_path, monkeypatch):
+    """Each epoch is compared with the highest, not with the one before."""
+    valid = small_panel(tmp_path / "valid", n_eras=16, seed=3)
+    one = run(panel, valid=valid, target=TARGETS[0], params=PARAMS.model_copy(update={"epochs": 9}))
+    noise = 0.16 * np.resize([1.0, -1.0], 16) * (15 / 16) ** 0.5
+    values = iter([0.05 + k % 2 * noise - 0.03 * k for k in range(20)])
+    monkeypatch.setattr(one, "_corr", lambda panel, predictions: next(values))
+    one.train()
+    assert one.at.best_epoch == 2
+    assert one.at.epoch < 9
+
+
+@pytest.mark.parametrize("part", ["network", "optimiser", "random"])
+def test_a_torn_checkpoint_is_begun_anew(panel, tmp_path, part, caplog):
+    whole = run(panel, work=tmp_path / "whole")
+    whole.train()
+    one = run(panel, work=tmp_path / "work")
+    one.train()
+    torn = tmp_path / "work" / f"{part}.safetensors"
+    torn.write_bytes(torn.read_bytes()[:-9])
+    again = run(panel, work=tmp_path / "work")
+    again.train()
+    assert "The fit restarts from the beginning" in caplog.text
+    assert_equal(again.best, whole.best)
+
+
+def test_rows_held_at_once_are_part_of_the_checkpoint(panel, tmp_path):
+    """A run that had to halve them, and was killed then, goes on as it was."""
+    whole, broken = (run(panel, work=tmp_path / name) for name in ("whole", "broken"))
+    n = len(whole.eras.epoch(0, 0))
+
+    def halving(one, kill):
+        def step(done, total):
+            if done == n:
+                one.care.halve("as a test")
+            if kill and done == 2 * n + 1:
+                raise KeyboardInterrupt
+
+        return step
+
+    whole.train(halving(whole, kill=False))
+    with pytest.raises(KeyboardInterrupt):
+        broken.train(halving(broken, kill=True))
+    again = run(panel, work=tmp_path / "broken")
+    again.train()
+    assert again.micro_rows == 20
+    assert_equal(again.best, whole.best)
