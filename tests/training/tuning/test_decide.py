@@ -116,6 +116,25 @@ def evaluated(monkeypatch):
     return seen
 
 
+def test_a_trial_that_was_interrupted_changes_no_number_and_no_decision(
+    week, tmp_path, monkeypatch
+):
+    undisturbed = Week(tmp_path / "undisturbed").tune()
+
+    def interrupt(*_, **__):
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trials, "evaluate", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        week.tune()
+    decisions, trials, predictions = week.tune()
+    assert trials["trial"].tolist() == [0, 1, 2, 3]
+    assert decisions == undisturbed[0]
+    pd.testing.assert_frame_equal(trials, undisturbed[1])
+    pd.testing.assert_frame_equal(predictions, undisturbed[2])
+
+
 def test_presets_are_tried_first_and_every_trial_keeps_its_eras(week):
     decisions, trials, predictions = week.tune()
     assert len(trials) == 4
@@ -165,7 +184,7 @@ def planted(monkeypatch, gain, n_eras=104):
     rng = np.random.default_rng(0)
     noise = {depth: rng.normal(scale=0.02, size=n_eras) for depth in range(2, 7)}
 
-    def evaluate(self, trial, folds, progress, may_prune):
+    def evaluate(self, trial, trial_number, folds, progress, may_prune):
         depth = trial.params["max_depth"]
         corr = 0.02 + gain * (depth - 3) + noise[depth]
         scores = EraScores(tuple(range(n_eras)), tuple(corr), (0.0,) * n_eras)

@@ -28,7 +28,7 @@ from numerai_kedro.training.tuning.objective import NOTHING, EraScores, gain_bou
 from numerai_kedro.training.tuning.options import decide_option, n_candidates, option_of
 from numerai_kedro.training.tuning.space import distributions, params_at, point_of
 from numerai_kedro.training.tuning.store import StudyStore
-from numerai_kedro.training.tuning.study import open_study, run_study
+from numerai_kedro.training.tuning.study import open_study, run_study, trial_numbers
 from numerai_kedro.training.tuning.trials import RECOVERIES, SCORES, Trials
 from numerai_kedro.training.walk_forward import sub_progress
 
@@ -229,8 +229,9 @@ def _study_and_decide(
     n_steps = search.n_trials + n_candidates(search.options)
 
     def evaluate(trial: optuna.Trial) -> float:
-        step = sub_progress(progress, min(trial.number, search.n_trials - 1), n_steps)
-        return trials.evaluate(trial, folds, step, may_prune=trial.params != points[0])
+        number = trial_numbers(study)[trial.number]
+        step = sub_progress(progress, min(number, search.n_trials - 1), n_steps)
+        return trials.evaluate(trial, number, folds, step, may_prune=trial.params != points[0])
 
     run_study(
         study,
@@ -275,6 +276,7 @@ def _decide(
             "period, so nothing can be compared with them (see the trials above)."
         )
     best = max(complete, key=lambda trial: (trial.value, -trial.number))
+    number = trial_numbers(study)[best.number]
     payoffs = [
         EraScores(**trial.user_attrs[SCORES]).payoff(*context.weights)
         for trial in (best, incumbent)
@@ -286,10 +288,10 @@ def _decide(
     adopted = best is not incumbent and low is not None and low > 0 and not luck
     recipe = search.recipe
     decision = {
-        "source": f"trial {best.number}" if adopted else before["source"],
+        "source": f"trial {number}" if adopted else before["source"],
         "params": before["params"],
         "point": incumbent.params,
-        "best_trial": best.number,
+        "best_trial": number,
         "gain": gain,
         "gain_low": low,
         "overfitting": probability,
@@ -335,14 +337,14 @@ def verdict(decision: Mapping[str, Any], params: TuningParams) -> str:
 
 
 def _trial_rows(study: optuna.Study, context: TuningContext) -> list[dict[str, Any]]:
-    rows = []
+    rows, numbers = [], trial_numbers(study)
     for trial in study.get_trials(deepcopy=False):
-        if not trial.state.is_finished() or trial.state.name == "FAIL":
+        if not trial.state.is_finished() or trial.number not in numbers:
             continue
         scores = EraScores(**trial.user_attrs.get(SCORES, dataclasses.asdict(NOTHING)))
         rows.append(
             {
-                "trial": trial.number,
+                "trial": numbers[trial.number],
                 "state": trial.state.name.lower(),
                 "objective": trial.value,
                 "params": trial.params,

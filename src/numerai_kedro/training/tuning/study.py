@@ -207,6 +207,19 @@ def n_finished(study: optuna.Study, *others: TrialState) -> int:
     return len(study.get_trials(deepcopy=False, states=done))
 
 
+def trial_numbers(study: optuna.Study) -> dict[int, int]:
+    """The place of each trial among those that did not fail, by the number that Optuna gave it.
+
+    Optuna counts failed trials. A trial that was killed is run again first, and so has the place
+    that it would have had.
+    """
+    from optuna.trial import TrialState
+
+    trials = study.get_trials(deepcopy=False)
+    whole = [trial.number for trial in trials if trial.state != TrialState.FAIL]
+    return {number: place for place, number in enumerate(whole)}
+
+
 def _fail_dead_trials(study: optuna.Study, names: set[str]) -> list[dict[str, Any]]:
     """Fail what a killed process left running; returns its parameters, to be run again first.
 

@@ -75,6 +75,7 @@ class Trials:
     def evaluate(
         self,
         trial: optuna.Trial,
+        trial_number: int,
         folds: Sequence[Fold],
         progress: Progress,
         may_prune: bool,
@@ -100,7 +101,7 @@ class Trials:
                     raise
                 trial.set_user_attr("ended", failed.symptom)
                 name = self._search.recipe.name
-                logger.warning("%s: trial %d: %s", name, trial.number, failed.symptom)
+                logger.warning("%s: trial %d: %s", name, trial_number, failed.symptom)
                 raise optuna.TrialPruned from error
             scores += self._scores(parts)
             lines += self._lines(parts, fold)
@@ -125,7 +126,7 @@ class Trials:
         logger.info(
             "%s: trial %d: objective %.4f (CORR %.4f, BMC %.4f), %.0f s",
             self._search.recipe.name,
-            trial.number,
+            trial_number,
             value,
             corr,
             bmc,
