@@ -122,8 +122,9 @@ def say(name, histories, kills=None):
     folders = [one.project.data for one in histories]
     submissions = sum(len(DemoTournament(one, "tiny", 0).store.submissions()) for one in folders)
     sys.stdout.write(
-        f"\n{name}: seed {SEED}, {sites} sites, {kills} kills, {runs} recoveries, 0 refits of "
-        f"what was finished (each run asserts it), {submissions} submissions in {len(histories)} histories\n"
+        f"\n{name}: seed {SEED}, {sites} sites, {kills} kills, {runs} recoveries, 0 refits of what "
+        f"was finished (asserted in each run), {submissions} submissions in {len(histories)} "
+        "histories\n"
     )
 
 
