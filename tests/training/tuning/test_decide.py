@@ -116,9 +116,7 @@ def evaluated(monkeypatch):
     return seen
 
 
-def test_a_trial_that_was_interrupted_changes_no_number_and_no_decision(
-    week, tmp_path, monkeypatch
-):
+def test_an_interrupted_trial_changes_no_number_and_no_decision(week, tmp_path, monkeypatch):
     undisturbed = Week(tmp_path / "undisturbed").tune()
 
     def interrupt(*_, **__):
