@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from numerai_kedro.cli.commands import replay as module
+from numerai_kedro.cli import replay as module
 from numerai_kedro.cli.replay import ReplayError, replay
 
 

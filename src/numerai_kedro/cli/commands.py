@@ -305,7 +305,7 @@ def replay(metadata: ProjectMetadata, weeks: int) -> None:
 @click.pass_obj
 def drill(metadata: ProjectMetadata, inject: str, at: str, times: int, model: str) -> None:
     """Let something go wrong in a network's fit on the demo, and show what was done about it."""
-    from numerai_kedro.cli.commands import drill as drilling
+    from numerai_kedro.cli import drill as drilling
 
     _demo_settings(metadata, "drill")
     check_place(inject, at)
