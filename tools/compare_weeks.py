@@ -88,7 +88,9 @@ def main() -> None:
 
 def git(*arguments: str) -> None:
     """Run git in the checkout."""
-    subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True)
+    ended = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
+    if ended.returncode:
+        sys.exit(f"git {' '.join(arguments)}: {ended.stderr.strip()}")
 
 
 def run_weeks(source: Path, project: Path, options: argparse.Namespace) -> Path:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from numerai_kedro.cache import FoldStore
 from numerai_kedro.files import folder_lock
+from numerai_kedro.runtime.earlier_version import ASIDE
 
 GB = 1e9
 # Place in the data folder -> what it is, and whether `--free` takes it.
@@ -20,6 +22,7 @@ PLACES = {
     "08_reporting": ("reports", False),
     "tournament": ("the demo's world", False),
     ".incremental": ("records of what is up to date", False),
+    ASIDE: ("models and decisions of an earlier version", True),
 }
 
 
@@ -45,9 +48,10 @@ def _size(path: Path) -> int:
 
 
 def free_space(data_folder: Path) -> str:
-    """Delete models of finished folds, binned data sets and checkpoints; says how much that was.
+    """Delete models of finished folds, binned data, checkpoints and stores of earlier versions.
 
-    Predictions of folds stay: no fold is computed again for what it has predicted already.
+    Predictions of folds stay: no fold is computed again for what it has predicted already. Says
+    how much was freed.
 
     Raises
     ------
@@ -57,4 +61,7 @@ def free_space(data_folder: Path) -> str:
     store = FoldStore(data_folder / "06_models" / "fold_store")
     with folder_lock(data_folder):
         freed = store.keep_within(0)
+        aside = data_folder / ASIDE
+        freed += sum(_size(path) for path in aside.rglob("*") if path.is_file())
+        shutil.rmtree(aside, ignore_errors=True)
     return f"{freed / GB:.3f} GB freed"

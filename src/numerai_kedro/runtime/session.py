@@ -28,6 +28,7 @@ from numerai_kedro.errors import (
 )
 from numerai_kedro.files import folder_lock
 from numerai_kedro.reporting.notify import NotifyParams, notify
+from numerai_kedro.runtime.earlier_version import set_aside_older
 from numerai_kedro.runtime.sentences import sentence_of
 from numerai_kedro.strict import read_block
 
@@ -101,6 +102,7 @@ class WeeklySession(KedroSession):
         # The two halves write different entries; any other run may write both kinds.
         parts = names if names in (["prepare"], ["submit"]) else ["prepare", "submit"]
         folder = self._data_folder()
+        set_aside_older(Path(folder))
         wait_s = SUBMIT_WAITS_S if parts == ["submit"] else 0.0
         with folder_lock(folder, parts, wait_s=wait_s), skipping(runner, folder), _own_run():
             return super().run(**given | {"runner": runner})

@@ -4,9 +4,9 @@ import shutil
 
 import pytest
 from kedro.config import OmegaConfigLoader
+from tests.project import ROOT
 
 from numerai_kedro.runtime.config_loader import ReadOnceLoader
-from tests.project import ROOT
 
 
 # Kedro's own, as in `numerai_kedro.cli.commands`.

@@ -14,8 +14,10 @@ import pandas as pd
 import pytest
 import yaml
 from click.testing import CliRunner
+from tests.project import QUICK, TINY, Project
+from tests.test_weekly import sentence
 
-from numerai_kedro.cli import commands as commands
+from numerai_kedro.cli import commands
 from numerai_kedro.demo.server import DemoServer
 from numerai_kedro.demo.tournament import DEMO_PUBLIC_ID, DEMO_SECRET_KEY
 from numerai_kedro.errors import CredentialsError
@@ -23,14 +25,12 @@ from numerai_kedro.numerai import opening
 from numerai_kedro.numerai.submission import to_csv
 from numerai_kedro.runtime import connection
 from numerai_kedro.runtime.connection import connect, open_demo
-from tests.project import QUICK, TINY, Project
-from tests.test_weekly import sentence
 
 # Kedro registers resolvers by a name that newer OmegaConf calls deprecated; `cli` ignores that on
 # the command line, where pytest's own filters do not stand before it.
 pytestmark = pytest.mark.filterwarnings("ignore:register_new_resolver:UserWarning")
 
-CONF = Path(__file__).parents[1] / "conf"
+CONF = Path(__file__).parents[2] / "conf"
 
 
 @pytest.fixture

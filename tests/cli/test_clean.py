@@ -36,3 +36,13 @@ def test_a_folder_in_use_is_left_alone(tmp_path, store):
     with folder_lock(tmp_path), pytest.raises(ConfigurationError, match="another run"):
         free_space(tmp_path)
     assert store.sizes()
+
+
+def test_freeing_takes_stores_of_an_earlier_version(tmp_path, store):
+    aside = tmp_path / "earlier_version" / "06_models"
+    aside.mkdir(parents=True)
+    (aside / "model").write_bytes(bytes(4_000_000))
+    shown = "0.004 GB models and decisions of an earlier version (earlier_version) can go (--free)"
+    assert shown in " ".join(usage_table(tmp_path).split())
+    assert free_space(tmp_path) == "0.006 GB freed"
+    assert not aside.parent.exists()
