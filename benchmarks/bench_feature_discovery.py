@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,14 +91,14 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
 
     print(f"\n{'':<26}{'ours s':>9}{'beside s':>10}{'ratio':>8}  quartiles", flush=True)
     rounds = range(options.rounds)
-    found = [
+    tables = [
         reading([tables_and_read(run, folder, first=number % 2) for number in rounds], options),
         matrices([run("era") for _ in rounds]),
         gram([run("piece") for _ in rounds]),
         passes([first_and_second(run, folder, later) for _ in rounds], options),
     ]
     together: dict[str, Any] = {"quartiles": {}}
-    for figures in found:
+    for figures in tables:
         together["quartiles"] |= figures.pop("quartiles")
         together |= figures
     return together
@@ -117,23 +118,23 @@ def in_process(what: str, panel: Path, store: Path) -> Figures:
 
 def tables_and_read(run: Callable[..., Figures], folder: Path, first: int) -> Figures:
     """Seconds of both, in this order or the other."""
-    made: Figures = {}
+    timings: Figures = {}
     for what in ("tables", "read") if first else ("read", "tables"):
-        made |= run(what)
+        timings |= run(what)
         shutil.rmtree(folder / "store", ignore_errors=True)
-    return made
+    return timings
 
 
 def first_and_second(run: Callable[..., Figures], folder: Path, later: Path) -> list[Figures]:
     """A first pass, and the second with what it kept; nothing is left."""
-    made = [run("pass"), run("pass", later)]
+    results = [run("pass"), run("pass", later)]
     shutil.rmtree(folder / "store")
-    return made
+    return results
 
 
 def reading(rounds: list[Figures], options: argparse.Namespace) -> dict[str, Any]:
     """Tables of all eras over reading them; how fast that is, and what both cost an era."""
-    made = line("tables / cold read", "tables_over_read", rounds, "tables", "read")
+    figures = line("tables / cold read", "tables_over_read", rounds, "tables", "read")
     speed = options.eras * options.rows * options.features / median(rounds, "read") / 1e9
     busy = {
         name: round(1e3 * median(rounds, f"{name}_busy") / options.eras, 1)
@@ -145,7 +146,7 @@ def reading(rounds: list[Figures], options: argparse.Namespace) -> dict[str, Any
         flush=True,
     )
     return (
-        made
+        figures
         | {"read_gb_per_second": round(speed, 2)}
         | {f"{name}_processor_ms_per_era": value for name, value in busy.items()}
     )
@@ -153,7 +154,7 @@ def reading(rounds: list[Figures], options: argparse.Namespace) -> dict[str, Any
 
 def matrices(rounds: list[Any]) -> dict[str, Any]:
     """An era's tables over the products of the plain way, without and with its conversion."""
-    eras = [era for one in rounds for era in one["eras"]]
+    eras = [era for measured in rounds for era in measured["eras"]]
     return merged(
         line("era's tables / matmuls", "tables_over_matmul", eras, "tables", "matmuls"),
         line("  / converted, matmuls", "tables_over_plain", eras, "tables", "plain"),
@@ -168,21 +169,21 @@ def gram(rounds: list[Figures]) -> dict[str, Any]:
 def passes(rounds: list[list[Figures]], options: argparse.Namespace) -> dict[str, Any]:
     """The second pass over the first; rows a second, memory and parts of the first."""
     pairs = [{"first": first["all"], "second": second["all"]} for first, second in rounds]
-    made = line("new era / first pass", "new_era_over_first_pass", pairs, "second", "first")
+    figures = line("new era / first pass", "new_era_over_first_pass", pairs, "second", "first")
     print()
     for name, of in zip(("first pass", "new era"), zip(*rounds, strict=True), strict=True):
         parts = {part: median(of, part) for part in ("tables", "products", "discover", "all")}
         print(f"{name}: " + ", ".join(f"{part} {value:.2f} s" for part, value in parts.items()))
-        made |= {f"{name.replace(' ', '_')}_{part}_s": parts[part] for part in parts}
+        figures |= {f"{name.replace(' ', '_')}_{part}_s": parts[part] for part in parts}
     peak = max(first["peak_gb"] for first, _ in rounds)
     speed = options.eras * options.rows / statistics.median(pair["first"] for pair in pairs)
     print(f"{speed:,.0f} rows/s, peak {peak:.2f} GiB\n")
-    return made | {"rows_per_second": round(speed), "peak_unshared_gb": round(peak, 3)}
+    return figures | {"rows_per_second": round(speed), "peak_unshared_gb": round(peak, 3)}
 
 
 def line(title: str, key: str, rounds: list[Figures], ours: str, beside: str) -> dict[str, Any]:
     """Print a line of the table; returns the median ratio and its quartiles."""
-    low, middle, high = quartiles([one[ours] / one[beside] for one in rounds])
+    low, middle, high = quartiles([timing[ours] / timing[beside] for timing in rounds])
     print(
         f"{title:<26}{median(rounds, ours):>9.3f}{median(rounds, beside):>10.3f}{middle:>8.3f}"
         f"  [{low:.3f}, {high:.3f}]",
@@ -193,10 +194,10 @@ def line(title: str, key: str, rounds: list[Figures], ours: str, beside: str) ->
 
 def merged(*lines: dict[str, Any]) -> dict[str, Any]:
     """Lines as one."""
-    made: dict[str, Any] = {}
-    for one in lines:
-        made |= one | {"quartiles": made.get("quartiles", {}) | one["quartiles"]}
-    return made
+    figures: dict[str, Any] = {}
+    for entry in lines:
+        figures |= entry | {"quartiles": figures.get("quartiles", {}) | entry["quartiles"]}
+    return figures
 
 
 def quartiles(values: list[float]) -> tuple[float, float, float]:
@@ -209,7 +210,7 @@ def quartiles(values: list[float]) -> tuple[float, float, float]:
 
 def median(rounds: Any, name: str) -> float:
     """Of one figure."""
-    return round(statistics.median(one[name] for one in rounds), 4)
+    return round(statistics.median(measured[name] for measured in rounds), 4)
 
 
 def run_read(folder: Path, store: FoldStore) -> Figures:
@@ -276,10 +277,10 @@ def beside_products(panel: EraPanel, era: int, ours_first: bool) -> Figures:
         "plain": lambda: [plane_of(features, value) @ classes for value in range(N_LEVELS)],
     }
     order = list(tasks) if ours_first else list(tasks)[::-1]
-    found = {name: seconds(tasks[name]) for name in order}
+    timings = {name: seconds(tasks[name]) for name in order}
     for name in ("matmuls", "plain"):
         assert (np.stack(tasks[name](), axis=1) == tasks["tables"]()).all()
-    return found
+    return timings
 
 
 def plane_of(features: np.ndarray, value: int) -> np.ndarray:
@@ -294,7 +295,7 @@ def run_piece(folder: Path, store: FoldStore) -> Figures:
     last, matmul = int(panel.eras[-1]), 0.0
     for era in panel.eras.tolist():
         floats = panel.features(era).astype(np.float32)
-        matmul += seconds(lambda floats=floats: floats.T @ floats)
+        matmul += seconds(partial(np.matmul, floats.T, floats))
     ours = seconds(lambda: list(products_of(panel, [last], store)))
     shutil.rmtree(store.folder)
     return {"ours": ours, "matmul": matmul}

@@ -80,26 +80,26 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, float]:
         f"{'':>22} {'rows':>10} {'cells':>8} {'peak GB':>8} {'predicted':>9} {'s':>8} "
         f"{'first tree s':>12}"
     )
-    found = {}
+    figures: dict[str, float] = {}
     if options.only != "lightgbm":
-        found |= measure_families(folder, options)
+        figures |= measure_families(folder, options)
     if options.only != "families":
-        found |= measure_lightgbm(folder, options)
-    return found
+        figures |= measure_lightgbm(folder, options)
+    return figures
 
 
 def measure_families(folder: Path, options: argparse.Namespace) -> dict[str, float]:
     """The other families at two sizes: slope, and what was predicted over what came."""
     panel = generate(folder / "small_panel", max(options.family_eras), options)
-    found = {}
+    figures = {}
     for name in [name for name in BOOSTED if name != "lightgbm"]:
         runs = [run(name, panel, eras, folder) for eras in options.family_eras]
-        found[f"{name}_bytes_per_cell"] = slope(runs)
-        found[f"{name}_peak_over_predicted"] = round(
+        figures[f"{name}_bytes_per_cell"] = slope(runs)
+        figures[f"{name}_peak_over_predicted"] = round(
             runs[-1]["peak_gb"] / runs[-1]["predicted_gb"], 3
         )
     shutil.rmtree(panel)
-    return found
+    return figures
 
 
 def measure_lightgbm(folder: Path, options: argparse.Namespace) -> dict[str, float]:
@@ -180,8 +180,8 @@ def one_run(what: str, data: Path, n_eras: int, store: Path) -> dict[str, float]
             rows, features = special(data, n_eras, store, progress)
         seconds = time.perf_counter() - begin
     name = what if what in BOOSTED else "lightgbm"
-    held = rows // OFFSETS if what == "live" else rows
-    predicted = family(name).cost(params_of(name), held, features).memory_gb
+    rows_at_once = rows // OFFSETS if what == "live" else rows
+    predicted = family(name).cost(params_of(name), rows_at_once, features).memory_gb
     return {
         "rows": rows,
         "cells": rows * features,

@@ -34,8 +34,10 @@ from numerai_kedro.cache import FoldStore
 from numerai_kedro.compute.isolation import Inline, Worker
 from numerai_kedro.data import EraRows, FeatureBlock, open_panel, write_panel
 from numerai_kedro.models.lightgbm import DATASET_PARAMS, LightGBM, LightGBMParams
+from numerai_kedro.models.registry import family
+from numerai_kedro.training.adaptive import AdaptiveParams
 from numerai_kedro.training.recipe import Recipe
-from numerai_kedro.training.tuning.context import Search, TuningContext, TuningParams
+from numerai_kedro.training.tuning.context import Search, TuningContext, TuningParams, Weights
 from numerai_kedro.training.tuning.decide import tune
 from numerai_kedro.training.tuning.space import Range
 from numerai_kedro.training.tuning.store import StudyStore
@@ -134,7 +136,9 @@ def ours(folder: Path, store: Path, trees: int) -> None:
     begin = time.perf_counter()
     panel = open_panel(folder)
     threads = os.cpu_count() or 1
-    recipe = Recipe("lightgbm", LightGBM, params_of(trees), (TARGET,), 1, 1, 0, threads=threads)
+    recipe = Recipe(
+        "lightgbm", family("lightgbm"), params_of(trees), (TARGET,), 1, 1, 0, threads=threads
+    )
     with Worker("lightgbm") as worker:
         fit_live(panel, (1, 10_000), recipe, FoldStore(store), executor=worker)
     print(time.perf_counter() - begin)
@@ -188,8 +192,8 @@ def study(
     }
     ids = panel.ids()
     benchmark = pd.Series(np.random.default_rng(1).random(len(ids)), index=ids)
-    kind = params_of(options.trees)
-    recipe = Recipe("lightgbm", LightGBM, kind, (TARGET,), 1, 1, 0, threads=os.cpu_count() or 1)
+    params, threads = params_of(options.trees), os.cpu_count() or 1
+    recipe = Recipe("lightgbm", family("lightgbm"), params, (TARGET,), 1, 1, 0, threads=threads)
     space = {"num_leaves": Range(low=7, high=63, log=True)}
     tuning = TuningParams(
         low_fidelity_stride=1,
@@ -198,24 +202,26 @@ def study(
         adopt_level=0.95,
         max_overfitting=0.7,
         retune_weeks=13,
-        weights={"corr": 3, "mmc": 15},
+        weights=Weights(corr=3, mmc=15),
         seed=0,
-        adaptive={
-            "rungs": 1,
-            "valid_eras": 1,
-            "target_gap": 0.5,
-            "rate": 0.6,
-            "low_fidelity_stride": 1,
-            "low_fidelity_trees": 1,
-        },
+        adaptive=AdaptiveParams.model_validate(
+            {
+                "rungs": 1,
+                "valid_eras": 1,
+                "target_gap": 0.5,
+                "rate": 0.6,
+                "low_fidelity_stride": 1,
+                "low_fidelity_trees": 1,
+            }
+        ),
     )
     lgb.train = timed
     context = TuningContext(panel, folds, benchmark, (3.0, 15.0), 12)
     store, studies = FoldStore(folder / "store"), StudyStore(folder / "studies")
     outside, in_all = [], []
-    first = kind.model_copy(update={"max_depth": 4})
-    for params, n_trials in ((first, 1), (kind, N_TRIALS)):
-        search = Search(recipe.with_params(params), {"example": params}, space, n_trials)
+    first = params.model_copy(update={"max_depth": 4})
+    for point, n_trials in ((first, 1), (params, N_TRIALS)):
+        search = Search(recipe.with_params(point), {"example": point}, space, n_trials)
         spent[0], begin = 0.0, time.perf_counter()
         tune(search, context, tuning, store, studies, Inline(), lambda *_: None)
         in_all.append(time.perf_counter() - begin)

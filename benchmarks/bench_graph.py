@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from torch import Tensor
+from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
 from numerai_kedro.data.feature_graph import FeatureGraph
@@ -59,16 +59,16 @@ class PygEdges(Edges):
         """The graph once a row; made once, as a loader would ahead of the step."""
         if "many" not in self.__dict__:
             ends = torch.stack([self.source, self.goal])
-            one = Data(edge_index=ends, edge_attr=self.attributes, num_nodes=self.n_nodes)
-            self.__dict__["many"] = Batch.from_data_list([one] * n_rows)
+            graph = Data(edge_index=ends, edge_attr=self.attributes, num_nodes=self.n_nodes)
+            self.__dict__["many"] = Batch.from_data_list([graph] * n_rows)
         many = self.__dict__["many"]
         return many.edge_index, many.edge_attr
 
     def _flat(self, values: Tensor) -> Tensor:
         return values.permute(2, 0, 1).reshape(-1, values.shape[1])
 
-    def _back(self, made: Tensor, values: Tensor) -> Tensor:
-        return made.view(values.shape[2], self.n_nodes, -1).permute(1, 2, 0)
+    def _back(self, output: Tensor, values: Tensor) -> Tensor:
+        return output.view(values.shape[2], self.n_nodes, -1).permute(1, 2, 0)
 
 
 def main() -> None:
@@ -93,13 +93,13 @@ def main() -> None:
     )
     print(f"{options.device}: {where}, torch {torch.__version__}, batches of {options.rows} rows")
     print(f"{'':<24}{'ours':>9}{'PyG':>9} rows/s{'ratio':>7}  quartiles{'peak, GiB':>18}")
-    found: dict[str, dict[str, Any]] = {}
+    results: dict[str, dict[str, Any]] = {}
     for network in options.networks:
         for n_nodes in options.nodes:
             for neighbours in (options.neighbours, FULL):
                 for key, value in compared(network, n_nodes, neighbours, options).items():
-                    found.setdefault(key, {})[f"{network} {n_nodes} {neighbours}"] = value
-    print(json.dumps(found))
+                    results.setdefault(key, {})[f"{network} {n_nodes} {neighbours}"] = value
+    print(json.dumps(results))
 
 
 def compared(
@@ -112,11 +112,14 @@ def compared(
         ways = ("ours", "pyg") if number % 2 else ("pyg", "ours")
         rounds.append({way: in_process(network, n_nodes, neighbours, way, options) for way in ways})
     speeds = {
-        way: statistics.median(one[way]["rows_per_second"] for one in rounds)
+        way: statistics.median(measured[way]["rows_per_second"] for measured in rounds)
         for way in ("ours", "pyg")
     }
-    peaks = {way: max(one[way]["peak_gb"] for one in rounds) for way in ("ours", "pyg")}
-    ratios = [one["ours"]["rows_per_second"] / one["pyg"]["rows_per_second"] for one in rounds]
+    peaks = {way: max(measured[way]["peak_gb"] for measured in rounds) for way in ("ours", "pyg")}
+    ratios = [
+        measured["ours"]["rows_per_second"] / measured["pyg"]["rows_per_second"]
+        for measured in rounds
+    ]
     low, middle, high = np.quantile(ratios, [0.25, 0.5, 0.75])
     title = f"{network}, {n_nodes} nodes, {neighbours}"
     print(
@@ -137,23 +140,23 @@ def difference_of(
     network: str, n_nodes: int, neighbours: int | str, options: argparse.Namespace
 ) -> float:
     """Largest difference of predictions, of a few rows."""
-    made = built(network, n_nodes, neighbours, options).eval()
+    model: Any = built(network, n_nodes, neighbours, options).eval()
     rows = rows_of(options)[:8]
     with torch.no_grad():
         # Its head begins with zeros, which would hide all differences.
-        torch.nn.init.normal_(made.head.weight)
-        ours = made(rows)
-        made.edges.__class__ = PygEdges
-        return float((made(rows) - ours).abs().max())
+        torch.nn.init.normal_(model.head.weight)
+        ours = model(rows)
+        model.edges.__class__ = PygEdges
+        return float((model(rows) - ours).abs().max())
 
 
 def in_process(
     network: str, n_nodes: int, neighbours: int | str, way: str, options: argparse.Namespace
 ) -> dict[str, float]:
     """One measurement in a fresh process."""
-    asked = ["--device", options.device, "--features", str(options.features)]
-    asked += ["--rows", str(options.rows), "--one", network, str(n_nodes), str(neighbours), way]
-    command = [sys.executable, __file__, *asked]
+    arguments = ["--device", options.device, "--features", str(options.features)]
+    arguments += ["--rows", str(options.rows), "--one", network, str(n_nodes), str(neighbours), way]
+    command = [sys.executable, __file__, *arguments]
     answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return dict(json.loads(answer.stdout.splitlines()[-1]))
 
@@ -161,13 +164,13 @@ def in_process(
 def one_way(options: argparse.Namespace) -> dict[str, float]:
     """Steps of one way: the median of some, and the peak of memory, weights included."""
     network, n_nodes, neighbours, way = options.one
-    made = built(network, int(n_nodes), neighbours, options).to(options.device).train()
+    model = built(network, int(n_nodes), neighbours, options).to(options.device).train()
     if way == "pyg":
-        made.edges.__class__ = PygEdges
+        model.edges.__class__ = PygEdges
     rows = rows_of(options).to(options.device)
 
     def step() -> None:
-        made(rows).square().mean().backward()
+        model(rows).square().mean().backward()
 
     times, cuda = [], options.device == "cuda"
     with torch.autocast("cuda", torch.bfloat16, enabled=cuda):  # as in training
@@ -177,10 +180,10 @@ def one_way(options: argparse.Namespace) -> dict[str, float]:
         with Peak() as peak:
             for _ in range(5):
                 times.append(seconds(step, cuda))
-    held = torch.cuda.max_memory_allocated() if cuda else peak.bytes
+    peak_bytes = torch.cuda.max_memory_allocated() if cuda else peak.bytes
     return {
         "rows_per_second": options.rows / statistics.median(times),
-        "peak_gb": held / GIB,
+        "peak_gb": peak_bytes / GIB,
     }
 
 
@@ -210,11 +213,12 @@ def built(
     rng = np.random.default_rng(0)
     weights = (tuple(rng.uniform(-1, 1, len(edges)).tolist()) for _ in range(2))
     names = tuple(f"feature_{k:04d}" for k in range(options.features))
-    model = kind(params, seed=0, threads=torch.get_num_threads())
+    model: Any = kind(params, seed=0, threads=torch.get_num_threads())
     node = tuple(k % n_nodes for k in range(options.features))
     model.graph = FeatureGraph(names, node, edges, *weights).as_json()
     torch.manual_seed(0)
-    return model.build(options.features, 2)
+    built_network: nn.Module = model.build(options.features, 2)
+    return built_network
 
 
 def rows_of(options: argparse.Namespace) -> Tensor:

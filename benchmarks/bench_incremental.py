@@ -91,8 +91,8 @@ def run(
         }
     )
     catalog["params:step"] = 1
-    asked = {"run_all": run_all, "cache_limit_gb": 1, "keep_fits_of_other_code": False}
-    catalog["params:incremental"] = asked
+    settings = {"run_all": run_all, "cache_limit_gb": 1, "keep_fits_of_other_code": False}
+    catalog["params:incremental"] = settings
     runner = SequentialRunner()
     if incremental:
         runner._run = functools.partial(incremental_run, runner, folder)  # type: ignore[method-assign]

@@ -179,8 +179,8 @@ def read_back(parquet: Path, panel: Path) -> dict[str, float]:
 
 def parquet_era(parquet: Path, era: int, names: list[str]) -> int:
     """An era by its row group's statistics, as a reader of parquet would."""
-    wanted = [("era", "=", f"{era:04d}")]
-    return matrix_sum(pq.read_table(parquet, columns=names, filters=wanted))
+    filters = [("era", "=", f"{era:04d}")]
+    return matrix_sum(pq.read_table(parquet, columns=names, filters=filters))
 
 
 def panel_columns(panel: Path, names: list[str]) -> int:

@@ -41,12 +41,14 @@ def main() -> None:
         took: dict[bool, list[float]] = {False: [], True: []}
         for number in range(options.rounds):
             for hybrid in (False, True):
-                one = Path(folder) / f"{number}-{hybrid}"
-                shutil.copytree(prepared, one)
-                took[hybrid].append(seconds(one, hybrid))
+                project = Path(folder) / f"{number}-{hybrid}"
+                shutil.copytree(prepared, project)
+                took[hybrid].append(seconds(project, hybrid))
                 print(f"hybrid {hybrid}: {took[hybrid][-1]:.1f} s", flush=True)
-                shutil.rmtree(one)
-    ratios = [two / one for one, two in zip(took[False], took[True], strict=True)]
+                shutil.rmtree(project)
+    ratios = [
+        parallel / sequential for sequential, parallel in zip(took[False], took[True], strict=True)
+    ]
     print(
         json.dumps(
             {

@@ -49,8 +49,8 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # numerai-tools divides by zero in its own tests, too
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
-    found = beside_the_tools(options) | neutralising(options) | all_eras(options)
-    print(json.dumps(found))
+    figures = beside_the_tools(options) | neutralising(options) | all_eras(options)
+    print(json.dumps(figures))
 
 
 def beside_the_tools(options: argparse.Namespace) -> dict[str, float]:
@@ -83,7 +83,7 @@ def beside_the_tools(options: argparse.Namespace) -> dict[str, float]:
     ]
     expected = np.stack([np.stack(theirs[name]) for name in ("corr", "mmc")])
     difference = float(np.abs(ours[0] - expected).max())
-    of = {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
+    of = {name: statistics.median(timings[name] for timings in rounds) for name in rounds[0]}
     print(f"{n} eras: CORR {of['corr']:.2f} s, numerai-tools {of['their_corr']:.2f} s")
     print(f"{n} eras: CORR and MMC {of['both']:.2f} s, numerai-tools' MMC {of['their_mmc']:.2f} s")
     # What MMC costs where it is all that is wanted: nearly what both cost.
@@ -100,7 +100,7 @@ def neutralising(options: argparse.Namespace) -> dict[str, float]:
     predictions, _, _ = eras_of(0, 1, options)
     columns = gaussian_rank(predictions)
     features = [features_of(era, options) for era in range(NEUTRALISED)]
-    floats = [one.astype(np.float64) for one in features]
+    floats = [era.astype(np.float64) for era in features]
 
     def gram_of(era: int) -> None:
         floats[era].T @ floats[era]
@@ -108,7 +108,7 @@ def neutralising(options: argparse.Namespace) -> dict[str, float]:
     def neutralise_of(era: int) -> None:
         Neutraliser(features[era]).residuals(columns)
 
-    singles = [one.astype(np.float32) for one in features]
+    singles = [era.astype(np.float32) for era in features]
 
     def single_gram_of(era: int) -> None:
         singles[era].T @ singles[era]
@@ -137,15 +137,15 @@ def neutralising(options: argparse.Namespace) -> dict[str, float]:
 
 def all_eras(options: argparse.Namespace) -> dict[str, float]:
     """Everything at full size, a few eras in memory at a time: seconds, and growth of memory."""
-    held, spent = [], 0.0
+    memory, spent = [], 0.0
     for first in range(0, options.eras, CHUNK):
         n = min(CHUNK, options.eras - first)
         predictions, target, meta = eras_of(first, n, options)
         begin = time.perf_counter()
         rank_scores(np.arange(n + 1) * options.rows, predictions, target, [meta, meta])
         spent += time.perf_counter() - begin
-        held.append(unshared_gb(os.getpid()))
-    early = max(held[: max(1, len(held) // 10)])
+        memory.append(unshared_gb(os.getpid()))
+    early = max(memory[: max(1, len(memory) // 10)])
     n = min(CHUNK, options.eras)
     predictions, target, _ = eras_of(0, n, options)
     begin = time.perf_counter()
@@ -156,7 +156,11 @@ def all_eras(options: argparse.Namespace) -> dict[str, float]:
     print(
         f"{options.eras} eras: CORR, MMC and BMC {spent:.1f} s; FNC and exposure about {fnc:.0f} s"
     )
-    return {"all_s": round(spent, 1), "fnc_s": round(fnc), "growth_gb": round(max(held) - early, 3)}
+    return {
+        "all_s": round(spent, 1),
+        "fnc_s": round(fnc),
+        "growth_gb": round(max(memory) - early, 3),
+    }
 
 
 def eras_of(
@@ -200,7 +204,7 @@ def seconds(task: Callable[[], None]) -> float:
 
 def ratio(rounds: list[dict[str, float]], over: str, under: str) -> float:
     """Median over rounds of one task's time over another's."""
-    return round(statistics.median(one[over] / one[under] for one in rounds), 3)
+    return round(statistics.median(timings[over] / timings[under] for timings in rounds), 3)
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, float]:
     weights = pd.DataFrame({"era": 1, "model": ["a", "b"], "weight": 0.5, "chosen": True})
     plain = {"features": [], "proportion": 0.0}
     blended = timed(
-        seconds, "blend", lambda: blend_live(weights, plain, None, panel, {}, a=frame, b=frame)
+        seconds, "blend", lambda: blend_live(weights, plain, panel, {}, None, a=frame, b=frame)
     )
     predictions = blended["prediction"].to_numpy()
     gate = GateParams.model_validate(yaml.safe_load(GATE_CONF.read_text())["gate"])
@@ -85,9 +85,9 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, float]:
 def timed(seconds: dict[str, float], name: str, work: Callable[[], Any]) -> Any:
     """Do the work, and note its time."""
     begin = time.perf_counter()
-    made = work()
+    result = work()
     seconds[name] = time.perf_counter() - begin
-    return made
+    return result
 
 
 def generate(path: Path, n_rows: int, features: list[str]) -> Path:
@@ -102,10 +102,18 @@ def generate(path: Path, n_rows: int, features: list[str]) -> Path:
 
 def fitted(folder: Path, panel: EraPanel, n_trees: int, n_leaves: int, depth: int) -> Path:
     """Keep a model of this shape; what it predicts does not matter."""
-    params = {"n_estimators": n_trees, "num_leaves": n_leaves, "max_depth": depth}
-    rest = {"learning_rate": 0.01, "colsample_bytree": 0.1, "min_data_in_leaf": 1}
-    rest |= {"lambda_l2": 0.0, "path_smooth": 0.0, "strength": 0.0}
-    model = LightGBM(LightGBMParams(**params, **rest), seed=0, threads=os.cpu_count() or 1)
+    params = LightGBMParams(
+        n_estimators=n_trees,
+        num_leaves=n_leaves,
+        max_depth=depth,
+        learning_rate=0.01,
+        colsample_bytree=0.1,
+        min_data_in_leaf=1,
+        lambda_l2=0.0,
+        path_smooth=0.0,
+        strength=0.0,
+    )
+    model = LightGBM(params, seed=0, threads=os.cpu_count() or 1)
     write_trusted(folder, model.fit(panel, None, TARGET))
     return folder
 

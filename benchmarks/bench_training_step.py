@@ -64,7 +64,7 @@ def main() -> None:
         else f"{torch.get_num_threads()} threads"
     )
     print(f"{options.device}: {name}, torch {torch.__version__}")
-    found: dict[str, dict[str, float]] = {}
+    figures: dict[str, dict[str, float]] = {}
     if options.memory_gb and options.device == "cuda":
         total = torch.cuda.get_device_properties(0).total_memory
         torch.cuda.set_per_process_memory_fraction(options.memory_gb * 2**30 / total)
@@ -73,26 +73,26 @@ def main() -> None:
         roof = roof_of(options.device)
         for network in options.networks:
             for key, value in measured(network, panel, options, roof).items():
-                found.setdefault(key, {})[network] = value
-    print(json.dumps(found))
+                figures.setdefault(key, {})[network] = value
+    print(json.dumps(figures))
 
 
 def measured(
     network: str, panel: EraPanel, options: argparse.Namespace, roof: float
 ) -> dict[str, float]:
     """Rows a second of both loops, and what ours makes of the machine."""
-    kind = family(network)
+    kind: Any = family(network)  # a network: more than every model has
     models = {
         name: block for path in CONF for name, block in yaml.safe_load(path.read_text()).items()
     }
     preset = models[network]["presets"][PRESETS[options.device]]
-    asked = {"batch_rows": options.batch} if options.batch else {}
-    params = kind.params_type.model_validate(preset | ENDLESS | asked)
+    overrides = {"batch_rows": options.batch} if options.batch else {}
+    params = kind.params_type.model_validate(preset | ENDLESS | overrides)
     eras = TrainingEras(panel, TARGETS, params.batch_rows)
-    made = kind(params, seed=0, threads=torch.get_num_threads())
-    made.feature_names = list(panel.feature_names)
-    made.prepare(panel, NO_CONTEXT)
-    build = lambda: made.build(eras.n_features, len(TARGETS))  # noqa: E731 - called twice, below
+    model = kind(params, seed=0, threads=torch.get_num_threads())
+    model.feature_names = list(panel.feature_names)
+    model.prepare(panel, NO_CONTEXT)
+    build = lambda: model.build(eras.n_features, len(TARGETS))  # noqa: E731 - called twice, below
     memory = None
     if options.memory_gb:
         budget = options.memory_gb * 2**30
@@ -103,9 +103,10 @@ def measured(
         )
     run = TrainingRun(build, eras, params, 0, device=options.device, memory=memory)
     # On a small card the plain loop runs out of memory.
-    run._epoch(lambda done, total: None)  # warm
+    epoch: Any = run._epoch
+    epoch(lambda done, total: None)  # warm
     before = held_gb(options.device)
-    plain = (lambda: None) if memory else plain_loop(build(), panel, params, options)
+    plain = nothing if memory else plain_loop(build(), panel, params, options)
     plain()
     beside = held_gb(options.device) - before  # the plain loop's own weights and moments
     ours, theirs = [], []
@@ -113,7 +114,7 @@ def measured(
     for _ in range(options.rounds):
         if options.device == "cuda":
             torch.cuda.reset_peak_memory_stats()
-        ours.append(seconds(lambda: run._epoch(lambda done, total: None), options.device))
+        ours.append(seconds(lambda: epoch(lambda done, total: None), options.device))
         if options.device == "cuda":
             peak = max(peak, torch.cuda.max_memory_allocated() / 2**30 - beside)
         theirs.append(seconds(plain, options.device))
@@ -143,6 +144,10 @@ def measured(
     }
 
 
+def nothing() -> None:
+    """In the place of the plain loop."""
+
+
 def plain_loop(
     network: torch.nn.Module, panel: EraPanel, params: Any, options: argparse.Namespace
 ) -> Callable[[], None]:
@@ -161,8 +166,8 @@ def plain_loop(
         for features, label in loader:
             features, label = features.to(device), label.to(device)
             with torch.autocast(options.device, dtype, enabled=precision != "no"):
-                made = network(features)
-            predictions, penalty = made if isinstance(made, tuple) else (made, torch.zeros(1))
+                output = network(features)
+            predictions, penalty = output if isinstance(output, tuple) else (output, torch.zeros(1))
             loss = objective(predictions, label, params.corr_weight) + penalty.mean().to(device)
             optimiser.zero_grad()
             loss.backward()

@@ -37,11 +37,11 @@ class Table(TypedDict):
 
 def parser(doc: str, size: str, seeds: Sequence[int], result: Path) -> argparse.ArgumentParser:
     """Options that every claim has."""
-    made = argparse.ArgumentParser(description=doc.splitlines()[0])
-    made.add_argument("--size", default=size)
-    made.add_argument("--seeds", type=int, nargs="+", default=seeds)
-    made.add_argument("--result", type=Path, default=result)
-    return made
+    cli = argparse.ArgumentParser(description=doc.splitlines()[0])
+    cli.add_argument("--size", default=size)
+    cli.add_argument("--seeds", type=int, nargs="+", default=seeds)
+    cli.add_argument("--result", type=Path, default=result)
+    return cli
 
 
 def run_seeds(
@@ -61,23 +61,26 @@ def run_seeds(
     page
         Gets the result, and makes a table of it for every user's dashboard; of claim seeds alone.
     """
-    kept = json.loads(options.result.read_text()) if options.result.exists() else {"seeds": {}}
-    seeds, code = kept["seeds"], kept.get("code", _code_fingerprint())
+    previous = json.loads(options.result.read_text()) if options.result.exists() else {"seeds": {}}
+    seeds, code = previous["seeds"], previous.get("code", _code_fingerprint())
     for seed in options.seeds:
         if str(seed) in seeds:
             continue
         begin = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
             seeds[str(seed)] = one_seed(Path(folder), seed)
-        found = conclude(seeds)
-        result = {"size": options.size, "code": code, **found, "seeds": seeds}
+        conclusion = conclude(seeds)
+        result = {"size": options.size, "code": code, **conclusion, "seeds": seeds}
         with atomic_write(options.result) as handle:
             handle.write((json.dumps(result, indent=1) + "\n").encode())
-        print(f"seed {seed}, {time.perf_counter() - begin:.0f} s: {json.dumps(found)}", flush=True)
+        print(
+            f"seed {seed}, {time.perf_counter() - begin:.0f} s: {json.dumps(conclusion)}",
+            flush=True,
+        )
     if page and seeds and min(map(int, seeds)) >= FIRST_CLAIM_SEED:
         with atomic_write(PAGE / options.result.name) as handle:
             # As the page writes numbers: without a 0 before the point.
-            table = json.dumps(page(kept | conclude(seeds)), indent=1)
+            table = json.dumps(page(previous | conclude(seeds)), indent=1)
             handle.write((re.sub(r"(?<![\d.])0\.", ".", table) + "\n").encode())
     return dict(seeds)
 

@@ -54,8 +54,8 @@ SCORES = ("corr", "bmc", "payoff")
 def main() -> None:
     """Run what is missing, then compare."""
     options = parser(__doc__ or "", "demo", SEEDS, RESULT).parse_args()
-    one = lambda folder, seed: one_seed(folder, options.size, seed)  # noqa: E731 - called there
-    run_seeds(options, one, concluded, page)
+    run_seed = lambda folder, seed: one_seed(folder, options.size, seed)  # noqa: E731 - called there
+    run_seeds(options, run_seed, concluded, page)
 
 
 def one_seed(folder: Path, size: str, seed: int) -> dict[str, dict[str, float]]:
@@ -64,32 +64,32 @@ def one_seed(folder: Path, size: str, seed: int) -> dict[str, dict[str, float]]:
     kedro(folder, "run", "--pipeline=feature_engineering")
     kedro(folder, "run", "--pipeline=gnn", "--nodes=build_graphs")
     (data,) = (path.parent for path in folder.glob("data/*/02_intermediate"))
-    found: dict[str, dict[str, float]] = {}
+    measures: dict[str, dict[str, float]] = {}
     oof: dict[str, pd.DataFrame] = {}
-    asked = [(name, name, "") for name in MODELS]
-    asked += [(use, ALONE, option) for use, option in USES.items()]
-    for title, model, option in asked:
-        pipeline = next(one for one, models in PIPELINES.items() if model in models)
-        given = ",".join([f"{model}.n_trials=0", *([f"{model}.{option}"] if option else [])])
-        found[title] = measured(
+    variants = [(name, name, "") for name in MODELS]
+    variants += [(use, ALONE, option) for use, option in USES.items()]
+    for title, model, option in variants:
+        pipeline = next(name for name, models in PIPELINES.items() if model in models)
+        parameters = ",".join([f"{model}.n_trials=0", *([f"{model}.{option}"] if option else [])])
+        measures[title] = measured(
             folder,
             f"--pipeline={pipeline}",
             f"--to-nodes={model}.walk_forward",
-            f"--params={given}",
+            f"--params={parameters}",
         )
         oof[title] = pd.read_parquet(data / "07_model_output" / model / "oof_predictions.parquet")
     world = World.read(data)
     for title, predictions in oof.items():
-        found[title] |= world.scores(predictions)
+        measures[title] |= world.scores(predictions)
     whole = world.ensemble({name: oof[name] for name in MODELS})
     for title, names in ROOMS.items():
-        left = world.ensemble({name: oof[name] for name in MODELS if name not in names})
-        found.setdefault(title, {})
-        found[title] |= {f"lost_{score}": whole[score] - left[score] for score in SCORES}
+        without = world.ensemble({name: oof[name] for name in MODELS if name not in names})
+        measures.setdefault(title, {})
+        measures[title] |= {f"lost_{score}": whole[score] - without[score] for score in SCORES}
     for use in USES:
         more = world.ensemble({name: oof[name] for name in (*MODELS, use)})
-        found[use] |= {f"lost_{score}": more[score] - whole[score] for score in SCORES}
-    return found | {"ensemble": whole}
+        measures[use] |= {f"lost_{score}": more[score] - whole[score] for score in SCORES}
+    return measures | {"ensemble": whole}
 
 
 def measured(folder: Path, *arguments: str) -> dict[str, float]:
@@ -137,19 +137,19 @@ class World:
         holdout = self.history.select(eras=np.arange(first, last + 1))
         benchmark = benchmark_of(self.benchmarks, target).reindex(holdout.ids()).to_numpy(float)
         column = predictions.set_index("id")["prediction"].reindex(holdout.ids()).to_numpy(float)
-        made = era_scores(holdout, column, benchmark, target)
-        payoff = made.payoff(MULTIPLIERS["corr"], MULTIPLIERS["mmc"])
-        means = zip(SCORES, (made.corr, made.bmc, payoff), strict=True)
-        return {score: float(np.nanmean(values)) for score, values in means}
+        scored = era_scores(holdout, column, benchmark, target)
+        payoff = scored.payoff(MULTIPLIERS["corr"], MULTIPLIERS["mmc"])
+        means = (np.nanmean(scored.corr), np.nanmean(scored.bmc), np.nanmean(payoff))
+        return {score: float(mean) for score, mean in zip(SCORES, means, strict=True)}
 
     def ensemble(self, oof: dict[str, pd.DataFrame]) -> dict[str, float]:
         """Scores of the blend by the chosen weights, as the pipeline makes it."""
         shared = (self.history, self.folds, self.meta_model, self.benchmarks, MULTIPLIERS)
-        made: dict[str, Any] = {f"{name}__oof": frame for name, frame in oof.items()}
+        members: dict[str, Any] = {f"{name}__oof": frame for name, frame in oof.items()}
         for name, frame in oof.items():
             frame.attrs = {CONFIGURATION: name}
-            made[f"{name}__model"] = LiveFit((), name, "")
-        weights = nodes.weigh(*shared, self.params, **made)
+            members[f"{name}__model"] = LiveFit((), name, "")
+        weights = nodes.weigh(*shared, self.params, **members)
         plain = {"features": [], "proportion": 0.0}
         blended, _ = nodes.blend_out_of_fold(weights, plain, *shared, **oof)
         return self.scores(blended)
@@ -160,18 +160,18 @@ def concluded(seeds: dict[str, Any]) -> dict[str, Any]:
     runs, rows = list(seeds.values()), []
     for title in (*ROOMS, *USES):
         row: dict[str, Any] = {"room": title, "seeds": len(runs)}
-        mine = [one[title] for one in runs]
+        mine = [run[title] for run in runs]
         if "corr" in mine[0]:
-            alone = [one[ALONE] for one in runs]
-            row["level"] = interval([one["corr"] for one in mine])
+            alone = [run[ALONE] for run in runs]
+            row["level"] = interval([run["corr"] for run in mine])
             for name in (*SCORES, "minutes", "memory_gb"):
                 row[name] = interval([a[name] - b[name] for a, b in zip(mine, alone, strict=True)])
         for score in SCORES:
-            row[f"lost_{score}"] = interval([one[f"lost_{score}"] for one in mine])
+            row[f"lost_{score}"] = interval([run[f"lost_{score}"] for run in mine])
         rows.append(row)
-    whole = {score: interval([one["ensemble"][score] for one in runs]) for score in SCORES}
+    whole = {score: interval([run["ensemble"][score] for run in runs]) for score in SCORES}
     costs = {
-        name: interval([one[ALONE][name] for one in runs]) for name in ("minutes", "memory_gb")
+        name: interval([run[ALONE][name] for run in runs]) for name in ("minutes", "memory_gb")
     }
     return {"ensemble": whole, f"{ALONE} alone": costs, "table": rows}
 
@@ -183,27 +183,27 @@ def page(result: dict[str, Any]) -> Table:
     owed = {"lost_corr": "the ensemble's CORR owed to it", "lost_payoff": "its payoff"}
     rows = [
         [
-            one["room"],
-            *(one.get(name, "") for name in earned),
-            *(_shorter(one.get(name, "")) for name in costs),
-            *(one[name] for name in owed),
+            row["room"],
+            *(row.get(name, "") for name in earned),
+            *(_shorter(row.get(name, "")) for name in costs),
+            *(row[name] for name in owed),
         ]
-        for one in result["table"]
+        for row in result["table"]
     ]
     heads = ("room", *earned.values(), *costs.values(), *owed.values())
     whole = result["ensemble"]
-    said = (
+    text = (
         f"Means over {len(result['seeds'])} demo tournaments, each model at its preset, paired by "
         f"them. The ensemble of all models: CORR {whole['corr']}, payoff {whole['payoff']}. "
         f"Verdicts and latents are {ALONE}'s, as further members; fits that verdicts leave as they "
         "were are not made again, so that their minutes are fewer."
     )
-    return Table(title="What every room earns", heads=heads, rows=rows, said=said)
+    return Table(title="What every room earns", heads=heads, rows=rows, said=text)
 
 
 def _shorter(interval: str) -> str:
     """Two digits are enough of a cost."""
-    return re.sub(r"-?\d+\.\d+", lambda one: f"{float(one[0]):.2f}", interval)
+    return re.sub(r"-?\d+\.\d+", lambda match: f"{float(match[0]):.2f}", interval)
 
 
 if __name__ == "__main__":

@@ -72,13 +72,13 @@ def one_seed(folder: Path, size: str, seed: int) -> dict[str, float]:
 def summary(seeds: dict[str, Any]) -> dict[str, float]:
     """Share of worlds whose weeks lie in the interval, below and above it."""
     low, high, came = (
-        np.array([one[name] for one in seeds.values()]) for name in ("low", "high", "came")
+        np.array([world[name] for world in seeds.values()]) for name in ("low", "high", "came")
     )
-    held = float(((low <= came) & (came <= high)).mean())
+    covered = float(((low <= came) & (came <= high)).mean())
     return {
         "worlds": len(came),
-        "held": held,
-        "standard_error": float(np.sqrt(held * (1 - held) / len(came))),
+        "held": covered,
+        "standard_error": float(np.sqrt(covered * (1 - covered) / len(came))),
         "below": float((came < low).mean()),
         "above": float((came > high).mean()),
     }

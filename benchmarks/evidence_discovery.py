@@ -81,13 +81,13 @@ MOST_DRIFTING = 0.05
 
 def main() -> None:
     """Run what is missing, then say what holds."""
-    asked = parser(__doc__ or "", SIZE, SEEDS, RESULT)
-    asked.add_argument("--planted", type=float, default=PLANTED, help="mean CORR of causal ones")
-    options = asked.parse_args()
+    cli = parser(__doc__ or "", SIZE, SEEDS, RESULT)
+    cli.add_argument("--planted", type=float, default=PLANTED, help="mean CORR of causal ones")
+    options = cli.parse_args()
     n_eras, n_stocks, n_features = map(int, options.size.split("x"))
     size = DemoSize("discovery", n_eras, n_stocks, n_features, last_train_era=n_eras // 3)
-    one = partial(one_seed, size=size, planted=options.planted)
-    seeds = run_seeds(options, one, lambda seeds: {"summary": summary(seeds)})
+    run_seed = partial(one_seed, size=size, planted=options.planted)
+    seeds = run_seeds(options, run_seed, lambda seeds: {"summary": summary(seeds)})
     print(json.dumps(summary(seeds), indent=1))
 
 
@@ -98,18 +98,20 @@ def one_seed(folder: Path, seed: int, size: DemoSize, planted: float) -> dict[st
     seen = record(folder, Market(size, seed, truth, 1.0), scales)
     correlation, kinds = seen.products.correlation(), kinds_of(truth)
     counts = zip(*np.unique(kinds, return_counts=True), strict=True)
-    found: dict[str, Any] = {"features": {str(kind): int(count) for kind, count in counts}}
+    results: dict[str, Any] = {"features": {str(kind): int(count) for kind, count in counts}}
     moved = list(permuted_effects(folder, seen, seed))
     for days, effects in seen.effects.items():
         called = calls(truth.names, effects, correlation, RULES[days])
-        nothing = [calls(truth.names, one[days], correlation, RULES[days]) for one in moved]
-        found[str(days)] = {
+        nothing = [calls(truth.names, by_days[days], correlation, RULES[days]) for by_days in moved]
+        results[str(days)] = {
             **planted_corr(effects, truth),
             "clusters": int(called["cluster"].max() + 1),
             **{name: recall_of(called, name, truth, kinds) for name in TESTS},
-            "permuted": {name: [int(one[name].sum()) for one in nothing] for name in TESTS},
+            "permuted": {
+                name: [int(permuted[name].sum()) for permuted in nothing] for name in TESTS
+            },
         }
-    return found
+    return results
 
 
 def roles_as_in_recipe(truth: Truth, seed: int) -> Truth:
@@ -169,7 +171,7 @@ def record(folder: Path, market: Market, scales: dict[int, float]) -> Record:
     n_features = market.size.n_features
     gram, sums = np.zeros((n_features, n_features)), np.zeros(n_features)
     rows: list[int] = []
-    known: list[npt.NDArray[np.bool_]] = []
+    present: list[npt.NDArray[np.bool_]] = []
     effects: dict[int, list[Matrix]] = {days: [] for days in scales}
     targets: dict[int, list[npt.NDArray[np.float32]]] = {days: [] for days in scales}
     for weeks in twelve_weeks(market):
@@ -180,12 +182,14 @@ def record(folder: Path, market: Market, scales: dict[int, float]) -> Record:
         gram += centred.T @ centred
         sums += centred.sum(axis=0, dtype=np.float64)
         rows.append(len(features))
-        known.append(np.asarray(centred.any(axis=0)))
+        present.append(np.asarray(centred.any(axis=0)))
         for days, target in targets_of(weeks, scales).items():
             targets[days].append(target[order])
             effects[days].append(effect(features, target[order]))
-    products = Products(gram, sums, np.array(rows), np.array(known))
-    return Record(products, {days: np.stack(one) for days, one in effects.items()}, targets)
+    products = Products(gram, sums, np.array(rows), np.array(present))
+    return Record(
+        products, {days: np.stack(era_effects) for days, era_effects in effects.items()}, targets
+    )
 
 
 def twelve_weeks(market: Market) -> Iterator[list[MarketWeek]]:
@@ -235,16 +239,16 @@ def permuted_effects(folder: Path, seen: Record, seed: int) -> Iterator[dict[int
     rng = np.random.default_rng([seed, STREAM_BLOCKS])
     n_eras = len(seen.products.rows)
     of_era = [moved_blocks(n_eras, rng) for _ in range(PERMUTATIONS)]
-    made: list[dict[int, list[Matrix]]] = [{days: [] for days in seen.effects} for _ in of_era]
+    permuted: list[dict[int, list[Matrix]]] = [{days: [] for days in seen.effects} for _ in of_era]
     for era in range(n_eras):
         features = np.load(folder / f"{era}.npy")
-        for moved, one in zip(of_era, made, strict=True):
-            for days, effects in one.items():
+        for moved, by_days in zip(of_era, permuted, strict=True):
+            for days, effects in by_days.items():
                 target = seen.targets[days][moved[era]]
                 shared = min(len(features), len(target))
                 effects.append(effect(features[:shared], target[:shared]))
-    for one in made:
-        yield {days: np.stack(effects) for days, effects in one.items()}
+    for by_days in permuted:
+        yield {days: np.stack(effects) for days, effects in by_days.items()}
 
 
 def moved_blocks(n_eras: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
@@ -264,15 +268,19 @@ def calls(
     names: list[str], effects: Matrix, correlation: Matrix, rule: DiscoveryRule
 ) -> pd.DataFrame:
     """One row a feature: ``cluster``, and whether each test calls it."""
-    made = discover(names, effects, correlation, rule)
-    clusters = made[made["cluster"] != NO_CLUSTER].drop_duplicates("cluster").set_index("cluster")
+    found_features = discover(names, effects, correlation, rule)
+    clusters = (
+        found_features[found_features["cluster"] != NO_CLUSTER]
+        .drop_duplicates("cluster")
+        .set_index("cluster")
+    )
     naive = pd.Series(q_values(clusters["naive_p"].to_numpy(float)), clusters.index)
     return pd.DataFrame(
         {
-            "cluster": made["cluster"],
-            "stable": made["verdict"] == Verdict.STABLE,
-            "mean_test": made["q"] <= rule.q,
-            "naive": made["cluster"].map(naive) <= rule.q,
+            "cluster": found_features["cluster"],
+            "stable": found_features["verdict"] == Verdict.STABLE,
+            "mean_test": found_features["q"] <= rule.q,
+            "naive": found_features["cluster"].map(naive) <= rule.q,
         }
     )
 
@@ -315,16 +323,16 @@ def planted_corr(effects: Matrix, truth: Truth) -> dict[str, float]:
 
 def summary(seeds: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Means over seeds with t intervals, and what of the claim holds."""
-    made = {}
+    summaries = {}
     for days in RULES:
-        runs = [one[str(days)] for one in seeds.values()]
-        made[f"{days} days"] = {
+        runs = [result[str(days)] for result in seeds.values()]
+        summaries[f"{days} days"] = {
             "planted_corr": interval([run["planted_corr"] for run in runs]),
             "corr_std": interval([run["corr_std"] for run in runs]),
             **{test: figures(runs, test) for test in TESTS},
             "holds": {test: holds(runs, test) for test in LEAST_POWER},
         }
-    return made
+    return summaries
 
 
 def figures(runs: list[dict[str, Any]], test: str) -> dict[str, str]:
@@ -332,9 +340,9 @@ def figures(runs: list[dict[str, Any]], test: str) -> dict[str, str]:
 
     Permuted runs of one seed share its features, so that the interval is a little narrow.
     """
-    found = {name: interval([run[test][name] for run in runs]) for name in runs[0][test]}
+    intervals = {name: interval([run[test][name] for run in runs]) for name in runs[0][test]}
     share, low, high = any_call(runs, test)
-    return found | {
+    return intervals | {
         "fdp_standard_error": f"{standard_error([run[test]['fdp'] for run in runs]):.4f}",
         "permuted_any": f"{share:.4f} [{low:.4f}, {high:.4f}]",
     }

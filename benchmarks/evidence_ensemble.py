@@ -84,10 +84,10 @@ def one_seed(folder: Path, size: str, seed: int) -> dict[str, Any]:
     eras = live_fit_eras(period["test_begin"], live_era, ingestion["refit_eras"], purge)
     store, oof, models = FoldStore(folder / "store"), {}, {}
     for name in BOOSTED:
-        given = presets[name]
+        settings = presets[name]
         kind = family(name)
-        preset = kind.params_type.model_validate(given["presets"][given["preset"]])
-        recipe = Recipe(name, kind, preset, (TARGET,), given["era_stride"], 1, 0, threads=2)
+        preset = kind.params_type.model_validate(settings["presets"][settings["preset"]])
+        recipe = Recipe(name, kind, preset, (TARGET,), settings["era_stride"], 1, 0, threads=2)
         oof[name], _ = walk_forward(panel, folds, [recipe] * len(folds), store, purge)
         models[name] = fit_live(panel, eras, recipe, store)
     scores, means = holdout_scores(panel, files, oof, (period["test_begin"], frontier))
@@ -153,19 +153,19 @@ def live_means(
 
 def gains(seeds: dict[str, Any]) -> dict[str, str]:
     """Mean difference of every scheme to equal weights and to the best member, with t intervals."""
-    found = {}
+    intervals = {}
     for scheme in ALL_SCHEMES:
         for against in ("equal", "best"):
             if scheme == against:
                 continue
             for score in ("corr", "payoff"):
                 differences = [
-                    one["live"][scheme][score]
-                    - one["live"][one["best"] if against == "best" else against][score]
-                    for one in seeds.values()
+                    results["live"][scheme][score]
+                    - results["live"][results["best"] if against == "best" else against][score]
+                    for results in seeds.values()
                 ]
-                found[f"{scheme} - {against}, {score}"] = interval(differences)
-    return found
+                intervals[f"{scheme} - {against}, {score}"] = interval(differences)
+    return intervals
 
 
 def history_of(folder: Path, files: dict[str, Path], world: World) -> EraPanel:

@@ -40,8 +40,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--networks", nargs="+", default=NETWORKS)
     options = parser.parse_args()
-    kept = json.loads(RESULT.read_text()) if RESULT.exists() else {"cases": {}}
-    cases: dict[str, Any] = kept["cases"]
+    previous = json.loads(RESULT.read_text()) if RESULT.exists() else {"cases": {}}
+    cases: dict[str, Any] = previous["cases"]
     with tempfile.TemporaryDirectory() as folder:
         settings = settings_of(Path(folder), options.networks)
         for network, setting in settings.items():
@@ -51,7 +51,7 @@ def main() -> None:
                 if key in cases:
                     continue
                 cases[key] = dataclasses.asdict(drill(setting, calm, inject, at, times))
-                result = {"code": kept.get("code", _code_fingerprint()), "cases": cases}
+                result = {"code": previous.get("code", _code_fingerprint()), "cases": cases}
                 with atomic_write(RESULT) as handle:
                     handle.write((json.dumps(result, indent=1) + "\n").encode())
                 print(row(key, cases[key]), flush=True)
@@ -76,21 +76,21 @@ def page(cases: dict[str, Any]) -> str:
         "it was. A world of so few rows is overfitted without any fault, too.\n\n"
         "| network | fault | at | times | seen: done | end |\n|---|---|---|---|---|---|\n"
     )
-    return head + "".join(f"{row(key, one)}\n" for key, one in cases.items())
+    return head + "".join(f"{row(key, case)}\n" for key, case in cases.items())
 
 
 def row(key: str, one: dict[str, Any]) -> str:
     """One case."""
     network, inject, at, times = key.split()
     lines = [f"{line['symptom']}: {line['remedy']}" for line in one["lines"]]
-    said = "; ".join(dict.fromkeys(lines)) or "nothing"
+    remedies = "; ".join(dict.fromkeys(lines)) or "nothing"
     if one["failed"]:
         end = "an outcome, no model"
     elif one["same"]:
         end = "equal bit by bit"
     else:
         end = f"correlates {one['correlation']:.4f}"
-    return f"| {network} | {inject} | {at} | {times} | {said.replace('|', '/')} | {end} |"
+    return f"| {network} | {inject} | {at} | {times} | {remedies.replace('|', '/')} | {end} |"
 
 
 if __name__ == "__main__":

@@ -45,8 +45,8 @@ SCORES = ("corr", "bmc", "payoff")
 def main() -> None:
     """Run what is missing, then compare."""
     options = parser(__doc__ or "", "demo", SEEDS, RESULT).parse_args()
-    one = lambda folder, seed: one_seed(folder, options.size, seed)  # noqa: E731 - called there
-    run_seeds(options, one, concluded, page)
+    run_seed = lambda folder, seed: one_seed(folder, options.size, seed)  # noqa: E731 - called there
+    run_seeds(options, run_seed, concluded, page)
 
 
 def one_seed(folder: Path, size: str, seed: int) -> dict[str, dict[str, float]]:
@@ -54,23 +54,25 @@ def one_seed(folder: Path, size: str, seed: int) -> dict[str, dict[str, float]]:
     demo_project(folder, size, seed)
     kedro(folder, "run", "--pipeline=feature_engineering")
     (data,) = (path.parent for path in folder.glob("data/*/02_intermediate"))
-    found = {}
+    results: dict[str, dict[str, float]] = {}
     for model, pipeline in PIPELINES.items():
         for use, option in USES.items():
             columns = columns_of(data, use)
             if use in DROPPED and columns == columns_of(data, PLAIN):
-                found[f"{model} {use}"] = found[f"{model} {PLAIN}"]  # nothing was dropped
+                results[f"{model} {use}"] = results[f"{model} {PLAIN}"]  # nothing was dropped
                 continue
             # Each fit is made anew, so that its minutes are its own.
             for part in ("models", "predictions"):
                 shutil.rmtree(data / "06_models" / "fold_store" / part, ignore_errors=True)
-            given = [f"{model}.n_trials=0", *([f"{model}.{option}"] if option else [])]
+            parameters = [f"{model}.n_trials=0", *([f"{model}.{option}"] if option else [])]
             nodes = f"--to-nodes={model}.walk_forward"
             begin = core_minutes()
-            kedro(folder, "run", f"--pipeline={pipeline}", nodes, f"--params={','.join(given)}")
-            taken = {"minutes": core_minutes() - begin}
-            found[f"{model} {use}"] = scores_of(data, model) | columns | taken
-    return found
+            kedro(
+                folder, "run", f"--pipeline={pipeline}", nodes, f"--params={','.join(parameters)}"
+            )
+            minutes = {"minutes": core_minutes() - begin}
+            results[f"{model} {use}"] = scores_of(data, model) | columns | minutes
+    return results
 
 
 def core_minutes() -> float:
@@ -105,12 +107,12 @@ def columns_of(data: Path, use: str) -> dict[str, float]:
     for fold in folds["test"]:
         name = window_name(fold["train"][1])
         report = pd.read_parquet(data / "04_feature" / "feature_report" / f"{name}.parquet")
-        kept = len(report)
+        n_columns = len(report)
         if use in DROPPED:
-            kept -= int(report["verdict"].isin(list(DROPPED[use])).sum())
+            n_columns -= int(report["verdict"].isin(list(DROPPED[use])).sum())
         if use == "latents":
-            kept += len(open_panel(data / "04_feature" / "latent_panel" / name).feature_names)
-        counts.append(kept or len(report))
+            n_columns += len(open_panel(data / "04_feature" / "latent_panel" / name).feature_names)
+        counts.append(n_columns or len(report))
     return {"columns": float(np.mean(counts))}
 
 
@@ -119,12 +121,12 @@ def concluded(seeds: dict[str, Any]) -> dict[str, Any]:
     runs, rows = list(seeds.values()), []
     for model in PIPELINES:
         for use in USES:
-            mine, plain = ([one[f"{model} {name}"] for one in runs] for name in (use, PLAIN))
+            mine, plain = ([run[f"{model} {name}"] for run in runs] for name in (use, PLAIN))
             differences = {
                 score: interval([a[score] - b[score] for a, b in zip(mine, plain, strict=True)])
                 for score in (*SCORES, "minutes", "columns")
             }
-            levels = {"level": interval([one["corr"] for one in mine])}
+            levels = {"level": interval([run["corr"] for run in mine])}
             rows.append({"model": model, "use": use, "seeds": len(runs), **levels, **differences})
     return {"table": rows}
 
@@ -134,10 +136,10 @@ def page(result: dict[str, Any]) -> Table:
     titles = ("model", "learns from", "CORR", "gain in CORR", "in BMC", "in payoff")
     units = ("core minutes", "bytes a row")
     names = ("model", "use", "level", *SCORES, "minutes", "columns")
-    rows = [[one[name] for name in names] for one in result["table"]]
-    said = f"Means over {len(result['seeds'])} demo tournaments, gains paired with all features."
+    rows = [[row[name] for name in names] for row in result["table"]]
+    text = f"Means over {len(result['seeds'])} demo tournaments, gains paired with all features."
     return Table(
-        title="What verdicts and latents are worth", heads=(*titles, *units), rows=rows, said=said
+        title="What verdicts and latents are worth", heads=(*titles, *units), rows=rows, said=text
     )
 
 

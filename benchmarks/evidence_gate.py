@@ -45,17 +45,17 @@ def main() -> None:
     parser.add_argument("--models", choices=MODELS, default="lightgbm")
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
     options = parser.parse_args()
-    kept = json.loads(RESULT.read_text()) if RESULT.exists() else {}
-    seeds = kept.setdefault(options.models, {"seeds": {}})["seeds"]
+    result = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+    seeds = result.setdefault(options.models, {"seeds": {}})["seeds"]
     for seed in options.seeds:
         if str(seed) in seeds:
             continue
         with tempfile.TemporaryDirectory() as folder:
             seeds[str(seed)] = weekly(Path(folder), options.size, seed, MODELS[options.models])
-        passed = sum(one["passed"] for one in seeds.values())
+        passed = sum(outcome["passed"] for outcome in seeds.values())
         counted = {"size": options.size, "n_seeds": len(seeds), "n_passed": passed, "seeds": seeds}
         with atomic_write(RESULT) as handle:
-            content = json.dumps(kept | {options.models: counted}, indent=1)
+            content = json.dumps(result | {options.models: counted}, indent=1)
             handle.write(f"{content}\n".encode())
         print(f"seed {seed}: {seeds[str(seed)]}; {passed} of {len(seeds)} passed", flush=True)
 
@@ -69,10 +69,10 @@ def weekly(folder: Path, size: str, seed: int, parameters: dict[str, Any]) -> di
     (folder / "conf" / "local" / "parameters.yml").write_text(yaml.safe_dump(parameters))
     begin = time.perf_counter()
     type_command(folder, "tournament", "use", "demo", "--size", size, "--seed", str(seed))
-    said = type_command(folder, "run", "--pipeline=weekly", may_fail=True)
+    output = type_command(folder, "run", "--pipeline=weekly", may_fail=True)
     decisions = [json.loads(path.read_text()) for path in folder.glob("data/*/*/gate_decisions/*")]
     if not decisions:
-        sys.exit(f"seed {seed}: the week came to no decision:\n{said}")
+        sys.exit(f"seed {seed}: the week came to no decision:\n{output}")
     (decision,) = decisions
     missed = [check for check in decision["checks"] if not check["passed"]]
     (report,) = folder.glob("data/*/08_reporting/round_report.json")
@@ -91,10 +91,10 @@ def type_command(folder: Path, *arguments: str, may_fail: bool = False) -> str:
     """Run kedro in the folder; a blocked week ends with exit code 1, and is a result, too."""
     kedro = str(Path(sys.executable).parent / "kedro")
     run = subprocess.run([kedro, *arguments], cwd=folder, capture_output=True, text=True)
-    said = f"{run.stdout[-2000:]}{run.stderr[-2000:]}"
+    output = f"{run.stdout[-2000:]}{run.stderr[-2000:]}"
     if run.returncode and not may_fail:
-        sys.exit(f"kedro {' '.join(arguments)} failed:\n{said}")
-    return said
+        sys.exit(f"kedro {' '.join(arguments)} failed:\n{output}")
+    return output
 
 
 if __name__ == "__main__":

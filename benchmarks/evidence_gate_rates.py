@@ -76,12 +76,12 @@ Rates = dict[str, Any]
 
 def main() -> None:
     """Compute what the result lacks, then make the page's table."""
-    made = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    made.add_argument("--result", type=Path, default=RESULT)
-    options = made.parse_args()
-    found = json.loads(options.result.read_text()) if options.result.exists() else {}
-    if found.get("code") != _code_fingerprint():
-        found = {"code": _code_fingerprint()}
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--result", type=Path, default=RESULT)
+    options = parser.parse_args()
+    result = json.loads(options.result.read_text()) if options.result.exists() else {}
+    if result.get("code") != _code_fingerprint():
+        result = {"code": _code_fingerprint()}
     params = GateParams.model_validate(
         yaml.safe_load((ROOT / "conf/base/parameters_backtest.yml").read_text())["gate"]
     )
@@ -93,27 +93,27 @@ def main() -> None:
         "champion": partial(champion, params),
     }
     for name, compute in parts.items():
-        if name in found:
+        if name in result:
             continue
-        found[name] = compute()
+        result[name] = compute()
         with atomic_write(options.result) as handle:
-            handle.write((json.dumps(found, indent=1) + "\n").encode())
-        print(f"{name}: {json.dumps(found[name])}", flush=True)
+            handle.write((json.dumps(result, indent=1) + "\n").encode())
+        print(f"{name}: {json.dumps(result[name])}", flush=True)
     with atomic_write(PAGE / options.result.name) as handle:
-        table = json.dumps(page(found), indent=1)
+        table = json.dumps(page(result), indent=1)
         handle.write((re.sub(r"(?<![\d.])0\.", ".", table) + "\n").encode())
 
 
 def records(params: GateParams) -> Rates:
     """By length and record: how often it is blocked, and how often each check is missed."""
-    found: Rates = {}
+    rates: Rates = {}
     for n_eras in LENGTHS:
         rng = np.random.default_rng(n_eras)
         makers = {name: partial(record, rng, n_eras, *means) for name, means in STRENGTHS.items()}
         makers["fading"] = partial(fading, rng, n_eras)
         makers |= {f"best of {n} worthless": partial(best, rng, n_eras, n) for n in COUNTS[1:]}
-        found[str(n_eras)] = {name: rates_of(make, params) for name, make in makers.items()}
-    return found
+        rates[str(n_eras)] = {name: rates_of(make, params) for name, make in makers.items()}
+    return rates
 
 
 def rates_of(make: Callable[[], tuple[pd.DataFrame, int]], params: GateParams) -> Rates:
@@ -160,50 +160,50 @@ def table_of(rng: np.random.Generator, corr: Floats, mmc: Floats) -> pd.DataFram
     noise = overlapping(rng, n_eras, 4)
     common = np.sqrt(ALIKE) * noise[:, :1] + np.sqrt(1 - ALIKE) * noise[:, 1:3]
     beyond = mmc + BMC[1] * noise[:, 3]
-    known = np.arange(n_eras) >= n_eras - META_ERAS
+    scored = np.arange(n_eras) >= n_eras - META_ERAS
     ours = pd.DataFrame(
         {
             "model": "ours",
             "corr": corr + CORR[1] * common[:, 0],
-            "mmc": np.where(known, beyond, np.nan),
+            "mmc": np.where(scored, beyond, np.nan),
             "bmc": beyond,
         }
     )
     theirs = pd.DataFrame({"model": "benchmark", "corr": CORR[0] + CORR[1] * common[:, 1]})
-    both = [one.assign(era=np.arange(n_eras), max_exposure=0.1) for one in (ours, theirs)]
+    both = [frame.assign(era=np.arange(n_eras), max_exposure=0.1) for frame in (ours, theirs)]
     return pd.concat(both, ignore_index=True)
 
 
 def best_of_many() -> Rates:
     """By length, number and record: how often the corrected bound lets it pass, by level."""
-    found: Rates = {}
+    rates: Rates = {}
     for n_eras in LENGTHS:
         rng = np.random.default_rng([n_eras, 1])
         honest = {
             name: STRENGTHS[name][0] / CORR[1] + overlapping(rng, n_eras, N_BEST)
             for name in ("honest", "honest, weak")
         }
-        found[str(n_eras)] = {}
+        rates[str(n_eras)] = {}
         for n in COUNTS:
             worthless = {
                 f"best worthless, {alike:.0%} in common": best_columns(rng, n_eras, n, alike)
                 for alike in (0.0, ALIKE)
             }
-            found[str(n_eras)][str(n)] = {
+            rates[str(n_eras)][str(n)] = {
                 name: {str(level): passes(drawn, level, n) for level in LEVELS}
                 for name, drawn in (worthless | honest).items()
             }
-    return found
+    return rates
 
 
 def best_columns(rng: np.random.Generator, n_eras: int, n: int, alike: float) -> Floats:
     """Many times the best of so many worthless series: float64[n_eras, N_BEST]."""
-    found = np.empty((n_eras, N_BEST))
+    columns = np.empty((n_eras, N_BEST))
     for k in range(N_BEST):
         common, own = overlapping(rng, n_eras, 1), overlapping(rng, n_eras, n)
         drawn = np.sqrt(alike) * common + np.sqrt(1 - alike) * own
-        found[:, k] = drawn[:, drawn.mean(axis=0).argmax()]
-    return found
+        columns[:, k] = drawn[:, drawn.mean(axis=0).argmax()]
+    return columns
 
 
 def passes(drawn: Floats, level: float, n: int) -> float:
@@ -215,9 +215,9 @@ def passes(drawn: Floats, level: float, n: int) -> float:
 
 def superior() -> Rates:
     """By length and gain of one of six models: share of p values below .05, beside a bootstrap."""
-    found: Rates = {}
+    by_length: Rates = {}
     for n_eras in SPA_LENGTHS:
-        found[str(n_eras)] = {}
+        by_length[str(n_eras)] = {}
         for gain in SPA_GAINS:
             rng = np.random.default_rng([n_eras, int(10 * gain)])
             values = []
@@ -229,9 +229,9 @@ def superior() -> Rates:
                 values.append([test(ours, against, OVERLAP, seed) for test in tests])
             shares = (np.array(values, dtype=float) < 0.05).mean(axis=0)
             names = ("largest t", "bootstrap")
-            rates = {name: round(float(one), 3) for name, one in zip(names, shares, strict=True)}
-            found[str(n_eras)][str(gain)] = rates
-    return found
+            rates = {name: round(float(rate), 3) for name, rate in zip(names, shares, strict=True)}
+            by_length[str(n_eras)][str(gain)] = rates
+    return by_length
 
 
 def bootstrapped(ours: Floats, against: Floats, overlap_eras: int, seed: int) -> float:
@@ -263,24 +263,27 @@ def live(params: GateParams) -> Rates:
     """How often predictions are blocked, or nothing can be said, by what was done to them."""
     rng = np.random.default_rng(0)
     honest = [likeness_in(path) for path in sorted(LEAKS.with_suffix("").glob("*.parquet"))]
-    found: Rates = {"worlds": len(honest), "eras": sum(len(one) - FIRST_LIVE for one in honest)}
+    rates: Rates = {
+        "worlds": len(honest),
+        "eras": sum(len(likeness) - FIRST_LIVE for likeness in honest),
+    }
     for name, change in changes(rng, ROWS["demo"]).items():
         checks = [
-            benchmark_likeness_check(change(one[era]), one[:era], params)
-            for one in honest
-            for era in range(FIRST_LIVE, len(one))
+            benchmark_likeness_check(change(likeness[era]), likeness[:era], params)
+            for likeness in honest
+            for era in range(FIRST_LIVE, len(likeness))
         ]
-        found[name] = {
+        rates[name] = {
             "blocked": share(checks, "live_unlike_benchmark"),
             "tells nothing": share(checks, "benchmark_tells_nothing"),
         }
-    return found
+    return rates
 
 
 def likeness_in(path: Path) -> Floats:
     """Of the honest model of a world, era by era."""
-    kept = pd.read_parquet(path)
-    ours = kept[(kept["case"] == "honest") & (kept["model"] == "ours")].sort_values("era")
+    table = pd.read_parquet(path)
+    ours = table[(table["case"] == "honest") & (table["model"] == "ours")].sort_values("era")
     return np.asarray(ours["likeness"].to_numpy(dtype=np.float64))
 
 
@@ -312,18 +315,20 @@ def champion(params: GateParams) -> Rates:
         "same configuration": params.min_refit_correlation,
         "another": params.min_champion_correlation,
     }
-    found: Rates = {}
+    rates: Rates = {}
     for data, n_rows in ROWS.items():
         for like in CORRELATIONS:
             drawn = like + (1 - like**2) * rng.normal(scale=1 / np.sqrt(n_rows), size=N_BEST)
-            found[f"{data}, {like}"] = {
+            rates[f"{data}, {like}"] = {
                 name: {
-                    kind: round(float(np.mean([change(one) < least for one in drawn])), 3)
+                    kind: round(
+                        float(np.mean([change(correlation) < least for correlation in drawn])), 3
+                    )
                     for kind, least in thresholds.items()
                 }
                 for name, change in changes(rng, n_rows).items()
             }
-    return found
+    return rates
 
 
 def page(found: Rates) -> Table:
@@ -333,8 +338,8 @@ def page(found: Rates) -> Table:
         [name, *(f"{found['records'][str(n)][name]['blocked']:.3f}" for n in LENGTHS)]
         for name in names
     ]
-    live_rows = {name: one for name, one in found["live"].items() if isinstance(one, dict)}
-    rows += [[f"live: {name}", *(3 * [f"{one['blocked']:.3f}"])] for name, one in live_rows.items()]
+    live_rows = {name: row for name, row in found["live"].items() if isinstance(row, dict)}
+    rows += [[f"live: {name}", *(3 * [f"{row['blocked']:.3f}"])] for name, row in live_rows.items()]
     n_records = len(names) * len(LENGTHS) * N_RECORDS
     return {
         "title": "What the gate blocks",

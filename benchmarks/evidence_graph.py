@@ -64,8 +64,8 @@ THREADS = 2
 def main() -> None:
     """Run what is missing, then compare."""
     options = parser(__doc__ or "", "demo", SEEDS, RESULT).parse_args()
-    one = lambda folder, seed: one_seed(folder, options.size, seed)  # noqa: E731 - called there
-    run_seeds(options, one, concluded, page)
+    run_seed = lambda folder, seed: one_seed(folder, options.size, seed)  # noqa: E731 - called there
+    run_seeds(options, run_seed, concluded, page)
 
 
 def one_seed(folder: Path, size: str, seed: int) -> dict[str, dict[str, float]]:
@@ -76,16 +76,16 @@ def one_seed(folder: Path, size: str, seed: int) -> dict[str, dict[str, float]]:
     demo = open_panel(data / "history_panel").select(features=folds["features"])
     store = FoldStore(folder / "graph_store")
     windows = {window_name(fold["train"][1]): tuple(fold["train"]) for fold in folds["test"]}
-    asked = GraphParams.model_validate(CONF["feature_graph"])
-    graphs = graphs_of(demo, windows, asked.neighbours, store)
+    params = GraphParams.model_validate(CONF["feature_graph"])
+    graphs = graphs_of(demo, windows, params.neighbours, store)
     planted = planted_panel(folder / "planted", demo, size, seed, graphs[min(graphs)])
-    found = {}
+    scores = {}
     for world, panel in zip(WORLDS, (demo, planted), strict=True):
         for name in GRAPHS:
             for edges in EDGES:
                 corr = mean_corr(name, edges, panel, folds, graphs, FoldStore(folder / world))
-                found[f"{world}: {name} {edges}"] = {"corr": corr}
-    return found
+                scores[f"{world}: {name} {edges}"] = {"corr": corr}
+    return scores
 
 
 def mean_corr(
@@ -101,12 +101,12 @@ def mean_corr(
     decided = DECIDED | {"era_stride": params.era_stride}
     recipe = planned_recipe(name, folds, decided, THREADS, params)
     recipe = recipe.with_params(recipe.params.model_copy(update={"edges": edges}))
-    found = Engineered(graphs={window: graph.as_json() for window, graph in graphs.items()})
+    engineered = Engineered(graphs={window: graph.as_json() for window, graph in graphs.items()})
     windows = [Fold(f["name"], tuple(f["train"]), tuple(f["test"])) for f in folds["test"]]
-    recipes = [found.applied(recipe, one.train, folds["features"]) for one in windows]
-    made, _ = walk_forward(panel, windows, recipes, store, folds["purge_eras"])
-    holdout = panel.select(eras=made["era"].unique())
-    column = made["prediction"].to_numpy(dtype=np.float64)[:, None]
+    recipes = [engineered.applied(recipe, window.train, folds["features"]) for window in windows]
+    oof, _ = walk_forward(panel, windows, recipes, store, folds["purge_eras"])
+    holdout = panel.select(eras=oof["era"].unique())
+    column = oof["prediction"].to_numpy(dtype=np.float64)[:, None]
     labels = holdout.target(folds["paid_target"]).astype(np.float64)
     return float(np.nanmean(rank_scores(holdout.era_starts, column, labels)[0]))
 
@@ -155,11 +155,11 @@ def pairs_along(graph: FeatureGraph, names: list[str], seed: int) -> tuple[np.nd
     for name, node in zip(graph.features, graph.node, strict=True):
         members.setdefault(node, []).append(name)
     used: set[str] = set()
-    pairs = []
+    pairs: list[list[int]] = []
     for number in rng.permutation(len(graph.edges)):
         ends = [[n for n in members[node] if n not in used] for node in graph.edges[number]]
         if all(ends) and len(pairs) < N_PAIRS:
-            chosen = [str(rng.choice(one)) for one in ends]
+            chosen = [str(rng.choice(cluster)) for cluster in ends]
             used.update(chosen)
             pairs.append([names.index(name) for name in chosen])
     signs = rng.choice([-1.0, 1.0], len(pairs)).astype(np.float32)
@@ -169,22 +169,22 @@ def pairs_along(graph: FeatureGraph, names: list[str], seed: int) -> tuple[np.nd
 def concluded(seeds: dict[str, Any]) -> dict[str, Any]:
     """What each network earns, and what the real graph earns beside its controls."""
     runs = list(seeds.values())
-    found: dict[str, Any] = {"corr": {}, "earns": {}, "real less control": {}}
+    result: dict[str, Any] = {"corr": {}, "earns": {}, "real less control": {}}
     for title in runs[0]:
-        values = [one[title]["corr"] for one in runs]
-        found["corr"][title] = interval(values)
+        values = [run[title]["corr"] for run in runs]
+        result["corr"][title] = interval(values)
     for world in WORLDS:
         for name in GRAPHS:
-            real = [one[f"{world}: {name} real"]["corr"] for one in runs]
+            real = [run[f"{world}: {name} real"]["corr"] for run in runs]
             if world == "demo" and len(real) > 1:
                 errors = float(np.mean(real) / stats.sem(real))
-                said = "beats" if errors > 2 else "does not beat"
-                found["earns"][name] = f"{said} CORR 0 by two standard errors ({errors:.1f})"
+                verdict = "beats" if errors > 2 else "does not beat"
+                result["earns"][name] = f"{verdict} CORR 0 by two standard errors ({errors:.1f})"
             for control in EDGES[1:]:
-                other = [one[f"{world}: {name} {control}"]["corr"] for one in runs]
+                other = [run[f"{world}: {name} {control}"]["corr"] for run in runs]
                 differences = np.subtract(real, other).tolist()
-                found["real less control"][f"{world}: {name} - {control}"] = interval(differences)
-    return found
+                result["real less control"][f"{world}: {name} - {control}"] = interval(differences)
+    return result
 
 
 def page(result: dict[str, Any]) -> Table:
@@ -198,8 +198,8 @@ def page(result: dict[str, Any]) -> Table:
         for world, where in worlds.items()
         for name in GRAPHS
     ]
-    said = f"Means over {len(result['seeds'])} demo tournaments; differences are paired by them."
-    return Table(title="What the graph is worth", heads=heads, rows=rows, said=said)
+    text = f"Means over {len(result['seeds'])} demo tournaments; differences are paired by them."
+    return Table(title="What the graph is worth", heads=heads, rows=rows, said=text)
 
 
 if __name__ == "__main__":

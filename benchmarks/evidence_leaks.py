@@ -64,9 +64,9 @@ Change = Callable[[EraRows, np.random.Generator], EraRows]
 
 def main() -> None:
     """Fit the seeds whose scores are not kept yet, and judge all that are."""
-    made = parser(__doc__, "demo", SEEDS, RESULT)
-    made.add_argument("--judge", action="store_true", help="judge what is kept, and fit nothing")
-    options = made.parse_args()
+    cli = parser(__doc__, "demo", SEEDS, RESULT)
+    cli.add_argument("--judge", action="store_true", help="judge what is kept, and fit nothing")
+    options = cli.parse_args()
     for seed in [] if options.judge else options.seeds:
         path = table_of(options.result, seed)
         if path.exists():
@@ -86,10 +86,10 @@ def table_of(result: Path, seed: int) -> Path:
 
 def conclude(options: argparse.Namespace) -> dict[str, str]:
     """Judge every seed whose scores are kept, and count."""
-    kept = {seed: table_of(options.result, seed) for seed in options.seeds}
+    tables = {seed: table_of(options.result, seed) for seed in options.seeds}
     seeds = {
         str(seed): verdicts(pd.read_parquet(path), options.size)
-        for seed, path in kept.items()
+        for seed, path in tables.items()
         if path.exists()
     }
     counted = rates(seeds)
@@ -115,7 +115,7 @@ def one_seed(folder: Path, size: str, seed: int) -> pd.DataFrame:
         "noisy copy of the target": with_copy,
         "permuted targets": permuted,
     }
-    found = []
+    cases = []
     for case, change in changes.items():
         panel = panel_of(folder / case.replace(" ", "-"), files, world, change, seed)
         frontier = int(max(panel.resolved_eras(TARGET)))
@@ -123,10 +123,10 @@ def one_seed(folder: Path, size: str, seed: int) -> pd.DataFrame:
         store = FoldStore(folder / "store")
         folds, purge = folds_of(period, ingestion, frontier), ingestion["purge_eras"]
         scores = record(panel, honest, files, folds, purge, store)
-        found.append(scores.assign(case=case))
-    made = pd.concat(found, ignore_index=True)
-    floats = made.select_dtypes("float64").columns
-    return made.astype(dict.fromkeys(floats, "float32"))  # half of the repository's space
+        cases.append(scores.assign(case=case))
+    table = pd.concat(cases, ignore_index=True)
+    floats = table.select_dtypes("float64").columns
+    return table.astype(dict.fromkeys(floats, "float32"))  # half of the repository's space
 
 
 def folds_of(period: dict[str, Any], ingestion: dict[str, Any], frontier: int) -> list[Fold]:
@@ -172,9 +172,10 @@ def record(
     store: FoldStore,
 ) -> pd.DataFrame:
     """Scores of one model on the test eras, by their true targets, beside the benchmark's."""
-    given = yaml.safe_load((ROOT / "conf/base/parameters_gbm.yml").read_text())["lightgbm"]
+    settings = yaml.safe_load((ROOT / "conf/base/parameters_gbm.yml").read_text())["lightgbm"]
     kind = family("lightgbm")
-    preset = kind.params_type.model_validate(given["presets"]["example"]).low_fidelity(200, 1.0)
+    whole: Any = kind.params_type.model_validate(settings["presets"]["example"])
+    preset = whole.low_fidelity(200, 1.0)
     recipe = Recipe("lightgbm", kind, preset, (TARGET,), 1, 1, 0, threads=1)
     oof, _ = walk_forward(panel, folds, [recipe] * len(folds), store, purge)
     eras = np.arange(folds[0].test[0], folds[-1].test[1] + 1)
@@ -191,7 +192,8 @@ def record(
     )
     neutral = holdout.feature_names[:40]
     scores = score_columns(holdout, columns, meta, benchmark, TARGET, neutral)
-    like = likeness_of_eras(*columns.to_numpy().T, holdout.era_starts)
+    ours, reference = columns.to_numpy().T
+    like = likeness_of_eras(ours, reference, holdout.era_starts)
     return scores.merge(
         pd.DataFrame({"era": holdout.eras, "model": "ours", "likeness": like}), "left"
     )
@@ -239,8 +241,8 @@ def changed(source: ParquetEras, change: Change, seed: int) -> Iterator[EraRows]
 def with_copy(rows: EraRows, rng: np.random.Generator) -> EraRows:
     """The first feature becomes a noisy copy of the target, in five bins."""
     target = rows.targets.column(TARGET).to_numpy(zero_copy_only=False).astype(float)
-    known = np.nan_to_num(target, nan=0.5)
-    noisy = known + COPY_NOISE * 0.25 * rng.normal(size=len(known))
+    filled = np.nan_to_num(target, nan=0.5)
+    noisy = filled + COPY_NOISE * 0.25 * rng.normal(size=len(filled))
     values = np.array(rows.features.matrix, dtype=np.int8)
     values[:, 0] = np.digitize(noisy, np.quantile(noisy, [0.05, 0.25, 0.75, 0.95]))
     features = FeatureBlock.of(rows.features.names, values)
@@ -258,7 +260,8 @@ def rates(seeds: dict[str, Any]) -> dict[str, str]:
     counted = {}
     for case, reason in WANTED.items():
         right = [
-            (not one[case]) if reason is None else reason in one[case] for one in seeds.values()
+            (not by_case[case]) if reason is None else reason in by_case[case]
+            for by_case in seeds.values()
         ]
         counted[case] = f"{sum(right)} of {len(right)}"
     return counted

@@ -72,35 +72,35 @@ def scores_of(data: Path) -> dict[str, dict[str, float]]:
     for title, names in BLENDS.items():
         table = np.column_stack([columns[name] for name in names])
         columns[title] = blend(table, np.ones(len(names)), holdout.era_starts)
-    found = {}
+    results = {}
     for name, column in columns.items():
         scores = era_scores(holdout, column, benchmark, target)
-        found[name] = {
+        results[name] = {
             "corr": float(np.nanmean(scores.corr)),
             "bmc": float(np.nanmean(scores.bmc)),
             "payoff": float(np.nanmean(scores.payoff(3.0, 15.0))),
         }
-    return found
+    return results
 
 
 def concluded(seeds: dict[str, Any]) -> dict[str, Any]:
     """What each network earns by itself, and beside LightGBM."""
     runs = list(seeds.values())
-    found: dict[str, Any] = {"corr": {}, "earns": {}, "gains": {}}
+    result: dict[str, Any] = {"corr": {}, "earns": {}, "gains": {}}
     for name in runs[0]:
-        values = [one[name]["corr"] for one in runs]
-        found["corr"][name] = interval(values)
+        values = [run[name]["corr"] for run in runs]
+        result["corr"][name] = interval(values)
         if name in NETWORKS and len(values) > 1:
             errors = float(np.mean(values) / stats.sem(values))
-            said = "beats" if errors > 2 else "earns nothing sure: does not beat"
-            found["earns"][name] = f"{said} CORR 0 by two standard errors ({errors:.1f})"
+            verdict = "beats" if errors > 2 else "earns nothing sure: does not beat"
+            result["earns"][name] = f"{verdict} CORR 0 by two standard errors ({errors:.1f})"
     for title in BLENDS:
         for score in ("corr", "payoff"):
-            differences = [one[title][score] - one[TREES][score] for one in runs]
-            found["gains"][f"{title} - lightgbm, {score}"] = interval(differences)
-    shares = [one["tabm"]["corr"] / one[TREES]["corr"] for one in runs]
-    found["tabm as a share of lightgbm"] = f"{interval(shares)}, wanted {WANTED_SHARE}"
-    return found
+            differences = [run[title][score] - run[TREES][score] for run in runs]
+            result["gains"][f"{title} - lightgbm, {score}"] = interval(differences)
+    shares = [run["tabm"]["corr"] / run[TREES]["corr"] for run in runs]
+    result["tabm as a share of lightgbm"] = f"{interval(shares)}, wanted {WANTED_SHARE}"
+    return result
 
 
 if __name__ == "__main__":

@@ -66,9 +66,9 @@ def main() -> None:
     parser.add_argument("--live-rounds", type=Path, help="a folder with corr.csv and mmc.csv")
     parser.add_argument("--picture", type=Path, help="a page to draw to")
     options = parser.parse_args()
-    found = json.loads(options.result.read_text()) if options.result.exists() else {}
-    if found.get("code") != _code_fingerprint():
-        found = {"code": _code_fingerprint()}
+    result = json.loads(options.result.read_text()) if options.result.exists() else {}
+    if result.get("code") != _code_fingerprint():
+        result = {"code": _code_fingerprint()}
     parts: dict[str, Callable[[], Any]] = {
         "coverage": coverage,
         "overfitting": overfitting,
@@ -77,49 +77,49 @@ def main() -> None:
     if options.live_rounds:
         parts["live_rounds"] = lambda: live_rounds(options.live_rounds)
     for name, compute in parts.items():
-        if name in found:
+        if name in result:
             continue
-        found[name] = compute()
+        result[name] = compute()
         with atomic_write(options.result) as handle:
-            handle.write((json.dumps(found, indent=1) + "\n").encode())
-        print(f"{name}: {json.dumps(found[name])}", flush=True)
+            handle.write((json.dumps(result, indent=1) + "\n").encode())
+        print(f"{name}: {json.dumps(result[name])}", flush=True)
     if options.picture:
-        draw(found).write_html(options.picture, config={"displayModeBar": False})
+        draw(result).write_html(options.picture, config={"displayModeBar": False})
 
 
 def coverage() -> dict[str, dict[str, float]]:
     """Share of intervals that hold the true mean, by method and number of eras."""
-    found: dict[str, dict[str, float]] = {
+    rates: dict[str, dict[str, float]] = {
         "equal-weighted cosines": {},
         "block bootstrap": {},
         "eras as independent": {},
     }
     for n in LENGTHS:
         series = overlapping(np.random.default_rng(n), n, N_SERIES).T
-        ours = [mean_interval(one, OVERLAP) for one in series]
-        found["equal-weighted cosines"][str(n)] = float(
-            np.mean([(one.low or 0) <= 0 <= (one.high or 0) for one in ours])
+        ours = [mean_interval(scores, OVERLAP) for scores in series]
+        rates["equal-weighted cosines"][str(n)] = float(
+            np.mean([(bounds.low or 0) <= 0 <= (bounds.high or 0) for bounds in ours])
         )
         shares = []
         for length in BLOCK_LENGTHS:
-            held = []
-            for seed, one in enumerate(series[:N_BOOTSTRAPPED]):
+            covered = []
+            for seed, history in enumerate(series[:N_BOOTSTRAPPED]):
                 rng = np.random.default_rng(seed)
-                means = [one[stationary(rng, n, length)].mean() for _ in range(REPETITIONS)]
+                means = [history[stationary(rng, n, length)].mean() for _ in range(REPETITIONS)]
                 low, high = np.quantile(means, [0.025, 0.975])
-                held.append(low <= 0 <= high)
-            shares.append(float(np.mean(held)))
-        found["block bootstrap"][str(n)] = max(shares)
+                covered.append(low <= 0 <= high)
+            shares.append(float(np.mean(covered)))
+        rates["block bootstrap"][str(n)] = max(shares)
         reach = 1.96 * series.std(axis=1, ddof=1) / np.sqrt(n)
-        found["eras as independent"][str(n)] = float((abs(series.mean(axis=1)) <= reach).mean())
-    return found
+        rates["eras as independent"][str(n)] = float((abs(series.mean(axis=1)) <= reach).mean())
+    return rates
 
 
 def overfitting() -> dict[str, dict[str, dict[str, float]]]:
     """Mean probability of overfitting, and the share below .05, by how much one is better."""
-    found: dict[str, dict[str, dict[str, float]]] = {}
+    rates: dict[str, dict[str, dict[str, float]]] = {}
     for noise in ("independent eras", "overlapping targets"):
-        found[noise], independent = {}, noise == "independent eras"
+        rates[noise], independent = {}, noise == "independent eras"
         for sharpe in SHARPES:
             rng = np.random.default_rng([int(10 * sharpe), len(noise)])
             values = []
@@ -128,11 +128,11 @@ def overfitting() -> dict[str, dict[str, dict[str, float]]]:
                 scores = rng.normal(size=shape) if independent else overlapping(rng, *shape)
                 scores[:, 0] += sharpe
                 values.append(probability_of_overfitting(scores, 1 if independent else OVERLAP))
-            found[noise][str(sharpe)] = {
-                "mean": float(np.mean(values)),
-                "below_.05": float(np.mean(np.array(values) < 0.05)),
+            rates[noise][str(sharpe)] = {
+                "mean": float(np.mean(np.array(values, dtype=float))),
+                "below_.05": float(np.mean(np.array(values, dtype=float) < 0.05)),
             }
-    return found
+    return rates
 
 
 def trade() -> dict[str, dict[str, list[float]]]:
@@ -141,24 +141,30 @@ def trade() -> dict[str, dict[str, list[float]]]:
     seeds = range(FIRST_HISTORY, FIRST_HISTORY + N_HISTORIES)
     histories = [member_history(seed, noise_from=FAILURE) for seed in seeds]
     window = np.arange(FAILURE + DELAY, FAILURE + DELAY + WITHIN + 1)
-    found: dict[str, dict[str, list[float]]] = {}
+    by_half_life: dict[str, dict[str, list[float]]] = {}
     for half_life in HALF_LIVES:
-        found[str(half_life)] = {}
+        by_half_life[str(half_life)] = {}
         for sharpness in SHARPNESS:
             changed = conf | {"half_life_eras": half_life, "sharpness": sharpness}
             params = EnsembleParams.model_validate(changed)
             lowest = np.stack(
                 [
                     walk_weights(
-                        one, one.eras[window], DELAY, "decayed", MULTIPLIERS, OVERLAP, params
+                        history,
+                        history.eras[window],
+                        DELAY,
+                        "decayed",
+                        MULTIPLIERS,
+                        OVERLAP,
+                        params,
                     ).min(axis=0)
-                    for one in histories
+                    for history in histories
                 ]
             )
             below = lowest < HALF_OF_A_QUARTER
             rates = [float(below[:, 0].mean()), float(below[:, 1:].mean())]
-            found[str(half_life)][str(sharpness)] = rates
-    return found
+            by_half_life[str(half_life)][str(sharpness)] = rates
+    return by_half_life
 
 
 def live_rounds(folder: Path) -> dict[str, float]:
@@ -169,22 +175,22 @@ def live_rounds(folder: Path) -> dict[str, float]:
     ).dropna(axis=1)
     n = len(returns)
     origins = range(n - ROUNDS_AHEAD, ROUNDS_AHEAD - 1, -ROUNDS_AHEAD)
-    held = []
+    covered = []
     for model in returns:
         series = returns[model].to_numpy()
         for origin in origins:
             forecast = forecast_burn(series[:origin], ROUND_OVERLAP, ROUNDS_AHEAD)
             if forecast is not None:
                 low, high = forecast.interval()
-                held.append(low <= series[origin : origin + ROUNDS_AHEAD].mean() <= high)
-    assert held, "no record is long enough to forecast by"
+                covered.append(low <= series[origin : origin + ROUNDS_AHEAD].mean() <= high)
+    assert covered, "no record is long enough to forecast by"
     lags = [float(np.mean([returns[m].autocorr(lag) for m in returns])) for lag in (1, 5, 20)]
     return {
         "rounds": n,
         "models": returns.shape[1],
         "windows": n / max(ROUNDS_AHEAD, ROUND_OVERLAP),
         "windows_forecast": len(origins),
-        "held": float(np.mean(held)),
+        "held": float(np.mean(covered)),
         "autocorrelation_1": lags[0],
         "autocorrelation_5": lags[1],
         "autocorrelation_20": lags[2],

@@ -44,9 +44,9 @@ CHANGED = {"n_estimators": 100, "learning_rate": 0.1, "max_depth": 6, "colsample
 
 def main() -> None:
     """Run what is missing, then compare and draw."""
-    asked = parser(__doc__, "120 x 400 x 40", SEEDS, RESULT)
-    asked.add_argument("--picture", type=Path, help="a page with the rungs of all seeds")
-    options = asked.parse_args()
+    cli = parser(__doc__, "120 x 400 x 40", SEEDS, RESULT)
+    cli.add_argument("--picture", type=Path, help="a page with the rungs of all seeds")
+    options = cli.parse_args()
     seeds = run_seeds(options, one_seed, lambda seeds: {"summary": summary(seeds)})
     print(json.dumps(summary(seeds), indent=1))
     if options.picture:
@@ -60,7 +60,7 @@ def one_seed(folder: Path, seed: int) -> dict[str, Any]:
         **params["adaptive"] | {"low_fidelity_stride": 1, "low_fidelity_trees": 60}
     )
     presets = yaml.safe_load((ROOT / "conf/base/parameters_gbm.yml").read_text())
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for signal, size in SIGNALS.items():
         panel = panel_of(folder / signal, size, seed)
         for name in FAMILIES:
@@ -69,13 +69,13 @@ def one_seed(folder: Path, seed: int) -> dict[str, Any]:
             plain = Recipe(name, kind, kind.params_type(**preset), (TARGET,), 1, 1, seed, threads=2)
             store = FoldStore(folder / "store")
             steered, rungs = adapted(plain, panel, (1, LEARNED), PURGE, steering, store)
-            found[f"{name} {signal}"] = {
-                "rungs": [[one.strength, one.train_corr, one.valid_corr] for one in rungs],
+            results[f"{name} {signal}"] = {
+                "rungs": [[rung.strength, rung.train_corr, rung.valid_corr] for rung in rungs],
                 "strength": steered.params.strength,
                 "corr": later_corr(steered, panel),
                 "corr_without": later_corr(plain, panel),
             }
-    return found
+    return results
 
 
 def later_corr(recipe: Recipe, panel: EraPanel) -> float:
@@ -108,25 +108,25 @@ def panel_of(folder: Path, size: float, seed: int) -> EraPanel:
 
 def summary(seeds: dict[str, Any]) -> dict[str, dict[str, str]]:
     """Final strength, later CORR, and its difference to no strength; t intervals over seeds."""
-    made = {}
+    intervals = {}
     for case in next(iter(seeds.values())):
-        runs = [one[case] for one in seeds.values()]
-        made[case] = {
+        runs = [results[case] for results in seeds.values()]
+        intervals[case] = {
             "strength": interval([run["strength"] for run in runs]),
             "corr": interval([run["corr"] for run in runs]),
             "gain": interval([run["corr"] - run["corr_without"] for run in runs]),
         }
-    return made
+    return intervals
 
 
 def climbs(seeds: dict[str, Any]) -> dict[str, list[list[float]]]:
     """Strengths by rung, and the one that was chosen, of every family and seed, by signal."""
     return {
         signal: [
-            [*(rung[0] for rung in one[f"{name} {signal}"]["rungs"]), run["strength"]]
-            for one in seeds.values()
+            [*(rung[0] for rung in results[f"{name} {signal}"]["rungs"]), run["strength"]]
+            for results in seeds.values()
             for name in FAMILIES
-            for run in [one[f"{name} {signal}"]]
+            for run in [results[f"{name} {signal}"]]
         ]
         for signal in SIGNALS
     }

@@ -32,9 +32,9 @@ FAMILIES = ("lightgbm", "catboost", "xgboost")
 
 def main() -> None:
     """Run what is missing, then compare."""
-    asked = parser(__doc__, "evidence", SEEDS, RESULT)
-    asked.add_argument("--trials", type=int, default=60)
-    options = asked.parse_args()
+    cli = parser(__doc__, "evidence", SEEDS, RESULT)
+    cli.add_argument("--trials", type=int, default=60)
+    options = cli.parse_args()
     run_seeds(
         options,
         lambda folder, seed: one_seed(folder, options.size, seed, options.trials),
@@ -50,7 +50,7 @@ def one_seed(folder: Path, size: str, seed: int, n_trials: int) -> dict[str, Any
     demo_project(folder, size, seed)
     (data,) = (path.parent for path in folder.glob("data/*/02_intermediate"))
     judge = Judge(data)
-    found = {}
+    results = {}
     for family in FAMILIES:
         begin = time.perf_counter()
         walk_forward = f"{family}.walk_forward"
@@ -62,20 +62,20 @@ def one_seed(folder: Path, size: str, seed: int, n_trials: int) -> dict[str, Any
         trials = pd.read_parquet(data / "06_models" / family / "trials.parquet")
         best = json.loads(trials.set_index("trial")["params"][decision["best_trial"]])
         for name, point in (("example", {}), ("best", best)):
-            given = {f"{family}.n_trials": 0} | {
+            parameters = {f"{family}.n_trials": 0} | {
                 f"{family}.presets.example.{key}": value for key, value in point.items()
             }
-            text = ",".join(f"{key}={value}" for key, value in given.items())
+            text = ",".join(f"{key}={value}" for key, value in parameters.items())
             kedro(folder, *command, f"--params={text}")
             scores[name] = judge.scores(family)
-        found[family] = {
+        results[family] = {
             "verdict": decision["verdict"],
             "adopted": decision["adopted"],
             "n_pruned": int((trials["state"] == "pruned").sum()),
             "seconds": round(time.perf_counter() - begin),
             "scores": scores,
         }
-    return found
+    return results
 
 
 class Judge:
@@ -108,13 +108,13 @@ class Judge:
 
 def gains(seeds: dict[str, Any], family: str) -> dict[str, str]:
     """Mean difference to the example over seeds with its t interval, by model and score."""
-    found = {}
+    intervals = {}
     for model in ("chosen", "best"):
         for score in ("corr", "objective"):
-            values = [one[family]["scores"] for one in seeds.values()]
+            values = [results[family]["scores"] for results in seeds.values()]
             differences = [v[model][score] - v["example"][score] for v in values]
-            found[f"{model}.{score}"] = interval(differences)
-    return found
+            intervals[f"{model}.{score}"] = interval(differences)
+    return intervals
 
 
 if __name__ == "__main__":

@@ -13,9 +13,12 @@ import argparse
 import json
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import yaml
@@ -90,15 +93,15 @@ def live_scores(folder: Path, size: str, seed: int, permuted: bool, threads: int
     ]
 
 
-def _predictions(models: list, live: EraPanel) -> np.ndarray:
+def _predictions(models: list[Any], live: EraPanel) -> npt.NDArray[np.float64]:
     return predictions_frame(models, live)["prediction"].to_numpy()
 
 
 def summarise(seeds: dict[str, list[float]]) -> dict[str, object]:
     """Mean over seeds with its standard error over seeds: the seeds are independent worlds."""
     out: dict[str, object] = {}
-    for kind, wanted in (("honest", False), ("permuted", True)):
-        means = [np.mean(s) for name, s in seeds.items() if name.endswith("-permuted") == wanted]
+    for kind, permuted in (("honest", False), ("permuted", True)):
+        means = [np.mean(s) for name, s in seeds.items() if name.endswith("-permuted") == permuted]
         if len(means) < 2:
             continue
         error = np.std(means, ddof=1) / np.sqrt(len(means))
@@ -113,7 +116,9 @@ def summarise(seeds: dict[str, list[float]]) -> dict[str, object]:
     return out
 
 
-def _panel(folder: Path, files: dict, world: World, permuted: bool, seed: int) -> EraPanel:
+def _panel(
+    folder: Path, files: dict[str, Path], world: World, permuted: bool, seed: int
+) -> EraPanel:
     source = ParquetEras(
         [files["train.parquet"], files["validation.parquet"]],
         features=list(world.feature_sets["all"]),
@@ -124,7 +129,7 @@ def _panel(folder: Path, files: dict, world: World, permuted: bool, seed: int) -
     return open_panel(folder)
 
 
-def _permute(source: ParquetEras, seed: int):
+def _permute(source: ParquetEras, seed: int) -> Iterator[EraRows]:
     """The same stream with each era's targets in another order: no signal is left."""
     for rows in source:
         order = np.random.default_rng([seed, rows.era]).permutation(len(rows.ids))
@@ -160,7 +165,7 @@ def _score(world: World, era: int, predictions: np.ndarray) -> float:
     return float(scores["ours"])
 
 
-def _parameters() -> tuple[dict, dict]:
+def _parameters() -> tuple[dict[str, Any], dict[str, Any]]:
     """The project's own defaults, without Kedro."""
     base = ROOT / "conf" / "base"
     ingestion = yaml.safe_load((base / "parameters_ingestion.yml").read_text())["ingestion"]
@@ -173,13 +178,14 @@ def _code_fingerprint() -> str:
     return digest_bytes(b"".join(path.read_bytes() for path in files))
 
 
-def _known() -> dict:
+def _known() -> dict[str, Any]:
     if RESULT.exists():
-        return json.loads(RESULT.read_text())
+        results: dict[str, Any] = json.loads(RESULT.read_text())
+        return results
     return {"claim": "weekly", "n_weeks": N_WEEKS, "seeds": {}, "code": _code_fingerprint()}
 
 
-def _keep(results: dict) -> None:
+def _keep(results: dict[str, Any]) -> None:
     with atomic_write(RESULT) as handle:
         handle.write(json.dumps(results, indent=1, sort_keys=True).encode())
 

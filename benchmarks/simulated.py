@@ -41,10 +41,10 @@ def member_history(
     def series(mean: float, deviation: float) -> npt.NDArray[np.float64]:
         common = np.sqrt(alike) * overlapping(rng, n_eras, 1)
         own = np.sqrt(1 - alike) * overlapping(rng, n_eras, n_members)
-        found = mean + deviation * (common + own)
+        values = mean + deviation * (common + own)
         if noise_from is not None:
-            found[noise_from:, 0] = rng.normal(scale=deviation, size=n_eras - noise_from)
-        return found
+            values[noise_from:, 0] = rng.normal(scale=deviation, size=n_eras - noise_from)
+        return values
 
     products = np.full((n_eras, n_members, n_members), PRODUCT)
     products[:, range(n_members), range(n_members)] = 1.0

@@ -84,9 +84,9 @@ class Stage:
     def room(self) -> Path:
         """A new folder."""
         self.number += 1
-        made = self.folder / str(self.number)
-        made.mkdir()
-        return made
+        folder = self.folder / str(self.number)
+        folder.mkdir()
+        return folder
 
     def live_ids(self) -> np.ndarray:
         files = self.demo.archive.files(self.demo.latest(self.demo.clock.now()))
@@ -101,20 +101,23 @@ class Stage:
     def n_submissions(self, content: bytes | None = None) -> int:
         """How many the server holds, of one content or at all."""
         store = self.demo.store
-        made = store.submissions()
-        return sum(content is None or store.content_of(one.id) == content for one in made)
+        submissions = store.submissions()
+        return sum(
+            content is None or store.content_of(submission.id) == content
+            for submission in submissions
+        )
 
 
 def is_a_sentence(error: BaseException) -> str:
     """The error is one of ours, on a line, and shows no key; returns its class."""
-    found = sentence_of(error)
-    if found is None:
+    sentence = sentence_of(error)
+    if sentence is None:
         raise AssertionError(f"a traceback: {error!r}") from error
-    text = str(found)
+    text = str(sentence)
     assert text.strip(), repr(error)
     assert "\n" not in text, text
     assert not any(form in text for key in KEYS for form in forms(key)), text
-    return type(found).__name__
+    return type(sentence).__name__
 
 
 # --- a submission that was changed on its way ----------------------------------------------------
@@ -146,8 +149,8 @@ def _other_value(content: bytes, drawing: random.Random) -> bytes:
 def _other_id(content: bytes, drawing: random.Random) -> bytes:
     cells = _cells(content)
     row = cells[drawing.randrange(1, len(cells))] if len(cells) > 1 else [""]
-    others = ["", "nan", "n000000000000", row[0].upper(), f" {row[0]}", f"{row[0]}\0", "é", "1.0"]
-    row[0] = drawing.choice(others)
+    ids = ["", "nan", "n000000000000", row[0].upper(), f" {row[0]}", f"{row[0]}\0", "é", "1.0"]
+    row[0] = drawing.choice(ids)
     return _text(cells)
 
 
@@ -286,7 +289,7 @@ def mutated_submission(stage: Stage, drawing: random.Random) -> str:
     (receipt,) = receipts.values()
     uploaded = stage.n_submissions() - before
     vouched = edited or changed == content
-    if vouched and is_valid(changed, {str(one) for one in ids}):
+    if vouched and is_valid(changed, {str(stock) for stock in ids}):
         assert (receipt["status"], uploaded) == ("accepted", 1), receipt
         return "still valid, accepted"
     assert uploaded == 0, (changed[:300], receipt)
@@ -341,9 +344,9 @@ def disturbed_download(stage: Stage, drawing: random.Random) -> str:
         ended = "came all the same"
     except NumeraiKedroError as error:
         ended = is_a_sentence(error)
-    found = target.read_bytes() if target.exists() else None
-    assert found in [*allowed, None], drawn
-    assert found is not None or before is None, drawn
+    content = target.read_bytes() if target.exists() else None
+    assert content in [*allowed, None], drawn
+    assert content is not None or before is None, drawn
     stage.server.faults.clear()
     fetch(remote, target, sound, verify_joined=sound)
     assert target.read_bytes() == truth, drawn
@@ -363,7 +366,7 @@ def _answers_of(client: Client, model_id: str) -> dict[str, Callable[[], Any]]:
         },
         "data_files": lambda: sorted(client.data_files()),
         "models": client.models,
-        "submissions": lambda: [one["id"] for one in client.submissions(model_id)],
+        "submissions": lambda: [submission["id"] for submission in client.submissions(model_id)],
         "scores": lambda: client.scores(model_id).to_dict("list"),
         "close_time": lambda: client.close_time(1412),
     }
@@ -388,36 +391,36 @@ def misbehaving_service(stage: Stage, drawing: random.Random) -> str:
     model = stage.demo.store.models()[0].id
     if not stage.n_submissions():  # so that an empty list would be a wrong one
         client.submit(stage.csv(drawing), model)
-    asked = _answers_of(client, model)
-    name = drawing.choice(sorted(asked))
-    right = asked[name]()
+    answers = _answers_of(client, model)
+    name = drawing.choice(sorted(answers))
+    right = answers[name]()
     for _ in range(drawing.randint(1, 7)):
         stage.server.faults.add(_wrong_answer(drawing, asked=FIELD_OF[name]))
     try:
-        found = asked[name]()
+        answer = answers[name]()
         # The tournament does not say when a round closes; the key may not see the models.
-        unsaid = (name, found) in (("close_time", None), ("models", {}))
-        assert unsaid or repr(found) == repr(right), (name, found, right)
+        unsaid = (name, answer) in (("close_time", None), ("models", {}))
+        assert unsaid or repr(answer) == repr(right), (name, answer, right)
         ended = "answered all the same"
     except NumeraiKedroError as error:
         ended = is_a_sentence(error)
     finally:
         stage.server.faults.clear()
-    assert repr(asked[name]()) == repr(right), name
+    assert repr(answers[name]()) == repr(right), name
     return ended
 
 
-def _wrong_answer(drawing: random.Random, on: str = "", asked: str = "") -> Fault:
+def _wrong_answer(drawing: random.Random, on: str = "", operation: str = "") -> Fault:
     point = drawing.choice(["post", "answer"])
     kind = drawing.choice(["status", "status", "body", "shape", "html", "bad_json", "drop"])
-    if kind == "shape" and asked:
-        body = json.dumps({"data": {asked: drawing.choice(SHAPES)}})
+    if kind == "shape" and operation:
+        body = json.dumps({"data": {operation: drawing.choice(SHAPES)}})
         return Fault(point, "status", 200, on, body=body)
     # Who says that there were too many requests has not carried this one out.
     bodies, statuses = BODIES, STATUSES
     if point == "answer":
-        bodies = tuple(one for one in BODIES if "Rate limit" not in one)
-        statuses = tuple(one for one in STATUSES if one != 429)
+        bodies = tuple(content for content in BODIES if "Rate limit" not in content)
+        statuses = tuple(status for status in STATUSES if status != 429)
     if kind in ("body", "shape"):
         return Fault(point, "status", 200, on, body=drawing.choice(bodies))
     after = (("Retry-After", drawing.choice(["1", "0.5", "soon", "-1"])),)
@@ -443,14 +446,14 @@ def disturbed_upload(stage: Stage, drawing: random.Random) -> str:
     """
     content, slot = stage.csv(drawing), stage.client().models()["demo"]
     number = stage.demo.latest(stage.demo.clock.now()).number
-    ended, known, n_blind = [], None, 0
+    ended, receipt, n_blind = [], None, 0
     for attempt in range(drawing.randint(1, 3)):
         for _ in range(drawing.randint(1, 5)):
             stage.server.faults.add(_wrong_step(drawing, first=attempt == 0))
         client = _Watched.of(stage.client())
         try:
-            known = client.submit(content, slot, number, known=known)
-            ended.append(known["status"])
+            receipt = client.submit(content, slot, number, known=receipt)
+            ended.append(receipt["status"])
         except NumeraiKedroError as error:
             ended.append(is_a_sentence(error))
         finally:
@@ -458,8 +461,8 @@ def disturbed_upload(stage: Stage, drawing: random.Random) -> str:
         n_blind += client.blind
         assert stage.n_submissions(content) <= 1 + n_blind, ended
     for _ in range(2):  # the first may hear that it is still looked at
-        known = stage.client().submit(content, slot, number, known=known)
-    assert known["status"] == "accepted", (ended, known)
+        receipt = stage.client().submit(content, slot, number, known=receipt)
+    assert receipt["status"] == "accepted", (ended, receipt)
     assert 1 <= stage.n_submissions(content) <= 1 + n_blind, ended
     return f"{ended[0]}{', sent again unseen' if stage.n_submissions(content) > 1 else ''}"
 
@@ -588,20 +591,20 @@ def damage(path: Path, drawing: random.Random) -> str:
 def damaged_file(stage: Stage, drawing: random.Random) -> str:
     """One file of what is kept is damaged: the value as it was, or a sentence; never another."""
     name = drawing.choice(sorted(KEPT))
-    kept, folder = KEPT[name], stage.room()
-    kept.write(folder)
-    right = kept.read(folder)
+    kind, folder = KEPT[name], stage.room()
+    kind.write(folder)
+    right = kind.read(folder)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     path = drawing.choice(files)
     how = f"{damage(path, drawing)} {path.relative_to(folder)}"
     try:
-        assert kept.read(folder) == right, f"{name}, {how}: another value, in silence"
+        assert kind.read(folder) == right, f"{name}, {how}: another value, in silence"
         ended = "as it was"
     except (DatasetError, NumeraiKedroError, FileNotFoundError) as error:
         ended = "gone" if isinstance(error, FileNotFoundError) else is_a_sentence(error)
         assert ended != "gone" or not path.exists(), how
-    kept.write(folder)
-    assert kept.read(folder) == right
+    kind.write(folder)
+    assert kind.read(folder) == right
     return ended
 
 
@@ -644,8 +647,8 @@ def poisoned_pickle(stage: Stage, drawing: random.Random) -> str:
     outcome = OutcomeDataset(dataset={"type": kind, "filepath": str(folder / "model")})
     for read in (lambda: read_trusted(folder / "model"), outcome.load):
         try:
-            found = read()
-            assert type(found).__name__ == "Failed", found
+            value = read()
+            assert type(value).__name__ == "Failed", value
         except (NumeraiKedroError, DatasetError) as error:
             is_a_sentence(error)
         assert not touched.exists()

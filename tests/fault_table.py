@@ -131,7 +131,7 @@ def _call(kind: str, value: int = 0, on: str = "", point: str = "post", **more: 
 
 
 def _several(*happen: Callable[[Scene], object]):
-    return lambda scene: [one(scene) for one in happen]
+    return lambda scene: [cause(scene) for cause in happen]
 
 
 def _keys(public_id: str, secret_key: str):

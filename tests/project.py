@@ -90,8 +90,8 @@ class Project:
         """Type a kedro command, in a control group where one is given, and wait for its end."""
         own_code = (self.folder / "src" / "numerai_kedro").exists()
         if group is None and environment.keys() <= {VARIABLE} and not own_code:
-            given = self.environment() | environment
-            return next(parents()).run(list(arguments), self.folder, given, SECONDS)
+            variables = self.environment() | environment
+            return next(parents()).run(list(arguments), self.folder, variables, SECONDS)
         with self.start(*arguments, group=group, **environment) as process:
             try:
                 stdout, stderr = process.communicate(timeout=SECONDS)
@@ -151,8 +151,13 @@ class Project:
     def receipts(self) -> dict[str, Any]:
         """Receipts by round and slot."""
         folder = self.data / "07_model_output" / "receipts"
-        found = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
-        return {key: {k: v for k, v in one.items() if k != SEAL} for key, one in found.items()}
+        receipts = {
+            path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))
+        }
+        return {
+            key: {k: v for k, v in receipt.items() if k != SEAL}
+            for key, receipt in receipts.items()
+        }
 
     def operations(self) -> list[str]:
         """What the demo's server was asked."""
@@ -165,14 +170,14 @@ class Project:
         Without ids and times that the server gives and what was measured; panels by the digests of
         all that they hold, because their files say in which order eras came.
         """
-        made: dict[str, Any] = {
+        artifacts: dict[str, Any] = {
             name: content
             for name, content in self.contents().items()
             if not any(part in name for part in (*APART, *PANELS))
         }
         for panel in PANELS:
-            made[panel] = open_panel(self.data / "02_intermediate" / panel).era_digests()
-        return made
+            artifacts[panel] = open_panel(self.data / "02_intermediate" / panel).era_digests()
+        return artifacts
 
     def contents(self) -> dict[str, bytes]:
         """Every file that pipelines made, to see that nothing was overwritten."""

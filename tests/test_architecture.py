@@ -65,21 +65,21 @@ def imports(path: Path) -> list[tuple[str, bool]]:
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         for node in ast.walk(function)
     }
-    found = []
+    imported = []
     for node in ast.walk(tree):
         if id(node) in typing_only:
             continue
         if isinstance(node, ast.Import):
-            found += [(alias.name, id(node) not in inside) for alias in node.names]
+            imported += [(alias.name, id(node) not in inside) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             base = node.module or ""
             whole_package = base == PACKAGE
-            found += [
+            imported += [
                 (f"{base}.{alias.name}" if whole_package else base, id(node) not in inside)
                 for alias in node.names
             ]
-    return found
+    return imported
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))

@@ -41,7 +41,9 @@ def finished(project: Project) -> tuple[set[str], dict[Path, int]]:
     records, names = NodeRecords(folder), [path.stem for path in folder.glob("*.json")]
     # Those of nodes that ask the world say what they made, not of what.
     done = {name: record for name in names if (record := records.read(name))}
-    nodes = {name for name, one in done.items() if one["status"] == "done" and one["fingerprint"]}
+    nodes = {
+        name for name, entry in done.items() if entry["status"] == "done" and entry["fingerprint"]
+    }
     store = project.data / "06_models" / "fold_store"
     pieces = [path for path in store.rglob("*") if path.is_file() and ".partial" not in str(path)]
     return nodes, {path: path.stat().st_mtime_ns for path in pieces}
@@ -57,9 +59,9 @@ def test_a_killed_week_goes_on_where_it_was(prepared, undisturbed, tmp_path, num
     again = project.kedro(*WEEKLY)
     assert again.returncode == 0, again.stderr[-2000:]
 
-    made, wanted = project.artifacts(), reference.artifacts()
-    assert made.keys() == wanted.keys()
-    assert [name for name in wanted if made[name] != wanted[name]] == []
+    artifacts, expected = project.artifacts(), reference.artifacts()
+    assert artifacts.keys() == expected.keys()
+    assert [name for name in expected if artifacts[name] != expected[name]] == []
     assert not nodes & project.json(".incremental/last_run.json")["ran"].keys()
     assert [path for path, written in pieces.items() if path.stat().st_mtime_ns != written] == []
     tournament = DemoTournament(project.data, "tiny", 0)

@@ -64,7 +64,7 @@ class Poison:
 
 def poison(path, drawing):
     """A pickle in the place of what was there, whatever that was; sometimes with its manifest."""
-    project = next(one for one in path.parents if (one / "pyproject.toml").exists())
+    project = next(parent for parent in path.parents if (parent / "pyproject.toml").exists())
     content = pickle.dumps(Poison(project / CANARY), protocol=4)
     path.write_bytes(content)
     manifest = path.with_name(MANIFEST)
@@ -90,12 +90,12 @@ def done(tmp_path_factory):
 
 def files_by_kind(project):
     """Files that this project made, the service's own aside, by their kind."""
-    found = {}
+    files = {}
     for path in sorted(project.data.rglob("*")):
         inside = path.relative_to(project.data).parts
         if path.is_file() and inside[0] != "tournament":
-            found.setdefault(f"{inside[0]} {kind_of(path)}", []).append(path)
-    return found
+            files.setdefault(f"{inside[0]} {kind_of(path)}", []).append(path)
+    return files
 
 
 @pytest.mark.parametrize("number", range(RUNS))
@@ -107,21 +107,21 @@ def test_damaged_files_are_made_good_by_the_same_command(done, tmp_path, number,
         path, damage = drawing.choice(kinds[kind]), drawing.choice(DAMAGES)
         damage(path, drawing)
         drawn.append(f"{damage.__name__} {path.relative_to(project.data)}")
-    said = f"seed {SEED}, number {number}: {'; '.join(drawn)}"
+    label = f"seed {SEED}, number {number}: {'; '.join(drawn)}"
     runs = []
     while not runs or (runs[-1].returncode and len(runs) < MOST_TRIES):
         run = project.kedro(*WEEKLY)
         runs.append(run)
-        assert "Traceback" not in run.stderr, f"{said}\n{run.stderr[-3000:]}"
-        assert run.returncode == 0 or SENTENCE.search(run.stderr), f"{said}\n{run.stderr[-3000:]}"
-    assert run.returncode == 0, f"{said}\n{run.stderr[-3000:]}"
+        assert "Traceback" not in run.stderr, f"{label}\n{run.stderr[-3000:]}"
+        assert run.returncode == 0 or SENTENCE.search(run.stderr), f"{label}\n{run.stderr[-3000:]}"
+    assert run.returncode == 0, f"{label}\n{run.stderr[-3000:]}"
     # What lies in stores is looked at where it is read again.
     again = project.kedro(*WEEKLY, "--params=incremental.run_all=true")
-    assert again.returncode == 0, f"{said}\n{again.stderr[-3000:]}"
-    assert not (project.folder / CANARY).exists(), said
-    made, wanted = project.artifacts(), done.artifacts()
-    differ = [name for name in wanted if made.get(name) != wanted[name]]
-    assert [name for name in differ if not name.startswith(UNREAD)] == [], said
-    assert len(DemoTournament(project.data, "tiny", 0).store.submissions()) == 1, said
+    assert again.returncode == 0, f"{label}\n{again.stderr[-3000:]}"
+    assert not (project.folder / CANARY).exists(), label
+    artifacts, expected = project.artifacts(), done.artifacts()
+    differ = [name for name in expected if artifacts.get(name) != expected[name]]
+    assert [name for name in differ if not name.startswith(UNREAD)] == [], label
+    assert len(DemoTournament(project.data, "tiny", 0).store.submissions()) == 1, label
     with capsys.disabled():
-        sys.stdout.write(f"\n{said}: {len(runs)} runs\n")
+        sys.stdout.write(f"\n{label}: {len(runs)} runs\n")

@@ -14,11 +14,11 @@ from numerai_kedro.errors import NumeraiKedroError, PanelError, without_password
 def test_the_drawn_tree_has_every_error_under_its_parent():
     drawn, path = {}, []
     for line in inspect.cleandoc(errors.__doc__).splitlines():
-        found = re.match(r"( {4}[│├└─ ]*)(\w+)  ", line)
-        if found:
-            depth = (len(found[1]) - 4) // 4
-            path = [*path[:depth], found[2]]
-            drawn[found[2]] = path[-2] if depth else "ClickException"
+        match = re.match(r"( {4}[│├└─ ]*)(\w+)  ", line)
+        if match:
+            depth = (len(match[1]) - 4) // 4
+            path = [*path[:depth], match[2]]
+            drawn[match[2]] = path[-2] if depth else "ClickException"
     real = {
         name: kind.__bases__[0].__name__
         for name, kind in vars(errors).items()

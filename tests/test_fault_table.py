@@ -113,12 +113,18 @@ def said_of(run, case, scene):
     if errors:
         return plain(errors[-1], scene)
     lines = re.findall(r"(?:WARNING|INFO) +(.+)", run.stderr)
-    found = [one for one in lines if case.says and re.search(case.says, one)]
-    return plain(found[0], scene) if found else ""
+    matches = [line for line in lines if case.says and re.search(case.says, line)]
+    return plain(matches[0], scene) if matches else ""
 
 
 def submissions(scene):
-    return len([one for one in scene.demo.store.submissions() if one.error_info is None])
+    return len(
+        [
+            submission
+            for submission in scene.demo.store.submissions()
+            if submission.error_info is None
+        ]
+    )
 
 
 def works(command):
@@ -134,14 +140,14 @@ def test_the_same_command_makes_all_well(case, scene, undisturbed, capsys):
     case.happens(scene)
     run = scene.run(case.command)
     runs = [run]
-    said = said_of(run, case, scene)
+    message = said_of(run, case, scene)
     assert "Traceback" not in run.stderr, run.stderr[-3000:]
     assert (run.returncode == 0) == case.ends_well, run.stderr[-3000:]
     assert run.returncode in (0, 1)
-    assert re.search(case.says, said), f"{case.says}: {said}\n{run.stderr[-2000:]}"
-    assert run.returncode == 0 or said, run.stderr[-2000:]
-    left = [fault for fault in scene.server.faults.waiting if fault.times < ALWAYS // 2]
-    assert left == [], "it did not happen"
+    assert re.search(case.says, message), f"{case.says}: {message}\n{run.stderr[-2000:]}"
+    assert run.returncode == 0 or message, run.stderr[-2000:]
+    waiting = [fault for fault in scene.server.faults.waiting if fault.times < ALWAYS // 2]
+    assert waiting == [], "it did not happen"
     between = f"exit code {run.returncode}, {submissions(scene)} submitted"
     scene.fix()
     tries, then = 1, case.then or case.command
@@ -151,16 +157,16 @@ def test_the_same_command_makes_all_well(case, scene, undisturbed, capsys):
         tries += 1
         assert "Traceback" not in run.stderr, run.stderr[-3000:]
         assert tries <= MOST_TRIES, run.stderr[-3000:]
-    wanted = None if then == INGEST else undisturbed
-    if not case.end and wanted is not None and not case.apart:
-        made = scene.project.artifacts()
-        assert [name for name in wanted if made.get(name) != wanted[name]] == []
+    expected = None if then == INGEST else undisturbed
+    if not case.end and expected is not None and not case.apart:
+        artifacts = scene.project.artifacts()
+        assert [name for name in expected if artifacts.get(name) != expected[name]] == []
     n_submitted = 0 if then == INGEST else case.n_submitted
     assert submissions(scene) == n_submitted
     assert leaked(scene, *runs) == []
     end = f"{case.end or 'well'}, {n_submitted} submitted"
     commands = case.command[1] + (f", then {then[1]}" if case.then else "")
-    row = [case.name, commands.replace("--pipeline=", ""), str(tries), said or "–", between, end]
+    row = [case.name, commands.replace("--pipeline=", ""), str(tries), message or "–", between, end]
     keep(row)
     with capsys.disabled():
         sys.stdout.write(f"\n{' | '.join(row)}\n")

@@ -67,13 +67,13 @@ def test_a_killed_run_goes_on_where_it_was(brought_in, undisturbed, tmp_path, nu
     project = brought_in.copy(tmp_path / "project")
     moment = random.Random(number).uniform(0.2, 1.0) * seconds
     project.killed_after(moment, *FEATURES)
-    kept = pieces(project)
+    finished = pieces(project)
     again = project.kedro(*FEATURES)
     assert again.returncode == 0, again.stderr[-2000:]
-    made, wanted = project.artifacts(), reference.artifacts()
-    assert [name for name in wanted if made.get(name) != wanted[name]] == []
+    artifacts, expected = project.artifacts(), reference.artifacts()
+    assert [name for name in expected if artifacts.get(name) != expected[name]] == []
     assert latents(project) == latents(reference)
-    assert [path for path, written in kept.items() if path.stat().st_mtime_ns != written] == []
+    assert [path for path, written in finished.items() if path.stat().st_mtime_ns != written] == []
 
 
 def test_a_week_learns_from_verdicts_and_latents_and_the_next_runs_nothing(undisturbed, tmp_path):

@@ -66,8 +66,8 @@ def test_a_run_refuses_it_before_anything_is_done(what, tmp_path):
 def catalog(tmp_path_factory):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        given = {"base_env": "base", "default_run_env": "base"}
-        loader = ReadOnceLoader(str(ROOT / "conf"), **given)
+        environments = {"base_env": "base", "default_run_env": "base"}
+        loader = ReadOnceLoader(str(ROOT / "conf"), **environments)
         return DataCatalog.from_config(loader["catalog"], loader["credentials"])
 
 

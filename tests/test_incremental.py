@@ -49,8 +49,8 @@ READINGS = {
 
 def ran(project: Project) -> dict[str, str]:
     """Nodes of the last run that had a reason of their own, with it."""
-    asked = project.json(".incremental/last_run.json")["ran"]
-    return {node: why for node, why in asked.items() if why != "always runs"}
+    reasons = project.json(".incremental/last_run.json")["ran"]
+    return {node: why for node, why in reasons.items() if why != "always runs"}
 
 
 def fits(project: Project) -> set[str]:
@@ -59,13 +59,13 @@ def fits(project: Project) -> set[str]:
 
 
 def test_the_same_round_again_finds_everything_current_and_says_so(done):
-    made = done.contents()
+    contents = done.contents()
     run = done.kedro("run", "--pipeline=weekly")
     assert run.returncode == 0
     assert ran(done) == {}
     assert re.search(r"\d+ of \d+ nodes were up to date, 14 ran", run.stderr)
     assert "kedro run --params=incremental.run_all=true runs all" in run.stderr
-    changed = {name for name, content in done.contents().items() if made.get(name) != content}
+    changed = {name for name, content in done.contents().items() if contents.get(name) != content}
     assert changed <= READINGS
 
 
@@ -141,7 +141,7 @@ def test_a_touched_file_runs_nothing(project):
 
 
 def test_what_was_changed_by_hand_or_deleted_is_made_again_equal(project):
-    made = project.contents()
+    contents = project.contents()
     scores = project.data / "08_reporting/era_scores.parquet"
     scores.write_bytes(scores.read_bytes()[:-100])
     (project.data / "06_models/lightgbm/best_params.json").unlink()
@@ -155,7 +155,7 @@ def test_what_was_changed_by_hand_or_deleted_is_made_again_equal(project):
     }
     assert fits(project) == before
     remade = project.contents()
-    assert {name for name in made if remade.get(name) != made[name]} <= READINGS
+    assert {name for name in contents if remade.get(name) != contents[name]} <= READINGS
 
 
 def test_the_next_week_fits_what_is_new_and_no_more(project):
@@ -230,11 +230,11 @@ def test_changed_learning_code_is_fitted_again_unless_fits_of_other_code_are_kep
     assert run.returncode == 0, run.stderr[-3000:]
     assert fits(keeping) == before
     assert oof(keeping, "lightgbm") == of_lightgbm
-    said = "models were fitted by other code than is here now"
+    message = "models were fitted by other code than is here now"
     assert "lightgbm: made by other code" in run.stderr
     (receipt,) = keeping.receipts().values()
-    assert said in receipt["warnings"][0]
-    assert said in (keeping.data / "08_reporting" / "dashboard.html").read_text()
+    assert message in receipt["warnings"][0]
+    assert message in (keeping.data / "08_reporting" / "dashboard.html").read_text()
 
 
 # What is flipped, in which file of the data folder; each keeps size, time stamp and inode.

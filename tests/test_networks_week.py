@@ -44,8 +44,8 @@ def test_a_fit_that_is_killed_goes_on_and_comes_to_the_same_week(brought_in, tmp
     assert line["result"] == "went through"
     for name in ("oof_predictions", "live_predictions"):
         ours, theirs = (
-            pd.read_parquet(one.data / "07_model_output" / "tabm" / f"{name}.parquet")
-            for one in (killed, calm)
+            pd.read_parquet(project.data / "07_model_output" / "tabm" / f"{name}.parquet")
+            for project in (killed, calm)
         )
         pd.testing.assert_frame_equal(ours, theirs)
     again = killed.kedro("run", "--pipeline=weekly")

@@ -60,4 +60,4 @@ def test_a_week_asks_nobody_but_this_machine(tmp_path):
         assert run.returncode == 0, run.stderr[-3000:]
     assert knocks.with_name("knocks.watched").exists()
     assert not knocks.exists(), knocks.read_text()
-    assert [one["status"] for one in project.receipts().values()] == ["accepted"]
+    assert [receipt["status"] for receipt in project.receipts().values()] == ["accepted"]

@@ -128,8 +128,8 @@ def test_a_flipped_byte_in_a_file_of_history_is_not_taken_for_new_data(project):
     assert run.returncode == 0, run.stderr[-2000:]
     assert "validation.parquet: its bytes are not those that were verified" in run.stderr
     assert path.read_bytes() == whole
-    asked = project.json(".incremental/last_run.json")["ran"].values()
-    assert set(asked) == {"always runs"}
+    reasons = project.json(".incremental/last_run.json")["ran"].values()
+    assert set(reasons) == {"always runs"}
 
 
 def test_another_data_version_is_compared_before_it_is_used_and_never_mixed(
@@ -145,9 +145,9 @@ def test_another_data_version_is_compared_before_it_is_used_and_never_mixed(
     assert open_panel(before.folder).version == "v5.3"
     run = project.kedro("run", "--pipeline=weekly")
     assert run.returncode == 0, run.stderr[-2000:]
-    said = "data v5.4 compared with v5.3 in 24 eras; 100.0% of rows are in both"
-    assert said in run.stderr
-    assert said in (project.data / "08_reporting" / "dashboard.html").read_text()
+    message = "data v5.4 compared with v5.3 in 24 eras; 100.0% of rows are in both"
+    assert message in run.stderr
+    assert message in (project.data / "08_reporting" / "dashboard.html").read_text()
     assert open_panel(before.folder).version == "v5.4"
 
 

@@ -25,8 +25,8 @@ def packaged(tmp_path_factory):
         shutil.copy(ROOT / name, copy)
     (copy / "conf" / "local").mkdir()
     kedro = [sys.executable, "-m", "kedro", "package"]
-    made = subprocess.run(kedro, cwd=copy, capture_output=True, text=True, timeout=600)
-    assert made.returncode == 0, made.stderr[-2000:]
+    packaging = subprocess.run(kedro, cwd=copy, capture_output=True, text=True, timeout=600)
+    assert packaging.returncode == 0, packaging.stderr[-2000:]
     (wheel,) = (copy / "dist").glob("*.whl")
     shutil.unpack_archive(wheel, copy / "unpacked", "zip")
     (conf,) = (copy / "dist").glob("conf-*.tar.gz")

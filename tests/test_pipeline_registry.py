@@ -21,10 +21,10 @@ def package(monkeypatch):
 
 def test_every_folder_is_a_pipeline_and_the_default_runs_each_node_once(package):
     package("numerai_kedro")
-    found = register_pipelines()
-    assert set(found) == FOLDERS | {"__default__"}
-    names = Counter(node.name for node in found["__default__"].nodes)
-    assert set(names) == {node.name for name in FOLDERS for node in found[name].nodes}
+    pipelines = register_pipelines()
+    assert set(pipelines) == FOLDERS | {"__default__"}
+    names = Counter(node.name for node in pipelines["__default__"].nodes)
+    assert set(names) == {node.name for name in FOLDERS for node in pipelines[name].nodes}
     assert max(names.values()) == 1
 
 

@@ -73,9 +73,9 @@ def test_kills_and_repetitions_leave_the_same(replayed, tmp_path):
                     run.communicate()
         assert project.kedro(*WEEKLY).returncode == 0
     assert project.kedro(*WEEKLY).returncode == 0
-    made, wanted = project.artifacts(), reference.artifacts()
-    assert made.keys() == wanted.keys()
-    assert [name for name in wanted if made[name] != wanted[name]] == []
+    artifacts, expected = project.artifacts(), reference.artifacts()
+    assert artifacts.keys() == expected.keys()
+    assert [name for name in expected if artifacts[name] != expected[name]] == []
     submitted = DemoTournament(project.data, "tiny", 0).store.submissions()
     assert len(submitted) == WEEKS
 
@@ -85,8 +85,8 @@ def test_the_last_week_from_nothing_is_the_same(replayed, tmp_path):
     project = make(tmp_path / "project")
     DemoTournament(project.data, "tiny", 0).clock.advance(weeks=WEEKS - 1)
     assert project.kedro(*WEEKLY).returncode == 0
-    made, wanted = project.artifacts(), reference.artifacts()
-    compared = [name for name in made if not any(part in name for part in REMEMBERS)]
+    artifacts, expected = project.artifacts(), reference.artifacts()
+    compared = [name for name in artifacts if not any(part in name for part in REMEMBERS)]
     assert {"history_panel", "02_intermediate/folds.json"} <= set(compared)
     assert any(name.startswith("06_models/lightgbm/model") for name in compared)
-    assert [name for name in compared if made[name] != wanted[name]] == []
+    assert [name for name in compared if artifacts[name] != expected[name]] == []

@@ -33,10 +33,10 @@ def script(tmp_path, monkeypatch):
 @pytest.fixture
 def calls(script, monkeypatch):
     """What would have been run."""
-    made = []
+    commands = []
 
     def call(command, **_):
-        made.append(command)
+        commands.append(command)
         return 0
 
     monkeypatch.setattr(script.subprocess, "call", call)
@@ -45,7 +45,7 @@ def calls(script, monkeypatch):
         script.subprocess, "run", lambda c, **_: subprocess.CompletedProcess(c, returncode=1)
     )
     os.makedirs(script.VENV)
-    return made
+    return commands
 
 
 def sentence_of(script):

@@ -35,11 +35,11 @@ def test_a_signal_is_a_sentence_and_told_to_notify_and_mlflow(tmp_path, number, 
     assert run.returncode == 128 + number
     assert f"Error: stopped by {name}; {SAID}" in stderr
     assert "Traceback" not in stderr
-    told = json.loads((project.folder / "on_failure.json").read_text())
-    assert told["outcome"] == "failure"
-    assert SAID in told["error"]
+    notice = json.loads((project.folder / "on_failure.json").read_text())
+    assert notice["outcome"] == "failure"
+    assert SAID in notice["error"]
     client = mlflow.MlflowClient(f"sqlite:///{project.folder}/mlflow.db")
-    experiments = [one.experiment_id for one in client.search_experiments()]
-    (kept,) = client.search_runs(experiments)
-    assert kept.info.status == "FAILED"
-    assert kept.data.tags["error"].startswith(f"stopped by {name}")
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    (mlflow_run,) = client.search_runs(experiments)
+    assert mlflow_run.info.status == "FAILED"
+    assert mlflow_run.data.tags["error"].startswith(f"stopped by {name}")

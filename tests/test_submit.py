@@ -67,7 +67,7 @@ def test_submit_needs_no_finished_training(project):
     assert project.kedro("run", "--pipeline=prepare", until).returncode == 0
     run = project.kedro("run", "--pipeline=submit")
     assert run.returncode == 0, run.stderr[-2000:]
-    assert [one["status"] for one in project.receipts().values()] == ["accepted"] * 2
+    assert [receipt["status"] for receipt in project.receipts().values()] == ["accepted"] * 2
     assert project.kedro("run", "--pipeline=weekly").returncode == 0
 
 
@@ -88,7 +88,10 @@ def test_every_slot_is_fed_and_judged_for_itself_and_one_refusal_stops_no_other(
     project.local("parameters", QUICK | {"submission": {"slots": slots}})
     text = sentence(project.kedro("run", "--pipeline=submit"))
     assert 'model "demo_pickle" holds an uploaded pickle' in text
-    receipts = {one["slot"]: (one["entry"], one["status"]) for one in project.receipts().values()}
+    receipts = {
+        receipt["slot"]: (receipt["entry"], receipt["status"])
+        for receipt in project.receipts().values()
+    }
     assert receipts == {
         "demo": ("ensemble", "accepted"),
         "demo_pickle": ("ensemble", "refused"),
@@ -123,13 +126,17 @@ def test_the_users_commands_are_told_how_runs_end(project):
     commands = {name: f"cat > {name}.json" for name in ("on_success", "on_failure")}
     project.local("parameters", QUICK | {"notify": commands})
     assert project.kedro("run", "--pipeline=submit").returncode == 0
-    told = json.loads((project.folder / "on_success.json").read_text())
-    assert (told["outcome"], told["round"], told["pipelines"]) == ("success", 1412, ["submit"])
-    assert told["receipts"]["1412-demo"]["status"] == "accepted"
+    notice = json.loads((project.folder / "on_success.json").read_text())
+    assert (notice["outcome"], notice["round"], notice["pipelines"]) == (
+        "success",
+        1412,
+        ["submit"],
+    )
+    assert notice["receipts"]["1412-demo"]["status"] == "accepted"
     assert project.kedro("run", "--pipeline=submit", "--params=gate.levle=1").returncode == 1
-    told = json.loads((project.folder / "on_failure.json").read_text())
-    assert told["outcome"] == "failure"
-    assert "gate.levle: there is no such parameter" in told["error"]
+    notice = json.loads((project.folder / "on_failure.json").read_text())
+    assert notice["outcome"] == "failure"
+    assert "gate.levle: there is no such parameter" in notice["error"]
 
 
 # In a process of its own, because Kedro's project is a matter of the whole process: the demo opens
@@ -179,6 +186,6 @@ def test_wait_and_submit_meet_every_round_however_late_it_opens(project):
     assert len(opened) == ROUNDS
     assert set(opened) <= {"12", "13", "14"}
     first = rounds.FIRST_ROUND
-    made = DemoTournament(project.data, "tiny", 0).store.submissions()
-    submitted = {one.round_number: one.late for one in made}
+    submissions = DemoTournament(project.data, "tiny", 0).store.submissions()
+    submitted = {submission.round_number: submission.late for submission in submissions}
     assert submitted == dict.fromkeys(range(first, first + ROUNDS), False)

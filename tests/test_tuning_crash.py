@@ -57,18 +57,18 @@ def test_killed_while_tuning_or_fitting_it_ends_the_same(ingested, undisturbed, 
     project.killed_after(moment, *GBM)
     again = project.kedro(*GBM)
     assert again.returncode == 0, again.stderr[-2000:]
-    made, wanted = project.artifacts(), reference.artifacts()
-    assert made.keys() == wanted.keys()
-    assert [name for name in wanted if made[name] != wanted[name]] == []
+    artifacts, expected = project.artifacts(), reference.artifacts()
+    assert artifacts.keys() == expected.keys()
+    assert [name for name in expected if artifacts[name] != expected[name]] == []
     store = StudyStore(project.data / "06_models" / "study_store")
     for model in ("lightgbm", "catboost"):
         trials, undisturbed_trials = trials_of(project, model), trials_of(reference, model)
-        found = ["state", "objective", "params", "corr", "bmc", "payoff"]
-        pd.testing.assert_frame_equal(trials[found], undisturbed_trials[found])
+        columns = ["state", "objective", "params", "corr", "bmc", "payoff"]
+        pd.testing.assert_frame_equal(trials[columns], undisturbed_trials[columns])
         (name,) = trials["study"].unique()
         assert n_finished(open_study(name, store.journal(name), None)) == N_TRIALS
         best, wanted_best = (
-            one.json(f"06_models/{model}/best_params.json")["decisions"][-1]["params"]
-            for one in (project, reference)
+            source.json(f"06_models/{model}/best_params.json")["decisions"][-1]["params"]
+            for source in (project, reference)
         )
         assert best == wanted_best

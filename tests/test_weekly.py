@@ -68,11 +68,11 @@ def test_the_week_ends_with_an_accepted_submission_and_a_page(done):
 
 
 def test_the_server_was_asked_nothing_outside_the_allow_list(done):
-    asked = set(done.operations())
-    assert "create_submission" in asked
+    operations = set(done.operations())
+    assert "create_submission" in operations
     allowed = {"rounds", "listDatasets", "dataset", "account", "submissions", "submissionScores"}
     allowed |= {"submission_upload_auth", "create_submission", "submissionDownloadAuth"}
-    assert asked <= allowed
+    assert operations <= allowed
 
 
 def test_the_run_is_in_mlflow_with_parameters_eras_gate_and_versions(done):
@@ -180,8 +180,8 @@ def test_a_wrong_parameter_is_one_sentence_and_overwrites_nothing(project, name,
     for word in words:
         assert word in text
     changed = {k for k, v in project.contents().items() if before.get(k) != v}
-    asked = ("01_raw", "02_intermediate/resource", "02_intermediate/run_schedule")
-    assert all(key.startswith(asked) for key in changed)
+    folders = ("01_raw", "02_intermediate/resource", "02_intermediate/run_schedule")
+    assert all(key.startswith(folders) for key in changed)
 
 
 def test_a_missing_file_is_one_sentence(project):

@@ -57,14 +57,14 @@ def test_a_model_fitted_beside_its_record_is_neither_submitted_nor_kept(project)
     """One pipeline run alone while developing: its model has no weight that describes it."""
     before = csv_of(project)
     champion = project.data / "08_reporting" / "champion_store" / "demo" / "1412"
-    kept = (champion / "models" / "lightgbm" / "manifest.json").read_text()
+    manifest = (champion / "models" / "lightgbm" / "manifest.json").read_text()
     run = project.kedro("run", "--pipeline=gbm", "--namespaces=lightgbm", TWO_TREES)
     assert run.returncode == 0, run.stderr[-2000:]
     # The csv and its receipt are those of before, the model file is not.
     run = project.kedro("run", "--pipeline=submission")
     assert run.returncode == 0, run.stderr[-2000:]
     assert "not promoted: lightgbm was fitted since" in run.stderr
-    assert (champion / "models" / "lightgbm" / "manifest.json").read_text() == kept
+    assert (champion / "models" / "lightgbm" / "manifest.json").read_text() == manifest
     run = project.kedro("run", "--pipeline=submit")
     assert run.returncode == 0, run.stderr[-2000:]
     assert "lightgbm is left out of this round: its live fit is of another conf" in run.stderr
@@ -124,8 +124,8 @@ def test_two_submissions_at_once_make_one_upload_and_both_end_well(project):
     runs = [project.start("run", "--pipeline=submit") for _ in range(2)]
     ended = [(run.communicate(timeout=600)[1], run.returncode) for run in runs]
     assert [code for _, code in ended] == [0, 0], ended[0][0][-1000:] + ended[1][0][-1000:]
-    made = DemoTournament(project.data, "tiny", 0).store.submissions()
-    assert sum(one.round_number == 1413 for one in made) == 1
+    submissions = DemoTournament(project.data, "tiny", 0).store.submissions()
+    assert sum(submission.round_number == 1413 for submission in submissions) == 1
 
 
 def test_a_blocked_round_is_no_success_and_is_tried_again_when_its_inputs_change(project):
@@ -161,8 +161,8 @@ def test_fits_of_an_older_data_version_predict_from_its_own_file_while_it_is_lis
     run = submitted_with("v5.4")
     assert run.returncode == 1
     assert "data version v5.3 is not listed any more" in run.stderr
-    found = decision(project, 1414)
-    assert "data_version_differs" in {c["reason"] for c in found["checks"] if not c["passed"]}
+    judged = decision(project, 1414)
+    assert "data_version_differs" in {c["reason"] for c in judged["checks"] if not c["passed"]}
 
 
 def test_only_the_connection_says_which_tournament_it_is(project):
@@ -171,11 +171,11 @@ def test_only_the_connection_says_which_tournament_it_is(project):
     assert "ingestion.tournament: there is no such parameter" in run.stderr
     run = project.kedro("run", "--pipeline=submit", "--params=ingestion.size=numerai")
     assert run.returncode == 1
-    (said,) = [line for line in run.stderr.splitlines() if line.startswith("Error: ")]
-    assert "ingestion.size" in said
+    (message,) = [line for line in run.stderr.splitlines() if line.startswith("Error: ")]
+    assert "ingestion.size" in message
     both = {"tournament": "numerai", "size": "numerai", "data_folder": "data/demo-tiny-0"}
     project.local("globals", both)
     run = project.kedro("run", "--pipeline=submit")
     assert run.returncode == 1
-    (said,) = [line for line in run.stderr.splitlines() if line.startswith("Error: ")]
-    assert "data/demo-tiny-0" in said
+    (message,) = [line for line in run.stderr.splitlines() if line.startswith("Error: ")]
+    assert "data/demo-tiny-0" in message

@@ -66,9 +66,9 @@ class Parent:
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        with tempfile.TemporaryDirectory() as kept:
-            said = [f"{kept}/stdout", f"{kept}/stderr"]
-            order = {"arguments": arguments, "folder": str(folder), "said": said}
+        with tempfile.TemporaryDirectory() as scratch:
+            outputs = [f"{scratch}/stdout", f"{scratch}/stderr"]
+            order = {"arguments": arguments, "folder": str(folder), "said": outputs}
             order["environment"] = dict(environment)
             self._process.stdin.write(json.dumps(order) + "\n")
             self._process.stdin.flush()
@@ -77,7 +77,7 @@ class Parent:
                 parents.cache_clear()
                 raise TimeoutError(f"kedro {' '.join(arguments)}: no end within {seconds} s")
             status = self._process.stdout.readline()
-            stdout, stderr = (Path(one).read_text() for one in said)
+            stdout, stderr = (Path(output).read_text() for output in outputs)
         return subprocess.CompletedProcess(arguments, int(status), stdout, stderr)
 
 

@@ -76,20 +76,20 @@ at Numerai: the column `target` has been an alias of `target_ender_60` since Aug
 
 def written() -> str:
     """The page."""
-    rows = [f"| `{one.name}` | {one.answer} |" for one in METHODS]
+    rows = [f"| `{method.name}` | {method.answer} |" for method in METHODS]
     text = resources.files(demo).joinpath("schema.graphql").read_text(encoding="utf-8")
     ours, theirs = facts_of(build_schema(text)), published()
-    found = difference(ours, theirs)
+    diff = difference(ours, theirs)
     differences = [
         f"| `{kind}` | {sign} {_listed(fields)} | {why[kind]} |"
-        for sign, by_type, why in (("more:", found.more, MORE), ("less:", found.less, LESS))
+        for sign, by_type, why in (("more:", diff.more, MORE), ("less:", diff.less, LESS))
         for kind, fields in by_type.items()
     ]
-    n_alone = sum(len(fields) for fields in found.more.values())
+    n_alone = sum(len(fields) for fields in diff.more.values())
     tail = TAIL.format(
         n_published=len(theirs),
-        n_equal=len(ours) - n_alone - len(found.other),
-        n_other=len(found.other),
+        n_equal=len(ours) - n_alone - len(diff.other),
+        n_other=len(diff.other),
         differences="\n".join(differences),
     )
     return HEAD + "\n".join(rows) + "\n" + tail

@@ -184,7 +184,7 @@ class Stopped(NumeraiKedroError):
         super().__init__(
             f"stopped by {by}; what is finished stays: the same command goes on from there."
         )
-        self.exit_code = 128 + signal_number
+        self.exit_code = 128 + signal_number  # type: ignore[misc]  # of this one, not of the class
 
 
 class SubmissionError(NumeraiKedroError):

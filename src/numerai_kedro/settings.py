@@ -1,5 +1,7 @@
 """Kedro reads this: which session, which hooks, how configuration is merged."""
 
+from typing import Any
+
 from numerai_kedro.runtime.config_loader import ReadOnceLoader
 from numerai_kedro.runtime.hooks import (
     CatalogHooks,
@@ -22,7 +24,7 @@ HOOKS = (
     SessionHooks(),
 )
 CONFIG_LOADER_CLASS = ReadOnceLoader
-CONFIG_LOADER_ARGS = {
+CONFIG_LOADER_ARGS: dict[str, Any] = {
     "base_env": "base",
     "default_run_env": "local",
     # Otherwise one parameter in conf/local would delete its neighbours of conf/base.

@@ -29,7 +29,7 @@ def test_it_has_its_figures():
         text=True,
         check=True,
     )
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert found.keys() >= WANTED
-    assert all(math.isfinite(found[name]) and found[name] > 0 for name in WANTED)
+    figures = json.loads(done.stdout.splitlines()[-1])
+    assert figures.keys() >= WANTED
+    assert all(math.isfinite(figures[name]) and figures[name] > 0 for name in WANTED)
     assert "tables / cold read" in done.stdout

@@ -25,18 +25,18 @@ def test_memory_has_its_figures(tmp_path):
     sizes = ["--eras", "12", "24", "--live-eras", "40", "--rows", "100", "--features", "50"]
     sizes += ["--family-eras", "8", "12"]
     plain = ["--plain-cells", "20000", "60000", "--folder", str(tmp_path)]
-    found = last_line("bench_gbm_memory.py", *sizes, *plain)
-    wanted = {"bytes_per_cell", "plain_bytes_per_cell", "full_size_peak_gb", "live_fit_peak_gb"}
-    wanted |= {"catboost_bytes_per_cell", "xgboost_bytes_per_cell"}
-    assert wanted <= found.keys()
+    figures = last_line("bench_gbm_memory.py", *sizes, *plain)
+    expected = {"bytes_per_cell", "plain_bytes_per_cell", "full_size_peak_gb", "live_fit_peak_gb"}
+    expected |= {"catboost_bytes_per_cell", "xgboost_bytes_per_cell"}
+    assert expected <= figures.keys()
 
 
 def test_overhead_has_its_figures_and_bins_once_a_fold():
-    found = last_line(
+    figures = last_line(
         "bench_gbm_overhead.py", "--trees", "20", "--pairs", "1", "--eras", "30", "--rows", "50"
     )
-    assert {"fit_over_bare", "trial_overhead_share"} <= found.keys()
-    assert found["binned_sets_per_fold"] == 1
+    assert {"fit_over_bare", "trial_overhead_share"} <= figures.keys()
+    assert figures["binned_sets_per_fold"] == 1
 
 
 def test_submit_has_its_figure():

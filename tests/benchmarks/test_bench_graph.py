@@ -20,9 +20,9 @@ def test_it_has_its_figures():
         text=True,
         check=True,
     )
-    found = json.loads(done.stdout.splitlines()[-1])
+    figures = json.loads(done.stdout.splitlines()[-1])
     cases = {f"gatv2 6 {near}" for near in (8, "full")}
-    assert found["speedup_over_pyg"].keys() == cases
-    assert all(one > 0 for one in found["speedup_over_pyg"].values())
-    assert all(one < 1e-5 for one in found["max_abs_diff"].values())
-    assert all(one > 0 for one in found["peak_gb"].values())
+    assert figures["speedup_over_pyg"].keys() == cases
+    assert all(value > 0 for value in figures["speedup_over_pyg"].values())
+    assert all(value < 1e-5 for value in figures["max_abs_diff"].values())
+    assert all(value > 0 for value in figures["peak_gb"].values())

@@ -15,7 +15,7 @@ def test_a_small_run_prints_a_table_and_its_figures_last():
         [sys.executable, script, *SMALL], check=True, capture_output=True, text=True
     )
     figures = json.loads(run.stdout.splitlines()[-1])
-    wanted = {"time_over_decode", "pandas_over_decode", "peak_unshared_gb", "era_read_speedup"}
-    assert wanted <= figures.keys()
+    expected = {"time_over_decode", "pandas_over_decode", "peak_unshared_gb", "era_read_speedup"}
+    assert expected <= figures.keys()
     assert all(value > 0 for value in figures.values())
     assert "ours/decode" in run.stdout

@@ -19,7 +19,7 @@ def test_it_has_its_figures_and_agrees_with_the_tools():
         text=True,
         check=True,
     )
-    found = json.loads(done.stdout.splitlines()[-1])
-    wanted = {"corr_speedup", "mmc_speedup", "both_over_corr", "neutralise_over_gram"}
-    assert wanted <= found.keys()
-    assert found["max_abs_diff"] < 1e-10
+    figures = json.loads(done.stdout.splitlines()[-1])
+    expected = {"corr_speedup", "mmc_speedup", "both_over_corr", "neutralise_over_gram"}
+    assert expected <= figures.keys()
+    assert figures["max_abs_diff"] < 1e-10

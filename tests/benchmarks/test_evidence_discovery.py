@@ -21,16 +21,16 @@ def discovery(monkeypatch):
 
 def test_what_is_planted_is_found_and_what_drifts_is_not(discovery, tmp_path, monkeypatch):
     monkeypatch.setattr(discovery, "PERMUTATIONS", FEWER)
-    found = discovery.one_seed(tmp_path, 0, SIZE, LOUD)
-    assert sum(found["features"].values()) == SIZE.n_features
+    results = discovery.one_seed(tmp_path, 0, SIZE, LOUD)
+    assert sum(results["features"].values()) == SIZE.n_features
     for days in ("20", "60"):
-        one = found[days]
-        assert 0.6 * LOUD <= one["planted_corr"] <= 2 * LOUD  # the scale is that of 240 features
-        assert one["mean_test"]["causal"] >= 0.8
-        assert one["stable"]["causal"] > one["stable"]["drifting"] == 0
-        assert [len(one["permuted"][test]) for test in discovery.TESTS] == [FEWER] * 3
-        assert not any(one["permuted"]["stable"])
-    concluded = discovery.summary({"0": found, "1": found})
+        calls = results[days]
+        assert 0.6 * LOUD <= calls["planted_corr"] <= 2 * LOUD  # the scale is that of 240 features
+        assert calls["mean_test"]["causal"] >= 0.8
+        assert calls["stable"]["causal"] > calls["stable"]["drifting"] == 0
+        assert [len(calls["permuted"][test]) for test in discovery.TESTS] == [FEWER] * 3
+        assert not any(calls["permuted"]["stable"])
+    concluded = discovery.summary({"0": results, "1": results})
     assert concluded.keys() == {"20 days", "60 days"}
     parts = {"fdp", "power", "drifting", "permuted"}
     assert concluded["20 days"]["holds"]["mean_test"].keys() == parts

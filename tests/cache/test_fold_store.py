@@ -22,8 +22,8 @@ def counted():
 def test_the_same_key_is_computed_once_also_by_a_later_process(tmp_path, counted):
     compute, calls = counted
     for _ in range(3):
-        kept = FoldStore(tmp_path).predictions({"fit": "a", "era": 3}, compute)
-        np.testing.assert_array_equal(kept, np.arange(6))
+        predictions = FoldStore(tmp_path).predictions({"fit": "a", "era": 3}, compute)
+        np.testing.assert_array_equal(predictions, np.arange(6))
     assert len(calls) == 1
 
 
@@ -45,8 +45,8 @@ def test_damaged_predictions_are_computed_again(tmp_path, counted, damage):
     if damage == "flip":
         content[-3] ^= 4
     path.write_bytes({"flip": content, "cut": content[:-5], "empty": b""}[damage])
-    kept = FoldStore(tmp_path).predictions({"era": 3}, compute)
-    np.testing.assert_array_equal(kept, np.arange(6))
+    predictions = FoldStore(tmp_path).predictions({"era": 3}, compute)
+    np.testing.assert_array_equal(predictions, np.arange(6))
     assert len(calls) == 2
 
 

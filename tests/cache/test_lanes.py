@@ -31,21 +31,21 @@ WEEK = Pipeline(
 )
 
 
-def run(step, apart=lambda one: one.name.startswith("gpu"), stop=lambda: None):
-    return [one.name for one in in_order(WEEK, step, None, apart, stop)]
+def run(step, apart=lambda task: task.name.startswith("gpu"), stop=lambda: None):
+    return [task.name for task in in_order(WEEK, step, None, apart, stop)]
 
 
 def test_both_lanes_are_at_work_at_the_same_time():
     """Each first node waits for the other: one after the other they would never meet."""
     meeting = threading.Barrier(2, timeout=30)
 
-    def step(one):
-        if one.name.endswith("_1"):
+    def step(task):
+        if task.name.endswith("_1"):
             meeting.wait()
-        return one
+        return task
 
     order = run(step)
-    assert sorted(order) == sorted(one.name for one in WEEK.nodes)
+    assert sorted(order) == sorted(task.name for task in WEEK.nodes)
     assert (order[0], order[-1]) == ("plan", "end")
     assert order.index("gpu_1") < order.index("gpu_2")
     assert order.index("cpu_1") < order.index("cpu_2")
@@ -55,37 +55,37 @@ def test_a_lane_runs_one_node_at_a_time():
     several = Pipeline([node("plan"), *(node(f"gpu_{k}", "plan_out") for k in range(3))])
     together = threading.Barrier(2)
 
-    def step(one):
-        if one.name.startswith("gpu"):
+    def step(task):
+        if task.name.startswith("gpu"):
             with pytest.raises(threading.BrokenBarrierError):  # nobody else is there
                 together.wait(0.2)
             together.reset()
-        return one
+        return task
 
-    apart = lambda one: one.name.startswith("gpu")  # noqa: E731
+    apart = lambda task: task.name.startswith("gpu")  # noqa: E731
     assert len(list(in_order(several, step, None, apart, lambda: None))) == 4
 
 
 def test_without_a_second_lane_everything_runs_in_this_thread():
     threads = set()
 
-    def step(one):
+    def step(task):
         threads.add(threading.current_thread())
-        return one
+        return task
 
-    assert run(step, apart=lambda one: False) == [one.name for one in WEEK.nodes]
+    assert run(step, apart=lambda task: False) == [task.name for task in WEEK.nodes]
     assert threads == {threading.main_thread()}
 
 
 def test_an_error_in_one_lane_ends_the_other_and_is_raised():
     ended = threading.Event()
 
-    def step(one):
-        if one.name == "gpu_1":
+    def step(task):
+        if task.name == "gpu_1":
             raise KeyError("card")
-        if one.name == "cpu_1":
+        if task.name == "cpu_1":
             assert ended.wait(30)
-        return one
+        return task
 
     with pytest.raises(KeyError, match="card"):
         run(step, stop=ended.set)

@@ -101,7 +101,7 @@ def test_real_edits_change_what_they_compute(tmp_path, case):
     if roots == FITS:
         names = [f"{root.__module__}.{root.__qualname__}" for root in _roots_of(LightGBM)]
     else:
-        names = [f"numerai_kedro.{one}" for one in roots]
+        names = [f"numerai_kedro.{root}" for root in roots]
     copy = tmp_path / "numerai_kedro"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("*.pyc"))
     without = tuple(f"numerai_kedro.{room}" for room in CARRIERS)

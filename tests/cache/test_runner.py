@@ -290,11 +290,11 @@ def test_other_wiring_of_the_same_entries_counts(toy):
 def test_the_code_of_an_entry_inside_an_entry_counts(toy, monkeypatch):
     from numerai_kedro.cache.code import CodeReader
 
-    asked = []
+    digested = []
     follow = CodeReader.of
 
     def of(self, functions):
-        asked.extend(functions)
+        digested.extend(functions)
         return follow(self, functions)
 
     monkeypatch.setattr(CodeReader, "of", of)
@@ -305,7 +305,7 @@ def test_the_code_of_an_entry_inside_an_entry_counts(toy, monkeypatch):
     toy.extra = {"doubled": outcome}
     toy.run()
     record = NodeRecords(toy.folder / ".incremental" / "nodes").read("double")
-    assert KIND in asked
+    assert KIND in digested
     assert "datasets/atomic_file.py" in record["fingerprint"]["code"]
 
 
@@ -362,14 +362,14 @@ def test_a_damaged_value_that_may_be_missing_loads_as_the_reason(toy):
     toy.extra = {"doubled": outcome}
     toy.run()
     overwrite(toy.folder / "doubled.json", b"2", b"3")
-    told = []
+    values = []
 
     def tell(doubled):
-        told.append(doubled)
+        values.append(doubled)
         return 1
 
     toy.run(Pipeline([Node(tell, "doubled", "told", name="tell", tags=["always"])]))
-    assert "doubled.json: not what was written" in told[0].symptom
+    assert "doubled.json: not what was written" in values[0].symptom
 
 
 def test_what_another_run_makes_at_this_moment_is_not_refused(toy):

@@ -9,10 +9,10 @@ from numerai_kedro.files import folder_lock
 
 @pytest.fixture
 def store(tmp_path):
-    kept = FoldStore(tmp_path / "06_models" / "fold_store")
-    kept.model({"k": 1}, lambda: "x" * 2_000_000)
-    kept.predictions({"k": 1}, lambda: np.zeros(250_000, np.float32))
-    return kept
+    fold_store = FoldStore(tmp_path / "06_models" / "fold_store")
+    fold_store.model({"k": 1}, lambda: "x" * 2_000_000)
+    fold_store.predictions({"k": 1}, lambda: np.zeros(250_000, np.float32))
+    return fold_store
 
 
 def test_every_place_is_shown_once_with_its_size(tmp_path, store):

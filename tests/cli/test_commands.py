@@ -210,8 +210,8 @@ def test_what_serve_prints_points_an_unmodified_numerapi_at_it(project, tiny):
                 line = served.stdout.readline()
                 assert line, f"it ended after: {printed}"
                 printed += line
-            told = printed.partition("Any numerapi client")[2].splitlines()
-            code = "\n".join(line[4:] for line in told if line[:4] == "    ")
+            instructions = printed.partition("Any numerapi client")[2].splitlines()
+            code = "\n".join(line[4:] for line in instructions if line[:4] == "    ")
             script = f"{code}\nprint(api.get_current_round(), *api.get_models())"
             ran = subprocess.run(
                 [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
@@ -254,10 +254,10 @@ def test_the_real_tournaments_keys_are_found(kedro, project, tiny, monkeypatch, 
             (project / "conf/local/credentials.yml").write_text(yaml.safe_dump(entry))
             monkeypatch.setenv("NUMERAI_PUBLIC_ID", "not these: conf/local wins")
             monkeypatch.setenv("NUMERAI_SECRET_KEY", "not these: conf/local wins")
-        found = kedro("status")
-        assert found.exit_code == 0, found.output
-        assert "create a key" not in found.output
-        assert DEMO_SECRET_KEY not in found.output
+        status = kedro("status")
+        assert status.exit_code == 0, status.output
+        assert "create a key" not in status.output
+        assert DEMO_SECRET_KEY not in status.output
 
 
 @pytest.mark.parametrize(
@@ -284,12 +284,12 @@ def test_an_error_that_ends_the_waiting_is_told(kedro, project, tiny, monkeypatc
         raise CredentialsError("The keys were refused.")
 
     monkeypatch.setattr(opening, "wait_for_opening", refused)
-    told = project / "told.json"
-    asked = {"notify": {"on_failure": f"cat > {told}"}}
-    (project / "conf/local/parameters.yml").write_text(yaml.safe_dump(asked))
+    notice = project / "told.json"
+    settings = {"notify": {"on_failure": f"cat > {notice}"}}
+    (project / "conf/local/parameters.yml").write_text(yaml.safe_dump(settings))
     ended = kedro("wait")
     assert ended.exit_code == 1
-    outcome = json.loads(told.read_text())
+    outcome = json.loads(notice.read_text())
     assert (outcome["pipelines"], outcome["outcome"]) == (["wait"], "failure")
     assert outcome["error"] == "The keys were refused."
 

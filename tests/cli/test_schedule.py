@@ -13,11 +13,11 @@ from numerai_kedro.cli.schedule import schedule_text
 
 def parts(text):
     """Units by file name."""
-    found = {}
+    units = {}
     for part in text.split("# ---- ")[1:]:
         name, _, body = part.partition("\n")
-        found[name.strip().rpartition("/")[2]] = body
-    return found
+        units[name.strip().rpartition("/")[2]] = body
+    return units
 
 
 @pytest.fixture

@@ -103,26 +103,26 @@ def status(content, folder, everything=False):
 
 
 def decided(folder, content, name="1400-demo"):
-    kept = folder / "08_reporting/gate_decisions"
-    kept.mkdir(parents=True, exist_ok=True)
+    decisions = folder / "08_reporting/gate_decisions"
+    decisions.mkdir(parents=True, exist_ok=True)
     text = content if isinstance(content, str) else json.dumps(content)
-    (kept / f"{name}.json").write_text(text)
+    (decisions / f"{name}.json").write_text(text)
 
 
 def places(value, place=()):
     """Every place of a JSON value, itself left out."""
     inner = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, one in inner:
+    for key, child in inner:
         yield (*place, key)
-        if isinstance(one, dict | list):
-            yield from places(one, (*place, key))
+        if isinstance(child, dict | list):
+            yield from places(child, (*place, key))
 
 
 def damaged(value):
     """The value with one place after another missing, null, or of another kind."""
-    others = itertools.cycle(("text", [None], -1e400))
+    replacements = itertools.cycle(("text", [None], -1e400))
     for *way, last in places(value):
-        for there in ("missing", None, next(others)):
+        for there in ("missing", None, next(replacements)):
             copied = copy.deepcopy(value)
             holder = copied
             for key in way:
@@ -154,7 +154,7 @@ def test_what_was_promised_is_told_though_no_round_pays_it_now(tmp_path):
 
 def test_whatever_an_answer_lacks_there_is_no_traceback(tmp_path):
     decided(tmp_path, DECISION)
-    told = 0
+    n_sentences = 0
     for place, content in damaged(answers(names=NAMES[:1])):
         try:
             lines = status(content, tmp_path)
@@ -163,8 +163,8 @@ def test_whatever_an_answer_lacks_there_is_no_traceback(tmp_path):
             assert place[0] in ("rounds", "account") or len(place) <= 2, place
         else:
             assert lines[0].startswith("submitted")
-            told += 1
-    assert told > 50
+            n_sentences += 1
+    assert n_sentences > 50
 
 
 def test_a_submission_without_a_round_is_none_of_this_round(tmp_path):

@@ -38,11 +38,11 @@ def test_a_place_is_no_step(count):
 def test_another_process_knows_what_has_happened(count):
     code = "from numerai_kedro.compute.fault_injection import due; print(due('step', 3, 10))"
     with Order("nan", "first", 1, count).given():
-        said = [
+        outputs = [
             subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
             for _ in range(2)
         ]
-    assert said == ["nan\n", "None\n"]
+    assert outputs == ["nan\n", "None\n"]
 
 
 def test_a_kill_is_one(count):

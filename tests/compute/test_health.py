@@ -31,9 +31,9 @@ def test_an_explosion_is_seen_after_three_steps_and_one_outlier_is_none(at):
 
 def test_a_plateau_is_three_epochs_without_a_lower_loss_and_is_told_once():
     watch = EpochWatch()
-    found = [watch.plateau(loss) for loss in (1.5, 1.4, 1.45, 1.42, 1.41, 1.45, 1.3, 1.2)]
-    assert [text is not None for text in found] == 4 * [False] + [True] + 3 * [False]
-    assert "1.4500, 1.4200, 1.4100" in found[4]
+    alarms = [watch.plateau(loss) for loss in (1.5, 1.4, 1.45, 1.42, 1.41, 1.45, 1.3, 1.2)]
+    assert [text is not None for text in alarms] == 4 * [False] + [True] + 3 * [False]
+    assert "1.4500, 1.4200, 1.4100" in alarms[4]
 
 
 def test_predictions_are_dead_where_most_eras_have_one_value():

@@ -50,9 +50,9 @@ def stubborn(progress):
 
 
 def hold(megabytes, progress):
-    held = bytearray(megabytes << 20)
+    block = bytearray(megabytes << 20)
     time.sleep(0.6)  # long enough to be read a few times
-    return len(held)
+    return len(block)
 
 
 def sleep(progress):
@@ -61,8 +61,8 @@ def sleep(progress):
 
 @pytest.fixture
 def worker():
-    with Worker("model") as one:
-        yield one
+    with Worker("model") as child:
+        yield child
 
 
 def run(worker, task, *arguments, progress=no_progress):
@@ -70,11 +70,11 @@ def run(worker, task, *arguments, progress=no_progress):
 
 
 def test_a_task_runs_elsewhere_and_tells_how_far_it_is(worker, caplog):
-    told = []
-    pid, total = run(worker, pid_and_sum, 1, 2, progress=lambda *step: told.append(step))
+    steps = []
+    pid, total = run(worker, pid_and_sum, 1, 2, progress=lambda *step: steps.append(step))
     assert total == 3
     assert pid != os.getpid()
-    assert told == [(1, 2)]
+    assert steps == [(1, 2)]
     assert ("child", logging.WARNING, "adding") in caplog.record_tuples
     assert run(worker, pid_and_sum, 1, 2)[0] == pid  # one child for all tasks
 
@@ -103,11 +103,11 @@ def stop_once(marker, progress):
 
 def test_a_child_that_stands_still_is_ended_and_tried_once_more(tmp_path):
     with Worker("model", stall_s=1.0) as worker:
-        made = until_it_fits(
+        outcome = until_it_fits(
             "fit", "model", (), lambda steps: run(worker, stop_once, str(tmp_path / "marker"))
         )
-        assert (made.value, made.lighter) == ("went on", 0)
-        (line,) = made.remedies
+        assert (outcome.value, outcome.lighter) == ("went on", 0)
+        (line,) = outcome.remedies
         assert line.evidence.endswith("it had stood still for 1 s")
         assert (line.remedy, line.result) == (AGAIN, "went through")
 

@@ -19,17 +19,17 @@ def limits(tmp_path, monkeypatch):
 
 
 def test_without_limits_the_machine_counts(limits, tmp_path):
-    found = read_machine(tmp_path / "not" / "there" / "yet")
-    assert found.memory_gb == pytest.approx(psutil.virtual_memory().total / GIB)
-    assert found.cores >= 1
-    assert found.used_disk_gb == 0
+    measured = read_machine(tmp_path / "not" / "there" / "yet")
+    assert measured.memory_gb == pytest.approx(psutil.virtual_memory().total / GIB)
+    assert measured.cores >= 1
+    assert measured.used_disk_gb == 0
 
 
 def test_a_memory_limit_caps_total_and_free(limits, tmp_path):
     limits[0].write_text(f"{GIB // 2}\n")
-    found = read_machine(tmp_path)
-    assert found.memory_gb == 0.5
-    assert found.free_memory_gb <= 0.5
+    measured = read_machine(tmp_path)
+    assert measured.memory_gb == 0.5
+    assert measured.free_memory_gb <= 0.5
 
 
 def test_max_is_no_limit(limits, tmp_path):

@@ -10,10 +10,10 @@ from numerai_kedro.compute.memory import CURVE_POINTS, MemoryWatch
 
 @pytest.fixture
 def readings(monkeypatch):
-    held, left = [0.0], [8.0]
-    monkeypatch.setattr(memory, "unshared_gb", lambda pid: held[0])
-    monkeypatch.setattr(memory, "left_gb", lambda: left[0])
-    return held, left
+    used, free = [0.0], [8.0]
+    monkeypatch.setattr(memory, "unshared_gb", lambda pid: used[0])
+    monkeypatch.setattr(memory, "left_gb", lambda: free[0])
+    return used, free
 
 
 def test_a_long_fit_keeps_a_curve_of_bounded_length(readings):

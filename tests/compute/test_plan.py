@@ -45,18 +45,20 @@ def test_what_fits_is_not_cut():
 
 
 def test_what_does_not_fit_goes_by_offsets_that_share_out_all_eras():
-    made = sampling_of("lightgbm", fit_of(25.0), EVERY, machine())
-    assert (made.era_stride, made.n_offsets) == (2, 2)
-    assert made.cut == (
+    sampling = sampling_of("lightgbm", fit_of(25.0), EVERY, machine())
+    assert (sampling.era_stride, sampling.n_offsets) == (2, 2)
+    assert sampling.cut == (
         "lightgbm: 2 fits, averaged, each on every second era: every era needs 26.5 GB, this "
         "machine has 16.0 GB"
     )
 
 
 def test_one_offset_stays_one_where_that_was_asked():
-    made = sampling_of("xgboost", fit_of(30.0), Sampling(2, 1), machine())
-    assert (made.era_stride, made.n_offsets) == (3, 1)
-    assert made.cut.startswith("xgboost: a fit on every third era: every second era needs 16.6 GB")
+    sampling = sampling_of("xgboost", fit_of(30.0), Sampling(2, 1), machine())
+    assert (sampling.era_stride, sampling.n_offsets) == (3, 1)
+    assert sampling.cut.startswith(
+        "xgboost: a fit on every third era: every second era needs 16.6 GB"
+    )
 
 
 def test_what_never_fits_is_refused_with_need_and_have():
@@ -68,12 +70,12 @@ def test_what_never_fits_is_refused_with_need_and_have():
 def test_the_plan_never_promises_more_than_the_machine_has(memory_gb, fit_gb, asked):
     budget = memory_gb - BASE_MEMORY_GB - RESERVE_MEMORY_GB
     try:
-        made = sampling_of("model", fit_of(fit_gb), Sampling(asked, 1), machine(memory_gb))
+        sampling = sampling_of("model", fit_of(fit_gb), Sampling(asked, 1), machine(memory_gb))
     except ResourceError:
         assert fit_of(fit_gb)(max(asked, LARGEST_STRIDE)) > budget
         return
-    assert fit_of(fit_gb)(made.era_stride) <= budget
-    assert made.era_stride >= asked
+    assert fit_of(fit_gb)(sampling.era_stride) <= budget
+    assert sampling.era_stride >= asked
 
 
 def test_decisions_hang_on_totals_not_on_what_is_free():
@@ -156,9 +158,9 @@ def test_a_budget_is_for_the_whole_run_not_for_fits_alone():
 
 
 def test_a_budget_takes_what_fits_in_order_of_worth():
-    made = schedule_steps(WORK, 3.5)
-    assert made.runs == ("lightgbm fits", "xgboost fits", "lightgbm trials")
-    assert made.postponed == ("catboost fits",)
+    schedule = schedule_steps(WORK, 3.5)
+    assert schedule.runs == ("lightgbm fits", "xgboost fits", "lightgbm trials")
+    assert schedule.postponed == ("catboost fits",)
 
 
 def test_whatever_the_budget_every_run_comes_further():
@@ -171,16 +173,16 @@ def test_whatever_the_budget_every_run_comes_further():
 
 def test_trials_wait_for_a_model_whose_fits_wait():
     trials = Step("catboost trials", seconds=1.0, after="catboost fits")
-    made = schedule_steps([*WORK[:2], trials], 2.5)
-    assert made.postponed == ("catboost fits", "catboost trials")
+    schedule = schedule_steps([*WORK[:2], trials], 2.5)
+    assert schedule.postponed == ("catboost fits", "catboost trials")
 
 
 def test_the_first_model_runs_whatever_the_budget():
-    made = schedule_steps(WORK, 0.1)
-    assert made.runs == ("lightgbm fits", "xgboost fits")
+    schedule = schedule_steps(WORK, 0.1)
+    assert schedule.runs == ("lightgbm fits", "xgboost fits")
 
 
 def test_this_machine_can_be_read(tmp_path):
-    found = read_machine(tmp_path / "not" / "there" / "yet")
-    assert found.cores >= 1
-    assert 0 < found.free_memory_gb <= found.memory_gb
+    measured = read_machine(tmp_path / "not" / "there" / "yet")
+    assert measured.cores >= 1
+    assert 0 < measured.free_memory_gb <= measured.memory_gb

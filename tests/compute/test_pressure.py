@@ -19,8 +19,8 @@ def test_memory(tmp_path, monkeypatch, left, stalled, words):
     monkeypatch.setattr(pressure, "left_gb", lambda: left)
     monkeypatch.setattr(pressure, "STALLS", tmp_path / "memory")
     (tmp_path / "memory").write_text(STALLED.format(stalled))
-    found = pressure.memory_pressure()
-    assert found is None if words is None else words in found
+    message = pressure.memory_pressure()
+    assert message is None if words is None else words in message
 
 
 def test_a_kernel_without_stall_information_stalls_nothing(tmp_path, monkeypatch):

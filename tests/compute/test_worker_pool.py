@@ -32,12 +32,12 @@ def fail_or_note(folder, name, progress):
 
 
 def test_a_crew_does_tasks_at_the_same_time(tmp_path):
-    told = []
+    steps = []
     with WorkerPool(2, "model") as pool:
         tasks = [(tmp_path, "a", "b"), (tmp_path, "b", "a")]
-        pool.try_all(together, tasks, lambda *step: told.append(step), planned_gb=1.0)
+        pool.try_all(together, tasks, lambda *step: steps.append(step), planned_gb=1.0)
         assert {path.name for path in tmp_path.iterdir()} == {"a", "b", "a done", "b done"}
-        assert told == [(1, 2), (2, 2)]
+        assert steps == [(1, 2), (2, 2)]
         (reading,) = pool.readings()
         assert reading["planned_gb"] == 2.0
         assert reading["peak_gb"] > 0
@@ -47,9 +47,9 @@ def test_what_fails_or_dies_beside_others_costs_them_nothing_and_a_death_is_a_li
     names = ["fails", "a", "dies", "b", "c"]
     with WorkerPool(2, "model") as pool:
         pool.try_all(fail_or_note, [(tmp_path, name) for name in names], no_progress, 1.0)
-        made = dict(path.name.split() for path in tmp_path.iterdir())
-        assert {*made} == {"a", "b", "c"}
-        assert str(os.getpid()) not in made.values()
+        by_task = dict(path.name.split() for path in tmp_path.iterdir())
+        assert {*by_task} == {"a", "b", "c"}
+        assert str(os.getpid()) not in by_task.values()
         (line,) = pool.taken_lines()
         assert (line["symptom"], line["remedy"]) == ("the process was killed", ALONE)
         assert pool.taken_lines() == []
@@ -71,15 +71,15 @@ def _hears_ctrl_c():
 
 @pytest.mark.usefixtures("_hears_ctrl_c")
 def test_a_crew_ends_in_the_middle_of_its_tasks_when_the_run_is_stopped():
-    told = []
+    steps = []
 
     def stop(done, of):
-        if not told:
+        if not steps:
             os.kill(os.getpid(), signal.SIGINT)
-        told.append(done)
+        steps.append(done)
 
     with WorkerPool(2, "model") as pool:
         with pytest.raises(KeyboardInterrupt):
             pool.try_all(tell_and_sleep, [(0,), (1,), (2,)], stop, planned_gb=1.0)
-        assert not any(one._process and one._process.is_alive() for one in pool._workers)
-    assert len(told) <= 2
+        assert not any(worker._process and worker._process.is_alive() for worker in pool._workers)
+    assert len(steps) <= 2

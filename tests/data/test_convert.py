@@ -68,8 +68,8 @@ def test_missing_features_are_told_in_one_line_with_column_and_era(tmp_path, cap
         nullable.iloc[rows] = pd.NA
         table[FEATURES[column]] = nullable
     write_panel(tmp_path / "panel", eras(table, folder=tmp_path))
-    (told,) = caplog.messages
-    assert told.endswith(
+    (message,) = caplog.messages
+    assert message.endswith(
         "part-0.parquet: 4 missing feature values became 2, in 2 columns and 2 eras; the first in "
         'column "feature_1", era "0003"'
     )

@@ -13,16 +13,16 @@ def test_items_come_in_order_and_all_of_them():
 
 
 def test_the_next_item_is_made_while_this_one_is_used():
-    made = threading.Event()
+    ready = threading.Event()
 
     def source():
         yield 1
-        made.set()
+        ready.set()
         yield 2
 
     with ahead(source()) as items:
         next(items)
-        assert made.wait(timeout=10)
+        assert ready.wait(timeout=10)
 
 
 def test_an_error_comes_where_its_item_would_have():

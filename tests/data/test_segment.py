@@ -51,10 +51,10 @@ def test_columns_with_nulls_are_not_taken_for_plain_ones():
 def test_every_batch_is_found_at_its_place(tmp_path):
     blocks = [block(n_rows, seed=n_rows)[0] for n_rows in (3, 100, 8)]
     with new_segment(tmp_path / "features-1.arrow", blocks[0].batch().schema) as segment:
-        places = [segment.append(one.batch()) for one in blocks]
-    for one, place in zip(blocks, places, strict=True):
-        found = int8_columns(read_message(tmp_path, place), 5, one.n_rows)
-        np.testing.assert_array_equal(found, one.columns)
+        places = [segment.append(part.batch()) for part in blocks]
+    for part, place in zip(blocks, places, strict=True):
+        columns = int8_columns(read_message(tmp_path, place), 5, part.n_rows)
+        np.testing.assert_array_equal(columns, part.columns)
     assert pa.ipc.open_file(str(tmp_path / "features-1.arrow")).num_record_batches == 3
 
 

@@ -109,18 +109,18 @@ ROWS = pd.DataFrame(
 )
 def test_rows_of_another_shape_never_replace_good_ones(served, tmp_path, change, sentence):
     folder, remote = served
-    kept = tmp_path / "raw" / "train.parquet"
-    kept.parent.mkdir()
+    path = tmp_path / "raw" / "train.parquet"
+    path.parent.mkdir()
     sets = {"feature_sets": {"all": ["feature_a", "feature_b"]}}
-    kept.with_name("features.json").write_text(json.dumps(sets))
-    dataset = DownloadedFileDataset(filepath=str(kept), loads="path")
+    path.with_name("features.json").write_text(json.dumps(sets))
+    dataset = DownloadedFileDataset(filepath=str(path), loads="path")
     ROWS.to_parquet(folder / "train.parquet")
     dataset.save(remote("train.parquet"))
-    before = kept.read_bytes()
+    before = path.read_bytes()
     change(ROWS).to_parquet(folder / "train.parquet")
     with pytest.raises(DatasetError, match=f"train.parquet: .*{sentence}.* untouched"):
         dataset.save(remote("train.parquet"))
-    assert kept.read_bytes() == before
+    assert path.read_bytes() == before
 
 
 def test_what_changes_in_the_features_is_counted_and_their_order_is_no_change(
@@ -139,11 +139,11 @@ def test_what_changes_in_the_features_is_counted_and_their_order_is_no_change(
 
     assert saved(all=["a", "b"], rain=["a"]) == []  # nothing was there before
     first = dataset.contents()
-    told = "features.json: {} features added, {} removed, {} moved between sets"
+    message = "features.json: {} features added, {} removed, {} moved between sets"
     swapped = ("target_ender_60", "target_ender_20")
-    assert saved(swapped, rain=["a"], all=["b", "a"]) == [told.format(0, 0, 0)]
+    assert saved(swapped, rain=["a"], all=["b", "a"]) == [message.format(0, 0, 0)]
     assert dataset.contents() == first
-    assert saved(all=["c", "b"], rain=["b"]) == [told.format(1, 1, 1)]
+    assert saved(all=["c", "b"], rain=["b"]) == [message.format(1, 1, 1)]
     assert dataset.contents() != first
     (tmp_path / "features.json").write_text("torn")
     assert dataset.contents() == {"": tmp_path / "features.json"}
@@ -155,10 +155,10 @@ def test_a_table_whose_reader_checks_it_may_have_other_columns(served, tmp_path)
         json.dumps({"feature_sets": {"all": ["feature_a", "feature_z"]}, "targets": ["t"]})
     )
     ROWS.assign(target_ender_60=None, feature_b=0.5).to_parquet(folder / "live.parquet")
-    kept = str(tmp_path / "live.parquet")
+    path = str(tmp_path / "live.parquet")
     with pytest.raises(DatasetError, match='"feature_z" is missing'):
-        DownloadedFileDataset(filepath=kept, loads="path").save(remote("live.parquet"))
-    dataset = DownloadedFileDataset(filepath=kept, loads="path", checks_columns=False)
+        DownloadedFileDataset(filepath=path, loads="path").save(remote("live.parquet"))
+    dataset = DownloadedFileDataset(filepath=path, loads="path", checks_columns=False)
     dataset.save(remote("live.parquet"))
     assert (tmp_path / "live.parquet").read_bytes() == (folder / "live.parquet").read_bytes()
 
@@ -191,7 +191,9 @@ def test_history_that_cannot_be_had_anew_is_the_verified_file_of_before(history,
     server.status = list(refused)
     dataset(path, before_serves=True).save(remote)
     (line,) = [
-        one for one in caplog.records if "continuing with the file verified earlier" in one.message
+        record
+        for record in caplog.records
+        if "continuing with the file verified earlier" in record.message
     ]
     assert line.levelno == logging.WARNING
     assert f"the server answered {refused[0]}" in line.message

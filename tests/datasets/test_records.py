@@ -39,18 +39,18 @@ def test_nothing_saved_is_nothing_loaded(records):
 def test_a_record_that_holds_what_must_be_kept_is_only_added_to(tmp_path):
     kind = "numerai_kedro.datasets.atomic_file.JSONDataset"
     options = {"suffix": ".json", "dataset": {"type": kind}, "keeps": "submission_id"}
-    kept = RecordsDataset(filepath=str(tmp_path / "kept"), **options)
-    kept.save({"a": {"status": "closed"}})
-    kept.save({"a": {"status": "accepted", "submission_id": "3f2a"}})
+    dataset = RecordsDataset(filepath=str(tmp_path / "kept"), **options)
+    dataset.save({"a": {"status": "closed"}})
+    dataset.save({"a": {"status": "accepted", "submission_id": "3f2a"}})
     for status in ("closed", "written"):
-        kept.save({"a": {"status": status}})
-        assert kept.load()["a"] == {
+        dataset.save({"a": {"status": status}})
+        assert dataset.load()["a"] == {
             "status": "accepted",
             "submission_id": "3f2a",
             "later": {"status": status},
         }
-    kept.save({"a": {"status": "accepted", "submission_id": "77aa"}})
-    assert kept.load()["a"] == {"status": "accepted", "submission_id": "77aa"}
+    dataset.save({"a": {"status": "accepted", "submission_id": "77aa"}})
+    assert dataset.load()["a"] == {"status": "accepted", "submission_id": "77aa"}
 
 
 def test_a_record_that_was_damaged_is_passed_over_and_written_anew(tmp_path, caplog):

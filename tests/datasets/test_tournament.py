@@ -26,20 +26,24 @@ def dataset(tmp_path, **changed):
 
 
 def test_one_connection_a_run_made_when_it_is_needed(tmp_path, monkeypatch):
-    made = []
-    monkeypatch.setattr(tournament, "connect", lambda *_, **keys: made.append(keys) or object())
+    connections = []
+    monkeypatch.setattr(
+        tournament, "connect", lambda _, *keys: connections.append(keys) or object()
+    )
     entry = dataset(tmp_path)
-    assert made == []
+    assert connections == []
     assert entry.load() is entry.load()
-    assert made == [KEYS]
+    assert connections == [tuple(KEYS.values())]
     assert pickle.loads(pickle.dumps(entry))._client is None
 
 
 def test_empty_keys_are_none(tmp_path, monkeypatch):
-    made = []
-    monkeypatch.setattr(tournament, "connect", lambda *_, **keys: made.append(keys) or object())
+    connections = []
+    monkeypatch.setattr(
+        tournament, "connect", lambda _, *keys: connections.append(keys) or object()
+    )
     dataset(tmp_path, credentials={"public_id": "", "secret_key": ""}).load()
-    assert made == [{"public_id": None, "secret_key": None}]
+    assert connections == [(None, None)]
 
 
 def test_no_description_shows_a_key(tmp_path):

@@ -79,9 +79,9 @@ def _closes_here(scene: Scene) -> timedelta:
 def _diagnosed(scene: Scene) -> bool:
     example = scene.folder / "example.csv"
     scene.api.download_dataset("v5.3/validation_example_preds.csv", str(example))
-    made = scene.api.upload_diagnostics(str(example), model_id=scene.model_id)
-    (first,) = scene.api.diagnostics(scene.model_id, made)
-    (second,) = scene.api.diagnostics(scene.model_id, made)
+    diagnostics_id = scene.api.upload_diagnostics(str(example), model_id=scene.model_id)
+    (first,) = scene.api.diagnostics(scene.model_id, diagnostics_id)
+    (second,) = scene.api.diagnostics(scene.model_id, diagnostics_id)
     per_era = [era["validationCorr"] for era in second["perEraDiagnostics"]]
     mean = sum(per_era) / len(per_era)
     return (first["status"], second["status"]) == ("pending", "done") and (
@@ -96,11 +96,11 @@ def _uploaded(scene: Scene) -> bool:
     path.write_bytes(b"never unpickled")
     second = scene.api.get_models()["demo_second"]
     version = scene.api.model_upload_data_versions()["v5.3"]
-    made = scene.api.model_upload(str(path), model_id=second, data_version=version)
+    upload_id = scene.api.model_upload(str(path), model_id=second, data_version=version)
     try:
         scene.api.upload_predictions("p.csv", model_id=second, df=scene.frame)
     except ValueError as refusal:
-        return bool(made) and "pickle" in str(refusal)
+        return bool(upload_id) and "pickle" in str(refusal)
     return False
 
 
@@ -158,15 +158,15 @@ METHODS = (
         "get_account_leaderboard",
         "works: 100 synthetic participants and the account, by the newest scored round",
         lambda s: (
-            "demo" in [one["username"] for one in s.api.get_account_leaderboard(500)]
+            "demo" in [row["username"] for row in s.api.get_account_leaderboard(500)]
             and len(s.api.get_account_leaderboard(limit=7, offset=90)) == 7
-            and [one["rank"] for one in s.api.get_account_leaderboard(limit=3)] == [1, 2, 3]
+            and [row["rank"] for row in s.api.get_account_leaderboard(limit=3)] == [1, 2, 3]
         ),
     ),
     Method(
         "get_competitions",
         "works: the rounds of the demo so far, and the next",
-        lambda s: [one["number"] for one in s.api.get_competitions()][-1] == 1412,
+        lambda s: [row["number"] for row in s.api.get_competitions()][-1] == 1412,
     ),
     Method(
         "get_current_round",
@@ -178,7 +178,7 @@ METHODS = (
         "works: models of 100 synthetic participants and ours, by the newest scored round",
         lambda s: (
             len(s.api.get_leaderboard(200)) == 103
-            and "demo" in [one["username"] for one in s.api.get_leaderboard(200)]
+            and "demo" in [row["username"] for row in s.api.get_leaderboard(200)]
         ),
     ),
     Method(
@@ -190,7 +190,7 @@ METHODS = (
         "get_submission_filenames",
         "works",
         lambda s: (
-            [one["round_num"] for one in s.api.get_submission_filenames(model_id=s.model_id)]
+            [row["round_num"] for row in s.api.get_submission_filenames(model_id=s.model_id)]
             == [1412]
         ),
     ),
@@ -238,7 +238,7 @@ METHODS = (
         "pending_model_payouts",
         "works: nothing is staked, so every round pays 0",
         lambda s: (
-            [one["roundNumber"] for one in s.api.pending_model_payouts()["pending"]] == [1412]
+            [row["roundNumber"] for row in s.api.pending_model_payouts()["pending"]] == [1412]
         ),
     ),
     Method(
@@ -296,7 +296,7 @@ METHODS = (
     Method(
         "submission_ids",
         "works",
-        lambda s: [one["id"] for one in s.api.submission_ids(s.model_id)] == [s.submission_id],
+        lambda s: [row["id"] for row in s.api.submission_ids(s.model_id)] == [s.submission_id],
     ),
     Method(
         "submission_scores",

@@ -84,20 +84,20 @@ def published() -> list[str]:
 
 def facts_of(schema: GraphQLSchema) -> list[str]:
     """The facts of a schema, as a client finds them by introspection."""
-    made = []
+    facts = []
     for name, kind in schema.type_map.items():
         if name.startswith("__") or name in BUILT_IN:
             continue
         if isinstance(kind, GraphQLObjectType):
-            for field, found in kind.fields.items():
-                arguments = ", ".join(_argument(*one) for one in found.args.items())
-                given = f"({arguments})" if arguments else ""
-                made.append(f"{name}.{field}{given}: {found.type}")
+            for field, definition in kind.fields.items():
+                arguments = ", ".join(_argument(*item) for item in definition.args.items())
+                signature = f"({arguments})" if arguments else ""
+                facts.append(f"{name}.{field}{signature}: {definition.type}")
         elif isinstance(kind, GraphQLEnumType):
-            made.append(f"enum {name}: {' '.join(sorted(kind.values))}")
+            facts.append(f"enum {name}: {' '.join(sorted(kind.values))}")
         elif isinstance(kind, GraphQLScalarType):
-            made.append(f"scalar {name}")
-    return made
+            facts.append(f"scalar {name}")
+    return facts
 
 
 def _argument(name: str, argument: GraphQLArgument) -> str:
@@ -113,8 +113,8 @@ def _by_name(facts: list[str]) -> dict[str, str]:
 
 
 def _by_type(names: set[str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    by_type: dict[str, list[str]] = {}
     for name in sorted(names):
         kind, _, field = name.partition(".")
-        found.setdefault(kind, []).append(field)
-    return found
+        by_type.setdefault(kind, []).append(field)
+    return by_type

@@ -44,8 +44,8 @@ def test_a_round_is_resolved_and_settled_from_its_resolve_time_on(moment, resolv
     assert (day["payoutSettled"], day["payoutPending"]) == (
         ("0", None) if resolved else (None, "0")
     )
-    assert {one["day"] for one in performance["submissionScores"]} == {newest}
-    assert {one["day"] for one in performance["intraRoundSubmissionScores"]} == {1, newest}
+    assert {score["day"] for score in performance["submissionScores"]} == {newest}
+    assert {score["day"] for score in performance["intraRoundSubmissionScores"]} == {1, newest}
 
 
 def test_times_are_whole_seconds_with_the_z_that_clients_insist_on():
@@ -58,7 +58,9 @@ def test_times_are_whole_seconds_with_the_z_that_clients_insist_on():
 def test_multipliers_of_a_performance_are_those_of_its_round():
     configs = round_answer(ROUND, ROUND.open_time)["roundScoreConfigs"]
     paid = performance_answer(ROUND, ROUND.open_time, "s", [])["payoutMultipliers"]
-    assert {one["displayName"]: one["multiplier"] for one in paid} == {
-        one["displayName"]: one["defaultMultiplier"] for one in configs if one["isPayout"]
+    assert {config["displayName"]: config["multiplier"] for config in paid} == {
+        config["displayName"]: config["defaultMultiplier"]
+        for config in configs
+        if config["isPayout"]
     }
-    assert len({one["id"] for one in configs}) == len(configs)
+    assert len({config["id"] for config in configs}) == len(configs)

@@ -54,8 +54,8 @@ def test_the_world_grows_by_half_a_year_and_never_shrinks(archive, monkeypatch):
 def test_the_world_always_reaches_the_era_that_is_live(archive, monkeypatch, week):
     World.asked = []
     monkeypatch.setattr(world_module, "World", World)
-    one = first_round_of_week(week)
-    assert archive.world(one).n_eras >= archive.live_era(one)
+    round_ = first_round_of_week(week)
+    assert archive.world(round_).n_eras >= archive.live_era(round_)
 
 
 def test_a_version_follows_the_content_and_reads_a_file_once(archive, tmp_path, monkeypatch):
@@ -74,9 +74,9 @@ def test_a_version_follows_the_content_and_reads_a_file_once(archive, tmp_path, 
 
 def test_all_files_are_there_and_a_second_asking_makes_none(demo_folder):
     archive = Archive(demo_folder / "tournament", "tiny", 0)
-    one = demo_round(FIRST_ROUND, 0)
-    paths = archive.files(one)
+    round_ = demo_round(FIRST_ROUND, 0)
+    paths = archive.files(round_)
     assert set(paths) == set(FILES)
-    made = {path: path.stat().st_mtime_ns for path in paths.values()}
-    again = Archive(demo_folder / "tournament", "tiny", 0).files(one)
-    assert {path: path.stat().st_mtime_ns for path in again.values()} == made
+    times = {path: path.stat().st_mtime_ns for path in paths.values()}
+    again = Archive(demo_folder / "tournament", "tiny", 0).files(round_)
+    assert {path: path.stat().st_mtime_ns for path in again.values()} == times

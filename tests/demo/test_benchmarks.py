@@ -52,8 +52,8 @@ def test_the_benchmark_finds_what_there_is_to_find(tmp_path):
 
 def test_eras_of_a_chunk_share_one_fit_that_is_kept(tmp_path):
     first = predictions(tmp_path, targets)
-    kept = sorted(path.name for path in tmp_path.iterdir())
-    assert kept == [f"{NEXT:04d}_v53_lgbm_ender{days}.txt" for days in (20, 60)]
+    files = sorted(path.name for path in tmp_path.iterdir())
+    assert files == [f"{NEXT:04d}_v53_lgbm_ender{days}.txt" for days in (20, 60)]
     # Kept models serve from now on: nothing is read but the era's own features.
     again = predictions(tmp_path, lambda era: pytest.fail(f"read era {era}"))
     np.testing.assert_array_equal(first, again)

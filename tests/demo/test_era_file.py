@@ -16,9 +16,9 @@ BLOCKS = {
 def test_each_block_comes_back_by_its_number(tmp_path):
     write_blocks(tmp_path / "era", BLOCKS)
     for number, block in enumerate(BLOCKS.values()):
-        found = read_block(tmp_path / "era", number)
-        np.testing.assert_array_equal(found, block)
-        assert not found.flags.writeable
+        stored = read_block(tmp_path / "era", number)
+        np.testing.assert_array_equal(stored, block)
+        assert not stored.flags.writeable
 
 
 def test_the_bytes_are_the_arrays_whatever_their_order_in_memory(tmp_path):

@@ -81,22 +81,22 @@ def test_a_missing_feature_is_hidden_and_still_acts():
 
 @pytest.mark.parametrize("size", [SIZE, SIZES["tiny"]], ids=lambda size: size.name)
 def test_no_newcomer_takes_the_slot_of_a_stock_whose_target_is_still_open(size):
-    made = market(size=size, truth=draw_truth(size, 0))
+    simulated = market(size=size, truth=draw_truth(size, 0))
     owner = {}
     for era in range(1, 5 * HORIZON_WEEKS):
-        for identity in made._listed(era):
-            earlier, last_seen = owner.get(identity % made.n_slots, (identity, era))
+        for identity in simulated._listed(era):
+            earlier, last_seen = owner.get(identity % simulated.n_slots, (identity, era))
             assert earlier == identity or era - last_seen > HORIZON_WEEKS
-            owner[identity % made.n_slots] = (identity, era)
+            owner[identity % simulated.n_slots] = (identity, era)
 
 
 def test_a_stock_keeps_its_own_part_until_its_slot_is_given_away():
-    made = market()
-    state = made.first_state()
+    simulated = market()
+    state = simulated.first_state()
     for _ in range(30):
         before = state.static.copy()
-        listed = set((made._listed(state.era) % made.n_slots).tolist())
-        made.step_(state)
+        listed = set((simulated._listed(state.era) % simulated.n_slots).tolist())
+        simulated.step_(state)
         changed = set(np.flatnonzero((state.static != before).any(axis=0)).tolist())
-        assert len(changed) == made.weekly_turnover
+        assert len(changed) == simulated.weekly_turnover
         assert not changed & listed

@@ -54,9 +54,9 @@ def test_ids_tell_neither_stock_nor_order():
 @pytest.mark.parametrize("change", [{"seed": 1}, {"era": 6}, {"salt": "1412"}])
 def test_ids_change_whole_with_seed_era_and_round(change):
     stocks = np.arange(2_000)
-    one = stock_ids(**{"seed": 0, "era": 5, "salt": "1411", "identities": stocks})
+    ids = stock_ids(**{"seed": 0, "era": 5, "salt": "1411", "identities": stocks})
     other = stock_ids(**({"seed": 0, "era": 5, "salt": "1411", "identities": stocks} | change))
-    assert not set(one) & set(other)
+    assert not set(ids) & set(other)
 
 
 def test_feature_names_are_distinct_sorted_and_of_numerais_form():

@@ -20,12 +20,12 @@ def scene_of(demo, live_frame, folder):
         patch.setattr(base_api, "API_TOURNAMENT_URL", server.url)
         api = numerapi.NumerAPI(*demo.keys, show_progress_bars=False)
         model_id = api.get_models()["demo"]
-        made = api.upload_predictions("p.csv", model_id=model_id, df=live_frame())
+        submission_id = api.upload_predictions("p.csv", model_id=model_id, df=live_frame())
         api.submission_ids(model_id)  # it is pending until somebody has asked
         scored = demo.latest(demo.clock.now())
         while scored.days_scored(demo.clock.now()) != 3:
             demo.clock.advance(rounds=1)
-        yield Scene(api, model_id, made, live_frame(), folder)
+        yield Scene(api, model_id, submission_id, live_frame(), folder)
 
 
 def test_the_table_has_every_public_method():
@@ -34,7 +34,7 @@ def test_the_table_has_every_public_method():
         for name, _ in inspect.getmembers(numerapi.NumerAPI, inspect.isfunction)
         if not name.startswith("_")
     }
-    assert {one.name for one in METHODS} == public
+    assert {method.name for method in METHODS} == public
 
 
 def test_the_page_is_written_from_the_table():
@@ -46,11 +46,11 @@ def test_each_does_what_the_table_says(demo, live_frame, tmp_path):
     wrong = {}
     with scene_of(demo, live_frame, tmp_path) as scene, warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        for one in sorted(METHODS, key=lambda one: one.changes):
+        for method in sorted(METHODS, key=lambda row: row.changes):
             try:
-                found = one.call(scene)
+                result = method.call(scene)
             except Exception as error:  # noqa: BLE001
-                found = error
-            if found is not True:
-                wrong[one.name] = found
+                result = error
+            if result is not True:
+                wrong[method.name] = result
     assert wrong == {}

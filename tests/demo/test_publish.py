@@ -64,8 +64,8 @@ def test_what_is_current_is_not_written_again(world, tmp_path):
     same = publish(world, tmp_path, HISTORY, LIVE, ROUND)
     assert {name: path.stat().st_mtime_ns for name, path in same.items()} == first
     next_week = publish(world, tmp_path, HISTORY + 1, LIVE + 1, ROUND + 5)
-    kept = {n for n, path in next_week.items() if path.stat().st_mtime_ns == first[n]}
-    assert kept == {"features.json", "train.parquet", "train_benchmark_models.parquet"}
+    unchanged = {n for n, path in next_week.items() if path.stat().st_mtime_ns == first[n]}
+    assert unchanged == {"features.json", "train.parquet", "train_benchmark_models.parquet"}
 
 
 def test_files_of_weeks_gone_by_are_deleted_but_for_the_last(world, tmp_path):
@@ -134,9 +134,9 @@ def test_rounds_of_a_week_show_the_same_stocks_in_another_order(world, live, tmp
     paths = publish(world, tmp_path, HISTORY, LIVE, ROUND + 1)
     other = pd.read_parquet(paths["live.parquet"])
     assert not set(other.index) & set(live.index)
-    one, two = live[world.feature_names].to_numpy(), other[world.feature_names].to_numpy()
-    assert not np.array_equal(one, two)
-    np.testing.assert_array_equal(one[np.lexsort(one.T)], two[np.lexsort(two.T)])
+    first, second = live[world.feature_names].to_numpy(), other[world.feature_names].to_numpy()
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(first[np.lexsort(first.T)], second[np.lexsort(second.T)])
 
 
 def test_the_meta_model_covers_the_newest_resolved_eras_only(files):

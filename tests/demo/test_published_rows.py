@@ -49,8 +49,8 @@ def test_a_target_is_known_up_to_its_frontier_and_missing_one_era_later(name, be
 
 
 def test_the_alias_follows_the_paid_target_not_the_short_one():
-    known, hidden = (frame(era.main()) for era in history(World(), [87, 88], 100))
-    pd.testing.assert_series_equal(known["target"], known["target_x_60"], check_names=False)
+    resolved, hidden = (frame(era.main()) for era in history(World(), [87, 88], 100))
+    pd.testing.assert_series_equal(resolved["target"], resolved["target_x_60"], check_names=False)
     assert hidden["target"].isna().all()
     assert hidden["target_x_20"].notna().all()
 

@@ -18,9 +18,9 @@ def test_what_both_have_has_equal_types(served):
 
 
 def test_what_one_has_alone_is_explained(served):
-    found = difference(served, published())
-    assert found.more.keys() == MORE.keys()
-    assert found.less.keys() == LESS.keys()
+    diff = difference(served, published())
+    assert diff.more.keys() == MORE.keys()
+    assert diff.less.keys() == LESS.keys()
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,6 @@ def test_another_type_is_found(ours, theirs):
 
 
 def test_a_field_of_one_side_is_found():
-    found = difference(["Round.number: Int"], ["Round.target: String", "scalar Time"])
-    assert found.more == {"Round": ["number"]}
-    assert found.less == {"Round": ["target"], "scalar Time": [""]}
+    diff = difference(["Round.number: Int"], ["Round.target: String", "scalar Time"])
+    assert diff.more == {"Round": ["number"]}
+    assert diff.less == {"Round": ["target"], "scalar Time": [""]}

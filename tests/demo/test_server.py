@@ -44,15 +44,15 @@ def post(server, query, variables=None, headers=None):
 def test_rounds_come_as_numerapi_wants_them(api, demo):
     assert api.get_current_round() == 1412
     assert api.check_round_open() is False  # numerapi compares with this machine's clock
-    one = api.list_rounds(number=1412)[0]
-    assert one["target"] == "main"
-    assert one["openTime"] == demo.latest(demo.clock.now()).open_time
-    paying = [c for c in one["roundScoreConfigs"] if c["isPayout"]]
+    round_ = api.list_rounds(number=1412)[0]
+    assert round_["target"] == "main"
+    assert round_["openTime"] == demo.latest(demo.clock.now()).open_time
+    paying = [c for c in round_["roundScoreConfigs"] if c["isPayout"]]
     multipliers = {c["displayName"]: c["defaultMultiplier"] for c in paying}
     assert multipliers == {"corr60": 3.0, "mmc60": 15.0}
-    older = [c for c in one["roundScoreConfigs"] if not c["isPayout"]]
+    older = [c for c in round_["roundScoreConfigs"] if not c["isPayout"]]
     assert [(c["version"], c["defaultMultiplier"]) for c in older] == [("1", None)] * 2
-    assert one["payoutFactor"] == 1
+    assert round_["payoutFactor"] == 1
     assert [r["number"] for r in api.get_competitions()] == [1413, 1412]
     assert api.list_rounds(number=5) == []
 
@@ -131,10 +131,10 @@ def test_a_submission_goes_through_and_comes_back(api, live_frame, tmp_path, ope
     frame = live_frame()
     submission_id = api.upload_predictions("p.csv", model_id=model_id, df=frame)
     assert api.get_submission_filenames(model_id=model_id) == []  # pending, so not selected
-    assert [one["id"] for one in api.submission_ids(model_id)] == [submission_id]
+    assert [submission["id"] for submission in api.submission_ids(model_id)] == [submission_id]
     path = api.download_submission(submission_id, dest_path=str(tmp_path / "back.csv"))
     pd.testing.assert_frame_equal(pd.read_csv(path), frame)
-    assert [one["status"] for one in listed(api, model_id)] == ["validated"]
+    assert [submission["status"] for submission in listed(api, model_id)] == ["validated"]
     (named,) = api.get_submission_filenames(model_id=model_id)
     assert named["round_num"] == 1412
     assert named["filename"].startswith("p-")
@@ -167,9 +167,9 @@ def test_an_invalid_submission_is_created_and_fails_in_numerai_tools_words(
 ):
     model_id = api.get_models()["demo"]
     valid = api.upload_predictions("p.csv", model_id=model_id, df=live_frame())
-    made = api.upload_predictions("p.csv", model_id=model_id, df=spoil(live_frame()))
+    submission_id = api.upload_predictions("p.csv", model_id=model_id, df=spoil(live_frame()))
     newest, before = validated(api, model_id)
-    assert (newest["id"], newest["status"], newest["selected"]) == (made, "failed", False)
+    assert (newest["id"], newest["status"], newest["selected"]) == (submission_id, "failed", False)
     assert re.search(message, newest["errorInfo"])
     assert (before["id"], before["status"], before["selected"]) == (valid, "validated", True)
 
@@ -186,12 +186,14 @@ def test_stale_ids_fail(api, demo, live_frame):
 def test_ids_are_taken_as_ids_and_as_strings(api, live_frame, kind):
     """numerapi declares most of them as String; the published schema says ID."""
     model_id = api.get_models()["demo"]
-    made = api.upload_predictions("p.csv", model_id=model_id, df=live_frame(), data_datestamp=7)
+    submission_id = api.upload_predictions(
+        "p.csv", model_id=model_id, df=live_frame(), data_datestamp=7
+    )
     api.upload_predictions("q.csv", model_id=model_id, df=live_frame(1))
     query = f"""query($modelId: {kind} $id: {kind}) {{ submissions(modelId: $modelId id: $id) {{
         id dataDatestamp }}}}"""
-    found = api.raw_query(query, {"modelId": model_id, "id": made}, authorization=True)
-    assert found["data"]["submissions"] == [{"id": made, "dataDatestamp": 7}]
+    answer = api.raw_query(query, {"modelId": model_id, "id": submission_id}, authorization=True)
+    assert answer["data"]["submissions"] == [{"id": submission_id, "dataDatestamp": 7}]
     wrong = "query($f: Int!) { dataset(filename: $f) }"
     with pytest.raises(ValueError, match=r"type .Int!. used in position expecting type .String!"):
         api.raw_query(wrong, {"f": 1})
@@ -205,9 +207,12 @@ def test_faults_of_a_list_are_of_its_newest_submission(api, server, live_frame):
     server.faults.add(Fault("listing", "pending"))
     server.faults.add(Fault("listing", "word", 1, body="vetting"))
     server.faults.add(Fault("listing", "absent"))
-    said = [[(one["status"], one["selected"]) for one in listed(api, model_id)] for _ in range(4)]
+    lists = [
+        [(submission["status"], submission["selected"]) for submission in listed(api, model_id)]
+        for _ in range(4)
+    ]
     older = ("validated", False)
-    assert said == [
+    assert lists == [
         [("pending", False), older],
         [("vetting", True), older],
         [older],
@@ -255,7 +260,7 @@ def test_a_late_submission_is_accepted_and_marked_and_after_that_none(api, demo,
     assert (late.late, in_time.late) == (True, False)
     validated(api, model_id)
     selected = api.get_submission_filenames(model_id=model_id)
-    assert [one["filename"][:7] for one in selected] == ["in_time"]
+    assert [submission["filename"][:7] for submission in selected] == ["in_time"]
     monday = datetime.datetime(2026, 12, 7, 15, tzinfo=datetime.UTC)
     demo.store.set_instant(monday)
     with pytest.raises(ValueError, match="not open"):
@@ -355,7 +360,7 @@ def test_a_variable_of_another_type_is_an_error_of_the_query(server, api, limit)
 
 
 def test_a_variable_that_is_null_stands_for_one_that_is_not_given(api):
-    assert [one["number"] for one in api.list_rounds(limit=None)] == [1413, 1412]
+    assert [row["number"] for row in api.list_rounds(limit=None)] == [1413, 1412]
 
 
 def test_what_is_too_long_or_no_query_is_refused_in_a_sentence(server):
@@ -365,12 +370,12 @@ def test_what_is_too_long_or_no_query_is_refused_in_a_sentence(server):
     long = sent(json={"query": "{ " + "rounds { number } " * 1_200_000 + "}"})
     assert long.status_code == 413
     assert "bytes are more than the 1,048,576 that are taken" in long.json()["errors"][0]["message"]
-    for depth, said in (
+    for depth, message in (
         (30_000, "Query is too long"),
         (20_000, "Syntax Error: Document is nested"),
     ):
         deep = sent(json={"query": "{ " + "a {" * depth + "}" * depth + "}"})
-        assert deep.json()["errors"][0]["message"].startswith(said)
+        assert deep.json()["errors"][0]["message"].startswith(message)
     for content in (b"", b"\xff", b"[]", b"[" * 100_000, b'{"query": 1, "variables": []}'):
         assert sent(data=content).status_code == 400
 
@@ -381,17 +386,19 @@ def test_a_binary_upload_is_found_invalid_in_a_sentence(api, live_frame):
     requests.put(auth["url"], data=bytes(range(256)) * 50, timeout=10)
     query = """mutation($f: String! $m: String) {
         createSubmission(filename: $f tournament: 8 modelId: $m) { id status }}"""
-    made = api.raw_query(query, {"f": auth["filename"], "m": model_id}, authorization=True)
-    assert made["data"]["createSubmission"]["status"] == "pending"
+    answer = api.raw_query(query, {"f": auth["filename"], "m": model_id}, authorization=True)
+    assert answer["data"]["createSubmission"]["status"] == "pending"
     assert validated(api, model_id)[0]["errorInfo"] == NO_CSV
 
 
 def test_two_hundred_connections_at_once_are_served(server):
     query = {"query": "{ rounds(limit: 1) { number } }"}
     with ThreadPoolExecutor(200) as pool:
-        asked = [pool.submit(requests.post, server.url, json=query, timeout=60) for _ in range(200)]
-        answers = [one.result() for one in asked]
-    assert [one.status_code for one in answers] == [200] * 200
+        futures = [
+            pool.submit(requests.post, server.url, json=query, timeout=60) for _ in range(200)
+        ]
+        answers = [future.result() for future in futures]
+    assert [answer.status_code for answer in answers] == [200] * 200
 
 
 def test_two_hundred_connections_wait_to_be_accepted(demo):
@@ -484,8 +491,8 @@ def test_rounds_are_moved_onto_this_machines_clock_where_that_is_asked_for(demo,
         opened = api.list_rounds(number=1412)[0]["openTime"]
         assert datetime.timedelta(0) < now - opened < datetime.timedelta(minutes=3)
         answer = requests.get(f"{server.url}/ping", timeout=10)
-        said = parsedate_to_datetime(answer.headers["Date"])
-        assert abs(said - now) < datetime.timedelta(minutes=2)
+        served = parsedate_to_datetime(answer.headers["Date"])
+        assert abs(served - now) < datetime.timedelta(minutes=2)
 
 
 def test_old_versions_that_examples_ask_for_are_views_of_the_same_files(api, demo, tmp_path):
@@ -517,12 +524,14 @@ def test_the_server_listens_on_loopback_only(server):
 
 def test_state_survives_a_restart(demo_folder, api, demo, live_frame, monkeypatch):
     model_id = api.get_models()["demo"]
-    made = api.upload_predictions("p.csv", model_id=model_id, df=live_frame())
+    submission_id = api.upload_predictions("p.csv", model_id=model_id, df=live_frame())
     demo.clock.advance(weeks=1)
     with DemoServer(DemoTournament(demo_folder, "tiny", 0)) as other:
         monkeypatch.setattr(base_api, "API_TOURNAMENT_URL", other.url)
         again = numerapi.NumerAPI(DEMO_PUBLIC_ID, api.token[1])
-        assert [one["id"] for one in again.submission_ids(model_id)] == [made]
+        assert [submission["id"] for submission in again.submission_ids(model_id)] == [
+            submission_id
+        ]
         assert again.get_current_round() == 1417
 
 
@@ -548,7 +557,7 @@ def test_no_name_of_an_upload_leads_out_of_the_store(server, api, live_frame, de
     assert "/" not in auth["filename"]
     content = live_frame().to_csv(index=False).encode()
     assert requests.put(auth["url"], data=content, timeout=10).status_code == 200
-    kept = demo.store.upload(auth["filename"], api.get_models()["demo"])
-    assert kept == content
+    uploaded = demo.store.upload(auth["filename"], api.get_models()["demo"])
+    assert uploaded == content
     after = {path for path in demo.folder.rglob("*") if not path.name.endswith(("-wal", "-shm"))}
     assert after - before <= {demo.folder / "operations.log"}

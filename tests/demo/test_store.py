@@ -13,11 +13,11 @@ START = datetime(2026, 12, 3, 12, 30, tzinfo=UTC)
 
 def test_another_size_or_seed_in_the_same_folder_is_refused_and_nothing_is_lost(tmp_path):
     store = Store(tmp_path, "tiny", 0, START)
-    made = store.add_submission("m", 1412, "a.csv", b"x", START, late=False, extras={})
+    submission_id = store.add_submission("m", 1412, "a.csv", b"x", START, late=False, extras={})
     for size, seed in [("demo", 0), ("tiny", 1)]:
         with pytest.raises(ConfigurationError, match="size tiny and seed 0"):
             Store(tmp_path, size, seed, START)
-    assert Store(tmp_path, "tiny", 0, START).content_of(made) == b"x"
+    assert Store(tmp_path, "tiny", 0, START).content_of(submission_id) == b"x"
 
 
 def test_opening_again_keeps_clock_and_models(tmp_path):
@@ -31,12 +31,12 @@ def test_opening_again_keeps_clock_and_models(tmp_path):
 
 def test_a_demo_from_before_submissions_could_fail_goes_on(tmp_path):
     store = Store(tmp_path, "tiny", 0, START)
-    made = store.add_submission("m", 1412, "a.csv", b"x", START, late=False, extras={})
+    submission_id = store.add_submission("m", 1412, "a.csv", b"x", START, late=False, extras={})
     with sqlite3.connect(tmp_path / "tournament.sqlite") as db:
         db.execute("ALTER TABLE submissions DROP COLUMN error_info")
     db.close()
-    (kept,) = Store(tmp_path, "tiny", 0, START).submissions()
-    assert (kept.id, kept.error_info) == (made, None)
+    (submission,) = Store(tmp_path, "tiny", 0, START).submissions()
+    assert (submission.id, submission.error_info) == (submission_id, None)
 
 
 def test_an_upload_belongs_to_its_model(tmp_path):
@@ -60,12 +60,18 @@ def test_the_latest_valid_one_in_time_is_selected_else_the_latest_late_one(made)
         for n, (model, number, late, error) in enumerate(made)
     ]
     chosen = selected(submissions)
-    submissions = [one for one in submissions if one.error_info is None]
+    submissions = [submission for submission in submissions if submission.error_info is None]
     for (model, number), submission_id in chosen.items():
-        rivals = [one for one in submissions if (one.model_id, one.round_number) == (model, number)]
-        in_time = [one for one in rivals if not one.late]
+        rivals = [
+            submission
+            for submission in submissions
+            if (submission.model_id, submission.round_number) == (model, number)
+        ]
+        in_time = [submission for submission in rivals if not submission.late]
         assert submission_id == (in_time or rivals)[-1].id
-    assert chosen.keys() == {(one.model_id, one.round_number) for one in submissions}
+    assert chosen.keys() == {
+        (submission.model_id, submission.round_number) for submission in submissions
+    }
 
 
 def test_a_damaged_or_unwritable_store_is_one_sentence(tmp_path):

@@ -30,9 +30,9 @@ def submit(demo):
 )
 def test_whatever_is_uploaded_is_created_and_found_invalid_and_never_a_crash(demo, submit, content):
     submit(content)
-    (made,) = demo.store.submissions(demo.store.models()[0].id)
-    assert made.error_info
-    assert selected([made]) == {}
+    (submission,) = demo.store.submissions(demo.store.models()[0].id)
+    assert submission.error_info
+    assert selected([submission]) == {}
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_uploads_of_one_name_are_told_apart_and_belong_to_their_model(demo, csv)
 def test_the_rounds_of_the_past_and_the_next_one_are_listed_newest_first(demo):
     demo.clock.advance(rounds=2)
     listed = demo.rounds(demo.clock.now())
-    assert [one.number for one in listed] == [1415, 1414, 1413, 1412]
+    assert [round_.number for round_ in listed] == [1415, 1414, 1413, 1412]
 
 
 def test_saturdays_round_takes_late_submissions_until_it_closes(demo, submit, live_frame):
@@ -76,7 +76,7 @@ def test_saturdays_round_takes_late_submissions_until_it_closes(demo, submit, li
     for moment in (deadline - second, deadline, close - second):
         demo.store.set_instant(moment)
         submit(content)
-    late = {one.inserted_at: one.late for one in demo.store.submissions()}
+    late = {submission.inserted_at: submission.late for submission in demo.store.submissions()}
     assert late == {deadline - second: False, deadline: True, close - second: True}
     demo.store.set_instant(close)
     with pytest.raises(Refusal, match="not open"):
@@ -84,11 +84,11 @@ def test_saturdays_round_takes_late_submissions_until_it_closes(demo, submit, li
 
 
 def test_a_score_is_computed_once_and_not_shown_before_its_day(demo, submit, csv, monkeypatch):
-    asked = []
+    computed = []
     plain = module.score_submission
 
     def count(content, world, era, number, days):
-        asked.append(list(days))
+        computed.append(list(days))
         return plain(content, world, era, number, days)
 
     monkeypatch.setattr(module, "score_submission", count)
@@ -98,6 +98,6 @@ def test_a_score_is_computed_once_and_not_shown_before_its_day(demo, submit, csv
     assert demo.scores(submission, opened.score_time(1) - timedelta(seconds=1)) == {}
     third = demo.scores(submission, opened.score_time(3))
     again = DemoTournament(demo.folder.parent, "tiny", 0).scores(submission, opened.score_time(4))
-    assert asked == [[1, 2, 3], [4]]
+    assert computed == [[1, 2, 3], [4]]
     assert third.items() < again.items()
     assert demo.scores(submission, opened.score_time(3)) == third

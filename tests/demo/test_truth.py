@@ -47,6 +47,6 @@ def test_regimes_stay_30_to_80_eras_and_most_often_flip():
 
 
 def test_the_truth_depends_on_the_seed_only():
-    one, same, other = (draw_truth(SIZES["tiny"], seed).as_json() for seed in (3, 3, 4))
-    assert one == same
-    assert one != other
+    first, same, other = (draw_truth(SIZES["tiny"], seed).as_json() for seed in (3, 3, 4))
+    assert first == same
+    assert first != other

@@ -48,7 +48,7 @@ def test_a_blend_of_which_nothing_would_be_left_is_refused():
     features = rng.integers(0, 5, size=(20, 19)).astype(np.int8)
     with pytest.raises(BlendError, match=r"era number 0 .* has 20 rows and 19 features"):
         partly_neutral(rng.normal(size=(20, 1)), np.array([0, 20]), lambda era: features, [1.0])
-    made = partly_neutral(
+    neutral = partly_neutral(
         rng.normal(size=(20, 1)), np.array([0, 20]), lambda era: features[:, :18], [1.0]
     )
-    assert np.unique(made).size > 1
+    assert np.unique(neutral).size > 1

@@ -31,8 +31,8 @@ def test_a_member_alone_scores_exactly_what_it_scores(rows, scores):
     corr, mmc, bmc = rank_scores(STARTS, rows[0], rows[1], [rows[2], rows[3]])
     alone = np.eye(N_MEMBERS)
     for ours, exact in ((scores.corr, corr), (scores.mmc, mmc), (scores.bmc, bmc)):
-        found = blend_scores(alone, ours, scores.products).T
-        np.testing.assert_allclose(found, exact, rtol=2e-3, atol=1e-9)
+        blended = blend_scores(alone, ours, scores.products).T
+        np.testing.assert_allclose(blended, exact, rtol=2e-3, atol=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(5))

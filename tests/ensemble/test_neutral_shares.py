@@ -30,10 +30,10 @@ def proportion_of(kept, era=81, **choices):
 
 
 def test_every_decision_begins_a_new_set_of_choices():
-    found = choices_by_era(DECISIONS)
+    choices = choices_by_era(DECISIONS)
     studies = {
-        era: {name: choice.split()[0] for name, choice in made.items()}
-        for era, made in found.items()
+        era: {name: choice.split()[0] for name, choice in chosen.items()}
+        for era, chosen in choices.items()
     }
     assert studies == {
         81: {"a": "a0", "b": "b0", "late": "l0"},
@@ -49,36 +49,40 @@ def test_a_study_that_comes_to_something_else_is_another_choice():
         decision(81, "a0", depth=6),
         decision(81, "a0", depth=5) | {"option": {"era_stride": 4}},
     ]
-    made = [choices_by_era({"a": [way]})[81]["a"] for way in ways]
-    assert len(set(made)) == 3
+    choices = [choices_by_era({"a": [way]})[81]["a"] for way in ways]
+    assert len(set(choices)) == 3
 
 
 def test_a_share_is_found_by_the_choices_of_then():
-    kept = [share(81, 0.1, a="a0", b="b0"), share(133, 0.2, a="a1", b="b0"), share(81, 0.3, b="b0")]
-    assert proportion_of(kept, a="a0", b="b0") == 0.1
-    assert proportion_of(kept, 133, a="a1", b="b0") == 0.2
-    assert proportion_of(kept, b="b0") == 0.3
-    assert proportion_of(kept, a="a0", b="b0", late="l0") == 0.1  # who came later was not there
-    assert proportion_of(kept, a="a0") == 0.1  # and who left since was
-    assert proportion_of(kept, a="a9", b="b0") == 0.3  # `a` was made otherwise
-    assert proportion_of(kept, a="a9") == 0
-    assert proportion_of(kept, 185, a="a1", b="b0") == 0  # chosen for other eras
+    shares = [
+        share(81, 0.1, a="a0", b="b0"),
+        share(133, 0.2, a="a1", b="b0"),
+        share(81, 0.3, b="b0"),
+    ]
+    assert proportion_of(shares, a="a0", b="b0") == 0.1
+    assert proportion_of(shares, 133, a="a1", b="b0") == 0.2
+    assert proportion_of(shares, b="b0") == 0.3
+    assert proportion_of(shares, a="a0", b="b0", late="l0") == 0.1  # who came later was not there
+    assert proportion_of(shares, a="a0") == 0.1  # and who left since was
+    assert proportion_of(shares, a="a9", b="b0") == 0.3  # `a` was made otherwise
+    assert proportion_of(shares, a="a9") == 0
+    assert proportion_of(shares, 185, a="a1", b="b0") == 0  # chosen for other eras
     more = [share(81, 0.5, a="a0", b="b0", c="c0"), share(81, 0.6, b="b0")]
     assert proportion_of(more, a="a9", b="b0", c="c0") == 0.6
-    assert proportion_of([share(81, 0.4, b="b0"), *kept], b="b0") == 0.3  # the newest of equals
+    assert proportion_of([share(81, 0.4, b="b0"), *shares], b="b0") == 0.3  # the newest of equals
 
 
 def test_an_era_is_served_by_the_newest_share_before_it():
     shares = [share(81, 0.1), share(133, 0.2)]
-    found = [effective_share(shares, era)["proportion"] for era in (80, 81, 132, 133, 999)]
-    assert found == [0, 0.1, 0.1, 0.2, 0.2]
+    proportions = [effective_share(shares, era)["proportion"] for era in (80, 81, 132, 133, 999)]
+    assert proportions == [0, 0.1, 0.1, 0.2, 0.2]
     assert effective_share([], 81) == NO_SHARE
 
 
 def test_what_was_chosen_is_not_chosen_again():
-    kept, both = [share(81, 0.1, a="a0")], {"a": "a0", "b": "b0"}
-    assert missing_share(kept, 81, both, {"a": 1, "b": 1}) == both
-    assert missing_share(kept, 81, both, {"a": 1}) == {}
-    assert missing_share(kept, 81, {"a": "a0"}, {}) == {}
-    assert missing_share(kept, 133, both, {"b": 1}) == {"b": "b0"}
-    assert missing_share(kept, 133, both, {}) == {}
+    shares, both = [share(81, 0.1, a="a0")], {"a": "a0", "b": "b0"}
+    assert missing_share(shares, 81, both, {"a": 1, "b": 1}) == both
+    assert missing_share(shares, 81, both, {"a": 1}) == {}
+    assert missing_share(shares, 81, {"a": "a0"}, {}) == {}
+    assert missing_share(shares, 133, both, {"b": 1}) == {"b": "b0"}
+    assert missing_share(shares, 133, both, {}) == {}

@@ -38,10 +38,10 @@ def walk(scores, scheme, params=PARAMS):
 )
 def test_weights_are_shares(seed, n_members, scheme, n_eras):
     scores = member_history(seed, n_members, n_eras)
-    found = weights_at(scores, n_eras, scheme, MULTIPLIERS, OVERLAP, PARAMS)
-    assert found.shape == (n_members,)
-    assert (found >= 0).all()
-    assert found.sum() == pytest.approx(1)
+    weights = weights_at(scores, n_eras, scheme, MULTIPLIERS, OVERLAP, PARAMS)
+    assert weights.shape == (n_members,)
+    assert (weights >= 0).all()
+    assert weights.sum() == pytest.approx(1)
 
 
 @pytest.mark.parametrize("scheme", ALL_SCHEMES)
@@ -54,8 +54,8 @@ def test_what_has_not_resolved_moves_no_weight(scheme):
         bmc=np.where(later[:, None], -scores.bmc, scores.bmc),
     )
     before, after = walk(scores, scheme), walk(turned, scheme)
-    known = scores.eras < 51 + DELAY
-    np.testing.assert_array_equal(before[known], after[known])
+    resolved = scores.eras < 51 + DELAY
+    np.testing.assert_array_equal(before[resolved], after[resolved])
     if scheme != "equal":
         assert np.abs(before - after).max() > 0
 
@@ -68,8 +68,10 @@ def test_weights_are_equal_until_something_has_resolved(scheme):
 @pytest.mark.parametrize("scheme", ESTIMATED)
 def test_a_member_that_never_earns_loses_weight_to_those_that_do(scheme):
     histories = [member_history(seed, noise_from=0) for seed in range(10)]
-    found = [weights_at(one, 400, scheme, MULTIPLIERS, OVERLAP, PARAMS)[0] for one in histories]
-    assert np.mean(found) < 0.25 * 0.85
+    weights = [
+        weights_at(history, 400, scheme, MULTIPLIERS, OVERLAP, PARAMS)[0] for history in histories
+    ]
+    assert np.mean(weights) < 0.25 * 0.85
 
 
 @pytest.mark.parametrize("scheme", ALL_SCHEMES)
@@ -87,7 +89,8 @@ def test_eras_without_a_benchmark_are_left_out():
         **{name: getattr(scores, name)[40:] for name in ("eras", "corr", "mmc", "bmc", "products")},
     )
     ours, theirs = (
-        weights_at(one, 100, "decayed", MULTIPLIERS, OVERLAP, PARAMS) for one in (scores, whole)
+        weights_at(history, 100, "decayed", MULTIPLIERS, OVERLAP, PARAMS)
+        for history in (scores, whole)
     )
     np.testing.assert_allclose(ours, theirs)
 
@@ -108,8 +111,8 @@ def test_a_member_that_turns_to_noise_is_noticed_and_an_honest_one_rarely_suspec
     """Within 104 eras of the failure's first resolved era."""
     noticed, suspected = [], []
     for seed in range(40_000, 40_000 + N_HISTORIES):  # none that the parameters were chosen on
-        found = walk(member_history(seed, noise_from=FAILURE), "decayed")
-        window = found[FAILURE + DELAY : FAILURE + DELAY + 105]
+        weights = walk(member_history(seed, noise_from=FAILURE), "decayed")
+        window = weights[FAILURE + DELAY : FAILURE + DELAY + 105]
         lowest = window.min(axis=0)
         noticed.append(lowest[0] < HALF_OF_A_QUARTER)
         suspected.append(np.mean(lowest[1:] < HALF_OF_A_QUARTER))
@@ -121,10 +124,10 @@ def test_a_short_record_of_equal_members_keeps_them_nearly_equal():
     """Up to 60 eras nothing is weighed; then rarely much, where nothing is different."""
     largest, lowest = [], []
     for seed in range(40_000, 40_100):
-        found = walk(member_history(seed, n_eras=134), "decayed")
-        np.testing.assert_array_equal(found[: 60 + DELAY - 1], 0.25)
-        largest.append(found[-1].max())
-        lowest.append(found.min(axis=0))
+        weights = walk(member_history(seed, n_eras=134), "decayed")
+        np.testing.assert_array_equal(weights[: 60 + DELAY - 1], 0.25)
+        largest.append(weights[-1].max())
+        lowest.append(weights.min(axis=0))
     assert np.mean(np.array(largest) > 0.5) < 0.2
     assert np.mean(np.array(lowest) < HALF_OF_A_QUARTER) < 0.3
 
@@ -141,5 +144,5 @@ def test_a_member_that_collapses_costs_only_itself():
     eras = np.arange(1, n_eras + 1)
     scores = MemberScores.of(eras, starts, members, target, reference, reference)
     assert np.isfinite(scores.corr).all()
-    found = walk(scores, "decayed")
-    assert found[-1, 1] < 0.8 * found[79, 1]
+    weights = walk(scores, "decayed")
+    assert weights[-1, 1] < 0.8 * weights[79, 1]

@@ -56,16 +56,16 @@ def test_what_persists_is_found_and_what_drifts_is_not():
     powers, by_mean, wrong, drifting, naive = [], [], [], [], []
     for seed in range(10):
         effects, kinds = planted(seed)
-        made = report(effects)
-        called = (made["verdict"] == "stable").to_numpy()
+        verdicts = report(effects)
+        called = (verdicts["verdict"] == "stable").to_numpy()
         powers.append(called[kinds == "causal"].mean())
-        by_mean.append((made["q"] <= 0.1)[kinds == "causal"].mean())
+        by_mean.append((verdicts["q"] <= 0.1)[kinds == "causal"].mean())
         wrong.append((called & (kinds != "causal")).sum() / max(1, called.sum()))
         drifting.append(called[kinds == "drifting"].mean())
-        adjusted = np.sort(made["naive_p"])
+        adjusted = np.sort(verdicts["naive_p"])
         passing = adjusted <= 0.1 * np.arange(1, len(adjusted) + 1) / len(adjusted)
         cut = adjusted[passing].max(initial=0)
-        naive.append((made["naive_p"] <= cut)[kinds == "drifting"].mean())
+        naive.append((verdicts["naive_p"] <= cut)[kinds == "drifting"].mean())
     assert np.mean(powers) > 0.75
     assert np.mean(by_mean) > 0.9
     assert np.mean(wrong) < 0.1
@@ -89,14 +89,14 @@ def test_a_cluster_has_one_verdict_and_each_member_its_own_sign():
     effects = np.column_stack([effects, -effects[:, causal]])
     correlation = np.eye(effects.shape[1])
     correlation[-1, causal] = correlation[causal, -1] = -0.95
-    made = report(effects, correlation)
-    one, other = made.iloc[causal], made.iloc[-1]
-    assert one["cluster"] == other["cluster"]
-    assert one["representative"] == other["representative"] == "f0"
-    assert one["verdict"] == other["verdict"] == "stable"
-    assert one["t"] == pytest.approx(-other["t"])
-    assert one["effect"] == pytest.approx(-other["effect"])
-    np.testing.assert_allclose(one["by_regime"], -np.array(other["by_regime"]))
+    verdicts = report(effects, correlation)
+    original, other = verdicts.iloc[causal], verdicts.iloc[-1]
+    assert original["cluster"] == other["cluster"]
+    assert original["representative"] == other["representative"] == "f0"
+    assert original["verdict"] == other["verdict"] == "stable"
+    assert original["t"] == pytest.approx(-other["t"])
+    assert original["effect"] == pytest.approx(-other["effect"])
+    np.testing.assert_allclose(original["by_regime"], -np.array(other["by_regime"]))
 
 
 def test_what_cannot_be_tested_is_untestable_and_the_rest_goes_on():
@@ -108,19 +108,19 @@ def test_what_cannot_be_tested_is_untestable_and_the_rest_goes_on():
     correlation[constant] = correlation[:, constant] = np.nan
     effects[:-50, late] = np.nan  # fewer eras than a test needs
     effects[:, alike] = 0.01  # an effect that never varies has no error
-    made = report(effects, correlation)
-    assert made["verdict"][[constant, late, alike]].tolist() == ["untestable"] * 3
-    assert made["cluster"][constant] == NO_CLUSTER
-    assert pd.isna(made["representative"][constant])
-    others = ~np.isin(np.arange(len(kinds)), [constant, late, alike])
-    same = made["verdict"][others] == before["verdict"][others]
+    verdicts = report(effects, correlation)
+    assert verdicts["verdict"][[constant, late, alike]].tolist() == ["untestable"] * 3
+    assert verdicts["cluster"][constant] == NO_CLUSTER
+    assert pd.isna(verdicts["representative"][constant])
+    rest = ~np.isin(np.arange(len(kinds)), [constant, late, alike])
+    same = verdicts["verdict"][rest] == before["verdict"][rest]
     assert same.mean() > 0.98
 
 
 def test_nothing_at_all_can_be_tested():
     effects = np.full((100, 3), np.nan)
-    made = report(effects, np.full((3, 3), np.nan))
-    assert set(made["verdict"]) == {"untestable"}
+    verdicts = report(effects, np.full((3, 3), np.nan))
+    assert set(verdicts["verdict"]) == {"untestable"}
 
 
 def test_a_copy_of_a_neighbour_has_no_effect_of_its_own():
@@ -145,22 +145,24 @@ def test_clusters_of_rows_and_their_representatives():
     table = np.column_stack(columns)
     correlation = correlation_of(table.T @ table, table.sum(axis=0), np.full((5, 5), 2000.0))
     np.testing.assert_allclose(correlation[:4, :4], np.corrcoef(table[:, :4].T), atol=1e-9)
-    made = clusters_of(correlation, 0.9)
-    assert made.number.tolist() == [1, 0, 1, 1, NO_CLUSTER]
-    assert made.representatives.tolist() == [1, 2]
-    assert made.sign.tolist() == [1, 1, 1, -1, 0]
+    clusters = clusters_of(correlation, 0.9)
+    assert clusters.number.tolist() == [1, 0, 1, 1, NO_CLUSTER]
+    assert clusters.representatives.tolist() == [1, 2]
+    assert clusters.sign.tolist() == [1, 1, 1, -1, 0]
 
 
 def test_features_that_are_known_in_some_eras_correlate_as_where_both_are():
     rng = np.random.default_rng(1)
-    one = rng.normal(size=4000)
-    other = one + 0.3 * rng.normal(size=4000)
-    known = np.column_stack([np.ones(4000), np.arange(4000) >= 2000])
-    table = np.column_stack([one, other]) * known
-    made = correlation_of(table.T @ table, table.sum(axis=0), known.T @ known)
-    assert made[0, 1] == pytest.approx(np.corrcoef(one[2000:], other[2000:])[0, 1], abs=0.02)
+    feature = rng.normal(size=4000)
+    other = feature + 0.3 * rng.normal(size=4000)
+    present = np.column_stack([np.ones(4000), np.arange(4000) >= 2000])
+    table = np.column_stack([feature, other]) * present
+    correlation = correlation_of(table.T @ table, table.sum(axis=0), present.T @ present)
+    assert correlation[0, 1] == pytest.approx(
+        np.corrcoef(feature[2000:], other[2000:])[0, 1], abs=0.02
+    )
     for n_known, stands_for_both in (([10, 5], 0), ([5, 10], 1)):
-        clusters = clusters_of(made, 0.9, np.array(n_known))
+        clusters = clusters_of(correlation, 0.9, np.array(n_known))
         assert clusters.representatives.tolist() == [stands_for_both]
 
 
@@ -170,10 +172,10 @@ def test_a_neighbour_that_is_not_known_leaves_its_effect_to_the_others():
     correlation = np.array([[1, 0.8], [0.8, 1]])
     effects = correlation @ own + 0.001 * overlapping(rng, 2)
     effects[:300, 0] = np.nan
-    made = partial_effects(effects, correlation, 0.0)
-    np.testing.assert_allclose(made[300:].mean(axis=0), own, atol=0.002)
-    assert made[:300, 1].mean() == pytest.approx(0.026, abs=0.002)
-    assert np.isnan(made[:300, 0]).all()
+    partial = partial_effects(effects, correlation, 0.0)
+    np.testing.assert_allclose(partial[300:].mean(axis=0), own, atol=0.002)
+    assert partial[:300, 1].mean() == pytest.approx(0.026, abs=0.002)
+    assert np.isnan(partial[:300, 0]).all()
 
 
 def test_a_correlation_that_is_none_is_still_solved():
@@ -216,6 +218,6 @@ def test_of_nothing_but_noise_hardly_a_run_calls_anything():
         sums = np.cumsum(np.vstack([np.zeros(100), noise]), axis=0)
         effects = sums[12:] - sums[:-12]
         rule = dataclasses.replace(RULE, overlap_eras=12, gap=16)
-        made = discover([str(k) for k in range(100)], effects, np.eye(100), rule)
-        called.append(made["verdict"].isin(["stable", "unstable"]).any())
+        verdicts = discover([str(k) for k in range(100)], effects, np.eye(100), rule)
+        called.append(verdicts["verdict"].isin(["stable", "unstable"]).any())
     assert np.mean(called) <= 0.25

@@ -13,11 +13,11 @@ N_ERAS, BLOCK, GAP, OVERLAP = 225, 52, 8, 4
 
 def effects(seed=0):
     rng = np.random.default_rng(seed)
-    made = rng.normal(scale=0.008, size=(N_ERAS, 4))
-    made[:, 0] -= 0.02  # a negative effect is as steady as a positive one
-    made[:-BLOCK, 1] += 0.02
-    made[:, 2] += np.where(np.arange(N_ERAS) < N_ERAS - BLOCK, 0.02, -0.02)
-    return made
+    table = rng.normal(scale=0.008, size=(N_ERAS, 4))
+    table[:, 0] -= 0.02  # a negative effect is as steady as a positive one
+    table[:-BLOCK, 1] += 0.02
+    table[:, 2] += np.where(np.arange(N_ERAS) < N_ERAS - BLOCK, 0.02, -0.02)
+    return table
 
 
 def frame(made=None):
@@ -41,48 +41,51 @@ def overlapping(n_eras, n_series, seed, overlap=12):
 
 
 def test_blocks_end_with_the_newest_era_and_the_first_takes_what_is_left():
-    made = trend()
-    assert list(made.columns) == list(COLUMNS)
-    spans = made[made["feature"] == "steady"][["first_era", "last_era"]].to_numpy().tolist()
+    blocks = trend()
+    assert list(blocks.columns) == list(COLUMNS)
+    spans = blocks[blocks["feature"] == "steady"][["first_era", "last_era"]].to_numpy().tolist()
     assert spans == [[5, 73], [74, 125], [126, 177], [178, 229]]
 
 
 def test_means_and_errors_are_those_of_the_block():
-    made = trend().query("feature == 'dies' and first_era == 5")
+    blocks = trend().query("feature == 'dies' and first_era == 5")
     block = effects()[:69, 1]
-    assert made["effect"].item() == pytest.approx(block.mean())
+    assert blocks["effect"].item() == pytest.approx(block.mean())
     interval = mean_interval(block, OVERLAP)
-    assert 1.5 < (interval.high - interval.mean) / made["error"].item() < 3
+    assert 1.5 < (interval.high - interval.mean) / blocks["error"].item() < 3
 
 
 def test_what_dies_and_what_flips_is_named():
-    assert {one["feature"]: one["kind"] for one in named()} == {"dies": "dies", "flips": "flips"}
+    assert {effect["feature"]: effect["kind"] for effect in named()} == {
+        "dies": "dies",
+        "flips": "flips",
+    }
 
 
 @pytest.mark.parametrize("mean", [0.0, 0.0055])
 def test_effects_that_never_change_are_hardly_ever_named(mean):
     """With 60-day overlap, at the size that effects have: a world with any false name is rare."""
     worlds = [named(0.017 * overlapping(700, 100, seed) + mean, overlap=12) for seed in range(20)]
-    assert np.mean([len(one) > 0 for one in worlds]) <= 0.2
+    assert np.mean([len(world) > 0 for world in worlds]) <= 0.2
     assert sum(map(len, worlds)) <= 10  # of 2,000
 
 
 def test_an_effect_that_is_not_known_in_a_block_is_left_out_of_it():
-    made = effects()
-    made[:80, 3] = np.nan
-    known = trend(made).query("feature == 'noise'")
-    assert known["first_era"].tolist() == [126, 178]
+    table = effects()
+    table[:80, 3] = np.nan
+    noise = trend(table).query("feature == 'noise'")
+    assert noise["first_era"].tolist() == [126, 178]
 
 
 def test_an_era_without_effects_takes_no_block_away():
-    made = effects()
-    made[-1] = np.nan
-    made[100, 3] = np.nan
-    assert trend(made)["last_era"].max() == 228
-    assert len(trend(made).query("feature == 'noise'")) == 4
+    table = effects()
+    table[-1] = np.nan
+    table[100, 3] = np.nan
+    assert trend(table)["last_era"].max() == 228
+    assert len(trend(table).query("feature == 'noise'")) == 4
 
 
 def test_few_eras_are_one_block_and_name_nothing():
-    made = effects()[:30]
-    assert trend(made)["first_era"].unique().tolist() == [5]
-    assert named(made) == []
+    table = effects()[:30]
+    assert trend(table)["first_era"].unique().tolist() == [5]
+    assert named(table) == []

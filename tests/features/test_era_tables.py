@@ -39,8 +39,8 @@ def test_every_cell_is_a_count_of_rows(n_rows, n_features, seed, unknown):
     for column in range(n_features):
         for value in range(5):
             for number, level in enumerate(TARGET):
-                wanted = ((features[:, column] == value) & (target == level)).sum()
-                assert table[column, value, number] == wanted
+                expected = ((features[:, column] == value) & (target == level)).sum()
+                assert table[column, value, number] == expected
 
 
 def test_more_features_than_are_taken_at_once_and_rows_by_rows():
@@ -53,13 +53,13 @@ def test_more_features_than_are_taken_at_once_and_rows_by_rows():
 @pytest.mark.parametrize("unknown", [0.0, 0.1])
 def test_corr_is_numerais(unknown):
     features, target = era(733, 30, unknown=unknown)
-    known = ~np.isnan(target)
-    found = corr(era_table(features, target, TARGET), TARGET)
+    present = ~np.isnan(target)
+    correlations = corr(era_table(features, target, TARGET), TARGET)
     theirs = numerai_corr(
-        pd.DataFrame(features[known]).astype(float), pd.Series(target[known], name="t")
+        pd.DataFrame(features[present]).astype(float), pd.Series(target[present], name="t")
     )
-    np.testing.assert_allclose(found, theirs.to_numpy(), rtol=0, atol=1e-10)
-    assert found[0] > 0.1
+    np.testing.assert_allclose(correlations, theirs.to_numpy(), rtol=0, atol=1e-10)
+    assert correlations[0] > 0.1
 
 
 def test_rank_correlation_and_information_are_scipys_and_the_definitions():
@@ -71,8 +71,8 @@ def test_rank_correlation_and_information_are_scipys_and_the_definitions():
         assert ranks == pytest.approx(stats.spearmanr(features[:, column], target)[0], abs=1e-12)
         joint = tables[column] / 500
         alone = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
-        wanted = stats.entropy(joint.ravel(), alone.ravel())
-        assert nats == pytest.approx(wanted, abs=1e-12)
+        expected = stats.entropy(joint.ravel(), alone.ravel())
+        assert nats == pytest.approx(expected, abs=1e-12)
 
 
 def test_tables_of_many_eras_are_scored_at_once():
@@ -94,8 +94,8 @@ def test_what_does_not_vary_has_no_score(constant):
     for scores in (corr(tables, TARGET), spearman(tables, TARGET)):
         assert np.isnan(scores[1])
         assert np.isnan(scores[0]) == (constant != "feature")
-    told = mutual_information(tables)[1]
-    assert np.isnan(told) if constant == "era" else told == pytest.approx(0)
+    information = mutual_information(tables)[1]
+    assert np.isnan(information) if constant == "era" else information == pytest.approx(0)
 
 
 def test_levels_of_a_target_and_one_that_has_too_many():

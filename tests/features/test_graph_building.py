@@ -120,10 +120,10 @@ def test_features_come_and_go_from_one_version_to_the_next():
     rows = rows_of(8, 4)
     names = names_of(32)
     first = made(rows)
-    kept = [k for k in range(32) if k not in (0, 9)]
-    gone = made(rows[:, kept], before=first, names=[names[k] for k in kept])
-    assert change_between(first, gone).moved == ()
-    assert gone.n_nodes == 8
+    columns = [k for k in range(32) if k not in (0, 9)]
+    reduced = made(rows[:, columns], before=first, names=[names[k] for k in columns])
+    assert change_between(first, reduced).moved == ()
+    assert reduced.n_nodes == 8
     # A whole node's features are gone: the rest are as they were.
     rest = made(rows[:, 4:], before=first, names=names[4:])
     assert rest.n_nodes == 7

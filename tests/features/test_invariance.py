@@ -54,7 +54,7 @@ def test_eras_that_are_not_known_are_as_if_they_were_not_there():
     holes = effects.copy()
     holes[:100, 2:4] = np.nan
     holes[::3, 4] = np.nan
-    tested, late = (mean_test(one, OVERLAP) for one in (holes, effects[100:, 2:4]))
+    tested, late = (mean_test(sample, OVERLAP) for sample in (holes, effects[100:, 2:4]))
     np.testing.assert_allclose(tested.t[2:4], late.t)
     np.testing.assert_allclose(tested.t[:2], mean_test(effects, OVERLAP).t[:2])
     assert tested.n_eras.tolist() == [300, 300, 200, 200, 200, 300]
@@ -122,9 +122,9 @@ def test_sizes_hold_on_short_windows_too_and_in_the_tail(n_eras):
     effects = overlapping(n_eras, 10_000, seed=n_eras)
     regimes = Regimes.of(n_eras, 3, 16)
     tested = regime_test(effects, regimes, OVERLAP)
-    one = effects.copy()
-    one[next(iter(regimes))] += 50
-    replicated = partial_conjunction(2, regime_test(one, regimes, OVERLAP))
+    changed = effects.copy()
+    changed[next(iter(regimes))] += 50
+    replicated = partial_conjunction(2, regime_test(changed, regimes, OVERLAP))
     for level in (0.05, 0.01, 0.001):
         most = level + 3 * np.sqrt(level / 10_000)
         assert np.mean(heterogeneity(tested) < level) < 1.25 * most

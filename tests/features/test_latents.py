@@ -27,8 +27,8 @@ WINDOW = (1, 20)
 
 def recipe():
     kind = family("vae")
-    given = NETWORKS["vae_head"] | {"reconstruction_weight": 1.0, "head_weight": 0.0, "epochs": 3}
-    params = kind.params_type.model_validate(given)
+    values = NETWORKS["vae_head"] | {"reconstruction_weight": 1.0, "head_weight": 0.0, "epochs": 3}
+    params = kind.params_type.model_validate(values)
     return Recipe("vae", kind, params, (TARGET,), era_stride=2, n_offsets=1, seed=0, threads=1)
 
 
@@ -48,22 +48,22 @@ def panel(tmp_path):
 
 
 def test_latents_are_sixteen_levels_beside_the_rows_that_they_are_of(panel, tmp_path):
-    latents, found = encoded(panel, tmp_path / "store")
-    made = written(latents, tmp_path / "latents")
-    assert made.eras.tolist() == list(range(1, 27))
-    assert len(made.feature_names) == found["n_latents"] == 8
-    values = np.vstack([made.features(era) for era in made.eras])
+    latents, figures = encoded(panel, tmp_path / "store")
+    columns = written(latents, tmp_path / "latents")
+    assert columns.eras.tolist() == list(range(1, 27))
+    assert len(columns.feature_names) == figures["n_latents"] == 8
+    values = np.vstack([columns.features(era) for era in columns.eras])
     assert values.min() == 0
     assert values.max() == 15
-    JoinedPanel(panel.select(eras=made.eras), made)
-    assert 0 < found["told_nats"] < 1.2 * found["marginal_nats"] < 2.0
-    assert 0 <= found["active"] <= 8
+    JoinedPanel(panel.select(eras=columns.eras), columns)
+    assert 0 < figures["told_nats"] < 1.2 * figures["marginal_nats"] < 2.0
+    assert 0 <= figures["active"] <= 8
 
 
 def test_levels_are_equally_frequent_in_the_training_eras(panel, tmp_path):
     latents, _ = encoded(panel, tmp_path / "store")
-    made = written(latents, tmp_path / "latents")
-    learned = np.vstack([made.features(era) for era in range(2, 21, 2)])
+    columns = written(latents, tmp_path / "latents")
+    learned = np.vstack([columns.features(era) for era in range(2, 21, 2)])
     shares = [(learned == level).mean(axis=0) for level in range(16)]
     np.testing.assert_allclose(shares, 1 / 16, atol=0.01)
 
@@ -93,19 +93,19 @@ def test_a_new_era_is_encoded_alone_and_nothing_is_fitted_again(panel, tmp_path,
 
 def test_damaged_latents_are_made_again(panel, tmp_path):
     first, _ = encoded(panel, tmp_path / "store")
-    kept = [one.features.matrix.copy() for one in first]
+    matrices = [era.features.matrix.copy() for era in first]
     for path in (tmp_path / "store" / "binned").rglob("content"):
         path.write_bytes(path.read_bytes()[:-5])
     again, _ = encoded(panel, tmp_path / "store")
-    for mine, theirs in zip(again, kept, strict=True):
+    for mine, theirs in zip(again, matrices, strict=True):
         np.testing.assert_array_equal(mine.features.matrix, theirs)
 
 
 def test_a_model_brings_its_encoder_and_predicts_live_rows_by_it(panel, tmp_path):
     """As a fold predicts through the panel of latents, with features in another order."""
     latents, _ = encoded(panel, tmp_path / "store")
-    made = written(latents, tmp_path / "latents")
-    joined = JoinedPanel(panel.select(eras=made.eras), made)
+    columns = written(latents, tmp_path / "latents")
+    joined = JoinedPanel(panel.select(eras=columns.eras), columns)
     trees = trees_recipe()
     params = trees.params
     model = trees.family(params, seed=0, threads=1).fit(joined, None, TARGET)
@@ -155,11 +155,11 @@ def test_a_head_without_weight_leaves_the_latents_to_the_features(panel):
     for weight, same in ((0.0, True), (1.0, False)):
         kind = family("vae")
         params = recipe().params.model_copy(update={"head_weight": weight})
-        made = [
-            kind(params, seed=0, threads=1).fit(one, None, TARGET).latents(rows)
-            for one in (panel, changed)
+        latents = [
+            kind(params, seed=0, threads=1).fit(source, None, TARGET).latents(rows)
+            for source in (panel, changed)
         ]
-        assert np.array_equal(*made) == same
+        assert np.array_equal(*latents) == same
 
 
 def test_components_are_those_of_a_singular_value_decomposition(panel, tmp_path):
@@ -167,11 +167,11 @@ def test_components_are_those_of_a_singular_value_decomposition(panel, tmp_path)
     rows = np.vstack([panel.features(era) for era in range(1, 21)]).astype(float)
     scaled = (rows - rows.mean(axis=0)) / rows.std(axis=0)
     _, _, axes = np.linalg.svd(scaled, full_matrices=False)
-    made = Components.of(products, 3).columns(panel.features(5))
+    components = Components.of(products, 3).columns(panel.features(5))
     mine = (panel.features(5) - rows.mean(axis=0)) / rows.std(axis=0) @ axes[:3].T
     for column in range(3):  # by size of their variance, whatever their sign
-        found = abs(np.corrcoef(made[:, 2 - column], mine[:, column])[0, 1])
-        assert found == pytest.approx(1, abs=1e-6)
+        correlation = abs(np.corrcoef(components[:, 2 - column], mine[:, column])[0, 1])
+        assert correlation == pytest.approx(1, abs=1e-6)
 
 
 def test_a_ridge_on_the_features_finds_the_signal_and_noise_finds_none(panel):
@@ -189,10 +189,10 @@ def test_a_ridge_on_the_features_finds_the_signal_and_noise_finds_none(panel):
 def test_worth_is_measured_on_test_eras_alone_and_kept(panel, tmp_path):
     store = FoldStore(tmp_path / "store")
     latents, _ = encoded(panel, tmp_path / "store")
-    made = written(latents, tmp_path / "latents")
+    columns = written(latents, tmp_path / "latents")
     (products,) = products_of(panel, [20], store)
-    given = (panel, made, products, WINDOW, (22, 26), TARGET, store)
-    found = latent_worth(*given)
-    assert found["eras"] == [22, 23, 24, 25, 26]
-    assert all(len(found[name]) == 5 for name in ("latents", "components"))
-    assert latent_worth(*given) == found
+    arguments = (panel, columns, products, WINDOW, (22, 26), TARGET, store)
+    worth = latent_worth(*arguments)
+    assert worth["eras"] == [22, 23, 24, 25, 26]
+    assert all(len(worth[name]) == 5 for name in ("latents", "components"))
+    assert latent_worth(*arguments) == worth

@@ -20,8 +20,8 @@ WINDOWS = {"0070": (1, 70), "0110": (1, 110)}
 
 
 def effects(panel, store):
-    eras, made = effects_of(panel, TARGET, store)
-    return pd.DataFrame(made, index=pd.Index(eras, name="era"), columns=panel.feature_names)
+    eras, values = effects_of(panel, TARGET, store)
+    return pd.DataFrame(values, index=pd.Index(eras, name="era"), columns=panel.feature_names)
 
 
 def screened(panel, folder, windows=WINDOWS, rule=RULE):
@@ -68,8 +68,8 @@ def test_a_new_window_makes_its_own_report_alone(panel, tmp_path, monkeypatch):
     screened(panel, tmp_path / "store")
     seen, real = [], EraPanel.features
     monkeypatch.setattr(EraPanel, "features", lambda p, era: seen.append(era) or real(p, era))
-    found = screened(panel, tmp_path / "store", WINDOWS | {"0120": (1, 120)})
-    assert list(found) == ["0070", "0110", "0120"]
+    reports = screened(panel, tmp_path / "store", WINDOWS | {"0120": (1, 120)})
+    assert list(reports) == ["0070", "0110", "0120"]
     features = [era for era in seen if era > 104]
     assert max(features) == 120
     assert min(era for era in seen) >= 105  # the pieces before are whole
@@ -133,10 +133,10 @@ def test_what_cannot_be_tested_is_said_and_the_rest_goes_on(tmp_path, caplog):
 
 def test_too_few_eras_are_a_sentence(panel, tmp_path, caplog):
     long = dataclasses.replace(RULE, overlap_eras=12, gap=16)
-    made = screened(panel, tmp_path / "store", rule=long)
-    assert (made["0070"]["verdict"] == Verdict.UNTESTABLE).all()
-    (said,) = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
-    assert "eras up to 0070, 0110: regimes of targets that span 12 eras need 128 eras" in said
+    reports = screened(panel, tmp_path / "store", rule=long)
+    assert (reports["0070"]["verdict"] == Verdict.UNTESTABLE).all()
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "eras up to 0070, 0110: regimes of targets that span 12 eras need 128 eras" in warning
 
 
 def test_a_panel_of_constants_is_untestable_and_no_crash(tmp_path):
@@ -146,11 +146,11 @@ def test_a_panel_of_constants_is_untestable_and_no_crash(tmp_path):
         block = FeatureBlock.of(rows.features.names, np.full((40, 8), 2, np.int8))
         blocks.append(dataclasses.replace(rows, features=block))
     write_panel(tmp_path / "panel", blocks)
-    made = screened(open_panel(tmp_path / "panel"), tmp_path / "store", {"0070": (1, 70)})
-    assert (made["0070"]["verdict"] == Verdict.UNTESTABLE).all()
+    reports = screened(open_panel(tmp_path / "panel"), tmp_path / "store", {"0070": (1, 70)})
+    assert (reports["0070"]["verdict"] == Verdict.UNTESTABLE).all()
 
 
 def test_every_verdict_has_its_weight(panel, tmp_path):
     weights = {verdict.value: number / 10 for number, verdict in enumerate(Verdict)}
-    made = weighed(screened(panel, tmp_path / "store")["0110"], weights)
-    assert (made["weight"] == made["verdict"].map(weights)).all()
+    report = weighed(screened(panel, tmp_path / "store")["0110"], weights)
+    assert (report["weight"] == report["verdict"].map(weights)).all()

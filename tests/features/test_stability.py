@@ -49,23 +49,30 @@ def report(verdicts):
 def found(panel, folder, given=None, **changes):
     plain = report(["null"] * 6 + ["untestable", "null"]) if given is None else given
     rule = dataclasses.replace(RULE, **changes)
-    asked = (panel, (1, 40), recipe(max_depth=4, num_leaves=15), rule, FoldStore(folder), Inline())
-    return with_interactions(plain, *asked, lambda done, total: None)
+    arguments = (
+        panel,
+        (1, 40),
+        recipe(max_depth=4, num_leaves=15),
+        rule,
+        FoldStore(folder),
+        Inline(),
+    )
+    return with_interactions(plain, *arguments, lambda done, total: None)
 
 
 def test_the_interaction_is_found_and_nothing_else(panel, tmp_path):
-    made = found(panel, tmp_path / "store").set_index("feature")
-    names = made.index[made["verdict"] == Verdict.INTERACTION].tolist()
+    verdicts = found(panel, tmp_path / "store").set_index("feature")
+    names = verdicts.index[verdicts["verdict"] == Verdict.INTERACTION].tolist()
     assert names == ["feature_2", "feature_5"]
-    assert made["stability"]["feature_2"] == 1
-    assert np.isnan(made["stability"]["feature_6"])
-    assert made["verdict"]["feature_6"] == Verdict.UNTESTABLE
+    assert verdicts["stability"]["feature_2"] == 1
+    assert np.isnan(verdicts["stability"]["feature_6"])
+    assert verdicts["verdict"]["feature_6"] == Verdict.UNTESTABLE
 
 
 def test_a_verdict_of_its_own_effect_stays(panel, tmp_path):
-    given = report(["null", "null", "unstable", "null", "null", "stable", "untestable", "null"])
-    made = found(panel, tmp_path / "store", given)
-    assert made["verdict"].tolist() == given["verdict"].tolist()
+    base = report(["null", "null", "unstable", "null", "null", "stable", "untestable", "null"])
+    verdicts = found(panel, tmp_path / "store", base)
+    assert verdicts["verdict"].tolist() == base["verdict"].tolist()
 
 
 def test_what_was_fitted_is_not_fitted_again(panel, tmp_path, monkeypatch):

@@ -38,11 +38,11 @@ def test_effects_are_numerais_corr_era_by_era(tmp_path, store):
     panel = small_panel(tmp_path / "panel", n_eras=5)
     eras, effects = effects_of(panel, TARGET, store)
     assert eras.tolist() == [1, 2, 3, 4, 5]
-    for era, found in zip(eras, effects, strict=True):
+    for era, row in zip(eras, effects, strict=True):
         alone = panel.select(eras=[era])
         frame = pd.DataFrame(panel.features(era)).astype(float)
         theirs = numerai_corr(frame, pd.Series(alone.target(TARGET), name="t").astype(float))
-        np.testing.assert_allclose(found, theirs.to_numpy(), atol=1e-10, rtol=0)
+        np.testing.assert_allclose(row, theirs.to_numpy(), atol=1e-10, rtol=0)
 
 
 def test_a_new_era_reads_itself_and_one_without_a_target_is_left_out(tmp_path, store, read):
@@ -85,10 +85,10 @@ def test_a_feature_that_is_missing_in_an_era_has_no_effect_there(tmp_path, store
 
 def test_a_damaged_piece_is_made_again(tmp_path, store):
     panel = small_panel(tmp_path / "panel", n_eras=1)
-    _, made = table_of(panel, 1, TARGET, store)
+    _, effects = table_of(panel, 1, TARGET, store)
     (path,) = (tmp_path / "store").rglob("content")
     path.write_bytes(path.read_bytes()[:-9])
-    np.testing.assert_array_equal(table_of(panel, 1, TARGET, store)[1], made)
+    np.testing.assert_array_equal(table_of(panel, 1, TARGET, store)[1], effects)
 
 
 def test_an_era_of_which_little_is_resolved_has_no_effects(tmp_path, store):
@@ -107,9 +107,9 @@ def test_an_era_of_which_little_is_resolved_has_no_effects(tmp_path, store):
 def test_products_are_exact_and_every_era_is_read_once(tmp_path, store, read):
     panel = small_panel(tmp_path / "panel", n_eras=60)
     ends = [10, 40, 60]
-    made = list(products_of(panel, ends, store))
+    all_products = list(products_of(panel, ends, store))
     assert sorted(read) == list(range(1, 61))
-    for end, products in zip(ends, made, strict=True):
+    for end, products in zip(ends, all_products, strict=True):
         rows = np.concatenate([panel.features(era) for era in range(1, end + 1)]).astype(int) - 2
         np.testing.assert_array_equal(products.gram, rows.T @ rows)
         np.testing.assert_array_equal(products.sums, rows.sum(axis=0))
@@ -142,8 +142,8 @@ def test_one_more_era_is_read_alone_even_where_an_end_moves_inside_a_piece(tmp_p
 
 def test_an_end_may_lie_between_eras_that_are_there(tmp_path, store):
     panel = small_panel(tmp_path / "panel", n_eras=9).select(eras=[1, 2, 3, 6, 9])
-    made = list(products_of(panel, [3, 5, 8], store))
-    assert [products.rows.size for products in made] == [3, 3, 4]
+    all_products = list(products_of(panel, [3, 5, 8], store))
+    assert [products.rows.size for products in all_products] == [3, 3, 4]
 
 
 def test_a_feature_correlates_where_it_is_known(tmp_path, store):

@@ -73,9 +73,9 @@ def test_features_that_go_with_other_ones_from_a_window_on_are_told(tmp_path):
     rows = [rows_of(era, order=range(24) if era <= 30 else mixed) for era in range(1, 241)]
     write_panel(tmp_path / "panel", rows)
     panel = open_panel(tmp_path / "panel")
-    found = changes_of(made(panel, tmp_path / "store", {"0030": (1, 30), "0240": (1, 240)}))
-    assert len(found[1]["moved"]) > 4
-    assert found[1]["came"] == found[1]["left"] == ()
+    changes = changes_of(made(panel, tmp_path / "store", {"0030": (1, 30), "0240": (1, 240)}))
+    assert len(changes[1]["moved"]) > 4
+    assert changes[1]["came"] == changes[1]["left"] == ()
 
 
 def test_what_left_with_a_new_version_of_the_data_is_told_until_another_graph_is_newest(

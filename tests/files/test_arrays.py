@@ -17,15 +17,15 @@ ARRAYS = {
 
 def test_arrays_come_back_with_their_types(tmp_path):
     write_arrays(tmp_path / "a", **ARRAYS)
-    found = read_arrays(tmp_path / "a")
-    assert list(sorted(found)) == sorted(ARRAYS)
+    arrays = read_arrays(tmp_path / "a")
+    assert list(sorted(arrays)) == sorted(ARRAYS)
     for name, array in ARRAYS.items():
-        assert found[name].dtype == array.dtype
-        np.testing.assert_array_equal(found[name], array)
+        assert arrays[name].dtype == array.dtype
+        np.testing.assert_array_equal(arrays[name], array)
 
 
 def test_threads_read_at_once(tmp_path):
     write_arrays(tmp_path / "a", **ARRAYS)
     with ThreadPoolExecutor(16) as pool:
-        found = pool.map(lambda _: read_arrays(tmp_path / "a")["counts"].sum(), range(2_000))
-        assert set(found) == {276}
+        sums = pool.map(lambda _: read_arrays(tmp_path / "a")["counts"].sum(), range(2_000))
+        assert set(sums) == {276}

@@ -47,14 +47,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         server = self.server
-        asked = self.headers.get("Range")
-        server.requests.append(asked)
+        byte_range = self.headers.get("Range")
+        server.requests.append(byte_range)
         if server.status:
             return self._plain(server.status.pop(0))
         start = 0
         same = server.ignore_if_range or self.headers.get("If-Range") == server.etag
-        if asked and not server.ignore_range and same:
-            start = int(asked.removeprefix("bytes=").rstrip("-"))
+        if byte_range and not server.ignore_range and same:
+            start = int(byte_range.removeprefix("bytes=").rstrip("-"))
             if start >= len(server.content):
                 return self._plain(416)
         body = server.content[start:]
@@ -102,8 +102,8 @@ def test_a_broken_transfer_is_continued_from_where_it_broke(server, remote, tmp_
     assert (tmp_path / "file").read_bytes() == CONTENT
     first, again = server.requests
     assert first is None
-    kept = int(again.removeprefix("bytes=").rstrip("-"))
-    assert 300_000 - 65_536 < kept <= 300_000
+    start = int(again.removeprefix("bytes=").rstrip("-"))
+    assert 300_000 - 65_536 < start <= 300_000
 
 
 def test_a_server_that_ignores_ranges_does_not_double_the_file(server, remote, tmp_path):
@@ -201,8 +201,8 @@ def flip(path, keeps_time):
 
 def compared_days_ago(path, days):
     note = path.with_name("file.source.json")
-    said = json.loads(note.read_text())
-    note.write_text(json.dumps(said | {"compared": said["compared"] - days * 86_400}))
+    record = json.loads(note.read_text())
+    note.write_text(json.dumps(record | {"compared": record["compared"] - days * 86_400}))
 
 
 @pytest.mark.parametrize(

@@ -44,10 +44,10 @@ def test_what_is_written_is_read(tmp_path_factory, value):
 
 def test_tuples_numbers_as_keys_and_nan_are_kept_as_json_has_them(path):
     write_kept(path, {"a": (1, 2), 10: "ten", 9: math.nan})
-    kept = read_kept(path)
-    assert kept["a"] == [1, 2]
-    assert kept["10"] == "ten"
-    assert math.isnan(kept["9"])
+    value = read_kept(path)
+    assert value["a"] == [1, 2]
+    assert value["10"] == "ten"
+    assert math.isnan(value["9"])
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"value": 1}', "[" * 200_000])
@@ -89,8 +89,8 @@ def test_a_copy_that_is_damaged_or_of_before_is_made_again(path, damage):
 
 def test_damage_of_both_is_an_error(path):
     write_kept(path, VALUE, copied=True)
-    for one in (path, path.with_name("kept.json.copy")):
-        flip(one, one.read_bytes().index(b"trial"))
+    for file in (path, path.with_name("kept.json.copy")):
+        flip(file, file.read_bytes().index(b"trial"))
     with pytest.raises(StoreError):
         read_kept(path, copied=True)
 

@@ -18,8 +18,8 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self):
-        content, asked = self.server.content, self.headers["Range"]
-        first, last = map(int, asked.removeprefix("bytes=").split("-"))
+        content, byte_range = self.server.content, self.headers["Range"]
+        first, last = map(int, byte_range.removeprefix("bytes=").split("-"))
         status = self.server.statuses.pop(0) if self.server.statuses else 206
         self.send_response(status)
         total = len(content) if self.server.says_length else "*"

@@ -54,7 +54,9 @@ def test_its_models_come_back_and_predict(tmp_path, models):
     store.promote("demo", champion(1412), models)
     back = store.models("demo", store.find("demo", 1413))["lightgbm"]
     assert (back.configuration, back.data_version) == ("c", "v5.3")
-    assert [one.n_iterations for one in back] == [one.n_iterations for one in models["lightgbm"]]
+    assert [model.n_iterations for model in back] == [
+        model.n_iterations for model in models["lightgbm"]
+    ]
 
 
 def test_a_torn_record_is_repaired_and_a_sentence_where_its_copy_is_torn_too(tmp_path, models):
@@ -95,4 +97,4 @@ def test_versions_stand_in_the_order_in_which_they_came(tmp_path):
     store = VersionStore(tmp_path)
     for code in ("ffff", "0000", "8888", "ffff"):
         store.keep(code, "p", {"seconds": 1.0, "peak_gb": 0.0, "scores": {}})
-    assert [one["code"] for one in store.all()] == ["ffff", "0000", "8888"]
+    assert [version["code"] for version in store.all()] == ["ffff", "0000", "8888"]

@@ -102,8 +102,8 @@ def record_of(corr: np.ndarray, mmc: np.ndarray) -> pd.DataFrame:
     """MMC exists in the newest 93 eras only."""
     n_eras = len(corr)
     eras = {"era": np.arange(n_eras), "max_exposure": 0.1}
-    known = np.where(eras["era"] < n_eras - 93, np.nan, mmc)
-    ours = pd.DataFrame(eras | {"model": "ours", "corr": corr, "mmc": known, "bmc": mmc})
+    recent = np.where(eras["era"] < n_eras - 93, np.nan, mmc)
+    ours = pd.DataFrame(eras | {"model": "ours", "corr": corr, "mmc": recent, "bmc": mmc})
     theirs = pd.DataFrame(eras | {"model": "benchmark", "corr": 0.02, "mmc": 0.0, "bmc": 0.0})
     return pd.concat([ours, theirs])
 
@@ -111,12 +111,12 @@ def record_of(corr: np.ndarray, mmc: np.ndarray) -> pd.DataFrame:
 def test_a_record_that_burns_is_blocked_for_each_that_is_paid():
     """CORR as it was, and MMC of -.012 in the newest 93 eras."""
     scores = record_of(newest((0.02, 0.02), 0.01, seed=0), newest((0.0, -0.012), 0.004, seed=1))
-    found = blocking(checks_of(scores))
-    assert found >= {"payoff_below_zero", "mmc_below_zero", "burn_likely"}
-    assert "corr_not_above_zero" not in found
-    said = next(str(c) for c in checks_of(scores) if c.reason == BlockReason.PAYOFF_BELOW_ZERO)
-    assert "upper end of mean payoff (-.12" in said
-    assert "95%, 93 eras" in said
+    reasons = blocking(checks_of(scores))
+    assert reasons >= {"payoff_below_zero", "mmc_below_zero", "burn_likely"}
+    assert "corr_not_above_zero" not in reasons
+    message = next(str(c) for c in checks_of(scores) if c.reason == BlockReason.PAYOFF_BELOW_ZERO)
+    assert "upper end of mean payoff (-.12" in message
+    assert "95%, 93 eras" in message
 
 
 def test_a_newest_year_that_burns_is_blocked_beside_a_whole_that_does_not():
@@ -166,14 +166,14 @@ def test_the_benchmark_is_compared_with_over_the_eras_that_both_have():
 
 def test_the_best_of_sixty_worthless_is_mostly_blocked_and_passes_alone():
     rng = np.random.default_rng(0)
-    alone, known = [], []
+    alone, of_sixty = [], []
     for _ in range(60):
         drawn = overlapping(rng, 120, 60)
         corr = 0.0147 * drawn[:, drawn.mean(axis=0).argmax()]
         alone.append(missed(gate_checks._corr_checks(corr, 12, PARAMS)))
-        known.append(missed(best_of_many_check(corr, 12, PARAMS, n_configurations=60)))
-    assert np.mean([not one for one in alone]) > 0.6
-    assert np.mean([not one for one in known]) < 0.3
+        of_sixty.append(missed(best_of_many_check(corr, 12, PARAMS, n_configurations=60)))
+    assert np.mean([not reasons for reasons in alone]) > 0.6
+    assert np.mean([not reasons for reasons in of_sixty]) < 0.3
 
 
 def test_an_honest_one_of_sixty_passes_where_the_record_is_long():
@@ -218,8 +218,8 @@ def missed(checks) -> set[str]:
 )
 def test_what_makes_a_record_worthless_is_named(given, reasons):
     honest = {"windows": [(60, 77)], "choices": [(60, 77)], "last_scored": 387}
-    found = honesty_checks(**honest | given, live_era=401, overlap_eras=12)
-    assert missed(found) == reasons
+    checks = honesty_checks(**honest | given, live_era=401, overlap_eras=12)
+    assert missed(checks) == reasons
 
 
 def payoffs(mean, seed=0, n=120):
@@ -244,11 +244,11 @@ def eras(n=60, n_rows=400, n_features=30):
     """Correlated features, alike in every era."""
     rng = np.random.default_rng(0)
     loadings = rng.normal(size=(5, n_features))
-    made = []
+    by_era = []
     for _ in range(n):
         raw = rng.normal(size=(n_rows, 5)) @ loadings + 2 * rng.normal(size=(n_rows, n_features))
-        made.append(np.digitize(raw, [-4, -1.5, 1.5, 4]).astype(np.int8))
-    return made
+        by_era.append(np.digitize(raw, [-4, -1.5, 1.5, 4]).astype(np.int8))
+    return by_era
 
 
 def test_an_era_like_the_others_is_no_drift():

@@ -41,7 +41,7 @@ def test_a_warning_is_said_and_blocks_nothing():
 
 
 def test_a_champion_stands_in_for_predictions_but_not_for_data_nor_for_its_own_record():
-    for checks, another, same in (
+    for checks, differing, same in (
         ((GOOD,), False, False),
         ((GOOD, UNPAID), False, False),
         ((GOOD, WORSE), True, True),
@@ -51,5 +51,5 @@ def test_a_champion_stands_in_for_predictions_but_not_for_data_nor_for_its_own_r
         ((GOOD, WORSE, STALE), False, False),
     ):
         decision = GateDecision(checks)
-        assert decision.leaves_champion(same_configuration=False) == another
+        assert decision.leaves_champion(same_configuration=False) == differing
         assert decision.leaves_champion(same_configuration=True) == same

@@ -13,10 +13,10 @@ def test_each_era_has_spearmans_correlation_with_ties():
     rng = np.random.default_rng(0)
     ours = rng.integers(0, 8, size=300).astype(float)
     theirs = ours + 3 * rng.normal(size=300)
-    found = likeness_of_eras(ours, theirs, STARTS)
+    correlations = likeness_of_eras(ours, theirs, STARTS)
     frame = pd.DataFrame({"a": ours, "b": theirs})
     parts = [frame[a:b].corr("spearman").iloc[0, 1] for a, b in zip(STARTS, STARTS[1:])]  # noqa: B905, RUF007
-    assert found == pytest.approx(parts, abs=1e-12)
+    assert correlations == pytest.approx(parts, abs=1e-12)
 
 
 def test_an_era_without_reference_has_none_and_missing_rows_are_left_out():
@@ -25,9 +25,9 @@ def test_an_era_without_reference_has_none_and_missing_rows_are_left_out():
     theirs = ours.copy()
     theirs[100:150] = np.nan
     theirs[:30] = np.nan
-    found = likeness_of_eras(ours, theirs, STARTS)
-    assert np.isnan(found).tolist() == [False, True, False]
-    assert found[[0, 2]] == pytest.approx(1.0)
+    correlations = likeness_of_eras(ours, theirs, STARTS)
+    assert np.isnan(correlations).tolist() == [False, True, False]
+    assert correlations[[0, 2]] == pytest.approx(1.0)
 
 
 def test_predictions_that_are_all_equal_are_like_nothing():

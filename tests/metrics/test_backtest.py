@@ -79,8 +79,8 @@ def test_fnc_that_would_be_rounding_is_nan_and_the_reason_is_said(tmp_path, capl
     ours = table.query("model == 'ours'").set_index("era")
     assert ours.index[ours["fnc"].isna()].tolist() == [3, 5]
     assert ours[["corr", "max_exposure"]].notna().all(axis=None)
-    (told,) = caplog.messages
-    assert told.startswith(
+    (message,) = caplog.messages
+    assert message.startswith(
         "FNC is NaN in 2 of 6 eras: era 0003 has 9 rows, and neutralising to 8 features leaves "
         "nothing but rounding"
     )

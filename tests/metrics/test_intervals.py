@@ -73,17 +73,17 @@ def test_intervals_of_few_eras_cover_as_they_promise(n_eras):
     for share, least, most in ((1.0, 0.93, 0.98), (0.5, 0.98, 1.0)):
         drawn = np.sqrt(share) * overlapping(rng, n_eras, 1_000)
         drawn += np.sqrt(1 - share) * rng.normal(size=drawn.shape)
-        found = [short_interval(one, OVERLAP) for one in drawn.T]
-        assert least <= np.mean([one.low <= 0 <= one.high for one in found]) <= most
+        intervals = [short_interval(scores, OVERLAP) for scores in drawn.T]
+        assert least <= np.mean([bounds.low <= 0 <= bounds.high for bounds in intervals]) <= most
 
 
 def test_the_narrower_of_two_intervals_seldom_leaves_a_mean_of_zero_out():
     drawn = overlapping(np.random.default_rng(0), 52, 1_000).T
-    assert np.mean([narrower_interval(one, OVERLAP).high < 0 for one in drawn]) <= 0.05
+    assert np.mean([narrower_interval(scores, OVERLAP).high < 0 for scores in drawn]) <= 0.05
     # Why there are two: what full overlap implies is too wide for independent eras.
     independent = np.random.default_rng(1).normal(-0.6, 1, size=(200, 93))
     shares = [
-        np.mean([interval(one, OVERLAP).high < 0 for one in independent])
+        np.mean([interval(scores, OVERLAP).high < 0 for scores in independent])
         for interval in (short_interval, narrower_interval)
     ]
     assert shares[0] < 0.6

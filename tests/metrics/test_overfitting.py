@@ -23,28 +23,28 @@ def noise(rng, n_eras=N_ERAS):
 
 def test_noise_is_overfitted_half_of_the_time():
     rng = np.random.default_rng(0)
-    found = [probability_of_overfitting(noise(rng), 1) for _ in range(200)]
-    assert np.mean(found) == pytest.approx(0.5, abs=0.05)
+    probabilities = [probability_of_overfitting(noise(rng), 1) for _ in range(200)]
+    assert np.mean(probabilities) == pytest.approx(0.5, abs=0.05)
 
 
 @pytest.mark.parametrize("n_eras", [78, 104, 260])
 def test_overlapping_noise_is_overfitted_half_of_the_time_too(n_eras):
     rng = np.random.default_rng(n_eras)
     drawn = [overlapping(rng, n_eras, N_CONFIGURATIONS) for _ in range(200)]
-    found = [probability_of_overfitting(one, OVERLAP) for one in drawn]
-    assert np.mean(found) == pytest.approx(0.5, abs=0.05)
+    probabilities = [probability_of_overfitting(scores, OVERLAP) for scores in drawn]
+    assert np.mean(probabilities) == pytest.approx(0.5, abs=0.05)
     # What the purge is for: taken as independent eras, the same noise looks chosen well.
-    assert np.mean([probability_of_overfitting(one, 1) for one in drawn]) < 0.42
+    assert np.mean([probability_of_overfitting(scores, 1) for scores in drawn]) < 0.42
 
 
 def test_one_that_is_really_better_is_seldom_called_overfitted():
     rng = np.random.default_rng(0)
-    found = []
+    probabilities = []
     for _ in range(100):
         scores = noise(rng)
         scores[:, 3] += 0.4
-        found.append(probability_of_overfitting(scores, 1))
-    assert np.mean(np.array(found) < 0.05) >= 0.9
+        probabilities.append(probability_of_overfitting(scores, 1))
+    assert np.mean(np.array(probabilities) < 0.05) >= 0.9
 
 
 def test_the_more_it_is_better_the_less_it_is_called_so():
@@ -52,9 +52,9 @@ def test_the_more_it_is_better_the_less_it_is_called_so():
     curve = []
     for sharpe in (0.0, 0.1, 0.2, 0.4):
         scores = [noise(rng) for _ in range(40)]
-        for one in scores:
-            one[:, 0] += sharpe
-        curve.append(np.mean([probability_of_overfitting(one, 1) for one in scores]))
+        for history in scores:
+            history[:, 0] += sharpe
+        curve.append(np.mean([probability_of_overfitting(history, 1) for history in scores]))
     assert curve == sorted(curve, reverse=True)
 
 
@@ -73,8 +73,8 @@ def test_the_deflated_sharpes_published_example():
     """Bailey and Lopez de Prado (2014): 2.5 a year, 100 trials, 1,250 days: .1132 and .9004."""
     luck = expected_max_sharpe(variance=0.5 / 250, n_trials=100)
     assert luck == pytest.approx(0.1132, abs=5e-5)
-    found = probabilistic_sharpe(2.5 / np.sqrt(250), luck, 1250, skewness=-3, kurtosis=10)
-    assert found == pytest.approx(0.9004, abs=5e-5)
+    probability = probabilistic_sharpe(2.5 / np.sqrt(250), luck, 1250, skewness=-3, kurtosis=10)
+    assert probability == pytest.approx(0.9004, abs=5e-5)
 
 
 def test_more_procedures_deflate_more():
@@ -94,8 +94,8 @@ def test_overlap_takes_away_from_the_sharpe_what_it_adds():
 
 def test_what_is_larger_than_the_detectable_effect_is_mostly_found():
     rng = np.random.default_rng(0)
-    found = minimum_detectable(rng.normal(size=400), overlap_eras=1)
-    assert found == pytest.approx((1.2816 + 0.8416) / 20, rel=0.2)
+    detectable = minimum_detectable(rng.normal(size=400), overlap_eras=1)
+    assert detectable == pytest.approx((1.2816 + 0.8416) / 20, rel=0.2)
 
 
 def test_superior_ability_is_seen_where_there_is_some_and_not_in_noise():
@@ -112,19 +112,19 @@ def test_superior_ability_is_seen_where_there_is_some_and_not_in_noise():
 def test_superior_ability_is_seldom_seen_in_overlapping_noise():
     """By a bootstrap it was seen in .2 of such histories."""
     rng = np.random.default_rng(0)
-    found = []
+    p_values = []
     for seed in range(120):
         drawn = overlapping(rng, 72, 7)
-        found.append(superior_predictive_ability(drawn[:, 1:], drawn[:, 0], OVERLAP, seed))
-    assert np.mean(np.array(found) < 0.05) <= 0.08
+        p_values.append(superior_predictive_ability(drawn[:, 1:], drawn[:, 0], OVERLAP, seed))
+    assert np.mean(np.array(p_values) < 0.05) <= 0.08
 
 
 def test_models_that_are_the_same_count_once():
     rng = np.random.default_rng(0)
     against = rng.normal(size=200)
-    one = rng.normal(0.3, 1, size=(200, 1))
-    alone = superior_predictive_ability(one, against, 1, seed=0)
-    assert superior_predictive_ability(np.repeat(one, 8, axis=1), against, 1, seed=0) == (
+    model = rng.normal(0.3, 1, size=(200, 1))
+    alone = superior_predictive_ability(model, against, 1, seed=0)
+    assert superior_predictive_ability(np.repeat(model, 8, axis=1), against, 1, seed=0) == (
         pytest.approx(alone, abs=0.02)
     )
 

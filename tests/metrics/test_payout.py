@@ -30,7 +30,7 @@ def test_forecasts_hold_their_level(n_eras, share, overlap):
     n_series, live = 1_000, n_eras + OVERLAP
     drawn = np.sqrt(share) * overlapping(rng, live + 12, n_series, overlap)
     drawn += np.sqrt(1 - share) * rng.normal(size=drawn.shape)
-    forecasts = [forecast_burn(one[:n_eras], overlap).interval() for one in drawn.T]
+    forecasts = [forecast_burn(history[:n_eras], overlap).interval() for history in drawn.T]
     low, high = np.transpose(forecasts)
     came = drawn[live:].mean(axis=0)
     assert 0.93 <= np.mean((low <= came) & (came <= high)) <= 0.97

@@ -40,9 +40,9 @@ def test_rows_and_eras_without_scores_are_left_out():
     meta[:20] = np.nan
     meta[300:] = np.nan
     target[300:] = np.nan
-    found = checked(prediction, target, meta)
-    assert np.isfinite(found[0])
-    assert np.isnan(found[1])
+    scores = checked(prediction, target, meta)
+    assert np.isfinite(scores[0])
+    assert np.isnan(scores[1])
 
 
 @pytest.mark.parametrize(

@@ -256,16 +256,16 @@ def test_feature_scores_are_those_of_each_era_and_left_out_where_unresolved():
     features = [rng.integers(0, 5, size=(200, 6)).astype(np.int8) for _ in range(2)]
     predictions = np.vstack([first[0], second[0]])
     target = np.concatenate([first[1], np.full(200, np.nan)])
-    told = []
+    steps = []
     fnc, exposure = feature_scores(
         np.array([0, 200, 400]),
         predictions,
         target,
         features.__getitem__,
-        lambda *step: told.append(step),
+        lambda *step: steps.append(step),
     )
     neutral = Neutraliser(features[0]).residuals(gaussian_rank(first[0]))
     np.testing.assert_allclose(fnc[0], corr_of_era(neutral, first[1]))
     assert np.isnan(fnc[1]).all()
     np.testing.assert_allclose(exposure[1], max_exposure_of_era(second[0], features[1]))
-    assert told == [(1, 2), (2, 2)]
+    assert steps == [(1, 2), (2, 2)]

@@ -151,11 +151,11 @@ def test_a_feature_without_weight_is_not_learned(name, panel):
     names = panel.feature_names
 
     def leaned_on(weights):
-        made = model_class(params, seed=0, threads=1)
-        made.fit(panel, None, TARGET, context=FitContext(weights=weights))
+        model = model_class(params, seed=0, threads=1)
+        model.fit(panel, None, TARGET, context=FitContext(weights=weights))
         rows = np.full((5, len(names)), 2, np.int8)
         rows[:, 0] = np.arange(5)
-        return float(np.ptp(made.predict_rows(rows)))
+        return float(np.ptp(model.predict_rows(rows)))
 
     alike = leaned_on((1.0,) * len(names))
     # XGBoost draws columns by their weights, and there are few to draw from.

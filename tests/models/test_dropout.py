@@ -12,10 +12,10 @@ ONES = torch.ones(1000, 333)
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 0.9])
 def test_it_keeps_the_mean_and_leaves_out_the_share(share):
     torch.manual_seed(0)
-    made = Dropout(share)(ONES)
+    dropped = Dropout(share)(ONES)
     levels = round(256 * share)
-    assert (made == 0).float().mean().item() == pytest.approx(levels / 256, abs=0.004)
-    assert made.unique().tolist() == [0, pytest.approx(256 / (256 - levels))]
+    assert (dropped == 0).float().mean().item() == pytest.approx(levels / 256, abs=0.004)
+    assert dropped.unique().tolist() == [0, pytest.approx(256 / (256 - levels))]
 
 
 def test_no_column_of_bytes_is_left_out_more_often():
@@ -27,9 +27,9 @@ def test_no_column_of_bytes_is_left_out_more_often():
 def test_what_is_left_out_has_no_gradient():
     torch.manual_seed(0)
     values = ONES.clone().requires_grad_()
-    made = Dropout(0.3)(values)
-    made.sum().backward()
-    torch.testing.assert_close(values.grad, made.detach())
+    dropped = Dropout(0.3)(values)
+    dropped.sum().backward()
+    torch.testing.assert_close(values.grad, dropped.detach())
 
 
 @pytest.mark.parametrize("layer", [Dropout(0.0), Dropout(0.001), Dropout(0.5).eval()])
@@ -39,9 +39,9 @@ def test_nothing_is_left_out_where_nothing_should_be(layer):
 
 def test_the_same_seed_leaves_out_the_same():
     torch.manual_seed(1)
-    one = Dropout(0.2)(ONES)
+    first = Dropout(0.2)(ONES)
     torch.manual_seed(1)
-    assert torch.equal(Dropout(0.2)(ONES), one)
+    assert torch.equal(Dropout(0.2)(ONES), first)
 
 
 def test_every_dropout_of_a_network_is_replaced():

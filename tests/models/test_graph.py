@@ -35,8 +35,8 @@ def graph_with(edges, n_nodes, n_features=None):
 def copies(edges, n_rows):
     """The graph once a row, as PyTorch Geometric batches graphs."""
     ends = torch.stack([edges.source, edges.goal])
-    one = Data(edge_index=ends, edge_attr=edges.attributes, num_nodes=edges.n_nodes)
-    many = Batch.from_data_list([one] * n_rows)
+    single = Data(edge_index=ends, edge_attr=edges.attributes, num_nodes=edges.n_nodes)
+    many = Batch.from_data_list([single] * n_rows)
     return many.edge_index, many.edge_attr
 
 
@@ -47,7 +47,7 @@ def gradients(out, inputs):
 
 def as_on_a_card(edges, values, groups=Edges._groups):
     """Sums by products of matrices."""
-    return [one.adding_alike(edges.n_nodes) for one in groups(edges, values)]
+    return [group.adding_alike(edges.n_nodes) for group in groups(edges, values)]
 
 
 @pytest.mark.parametrize(
@@ -77,8 +77,8 @@ def test_layers_come_to_what_pytorch_geometric_comes_to(kind, edges, chunk, monk
     theirs = theirs.view(n_rows, 5, width).permute(1, 2, 0).contiguous()
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
     inputs = [nodes, *layer.parameters()]
-    for one, other in zip(gradients(ours, inputs), gradients(theirs, inputs), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    for gradient, other in zip(gradients(ours, inputs), gradients(theirs, inputs), strict=True):
+        torch.testing.assert_close(gradient, other, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("groups", [Edges._groups, as_on_a_card], ids=["core", "card"])
@@ -93,8 +93,10 @@ def test_half_precision_comes_to_about_the_same(groups, monkeypatch):
     with torch.autocast("cpu", torch.bfloat16):
         half = graph.attend(layer, nodes)
     torch.testing.assert_close(half.float(), whole, rtol=0, atol=0.05)
-    for one, other in zip(gradients(half.float(), inputs), gradients(whole, inputs), strict=True):
-        assert torch.nn.functional.cosine_similarity(one.flatten(), other.flatten(), 0) > 0.99
+    for gradient, other in zip(
+        gradients(half.float(), inputs), gradients(whole, inputs), strict=True
+    ):
+        assert torch.nn.functional.cosine_similarity(gradient.flatten(), other.flatten(), 0) > 0.99
 
 
 def test_nodes_are_normed_as_pytorch_norms_rows():
@@ -106,8 +108,8 @@ def test_nodes_are_normed_as_pytorch_norms_rows():
     theirs = torch.nn.LayerNorm.forward(norm, nodes.transpose(1, 2)).transpose(1, 2).contiguous()
     torch.testing.assert_close(ours, theirs)
     inputs = [nodes, *norm.parameters()]
-    for one, other in zip(gradients(ours, inputs), gradients(theirs, inputs), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    for gradient, other in zip(gradients(ours, inputs), gradients(theirs, inputs), strict=True):
+        torch.testing.assert_close(gradient, other, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.gpu
@@ -118,18 +120,20 @@ def test_a_card_adds_up_the_same_bit_by_bit(precision):
     layer = GATv2Conv(12, 4, heads=3, edge_dim=2, add_self_loops=False).cuda()
     graph = Edges(graph_with(RING, 5), 5).cuda()
     nodes = torch.randn(5, 12, 500, device="cuda", requires_grad=True)
-    inputs, found = [nodes, *layer.parameters()], []
+    inputs, passes = [nodes, *layer.parameters()], []
     for _ in range(3):
         with torch.autocast("cuda", precision, enabled=precision is not None):
-            made = graph.attend(layer, nodes).float()
-        found.append([made, *gradients(made, inputs)])
-    for one in found[1:]:
-        for again, first in zip(one, found[0], strict=True):
+            output = graph.attend(layer, nodes).float()
+        passes.append([output, *gradients(output, inputs)])
+    for repeat in passes[1:]:
+        for again, first in zip(repeat, passes[0], strict=True):
             assert torch.equal(again, first)
     ends, attributes = copies(graph, 500)
     theirs = layer(nodes.permute(2, 0, 1).reshape(-1, 12), ends, attributes)
     theirs = theirs.view(500, 5, 12).permute(1, 2, 0)
-    torch.testing.assert_close(found[0][0], theirs, rtol=0, atol=1e-3 if precision is None else 0.1)
+    torch.testing.assert_close(
+        passes[0][0], theirs, rtol=0, atol=1e-3 if precision is None else 0.1
+    )
 
 
 def fitted(name, panel, graph=None, **changed):
@@ -155,13 +159,13 @@ def test_other_edges_are_another_model(name, panel):
         (0.5,) * (len(names) - 1),
         (0.3,) * (len(names) - 1),
     )
-    made = {
+    predictions = {
         edges: fitted(name, panel, graph, edges=edges).predict(panel)
         for edges in ("real", "random", "none")
     }
-    assert len({tuple(one) for one in made.values()}) == 3
+    assert len({tuple(column) for column in predictions.values()}) == 3
     alone = fitted(name, panel, graph.without_edges()).predict(panel)
-    np.testing.assert_array_equal(made["none"], alone)
+    np.testing.assert_array_equal(predictions["none"], alone)
 
 
 @pytest.mark.parametrize("name", GRAPHS)

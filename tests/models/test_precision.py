@@ -55,20 +55,20 @@ def test_every_network_learns_by_a_cards_rules(name, precision, panel):
     def gradients():
         network.zero_grad()
         torch.manual_seed(0)
-        made = network(features)
-        predictions, *_ = made if isinstance(made, tuple) else (made,)
+        output = network(features)
+        predictions, *_ = output if isinstance(output, tuple) else (output,)
         predictions.float().square().mean().backward()
         return torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None])
 
     exact = gradients()
     with torch.autocast("cpu", precision), CardsRules():
-        found = gradients()
-    assert torch.nn.functional.cosine_similarity(found, exact, 0) > 0.98
+        gradient = gradients()
+    assert torch.nn.functional.cosine_similarity(gradient, exact, 0) > 0.98
 
 
 def test_the_rules_would_see_what_does_not_hold_on_a_card():
-    made = torch.empty(2, dtype=torch.bfloat16)
+    matrix = torch.empty(2, dtype=torch.bfloat16)
     ones, both = torch.ones(2, 3, dtype=torch.bfloat16), torch.tensor([0, 1])
     rules = (torch.autocast("cpu", torch.bfloat16), CardsRules())
     with rules[0], rules[1], pytest.raises(RuntimeError, match="dtypes match"):
-        made[both] = ones.sum(dim=1)
+        matrix[both] = ones.sum(dim=1)

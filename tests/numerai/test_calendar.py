@@ -71,8 +71,8 @@ def test_business_days_agree_with_numpy(day, n_days):
 @given(DAYS, integers(-30, 400))
 def test_business_days_between_agree_with_numpy(day, span):
     end = day + timedelta(days=span)
-    one = timedelta(days=1)
-    assert business_days_between(day, end) == max(0, np.busday_count(day + one, end + one))
+    one_day = timedelta(days=1)
+    assert business_days_between(day, end) == max(0, np.busday_count(day + one_day, end + one_day))
 
 
 def test_days_before_era_1_are_refused():

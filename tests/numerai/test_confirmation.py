@@ -45,10 +45,10 @@ class Lists:
 
     def submissions(self, model_id):
         assert model_id == "model"
-        found = self.lists.pop(0) if len(self.lists) > 1 else self.lists[0]
-        if isinstance(found, Exception):
-            raise found
-        return found
+        answer = self.lists.pop(0) if len(self.lists) > 1 else self.lists[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     def model_name(self, model_id):
         return f"name of {model_id}"
@@ -89,12 +89,16 @@ UNKNOWN = VALID | {"status": "vetting", "selected": False}
     ],
 )
 def test_the_receipt_says_what_the_tournament_says(listed, status, words):
-    made = receipt(listed)
-    assert made["status"] == status
-    assert words in made["detail"]
-    assert (made["submission_id"], made["round"], made["digest"]) == ("abcdef", 1412, "digest")
-    assert set(made) == FIELDS
-    assert made["error_info"] == ("Not enough stocks" if status == "failed" else "")
+    issued = receipt(listed)
+    assert issued["status"] == status
+    assert words in issued["detail"]
+    assert (issued["submission_id"], issued["round"], issued["digest"]) == (
+        "abcdef",
+        1412,
+        "digest",
+    )
+    assert set(issued) == FIELDS
+    assert issued["error_info"] == ("Not enough stocks" if status == "failed" else "")
 
 
 @settings(deadline=None)
@@ -115,11 +119,11 @@ def test_the_receipt_says_what_the_tournament_says(listed, status, words):
     )
 )
 def test_whatever_a_list_says_the_id_is_kept_and_only_what_is_valid_is_accepted(entries):
-    made = receipt(entries)
-    assert made["submission_id"] == "abcdef"
-    assert made["status"] in {*STATUS.values(), "late"}
-    if made["status"] in {"accepted", "late"}:
-        ours = next(one for one in entries if one["id"] == "abcdef")
+    issued = receipt(entries)
+    assert issued["submission_id"] == "abcdef"
+    assert issued["status"] in {*STATUS.values(), "late"}
+    if issued["status"] in {"accepted", "late"}:
+        ours = next(entry for entry in entries if entry["id"] == "abcdef")
         assert verdict_of(ours) is Verdict.VALIDATED
 
 

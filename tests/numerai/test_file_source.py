@@ -38,11 +38,11 @@ from numerai_kedro.runtime.tournament_settings import TournamentSettings
 def folder(tiny_demo, tmp_path):
     """All files of a round, to be changed."""
     demo = DemoTournament(tiny_demo, "tiny", 0)
-    made = tmp_path / "downloaded before" / "v5.3"
-    made.mkdir(parents=True)
+    copied = tmp_path / "downloaded before" / "v5.3"
+    copied.mkdir(parents=True)
     for name, path in demo.archive.files(demo.latest(demo.clock.now())).items():
-        shutil.copy(path, made / name)
-    return made
+        shutil.copy(path, copied / name)
+    return copied
 
 
 @pytest.fixture
@@ -127,11 +127,11 @@ def test_a_folder_that_is_gone_is_a_sentence(source, folder):
 
 @pytest.mark.parametrize("url", ["file://elsewhere/data", "file:", "file:///a%00b"])
 def test_an_address_that_is_no_folder_of_this_machine_is_a_sentence(url, tmp_path):
-    given = {"size": "numerai", "data_version": "v5.3", "data_folder": tmp_path, "api_url": url}
+    settings = {"size": "numerai", "data_version": "v5.3", "data_folder": tmp_path, "api_url": url}
     with pytest.raises(ConfigurationError, match="should be file:///folder/of/this/machine"):
-        connect(TournamentSettings(name="numerai", **given))
+        connect(TournamentSettings(name="numerai", **settings))
     with pytest.raises(ConfigurationError, match="is not on this machine"):
-        connect(TournamentSettings(name="demo", **given | {"size": "tiny"}))
+        connect(TournamentSettings(name="demo", **settings | {"size": "tiny"}))
 
 
 def test_a_file_that_changes_while_it_is_read_is_begun_anew(source, folder, tmp_path):

@@ -125,9 +125,9 @@ def test_a_day_without_a_round_is_not_polled_through_the_days_on_which_none_open
 
 
 def test_the_earliest_opening_is_the_next_of_the_five_days():
-    for day, wanted in [(0, 1), (3, 4), (4, 7)]:
+    for day, expected in [(0, 1), (3, 4), (4, 7)]:
         newest = RoundInfo(1, at(day, 12, 10), at(day, 13), None, {}, at(day, 13))
-        assert earliest_opening_after(newest, newest.server_time) == at(wanted, 12)
+        assert earliest_opening_after(newest, newest.server_time) == at(expected, 12)
         assert earliest_opening_after(newest, at(5, 3)) == at(7, 12)
 
 
@@ -175,10 +175,10 @@ def test_what_was_held_back_is_tried_again_when_its_inputs_are_newer_than_its_re
     receipt = outputs / "receipts" / "1412-a.json"
     receipt.write_text(json.dumps({"status": status}))
     os.utime(receipt, (1000, 1000))
-    held = status in {"blocked", "failed", "closed"}
-    assert is_held(outputs, 1412) is held
+    expected = status in {"blocked", "failed", "closed"}
+    assert is_held(outputs, 1412) is expected
     assert is_dealt_with(outputs, 1412, lambda moment: moment > 1000)
-    assert is_dealt_with(outputs, 1412, lambda moment: moment == 1000) is not held
+    assert is_dealt_with(outputs, 1412, lambda moment: moment == 1000) is not expected
 
 
 @pytest.mark.parametrize(

@@ -35,26 +35,26 @@ def test_todays_rule_is_understood_by_display_name_or_name():
 
 
 def test_scores_of_another_horizon_are_said_and_never_weighed():
-    found = read(config("corr20", 0.5), CORR60, config("mmc20", 2), MMC60)
-    assert found.rule == BOTH
-    assert found.unfamiliar == (
+    reading = read(config("corr20", 0.5), CORR60, config("mmc20", 2), MMC60)
+    assert reading.rule == BOTH
+    assert reading.unfamiliar == (
         "corr20 pays 0.5: of 20 days, not 60",
         "mmc20 pays 2: of 20 days, not 60",
     )
 
 
 def test_mmc_alone_pays_no_corr():
-    found = read(MMC60)
-    assert found.rule == PayoutRule(0, 15)
-    assert found.unfamiliar == ()
+    reading = read(MMC60)
+    assert reading.rule == PayoutRule(0, 15)
+    assert reading.unfamiliar == ()
 
 
 def test_a_20_day_round_is_understood_for_a_20_day_target_only():
     old = config("v2_corr20", 0.75, clipThreshold=0.05), config("mmc", 2.25, clipThreshold=0.05)
     assert read(*old, days=20, factor=0.087).rule == PayoutRule(0.75, 2.25, 0.05, 0.087)
-    found = read(*old)
-    assert found.rule is None
-    assert len(found.unfamiliar) == 2
+    reading = read(*old)
+    assert reading.rule is None
+    assert len(reading.unfamiliar) == 2
     canon = config("canon_v2_corr20", 0.75), config("canon_mmc", 2.25)
     assert read(*canon, days=20).rule == PayoutRule(0.75, 2.25)
 
@@ -86,8 +86,8 @@ def test_what_does_not_pay_counts_nothing(silent):
 
 
 def test_is_payout_false_ends_a_familiar_score_too():
-    found = read(config("corr60", 3, isPayout=False), MMC60)
-    assert found.rule == PayoutRule(0, 15)
+    reading = read(config("corr60", 3, isPayout=False), MMC60)
+    assert reading.rule == PayoutRule(0, 15)
 
 
 @pytest.mark.parametrize(
@@ -105,10 +105,10 @@ def test_is_payout_false_ends_a_familiar_score_too():
     ],
 )
 def test_an_unfamiliar_score_is_said_and_the_clear_parts_weigh(strange, said):
-    found = read(CORR60, MMC60, strange)
-    assert found.rule == BOTH
-    assert len(found.unfamiliar) == 1
-    assert said in found.unfamiliar[0]
+    reading = read(CORR60, MMC60, strange)
+    assert reading.rule == BOTH
+    assert len(reading.unfamiliar) == 1
+    assert said in reading.unfamiliar[0]
 
 
 @pytest.mark.parametrize(
@@ -122,15 +122,15 @@ def test_an_unfamiliar_score_is_said_and_the_clear_parts_weigh(strange, said):
     ],
 )
 def test_where_a_part_is_not_clear_nothing_is_taken_for_it(configs):
-    found = read(*configs)
-    assert found.rule is None
-    assert len(found.unfamiliar) == 1
+    reading = read(*configs)
+    assert reading.rule is None
+    assert len(reading.unfamiliar) == 1
 
 
 def test_nothing_set_yet_is_nothing_unfamiliar():
     for raw in (None, [], [None], [config("corr60", None)], [config("corr60", 0)]):
-        found = read_rule(stable_configs(raw), None, 60)
-        assert (found.rule, found.unfamiliar) == (None, ())
+        reading = read_rule(stable_configs(raw), None, 60)
+        assert (reading.rule, reading.unfamiliar) == (None, ())
 
 
 def test_the_newest_version_of_a_name_wins_and_two_are_never_mixed():
@@ -140,14 +140,14 @@ def test_the_newest_version_of_a_name_wins_and_two_are_never_mixed():
     # A newest version that does not pay ends the older one.
     ended = config("corr60", 9, version="11", isPayout=False)
     assert read(*two, ended).rule == PayoutRule(0, 15)
-    said = config("corr60", 4, version="1")
-    assert read(CORR60, said, MMC60).rule == PayoutRule(4, 15)  # without a version is older
+    newer = config("corr60", 4, version="1")
+    assert read(CORR60, newer, MMC60).rule == PayoutRule(4, 15)  # without a version is older
 
 
 def test_two_multipliers_of_one_version_are_not_clear():
-    found = read(CORR60, config("corr60", 4), MMC60)
-    assert found.rule is None
-    assert found.unfamiliar == ("corr60 and corr60 both pay as CORR of 60 days",)
+    reading = read(CORR60, config("corr60", 4), MMC60)
+    assert reading.rule is None
+    assert reading.unfamiliar == ("corr60 and corr60 both pay as CORR of 60 days",)
 
 
 def test_a_payout_factor_is_a_number_above_zero_or_not_given():
@@ -155,9 +155,9 @@ def test_a_payout_factor_is_a_number_above_zero_or_not_given():
     assert read_factor("0.087") == 0.087
     for strange in ("", "half", 0, "0", -1, float("nan"), True, [1]):
         assert read_factor(strange) is None
-    found = read(CORR60, MMC60, factor=None)
-    assert found.rule is None
-    assert found.unfamiliar == ("the payout factor is no number above zero",)
+    reading = read(CORR60, MMC60, factor=None)
+    assert reading.rule is None
+    assert reading.unfamiliar == ("the payout factor is no number above zero",)
 
 
 def test_the_order_in_which_the_tournament_lists_is_no_change():
@@ -176,8 +176,8 @@ NAME = st.sampled_from(["corr60", "mmc60", "corr20", "alpha"])
 
 @given(st.lists(st.dictionaries(FIELD, JSON | NAME) | JSON) | JSON, JSON)
 def test_whatever_the_tournament_says_is_no_traceback(raw, factor):
-    found = read_rule(stable_configs(raw), read_factor(factor), 60)
-    if found.rule is not None:
-        numbers = (found.rule.corr, found.rule.mmc, found.rule.clip, found.rule.factor)
-        assert all(math.isfinite(one) and one >= 0 for one in numbers)
-    assert all(one.multiplier != 0 for one in scores_that_pay(stable_configs(raw)))
+    reading = read_rule(stable_configs(raw), read_factor(factor), 60)
+    if reading.rule is not None:
+        numbers = (reading.rule.corr, reading.rule.mmc, reading.rule.clip, reading.rule.factor)
+        assert all(math.isfinite(number) and number >= 0 for number in numbers)
+    assert all(score.multiplier != 0 for score in scores_that_pay(stable_configs(raw)))

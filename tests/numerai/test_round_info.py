@@ -21,9 +21,9 @@ RAW = {
 
 
 def test_multipliers_are_those_that_pay():
-    one = read_round(RAW, NOW)
-    assert one.multipliers == {"corr60": 3.0, "mmc_60": 15.0}
-    assert (one.clip, one.payout_factor) == (1.0, 1.0)
+    info = read_round(RAW, NOW)
+    assert info.multipliers == {"corr60": 3.0, "mmc_60": 15.0}
+    assert (info.clip, info.payout_factor) == (1.0, 1.0)
 
 
 def test_a_clip_is_of_what_pays_and_a_factor_is_read_or_missing():
@@ -33,17 +33,17 @@ def test_a_clip_is_of_what_pays_and_a_factor_is_read_or_missing():
         {"displayName": "tc", "defaultMultiplier": 1, "isPayout": False, "clipThreshold": 0.02},
         None,
     ]
-    one = read_round(RAW | {"roundScoreConfigs": configs, "payoutFactor": "0.087"}, NOW)
-    assert one.multipliers == {"v2_corr20": 0.75}
-    assert (one.clip, one.payout_factor) == (0.05, 0.087)
+    info = read_round(RAW | {"roundScoreConfigs": configs, "payoutFactor": "0.087"}, NOW)
+    assert info.multipliers == {"v2_corr20": 0.75}
+    assert (info.clip, info.payout_factor) == (0.05, 0.087)
     assert read_round(RAW | {"payoutFactor": "soon"}, NOW).payout_factor is None
 
 
 def test_what_is_kept_of_a_round_shows_every_score_in_one_order():
     turned = RAW | {"roundScoreConfigs": [None, *reversed(RAW["roundScoreConfigs"])]}
-    kept = read_round(RAW, NOW).as_json()
-    assert kept == read_round(turned, NOW).as_json()
-    names = {one["displayName"] or one["name"] for one in kept["score_configs"]}
+    stored = read_round(RAW, NOW).as_json()
+    assert stored == read_round(turned, NOW).as_json()
+    names = {config["displayName"] or config["name"] for config in stored["score_configs"]}
     assert names == {"bmc", "corr60", "fnc_v3", "mmc_60"}
 
 
@@ -59,12 +59,12 @@ def test_without_number_or_opening_it_is_no_round(missing):
 
 
 def test_the_servers_clock_decides_to_the_second():
-    one = read_round(RAW, NOW)
+    info = read_round(RAW, NOW)
     for moment, is_open in [
-        (one.open_time - timedelta(seconds=1), False),
-        (one.open_time, True),
-        (one.close_staking_time - timedelta(seconds=1), True),
-        (one.close_staking_time, False),
+        (info.open_time - timedelta(seconds=1), False),
+        (info.open_time, True),
+        (info.close_staking_time - timedelta(seconds=1), True),
+        (info.close_staking_time, False),
     ]:
         assert read_round(RAW, moment).is_open is is_open
 
@@ -108,9 +108,9 @@ def test_a_clock_that_is_off_is_reported(minutes, said):
 
 
 def test_what_is_kept_of_an_open_round_does_not_move_with_the_clock():
-    one, later = read_round(RAW, NOW), read_round(RAW, NOW + timedelta(minutes=20))
-    assert one.as_json() == later.as_json()
-    assert one.as_json()["text"] == "round 1412, open until Thu 03 Dec 13:00 UTC"
+    earlier, later = read_round(RAW, NOW), read_round(RAW, NOW + timedelta(minutes=20))
+    assert earlier.as_json() == later.as_json()
+    assert earlier.as_json()["text"] == "round 1412, open until Thu 03 Dec 13:00 UTC"
 
 
 @pytest.mark.parametrize(

@@ -271,8 +271,8 @@ def test_what_is_not_allow_listed_is_never_sent(client, operations, query):
 
 def test_the_only_mutation_is_the_submission():
     assert frozenset({"create_submission"}) == ALLOWED_MUTATIONS
-    asked = check_allowed('mutation { create_submission(filename: "x") { id } }')
-    assert asked == Asked(True, frozenset({"create_submission"}))
+    parsed = check_allowed('mutation { create_submission(filename: "x") { id } }')
+    assert parsed == Asked(True, frozenset({"create_submission"}))
     assert check_allowed("{ a: rounds { number } account { id } }").names == {"a", "account"}
     assert check_allowed("query { rounds { number } }").mutates is False
 

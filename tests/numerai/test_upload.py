@@ -34,12 +34,14 @@ def no_scope(server, *operations):
 
 def test_a_submission_is_looked_up_and_its_receipt_says_so(client, demo, slot, csv):
     receipt = client.submit(csv, slot, 1412)
-    (kept,) = demo.store.submissions()
+    (submission,) = demo.store.submissions()
     assert receipt["status"] == "accepted"
-    assert receipt["submission_id"] == kept.id
-    assert receipt["filename"] == kept.filename
-    assert receipt["detail"] == (f'accepted for model "demo" ({kept.id[:4]}…), 100 live stocks')
-    assert demo.store.content_of(kept.id) == csv
+    assert receipt["submission_id"] == submission.id
+    assert receipt["filename"] == submission.filename
+    assert receipt["detail"] == (
+        f'accepted for model "demo" ({submission.id[:4]}…), 100 live stocks'
+    )
+    assert demo.store.content_of(submission.id) == csv
 
 
 def test_the_same_predictions_are_not_submitted_twice(client, demo, slot, csv, operations):
@@ -208,9 +210,9 @@ def test_a_failure_that_comes_with_the_deadline_stays_one(
     create = demo.create_submission
 
     def close_after(*arguments, **options):
-        made = create(*arguments, **options)
+        answer = create(*arguments, **options)
         closed(demo)
-        return made
+        return answer
 
     monkeypatch.setattr(demo, "create_submission", close_after)
     server.faults.add(Fault("create", "invalid", body="Timeout"))
@@ -278,10 +280,10 @@ def test_a_receipt_of_other_predictions_or_another_round_keeps_nothing_back(
     client, demo, slot, live_frame
 ):
     a, b = to_csv(live_frame(1)), to_csv(live_frame(2))
-    known = client.submit(a, slot, 1412)
-    assert client.submit(b, slot, 1412, known=known)["digest"] != known["digest"]
+    receipt = client.submit(a, slot, 1412)
+    assert client.submit(b, slot, 1412, known=receipt)["digest"] != receipt["digest"]
     demo.clock.advance(rounds=1)
-    assert client.submit(to_csv(live_frame(1)), slot, 1413, known=known)["round"] == 1413
+    assert client.submit(to_csv(live_frame(1)), slot, 1413, known=receipt)["round"] == 1413
     assert len(demo.store.submissions()) == 3
 
 
@@ -301,7 +303,7 @@ def test_a_key_that_may_only_upload_uploads(client, server, demo, csv, waits):
     assert receipt["status"] == "unconfirmed"
     assert receipt["model"] == model_id
     assert "Missing scope" in receipt["detail"]
-    assert [one.id for one in demo.store.submissions()] == [receipt["submission_id"]]
+    assert [submission.id for submission in demo.store.submissions()] == [receipt["submission_id"]]
     assert waits == []
 
 

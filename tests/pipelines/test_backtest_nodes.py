@@ -117,17 +117,19 @@ class Given:
         """The decision for the one slot."""
         ours = self.predictions() if ours is None else ours
         params = LOOSE if params is None else params
-        (found,) = self.judge(SLOT, scores, params, champions, round_info, ensemble=ours).values()
-        return found
+        (decision,) = self.judge(
+            SLOT, scores, params, champions, round_info, ensemble=ours
+        ).values()
+        return decision
 
     def promote(
         self, decision, receipt=None, round_info=ROUND, scores=None, neutral=NONE, model=None
     ):
         key = f"{round_info['number']}-demo"
-        kept = receipt or {"status": "accepted", "digest": decision.get("predictions_digest")}
+        submitted = receipt or {"status": "accepted", "digest": decision.get("predictions_digest")}
         return promote(
             {key: decision},
-            {key: kept},
+            {key: submitted},
             self.store,
             round_info,
             SLOT,
@@ -154,9 +156,9 @@ class Given:
         )
 
     def frame(self, values, made_by=OURS, version="v5.3"):
-        made = pd.DataFrame({"id": self.live.ids(), "era": 161, "prediction": values})
-        made.attrs = {"configuration": made_by, "data_version": version}
-        return made
+        predictions = pd.DataFrame({"id": self.live.ids(), "era": 161, "prediction": values})
+        predictions.attrs = {"configuration": made_by, "data_version": version}
+        return predictions
 
 
 @pytest.fixture
@@ -199,9 +201,9 @@ def test_a_good_record_does_not_excuse_live_predictions_that_collapsed(given):
 
 def test_live_models_of_another_configuration_than_the_record_are_blocked(given):
     """A model fitted anew by other parameters, and submitted beside the record of the old one."""
-    found = given.one(ours=given.predictions(made_by=OTHER))
-    assert missed(found) == {"record_of_other_models"}
-    assert not found["passed"]
+    decision = given.one(ours=given.predictions(made_by=OTHER))
+    assert missed(decision) == {"record_of_other_models"}
+    assert not decision["passed"]
 
 
 @pytest.mark.parametrize("broken", ["nan", "other stocks", "twice"])
@@ -214,10 +216,10 @@ def test_one_slots_broken_predictions_are_that_slots_alone(given, broken):
     else:
         ours.loc[3, "id"] = ours.loc[4, "id"]
     slots = {"a": "lightgbm", "b": "ensemble"}
-    found = given.judge(slots, params=LOOSE, lightgbm=ours, ensemble=good)
-    assert missed(found["1412-a"]) == {"predictions_unusable", "no_record"}
-    assert not found["1412-a"]["passed"]
-    assert found["1412-b"]["passed"]
+    decisions = given.judge(slots, params=LOOSE, lightgbm=ours, ensemble=good)
+    assert missed(decisions["1412-a"]) == {"predictions_unusable", "no_record"}
+    assert not decisions["1412-a"]["passed"]
+    assert decisions["1412-b"]["passed"]
 
 
 def test_a_model_that_failed_blocks_its_slot_and_no_other(given):
@@ -235,10 +237,10 @@ def test_where_predictions_are_broken_the_champion_goes(given):
     broken = given.predictions()
     broken.loc[0, "prediction"] = np.nan
     for ours in (broken, Failed("blend_live", "nobody predicts"), given.predictions(made_by=OTHER)):
-        found = given.one(None, ANY_CHAMPION, champions, LATER, ours)
-        assert (found["passed"], found["feeds"]) == (True, "champion")
-        assert found["configuration"] == OURS
-        assert found["champion_checks"]
+        decision = given.one(None, ANY_CHAMPION, champions, LATER, ours)
+        assert (decision["passed"], decision["feeds"]) == (True, "champion")
+        assert decision["configuration"] == OURS
+        assert decision["champion_checks"]
 
 
 def test_the_same_round_again_is_compared_with_nobody(given):
@@ -258,16 +260,16 @@ def test_an_override_names_round_slot_and_reason_and_is_kept(given):
         (OVERRIDE | {"override_slot": None}, False),
         (OVERRIDE | {"override_reason": None}, False),
     ):
-        found = given.one(scores_of(-0.01), LOOSE.model_copy(update=changed))
-        assert found["passed"] == passes
-        assert ("override" in found) == passes
+        decision = given.one(scores_of(-0.01), LOOSE.model_copy(update=changed))
+        assert decision["passed"] == passes
+        assert ("override" in decision) == passes
 
 
 def test_what_was_let_through_is_never_a_champion(given):
     """A leak that was overridden once would be uploaded in its place for sixty rounds."""
-    found = given.one(scores_of(-0.01), LOOSE.model_copy(update=OVERRIDE))
-    assert found["passed"]
-    assert given.promote(found) == {}
+    decision = given.one(scores_of(-0.01), LOOSE.model_copy(update=OVERRIDE))
+    assert decision["passed"]
+    assert given.promote(decision) == {}
 
 
 @pytest.mark.parametrize(
@@ -284,8 +286,8 @@ def test_what_was_let_through_is_never_a_champion(given):
 )
 def test_a_champion_is_what_the_tournament_validated_or_what_is_kept_here(given, receipt, promoted):
     decision = given.one()
-    found = given.promote(decision, {"digest": decision["predictions_digest"]} | receipt)
-    assert bool(found) == promoted
+    champions = given.promote(decision, {"digest": decision["predictions_digest"]} | receipt)
+    assert bool(champions) == promoted
 
 
 def test_a_decision_of_an_earlier_version_promotes_nothing(given):
@@ -307,24 +309,24 @@ def test_a_slot_that_was_never_judged_stops_no_promotion(given):
     decision = given.one()
     key, receipt = "1412-demo", {"status": "accepted", "digest": decision["predictions_digest"]}
     slots = {"new": "ensemble", "demo": "ensemble"}
-    given_ = (given.store, ROUND, slots, scores_of(), WEIGHTS, NONE)
-    found = promote({key: decision}, {key: receipt}, *given_, lightgbm=given.model())
-    assert list(found) == ["demo"]
+    arguments = (given.store, ROUND, slots, scores_of(), WEIGHTS, NONE)
+    champions = promote({key: decision}, {key: receipt}, *arguments, lightgbm=given.model())
+    assert list(champions) == ["demo"]
 
 
 def test_a_record_without_any_mmc_is_kept_and_compared(given):
     bare = scores_of().assign(mmc=np.nan)
     assert given.promote(given.one(bare), scores=bare)["demo"]["round"] == 1412
     given.procedures = given.procedures | {"ensemble": "changed"}
-    found = given.one(bare, ANY_CHAMPION, given.champions(LATER), LATER)
-    assert "worse_than_champion" in {check["reason"] for check in found["checks"]}
+    decision = given.one(bare, ANY_CHAMPION, given.champions(LATER), LATER)
+    assert "worse_than_champion" in {check["reason"] for check in decision["checks"]}
     stood_in = given.one(bare, ANY_CHAMPION, given.champions(LATER), LATER, Failed("a", "b"))
     assert stood_in["feeds"] == "champion"
 
 
 def test_what_does_not_say_by_what_it_was_made_matches_nothing(given):
-    found = given.one(scores_of(made_by=""), ours=given.predictions(made_by=""))
-    assert missed(found) == {"record_of_other_models"}
+    decision = given.one(scores_of(made_by=""), ours=given.predictions(made_by=""))
+    assert missed(decision) == {"record_of_other_models"}
 
 
 def test_a_benchmark_file_that_cannot_be_compared_warns(given, caplog):
@@ -333,35 +335,35 @@ def test_a_benchmark_file_that_cannot_be_compared_warns(given, caplog):
     twice = pd.DataFrame({"v53_lgbm_ender60": 0.5}, index=[*ids, ids[0]])
     for broken in (renamed, twice):
         given.benchmarks = broken
-        found = given.one()
-        assert found["passed"]
-        assert "benchmark_tells_nothing" in warned(found)
+        decision = given.one()
+        assert decision["passed"]
+        assert "benchmark_tells_nothing" in warned(decision)
     assert "cannot be compared" in caplog.text
 
 
 def test_an_override_of_what_cannot_be_submitted_is_none(given):
     params = LOOSE.model_copy(update=OVERRIDE)
-    found = given.one(None, params, ours=Failed("blend_live", "nobody predicts"))
-    assert not found["passed"]
-    assert "override" not in found
-    assert found["n_configurations"] == 1
+    decision = given.one(None, params, ours=Failed("blend_live", "nobody predicts"))
+    assert not decision["passed"]
+    assert "override" not in decision
+    assert decision["n_configurations"] == 1
 
 
 def test_a_champion_that_stands_in_is_judged_by_its_own_record(given):
     """What burns since, or was a leak all along, does not predict in another's place."""
     for spoilt in ({"corr": 0.3}, {"mmc": -0.05}):
         given.promote(given.one(), scores=scores_of().assign(**spoilt))
-        found = given.one(None, ANY_CHAMPION, given.champions(LATER), LATER, Failed("a", "b"))
-        assert not found["passed"]
-        assert any(reason.startswith("champion: ") for reason in found["reasons"])
+        decision = given.one(None, ANY_CHAMPION, given.champions(LATER), LATER, Failed("a", "b"))
+        assert not decision["passed"]
+        assert any(reason.startswith("champion: ") for reason in decision["reasons"])
 
 
 def test_an_override_comes_before_the_champion(given):
     given.promote(given.one())
     given.procedures = given.procedures | {"ensemble": "changed"}
     params = ANY_CHAMPION.model_copy(update=OVERRIDE | {"override_round": 1417})
-    found = given.one(scores_of(0.016), params, given.champions(LATER), LATER)
-    assert (found["feeds"], found["override"]) == ("ensemble", "data were repaired")
+    decision = given.one(scores_of(0.016), params, given.champions(LATER), LATER)
+    assert (decision["feeds"], decision["override"]) == ("ensemble", "data were repaired")
 
 
 def test_what_a_round_pays_changes_nothing_between_champion_and_challenger(given):
@@ -377,9 +379,9 @@ def test_what_a_round_pays_changes_nothing_between_champion_and_challenger(given
 def test_a_model_with_an_old_fit_and_no_record_blocks_its_slot_alone(given):
     """Its folds were postponed; the fit of an earlier week still predicts."""
     both = {"lightgbm": given.predictions(), "ensemble": given.predictions()}
-    found = given.judge({"a": "lightgbm", "b": "ensemble"}, params=LOOSE, **both)
-    assert missed(found["1412-a"]) == {"no_record"}
-    assert found["1412-b"]["passed"]
+    decisions = given.judge({"a": "lightgbm", "b": "ensemble"}, params=LOOSE, **both)
+    assert missed(decisions["1412-a"]) == {"no_record"}
+    assert decisions["1412-b"]["passed"]
 
 
 def test_an_entry_that_never_scored_is_blocked_not_a_crash(given):
@@ -411,8 +413,8 @@ def test_a_champion_that_cannot_be_read_is_none(given, caplog):
 def test_a_champion_predicts_as_it_was_judged_neutralised(given):
     neutral = {"proportion": 1.0, "features": given.live.feature_names, "to": "features"}
     given.promote(given.one(), neutral=neutral)
-    made = given.champions(LATER)["1417-demo"]
-    ranks = made["prediction"] - made["prediction"].mean()
+    predictions = given.champions(LATER)["1417-demo"]
+    ranks = predictions["prediction"] - predictions["prediction"].mean()
     features = given.live.features_at(0).astype(float)
     exposures = np.abs(np.corrcoef(np.column_stack([ranks, features]).T)[0, 1:])
     assert exposures.max() < 0.2
@@ -473,24 +475,24 @@ def test_a_champion_that_is_old_or_of_other_data_is_none(given, changed, reason,
     then = ROUND | changed
     assert given.champions(then) == {}
     assert f"champion of demo: ignored: {reason}" in caplog.text
-    found = given.one(scores_of(0.016), LOOSE, {}, then)
-    assert "worse_than_champion" not in {check["reason"] for check in found["checks"]}
+    decision = given.one(scores_of(0.016), LOOSE, {}, then)
+    assert "worse_than_champion" not in {check["reason"] for check in decision["checks"]}
 
 
 def test_models_of_another_data_version_are_not_asked_about_live_features(given):
     """Live data are of the new version, the fit is not, whether its refit failed or never began."""
     then = ROUND | {"data_version": "v6.0"}
-    found = given.one(round_info=then)
-    assert missed(found) == {"data_version_differs"}
-    assert "than v6.0 that models learned from (v5.3)" in found["reasons"][0]
+    decision = given.one(round_info=then)
+    assert missed(decision) == {"data_version_differs"}
+    assert "than v6.0 that models learned from (v5.3)" in decision["reasons"][0]
 
 
 def test_live_data_of_an_earlier_round_are_noticed(given):
     store = LiveIdStore(given.live_ids.folder / "1417")
     store.note(1412, given.live.ids().tolist())
-    found = given.one(round_info=LATER)
-    assert missed(found) == {"live_stale"}
-    assert "(round 1412)" in found["reasons"][0]
+    decision = given.one(round_info=LATER)
+    assert missed(decision) == {"live_stale"}
+    assert "(round 1412)" in decision["reasons"][0]
     assert given.one(round_info=LATER | {"number": 1418})["passed"]
 
 
@@ -501,9 +503,9 @@ def test_the_same_round_again_is_not_stale(given):
 
 def test_a_payout_score_that_is_not_weighed_warns_and_blocks_nothing(given):
     given.notes = ["alpha pays x 2"]
-    found = given.one()
-    assert found["passed"]
-    assert "payout_unfamiliar" in warned(found)
+    decision = given.one()
+    assert decision["passed"]
+    assert "payout_unfamiliar" in warned(decision)
 
 
 def test_predictions_turned_round_are_seen_by_the_rounds_benchmark(given):
@@ -538,8 +540,8 @@ def test_the_best_of_many_configurations_needs_more_and_what_passed_once_does_no
 
 def test_the_first_week_compares_with_nothing(given):
     assert given.champions(ROUND) == {}
-    found = given.one()
-    kinds = {check["kind"] for check in found["checks"]}
+    decision = given.one()
+    kinds = {check["kind"] for check in decision["checks"]}
     assert "comparison" not in kinds
 
 
@@ -571,8 +573,8 @@ def test_a_choice_made_on_test_eras_is_named(given):
 
 
 def test_overfitting_says_how_many_trials_ran_all_folds():
-    found = overfitting_of(trials_of(71), overlap=12)["s"]
-    assert (found["n_trials"], found["n_pruned"], found["n_blocks"]) == (6, 1, 4)
+    overfitting = overfitting_of(trials_of(71), overlap=12)["s"]
+    assert (overfitting["n_trials"], overfitting["n_pruned"], overfitting["n_blocks"]) == (6, 1, 4)
     best = trials_of(71)
     best.at[2, "payoff"] = (np.array(best.at[2, "payoff"]) + 3).tolist()
     assert overfitting_of(best, overlap=12)["s"]["probability"] == 0
@@ -582,16 +584,16 @@ def test_overfitting_says_how_many_trials_ran_all_folds():
 def test_the_report_says_what_scores_are_worth(given, tmp_path):
     store = ProcedureStore(tmp_path / "procedures")
     common = (given.folds, RULE, given.procedures, store, WEIGHTS)
-    made = report(scores_of(), *common, lightgbm=trials_of(71))
-    assert made["n_procedures"] == 1  # lightgbm has no scores of its own here
-    ours = made["models"]["ensemble"]
+    result = report(scores_of(), *common, lightgbm=trials_of(71))
+    assert result["n_procedures"] == 1  # lightgbm has no scores of its own here
+    ours = result["models"]["ensemble"]
     assert ours["payoff"]["mean"] == pytest.approx(3 * ours["corr"]["mean"] + 0.15, abs=0.01)
     assert 0 < ours["deflated_sharpe"] <= 1
     assert ours["burn"]["low"] < ours["burn"]["mean"] < ours["burn"]["high"]
     bare = scores_of()[lambda rows: rows["model"] != "benchmark"]
     lone = report(bare, *common, lightgbm=trials_of(71))
     assert lone["superior_to_benchmark"] is None
-    assert set(made["overfitting"]) == {"lightgbm"}
+    assert set(result["overfitting"]) == {"lightgbm"}
 
 
 def test_a_refit_is_the_same_procedure_and_a_changed_parameter_another(given):
@@ -635,7 +637,7 @@ def test_a_benchmark_file_that_lags_behind_is_scored_where_it_is_whole(tmp_path)
     panel = small_panel(tmp_path / "p", n_eras=6)
     rng = np.random.default_rng(0)
     whole = pd.Series(rng.normal(size=panel.n_rows), index=panel.ids())
-    given = (whole, whole, "target_ender_60", panel.feature_names)
+    arguments = (whole, whole, "target_ender_60", panel.feature_names)
     lagging = whole.iloc[: panel.era_starts[4] + 5]
-    assert score_reference(panel, lagging, *given)["era"].tolist() == [1, 2, 3, 4]
-    assert score_reference(panel, whole, *given)["era"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert score_reference(panel, lagging, *arguments)["era"].tolist() == [1, 2, 3, 4]
+    assert score_reference(panel, whole, *arguments)["era"].tolist() == [1, 2, 3, 4, 5, 6]

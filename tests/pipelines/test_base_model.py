@@ -211,9 +211,9 @@ def test_folds_and_live_fit_made_at_once_are_those_made_in_turn(given, tmp_path,
     given.fit(best, recovery)
     assert "live fit: 46 eras up to 0046, from the fold store" in caplog.text
     other = Given(tmp_path / "other")
-    alone, others, _, _ = other.tune()
+    alone, other_trials, _, _ = other.tune()
     assert alone == best
-    pd.testing.assert_frame_equal(trials, others)
+    pd.testing.assert_frame_equal(trials, other_trials)
     in_turn, as_many, _, _ = other.out_of_fold(best)
     pd.testing.assert_frame_equal(oof, in_turn)
     assert iterations == as_many
@@ -305,7 +305,7 @@ def test_a_plan_for_other_parameters_is_a_sentence(given):
 
 def test_without_trials_the_preset_stays(given):
     best, trials, tuned, _ = given.tune(params=PARAMS.model_copy(update={"n_trials": 0}))
-    assert [one["source"] for one in best["decisions"]] == ["preset small"]
+    assert [decision["source"] for decision in best["decisions"]] == ["preset small"]
     assert len(trials) == len(tuned) == 0
 
 
@@ -357,8 +357,8 @@ def test_a_fit_of_other_parameters_still_predicts_and_is_said(given, tmp_path, c
 
 
 def test_what_is_no_model_of_the_family_is_an_outcome():
-    made = base_model.predict_live("a text", None, {}, PARAMS, {}, name="lightgbm")
-    assert made == Failed("predict_live", "lightgbm.model holds a str")
+    result = base_model.predict_live("a text", None, {}, PARAMS, {}, name="lightgbm")
+    assert result == Failed("predict_live", "lightgbm.model holds a str")
 
 
 @pytest.mark.parametrize("way", ["itself", "an option"])
@@ -368,8 +368,8 @@ def test_more_targets_that_look_ahead_further_than_the_purge_are_refused(given, 
     changed = {"more_targets": longer}
     if way == "an option":
         changed = {"options": {"longer": PARAMS.options["adaptive"].model_copy(update=changed)}}
-    said = "target_ender_60 spans 12 weekly eras, and purge_eras is 5"
-    with pytest.raises(LeakError, match=said):
+    message = "target_ender_60 spans 12 weekly eras, and purge_eras is 5"
+    with pytest.raises(LeakError, match=message):
         given.tune(params=PARAMS.model_copy(update=changed))
 
 

@@ -56,23 +56,23 @@ def predictions(holdout, seed, skill=0.0, made_by="a"):
     panel = holdout["history"].select(eras=range(FIRST, FRONTIER + 1))
     rng = np.random.default_rng(seed)
     target = np.nan_to_num(panel.target(TARGET), nan=0.5)
-    made = pd.DataFrame(
+    frame = pd.DataFrame(
         {
             "id": np.asarray(panel.ids(), dtype=object),
             "era": panel.era_of_rows(),
             "prediction": rng.normal(size=panel.n_rows) + skill * target,
         }
     )
-    made.attrs = {"configuration": made_by}
-    return made
+    frame.attrs = {"configuration": made_by}
+    return frame
 
 
 def live(seed, n=30, made_by="a"):
     rng = np.random.default_rng(seed)
     ids = [f"n{k}" for k in range(n)]
-    made = pd.DataFrame({"id": ids, "era": LIVE, "prediction": rng.normal(size=n)})
-    made.attrs = {"configuration": made_by, "data_version": "v5.3"}
-    return made
+    frame = pd.DataFrame({"id": ids, "era": LIVE, "prediction": rng.normal(size=n)})
+    frame.attrs = {"configuration": made_by, "data_version": "v5.3"}
+    return frame
 
 
 def fit_of(oof):
@@ -121,8 +121,8 @@ def test_every_scheme_weighs_every_era_and_the_live_one(holdout):
 
 
 def test_the_one_with_skill_weighs_more_once_that_has_resolved(holdout):
-    given = {"a": predictions(holdout, 0, skill=2.0), "b": predictions(holdout, 1)}
-    weights = weights_of(holdout, **given)
+    members = {"a": predictions(holdout, 0, skill=2.0), "b": predictions(holdout, 1)}
+    weights = weights_of(holdout, **members)
     assert newest(weights)["a"] > 0.5
     first = weights[weights["chosen"] & (weights["era"] == FIRST)]
     assert first["weight"].tolist() == [0.5, 0.5]
@@ -138,11 +138,11 @@ def test_those_that_did_not_finish_are_named_and_left_out(holdout, caplog):
 
 def test_a_model_without_a_live_fit_has_no_weight(holdout):
     a, b = predictions(holdout, 0), predictions(holdout, 1)
-    given = {"a__oof": a, "a__model": fit_of(a), "b__oof": b}
-    weights = weigh(**holdout, params=PARAMS, **given, b__model=FAILED)
+    inputs = {"a__oof": a, "a__model": fit_of(a), "b__oof": b}
+    weights = weigh(**holdout, params=PARAMS, **inputs, b__model=FAILED)
     assert newest(weights).to_dict() == {"a": 1.0}
     # Nor one whose fit is of another configuration than what it predicted out of fold.
-    weights = weigh(**holdout, params=PARAMS, **given, b__model=LiveFit((), "other", "v5.3"))
+    weights = weigh(**holdout, params=PARAMS, **inputs, b__model=LiveFit((), "other", "v5.3"))
     assert newest(weights).to_dict() == {"a": 1.0}
 
 
@@ -153,19 +153,19 @@ def test_nobody_left_is_said_with_every_reason(holdout):
 
 def test_one_member_alone_keeps_its_order_in_every_era(holdout):
     a = predictions(holdout, 0)
-    made, _ = blended(holdout, weights_of(holdout, a=a), a=a)
-    ours = made.groupby("era")["prediction"].rank()
+    blend, _ = blended(holdout, weights_of(holdout, a=a), a=a)
+    ours = blend.groupby("era")["prediction"].rank()
     assert ours.equals(a.groupby("era")["prediction"].rank())
 
 
 def test_every_schemes_blend_is_scored_and_the_chosen_one_twice(holdout):
-    given = {"a": predictions(holdout, 0, skill=1.0), "b": predictions(holdout, 1)}
-    _, scores = blended(holdout, weights_of(holdout, **given), **given)
+    members = {"a": predictions(holdout, 0, skill=1.0), "b": predictions(holdout, 1)}
+    _, scores = blended(holdout, weights_of(holdout, **members), **members)
     assert scores.groupby("scheme").size().unique().tolist() == [FRONTIER - FIRST + 1]
     ours = scores[scores["scheme"] == PARAMS.scheme]
-    known = ours["corr"].notna()
-    assert known.sum() > 0
-    assert ours.loc[known, "spearman"].notna().all()
+    scored = ours["corr"].notna()
+    assert scored.sum() > 0
+    assert ours.loc[scored, "spearman"].notna().all()
     assert scores.loc[scores["scheme"] != PARAMS.scheme, "spearman"].isna().all()
     paid = (3 * ours["corr"] + 15 * ours["mmc"]).clip(-1, 1)
     np.testing.assert_allclose(ours["payoff"], paid)
@@ -178,18 +178,18 @@ def test_members_that_predict_other_rows_are_refused(holdout):
 
 
 def test_where_all_members_predict_the_weights_stay(holdout):
-    given = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
-    weights = weights_of(holdout, **given)
-    assert settled(holdout, weights, given, a=live(0), b=live(1)) is weights
+    members = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
+    weights = weights_of(holdout, **members)
+    assert settled(holdout, weights, members, a=live(0), b=live(1)) is weights
 
 
 def test_a_member_that_cannot_predict_live_makes_it_another_blend(holdout, caplog):
     """Half of the weight is missing: the others are weighed by what they earned without it."""
-    given = {name: predictions(holdout, k, skill=k) for k, name in enumerate("abc")}
-    weights = weights_of(holdout, **given)
-    again = settled(holdout, weights, given, a=live(0), b=live(1), c=FAILED)
+    members = {name: predictions(holdout, k, skill=k) for k, name in enumerate("abc")}
+    weights = weights_of(holdout, **members)
+    again = settled(holdout, weights, members, a=live(0), b=live(1), c=FAILED)
     assert "c is left out of this round: no memory" in caplog.text
-    pd.testing.assert_frame_equal(again, weights_of(holdout, a=given["a"], b=given["b"]))
+    pd.testing.assert_frame_equal(again, weights_of(holdout, a=members["a"], b=members["b"]))
     assert again.attrs["members"] == {"a": "a", "b": "a"}
     alone = blended_live(again, a=live(0), b=live(1))
     assert len(alone) == 30
@@ -197,19 +197,19 @@ def test_a_member_that_cannot_predict_live_makes_it_another_blend(holdout, caplo
 
 def test_a_member_that_learned_another_data_version_is_left_out(holdout, caplog):
     """Its refit failed after the data had changed: the others are submitted without it."""
-    given = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
-    weights = weights_of(holdout, **given)
+    members = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
+    weights = weights_of(holdout, **members)
     older = live(1)
     older.attrs["data_version"] = "v5.2"
-    again = settled(holdout, weights, given, a=live(0), b=older)
+    again = settled(holdout, weights, members, a=live(0), b=older)
     assert again.attrs["members"] == {"a": "a"}
     assert "b is left out of this round: it learned from data v5.2, and live data" in caplog.text
 
 
 def test_a_member_fitted_anew_is_left_out_until_it_is_weighed(holdout, caplog):
-    given = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
-    weights = weights_of(holdout, **given)
-    changed = {"a": predictions(holdout, 5, made_by="new"), "b": given["b"]}
+    members = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
+    weights = weights_of(holdout, **members)
+    changed = {"a": predictions(holdout, 5, made_by="new"), "b": members["b"]}
     again = settled(holdout, weights, changed, a=live(0, made_by="new"), b=live(1))
     assert again.attrs["members"] == {"b": "a"}
     assert "a is left out of this round: its live fit is of another configuration" in caplog.text
@@ -217,8 +217,8 @@ def test_a_member_fitted_anew_is_left_out_until_it_is_weighed(holdout, caplog):
 
 def test_where_every_member_is_new_those_are_weighed_that_have_a_record(holdout):
     """`prepare` was stopped after its fits: models are there, and what they predicted."""
-    given = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
-    weights = weights_of(holdout, **given)
+    members = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
+    weights = weights_of(holdout, **members)
     changed = {name: predictions(holdout, 5, made_by="new") for name in "ab"}
     new = {"a": live(0, made_by="new"), "b": live(1, made_by="newer")}
     again = settled(holdout, weights, changed, **new)
@@ -226,32 +226,32 @@ def test_where_every_member_is_new_those_are_weighed_that_have_a_record(holdout)
 
 
 def test_nobody_who_predicts_live_is_an_outcome(holdout):
-    given = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
-    weights = weights_of(holdout, **given)
-    same = settled(holdout, weights, given, a=FAILED, b=FAILED)
+    members = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
+    weights = weights_of(holdout, **members)
+    same = settled(holdout, weights, members, a=FAILED, b=FAILED)
     nobody = blended_live(same, a=FAILED, b=FAILED)
     assert isinstance(nobody, Failed)
     assert "a: no memory; b: no memory" in nobody.symptom
 
 
 def test_a_blend_says_by_what_it_was_made_out_of_fold_as_live(holdout):
-    given = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
-    weights = weights_of(holdout, **given)
-    oof, _ = blended(holdout, weights, **given)
+    members = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
+    weights = weights_of(holdout, **members)
+    oof, _ = blended(holdout, weights, **members)
     ours = blended_live(weights, a=live(0), b=live(1))
     assert ours.attrs["configuration"] == oof.attrs["configuration"]
     assert ours.attrs["data_version"] == "v5.3"
     other = blended_live(weights, a=live(0), b=live(1, made_by="new"))
     assert other.attrs["configuration"] != oof.attrs["configuration"]
-    alone, _ = blended(holdout, weights_of(holdout, a=given["a"]), a=given["a"])
+    alone, _ = blended(holdout, weights_of(holdout, a=members["a"]), a=members["a"])
     assert alone.attrs["configuration"] != oof.attrs["configuration"]
 
 
 def test_live_members_of_other_stocks_are_refused(holdout):
-    given = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
+    members = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
     other = live(1).assign(id=lambda t: t["id"] + "x")
     with pytest.raises(BlendError, match="b and a predict different rows"):
-        blended_live(weights_of(holdout, **given), a=live(0), b=other)
+        blended_live(weights_of(holdout, **members), a=live(0), b=other)
 
 
 ASKED = {"to": "features", "features": ["feature_3"]}
@@ -299,26 +299,30 @@ def trials(holdout, last, share, seed=0):
 
 def test_no_share_is_taken_where_none_was_asked_for_or_nothing_is_known(holdout, sharing):
     assert choose_neutralisation(NOTHING, **sharing) == NONE
-    made = {"a__validation": FAILED, "a__best_params": FAILED, "b__best_params": {"decisions": []}}
-    nothing = choose_neutralisation(ASKED, **sharing, **made, b__validation=pd.DataFrame())
+    studies = {
+        "a__validation": FAILED,
+        "a__best_params": FAILED,
+        "b__best_params": {"decisions": []},
+    }
+    nothing = choose_neutralisation(ASKED, **sharing, **studies, b__validation=pd.DataFrame())
     assert nothing["proportion"] == 0
     assert "no model has predicted the validation period" in nothing["verdict"]
     # A model that was tuned, whose trials predict nothing this week.
-    made = {"a__validation": FAILED, "a__best_params": tuned_by(first="s0")}
-    nothing = choose_neutralisation(ASKED, **sharing, **made)
+    studies = {"a__validation": FAILED, "a__best_params": tuned_by(first="s0")}
+    nothing = choose_neutralisation(ASKED, **sharing, **studies)
     assert [share["proportion"] for share in nothing["shares"]] == [0.0]
     assert "no share was chosen then" in nothing["verdict"]
 
 
 def test_a_share_is_adopted_only_where_the_gain_is_sure(holdout, sharing, monkeypatch):
     """What is linear in the feature only costs."""
-    made = {"a__validation": trials(holdout, 24, 1.0), "a__best_params": tuned_by(first="s0")}
-    sure = choose_neutralisation(ASKED, **sharing, **made)
+    studies = {"a__validation": trials(holdout, 24, 1.0), "a__best_params": tuned_by(first="s0")}
+    sure = choose_neutralisation(ASKED, **sharing, **studies)
     assert sure["proportion"] > 0
     assert sure["verdict"].endswith(": adopted")
     monkeypatch.setattr("numerai_kedro.metrics.intervals.MIN_ERAS", 30)
-    made["a__best_params"] = tuned_by(first="s1")
-    few = choose_neutralisation(ASKED, **sharing, **made)
+    studies["a__best_params"] = tuned_by(first="s1")
+    few = choose_neutralisation(ASKED, **sharing, **studies)
     assert few["proportion"] == 0
     assert "too few eras" in few["verdict"]
 
@@ -330,9 +334,9 @@ def test_a_share_looks_at_nothing_from_a_purge_before_the_era_that_it_serves(hol
     turned = frame.assign(prediction=frame["prediction"].where(~beyond, -9.0))
     chosen = [
         choose_neutralisation(
-            ASKED, **sharing, a__validation=made, a__best_params=tuned_by(first=study)
+            ASKED, **sharing, a__validation=validation, a__best_params=tuned_by(first=study)
         )
-        for made, study in ((frame, "s0"), (turned, "s1"))
+        for validation, study in ((frame, "s0"), (turned, "s1"))
     ]
     assert chosen[0]["proportion"] > 0
     assert chosen[0] == chosen[1]
@@ -340,8 +344,8 @@ def test_a_share_looks_at_nothing_from_a_purge_before_the_era_that_it_serves(hol
 
 def test_a_later_decision_changes_no_share_before_it(holdout, sharing):
     """The feature costs at first, and is all there is to a later study."""
-    given = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
-    weights = weights_of(holdout, **given)
+    members = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
+    weights = weights_of(holdout, **members)
     first = {"a__validation": trials(holdout, 24, 1.0), "a__best_params": tuned_by(first="s0")}
     before = choose_neutralisation(ASKED, **sharing, **first)
     later = {
@@ -353,15 +357,15 @@ def test_a_later_decision_changes_no_share_before_it(holdout, sharing):
     assert [share["first_era"] for share in after["shares"]] == [FIRST + PURGE + 20, LATER]
     assert after["shares"][1]["proportion"] != before["proportion"] > 0
     assert after["proportion"] == after["shares"][1]["proportion"]
-    made = [
-        blended(holdout, weights, chosen, **given)[0]["prediction"].to_numpy()
+    blends = [
+        blended(holdout, weights, chosen, **members)[0]["prediction"].to_numpy()
         for chosen in (before, after, NONE)
     ]
-    eras = given["a"]["era"].to_numpy()
+    eras = members["a"]["era"].to_numpy()
     unserved, then, now = eras < FIRST + PURGE + 20, eras < LATER, eras >= LATER
-    np.testing.assert_array_equal(made[0][then], made[1][then])
-    np.testing.assert_array_equal(made[1][unserved], made[2][unserved])
-    assert not np.allclose(made[0][now], made[1][now])
+    np.testing.assert_array_equal(blends[0][then], blends[1][then])
+    np.testing.assert_array_equal(blends[1][unserved], blends[2][unserved])
+    assert not np.allclose(blends[0][now], blends[1][now])
     # The live era is served by the newest share, and before that share serves by the one before.
     sharing["folds"] |= {"history": [1, LATER - 2]}
     assert choose_neutralisation(ASKED, **sharing, **later)["proportion"] == before["proportion"]
@@ -396,24 +400,24 @@ def test_a_share_that_was_chosen_stays_whoever_comes_goes_or_is_postponed(holdou
 
 
 def test_shares_that_cannot_be_read_cost_no_round(holdout, sharing, caplog):
-    made = {"a__validation": trials(holdout, 24, 1.0), "a__best_params": tuned_by(first="s0")}
-    chosen = choose_neutralisation(ASKED, **sharing, **made)
-    (kept,) = sharing["study_store"].folder.glob("decisions/*.json")
-    for path in (kept, kept.with_name(f"{kept.name}.copy")):
+    studies = {"a__validation": trials(holdout, 24, 1.0), "a__best_params": tuned_by(first="s0")}
+    chosen = choose_neutralisation(ASKED, **sharing, **studies)
+    (decision_file,) = sharing["study_store"].folder.glob("decisions/*.json")
+    for path in (decision_file, decision_file.with_name(f"{decision_file.name}.copy")):
         path.write_text("torn")
-    assert choose_neutralisation(ASKED, **sharing, **made) == chosen
+    assert choose_neutralisation(ASKED, **sharing, **studies) == chosen
     assert "earlier neutralisation shares cannot be read" in caplog.text
-    assert kept.read_text() == "torn"
+    assert decision_file.read_text() == "torn"
 
 
 def test_a_share_that_was_chosen_is_taken_out_everywhere(holdout, tmp_path):
-    given = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
+    members = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
     features = holdout["history"].feature_names
     share = {"first_era": 1, "proportion": 1.0, "verdict": ""}
     whole = {"to": "features", "features": features, "shares": [share], "proportion": 1.0}
-    weights = weights_of(holdout, **given)
-    plain, _ = blended(holdout, weights, **given)
-    neutral, _ = blended(holdout, weights, whole, **given)
+    weights = weights_of(holdout, **members)
+    plain, _ = blended(holdout, weights, **members)
+    neutral, _ = blended(holdout, weights, whole, **members)
     assert not np.allclose(plain["prediction"], neutral["prediction"])
     panel = small_panel(tmp_path / "live", n_eras=1, seed=9)
     live_frames = {
@@ -426,9 +430,9 @@ def test_a_share_that_was_chosen_is_taken_out_everywhere(holdout, tmp_path):
         )
         for k, name in enumerate("ab")
     }
-    made = blend_live(weights, whole, panel, holdout["folds"], None, **live_frames)
+    blend = blend_live(weights, whole, panel, holdout["folds"], None, **live_frames)
     features = panel.features(1).astype(float)
-    ranks = made["prediction"] - made["prediction"].mean()
+    ranks = blend["prediction"] - blend["prediction"].mean()
     exposures = np.abs(np.corrcoef(np.column_stack([ranks, features]).T)[0, 1:])
     assert exposures.max() < 0.12
     # Without features it is the benchmark that is taken out; it lacks one of the stocks.
@@ -437,9 +441,9 @@ def test_a_share_that_was_chosen_is_taken_out_everywhere(holdout, tmp_path):
         index=panel.ids()[:-1],
     )
     beyond = whole | {"to": "benchmark", "features": []}
-    made = blend_live(weights, beyond, panel, holdout["folds"], benchmark, **live_frames)
+    blend = blend_live(weights, beyond, panel, holdout["folds"], benchmark, **live_frames)
     theirs = benchmark["v53_lgbm_ender60"].rank()
-    assert abs(made["prediction"][:-1].corr(theirs.reset_index(drop=True))) < 0.1
+    assert abs(blend["prediction"][:-1].corr(theirs.reset_index(drop=True))) < 0.1
 
 
 METADATA = {
@@ -460,8 +464,8 @@ METADATA = {
 def test_what_is_taken_out_has_a_name(holdout, to, features):
     folds = holdout["folds"] | {"features": ["feature_0"]}
     params = PARAMS.model_copy(update={"neutralise_to": to})
-    found = name_neutral(folds, METADATA, holdout["history"], params)
-    assert found == {"to": to, "features": features}
+    neutral = name_neutral(folds, METADATA, holdout["history"], params)
+    assert neutral == {"to": to, "features": features}
 
 
 @pytest.mark.parametrize(
@@ -478,8 +482,8 @@ def test_a_name_that_means_nothing_here_is_refused(holdout, to, message):
 
 
 def test_a_benchmark_that_lacks_the_stocks_is_an_outcome_not_a_blend(holdout, tmp_path):
-    given = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
-    weights = weights_of(holdout, **given)
+    members = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
+    weights = weights_of(holdout, **members)
     panel = small_panel(tmp_path / "live", n_eras=1, seed=9)
     frames = {
         name: pd.DataFrame({"id": panel.ids(), "era": 1, "prediction": np.arange(panel.n_rows)})
@@ -488,12 +492,12 @@ def test_a_benchmark_that_lacks_the_stocks_is_an_outcome_not_a_blend(holdout, tm
     other = pd.DataFrame({"v53_lgbm_ender60": np.ones(panel.n_rows)}, index=panel.ids() + "x")
     share = {"first_era": 1, "proportion": 1.0, "verdict": ""}
     beyond = {"to": "benchmark", "features": [], "shares": [share], "proportion": 1.0}
-    made = blend_live(weights, beyond, panel, holdout["folds"], other, **frames)
-    assert isinstance(made, Failed)
-    assert "the benchmark does not predict 40 of 40 stocks of era 0001" in made.symptom
+    result = blend_live(weights, beyond, panel, holdout["folds"], other, **frames)
+    assert isinstance(result, Failed)
+    assert "the benchmark does not predict 40 of 40 stocks of era 0001" in result.symptom
 
 
 def test_a_choice_by_an_earlier_version_is_said_to_be_one(holdout):
-    given = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
+    members = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
     with pytest.raises(BlendError, match="chosen by an earlier version; run"):
-        blended(holdout, weights_of(holdout, **given), {"proportion": 0.5}, **given)
+        blended(holdout, weights_of(holdout, **members), {"proportion": 0.5}, **members)

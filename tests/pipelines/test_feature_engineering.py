@@ -80,22 +80,22 @@ def given(tmp_path):
 
 
 def test_windows_end_where_fits_do_and_know_their_test_eras():
-    made = windows_of(folds_of())
-    assert made["0008"].test == (14, 19)
-    assert made["0020"].test[0] == 26
-    assert made["0033"].test == (39, 50)
-    assert made["0046"].test is None
+    windows = windows_of(folds_of())
+    assert windows["0008"].test == (14, 19)
+    assert windows["0020"].test[0] == 26
+    assert windows["0033"].test == (39, 50)
+    assert windows["0046"].test is None
     # A re-tuning judges its own folds of six eras: learned up to 26, 32 and so on.
-    assert {"0026", "0032"} <= set(made)
-    assert list(made) == sorted(made)
+    assert {"0026", "0032"} <= set(windows)
+    assert list(windows) == sorted(windows)
     # Folds of 13 eras begin at 26, 39 and 52; the last, updated after five eras, learned to 46.
     assert live_windows(folds_of()) == {(1, 46): 51}
 
 
 def test_every_judged_era_lies_a_purge_behind_its_window():
-    for one in windows_of(folds_of()).values():
-        if one.test is not None:
-            assert one.train[1] + 5 < one.test[0]
+    for window in windows_of(folds_of()).values():
+        if window.test is not None:
+            assert window.train[1] + 5 < window.test[0]
 
 
 def test_effects_of_all_kinds_have_one_row_an_era(given):
@@ -110,18 +110,20 @@ def test_effects_of_all_kinds_have_one_row_an_era(given):
 
 
 def test_a_report_has_a_verdict_a_weight_and_what_the_tables_say(given):
-    made = given.verdicts()
-    assert set(made) == set(windows_of(given.folds))
-    live = made["0046"].set_index("feature")
+    reports = given.verdicts()
+    assert set(reports) == set(windows_of(given.folds))
+    live = reports["0046"].set_index("feature")
     inside = given.effects()[2].loc[1:46, "feature_0"]
     assert live["information"]["feature_0"] == pytest.approx(inside.mean())
-    assert live["weight"].tolist() == [PARAMS.weights[Verdict(one)] for one in live["verdict"]]
+    assert live["weight"].tolist() == [
+        PARAMS.weights[Verdict(verdict)] for verdict in live["verdict"]
+    ]
 
 
 def test_interactions_are_looked_for_only_where_asked(given):
     stability = PARAMS.stability.model_copy(update={"pairs": 2, "n_trees": 5, "by_chance": 2})
-    made = given.verdicts(PARAMS.model_copy(update={"stability": stability}))
-    assert made["0046"]["stability"].between(0, 1).all()
+    reports = given.verdicts(PARAMS.model_copy(update={"stability": stability}))
+    assert reports["0046"]["stability"].between(0, 1).all()
     assert "stability" not in given.verdicts()["0046"]
 
 
@@ -134,8 +136,8 @@ def test_latents_of_a_window_hang_on_its_own_eras_alone(tmp_path):
     changed = Given(tmp_path / "b", open_panel(tmp_path / "b" / "history"))
     mine, theirs = honest.compressed()[0], changed.compressed()[0]
 
-    def early(made, name):
-        return [one.features.matrix.tolist() for one in made[name] if one.era <= 33]
+    def early(by_window, name):
+        return [era.features.matrix.tolist() for era in by_window[name] if era.era <= 33]
 
     for name in ("0008", "0020", "0033"):
         assert early(mine, name) == early(theirs, name)
@@ -165,16 +167,16 @@ def test_a_window_that_is_updated_has_latents_up_to_its_update():
 def test_the_report_on_latents_says_whether_they_earn_their_place(given, tmp_path):
     latents, _, read, _, _ = given.compressed()
     panels = {}
-    for name, one in latents.items():
-        write_panel(tmp_path / name, one)
+    for name, eras in latents.items():
+        write_panel(tmp_path / name, eras)
         panels[name] = open_panel(tmp_path / name)
-    made = nodes.judge_latents(given.history, given.folds, panels, read, given.gram, given.store)
-    assert {one["window"] for one in made["windows"]} == {
-        name for name, one in windows_of(given.folds).items() if one.test is not None
+    report = nodes.judge_latents(given.history, given.folds, panels, read, given.gram, given.store)
+    assert {row["window"] for row in report["windows"]} == {
+        name for name, window in windows_of(given.folds).items() if window.test is not None
     }
     # Ten eras of noise say nothing for sure, and eight features have no better components.
-    assert not made["earns"]
-    assert "principal components" in made["text"]
+    assert not report["earns"]
+    assert "principal components" in report["text"]
 
 
 @pytest.mark.parametrize("kind", ["off", "postponed"])
@@ -184,9 +186,9 @@ def test_what_is_off_or_postponed_is_an_outcome_that_is_passed_on(given, kind):
         reason = "switched off (enabled: false)"
         plan, schedule = {"models": {"vae": {"asked": ASKED, "reason": reason}}}, ALL_RUNS
     latents, encoders, read, recovery, _ = given.compressed(schedule, plan)
-    for one in (latents, encoders, read, recovery):
-        assert isinstance(one, Failed)
-        assert one.kind == kind
+    for outcome in (latents, encoders, read, recovery):
+        assert isinstance(outcome, Failed)
+        assert outcome.kind == kind
     returned = nodes.judge_latents(
         given.history, given.folds, latents, read, given.gram, given.store
     )
@@ -205,17 +207,17 @@ def test_effects_that_flip_are_named(tmp_path):
             rows = dataclasses.replace(rows, features=block)
         blocks.append(rows)
     write_panel(tmp_path / "panel", blocks)
-    given = Given(tmp_path, open_panel(tmp_path / "panel"))
+    project = Given(tmp_path, open_panel(tmp_path / "panel"))
     params = PARAMS.model_copy(update={"trend_eras": 20})
-    linear = given.effects()[0]
-    trend, named = nodes.trace_effects(linear, given.verdicts(), given.folds, params)
-    assert ("feature_0", "flips") in {(one["feature"], one["kind"]) for one in named}
+    linear = project.effects()[0]
+    trend, named = nodes.trace_effects(linear, project.verdicts(), project.folds, params)
+    assert ("feature_0", "flips") in {(effect["feature"], effect["kind"]) for effect in named}
     assert trend["feature"].nunique() == 8
 
 
 def test_weights_that_lack_a_verdict_are_a_sentence():
     block = BLOCK["feature_engineering"]
-    fewer = {name: one for name, one in block["weights"].items() if name != "unstable"}
+    fewer = {name: weight for name, weight in block["weights"].items() if name != "unstable"}
     with pytest.raises(ConfigurationError, match="weights: unstable: every verdict needs"):
         FeatureParams.model_validate(block | {"weights": fewer})
     with pytest.raises(ConfigurationError, match="least_regimes: 4 is more than n_regimes: 3"):

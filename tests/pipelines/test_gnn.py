@@ -59,13 +59,16 @@ def graphs_of(given, **changed):
 
 def best_of(name):
     chosen = OF[name].presets["small"]
-    asked = base_model.asked_as_json(OF[name])
-    return {"asked": asked, "decisions": [{"first_era": 1, "params": chosen, "source": "preset"}]}
+    settings = base_model.asked_as_json(OF[name])
+    return {
+        "asked": settings,
+        "decisions": [{"first_era": 1, "params": chosen, "source": "preset"}],
+    }
 
 
 def recipes_of(given, graphs, name="gin"):
-    found = Engineered(NONE, NONE, graphs)
-    return fold_recipes(name, given.folds, PLAN, OF[name], best_of(name), found)
+    engineered = Engineered(NONE, NONE, graphs)
+    return fold_recipes(name, given.folds, PLAN, OF[name], best_of(name), engineered)
 
 
 def test_every_window_that_a_fit_may_learn_from_has_its_graph(given):
@@ -75,10 +78,10 @@ def test_every_window_that_a_fit_may_learn_from_has_its_graph(given):
 def test_a_graph_that_is_other_than_the_newest_before_is_said(given, caplog):
     graphs_of(given)
     assert "as the data moved" not in caplog.text
-    left = given.history.feature_names[:-2]
-    graphs = graphs_of(given, features=left)
+    features = given.history.feature_names[:-2]
+    graphs = graphs_of(given, features=features)
     assert "0 came, 2 left, as the data moved" in caplog.text
-    assert {len(one["features"]) for one in graphs.values()} == {len(left)}
+    assert {len(graph["features"]) for graph in graphs.values()} == {len(features)}
 
 
 def test_a_fold_learns_on_the_graph_of_its_own_window_and_another_one_is_another_fit(given):
@@ -88,30 +91,30 @@ def test_a_fold_learns_on_the_graph_of_its_own_window_and_another_one_is_another
     assert [recipe.columns.graph for recipe in recipes] == [ring(names), ring(names, first=1)]
     (fit,) = recipes[0].fits(given.history, windows[0].train)
     edge = dataclasses.replace(ring(names), edges=((0, 1), (0, 2), (1, 2), (2, 3)))
-    _, others = recipes_of(given, graphs | {"0020": edge.as_json()})
-    (other,) = others[0].fits(given.history, windows[0].train)
+    _, changed = recipes_of(given, graphs | {"0020": edge.as_json()})
+    (other,) = changed[0].fits(given.history, windows[0].train)
     assert fit.key != other.key
     # What is known before there is data does not hang on it, but on what was asked for.
-    assert recipes[0].plan_keys((1, 20), names) == others[0].plan_keys((1, 20), names)
-    asked = dataclasses.replace(recipes[0], engineered_by="other neighbours")
-    assert recipes[0].plan_keys((1, 20), names) != asked.plan_keys((1, 20), names)
+    assert recipes[0].plan_keys((1, 20), names) == changed[0].plan_keys((1, 20), names)
+    renamed = dataclasses.replace(recipes[0], engineered_by="other neighbours")
+    assert recipes[0].plan_keys((1, 20), names) != renamed.plan_keys((1, 20), names)
 
 
 def test_a_window_without_a_graph_is_a_sentence_and_a_failed_one_an_outcome(given):
     with pytest.raises(PanelError, match="up to 0020; run kedro run --pipeline=gnn"):
         recipes_of(given, {})
     failed = Failed("build_graphs", "no memory left", kind="resource")
-    made = walk_forward(given, "gin", failed)
-    assert isinstance(made[0], Failed)
-    assert "no memory left" in made[0].symptom
+    results = walk_forward(given, "gin", failed)
+    assert isinstance(results[0], Failed)
+    assert "no memory left" in results[0].symptom
 
 
 def test_networks_that_are_off_need_no_graph(given, monkeypatch):
     monkeypatch.setattr(EraPanel, "features", lambda *_: pytest.fail("a row was read"))
     off = {"threads": 1, "models": {name: {"reason": "switched off"} for name in GRAPHS}}
-    made, changes = nodes.build_graphs(given.history, given.folds, given.store, off, ONE_FOLD)
+    built, changes = nodes.build_graphs(given.history, given.folds, given.store, off, ONE_FOLD)
     assert (
-        made
+        built
         == changes
         == Failed("build_graphs", "no network learns on it: switched off", kind="off")
     )
@@ -130,8 +133,8 @@ def test_what_cannot_be_computed_is_an_outcome(given, monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr(nodes, "graphs_of", short)
-    made, _ = nodes.build_graphs(given.history, given.folds, given.store, PLAN, ONE_FOLD)
-    assert made.kind == "resource"
+    result, _ = nodes.build_graphs(given.history, given.folds, given.store, PLAN, ONE_FOLD)
+    assert result.kind == "resource"
 
 
 def walk_forward(given, name, graphs, plan=PLAN):
@@ -167,15 +170,15 @@ def test_what_went_wrong_beside_a_fit_that_then_failed_is_told_too(given, monkey
 
 
 def compared(given, graphs, params=ONE_FOLD, schedule=ALL_RUNS, **of_models):
-    made = {}
+    models = {}
     for name in GRAPHS:
         oof, _, recovery, _ = walk_forward(given, name, graphs)
-        made |= {f"{name}__best": best_of(name), f"{name}__oof": oof}
-        made |= {name: OF[name], f"{name}__recovery": recovery}
+        models |= {f"{name}__best": best_of(name), f"{name}__oof": oof}
+        models |= {name: OF[name], f"{name}__recovery": recovery}
     return nodes.judge_graph(
         *(given.history, given.folds, PLAN, schedule, given.store, params, RESOURCES),
         *(NONE, NONE, graphs),
-        **(made | of_models),
+        **(models | of_models),
     )
 
 
@@ -196,8 +199,8 @@ def test_what_is_no_real_graph_or_no_model_is_not_compared(given):
     graphs = {name: ring(names).as_json() for name in ("0020", "0033")}
     without = best_of("gin")
     without["decisions"][0]["params"] = without["decisions"][0]["params"] | {"edges": "none"}
-    gone = Failed("walk_forward", "it died")
-    report = compared(given, graphs, gin__best=without, gatv2__oof=gone)
+    failed = Failed("walk_forward", "it died")
+    report = compared(given, graphs, gin__best=without, gatv2__oof=failed)
     assert report["text"] == "gatv2: it died; gin: edges: none used"
     assert compared(given, graphs, GraphParams(neighbours=4, control_folds=0))["models"] == []
 
@@ -233,9 +236,9 @@ def test_the_sentence_says_control_by_control_what_was_found(verdicts, end):
         for control, verdict in zip(("random", "none"), verdicts, strict=True)
     ]
     text = nodes.said(rows)
-    told, _, on_demos = text.partition(f"; {nodes.ON_DEMOS}")
-    assert told.endswith(end)
-    assert (text != told) == (set(verdicts) != {"too few eras"})
+    claim, _, on_demos = text.partition(f"; {nodes.ON_DEMOS}")
+    assert claim.endswith(end)
+    assert (text != claim) == (set(verdicts) != {"too few eras"})
     assert on_demos == ""
     assert all(verdict in text for verdict in verdicts)
 

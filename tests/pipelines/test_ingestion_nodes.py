@@ -128,8 +128,8 @@ def test_of_live_data_only_what_is_read_is_checked(tmp_path, panels, change):
     dataset = AbstractDataset.from_config("raw_live", entry)
     change(live_frame()).to_parquet(tmp_path / "served.parquet")
     dataset._verify_parquet(tmp_path / "served.parquet")
-    given = params(feature_set="medium")
-    (live,) = read_live(tmp_path / "served.parquet", METADATA, panels[0], given)
+    settings = params(feature_set="medium")
+    (live,) = read_live(tmp_path / "served.parquet", METADATA, panels[0], settings)
     np.testing.assert_array_equal(live.features.matrix, live_frame()[FEATURES[:6]])
 
 
@@ -239,13 +239,13 @@ def test_only_another_target_than_ours_is_said(target, said, caplog):
     ],
 )
 def test_a_size_of_another_tournament_is_refused(name, size, fits):
-    given = params(size=size, periods={size: STRETCH})
+    settings = params(size=size, periods={size: STRETCH})
     if fits:
-        find_round(Tournament(name), given)
+        find_round(Tournament(name), settings)
         return
     sentence = f"ingestion.size: {size}: this is a size of the tournament .*, and {name} is conn"
     with pytest.raises(ConfigurationError, match=sentence):
-        find_round(Tournament(name), given)
+        find_round(Tournament(name), settings)
 
 
 TUNING = TuningParams.model_validate(
@@ -338,10 +338,10 @@ def test_a_file_that_is_offered_says_how_often_its_bytes_are_compared():
         def remote_file(self, name, round_number):
             return RemoteFile(f"{round_number}/{name}", str)
 
-    given = params(recheck_days=3)
-    live = offer("live.parquet", of_round=True)(Offering(), {"number": 1413}, given, "a plan")
+    settings = params(recheck_days=3)
+    live = offer("live.parquet", of_round=True)(Offering(), {"number": 1413}, settings, "a plan")
     assert (live.name, live.recheck_days) == ("1413/live.parquet", 3)
-    train = offer("train.parquet")(Offering(), {"number": 1413}, given)
+    train = offer("train.parquet")(Offering(), {"number": 1413}, settings)
     assert (train.name, train.recheck_days) == ("None/train.parquet", 3)
 
 

@@ -93,15 +93,15 @@ class Given:
 
 @pytest.fixture
 def given(tmp_path, monkeypatch):
-    made = Given(tmp_path)
+    project = Given(tmp_path)
 
     def read(*_):
-        return planning.History(Data(0, 0, 130_000, 8), made.last_era, FEATURES, [FEATURES])
+        return planning.History(Data(0, 0, 130_000, 8), project.last_era, FEATURES, [FEATURES])
 
     monkeypatch.setattr(planning.History, "read", read)
     monkeypatch.setattr(planning, "lightgbm_work_per_second", lambda cores: 1e9)
     monkeypatch.setattr(planning, "too_late_for", lambda newest, seconds: None)
-    return made
+    return project
 
 
 def decision(first_era, tuned_for, params=PRESET, **others):
@@ -273,7 +273,7 @@ def test_a_network_is_refused_what_only_trees_can(given):
 
 def test_fits_on_one_core_are_planned_side_by_side_in_less_time(given, monkeypatch):
     network = yaml.safe_load((ROOT / "conf/base/parameters_gnn.yml").read_text())["gin"]
-    made = {}
+    plans = {}
     for enough, device in ((1e-9, "cpu"), (1e18, "cpu"), (1e-9, "cuda")):
         monkeypatch.setattr("numerai_kedro.compute.plan.WORTH_A_PROCESS", enough)
         monkeypatch.setattr(planning, "device_of", lambda *_, on=device: on)
@@ -283,10 +283,10 @@ def test_fits_on_one_core_are_planned_side_by_side_in_less_time(given, monkeypat
             name="gin",
         )
         at_once = decisions["models"]["gin"]["at_once"]
-        made[enough, device] = at_once, given.seconds["gin fits"], given.seconds["gin trials"]
-    at_once, fits, trials = made[1e-9, "cpu"]
-    alone, slow_fits, slow_trials = made[1e18, "cpu"]
-    assert (at_once, alone, made[1e-9, "cuda"][0]) == (2, 1, 1)
+        plans[enough, device] = at_once, given.seconds["gin fits"], given.seconds["gin trials"]
+    at_once, fits, trials = plans[1e-9, "cpu"]
+    alone, slow_fits, slow_trials = plans[1e18, "cpu"]
+    assert (at_once, alone, plans[1e-9, "cuda"][0]) == (2, 1, 1)
     assert 0.5 * slow_fits <= fits < 0.7 * slow_fits
     assert 0.5 * slow_trials <= trials < 0.7 * slow_trials
 
@@ -298,8 +298,8 @@ def test_one_fit_that_is_to_come_is_not_quicker_for_being_one_of_many(given, mon
     seconds = []
     for enough in (1e18, 1e-9):
         monkeypatch.setattr("numerai_kedro.compute.plan.WORTH_A_PROCESS", enough)
-        asked = {"metadata": METADATA | {"targets": [TARGET, "target_ender_20"]}, "name": "gin"}
+        options = {"metadata": METADATA | {"targets": [TARGET, "target_ender_20"]}, "name": "gin"}
         monkeypatch.setattr(planning, "windows_to_be", lambda params, last_era: [(1, 100)])
-        given.plan(model=network, **asked)
+        given.plan(model=network, **options)
         seconds.append(given.seconds["gin fits"])
     assert seconds[0] == seconds[1] > 0

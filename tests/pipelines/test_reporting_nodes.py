@@ -94,7 +94,7 @@ def test_before_the_first_score_the_plot_says_so():
 
 
 def summary(**changed):
-    given = {
+    inputs = {
         "round_info": {"number": 1412, "data_version": "v5.3"},
         "folds": {
             "paid_target": "target_ender_60",
@@ -130,24 +130,24 @@ def summary(**changed):
         "graph_report": {"models": [], "text": "not asked for"},
         "option_report": pd.DataFrame(),
     }
-    return build_summary(**given | changed, lightgbm={"status": "finished"})
+    return build_summary(**inputs | changed, lightgbm={"status": "finished"})
 
 
 def test_rounds_gone_by_and_slots_no_longer_named_are_not_in_the_summary():
-    kept = {f"{number}-{slot}": {} for number in (1411, 1412) for slot in ("demo", "gone")}
-    made = summary(gate_decision=kept, receipts=kept)
-    assert list(made["gate"]) == list(made["receipts"]) == ["1412-demo"]
+    by_slot = {f"{number}-{slot}": {} for number in (1411, 1412) for slot in ("demo", "gone")}
+    built = summary(gate_decision=by_slot, receipts=by_slot)
+    assert list(built["gate"]) == list(built["receipts"]) == ["1412-demo"]
 
 
 def test_verdicts_are_counted_window_by_window_and_missing_latents_say_why():
-    made = summary()["features"]
-    assert made["verdicts"] == {"0100": {"null": 2, "stable": 1}}
-    assert made["latents"] == "switched off (enabled: false)"
+    features = summary()["features"]
+    assert features["verdicts"] == {"0100": {"null": 2, "stable": 1}}
+    assert features["latents"] == "switched off (enabled: false)"
 
 
 def test_a_slot_that_was_not_judged_yet_is_left_out():
-    made = summary(slots={"demo": "ensemble", "new": "ensemble"}, receipts={"1412-demo": {}})
-    assert (made["gate"], list(made["receipts"])) == ({}, ["1412-demo"])
+    built = summary(slots={"demo": "ensemble", "new": "ensemble"}, receipts={"1412-demo": {}})
+    assert (built["gate"], list(built["receipts"])) == ({}, ["1412-demo"])
 
 
 def test_the_target_that_pays_is_told_from_the_one_that_was_learned():
@@ -197,8 +197,8 @@ def test_versions_are_paired_on_their_common_eras_and_keep_what_they_took_first(
         monkeypatch.setattr(nodes, "code_version", lambda: code)
         scores = era_scores(n_eras, shift)
         folds = {"paid_target": "target_ender_60"}
-        given = (PROCEDURES, WEIGHTS, RULE, folds, store)
-        return note_version(scores, *given, lightgbm__fold=reading, xgboost__fold={})
+        arguments = (PROCEDURES, WEIGHTS, RULE, folds, store)
+        return note_version(scores, *arguments, lightgbm__fold=reading, xgboost__fold={})
 
     note("one", 60, 0.0, took)
     again = note("one", 60, 0.0, {"seconds": 0.1, "memory": []})

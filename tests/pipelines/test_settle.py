@@ -67,13 +67,13 @@ class Week:
         blend, _ = blend_out_of_fold(self.weights, NONE, **self.holdout, **self.oof)
         shared = {k: v for k, v in self.holdout.items() if k != "score_weights"}
         scores = score(**shared, ensemble=blend, **self.oof)
-        given = (self.holdout["folds"], RULE, PROCEDURES, self.store, self.weights)
-        return scores, report(scores, *given, a=NO_TRIALS, b=NO_TRIALS)
+        inputs = (self.holdout["folds"], RULE, PROCEDURES, self.store, self.weights)
+        return scores, report(scores, *inputs, a=NO_TRIALS, b=NO_TRIALS)
 
     def settle(self, scores=None, told=None, params=GATE):
-        made = {f"{name}__oof": one for name, one in self.oof.items()}
-        made |= {f"{name}__live": one for name, one in self.live.items()}
-        made |= {f"{name}__trials": NO_TRIALS for name in self.oof}
+        inputs = {f"{name}__oof": frame for name, frame in self.oof.items()}
+        inputs |= {f"{name}__live": frame for name, frame in self.live.items()}
+        inputs |= {f"{name}__trials": NO_TRIALS for name in self.oof}
         weights = settled(self.holdout, self.weights, self.oof, **self.live)
         return settle_record(
             weights,
@@ -84,7 +84,7 @@ class Week:
             procedures=PROCEDURES,
             procedure_store=self.store,
             params=params,
-            **made,
+            **inputs,
         )
 
 
@@ -98,17 +98,17 @@ def corr_of(scores, name):
 
 
 def test_where_nothing_differs_the_record_stays(week):
-    scores, told, checks = week.settle()
+    scores, reported, checks = week.settle()
     pd.testing.assert_frame_equal(scores, week.scores)
-    assert told is week.report
+    assert reported is week.report
     assert set(checks) == {"ensemble", "a", "b"}
 
 
 def test_a_blend_without_a_member_is_scored_again_and_reported(week):
     week.live["a"] = FAILED
-    scores, told, _ = week.settle()
+    scores, reported, _ = week.settle()
     np.testing.assert_allclose(corr_of(scores, "ensemble"), corr_of(scores, "b"))
-    assert told["models"]["ensemble"]["corr"]["mean"] == pytest.approx(
+    assert reported["models"]["ensemble"]["corr"]["mean"] == pytest.approx(
         np.nanmean(corr_of(week.scores, "b"))
     )
     np.testing.assert_array_equal(corr_of(scores, "a"), corr_of(week.scores, "a"))
@@ -118,17 +118,17 @@ def test_models_that_are_newer_than_their_scores_are_scored_again(week):
     """`prepare` was stopped after its fits."""
     week.oof = {k: predictions(week.holdout, 7, made_by="new") for k in "ab"}
     week.live = {"a": live(0, made_by="new"), "b": live(1, made_by="new")}
-    scores, told, _ = week.settle()
+    scores, reported, _ = week.settle()
     assert set(scores.loc[scores["model"] != "benchmark", "configuration"].unique()) >= {"new"}
     assert not np.allclose(corr_of(scores, "a"), corr_of(week.scores, "a"), equal_nan=True)
-    assert told["made_by"]["a"] == "new"
+    assert reported["made_by"]["a"] == "new"
 
 
 def test_a_report_of_other_scores_is_made_again(week):
     """`prepare` was stopped between scores and report: the page would show the old CORR."""
     old = week.report | {"made_by": {"ensemble": "old"}}
-    _, told, _ = week.settle(told=old)
-    assert told["models"] == week.report["models"]
+    _, reported, _ = week.settle(told=old)
+    assert reported["models"] == week.report["models"]
 
 
 def test_checks_are_of_this_rounds_parameters(week):
@@ -140,17 +140,17 @@ def test_checks_are_of_this_rounds_parameters(week):
 
 def test_what_is_missing_and_cannot_be_scored_again_stays_for_the_gate_to_see(week):
     """History has moved on, and out-of-fold predictions have not: nothing is made up."""
-    week.oof = {name: one.iloc[:-40].reset_index(drop=True) for name, one in week.oof.items()}
+    week.oof = {name: frame.iloc[:-40].reset_index(drop=True) for name, frame in week.oof.items()}
     week.live["a"] = FAILED
-    scores, told, _ = week.settle()
+    scores, reported, _ = week.settle()
     pd.testing.assert_frame_equal(scores, week.scores)
-    assert told is week.report
+    assert reported is week.report
 
 
 def test_scores_of_an_earlier_version_are_read_as_nobodys(week):
     old = week.scores.drop(columns=["configuration", "likeness"])
     scores, _, _ = week.settle(scores=old)
     assert set(scores.loc[scores["model"] == "ensemble", "configuration"]) != {""}
-    week.oof = {name: one.iloc[:-40] for name, one in week.oof.items()}
+    week.oof = {name: frame.iloc[:-40] for name, frame in week.oof.items()}
     scores, _, _ = week.settle(scores=old)
     assert set(scores["configuration"]) == {""}

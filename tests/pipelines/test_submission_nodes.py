@@ -62,8 +62,8 @@ class Tournament:
         if self.error:
             raise self.error
         self.taken.append(model_id)
-        made = {"status": self.answer, "detail": f"{self.answer} for {model_id}"}
-        return made | {"submission_id": "s-1", "digest": digest_bytes(content)}
+        receipt = {"status": self.answer, "detail": f"{self.answer} for {model_id}"}
+        return receipt | {"submission_id": "s-1", "digest": digest_bytes(content)}
 
 
 def numerai(**given):
@@ -85,7 +85,7 @@ def receipts(
     asked=None,
     **params,
 ):
-    given = asked or ({} if slots == {"unnamed": "ensemble"} else slots)
+    named = asked or ({} if slots == {"unnamed": "ensemble"} else slots)
     return submit(
         tournament,
         LIVE,
@@ -95,7 +95,7 @@ def receipts(
         round_info,
         list(notes),
         before or {},
-        params_of(given, **params),
+        params_of(named, **params),
     )
 
 
@@ -137,29 +137,32 @@ KEPT_OUT = {
 @pytest.mark.parametrize("why", sorted(KEPT_OUT))
 def test_what_is_kept_out_says_why_and_nothing_is_sent(why):
     options, reason = KEPT_OUT[why]
-    given = {"tournament": Tournament(), "slots": {"first": "ensemble"}} | options
-    tournament = given["tournament"]
-    (receipt,) = receipts(**given).values()
+    arguments = {"tournament": Tournament(), "slots": {"first": "ensemble"}} | options
+    tournament = arguments["tournament"]
+    (receipt,) = receipts(**arguments).values()
     assert receipt["reason"] == reason.value
     assert tournament.taken == []
 
 
 def test_a_slot_that_nobody_named_is_never_uploaded_and_asking_for_it_is_no_success():
     tournament = numerai()
-    found = receipts(tournament, {"unnamed": "ensemble"}, upload=True)["1412-unnamed"]
-    assert (found["status"], found["reason"]) == ("refused", BlockReason.NOTHING_TO_SUBMIT.value)
-    kept = receipts(numerai(), {"unnamed": "ensemble"})["1412-unnamed"]
-    assert kept["status"] == "written"
+    receipt = receipts(tournament, {"unnamed": "ensemble"}, upload=True)["1412-unnamed"]
+    assert (receipt["status"], receipt["reason"]) == (
+        "refused",
+        BlockReason.NOTHING_TO_SUBMIT.value,
+    )
+    written = receipts(numerai(), {"unnamed": "ensemble"})["1412-unnamed"]
+    assert written["status"] == "written"
     assert tournament.taken == []
 
 
 def test_an_id_that_the_slot_gives_needs_no_look_up():
     """A key may upload, and not view the account."""
     refused = TournamentRefused("missing scope")
-    asked = {"mine": {"feeds": "ensemble", "model_id": "id-9"}}
+    named = {"mine": {"feeds": "ensemble", "model_id": "id-9"}}
     tournament = numerai(account=refused)
-    found = receipts(tournament, {"mine": "ensemble"}, asked=asked, upload=True)
-    assert found["1412-mine"]["status"] == "accepted"
+    by_slot = receipts(tournament, {"mine": "ensemble"}, asked=named, upload=True)
+    assert by_slot["1412-mine"]["status"] == "accepted"
     assert tournament.taken == ["id-9"]
     without = receipts(numerai(account=refused), {"mine": "ensemble"}, upload=True)
     assert without["1412-mine"]["reason"] == BlockReason.REFUSED.value
@@ -183,23 +186,25 @@ PENDING = {
 
 def test_what_was_sent_before_is_asked_for_again_and_known_to_the_next_upload():
     tournament = Tournament()
-    found = receipts(tournament, {"first": "ensemble"}, before={"1412-first": PENDING})
+    by_slot = receipts(tournament, {"first": "ensemble"}, before={"1412-first": PENDING})
     assert tournament.given["known"] == PENDING | {"status": "accepted"}
-    assert found["1412-first"]["status"] == "accepted"
+    assert by_slot["1412-first"]["status"] == "accepted"
 
 
 def test_what_was_pending_when_the_round_closed_is_settled_afterwards():
     next_one, earlier = {"number": 1413, "is_open": False}, PENDING | {"round": 1411}
     before = {"1412-first": PENDING, "1411-first": earlier, "1399-first": PENDING | {"round": 1399}}
-    found = receipts(Tournament(), {"first": "ensemble"}, round_info=next_one, before=before)
-    assert {key: one["status"] for key, one in found.items()} == {
+    settled = receipts(Tournament(), {"first": "ensemble"}, round_info=next_one, before=before)
+    assert {key: receipt["status"] for key, receipt in settled.items()} == {
         "1412-first": "accepted",
         "1411-first": "accepted",
         "1413-first": "refused",  # nothing was judged for it
     }
     tournament = Tournament(current=None)
-    (found,) = receipts(tournament, {"first": "ensemble"}, before={"1412-first": PENDING}).values()
-    assert found["status"] == "accepted"
+    (settled,) = receipts(
+        tournament, {"first": "ensemble"}, before={"1412-first": PENDING}
+    ).values()
+    assert settled["status"] == "accepted"
 
 
 def test_a_receipt_without_a_round_is_not_asked_about():
@@ -212,11 +217,13 @@ def test_what_is_found_invalid_does_not_take_the_place_of_what_was_accepted():
     tournament = Tournament()
     tournament.answer = "failed"
     accepted = PENDING | {"status": "accepted", "digest": "another"}
-    (found,) = receipts(tournament, {"first": "ensemble"}, before={"1412-first": accepted}).values()
-    assert (found["status"], "submission_id" in found) == ("failed", False)
-    assert found["reason"] == BlockReason.INVALID.value
-    (found,) = receipts(tournament, {"first": "ensemble"}).values()
-    assert found["submission_id"] == "s-1"
+    (receipt,) = receipts(
+        tournament, {"first": "ensemble"}, before={"1412-first": accepted}
+    ).values()
+    assert (receipt["status"], "submission_id" in receipt) == ("failed", False)
+    assert receipt["reason"] == BlockReason.INVALID.value
+    (receipt,) = receipts(tournament, {"first": "ensemble"}).values()
+    assert receipt["submission_id"] == "s-1"
 
 
 def test_a_payout_score_that_is_not_weighed_stands_in_the_receipt():
@@ -308,9 +315,9 @@ def test_a_refusal_is_a_receipt_with_the_tournaments_sentence(error, reason):
 def test_an_unknown_slot_names_those_there_are_and_stops_no_other():
     tournament = numerai()
     slots = {"frist": "ensemble", "second": "ensemble"}
-    found = receipts(tournament, slots, upload=True)
-    assert found["1412-frist"]["reason"] == BlockReason.UNKNOWN_MODEL.value
-    assert "it has: first, second" in found["1412-frist"]["detail"]
+    by_slot = receipts(tournament, slots, upload=True)
+    assert by_slot["1412-frist"]["reason"] == BlockReason.UNKNOWN_MODEL.value
+    assert "it has: first, second" in by_slot["1412-frist"]["detail"]
     assert tournament.taken == ["id-2"]
 
 

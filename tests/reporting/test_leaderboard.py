@@ -11,10 +11,10 @@ from numerai_kedro.reporting.leaderboard import option_worth
 
 def row(trial, option, shift=0.0, state="option", eras=range(1, 81)):
     rng = np.random.default_rng(3)
-    scores = [float(one) + shift for one in rng.normal(size=len(eras))]
+    scores = [float(noise) + shift for noise in rng.normal(size=len(eras))]
     columns = dict.fromkeys(("corr", "bmc", "payoff"), scores)
-    given = {"model": "tabm", "study": "tabm-0088", "trial": trial, "state": state}
-    return given | {"params": json.dumps(option), "eras": list(eras), **columns}
+    fields = {"model": "tabm", "study": "tabm-0088", "trial": trial, "state": state}
+    return fields | {"params": json.dumps(option), "eras": list(eras), **columns}
 
 
 def test_an_option_is_paired_with_the_incumbent():
@@ -26,15 +26,15 @@ def test_an_option_is_paired_with_the_incumbent():
             row(10, {"latents": True}, shift=-0.25, eras=range(1, 61)),
         ]
     )
-    made = option_worth(history, overlap_eras=4)
-    assert made["option"].tolist() == ["verdicts weigh", "latents True"]
+    worth = option_worth(history, overlap_eras=4)
+    assert worth["option"].tolist() == ["verdicts weigh", "latents True"]
     gains = (np.full(80, 0.25), np.full(60, -0.25))
-    assert made["payoff"].tolist() == [str(mean_interval(gain, 4)) for gain in gains]
+    assert worth["payoff"].tolist() == [str(mean_interval(gain, 4)) for gain in gains]
 
 
 def test_a_way_that_could_not_be_made_is_a_dash():
-    made = option_worth(pd.DataFrame([row(8, {}), row(9, {"latents": True}, eras=[])]), 4)
-    assert made.iloc[0].tolist() == ["tabm", "latents True", "–", "–", "–"]
+    worth = option_worth(pd.DataFrame([row(8, {}), row(9, {"latents": True}, eras=[])]), 4)
+    assert worth.iloc[0].tolist() == ["tabm", "latents True", "–", "–", "–"]
 
 
 def test_without_options_there_is_nothing_to_compare():

@@ -58,8 +58,8 @@ def test_every_day_is_kept_beside_its_rounds_promise():
 
 def test_means_go_over_the_same_resolved_rounds():
     lines = {
-        (one["entry"], one["score"]): one
-        for one in expected_vs_realized(live_record({"a": FRAME}, DECISIONS))
+        (row["entry"], row["score"]): row
+        for row in expected_vs_realized(live_record({"a": FRAME}, DECISIONS))
     }
     ours = lines["ensemble", "corr60"]
     assert ours["promised"] == pytest.approx(0.03)
@@ -98,7 +98,7 @@ def test_the_newest_version_of_a_rounds_score_counts_and_no_series_has_two():
             (1401, "corr60", 60): 0.5,
         }
     # Rounds of two versions have no common mean.
-    lines = {one["score"]: one["n_rounds"] for one in expected_vs_realized(record)}
+    lines = {row["score"]: row["n_rounds"] for row in expected_vs_realized(record)}
     assert lines == {"corr60 (version 10)": 1, "corr60 (version 2)": 1, "mmc60": 1}
 
 

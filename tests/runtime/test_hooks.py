@@ -50,8 +50,8 @@ def receipt(status):
 
 
 def end(receipts, slots=None):
-    made = pipeline(outputs=["submission_receipt"])
-    ReceiptHooks().after_pipeline_run(made, loads(receipts, slots))
+    pipe = pipeline(outputs=["submission_receipt"])
+    ReceiptHooks().after_pipeline_run(pipe, loads(receipts, slots))
 
 
 def test_refused_and_closed_end_the_run_with_their_sentences_once_each():
@@ -115,6 +115,6 @@ def test_wrong_tracking_parameters_are_said_before_the_run():
 def test_a_mistyped_block_of_parameters_is_refused():
     files = ["lightgbm:\n  seed: 0\n# other:\n"]
     check_blocks({"lightgbm": {}}, files)
-    said = "lightgmb: nothing reads it; did you mean lightgbm"
-    with pytest.raises(ConfigurationError, match=said):
+    message = "lightgmb: nothing reads it; did you mean lightgbm"
+    with pytest.raises(ConfigurationError, match=message):
         check_blocks({"lightgmb": {}}, files)

@@ -56,26 +56,28 @@ def test_a_longer_purge_needs_periods_further_apart():
 
 
 def test_a_preset_that_is_none_is_named_with_those_there_are():
-    given = conf("gbm", "lightgbm") | {"preset": "exampel"}
+    settings = conf("gbm", "lightgbm") | {"preset": "exampel"}
     with pytest.raises(ConfigurationError, match='"exampel" is not among deep, example, standard'):
-        ModelParams.model_validate(given)
+        ModelParams.model_validate(settings)
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_every_preset_that_is_offered_is_sound_for_its_family(model):
     files = {"gbm": BOOSTED, "deep_learning": TABULAR, "gnn": GRAPHS}
-    given = conf(next(name for name, models in files.items() if model in models), model)
-    for preset, values in given["presets"].items():
-        params = ModelParams.model_validate(given | {"preset": preset})
+    settings = conf(next(name for name, models in files.items() if model in models), model)
+    for preset, values in settings["presets"].items():
+        params = ModelParams.model_validate(settings | {"preset": preset})
         chosen = params.chosen(family(model).params_type, model, preset)
         assert chosen.model_dump(mode="json") == values
 
 
 def test_a_wrong_value_of_the_active_preset_is_named_with_its_place():
-    given = conf("gbm", "lightgbm")
-    given["presets"]["deep"]["num_leaves"] = 1
-    ModelParams.model_validate(given).chosen(family("lightgbm").params_type, "lightgbm", "example")
-    deep = ModelParams.model_validate(given | {"preset": "deep"})
+    settings = conf("gbm", "lightgbm")
+    settings["presets"]["deep"]["num_leaves"] = 1
+    ModelParams.model_validate(settings).chosen(
+        family("lightgbm").params_type, "lightgbm", "example"
+    )
+    deep = ModelParams.model_validate(settings | {"preset": "deep"})
     with pytest.raises(ConfigurationError, match=r"lightgbm\.presets\.deep\.num_leaves: 1 "):
         deep.chosen(family("lightgbm").params_type, "lightgbm", "deep")
 

@@ -7,8 +7,8 @@ from numerai_kedro.runtime.tournament_settings import TournamentSettings, data_f
 
 
 def settings(**changes):
-    known = {"name": "demo", "data_version": "v5.3", "data_folder": Path("data/demo")}
-    return TournamentSettings(**known | changes)
+    defaults = {"name": "demo", "data_version": "v5.3", "data_folder": Path("data/demo")}
+    return TournamentSettings(**defaults | changes)
 
 
 def test_an_empty_address_means_the_tournaments_own():
@@ -36,7 +36,7 @@ def test_every_choice_has_a_folder_of_its_own():
 
 
 def test_keys_are_read_from_a_mapping_and_nothing_else():
-    assert keys_of(None) == keys_of({"public_id": ""}) == {"public_id": None, "secret_key": None}
-    assert keys_of({"public_id": "a", "secret_key": "b"}) == {"public_id": "a", "secret_key": "b"}
+    assert keys_of(None) == keys_of({"public_id": ""}) == (None, None)
+    assert keys_of({"public_id": "a", "secret_key": "b"}) == ("a", "b")
     with pytest.raises(ConfigurationError, match="numerai: should hold public_id and secret_key"):
         keys_of("abc")

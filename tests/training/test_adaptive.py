@@ -51,22 +51,22 @@ def climbed(folder, signal, store="store", **changed):
 
 
 def test_pure_noise_drives_it_to_the_maximum_and_the_model_to_nothing(tmp_path):
-    made, rungs = climbed(tmp_path, signal=0.0)
-    assert made.params.strength == 1.0
+    steered, rungs = climbed(tmp_path, signal=0.0)
+    assert steered.params.strength == 1.0
     assert [rung.strength for rung in rungs] == sorted(rung.strength for rung in rungs)
     assert abs(rungs[-1].valid_corr) < 0.03
     assert rungs[-1].train_corr < rungs[0].train_corr
 
 
 def test_a_strong_signal_makes_it_let_go(tmp_path):
-    made, rungs = climbed(tmp_path, signal=1.5)
-    assert made.params.strength == 0.0
+    steered, rungs = climbed(tmp_path, signal=1.5)
+    assert steered.params.strength == 0.0
     assert rungs[-1].valid_corr > 0.5
 
 
 def test_a_weak_signal_lies_between(tmp_path):
-    made, _ = climbed(tmp_path, signal=0.12)
-    assert 0 < made.params.strength < 1
+    steered, _ = climbed(tmp_path, signal=0.12)
+    assert 0 < steered.params.strength < 1
 
 
 def test_the_rungs_come_back_from_the_store(tmp_path, monkeypatch):
@@ -78,12 +78,12 @@ def test_the_rungs_come_back_from_the_store(tmp_path, monkeypatch):
 def test_eras_beyond_the_fold_are_not_read(tmp_path):
     honest = panel_of(tmp_path / "a", 0.12)
     turned = panel_of(tmp_path / "b", 0.12, after=60)
-    made = [
+    results = [
         adapted(recipe(), panel, (1, 60), PURGE, STEERED, FoldStore(tmp_path / f"store-{k}"))
         for k, panel in enumerate((honest, turned))
     ]
-    assert made[0][1] == made[1][1]
-    assert made[0][0].params == made[1][0].params
+    assert results[0][1] == results[1][1]
+    assert results[0][0].params == results[1][0].params
 
 
 def test_too_few_eras_leave_the_recipe_alone(tmp_path):

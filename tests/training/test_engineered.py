@@ -23,7 +23,11 @@ VERDICTS = ["stable", "unstable", "null", "untestable", "interaction", "null", "
 def report(verdicts=VERDICTS):
     weights = {"stable": 1.0, "unstable": 0.1, "null": 0.5, "untestable": 1.0, "interaction": 1.0}
     return pd.DataFrame(
-        {"feature": FEATURES, "verdict": verdicts, "weight": [weights[one] for one in verdicts]}
+        {
+            "feature": FEATURES,
+            "verdict": verdicts,
+            "weight": [weights[verdict] for verdict in verdicts],
+        }
     )
 
 
@@ -39,22 +43,22 @@ def asked(**option):
     ],
 )
 def test_verdicts_decide_what_is_learned(use, kept):
-    made = Engineered({"0020": report()}).applied(asked(verdicts=use), (1, 20), FEATURES)
-    assert made.columns.features == tuple(FEATURES[k] for k in kept)
+    applied = Engineered({"0020": report()}).applied(asked(verdicts=use), (1, 20), FEATURES)
+    assert applied.columns.features == tuple(FEATURES[k] for k in kept)
 
 
 def test_where_nothing_stands_the_tests_all_features_stay():
     nothing = Engineered({"0020": report(["null"] * 8)})
-    made = nothing.applied(asked(verdicts="keep_confirmed"), (1, 20), FEATURES)
-    assert made.columns.features is None
+    applied = nothing.applied(asked(verdicts="keep_confirmed"), (1, 20), FEATURES)
+    assert applied.columns.features is None
 
 
 def test_weights_follow_the_order_of_the_panel_and_change_the_key(tmp_path):
     panel = small_panel(tmp_path / "panel")
     shuffled = report().sample(frac=1, random_state=0)
-    made = Engineered({"0020": shuffled}).applied(asked(verdicts="weigh"), (1, 20), FEATURES)
-    assert made.columns.weights == tuple(report()["weight"])
-    (weighed,), (plain,) = made.fits(panel, (1, 20)), recipe().fits(panel, (1, 20))
+    applied = Engineered({"0020": shuffled}).applied(asked(verdicts="weigh"), (1, 20), FEATURES)
+    assert applied.columns.weights == tuple(report()["weight"])
+    (weighed,), (plain,) = applied.fits(panel, (1, 20)), recipe().fits(panel, (1, 20))
     assert weighed.key != plain.key
 
 
@@ -68,8 +72,8 @@ def test_a_window_that_was_not_made_is_a_sentence():
 
 def test_who_asks_for_nothing_hangs_on_nothing():
     plain = recipe()
-    gone = Failed("compress", "never made", kind="not run")
-    assert Engineered(gone, gone).applied(plain, (1, 20), FEATURES) is plain
+    failed = Failed("compress", "never made", kind="not run")
+    assert Engineered(failed, failed).applied(plain, (1, 20), FEATURES) is plain
 
 
 def test_folds_learn_from_latents_and_predict_by_them(tmp_path):
@@ -79,10 +83,10 @@ def test_folds_learn_from_latents_and_predict_by_them(tmp_path):
     with_latents = Engineered(latents=windows)
     recipes = [with_latents.applied(asked(latents=True), f.train, FEATURES) for f in FOLDS]
     store = FoldStore(tmp_path / "store")
-    made, _ = walk_forward(panel, FOLDS, recipes, store, PURGE)
+    oof, _ = walk_forward(panel, FOLDS, recipes, store, PURGE)
     plain, _ = walk_forward(panel, FOLDS, [recipe()] * 2, store, PURGE)
-    assert (made["id"] == plain["id"]).all()
-    assert (made["prediction"] != plain["prediction"]).any()
+    assert (oof["id"] == plain["id"]).all()
+    assert (oof["prediction"] != plain["prediction"]).any()
     (model,) = fit_live(panel, (1, 20), recipes[0], store)
     assert model.feature_names == [*FEATURES, *NAMES]
     seen = recipes[0].columns.of(panel).select(eras=[30])
@@ -98,30 +102,30 @@ def test_importance_counts_latents_as_one_and_what_is_not_seen_as_nothing(tmp_pa
     recipes = [engineered.applied(way, fold.train, FEATURES) for fold in FOLDS]
     store = FoldStore(tmp_path / "store")
     walk_forward(panel, FOLDS, recipes, store, PURGE)
-    found = importance_by_fold(panel, FOLDS, recipes, "target_ender_60", 4, store)
-    assert set(found["feature"]) == {*FEATURES, LATENTS}
-    assert found.groupby("fold")["gain"].sum().to_numpy() == pytest.approx([1, 1])
-    first = found[found["feature"] == "feature_0"].set_index("fold")
+    importance = importance_by_fold(panel, FOLDS, recipes, "target_ender_60", 4, store)
+    assert set(importance["feature"]) == {*FEATURES, LATENTS}
+    assert importance.groupby("fold")["gain"].sum().to_numpy() == pytest.approx([1, 1])
+    first = importance[importance["feature"] == "feature_0"].set_index("fold")
     assert first["gain"].tolist()[1] == 0
     assert np.isfinite(first["drop"].iloc[0])
     assert np.isnan(first["drop"].iloc[1])
-    assert np.isfinite(found[found["feature"] == LATENTS]["drop"]).all()
+    assert np.isfinite(importance[importance["feature"] == LATENTS]["drop"]).all()
 
 
 def test_weights_that_are_all_alike_weigh_nothing():
     alike = Engineered({"0020": report(["untestable"] * 8)})
-    made = alike.applied(asked(verdicts="weigh"), (1, 20), FEATURES)
-    assert made.columns.weights == ()
-    assert made.cache_key("target_ender_60") == recipe().cache_key("target_ender_60")
+    applied = alike.applied(asked(verdicts="weigh"), (1, 20), FEATURES)
+    assert applied.columns.weights == ()
+    assert applied.cache_key("target_ender_60") == recipe().cache_key("target_ender_60")
 
 
 def test_an_era_without_latents_is_an_error_and_not_one_era_less(tmp_path):
     panel = small_panel(tmp_path / "panel", n_eras=32)
     latents = latents_of(panel, tmp_path / "latents", eras=range(1, 19))
     short = Engineered(latents={"0020": latents})
-    made = short.applied(asked(latents=True), (1, 20), FEATURES)
+    applied = short.applied(asked(latents=True), (1, 20), FEATURES)
     with pytest.raises(PanelError, match="era 0019 is not in the panel"):
-        made.fits(panel, (1, 20))
+        applied.fits(panel, (1, 20))
 
 
 def test_what_features_are_engineered_by_makes_another_plan():

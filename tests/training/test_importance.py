@@ -82,8 +82,8 @@ def blocks(drops, error=0.0002):
     ],
 )
 def test_an_importance_that_dies_or_flips_is_named(drops, kind):
-    found = drifting(blocks(drops))
-    assert [one["kind"] for one in found] == ([kind] if kind else [])
+    named = drifting(blocks(drops))
+    assert [feature["kind"] for feature in named] == ([kind] if kind else [])
 
 
 def test_noise_is_seldom_called_drift():

@@ -127,15 +127,17 @@ def test_folds_that_are_fitted_at_once_are_the_folds_fitted_in_turn(tmp_path, ca
     steps = []
     with WorkerPool(2, "lightgbm") as pool:
         store = FoldStore(tmp_path / "at-once")
-        told = lambda done, of: steps.append(done / of)  # noqa: E731 - handed on
-        given = (panel, FOLDS, 2 * [recipe()], store, PURGE)
-        beside = [fit for one in (recipe(), BROKEN) for fit in one.fits(panel, (1, 29))]
-        at_once, iterations = walk_forward(*given, progress=told, executor=pool, beside=beside)
+        progress = lambda done, of: steps.append(done / of)  # noqa: E731 - handed on
+        arguments = (panel, FOLDS, 2 * [recipe()], store, PURGE)
+        beside = [fit for spec in (recipe(), BROKEN) for fit in spec.fits(panel, (1, 29))]
+        at_once, iterations = walk_forward(
+            *arguments, progress=progress, executor=pool, beside=beside
+        )
         assert caplog.text.count(", fitted") == 2
         assert [store.has_model(fit.key) for fit in beside] == [True, False]
         assert pool.readings() != []
     with WorkerPool(2, "lightgbm") as idle:
-        walk_forward(*given, executor=idle)
+        walk_forward(*arguments, executor=idle)
         assert idle.readings() == []
         assert caplog.text.count("from the fold store") == 2
     in_turn, as_many = walk_forward(panel, FOLDS, 2 * [recipe()], FoldStore(tmp_path / "b"), PURGE)
@@ -226,14 +228,14 @@ def test_a_gpu_that_fails_falls_back_to_the_cpu_and_is_said(tmp_path, monkeypatc
     monkeypatch.setattr(model_class, "fit", fit)
     panel, store = small_panel(tmp_path / "panel", n_eras=34), FoldStore(tmp_path / "store")
     on_gpu = dataclasses.replace(recipe(), device="cuda")
-    made, _ = walk_forward(panel, FOLDS[:1], [on_gpu], store, PURGE)
+    oof, _ = walk_forward(panel, FOLDS[:1], [on_gpu], store, PURGE)
     assert devices == ["cuda", "cpu"]
     assert "the GPU failed (CUDA error 35: driver too old): fitted on the CPU" in caplog.text
     (line,) = recoveries_of(panel, FOLDS[:1], [on_gpu], store)
     assert (line["place"], line["remedy"]) == ("test-1, lightgbm", "fitted on the CPU")
     assert line["result"] == "went through"
     on_cpu, _ = walk_forward(panel, FOLDS[:1], [recipe()], FoldStore(tmp_path / "other"), PURGE)
-    pd.testing.assert_frame_equal(made, on_cpu)
+    pd.testing.assert_frame_equal(oof, on_cpu)
 
 
 KILLED = """

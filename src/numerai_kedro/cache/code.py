@@ -171,7 +171,7 @@ class CodeReader:
 
     def _digests(self, reached: set[Place]) -> dict[str, str]:
         by_module: dict[str, list[str]] = {}
-        digests = {}
+        digests: dict[str, str] = {}
         for name, number in sorted(reached):
             module = self._sources.module(name)
             assert module is not None
@@ -243,7 +243,7 @@ class _Reached:
                 places = self._sources.resolve(owned.module, name, libraries := set[str]())
                 edges += self._edge(name.rpartition(".")[2], places, libraries)
             for imported in piece.imports:
-                places = self._sources.imported(*imported.split(":"), [], libraries := set[str]())
+                places = self._sources.imported(imported, [], libraries := set[str]())
                 edges += self._edge("", places, libraries)
             for name in piece.annotations:  # say which class's methods are called
                 self.visit(self._sources.resolve(owned.module, name, set()))
@@ -302,7 +302,7 @@ def _used(
     """Definitions behind the names and imports of a definition in a module."""
     places = [place for used in uses for place in sources.resolve(module, used, libraries)]
     for imported in imports:
-        places += sources.imported(*imported.split(":"), [], libraries)
+        places += sources.imported(imported, [], libraries)
     return places
 
 

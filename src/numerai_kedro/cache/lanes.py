@@ -76,8 +76,8 @@ def _in_two_lanes(
         stop()
         raise
     finally:
-        for lane in lanes:
-            lane.shutdown()
+        for executor in lanes:
+            executor.shutdown()
 
 
 def _pooled(pipeline: Pipeline, step: Step, pool: Executor) -> Iterator[Node]:

@@ -183,8 +183,11 @@ class Incremental:
             self._code.save()
             self._result_code.save()
         with atomic_write(self._folder.parent / RUN_REPORT) as handle:
-            report = {"ran": self.report.ran, "current": self.report.current}
-            report |= {"own_seconds": round(self.report.own_seconds, 3)}
+            report = {
+                "ran": self.report.ran,
+                "current": self.report.current,
+                "own_seconds": round(self.report.own_seconds, 3),
+            }
             handle.write(json.dumps(report, indent=1).encode())
 
     def _why(self, node: Node, catalog: Any) -> tuple[str | None, dict[str, Any] | None]:

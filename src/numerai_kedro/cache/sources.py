@@ -94,19 +94,18 @@ class Sources:
         if numbers := parsed.defining(first):
             return [(module, number) for number in numbers]
         if first in parsed.imported:
-            return self.imported(*parsed.imported[first].split(":"), rest, libraries)
+            return self.imported(parsed.imported[first], rest, libraries)
         stars = [
             module_name for name, module_name in parsed.imported.items() if name.startswith(STAR)
         ]
         for star in stars:
-            if places := self.imported(star.partition(":")[0], first, rest, libraries):
+            if places := self.imported(f"{star.partition(':')[0]}:{first}", rest, libraries):
                 return places
         return []
 
-    def imported(
-        self, module: str, member: str, rest: list[str], libraries: set[str]
-    ) -> list[Place]:
-        """Definitions behind an import of a module or of a member of one."""
+    def imported(self, imported: str, rest: list[str], libraries: set[str]) -> list[Place]:
+        """Definitions behind an import, ``module:member``; of a module the member is empty."""
+        module, _, member = imported.partition(":")
         perhaps, module = module.startswith(PERHAPS), module.removeprefix(PERHAPS)
         if self._root_of(module) is None:
             if not perhaps:

@@ -72,7 +72,7 @@ def status(metadata: ProjectMetadata, everything: bool) -> None:
     settings, keys = load_settings(metadata.project_path)
     demo = f", size {settings.size}, seed {settings.seed}" if settings.name == "demo" else ""
     click.echo(f"tournament  {settings.name}{demo}, data {settings.data_version}")
-    client = connect(settings, **keys, prepare=False)
+    client = connect(settings, *keys, prepare=False)
     newest = client.newest_round()
     click.echo(f"round       {newest.number}, {newest.describe().partition(', ')[2]}")
     if client.token is None:
@@ -124,7 +124,8 @@ def use(
     seed = known.DEFAULT_SEED if seed is None else seed
     data_folder = known.data_folder_of(name, size, seed)
     tournament_name = "numerai" if name == "files" else name
-    chosen = {"tournament": tournament_name, "size": size, "seed": seed, "data_folder": data_folder}
+    chosen: dict[str, Any] = {"tournament": tournament_name, "size": size, "seed": seed}
+    chosen["data_folder"] = data_folder
     dropped: list[str] = []
     if folder is not None:
         from numerai_kedro.numerai.file_source import check_folder
@@ -183,14 +184,14 @@ def wait(metadata: ProjectMetadata) -> None:
 
 
 def _wait_for_opening(
-    project_path: Path, settings: TournamentSettings, keys: dict[str, str | None]
+    project_path: Path, settings: TournamentSettings, keys: tuple[str | None, str | None]
 ) -> None:
     from numerai_kedro.errors import ConfigurationError
     from numerai_kedro.numerai import opening
     from numerai_kedro.numerai.file_source import NO_SUBMISSION, FileSource
     from numerai_kedro.runtime.connection import connect, open_demo
 
-    client = connect(settings, **keys, prepare=False)
+    client = connect(settings, *keys, prepare=False)
     if isinstance(client, FileSource):
         raise ConfigurationError(f"kedro tournament wait: {NO_SUBMISSION}")
     data_folder, outputs = settings.data_folder, settings.data_folder / "07_model_output"
@@ -314,7 +315,7 @@ def drill(metadata: ProjectMetadata, inject: str, at: str, times: int, model: st
     drilling.show(drilling.drill(setting, calm, inject, at, times))
 
 
-def load_settings(project_path: Path) -> tuple[TournamentSettings, dict[str, str | None]]:
+def load_settings(project_path: Path) -> tuple[TournamentSettings, tuple[str | None, str | None]]:
     """Read which tournament it is, and the keys, as `kedro run` reads them.
 
     Raises
@@ -384,8 +385,9 @@ def _typed(globals_: dict[str, Any], project_path: Path) -> TournamentSettings:
     from numerai_kedro.runtime.tournament_settings import TournamentSettings
 
     values = {key: globals_[key] for key in SETTINGS if key in globals_}
+    values["name"] = globals_.get("tournament")
     try:
-        settings = TournamentSettings(name=globals_.get("tournament"), **values)
+        settings = TournamentSettings.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         where = {"name": "tournament"}.get(str(first["loc"][0]), first["loc"][0])

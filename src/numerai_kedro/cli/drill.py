@@ -9,10 +9,10 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -91,7 +91,7 @@ def setting_of(project_path: Path, model: str) -> Setting:
         raise ConfigurationError(f"--model {model}: a drill needs one of {', '.join(NETWORKS)}.")
     bootstrap_project(project_path)
     with KedroSession.create(project_path) as session:
-        catalog = session.load_context().catalog
+        catalog = cast("KedroSession", session).load_context().catalog
         if not (catalog.exists("folds") and catalog.exists("resource_plan")):
             raise ConfigurationError(
                 "drill: there is no data yet; type kedro run --pipeline=ingestion first."
@@ -131,7 +131,8 @@ def drill(
     """Fit with a fault, and compare with what comes without."""
     with tempfile.TemporaryDirectory() as folder:
         order = Order(inject, at, times, str(Path(folder) / "count"))
-        disturbed, card = setting, nullcontext()
+        disturbed = setting
+        card: AbstractContextManager[None] = nullcontext()
         if inject == "gpu-lost":
             recipe = dataclasses.replace(setting.recipe, device="cuda")
             disturbed = dataclasses.replace(setting, recipe=recipe)

@@ -114,7 +114,7 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
         if metadata:
             return {"": digest_json(metadata.model_dump())}
         digest = known_digest(self._path)
-        content = {"": digest} if digest else parts_at(self._path)
+        content: dict[str, Path | str] = {"": digest} if digest else {**parts_at(self._path)}
         if self._loads != "path" or not content:
             return content
         return content | {"data version": data_version_of(self._path)}

@@ -91,7 +91,8 @@ class OutcomeDataset(AbstractDataset[Any, Any]):
         """Parts of the value, or of the reason."""
         if self._reason_path.exists() and not (self._keeps and self._dataset.exists()):
             return {"reason": self._reason_path}
-        parts: dict[str, Path | str] = self._dataset.contents()
+        entry: Any = self._dataset  # one of ours, which name their parts
+        parts: dict[str, Path | str] = entry.contents()
         return parts
 
     def unfinished(self) -> str | None:

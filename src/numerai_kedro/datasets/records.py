@@ -111,7 +111,8 @@ class RecordsDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
             return None
 
     def _at(self, path: Path) -> AbstractDataset[Any, Any]:
-        entry: AbstractDataset[Any, Any] = self._type(filepath=str(path), **self._settings)
+        kind: Any = self._type  # each kind of entry has parameters of its own
+        entry: AbstractDataset[Any, Any] = kind(filepath=str(path), **self._settings)
         return entry
 
     def _exists(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from kedro.io import AbstractDataset, DatasetError
 
@@ -26,7 +26,7 @@ class TournamentDataset(AbstractDataset[None, Client]):
     def __init__(
         self,
         *,
-        tournament: str,
+        tournament: Literal["demo", "numerai"],
         size: str,
         seed: int,
         data_version: str,
@@ -50,7 +50,7 @@ class TournamentDataset(AbstractDataset[None, Client]):
     def load(self) -> Client:
         """Connect once; the demo's server is started if none is running."""
         if self._client is None:
-            self._client = connect(self._settings, **self._keys)
+            self._client = connect(self._settings, *self._keys)
         return self._client
 
     def save(self, data: None) -> None:

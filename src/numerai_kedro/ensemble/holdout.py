@@ -70,4 +70,4 @@ class Holdout:
 def returns_of(rows: pd.DataFrame, rule: PayoutRule, overlap_eras: int) -> npt.NDArray[np.float64]:
     """What each era would have paid: `rows` are one model's in `era_scores`."""
     beyond = contribution(rows["mmc"].to_numpy(), rows["bmc"].to_numpy(), overlap_eras)
-    return rule.returns(rows["corr"].to_numpy(), beyond)
+    return rule.returns(rows["corr"].to_numpy(), beyond).astype(np.float64, copy=False)

@@ -59,6 +59,7 @@ def neutralised(
     BlendError
         The benchmark lacks more than a fifth of an era.
     """
+    columns_of: Callable[[int], npt.NDArray[np.generic]]
     if features:
         columns_of = panel.select(features=features).features_at
     else:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -126,15 +127,19 @@ def encode(
     inside = panel.between(window[0], newest)
     code = code_of(_save, _read, recipe.family, reads=("levels", "latents", "reconstruction_nll"))
     read_key = {"encoder read": fit.key, "code": code}
-    found = store.find(read_key)
-    kept = found is not None and store.has_model(fit.key)
-    if not kept or _lacking(found["encoder"], inside, store, code):
+    found = store.find(read_key) if store.has_model(fit.key) else None
+    if found is None or _lacking(found["encoder"], inside, store, code):
         given = (inside, store, read_key)
         made_by(executor, fit, _fit_and_encode, *given, progress=progress)
         found = store.find(read_key)
+        assert found is not None
         mark_fitted(recipe, window, panel, store)
     store.touch(fit.key)  # it stays as long as its latents are read
     return Latents(inside, fit, found["encoder"], store, code), found
+
+
+def _save_levels(model: Any, rows: npt.NDArray[np.int8], path: Path) -> None:
+    _save(path, model.levels(rows))
 
 
 def _fit_and_encode(
@@ -146,7 +151,7 @@ def _fit_and_encode(
         alone = inside.select(eras=[era])
         rows = alone.features(era)
         key = _key(encoder, alone, code)
-        store.file(key, lambda path, rows=rows: _save(path, model.levels(rows)))
+        store.file(key, partial(_save_levels, model, rows))
     store.remember(read_key, _read(model, fit.train) | {"encoder": encoder})
 
 

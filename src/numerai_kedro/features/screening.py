@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,18 +66,22 @@ def screen(
     ends = [windows[name][1] for name in missing]
     one_pass = products_of(panel, ends, store, progress) if ends else iter(())
     made = {
-        name: report(name, lambda products=products: products)
+        name: report(name, partial(_itself, products))
         for name, products in zip(missing, one_pass, strict=True)
     }
     for name in by_end:
         if name not in made:  # kept; what turns out to be damaged is made from its own products
             own = products_of(panel, [windows[name][1]], store)
-            made[name] = report(name, lambda own=own: next(own))
+            made[name] = report(name, partial(next, own))
     _say({name: made[name] for name in by_end}, rule)
     return {name: made[name] for name in by_end}
 
 
-def weighed(report: pd.DataFrame, weights: Mapping[str, float]) -> pd.DataFrame:
+def _itself(products: Products) -> Products:
+    return products
+
+
+def weighed(report: pd.DataFrame, weights: Mapping[Verdict, float]) -> pd.DataFrame:
     """The report with what each feature counts for, by its verdict."""
     return report.assign(weight=report["verdict"].map(dict(weights)).astype(np.float64))
 

@@ -93,4 +93,6 @@ def with_interactions(
 def _by_cluster(gains: Vector, numbers: np.ndarray) -> Vector:
     """What all members of each cluster gained together."""
     known = numbers != NO_CLUSTER
-    return np.bincount(numbers[known], weights=gains[known], minlength=int(numbers.max()) + 1)
+    n_clusters = int(numbers.max()) + 1
+    sums = np.bincount(numbers[known], weights=gains[known], minlength=n_clusters)
+    return sums.astype(np.float64, copy=False)

@@ -108,4 +108,6 @@ def _made(
 
 
 def _kept(store: FoldStore, key: Mapping[str, Any]) -> FeatureGraph:
-    return FeatureGraph.from_json(store.find(key))
+    stored = store.find(key)
+    assert stored is not None
+    return FeatureGraph.from_json(stored)

@@ -37,8 +37,8 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     partial = target.with_name(f"{target.name}.{_writer()}{PARTIAL_SUFFIX}")
     try:
         yield partial
-        with open(partial, "rb") as written:
-            os.fsync(written.fileno())
+        with open(partial, "rb") as handle:
+            os.fsync(handle.fileno())
         passed("before", target)
         os.replace(partial, target)
         _sync_folder(target.parent)
@@ -76,8 +76,8 @@ def atomic_folder(target: str | os.PathLike[str]) -> Iterator[Path]:
         yield partial
         for path in partial.rglob("*"):
             if path.is_file():
-                with open(path, "rb") as written:
-                    os.fsync(written.fileno())
+                with open(path, "rb") as handle:
+                    os.fsync(handle.fileno())
         passed("before", target)
         retired = target.with_name(f"{target.name}.{_writer()}.retired{PARTIAL_SUFFIX}")
         if target.exists():

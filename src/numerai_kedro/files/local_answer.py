@@ -53,7 +53,7 @@ class FileAdapter(BaseAdapter):
         etag = f'"{stat.st_size:x}-{stat.st_mtime_ns:x}"'
         answer.headers["ETag"] = etag
         start, stop, answer.status_code = 0, stat.st_size, 200
-        span = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("Range", ""))
+        span = re.fullmatch(r"bytes=(\d+)-(\d*)", str(request.headers.get("Range", "")))
         if span and request.headers.get("If-Range", etag) == etag:
             start, answer.status_code = int(span[1]), 206
             stop = min(stop, int(span[2]) + 1) if span[2] else stop

@@ -37,7 +37,11 @@ UNTRUSTED = (
 )
 
 
-class _TrustedUnpickler(pickle._Unpickler):  # type: ignore[name-defined,misc]
+# The stubs of `pickle` know neither its stack nor its opcodes.
+_PurePython: Any = pickle._Unpickler
+
+
+class _TrustedUnpickler(_PurePython):  # type: ignore[misc]
     """The pure-Python reader: only there can the opcode that sets attributes be checked."""
 
     def load_build(self) -> None:
@@ -47,7 +51,7 @@ class _TrustedUnpickler(pickle._Unpickler):  # type: ignore[name-defined,misc]
             raise StoreError(UNTRUSTED.format(name=f"sets attributes of {target!r}"))
         super().load_build()
 
-    dispatch = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: load_build}  # type: ignore[attr-defined]  # noqa: RUF012
+    dispatch = {**_PurePython.dispatch, pickle.BUILD[0]: load_build}  # noqa: RUF012
 
     def find_class(self, module: str, name: str) -> Any:
         # A dotted name walks attributes, which would lead from our modules to whatever they import.

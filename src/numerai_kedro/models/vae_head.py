@@ -11,7 +11,7 @@ variational inference with inverse autoregressive flow, NeurIPS, for free bits.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -81,7 +81,7 @@ class VaeHead(NetworkModel):
         import torch
 
         device = self._device()
-        network = self._fitted().to(device)
+        network: Any = self._fitted().to(device)
         pieces = []
         with torch.no_grad():
             for part in self._parts(rows):
@@ -105,7 +105,8 @@ class VaeHead(NetworkModel):
         import torch
 
         device = self._device()
-        network, nats = self._fitted().to(device), 0.0
+        network: Any = self._fitted().to(device)
+        nats = 0.0
         with torch.no_grad():
             for part in self._parts(rows):
                 given = torch.from_numpy(part).to(device)

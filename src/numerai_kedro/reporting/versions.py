@@ -52,5 +52,5 @@ def paired_versions(versions: Sequence[dict[str, Any]]) -> pd.DataFrame:
 
 
 def _mean(by_era: dict[str, float | None], eras: set[str]) -> float:
-    known = [by_era[era] for era in sorted(eras) if by_era.get(era) is not None]
-    return float(np.mean(known)) if known else math.nan
+    values = [value for era in sorted(eras) if (value := by_era.get(era)) is not None]
+    return float(np.mean(values)) if values else math.nan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from pydantic import Field, NonNegativeInt, field_validator, model_validator
@@ -144,7 +145,7 @@ class ModelParams(Block):
 
     def all_targets(self) -> set[str]:
         """What is learned beside the target, by the model itself, its options and its heads."""
-        heads = (preset.get("more_heads", ()) for preset in self.presets.values())
+        heads: Iterator[Any] = (preset.get("more_heads") for preset in self.presets.values())
         options = (option.more_targets for option in self.options.values())
         return {t for targets in (self.more_targets, *options, *heads) for t in targets or ()}
 
@@ -163,7 +164,7 @@ class ModelParams(Block):
         graph
             None for a family that reads none.
         """
-        ways = [self, *self.options_at(size).values()]
+        ways: list[ModelParams | Option] = [self, *self.options_at(size).values()]
         made: dict[str, Any] = {}
         if any(way.verdicts not in (None, "keep_all") for way in ways):
             made["features"] = features.decisive()

@@ -87,8 +87,14 @@ class WeeklySession(KedroSession):
             if not isinstance(moved, RoundMoved):
                 raise
             logger.warning("%s The live step is repeated for it.", moved)
-        again = {"env": self.store.get("env"), "runtime_params": self.store.get("runtime_params")}
-        with type(self).create(self._project_path, conf_source=self._conf_source, **again) as live:
+        live = type(self).create(
+            self._project_path,
+            env=self.store.get("env"),
+            conf_source=self._conf_source,
+            runtime_params=self.store.get("runtime_params"),
+        )
+        assert isinstance(live, WeeklySession)
+        with live:
             return live._run(pipeline_names=["submit"])
 
     def _run(self, *args: Any, **kwargs: Any) -> dict[str, Any]:

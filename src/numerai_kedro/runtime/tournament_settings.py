@@ -71,7 +71,7 @@ def data_folder_of(name: str, size: str, seed: int) -> str:
     )
 
 
-def keys_of(credentials: object) -> dict[str, str | None]:
+def keys_of(credentials: object) -> tuple[str | None, str | None]:
     """Public id and secret key of an entry of credentials.yml; None for a missing one.
 
     Raises
@@ -85,4 +85,4 @@ def keys_of(credentials: object) -> dict[str, str | None]:
             "credentials.yml: numerai: should hold public_id and secret_key, each on a line of its "
             "own below it (conf/local)."
         )
-    return {name: keys.get(name) or None for name in ("public_id", "secret_key")}
+    return keys.get("public_id") or None, keys.get("secret_key") or None

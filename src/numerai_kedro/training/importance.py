@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -184,7 +185,7 @@ def _measure_drops(
 ) -> None:
     model = fit.model(store, no_progress)
     for era, key in missing:
-        store.value(key, lambda era=era: shuffled_drops(model, era, target, shuffled))
+        store.value(key, partial(shuffled_drops, model, era, target, shuffled))
 
 
 def _drop_key(fit: Fit, era: EraPanel, target: str, names: Sequence[str]) -> dict[str, Any]:
@@ -217,7 +218,7 @@ def shuffled_drops(
     for feature in shuffled:
         changed = rows.copy()
         moved = of_name.get(feature, [])
-        changed[:, moved] = rows[np.ix_(order, moved)]
+        changed[:, moved] = rows[np.ix_(order, np.asarray(moved, dtype=np.int64))]
         columns.append(model.predict_rows(changed) if moved else columns[0])
     corr = corr_of_era(np.column_stack(columns).astype(np.float64), label)
     lost = (corr[0] - corr[1:]).tolist()

@@ -161,6 +161,7 @@ class Model(Protocol):
     recoveries: list[dict[str, Any]]
     params: Any
     seed: int
+    device: str
 
     def __init__(self, params: Any, *, seed: int, threads: int, device: str = "cpu") -> None: ...
 

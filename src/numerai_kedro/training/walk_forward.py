@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -198,7 +199,9 @@ def fit_ahead(
         return set()
     missing: dict[str, tuple[str, Fit, list[EraPanel]]] = {}
     # The live fit first: it is the longest.
-    asked = [("", fit, []) for fit in beside if not store.has_model(fit.key)] + [
+    asked: list[tuple[str, Fit, list[EraPanel]]] = [
+        ("", fit, []) for fit in beside if not store.has_model(fit.key)
+    ] + [
         (fold.name, fit, pieces)
         for fold, recipe in zip(folds, recipes, strict=True)
         for _, pieces, fits in _steps(recipe, history, fold, purge_eras, keep)
@@ -278,15 +281,17 @@ def made_by(
         executor.run(task, again, *arguments, progress=progress, planned_gb=again.planned_gb)
 
 
+def _finite_predictions(model: Model, piece: EraPanel) -> npt.NDArray[np.float32]:
+    return finite(model.predict(piece))
+
+
 def _fit_and_predict(
     fit: Fit, pieces: Sequence[EraPanel], store: FoldStore, progress: FitProgress
 ) -> None:
     """Fit, and keep the predictions; runs where the executor puts it."""
     model = fit.model(store, progress)
     for piece in pieces:
-        store.predictions(
-            fit.prediction_key(piece), lambda piece=piece: finite(model.predict(piece))
-        )
+        store.predictions(fit.prediction_key(piece), partial(_finite_predictions, model, piece))
 
 
 def fit_live(

@@ -36,7 +36,7 @@ def test_the_heat_map_has_the_surest_cluster_on_top_and_its_regimes():
     heat = figure.data[0]
     assert heat.y[-1] == "lightgbm · stable"
     np.testing.assert_allclose(heat.z[-1][0], linear["lightgbm"].iloc[:13].mean())
-    texts = [one.text for one in figure.layout.annotations]
+    texts = [annotation.text for annotation in figure.layout.annotations]
     assert texts == ["regime 1", "regime 2"]
     borders = sorted(shape.x0 for shape in figure.layout.shapes if shape.x0 == shape.x1)
     assert borders == [0.5, 30.5, 39.5, 60.5]

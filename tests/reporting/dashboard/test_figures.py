@@ -45,8 +45,8 @@ def test_drawdown_hangs_below_zero():
 
 def test_each_model_has_a_dash_of_its_own():
     names = ("benchmark", "ensemble", *MODELS)
-    one = era_scores().query("model == 'ensemble'")
-    scores = pd.concat(one.assign(model=name) for name in names)
+    template = era_scores().query("model == 'ensemble'")
+    scores = pd.concat(template.assign(model=name) for name in names)
     styles = [line.line for line in cumulative(scores, "corr", {}).data]
     assert len({style.dash for style in styles}) == len(names)
     assert len({style.color for style in styles}) == len(names)
@@ -54,8 +54,8 @@ def test_each_model_has_a_dash_of_its_own():
 
 def test_a_model_looks_the_same_in_every_figure():
     members = ("catboost", "gin", "a new one", "xgboost")
-    one = era_scores().query("model == 'ensemble'")
-    scores = pd.concat(one.assign(model=name) for name in ("benchmark", "ensemble", *members))
+    template = era_scores().query("model == 'ensemble'")
+    scores = pd.concat(template.assign(model=name) for name in ("benchmark", "ensemble", *members))
     weights = pd.DataFrame({"era": 1, "model": members, "weight": 0.1, "chosen": True})
     figures = [
         cumulative(scores, "corr", {}),
@@ -135,5 +135,5 @@ def test_versions_stand_in_their_order_one_panel_a_figure():
     assert len(figure.data) == 5
     assert list(figure.data[0].x) == ["b 1", "a 2"]
     assert list(figure.data[3].y) == [5.0, 1.0]
-    (said,) = version_trend(versions[:1]).layout.annotations
-    assert said.text == "one version so far: a trend needs two"
+    (note,) = version_trend(versions[:1]).layout.annotations
+    assert note.text == "one version so far: a trend needs two"

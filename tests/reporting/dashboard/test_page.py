@@ -60,8 +60,8 @@ def test_what_was_measured_over_seeds_stands_on_the_page(monkeypatch):
 def test_tables_of_claims_can_be_drawn():
     shown = claims()
     assert shown
-    for one in shown:
-        assert all(len(row) == len(one["heads"]) for row in one["rows"])
+    for claim in shown:
+        assert all(len(row) == len(claim["heads"]) for row in claim["rows"])
 
 
 def test_the_verdict_comes_first():

@@ -43,44 +43,44 @@ def order(inject, at, tmp_path, times=1):
 
 def test_an_explosion_goes_back_at_half_the_rate(panel, tmp_path, monkeypatch):
     monkeypatch.setattr(care.health, "WARM_STEPS", 5)
-    one = run(panel, work=tmp_path / "work", params=PARAMS.model_copy(update={"epochs": 6}))
-    real, calls = one._step, []
+    training = run(panel, work=tmp_path / "work", params=PARAMS.model_copy(update={"epochs": 6}))
+    real, calls = training._step, []
 
     def step(features, labels):
         calls.append(1)
         loss = real(features, labels)
         return 1e3 * loss if 20 <= len(calls) < 23 else loss
 
-    one._step = step
-    one.train()
-    (symptom, remedy), *_ = said(one)
+    training._step = step
+    training.train()
+    (symptom, remedy), *_ = said(training)
     assert symptom == "loss exploded"
     assert remedy == "back to epoch 1, half the rate"
-    assert one.at.recoveries[0]["result"] == "training went on"
-    assert (one.at.epoch, one.at.rate_factor) == (6, 0.5)
+    assert training.at.recoveries[0]["result"] == "training went on"
+    assert (training.at.epoch, training.at.rate_factor) == (6, 0.5)
 
 
 def test_a_plateau_halves_the_rate_once(panel):
-    one = run(panel, params=PARAMS.model_copy(update={"epochs": 7}))
-    one._step = lambda features, labels: 1.5 if one.at.epoch else 1.4
-    one.train()
-    assert said(one) == [("plateau", "half the rate")]
-    assert one.at.rate_factor == 0.5
+    training = run(panel, params=PARAMS.model_copy(update={"epochs": 7}))
+    training._step = lambda features, labels: 1.5 if training.at.epoch else 1.4
+    training.train()
+    assert said(training) == [("plateau", "half the rate")]
+    assert training.at.rate_factor == 0.5
 
 
 class Dead(Small):
     """Learns, and says the same of every row whenever it is asked."""
 
     def forward(self, features):
-        made = super().forward(features)
-        return made if self.training else made * 0
+        predictions = super().forward(features)
+        return predictions if self.training else predictions * 0
 
 
 def test_dead_predictions_go_back_and_in_the_end_are_given_up(panel, tmp_path):
     valid = small_panel(tmp_path / "valid", n_eras=6, seed=3)
-    one = run(panel, Dead, valid=valid, target=TARGETS[0], work=tmp_path / "work")
+    training = run(panel, Dead, valid=valid, target=TARGETS[0], work=tmp_path / "work")
     with pytest.raises(Diverged, match="dead predictions: constant in 6 of 6 eras") as raised:
-        one.train()
+        training.train()
     symptoms = [line["symptom"] for line in raised.value.lines]
     assert symptoms == ["dead predictions"] * (RESTORES + 1)
     results = [line["result"] for line in raised.value.lines]
@@ -90,55 +90,55 @@ def test_dead_predictions_go_back_and_in_the_end_are_given_up(panel, tmp_path):
 @pytest.mark.parametrize("fault", ["nan", "overflow"])
 @pytest.mark.parametrize("at", ["first", "middle", "last"])
 def test_a_batch_that_is_not_finite_is_skipped(panel, tmp_path, fault, at):
-    one = run(panel, work=tmp_path / "work")
+    training = run(panel, work=tmp_path / "work")
     with order(fault, at, tmp_path):
-        one.train()
-    assert said(one) == [("not finite", "batch skipped")]
-    assert one.at.epoch == PARAMS.epochs
-    assert all(torch.isfinite(value).all() for value in one.best.values())
+        training.train()
+    assert said(training) == [("not finite", "batch skipped")]
+    assert training.at.epoch == PARAMS.epochs
+    assert all(torch.isfinite(value).all() for value in training.best.values())
 
 
 def test_a_scale_that_is_found_is_no_fault_and_one_that_never_is_goes_back(panel):
-    one = run(panel)
+    training = run(panel)
     scaler = torch.amp.GradScaler("cpu")
     for skipped in range(1, care.SCALER_SKIPS_IN_A_ROW + 1):
-        assert one.care.symptom_of(None) is None
-        one.care.skipped("norm of the gradient inf", scaler)
-        assert one.at.skips == pytest.approx(skipped / 4)
-    assert one.care.symptom_of(None) == ("not finite again and again", "3 in a row")
-    assert not one.at.recoveries
+        assert training.care.symptom_of(None) is None
+        training.care.skipped("norm of the gradient inf", scaler)
+        assert training.at.skips == pytest.approx(skipped / 4)
+    assert training.care.symptom_of(None) == ("not finite again and again", "3 in a row")
+    assert not training.at.recoveries
 
 
 def test_it_goes_on_in_full_precision_and_then_gives_up(panel, tmp_path):
-    one = run(panel, work=tmp_path / "work")
+    training = run(panel, work=tmp_path / "work")
     with order("nan", "middle", tmp_path, times=10_000), pytest.raises(Diverged) as raised:
-        one.train()
+        training.train()
     remedies = [line["remedy"] for line in raised.value.lines]
     assert sum(remedy.endswith("in full precision") for remedy in remedies) == RESTORES - 1
     assert remedies[-1] == "given up"
 
 
 def test_out_of_memory_in_loading_changes_nothing(panel, tmp_path):
-    calm, one = run(panel), run(panel)
+    calm, training = run(panel), run(panel)
     calm.train()
     with order("oom", "loading", tmp_path):
-        one.train()
-    assert said(one) == [("out of memory in loading", "rows are picked before they are moved")]
+        training.train()
+    assert said(training) == [("out of memory in loading", "rows are picked before they are moved")]
     for name, value in weights(calm).items():
-        assert torch.equal(weights(one)[name], value)
+        assert torch.equal(weights(training)[name], value)
 
 
 @pytest.mark.parametrize("fault", ["oom", "nan", "overflow"])
 def test_a_fault_in_evaluation_changes_nothing(panel, tmp_path, fault):
     valid = small_panel(tmp_path / "valid", n_eras=6, seed=3)
-    given = {"valid": valid, "target": TARGETS[0]}
-    calm, one = run(panel, **given), run(panel, **given)
+    validation = {"valid": valid, "target": TARGETS[0]}
+    calm, training = run(panel, **validation), run(panel, **validation)
     calm.train()
     with order(fault, "evaluation", tmp_path):
-        one.train()
-    symptoms = {symptom for symptom, _ in said(one)} - {"overfitted"}
+        training.train()
+    symptoms = {symptom for symptom, _ in said(training)} - {"overfitted"}
     assert symptoms == ({"out of memory in evaluation"} if fault == "oom" else set())
-    assert one.at.scores == pytest.approx(calm.at.scores, abs=1e-6)
+    assert training.at.scores == pytest.approx(calm.at.scores, abs=1e-6)
 
 
 def test_what_cannot_be_predicted_at_all_is_a_sentence(panel, tmp_path):
@@ -154,29 +154,29 @@ class KeepsLess(NoDropout):
 
 
 def test_when_few_rows_are_still_too_many_less_is_kept(panel, tmp_path):
-    one = run(panel, KeepsLess)
-    one.micro_rows = LEAST_ROWS
+    training = run(panel, KeepsLess)
+    training.micro_rows = LEAST_ROWS
     with order("oom", "middle", tmp_path):
-        one.train()
+        training.train()
     assert KeepsLess.kept
-    assert said(one) == [("out of memory", "the backward pass computes again what it needs")]
+    assert said(training) == [("out of memory", "the backward pass computes again what it needs")]
 
 
 def test_little_memory_left_halves_the_rows(panel, monkeypatch):
     monkeypatch.setattr(care, "LOOK_S", -1.0)
     monkeypatch.setattr(pressure, "memory_pressure", lambda: "0.30 GB of memory left")
-    one = run(panel, NoDropout)
-    one.train()
-    assert said(one) == [("little memory left", "20 rows at once")]
+    training = run(panel, NoDropout)
+    training.train()
+    assert said(training) == [("little memory left", "20 rows at once")]
 
 
 def test_without_room_on_the_disk_there_is_no_checkpoint_and_a_model(panel, tmp_path, monkeypatch):
     monkeypatch.setattr(pressure, "disk_pressure", lambda folder, wanted: "0.10 GB of disk left")
-    one = run(panel, work=tmp_path / "work")
-    one.train()
-    assert said(one) == [("little disk left", "no checkpoint")]
+    training = run(panel, work=tmp_path / "work")
+    training.train()
+    assert said(training) == [("little disk left", "no checkpoint")]
     assert not (tmp_path / "work").exists()
-    assert one.at.epoch == PARAMS.epochs
+    assert training.at.epoch == PARAMS.epochs
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is full, of Linux")
@@ -184,10 +184,10 @@ def test_a_disk_that_fills_up_in_a_checkpoint_is_no_checkpoint_and_a_model(
     panel, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(checkpoint, "_write", lambda *_: Path("/dev/full").write_bytes(b"x"))
-    one = run(panel, work=tmp_path / "work")
-    one.train()
-    assert set(said(one)) == {("no checkpoint could be written", "none, it goes on")}
-    assert one.at.epoch == PARAMS.epochs
+    training = run(panel, work=tmp_path / "work")
+    training.train()
+    assert set(said(training)) == {("no checkpoint could be written", "none, it goes on")}
+    assert training.at.epoch == PARAMS.epochs
 
 
 @pytest.fixture(scope="module")
@@ -201,8 +201,8 @@ FOLD = Fold("test-1", (1, 28), (33, 40))
 def recipe(**changed):
     kind = family("tabm")
     params = kind.params_type.model_validate(NETWORKS["tabm"])
-    made = Recipe("tabm", kind, params, TARGETS[:1], 1, 1, 0, threads=1)
-    return dataclasses.replace(made, **{"valid_eras": 4, "purge_eras": 4} | changed)
+    base = Recipe("tabm", kind, params, TARGETS[:1], 1, 1, 0, threads=1)
+    return dataclasses.replace(base, **{"valid_eras": 4, "purge_eras": 4} | changed)
 
 
 def predicted(history, store, made, executor=None):
@@ -217,11 +217,11 @@ def test_a_killed_fit_goes_on_from_its_checkpoint_to_the_same_model(history, tmp
     calm, _ = predicted(history, FoldStore(tmp_path / "calm"), recipe())
     store = FoldStore(tmp_path / "store")
     with Worker("tabm") as worker, order("kill", at, tmp_path):
-        made = until_it_fits(
+        outcome = until_it_fits(
             "fit", "tabm", (), lambda steps: predicted(history, store, recipe(), worker)
         )
-    np.testing.assert_array_equal(made.value[0], calm)
-    assert [line.remedy for line in made.remedies] == [AGAIN]
+    np.testing.assert_array_equal(outcome.value[0], calm)
+    assert [line.remedy for line in outcome.remedies] == [AGAIN]
     assert not list((tmp_path / "store" / "work").glob("*"))
 
 
@@ -257,8 +257,10 @@ def test_a_fit_ended_while_it_learns_what_was_held_back_goes_on_there(history, t
 def test_a_lost_gpu_leaves_its_work_to_the_cpu(history, tmp_path):
     calm, _ = predicted(history, FoldStore(tmp_path / "calm"), recipe())
     with variable(SIMULATED_GPU, "12"), order("gpu-lost", "middle", tmp_path):
-        made, lines = predicted(history, FoldStore(tmp_path / "store"), recipe(device="cuda"))
-    np.testing.assert_array_equal(made, calm)
+        predictions, lines = predicted(
+            history, FoldStore(tmp_path / "store"), recipe(device="cuda")
+        )
+    np.testing.assert_array_equal(predictions, calm)
     first = lines[0]
     assert (first["symptom"], first["remedy"]) == ("the GPU failed", "fitted on the CPU")
     assert first["result"] == "went through"
@@ -276,10 +278,10 @@ def test_what_a_card_holds_is_remembered(history, tmp_path, monkeypatch):
 
     with order("oom", "first", tmp_path):
         assert "out of memory" in [line["symptom"] for line in fit()]
-    asked = []
-    monkeypatch.setattr(care.Care, "fit_to", lambda self, memory: asked.append(memory))
+    limits = []
+    monkeypatch.setattr(care.Care, "fit_to", lambda self, memory: limits.append(memory))
     lines = [line for line in fit() if line["symptom"] != "overfitted"]
-    assert (asked, lines) == ([], [])
+    assert (limits, lines) == ([], [])
 
 
 @pytest.mark.parametrize("error", [ProcessDied("tabm", -9, 1.0, 8.0, False), Diverged("no")])
@@ -293,11 +295,11 @@ def test_no_gpu_is_blamed_for_what_was_killed_or_diverged(history, error):
 def test_less_is_kept_once_however_often_the_run_goes_back(panel, tmp_path):
     calls = []
     kind = type("Counts", (NoDropout,), {"checkpoint_activations": lambda self: calls.append(1)})
-    one = run(panel, kind, work=tmp_path / "work")
-    one.micro_rows = LEAST_ROWS
-    one.care.halve("as a test")
-    one.save()
-    one.care.rollback("as a test", "none")
+    training = run(panel, kind, work=tmp_path / "work")
+    training.micro_rows = LEAST_ROWS
+    training.care.halve("as a test")
+    training.save()
+    training.care.rollback("as a test", "none")
     assert calls == [1]
 
 

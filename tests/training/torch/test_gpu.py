@@ -48,9 +48,9 @@ def test_a_card_learns_what_the_cpu_learns(panel, tmp_path, monkeypatch, precisi
         lambda: run(panel, NoDropout),
         lambda: TrainingRun(lambda: NoDropout(eras.n_features), eras, PARAMS, 0),
     ):
-        one = make()
-        one.train()
-        columns.append(one.predict(later))
+        training = make()
+        training.train()
+        columns.append(training.predict(later))
     tolerance = 0.9999 if precision == "no" else 0.99
     assert np.corrcoef(*columns)[0, 1] > tolerance
     target = later.target(TARGETS[0]).astype(float)
@@ -63,19 +63,19 @@ def test_full_precision_is_full(panel, monkeypatch, precision):
     columns = []
     for kind in (precision, "no"):
         monkeypatch.setattr(loop, "_precision", lambda device, kind=kind: kind)
-        one = run(panel, NoDropout)
-        one.at.full_precision = True
-        one.train()
-        columns.append(one.predict(panel))
+        training = run(panel, NoDropout)
+        training.at.full_precision = True
+        training.train()
+        columns.append(training.predict(panel))
     np.testing.assert_allclose(*columns, rtol=1e-3, atol=1e-4)
 
 
 def test_features_stay_on_the_card_where_it_can_hold_them(panel):
-    one = run(panel, Small)
-    features, labels = one.eras.load(one.eras.epoch(0, 0)[0], one.accelerator.device)
+    training = run(panel, Small)
+    features, labels = training.eras.load(training.eras.epoch(0, 0)[0], training.accelerator.device)
     assert (features.device.type, labels.device.type) == ("cuda", "cuda")
     assert features.dtype == torch.int8
-    assert one.eras._resident
+    assert training.eras._resident
 
 
 def test_a_run_on_a_card_is_resumed_bit_by_bit(panel, tmp_path):
@@ -128,12 +128,12 @@ def test_the_size_of_the_parts_follows_from_the_cards_memory(large, gib):
     total = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.set_per_process_memory_fraction(gib * GIB / total)
     card = CudaMemory(torch.device("cuda"), gib * GIB)
-    one = run(large, Hungry, params=params, memory=lambda net: card)
+    training = run(large, Hungry, params=params, memory=lambda net: card)
     torch.cuda.reset_peak_memory_stats()
-    one.train()
+    training.train()
     peak = torch.cuda.max_memory_allocated() / GIB
-    assert not one.at.recoveries
-    assert one.fitted_to.peak / GIB == pytest.approx(peak, rel=0.1)
+    assert not training.at.recoveries
+    assert training.fitted_to.peak / GIB == pytest.approx(peak, rel=0.1)
     assert peak < gib
 
 
@@ -143,10 +143,10 @@ def test_a_real_out_of_memory_is_repaired_and_loses_no_row(large):
     total = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.set_per_process_memory_fraction(6 * GIB / total)
     card = CudaMemory(torch.device("cuda"), 6 * GIB)
-    one = run(large, Hungry, params=params, memory=lambda net: card)
+    training = run(large, Hungry, params=params, memory=lambda net: card)
     other = torch.empty(3 * GIB, dtype=torch.int8, device="cuda")
-    one.train()
+    training.train()
     assert other.numel()
-    assert {note["symptom"] for note in one.at.recoveries} == {"out of memory"}
-    assert one.at.step == 3
-    assert all(torch.isfinite(value).all() for value in one.best.values())
+    assert {note["symptom"] for note in training.at.recoveries} == {"out of memory"}
+    assert training.at.step == 3
+    assert all(torch.isfinite(value).all() for value in training.best.values())

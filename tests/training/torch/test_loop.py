@@ -96,7 +96,7 @@ def test_a_resumed_run_is_the_unbroken_one_bit_by_bit(panel, tmp_path, epochs_be
     assert_equal(weights(again), weights(whole))
     assert_equal(again.average, whole.average)
     assert_equal(again.best, whole.best)
-    ours, theirs = (one.optimiser.state_dict()["state"] for one in (again, whole))
+    ours, theirs = (training.optimiser.state_dict()["state"] for training in (again, whole))
     for number, state in theirs.items():
         assert_equal(state, ours[number])
 
@@ -120,12 +120,14 @@ def test_a_batch_in_parts_has_the_gradients_of_the_whole(panel, micro_rows):
 
 def test_parts_draw_the_same_dropout_in_both_passes(panel):
     """The predictions whose gradient was taken are those that are differentiated."""
-    one = run(panel)
-    one.micro_rows = 16
+    training = run(panel)
+    training.micro_rows = 16
     seen = []
-    one.bare.last.register_forward_hook(lambda module, given, made: seen.append(made.detach()))
-    features, labels = one.eras.load(one.eras.epoch(0, 0)[0], torch.device("cpu"))
-    one._backward(features, labels)
+    training.bare.last.register_forward_hook(
+        lambda module, inputs, output: seen.append(output.detach())
+    )
+    features, labels = training.eras.load(training.eras.epoch(0, 0)[0], torch.device("cpu"))
+    training._backward(features, labels)
     half = len(seen) // 2
     for first, second in zip(seen[:half], seen[half:], strict=True):
         assert torch.equal(first, second)
@@ -133,29 +135,31 @@ def test_parts_draw_the_same_dropout_in_both_passes(panel):
 
 def test_valid_eras_choose_the_epoch(panel, tmp_path):
     valid = small_panel(tmp_path / "valid", n_eras=6, seed=3)
-    one = run(panel, valid=valid, target=TARGETS[0])
-    one.train()
-    assert len(one.at.scores) == one.at.epoch
-    assert one.at.scores[one.at.best_epoch - 1] == pytest.approx(np.mean(one.at.best_by_era))
-    assert np.mean(one.at.highest_by_era) == pytest.approx(max(one.at.scores))
+    training = run(panel, valid=valid, target=TARGETS[0])
+    training.train()
+    assert len(training.at.scores) == training.at.epoch
+    assert training.at.scores[training.at.best_epoch - 1] == pytest.approx(
+        np.mean(training.at.best_by_era)
+    )
+    assert np.mean(training.at.highest_by_era) == pytest.approx(max(training.at.scores))
 
 
 @pytest.mark.parametrize(("lost", "worse"), [(0.0, False), (0.02, False), (0.06, True)])
 def test_only_a_sure_loss_of_corr_is_one(panel, lost, worse):
     """Sixteen eras whose differences have a standard error of .04."""
-    one, noise = run(panel), 0.16 * np.resize([1.0, -1.0], 16)
-    one.at.highest_by_era = [0.05] * 16
-    assert one._is_worse(0.05 - lost + noise * (15 / 16) ** 0.5) is worse
+    training, noise = run(panel), 0.16 * np.resize([1.0, -1.0], 16)
+    training.at.highest_by_era = [0.05] * 16
+    assert training._is_worse(0.05 - lost + noise * (15 / 16) ** 0.5) is worse
 
 
 def test_patience_ends_a_run_that_gets_no_better(panel, tmp_path):
     valid = small_panel(tmp_path / "valid", n_eras=6, seed=3)
     params = PARAMS.model_copy(update={"epochs": 30, "learning_rate": 1e-8, "patience": 2})
-    one = run(panel, valid=valid, target=TARGETS[0], params=params)
-    one._choose = lambda: one.at.scores.append(0.0)  # nothing is ever better
-    one.at.best_by_era = [0.0]
-    one.train()
-    assert one.at.epoch == 2
+    training = run(panel, valid=valid, target=TARGETS[0], params=params)
+    training._choose = lambda: training.at.scores.append(0.0)  # nothing is ever better
+    training.at.best_by_era = [0.0]
+    training.train()
+    assert training.at.epoch == 2
 
 
 class Faulty(Small):
@@ -168,12 +172,12 @@ class Faulty(Small):
         self.calls = 0
 
     def forward(self, features):
-        made = super().forward(features)
+        predictions = super().forward(features)
         if self.training:
             self.calls += 1
             if self.calls in self.bad:
-                return made * math.nan
-        return made
+                return predictions * math.nan
+        return predictions
 
 
 def faulty(*bad):
@@ -182,28 +186,28 @@ def faulty(*bad):
 
 @pytest.mark.parametrize("step", [1, 5, 12])
 def test_one_bad_batch_is_skipped_and_the_run_goes_on(panel, step):
-    one = run(panel, faulty(step))
-    one.train()
-    assert one.at.epoch == PARAMS.epochs
-    assert [note["remedy"] for note in one.at.recoveries] == ["batch skipped"]
-    assert all(torch.isfinite(value).all() for value in one.best.values())
+    training = run(panel, faulty(step))
+    training.train()
+    assert training.at.epoch == PARAMS.epochs
+    assert [note["remedy"] for note in training.at.recoveries] == ["batch skipped"]
+    assert all(torch.isfinite(value).all() for value in training.best.values())
 
 
 def test_bad_batches_in_a_row_go_back_to_the_checkpoint_at_half_the_rate(panel, tmp_path):
     n = len(run(panel).eras.epoch(0, 0))
-    one = run(panel, faulty(*range(n + 2, n + 2 + SKIPS_IN_A_ROW)), work=tmp_path / "work")
-    one.train()
-    assert one.at.epoch == PARAMS.epochs
-    assert (one.at.rate_factor, one.at.order, one.at.restores) == (0.5, 1, 1)
-    assert one.at.recoveries[-1]["remedy"].startswith("back to epoch 1, half the rate")
-    assert all(torch.isfinite(value).all() for value in one.best.values())
+    training = run(panel, faulty(*range(n + 2, n + 2 + SKIPS_IN_A_ROW)), work=tmp_path / "work")
+    training.train()
+    assert training.at.epoch == PARAMS.epochs
+    assert (training.at.rate_factor, training.at.order, training.at.restores) == (0.5, 1, 1)
+    assert training.at.recoveries[-1]["remedy"].startswith("back to epoch 1, half the rate")
+    assert all(torch.isfinite(value).all() for value in training.best.values())
 
 
 def test_what_never_becomes_finite_is_given_up_with_a_sentence(panel, tmp_path):
     n = len(run(panel).eras.epoch(0, 0))
-    one = run(panel, faulty(*range(n + 1, 10_000)), work=tmp_path / "work")
+    training = run(panel, faulty(*range(n + 1, 10_000)), work=tmp_path / "work")
     with pytest.raises(Diverged, match=rf"after {RESTORES} restores; choose a lower learning_rate"):
-        one.train()
+        training.train()
 
 
 @pytest.mark.parametrize("step", [1, 4, 12])
@@ -218,14 +222,14 @@ def test_out_of_memory_halves_the_parts_and_changes_nothing_else(panel, step):
                     raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB")
             return super().forward(features)
 
-    reference, one = run(panel, NoDropout), run(panel, Full)
+    reference, training = run(panel, NoDropout), run(panel, Full)
     reference.train()
-    one.train()
-    assert one.at.step == reference.at.step
-    assert one.micro_rows == 20
-    assert [note["symptom"] for note in one.at.recoveries] == ["out of memory"]
+    training.train()
+    assert training.at.step == reference.at.step
+    assert training.micro_rows == 20
+    assert [note["symptom"] for note in training.at.recoveries] == ["out of memory"]
     for name, value in weights(reference).items():
-        torch.testing.assert_close(weights(one)[name], value, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(weights(training)[name], value, rtol=1e-5, atol=1e-6)
 
 
 class Wide(nn.Module):
@@ -247,12 +251,12 @@ def test_a_small_device_gets_parts_that_fit(tmp_path):
     fixed = CountedMemory(Wide(len(panel.feature_names)), 1e12).fixed
     chosen = []
     for budget in (1.5e6, 3e6, 1e9):
-        one = run(
+        training = run(
             panel, Wide, params=params, memory=lambda net, b=budget: CountedMemory(net, fixed + b)
         )
-        one.train()
-        assert not one.at.recoveries
-        chosen.append(one.micro_rows)
+        training.train()
+        assert not training.at.recoveries
+        chosen.append(training.micro_rows)
     assert chosen[0] < chosen[1] < chosen[2] == 600
 
 
@@ -265,21 +269,23 @@ def test_a_device_that_holds_nothing_is_said_to_be_too_small(tmp_path):
 def test_a_loss_of_corr_in_small_steps_is_one_in_the_end(panel, tmp_path, monkeypatch):
     """Each epoch is compared with the highest, not with the one before."""
     valid = small_panel(tmp_path / "valid", n_eras=16, seed=3)
-    one = run(panel, valid=valid, target=TARGETS[0], params=PARAMS.model_copy(update={"epochs": 9}))
+    training = run(
+        panel, valid=valid, target=TARGETS[0], params=PARAMS.model_copy(update={"epochs": 9})
+    )
     noise = 0.16 * np.resize([1.0, -1.0], 16) * (15 / 16) ** 0.5
     values = iter([0.05 + k % 2 * noise - 0.03 * k for k in range(20)])
-    monkeypatch.setattr(one, "_corr", lambda panel, predictions: next(values))
-    one.train()
-    assert one.at.best_epoch == 2
-    assert one.at.epoch < 9
+    monkeypatch.setattr(training, "_corr", lambda panel, predictions: next(values))
+    training.train()
+    assert training.at.best_epoch == 2
+    assert training.at.epoch < 9
 
 
 @pytest.mark.parametrize("part", ["network", "optimiser", "random"])
 def test_a_torn_checkpoint_is_begun_anew(panel, tmp_path, part, caplog):
     whole = run(panel, work=tmp_path / "whole")
     whole.train()
-    one = run(panel, work=tmp_path / "work")
-    one.train()
+    training = run(panel, work=tmp_path / "work")
+    training.train()
     torn = tmp_path / "work" / f"{part}.safetensors"
     torn.write_bytes(torn.read_bytes()[:-9])
     again = run(panel, work=tmp_path / "work")
@@ -293,10 +299,10 @@ def test_rows_held_at_once_are_part_of_the_checkpoint(panel, tmp_path):
     whole, broken = (run(panel, work=tmp_path / name) for name in ("whole", "broken"))
     n = len(whole.eras.epoch(0, 0))
 
-    def halving(one, kill):
+    def halving(training, kill):
         def step(done, total):
             if done == n:
-                one.care.halve("as a test")
+                training.care.halve("as a test")
             if kill and done == 2 * n + 1:
                 raise KeyboardInterrupt
 

@@ -38,8 +38,8 @@ def test_it_can_be_climbed():
         optimiser.zero_grad()
         (-corr_surrogate(predictions, labels[:, 0]).mean()).backward()
         optimiser.step()
-    found = corr_of_era(predictions.detach().double().numpy(), target)
-    assert found[0] > 0.9
+    corr = corr_of_era(predictions.detach().double().numpy(), target)
+    assert corr[0] > 0.9
 
 
 def test_constant_predictions_have_no_corr_and_a_finite_gradient():

@@ -115,7 +115,7 @@ def test_counted_sizes_are_those_of_the_network(name, panel):
     )
     network = built(name, params, uneven_graph(400))
     counted = kind.size(params, 400, 2).weights
-    real = sum(one.numel() for one in network.parameters())
+    real = sum(parameter.numel() for parameter in network.parameters())
     assert counted == pytest.approx(real, rel=0.1)
 
 
@@ -130,12 +130,12 @@ def test_the_backward_pass_may_compute_again_and_learns_the_same(name, panel):
         if again:
             network.checkpoint_activations()
         torch.manual_seed(1)
-        made = network(torch.from_numpy(np.array(panel.features(1))))
-        predictions, penalty = made if isinstance(made, tuple) else (made, torch.zeros(1))
+        output = network(torch.from_numpy(np.array(panel.features(1))))
+        predictions, penalty = output if isinstance(output, tuple) else (output, torch.zeros(1))
         (predictions.square().mean() + penalty.mean()).backward()
         gradients.append([p.grad for p in network.parameters()])
-    for one, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(one, other)
+    for gradient, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(gradient, other)
 
 
 def test_a_gpu_that_is_not_there_is_said(panel):
@@ -158,8 +158,8 @@ def test_a_card_too_small_for_a_batch_trains_it_in_parts(name, panel, monkeypatc
     network = on_cpu._restored(on_cpu._tensors()).train()
     memory = CountedMemory(network, 1e12)
     with memory.watch() as peak:
-        made = network(torch.from_numpy(np.array(panel.features(1))))
-        predictions, penalty = made if isinstance(made, tuple) else (made, torch.zeros(1))
+        output = network(torch.from_numpy(np.array(panel.features(1))))
+        predictions, penalty = output if isinstance(output, tuple) else (output, torch.zeros(1))
         (predictions.square().mean() + penalty.mean()).backward()
         whole = peak()
     budget = memory.fixed + 0.8 * (whole - memory.fixed)

@@ -48,8 +48,8 @@ def came_of(folder, n_processes):
 @pytest.mark.slow
 def test_two_processes_come_to_what_one_does(tmp_path):
     small_panel(tmp_path / "panel", n_eras=6)
-    one, two = (came_of(tmp_path, n) for n in (1, 2))
-    assert (one["n"], two["n"]) == (1, 2)
-    np.testing.assert_allclose(two["losses"], one["losses"], atol=1e-6)
-    for name, value in one["weights"].items():
-        np.testing.assert_allclose(two["weights"][name], value, rtol=1e-4, atol=1e-5)
+    alone, pair = (came_of(tmp_path, n) for n in (1, 2))
+    assert (alone["n"], pair["n"]) == (1, 2)
+    np.testing.assert_allclose(pair["losses"], alone["losses"], atol=1e-6)
+    for name, value in alone["weights"].items():
+        np.testing.assert_allclose(pair["weights"][name], value, rtol=1e-4, atol=1e-5)

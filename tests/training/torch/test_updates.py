@@ -26,8 +26,8 @@ FOLD = Fold("test-1", (1, 20), (24, 33))
 def recipe(**changed):
     kind = family("transformer")
     params = kind.params_type.model_validate(NETWORKS["transformer"] | {"epochs": 2})
-    made = Recipe("transformer", kind, params, (TARGET,), 1, 1, 0, threads=1, purge_eras=PURGE)
-    return dataclasses.replace(made, **{"update": "lora", "update_every": EVERY} | changed)
+    base = Recipe("transformer", kind, params, (TARGET,), 1, 1, 0, threads=1, purge_eras=PURGE)
+    return dataclasses.replace(base, **{"update": "lora", "update_every": EVERY} | changed)
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +71,10 @@ def test_an_update_that_learns_too_near_is_a_leak(history, tmp_path, monkeypatch
 
 def test_eras_that_come_later_change_no_update(history, tmp_path, ten_eras):
     """The newest eras changed: nothing that was predicted before them does."""
-    kept = history.select(eras=range(1, 32))
+    shorter = history.select(eras=range(1, 32))
     short = Fold("test-1", FOLD.train, (24, 31))
     whole, _ = walk_forward(history, [FOLD], [recipe()], FoldStore(tmp_path / "a"), PURGE)
-    early, _ = walk_forward(kept, [short], [recipe()], FoldStore(tmp_path / "b"), PURGE)
+    early, _ = walk_forward(shorter, [short], [recipe()], FoldStore(tmp_path / "b"), PURGE)
     both = whole[whole["era"] <= 31]["prediction"].to_numpy()
     np.testing.assert_array_equal(both, early["prediction"].to_numpy())
 
@@ -103,8 +103,8 @@ def test_the_live_fit_is_the_newest_fold_updated_as_that_would_be(live_era, lear
     best = {
         "decisions": [{"first_era": 1, "params": NETWORKS["transformer"], "source": "preset small"}]
     }
-    made, eras, newest = live_recipe("transformer", folds, plan, params, best, Engineered())
-    assert (made.update, eras, newest) == ("lora", (1, learned_to), updated_to)
+    live, eras, newest = live_recipe("transformer", folds, plan, params, best, Engineered())
+    assert (live.update, eras, newest) == ("lora", (1, learned_to), updated_to)
 
 
 def test_an_option_switches_updates_on():

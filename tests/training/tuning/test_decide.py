@@ -233,7 +233,7 @@ def test_a_decision_kept_before_that_is_found_overfitted_falls_back(week, monkey
     what, where = search(n_trials=12), context(week.panel)
     week.tune(what)
     (path,) = (week.studies.folder / "decisions").glob("*.json")
-    kept = path.read_bytes()
+    content = path.read_bytes()
     lucky(monkeypatch)
     decisions, _, predictions = week.tune(what)
     assert incumbent_decisions(what, where, TUNING, week.studies) == decisions
@@ -242,7 +242,7 @@ def test_a_decision_kept_before_that_is_found_overfitted_falls_back(week, monkey
     assert decisions[0]["point"] == {"max_depth": 3, "num_leaves": 7}
     assert "so preset small stays" in decisions[0]["verdict"]
     assert len(predictions)
-    assert path.read_bytes() == kept
+    assert path.read_bytes() == content
 
 
 def kept_decision(source, depth, adopted, payoff):
@@ -266,10 +266,10 @@ def test_later_decisions_keep_nothing_of_one_that_is_found_overfitted(week, monk
         kept_decision("trial 5", 6, adopted=False, payoff=[0.9]),
     ]
     what, where = search(), context(week.panel)
-    found = decide.without_overfitted(decisions, untuned, what, where, TUNING)
-    assert [one["source"] for one in found] == 2 * ["preset small"] + 2 * ["trial 5"]
-    assert [one["params"]["max_depth"] for one in found] == [3, 3, 6, 6]
-    assert [one["adopted"] for one in found] == [False, False, True, False]
+    repaired = decide.without_overfitted(decisions, untuned, what, where, TUNING)
+    assert [decision["source"] for decision in repaired] == 2 * ["preset small"] + 2 * ["trial 5"]
+    assert [decision["params"]["max_depth"] for decision in repaired] == [3, 3, 6, 6]
+    assert [decision["adopted"] for decision in repaired] == [False, False, True, False]
 
 
 def test_the_limit_of_overfitting_makes_no_other_study(week, evaluated):
@@ -297,7 +297,7 @@ def test_a_re_tuning_is_due_after_so_many_weeks_and_serves_the_next_fold(week, e
         periods=FOLDS["periods"] | {"test": [36, 63]},
     )
     decisions, trials, _ = week.tune(where=later)
-    assert [one["first_era"] for one in decisions] == [36, 66]
+    assert [decision["first_era"] for decision in decisions] == [36, 66]
     assert len(trials) == 8
     assert evaluated == 2 * [0, 1, 2, 3]
     seen = trials[trials["first_era"] == 66]["eras"].map(max).max()

@@ -86,7 +86,11 @@ def test_what_was_repaired_in_an_option_is_told(week, monkeypatch):
     planted(monkeypatch, {Option(): 0.0, OFFSETS: none, OPTIONS["adaptive"]: 0.001})
     _, trials, _ = week.tune(search(options=OPTIONS))
     lines = trials.loc[trials["state"] == "option", "recoveries"].map(json.loads).tolist()
-    assert [[line["place"] for line in one] for one in lines] == [["0.0"], ["step 3"], ["0.001"]]
+    assert [[line["place"] for line in entries] for entries in lines] == [
+        ["0.0"],
+        ["step 3"],
+        ["0.001"],
+    ]
 
 
 def test_an_option_that_fails_late_tells_what_was_repaired_before(week, monkeypatch):
@@ -118,12 +122,12 @@ def test_where_the_incumbent_does_not_fit_nothing_can_be_compared(week, monkeypa
 
 def test_a_later_study_goes_back_to_what_was_asked_where_that_is_better(week, monkeypatch):
     planted(monkeypatch, {Option(): 0.0, OFFSETS: 0.02})
-    asked = search(options={"offsets": OFFSETS})
-    week.tune(asked)
+    settings = search(options={"offsets": OFFSETS})
+    week.tune(settings)
     planted(monkeypatch, {Option(): 0.02, OFFSETS: 0.0})
     panel = small_panel(week.panel.folder, n_eras=73)
     later = context(panel, history=[1, 73], periods=FOLDS["periods"] | {"test": [36, 63]})
-    first, second = week.tune(asked, later)[0]
+    first, second = week.tune(settings, later)[0]
     assert first["option"] == {"era_stride": 2, "n_offsets": 2}
     assert second["option"] == {}
     assert "option as asked gains" in second["verdict"]

@@ -29,8 +29,8 @@ def test_every_preset_lies_in_the_space_that_is_shipped(name):
         assert point.keys() == ranges.keys()
         assert all(ranges[key]._contains(value) for key, value in point.items())
         within = {key: params_at(point, preset)[key] for key in point}
-        given = preset.model_dump()
-        exact = {k: v for k, v in given.items() if k in within and v >= params.space[k].low}
+        values = preset.model_dump()
+        exact = {k: v for k, v in values.items() if k in within and v >= params.space[k].low}
         assert exact == pytest.approx({key: within[key] for key in exact})  # nothing is clipped
     if name in BOOSTED:
         standard = point_of(presets["standard"], params.space)

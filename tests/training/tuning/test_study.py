@@ -211,6 +211,6 @@ def test_pruned_trials_count(tmp_path):
 def test_a_database_that_cannot_be_opened_is_a_sentence_without_its_password(tmp_path, url):
     with pytest.raises(
         ConfigurationError, match=r"database of studies, .* cannot be opened"
-    ) as said:
+    ) as raised:
         open_study("s", tmp_path / "s.journal", url)
-    assert "secret" not in said.value.message
+    assert "secret" not in raised.value.message

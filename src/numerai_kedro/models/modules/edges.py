@@ -76,13 +76,14 @@ class Edges(nn.Module):
         """What `layer` makes of [n_nodes, width, n_rows], with edge attributes."""
         shape = (layer.heads, layer.out_channels)
         left, right = (
-            linear(part, values).unflatten(1, shape) for part in (layer.lin_l, layer.lin_r)
+            unflattened(linear(part, values), 1, shape) for part in (layer.lin_l, layer.lin_r)
         )
-        edge = layer.lin_edge(self.attributes).unflatten(1, shape).to(left.dtype)
+        edge = unflattened(layer.lin_edge(self.attributes), 1, shape).to(left.dtype)
         weight = layer.att[0].to(left.dtype)
         rate = layer.dropout if self.training else 0.0
         groups = self._groups(left)
-        made = _Attention.apply(left, right, edge, weight, layer.negative_slope, rate, groups)
+        attention: Any = _Attention.apply
+        made: Tensor = attention(left, right, edge, weight, layer.negative_slope, rate, groups)
         return made.flatten(1, 2) + layer.bias[:, None]
 
     def add(self, layer: GINConv, values: Tensor) -> Tensor:
@@ -144,7 +145,7 @@ class _Group:
 
     def table(self, values: Tensor) -> Tensor:
         """Values of edges or of their sources, [n * most, ...], as [n, most, ...]."""
-        return values.unflatten(0, self.edges.shape)
+        return unflattened(values, 0, tuple(self.edges.shape))
 
     def add_to_sources(self, made: Tensor, values: Tensor) -> None:
         """Add what came of edges, [n, most, ...], to the nodes where they begin."""
@@ -183,6 +184,11 @@ def _groups_of(
         )
         made.append(group if device.type == "cpu" else group.adding_alike(n_nodes))
     return made
+
+
+def unflattened(values: Tensor, axis: int, shape: tuple[int, ...]) -> Tensor:
+    """`Tensor.unflatten`, which has no types."""
+    return values.reshape(*values.shape[:axis], *shape, *values.shape[axis + 1 :])
 
 
 def _as_given(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -238,7 +244,7 @@ class _Attention(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     @_as_given
-    def backward(ctx: Any, above: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, above: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         left, right, edge, weight, *kept = ctx.saved_tensors
         above, exact = above.to(left.dtype), _exact(left)
         of_left, of_right, of_edge = torch.zeros_like(left), torch.empty_like(right), edge.clone()

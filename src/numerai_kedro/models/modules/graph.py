@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -57,8 +57,9 @@ class GraphNetwork(nn.Module):
         """Predict every target from what nodes came to, and from the features themselves."""
         values = self.centred(features)
         columns = nn.functional.pad(values, (0, 1)).T.contiguous()
-        inside = columns[self.members]  # [n_nodes, most, n]
-        bias = self.bias.view(len(self.members), -1, 1)
+        members = cast("Tensor", self.members)
+        inside = columns[members]  # [n_nodes, most, n]
+        bias = self.bias.view(len(members), -1, 1)
         nodes = self.embedding.transpose(1, 2).to(values.dtype) @ inside + bias
         for layer in self.layers:
             nodes = layer(nodes, self.edges)
@@ -139,7 +140,7 @@ class SumLayer(MessageLayer):
 def _members(graph: FeatureGraph) -> list[list[int]]:
     """Columns of each node; those that are in none are in further ones of the usual size."""
     members: list[list[int]] = [[] for _ in range(graph.n_nodes)]
-    others = []
+    others: list[int] = []
     for column, node in enumerate(graph.node):
         (members[node] if node >= 0 else others).append(column)
     inside = len(graph.node) - len(others)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tabm import TabM as Ensemble
 from torch import Tensor, nn
@@ -37,6 +37,7 @@ class TabMNetwork(nn.Module):
 
     def checkpoint_activations(self) -> None:
         """Keep the inputs of each block alone, and compute the rest again in the backward pass."""
-        for block in self.ensemble.backbone.blocks:
+        backbone: Any = self.ensemble.backbone
+        for block in backbone.blocks:
             plain = block.forward
             block.forward = lambda x, plain=plain: checkpoint(plain, x, use_reentrant=False)

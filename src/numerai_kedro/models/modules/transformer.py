@@ -21,7 +21,7 @@ from transformers import BertConfig, BertModel, PretrainedConfig, PreTrainedMode
 from numerai_kedro.models.modules.centred import Centred
 
 
-class FeatureTransformerConfig(PretrainedConfig):
+class FeatureTransformerConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
     """What `FeatureTransformer` is made of; saved beside its weights."""
 
     model_type = "numerai_feature_transformer"
@@ -58,7 +58,7 @@ class FeatureTransformerConfig(PretrainedConfig):
         super().__init__(**rest)
 
 
-class FeatureTransformer(PreTrainedModel):
+class FeatureTransformer(PreTrainedModel):  # type: ignore[no-untyped-call]
     """int8[n, n_features] to float[n, 1, n_targets]."""
 
     config_class = FeatureTransformerConfig
@@ -75,7 +75,7 @@ class FeatureTransformer(PreTrainedModel):
         shape = (n_tokens, config.patch, config.d_token)
         self.tokens = nn.Parameter(torch.randn(shape) * scale)
         self.encoder = BertModel(
-            BertConfig(
+            BertConfig(  # type: ignore[call-arg]
                 vocab_size=1,
                 hidden_size=config.d_token,
                 num_hidden_layers=config.n_layers,
@@ -92,7 +92,7 @@ class FeatureTransformer(PreTrainedModel):
             add_pooling_layer=False,
         )
         self.head = nn.Linear(config.d_token, config.n_targets)
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
         # So small a signal would take epochs to find below what a random head says at first.
         nn.init.zeros_(self.head.weight)
 
@@ -151,7 +151,8 @@ def without_adapters(network: nn.Module) -> dict[str, Tensor]:
     if not isinstance(network, PeftModel):
         return network.state_dict()
     found = {}
-    for name, value in network.base_model.model.state_dict().items():
+    inner: Any = network.base_model.model
+    for name, value in inner.state_dict().items():
         if "lora_" in name or ".modules_to_save." in name:
             continue
         found[name.replace(".base_layer", "").replace(".original_module", "")] = value

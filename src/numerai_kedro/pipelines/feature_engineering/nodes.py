@@ -220,14 +220,14 @@ def judge_latents(
         )
     # Windows of validation and test folds may share an era: it counts once.
     by_era = pd.concat(differences).groupby(level=0).mean()
-    gain = mean_interval(by_era.to_numpy(), overlap_eras(target))
-    earns = gain.low is not None and gain.low > 0
-    loses = gain.high is not None and gain.high < 0
+    interval = mean_interval(by_era.to_numpy(), overlap_eras(target))
+    earns = interval.low is not None and interval.low > 0
+    loses = interval.high is not None and interval.high < 0
     word = "earn their place" if earns else "lose to them" if loses else "are not distinguishable"
     return {
         "windows": rows,
-        "gain": str(gain),
+        "gain": str(interval),
         "earns": earns,
-        "text": f"CORR of a ridge on latents less that on as many principal components: {gain}, "
-        f"so that by this measure latents {word}",
+        "text": "CORR of a ridge on latents less that on as many principal components: "
+        f"{interval}, so that by this measure latents {word}",
     }

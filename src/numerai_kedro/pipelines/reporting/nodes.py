@@ -315,8 +315,9 @@ def _graph_summary(changes: Any, report: Any) -> dict[str, Any]:
     """What the page says of the graph; why there is none, where there is none."""
     failed = [one.symptom for one in (changes, report) if isinstance(one, Failed)]
     told = {"models": [], "text": failed[0]} if failed else report
-    none = {"windows": [], "since": None}
-    return (none if isinstance(changes, Failed) else changes) | told
+    if isinstance(changes, Failed):
+        return {"windows": [], "since": None, **told}
+    return {**changes, **told}
 
 
 def join_trials(**trials: Any) -> pd.DataFrame:

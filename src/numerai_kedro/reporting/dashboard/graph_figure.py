@@ -43,7 +43,7 @@ def feature_graph_figure(
     looks = {name: _look(k, name) for k, name in enumerate(names)}
     counts: list[tuple[str, int]] = []
     places, placed = np.zeros((0, 2)), None
-    for window, graph in reversed(graphs.items()):
+    for window, graph in reversed(list(graphs.items())):
         if graph.node != placed:  # the same nodes keep their places
             places, placed = _places(graph), graph.node
         traces = [*_edges(graph, places), *_nodes(graph, places, groups, looks)]
@@ -88,9 +88,9 @@ def _places(graph: FeatureGraph) -> np.ndarray:
 
     drawn = nx.Graph()
     drawn.add_nodes_from(range(graph.n_nodes))
-    weights = np.abs(signed_weight(graph)) if graph.edges else []
+    weights: Sequence[float] = np.abs(signed_weight(graph)).tolist() if graph.edges else []
     drawn.add_weighted_edges_from(
-        (a, b, 0.1 + float(w)) for (a, b), w in zip(graph.edges, weights, strict=True)
+        (a, b, 0.1 + w) for (a, b), w in zip(graph.edges, weights, strict=True)
     )
     drawn.add_weighted_edges_from((MIDDLE, node, HELD) for node in range(graph.n_nodes))
     places = nx.spring_layout(drawn, seed=0, iterations=100)

@@ -58,7 +58,7 @@ class Position:
     best_epoch: int = 0
     micro_rows: int = 0
     keeps_less: bool = False
-    usual: dict[str, float] = field(default_factory=dict)
+    usual: dict[str, Any] = field(default_factory=dict)
     highest_by_era: list[float] = field(default_factory=list)
     best_by_era: list[float] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)

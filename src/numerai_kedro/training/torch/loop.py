@@ -103,10 +103,8 @@ class TrainingRun:
         self.bare = self.accelerator.unwrap_model(self.network, keep_fp32_wrapper=False)
         self.average = {name: v.detach().clone() for name, v in self.bare.state_dict().items()}
         self.best = {name: value.clone() for name, value in self.average.items()}
-        self._averaged_pairs = [
-            [self.average[name] for name, _ in self.bare.named_parameters()],
-            [value for _, value in self.bare.named_parameters()],
-        ]
+        self._averages = [self.average[name] for name, _ in self.bare.named_parameters()]
+        self._followed = [value for _, value in self.bare.named_parameters()]
         self.at = Position(micro_rows=micro_rows or params.batch_rows)
         self.care = Care(self)
         self._fault: str | None = None
@@ -308,7 +306,7 @@ class TrainingRun:
         """Let the running average follow the weights; early on, when it knows little, faster."""
         decay = min(self.params.average_decay, (1 + self.at.step) / (10 + self.at.step))
         with torch.no_grad():
-            torch._foreach_lerp_(*self._averaged_pairs, 1 - decay)
+            torch._foreach_lerp_(self._averages, self._followed, 1 - decay)
 
     def _choose(self) -> str | None:
         """Keep the average's weights, unless significantly worse than the highest (`_is_worse`).
@@ -395,8 +393,8 @@ class TrainingRun:
 
     def _watched(self) -> Any:
         """A simulated device counts in every step; a real one does by itself."""
-        simulated = isinstance(self.device_memory, CountedMemory)
-        return self.device_memory.watch() if simulated else nullcontext()
+        memory = self.device_memory
+        return memory.watch() if isinstance(memory, CountedMemory) else nullcontext()
 
     def save(self) -> None:
         """Write all state down."""

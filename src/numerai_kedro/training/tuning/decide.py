@@ -277,11 +277,11 @@ def _decide(
         )
     best = max(complete, key=lambda trial: (trial.value, -trial.number))
     number = trial_numbers(study)[best.number]
-    payoffs = [
+    of_best, of_incumbent = (
         EraScores(**trial.user_attrs[SCORES]).payoff(*context.weights)
         for trial in (best, incumbent)
-    ]
-    gain, low = gain_bound(*payoffs, context.overlap_eras, params.adopt_level)
+    )
+    gain, low = gain_bound(of_best, of_incumbent, context.overlap_eras, params.adopt_level)
     rows = _trial_rows(study, context)
     probability = _overfitting(rows, context)
     luck = _overfitted(probability, params)

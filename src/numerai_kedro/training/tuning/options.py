@@ -104,11 +104,11 @@ def _best(
     best = max(rows, key=lambda name: (rows[name]["objective"], -rows[name]["trial"]))
     if best == INCUMBENT:
         return best, "no option was better", False
-    payoffs = [
+    candidate, incumbent = (
         EraScores(*(rows[name][key] for key in ("eras", "corr", "bmc"))).payoff(*context.weights)
         for name in (best, INCUMBENT)
-    ]
-    gain, low = gain_bound(*payoffs, context.overlap_eras, params.adopt_level)
+    )
+    gain, low = gain_bound(candidate, incumbent, context.overlap_eras, params.adopt_level)
     if low is None:
         return best, f"option {best} gains {gain:.4f}, on too few eras to tell", False
     adopted = low > 0

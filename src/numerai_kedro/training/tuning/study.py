@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,7 +128,7 @@ def journal_storage(journal: Path) -> Any:
             plain = json.loads(json.dumps(logs))  # as they will be read
             super().append_logs([{**log, DIGEST: digest_of(log)} for log in plain])
 
-        def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
             for log in super().read_logs(log_number_from):
                 whole = isinstance(log, dict)
                 plain = {k: v for k, v in log.items() if k != DIGEST} if whole else {}
@@ -136,7 +136,8 @@ def journal_storage(journal: Path) -> Any:
                     raise StoreError("a record is not what was written")
                 yield plain
 
-    return JournalStorage(Digested(str(journal), lock_obj=_FolderIsLocked()))
+    lock: Any = _FolderIsLocked()
+    return JournalStorage(Digested(str(journal), lock_obj=lock))
 
 
 class _FolderIsLocked:

@@ -212,10 +212,10 @@ class Trials:
         if not isinstance(pool, WorkerPool) or number % pool.size:
             return []
         due = folds[number : number + pool.size]
-        cheap = [self._engineered(cheap, fold) for fold in due]
+        recipes = [self._engineered(cheap, fold) for fold in due]
         given = (context.history, due, context.folds["purge_eras"], self._store, pool)
         within = lambda done, of: progress(number + len(due) * done / of, len(folds))  # noqa: E731
-        fit_ahead(cheap, *given, within, keep=False)
+        fit_ahead(recipes, *given, within, keep=False)
         return pool.taken_lines()
 
     def _predict(self, cheap: Recipe, fold: Fold, progress: Progress) -> list[Part]:
