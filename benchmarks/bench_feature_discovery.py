@@ -1,13 +1,13 @@
-"""The first pass of feature discovery beside reading, products alone, and the pass of a week later.
+"""The first pass of feature discovery against reading, products alone, and next week's pass.
 
     python benchmarks/bench_feature_discovery.py      3,555 features x 250 eras x 5,000 rows
     python benchmarks/bench_feature_discovery.py --features 30 --eras 24 --rows 120 --rounds 2
 
 A first pass makes every era's tables of one target, the products of all features, and a verdict for
-each feature. Passes, tables and readings are processes of their own, from a page cache that was
-told to let the files go; A and B take turns, on as many threads, and ratios are of neighbours:
-the median is printed with its quartiles. Memory is the peak of anonymous pages. 4.5 GB of disk
-below `TMPDIR`, a quarter of an hour on two idle cores. Last line: one JSON object.
+each feature. Passes, tables and readings run in processes of their own, after the files were
+dropped from the page cache. A and B take turns with equally many threads; the median ratio of
+consecutive runs is printed with its quartiles. Memory is the peak of anonymous pages. Needs 4.5 GB
+of disk below `TMPDIR`, and a quarter of an hour on two idle cores. Last line: one JSON object.
 """
 
 from __future__ import annotations
@@ -91,14 +91,14 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
 
     print(f"\n{'':<26}{'ours s':>9}{'beside s':>10}{'ratio':>8}  quartiles", flush=True)
     rounds = range(options.rounds)
-    tables = [
+    measurements = [
         reading([tables_and_read(run, folder, first=number % 2) for number in rounds], options),
         matrices([run("era") for _ in rounds]),
         gram([run("piece") for _ in rounds]),
         passes([first_and_second(run, folder, later) for _ in rounds], options),
     ]
     together: dict[str, Any] = {"quartiles": {}}
-    for figures in tables:
+    for figures in measurements:
         together["quartiles"] |= figures.pop("quartiles")
         together |= figures
     return together
@@ -126,14 +126,14 @@ def tables_and_read(run: Callable[..., Figures], folder: Path, first: int) -> Fi
 
 
 def first_and_second(run: Callable[..., Figures], folder: Path, later: Path) -> list[Figures]:
-    """A first pass, and the second with what it kept; nothing is left."""
+    """A first pass, and a second one that uses its store, which is then deleted."""
     results = [run("pass"), run("pass", later)]
     shutil.rmtree(folder / "store")
     return results
 
 
 def reading(rounds: list[Figures], options: argparse.Namespace) -> dict[str, Any]:
-    """Tables of all eras over reading them; how fast that is, and what both cost an era."""
+    """Time of all eras' tables over reading them, reading speed, and the cost of both per era."""
     figures = line("tables / cold read", "tables_over_read", rounds, "tables", "read")
     speed = options.eras * options.rows * options.features / median(rounds, "read") / 1e9
     busy = {
@@ -153,7 +153,7 @@ def reading(rounds: list[Figures], options: argparse.Namespace) -> dict[str, Any
 
 
 def matrices(rounds: list[Any]) -> dict[str, Any]:
-    """An era's tables over the products of the plain way, without and with its conversion."""
+    """An era's tables over plain matrix products, without and with converting the features."""
     eras = [era for measured in rounds for era in measured["eras"]]
     return merged(
         line("era's tables / matmuls", "tables_over_matmul", eras, "tables", "matmuls"),
@@ -193,7 +193,7 @@ def line(title: str, key: str, rounds: list[Figures], ours: str, beside: str) ->
 
 
 def merged(*lines: dict[str, Any]) -> dict[str, Any]:
-    """Lines as one."""
+    """All lines in one dictionary."""
     figures: dict[str, Any] = {}
     for entry in lines:
         figures |= entry | {"quartiles": figures.get("quartiles", {}) | entry["quartiles"]}
@@ -209,7 +209,7 @@ def quartiles(values: list[float]) -> tuple[float, float, float]:
 
 
 def median(rounds: Any, name: str) -> float:
-    """Of one figure."""
+    """Median of one figure over rounds."""
     return round(statistics.median(measured[name] for measured in rounds), 4)
 
 

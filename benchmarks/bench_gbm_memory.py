@@ -1,4 +1,4 @@
-"""Memory of boosting, from panels larger than memory, beside the plain way and what is predicted.
+"""Memory of boosting from panels larger than memory, against the plain way and the prediction.
 
     python benchmarks/bench_gbm_memory.py      690,000 and 2,750,000 rows, the live fit by offsets
     python benchmarks/bench_gbm_memory.py --only families
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def measure(folder: Path, options: argparse.Namespace) -> dict[str, float]:
-    """What was asked for."""
+    """Measure the families that the options name."""
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
     print(
         f"{'':>22} {'rows':>10} {'cells':>8} {'peak GB':>8} {'predicted':>9} {'s':>8} "
@@ -89,7 +89,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, float]:
 
 
 def measure_families(folder: Path, options: argparse.Namespace) -> dict[str, float]:
-    """The other families at two sizes: slope, and what was predicted over what came."""
+    """The other families at two sizes: slope, and measured over predicted memory."""
     panel = generate(folder / "small_panel", max(options.family_eras), options)
     figures = {}
     for name in [name for name in BOOSTED if name != "lightgbm"]:
@@ -103,7 +103,7 @@ def measure_families(folder: Path, options: argparse.Namespace) -> dict[str, flo
 
 
 def measure_lightgbm(folder: Path, options: argparse.Namespace) -> dict[str, float]:
-    """Our way at two sizes and as the live fit; the plain way at two that it can do."""
+    """Our way at two sizes and as the live fit; the plain way at two sizes that fit."""
     panel = generate(folder / "panel", options.live_eras, options)
     ours = [run("lightgbm", panel, eras, folder) for eras in options.eras]
     live = run("live", panel, options.live_eras, folder)
@@ -166,7 +166,7 @@ def limited() -> Iterator[Any]:
 
 
 def one_run(what: str, data: Path, n_eras: int, store: Path) -> dict[str, float]:
-    """Fit a few trees; returns peak, time, and when the first tree was there."""
+    """Fit a few trees; returns peak, time, and the time of the first tree."""
     with peak() as reading:
         begin, first = time.perf_counter(), []
 
@@ -208,7 +208,7 @@ def fit(name: str, folder: Path, n_eras: int, store: Path, progress: Any) -> tup
 
 
 def fit_by_offsets(folder: Path, n_eras: int, store: Path, progress: Any) -> tuple[int, int]:
-    """The live fit as the plan lets it go: by era offsets, one in memory at a time."""
+    """The live fit as planned: by era offsets, one in memory at a time."""
     panel = open_panel(folder)
     recipe = Recipe(
         "lightgbm",

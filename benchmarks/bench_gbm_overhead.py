@@ -1,14 +1,14 @@
-"""What our fit costs beside LightGBM alone, and a trial beside its fits.
+"""Overhead of our fit over LightGBM alone, and of a trial over its fits.
 
     python benchmarks/bench_gbm_overhead.py                      six pairs of about 50 s
     python benchmarks/bench_gbm_overhead.py --trees 20 --pairs 1 --eras 30 --rows 50
 
 A: our model through the worker, its child process included. B: `lightgbm.train` on the same binned
-file with the same parameters. Both are processes of their own and take turns; the ratio is of
-neighbours, median and quartiles are printed. What we add does not grow with the fit, so that the
-ratio of a fit of 200 s follows from the seconds. A trial's share is what of it passes outside
-`lightgbm.train`: rows are binned once a fold, by a trial before, and that is given in seconds.
-Last line: one JSON object.
+file with the same parameters. Both run in processes of their own and take turns; ratios are of
+consecutive runs, median and quartiles are printed. The overhead does not grow with the fit, so that
+the ratio of a fit of 200 s follows from the seconds. A trial's overhead is its share of time
+outside `lightgbm.train`; rows are binned once a fold, by an earlier trial, and that is given in
+seconds. Last line: one JSON object.
 """
 
 from __future__ import annotations
@@ -233,7 +233,7 @@ def study(
 
 
 def generate(folder: Path, options: argparse.Namespace) -> Path:
-    """A panel of random values, whose target leans on the first feature."""
+    """A panel of random values, whose target depends on the first feature."""
     names = [f"feature_{number}" for number in range(N_FEATURES)]
 
     def eras() -> Iterator[EraRows]:

@@ -1,4 +1,4 @@
-"""Graph layers as the product computes them, beside PyTorch Geometric's own way.
+"""Graph layers as this project computes them, against PyTorch Geometric's own way.
 
     python benchmarks/bench_graph.py                      on the CPU, some minutes
     python benchmarks/bench_graph.py --device cuda        on a GPU
@@ -36,14 +36,14 @@ from numerai_kedro.models.registry import GRAPHS, family
 from peak_memory import Peak
 
 CONF = Path(__file__).parents[1] / "conf" / "base" / "parameters_gnn.yml"
-# Of this preset, which is what a card of 12 GB gets.
+# What a card of 12 GB gets.
 PRESET = "large_gpu"
 FULL = "full"
 GIB = 2**30
 
 
 class PygEdges(Edges):
-    """The same edges, given to the layers' own forward pass."""
+    """The same edges, through the layers' own forward pass."""
 
     def attend(self, layer: Any, values: Tensor) -> Tensor:
         """By a batch of graphs."""
@@ -56,7 +56,7 @@ class PygEdges(Edges):
         return self._back(layer(self._flat(values), ends[:, ends[0] != ends[1]]), values)
 
     def _copies(self, n_rows: int) -> tuple[Tensor, Tensor]:
-        """The graph once a row; made once, as a loader would ahead of the step."""
+        """One copy of the graph per row, built once, as a loader would ahead of the step."""
         if "many" not in self.__dict__:
             ends = torch.stack([self.source, self.goal])
             graph = Data(edge_index=ends, edge_attr=self.attributes, num_nodes=self.n_nodes)
@@ -139,7 +139,7 @@ def compared(
 def difference_of(
     network: str, n_nodes: int, neighbours: int | str, options: argparse.Namespace
 ) -> float:
-    """Largest difference of predictions, of a few rows."""
+    """Largest difference between the predictions of a few rows."""
     model: Any = built(network, n_nodes, neighbours, options).eval()
     rows = rows_of(options)[:8]
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Parquet to EraPanel: time beside decoding alone and beside pandas, memory, and reading back.
+"""Parquet to EraPanel: time against decoding alone and against pandas, memory, and reading back.
 
     python benchmarks/bench_ingestion.py              3,555 features x 100 eras x 5,000 rows
     python benchmarks/bench_ingestion.py --eras 4 --rows 300 --features 50 --pairs 2
@@ -118,7 +118,7 @@ def run(what: str, parquet: Path, panel: Path) -> dict[str, float]:
 
 
 def one_run(what: str, parquet: str, panel: str) -> dict[str, float]:
-    """Time what was asked for, with the peak of unshared memory of the whole process."""
+    """Time one task, with the peak of unshared memory of the whole process."""
     if what == "read":
         return read_back(Path(parquet), Path(panel))
     work = {"decode": decode, "ours": convert, "pandas": with_pandas}[what]

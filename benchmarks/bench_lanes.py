@@ -1,4 +1,4 @@
-"""Wall time of a week in which networks train beside boosting, against one after the other.
+"""Wall time of a week that trains networks in parallel with boosting, against one after the other.
 
     python benchmarks/bench_lanes.py                  a simulated card: networks count on the cores
     python benchmarks/bench_lanes.py --card real      an NVIDIA card
@@ -22,7 +22,7 @@ from pathlib import Path
 
 from claim_seeds import demo_project, kedro
 from numerai_kedro.compute.machine import SIMULATED_GPU
-from numerai_kedro.models.registry import MODELS
+from numerai_kedro.models.registry import BUILT_IN
 
 
 def main() -> None:
@@ -62,7 +62,7 @@ def main() -> None:
 
 def seconds(folder: Path, hybrid: bool) -> float:
     """Wall time of a first week."""
-    untuned = ",".join(f"{name}.n_trials=0" for name in MODELS)
+    untuned = ",".join(f"{name}.n_trials=0" for name in BUILT_IN)
     begin = time.perf_counter()
     chosen = f"--params=resources.hybrid={str(hybrid).lower()},{untuned}"
     kedro(folder, "run", "--pipeline=weekly", chosen)

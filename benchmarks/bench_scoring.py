@@ -1,4 +1,4 @@
-"""Our scores beside numerai-tools: 60 columns x 600 eras x 5,500 rows.
+"""Our scores against numerai-tools: 60 columns x 600 eras x 5,500 rows.
 
     python benchmarks/bench_scoring.py                    two minutes: the tools score a sample
     python benchmarks/bench_scoring.py --eras 20 --rows 300 --columns 5 --features 30 --sample 4
@@ -86,7 +86,7 @@ def beside_the_tools(options: argparse.Namespace) -> dict[str, float]:
     of = {name: statistics.median(timings[name] for timings in rounds) for name in rounds[0]}
     print(f"{n} eras: CORR {of['corr']:.2f} s, numerai-tools {of['their_corr']:.2f} s")
     print(f"{n} eras: CORR and MMC {of['both']:.2f} s, numerai-tools' MMC {of['their_mmc']:.2f} s")
-    # What MMC costs where it is all that is wanted: nearly what both cost.
+    # MMC alone costs nearly as much as both.
     return {
         "corr_speedup": ratio(rounds, "their_corr", "corr"),
         "mmc_speedup": ratio(rounds, "their_mmc", "both"),
@@ -203,7 +203,7 @@ def seconds(task: Callable[[], None]) -> float:
 
 
 def ratio(rounds: list[dict[str, float]], over: str, under: str) -> float:
-    """Median over rounds of one task's time over another's."""
+    """Median over rounds of the ratio of two tasks' times."""
     return round(statistics.median(timings[over] / timings[under] for timings in rounds), 3)
 
 

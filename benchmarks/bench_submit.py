@@ -91,7 +91,7 @@ def timed(seconds: dict[str, float], name: str, work: Callable[[], Any]) -> Any:
 
 
 def generate(path: Path, n_rows: int, features: list[str]) -> Path:
-    """A live file, with a target to fit something to."""
+    """A live file, with a target to fit on."""
     rng = np.random.default_rng(0)
     columns = {name: pa.array(rng.integers(0, 5, n_rows, dtype=np.int8)) for name in features}
     columns[TARGET] = pa.array(rng.integers(0, 5, n_rows) / np.float32(4), pa.float32())
@@ -101,7 +101,7 @@ def generate(path: Path, n_rows: int, features: list[str]) -> Path:
 
 
 def fitted(folder: Path, panel: EraPanel, n_trees: int, n_leaves: int, depth: int) -> Path:
-    """Keep a model of this shape; what it predicts does not matter."""
+    """Store a model of this shape; its predictions do not matter."""
     params = LightGBMParams(
         n_estimators=n_trees,
         num_leaves=n_leaves,

@@ -1,4 +1,4 @@
-"""A training step of each network at 3,555 features, beside a plain loop over float32 rows.
+"""A training step of each network at 3,555 features, against a plain loop over float32 rows.
 
     python benchmarks/bench_training_step.py                    on the CPU, a few minutes
     python benchmarks/bench_training_step.py --device cuda      on a GPU
@@ -41,7 +41,7 @@ CONF = [
     Path(__file__).parents[1] / "conf" / "base" / f"parameters_{name}.yml"
     for name in ("deep_learning", "gnn")
 ]
-# The preset of a device; epochs are counted here.
+# Each device's preset; the benchmark itself counts epochs.
 PRESETS = {"cuda": "large_gpu", "cpu": "cpu"}
 ENDLESS = {"epochs": 99, "patience": 99}
 
@@ -80,7 +80,7 @@ def main() -> None:
 def measured(
     network: str, panel: EraPanel, options: argparse.Namespace, roof: float
 ) -> dict[str, float]:
-    """Rows a second of both loops, and what ours makes of the machine."""
+    """Rows a second of both loops, and the share of the roof that ours reaches."""
     kind: Any = family(network)  # a network: more than every model has
     models = {
         name: block for path in CONF for name, block in yaml.safe_load(path.read_text()).items()
@@ -151,7 +151,7 @@ def nothing() -> None:
 def plain_loop(
     network: torch.nn.Module, panel: EraPanel, params: Any, options: argparse.Namespace
 ) -> Callable[[], None]:
-    """An epoch of the loop that one would write first."""
+    """One epoch of the straightforward loop."""
     device = torch.device(options.device)
     rows = np.concatenate([panel.features(int(era)) for era in panel.eras]).astype(np.float32)
     labels = np.concatenate(list(TrainingEras(panel, TARGETS, params.batch_rows).labels.values()))

@@ -1,4 +1,4 @@
-"""What claims over seeds share: options, a run that goes on seed by seed, and their interval."""
+"""Shared by claims over seeds: options, a run resumable seed by seed, and intervals."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ def run_seeds(
     one_seed
         Gets an empty folder and a seed.
     conclude
-        Gets what came of all seeds, by seed as text; what it returns stands beside them.
+        Gets the results of all seeds, by seed as text; its value is stored beside them.
     page
-        Gets the result, and makes a table of it for every user's dashboard; of claim seeds alone.
+        Makes a table of the result for every user's dashboard; called for claim seeds only.
     """
     previous = json.loads(options.result.read_text()) if options.result.exists() else {"seeds": {}}
     seeds, code = previous["seeds"], previous.get("code", _code_fingerprint())
@@ -79,7 +79,7 @@ def run_seeds(
         )
     if page and seeds and min(map(int, seeds)) >= FIRST_CLAIM_SEED:
         with atomic_write(PAGE / options.result.name) as handle:
-            # As the page writes numbers: without a 0 before the point.
+            # As on the page: numbers without a 0 before the point.
             table = json.dumps(page(previous | conclude(seeds)), indent=1)
             handle.write((re.sub(r"(?<![\d.])0\.", ".", table) + "\n").encode())
     return dict(seeds)
@@ -105,7 +105,7 @@ def demo_project(folder: Path, size: str, seed: int) -> None:
 
 
 def kedro(folder: Path, *arguments: str) -> None:
-    """Run kedro in the folder; what it says is shown when it fails."""
+    """Run kedro in the folder; its output is shown if it fails."""
     command = [str(Path(sys.executable).parent / "kedro"), *arguments]
     run = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if run.returncode:

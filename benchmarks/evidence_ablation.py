@@ -1,13 +1,13 @@
-"""Claim: what every room earns by itself, beside LightGBM alone, and inside the ensemble.
+"""Claim: what every room earns by itself, relative to LightGBM alone, and inside the ensemble.
 
     make evidence NAME=ablation        resumable seed by seed; docs/evidence/ablation.json
 
 Claim seeds 1000-1004, the default demo. Each model at its preset predicts the test period out of
-fold, as the pipeline does it; verdicts (`weigh`) and latents are LightGBM's, as further members. Of
-each: CORR, BMC and payoff, less LightGBM's; what its folds computed, in minutes of one core, and
-what stood in memory of its largest process at the peak; and what the ensemble, whose members are
-all models, loses without it. A room of several models is left out whole. Differences are paired by
-seed, with t intervals over seeds.
+fold, as the pipeline does it; LightGBM with verdicts (`weigh`) and with latents are further
+members. Measured for each: CORR, BMC and payoff, less LightGBM's; the compute of its folds, in
+minutes of one core; the peak memory of its largest process; and what the ensemble of all models
+loses without it. A room of several models is left out whole. Differences are paired by seed, with
+t intervals over seeds.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from numerai_kedro.cache.provenance import CONFIGURATION
 from numerai_kedro.data import EraPanel, open_panel
 from numerai_kedro.ensemble.weighting import EnsembleParams
 from numerai_kedro.models.live_fit import LiveFit
-from numerai_kedro.models.registry import BOOSTED, GRAPHS, MODELS, TABULAR
+from numerai_kedro.models.registry import BOOSTED, BUILT_IN, GRAPHS, TABULAR
 from numerai_kedro.numerai.schema import benchmark_of
 from numerai_kedro.pipelines.ensemble import nodes
 from numerai_kedro.training.tuning.objective import era_scores
@@ -39,10 +39,10 @@ ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "docs" / "evidence" / "ablation.json"
 SEEDS = range(1000, 1005)
 ALONE = "lightgbm"
-# Models that learn from what a room makes: they are no members by themselves.
+# Models that use a room's output: they are no members by themselves.
 USES = {"verdicts": "verdicts=weigh", "latents": "latents=true"}
 PIPELINES = {"gbm": BOOSTED, "deep_learning": TABULAR, "gnn": GRAPHS}
-ROOMS = {name: (name,) for name in MODELS} | {
+ROOMS = {name: (name,) for name in BUILT_IN} | {
     "all trees": BOOSTED,
     "TabM, transformer, VAE": TABULAR,
     "graph networks": GRAPHS,
@@ -66,7 +66,7 @@ def one_seed(folder: Path, size: str, seed: int) -> dict[str, dict[str, float]]:
     (data,) = (path.parent for path in folder.glob("data/*/02_intermediate"))
     measures: dict[str, dict[str, float]] = {}
     oof: dict[str, pd.DataFrame] = {}
-    variants = [(name, name, "") for name in MODELS]
+    variants = [(name, name, "") for name in BUILT_IN]
     variants += [(use, ALONE, option) for use, option in USES.items()]
     for title, model, option in variants:
         pipeline = next(name for name, models in PIPELINES.items() if model in models)
@@ -81,19 +81,19 @@ def one_seed(folder: Path, size: str, seed: int) -> dict[str, dict[str, float]]:
     world = World.read(data)
     for title, predictions in oof.items():
         measures[title] |= world.scores(predictions)
-    whole = world.ensemble({name: oof[name] for name in MODELS})
+    whole = world.ensemble({name: oof[name] for name in BUILT_IN})
     for title, names in ROOMS.items():
-        without = world.ensemble({name: oof[name] for name in MODELS if name not in names})
+        without = world.ensemble({name: oof[name] for name in BUILT_IN if name not in names})
         measures.setdefault(title, {})
         measures[title] |= {f"lost_{score}": whole[score] - without[score] for score in SCORES}
     for use in USES:
-        more = world.ensemble({name: oof[name] for name in (*MODELS, use)})
+        more = world.ensemble({name: oof[name] for name in (*BUILT_IN, use)})
         measures[use] |= {f"lost_{score}": more[score] - whole[score] for score in SCORES}
     return measures | {"ensemble": whole}
 
 
 def measured(folder: Path, *arguments: str) -> dict[str, float]:
-    """What a command and its children computed, in minutes of one core, and the largest's peak."""
+    """Core minutes of a command with its children, and the peak memory of the largest of them."""
     command = [str(Path(sys.executable).parent / "kedro"), "run", *arguments]
     with subprocess.Popen(
         command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -120,7 +120,7 @@ class World:
 
     @classmethod
     def read(cls, data: Path) -> World:
-        """Of a project's data folder."""
+        """Read from a project's data folder."""
         conf = yaml.safe_load((ROOT / "conf/base/parameters_ensemble.yml").read_text())
         return cls(
             open_panel(data / "02_intermediate" / "history_panel"),
@@ -177,7 +177,7 @@ def concluded(seeds: dict[str, Any]) -> dict[str, Any]:
 
 
 def page(result: dict[str, Any]) -> Table:
-    """Of every room, what it earns and costs beside LightGBM, and what the ensemble has of it."""
+    """What every room earns and costs relative to LightGBM, and what it adds to the ensemble."""
     earned = {"level": "CORR", "corr": f"less {ALONE}'s", "bmc": "BMC less"}
     costs = {"minutes": "core minutes more", "memory_gb": "GB of the largest process more"}
     owed = {"lost_corr": "the ensemble's CORR owed to it", "lost_payoff": "its payoff"}
@@ -202,7 +202,7 @@ def page(result: dict[str, Any]) -> Table:
 
 
 def _shorter(interval: str) -> str:
-    """Two digits are enough of a cost."""
+    """Two decimals are enough for a cost."""
     return re.sub(r"-?\d+\.\d+", lambda match: f"{float(match[0]):.2f}", interval)
 
 

@@ -1,11 +1,11 @@
-"""Claim: the burn forecast's interval holds what twelve live weeks pay as often as it promises.
+"""Claim: the burn forecast's interval covers the payoff of twelve live weeks at its level.
 
     make evidence NAME=burn        resumable seed by seed; docs/evidence/burn.json
 
-Claim seeds 1200-1399: the tiny demo, grown by so many weeks that the record has as many eras as the
-real meta model had, paid by the 60-day target. The benchmark model stands for a participant. Its
-payoffs up to the frontier forecast the twelve weeks from the live era on, whose hidden truth says
-what came: their mean should lie in the 95 % interval in 95 of 100 worlds.
+Claim seeds 1200-1399: the tiny demo, grown until the record has as many eras as the real meta model
+had, paid by the 60-day target. The benchmark model stands for a participant. Its payoffs up to the
+frontier forecast the twelve weeks from the live era on, which are scored on the hidden truth: their
+mean should lie in the 95 % interval in 95 of 100 worlds.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "docs" / "evidence" / "burn.json"
 SEEDS = range(1200, 1400)
 RECORD_ERAS = 160
-UNRESOLVED_ERAS = 14  # of a 60-day target: the frontier lies so far behind the live era
+UNRESOLVED_ERAS = 14  # how far the frontier of a 60-day target lies behind the live era
 COLUMN = 1  # of the benchmarks: the model of the 60-day target
 
 
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def one_seed(folder: Path, size: str, seed: int) -> dict[str, float]:
-    """What was forecast, and what came."""
+    """The forecast, and the payoff that followed."""
     demo = SIZES[size]
     frontier = demo.first_benchmark_era + RECORD_ERAS - 1
     live = frontier + UNRESOLVED_ERAS
@@ -70,7 +70,7 @@ def one_seed(folder: Path, size: str, seed: int) -> dict[str, float]:
 
 
 def summary(seeds: dict[str, Any]) -> dict[str, float]:
-    """Share of worlds whose weeks lie in the interval, below and above it."""
+    """Shares of worlds whose weeks lie inside, below and above the interval."""
     low, high, came = (
         np.array([world[name] for world in seeds.values()]) for name in ("low", "high", "came")
     )

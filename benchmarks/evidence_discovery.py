@@ -208,7 +208,7 @@ def targets_of(
 ) -> dict[int, npt.NDArray[np.float32]]:
     """Targets of the first week by days, each in a market of its own signal scale.
 
-    The market is at scale 1; returns are linear in the signal.
+    The market itself has scale 1; returns are linear in the signal.
     """
     slots, basis = weeks[0].slots, style_basis(weeks[0].styles)
     returns = np.column_stack([week.returns[slots] for week in weeks])
@@ -231,10 +231,10 @@ def effect(features: Features, target: npt.NDArray[np.float32]) -> Matrix:
 
 
 def permuted_effects(folder: Path, seen: Record, seed: int) -> Iterator[dict[int, Matrix]]:
-    """Effects where each block of eras meets the targets of another, some times over.
+    """Effects where each block of eras meets the targets of another block, several times over.
 
-    A stock of any age meets another block's of the same age from era to era, so that targets
-    overlap as before. Where numbers of stocks differ the youngest stay out.
+    From era to era a stock meets the targets of another block's stock of the same age, so that
+    targets overlap as before. Where the numbers of stocks differ, the youngest are left out.
     """
     rng = np.random.default_rng([seed, STREAM_BLOCKS])
     n_eras = len(seen.products.rows)
@@ -254,7 +254,7 @@ def permuted_effects(folder: Path, seen: Record, seed: int) -> Iterator[dict[int
 def moved_blocks(n_eras: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
     """The era whose targets each era takes: blocks in one random cycle, so that none stays.
 
-    Eras beyond the last whole block count to it.
+    Eras beyond the last whole block belong to it.
     """
     n_blocks = n_eras // BLOCK_ERAS
     cycle = rng.permutation(n_blocks)
@@ -268,19 +268,17 @@ def calls(
     names: list[str], effects: Matrix, correlation: Matrix, rule: DiscoveryRule
 ) -> pd.DataFrame:
     """One row a feature: ``cluster``, and whether each test calls it."""
-    found_features = discover(names, effects, correlation, rule)
+    report = discover(names, effects, correlation, rule)
     clusters = (
-        found_features[found_features["cluster"] != NO_CLUSTER]
-        .drop_duplicates("cluster")
-        .set_index("cluster")
+        report[report["cluster"] != NO_CLUSTER].drop_duplicates("cluster").set_index("cluster")
     )
     naive = pd.Series(q_values(clusters["naive_p"].to_numpy(float)), clusters.index)
     return pd.DataFrame(
         {
-            "cluster": found_features["cluster"],
-            "stable": found_features["verdict"] == Verdict.STABLE,
-            "mean_test": found_features["q"] <= rule.q,
-            "naive": found_features["cluster"].map(naive) <= rule.q,
+            "cluster": report["cluster"],
+            "stable": report["verdict"] == Verdict.STABLE,
+            "mean_test": report["q"] <= rule.q,
+            "naive": report["cluster"].map(naive) <= rule.q,
         }
     )
 
@@ -349,7 +347,7 @@ def figures(runs: list[dict[str, Any]], test: str) -> dict[str, str]:
 
 
 def holds(runs: list[dict[str, Any]], test: str) -> dict[str, bool]:
-    """Whether each part of the claim does."""
+    """Whether each part of the claim holds."""
     fdp, power, drifting = (
         [run[test][name] for run in runs] for name in ("fdp", "causal", "drifting")
     )
@@ -362,7 +360,7 @@ def holds(runs: list[dict[str, Any]], test: str) -> dict[str, bool]:
 
 
 def standard_error(values: list[float]) -> float:
-    """Of a mean over seeds; 0 from a single one."""
+    """Standard error of a mean over seeds; 0 for a single seed."""
     return float(stats.sem(values)) if len(values) > 1 else 0.0
 
 

@@ -110,7 +110,7 @@ def one_seed(folder: Path, size: str, seed: int) -> dict[str, Any]:
 def holdout_scores(
     panel: EraPanel, files: dict[str, Path], oof: dict[str, Any], period: tuple[int, int]
 ) -> tuple[MemberScores, np.ndarray]:
-    """What members scored on the test period, and what each would have been paid on average."""
+    """Scores of the members on the test period, and the mean payoff of each."""
     import pandas as pd
 
     holdout = panel.select(eras=np.arange(period[0], period[1] + 1))

@@ -61,7 +61,7 @@ def one_seed(folder: Path, size: str, seed: int) -> dict[str, dict[str, float]]:
             if use in DROPPED and columns == columns_of(data, PLAIN):
                 results[f"{model} {use}"] = results[f"{model} {PLAIN}"]  # nothing was dropped
                 continue
-            # Each fit is made anew, so that its minutes are its own.
+            # Each fit is computed anew, so that its minutes can be measured.
             for part in ("models", "predictions"):
                 shutil.rmtree(data / "06_models" / "fold_store" / part, ignore_errors=True)
             parameters = [f"{model}.n_trials=0", *([f"{model}.{option}"] if option else [])]
@@ -76,7 +76,7 @@ def one_seed(folder: Path, size: str, seed: int) -> dict[str, dict[str, float]]:
 
 
 def core_minutes() -> float:
-    """What the commands so far have computed, all their processes together."""
+    """Core minutes of all commands so far, with all their processes."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return (used.ru_utime + used.ru_stime) / 60
 
@@ -132,7 +132,7 @@ def concluded(seeds: dict[str, Any]) -> dict[str, Any]:
 
 
 def page(result: dict[str, Any]) -> Table:
-    """Of every model and use, its CORR, and what it gains by it."""
+    """CORR of every model and use, and its gain over all features."""
     titles = ("model", "learns from", "CORR", "gain in CORR", "in BMC", "in payoff")
     units = ("core minutes", "bytes a row")
     names = ("model", "use", "level", *SCORES, "minutes", "columns")

@@ -4,9 +4,9 @@
     python benchmarks/evidence_gate.py --models all --seeds 0 1      some seeds with every model
 
 Development seeds 0-19, the weekly run as a user types it, each in a project of its own. By default
-with LightGBM alone, untuned: the gate looks at a record, whoever made it, and the record of one
-model is the weakest that honest work comes to. Three families of boosted trees take four times as
-long, every model with its trials ten times. The design asks for 19 of 20.
+with LightGBM alone, untuned: the gate judges a record whatever model produced it, and one untuned
+model is the weakest honest record. Three families of boosted trees take four times as long, every
+model with its trials ten times. The design asks for 19 of 20.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from numerai_kedro.models.registry import ENCODER, NETWORKS
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "docs" / "evidence" / "gate.json"
 SEEDS = range(20)
-# By boosted trees as their presets are, or by everything as it comes.
+# Boosted trees at their presets, or every model with the defaults.
 TREES: dict[str, Any] = {
     **{name: {"n_trials": 0} for name in ("lightgbm", "catboost", "xgboost")},
     **{name: {"enabled": False} for name in (*NETWORKS, ENCODER)},
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def weekly(folder: Path, size: str, seed: int, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Type the weekly run in a fresh project; its ensemble's scores and what the gate said."""
+    """Run the weekly pipeline in a fresh project; return the ensemble's scores and the decision."""
     shutil.copy(ROOT / "pyproject.toml", folder)
     (folder / "src").mkdir()
     shutil.copytree(ROOT / "conf", folder / "conf", ignore=shutil.ignore_patterns("local"))
@@ -88,7 +88,7 @@ def weekly(folder: Path, size: str, seed: int, parameters: dict[str, Any]) -> di
 
 
 def type_command(folder: Path, *arguments: str, may_fail: bool = False) -> str:
-    """Run kedro in the folder; a blocked week ends with exit code 1, and is a result, too."""
+    """Run kedro in the folder; a blocked week ends with exit code 1 and is a valid result."""
     kedro = str(Path(sys.executable).parent / "kedro")
     run = subprocess.run([kedro, *arguments], cwd=folder, capture_output=True, text=True)
     output = f"{run.stdout[-2000:]}{run.stderr[-2000:]}"

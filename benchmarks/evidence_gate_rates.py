@@ -1,4 +1,4 @@
-"""Claim: the gate stops what burns, what is worthless and what is broken, little that is honest.
+"""Claim: the gate stops burning, worthless and broken models, and few honest ones.
 
     make evidence NAME=gate_rates        some minutes; docs/evidence/gate_rates.json is the result
 
@@ -6,13 +6,13 @@ Simulated records of 60-day targets, whose truth is known, at 72, 120 and 353 er
 period, with MMC in the newest 93 of them, are checked by the gate's checks with the project's own
 thresholds: honest ones of three strengths, one that was good and fades, one whose CORR is good and
 whose MMC burns, a worthless one, and the best of 10 and of 60 worthless ones, whose number the gate
-knows. Beside them the level by which the bound of CORR is corrected for the best of many, and how
-often the SPA test finds what is not there, and what is.
+knows. Also measured: the level at which the bound of CORR is corrected for the best of many, and
+the false and true positives of the SPA test.
 
 Live predictions are checked by their rank correlation with the benchmark's: in every test era of
-the worlds of ``evidence_leaks.py`` an honest model's own, and what follows of it for the same
-predictions flipped, with rows in another order, with 60 % of the rows in another order, and for
-noise; and by that with the champion's.
+the worlds of ``evidence_leaks.py`` an honest model's own, and what it becomes for the same
+predictions flipped, with all or 60 % of the rows shuffled, and for noise; and by their
+correlation with the champion's.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ RESULT = ROOT / "docs" / "evidence" / "gate_rates.json"
 LENGTHS = (72, 120, 353)
 N_RECORDS, N_BEST, N_TESTS = 100, 1_000, 200
 META_ERAS = 93  # the meta model reaches back no further
-ALIKE = 0.7  # share of the variance of a score that worthless configurations have in common
+ALIKE = 0.7  # share of a score's variance that worthless configurations have in common
 RULE = PayoutRule(3.0, 15.0)
 # Mean CORR and MMC, per era.
 STRENGTHS = {
@@ -64,10 +64,10 @@ STRENGTHS = {
 FADING = (
     (0.0116, 0.001),
     (0.0036, -0.0025),
-)  # a public blend, before the newest 93 eras and in them
+)  # a public blend, before the newest 93 eras and within them
 COUNTS, LEVELS = (1, 10, 60), (0.5, 0.7, 0.8, 0.9, 0.95)
 SPA_LENGTHS, SPA_MODELS, SPA_GAINS = (72, 120, 400), 6, (0.0, 0.3, 0.6)
-FIRST_LIVE = 36  # eras before the first that is taken as live
+FIRST_LIVE = 36  # eras before the first one that counts as live
 ROWS = {"demo": 800, "numerai": 5_000}
 CORRELATIONS = (0.95, 0.8, 0.6, 0.4)  # of two fits of a configuration, or of two of them
 Floats = npt.NDArray[np.float64]
@@ -140,14 +140,14 @@ def record(
 
 
 def fading(rng: np.random.Generator, n_eras: int) -> tuple[pd.DataFrame, int]:
-    """What was good, and is not any more."""
+    """A record that was good and has faded."""
     newest = np.arange(n_eras) >= n_eras - META_ERAS
     levels = (np.where(newest, *pair) for pair in zip(FADING[1], FADING[0], strict=True))
     return table_of(rng, *levels), 1
 
 
 def best(rng: np.random.Generator, n_eras: int, n: int) -> tuple[pd.DataFrame, int]:
-    """By CORR, the best of so many that are worth nothing and have nothing in common."""
+    """The best by CORR of so many independent, worthless configurations."""
     drawn = CORR[1] * overlapping(rng, n_eras, n)
     scores = table_of(rng, np.zeros(n_eras), np.zeros(n_eras))
     scores.loc[scores["model"] == "ours", "corr"] = drawn[:, drawn.mean(axis=0).argmax()]
@@ -155,7 +155,7 @@ def best(rng: np.random.Generator, n_eras: int, n: int) -> tuple[pd.DataFrame, i
 
 
 def table_of(rng: np.random.Generator, corr: Floats, mmc: Floats) -> pd.DataFrame:
-    """Scores about given levels, beside a benchmark whose noise is alike."""
+    """Scores around given levels, and a benchmark's with correlated noise."""
     n_eras = len(corr)
     noise = overlapping(rng, n_eras, 4)
     common = np.sqrt(ALIKE) * noise[:, :1] + np.sqrt(1 - ALIKE) * noise[:, 1:3]
@@ -175,7 +175,7 @@ def table_of(rng: np.random.Generator, corr: Floats, mmc: Floats) -> pd.DataFram
 
 
 def best_of_many() -> Rates:
-    """By length, number and record: how often the corrected bound lets it pass, by level."""
+    """By length, number and record: how often the corrected bound passes, by level."""
     rates: Rates = {}
     for n_eras in LENGTHS:
         rng = np.random.default_rng([n_eras, 1])
@@ -197,7 +197,7 @@ def best_of_many() -> Rates:
 
 
 def best_columns(rng: np.random.Generator, n_eras: int, n: int, alike: float) -> Floats:
-    """Many times the best of so many worthless series: float64[n_eras, N_BEST]."""
+    """The best of `n` worthless series, drawn N_BEST times: float64[n_eras, N_BEST]."""
     columns = np.empty((n_eras, N_BEST))
     for k in range(N_BEST):
         common, own = overlapping(rng, n_eras, 1), overlapping(rng, n_eras, n)
@@ -207,7 +207,7 @@ def best_columns(rng: np.random.Generator, n_eras: int, n: int, alike: float) ->
 
 
 def passes(drawn: Floats, level: float, n: int) -> float:
-    """Share of series whose bound, as `gate_checks.best_of_many_check` has it, is above zero."""
+    """Share of series whose bound, as in `gate_checks.best_of_many_check`, is above zero."""
     variance, freedom = implied_variance(drawn, OVERLAP)
     statistics = drawn.mean(axis=0) / np.sqrt(variance / len(drawn))
     return round(float((stdtr(freedom, statistics) > level ** (1 / n)).mean()), 3)
@@ -235,7 +235,7 @@ def superior() -> Rates:
 
 
 def bootstrapped(ours: Floats, against: Floats, overlap_eras: int, seed: int) -> float:
-    """The same by a plain stationary bootstrap over blocks of three spans."""
+    """The same p value by a stationary bootstrap with blocks of three overlap spans."""
     rng = np.random.default_rng(seed)
     differences = ours - against[:, None]
     n = len(differences)
@@ -260,7 +260,7 @@ def stationary(rng: np.random.Generator, n: int, length: int) -> npt.NDArray[np.
 
 
 def live(params: GateParams) -> Rates:
-    """How often predictions are blocked, or nothing can be said, by what was done to them."""
+    """How often predictions are blocked, or the check is inconclusive, by how they were altered."""
     rng = np.random.default_rng(0)
     honest = [likeness_in(path) for path in sorted(LEAKS.with_suffix("").glob("*.parquet"))]
     rates: Rates = {
@@ -281,14 +281,14 @@ def live(params: GateParams) -> Rates:
 
 
 def likeness_in(path: Path) -> Floats:
-    """Of the honest model of a world, era by era."""
+    """Likeness of a world's honest model to the benchmark, era by era."""
     table = pd.read_parquet(path)
     ours = table[(table["case"] == "honest") & (table["model"] == "ours")].sort_values("era")
     return np.asarray(ours["likeness"].to_numpy(dtype=np.float64))
 
 
 def changes(rng: np.random.Generator, n_rows: int) -> dict[str, Callable[[float], float]]:
-    """What becomes of a rank correlation where something is done to the predictions."""
+    """What a rank correlation becomes when the predictions are altered."""
 
     def noise() -> float:
         return float(rng.normal(scale=1 / np.sqrt(n_rows)))
@@ -303,13 +303,13 @@ def changes(rng: np.random.Generator, n_rows: int) -> dict[str, Callable[[float]
 
 
 def share(checks: list[Check], reason: str) -> float:
-    """Of checks that are missed for a reason."""
+    """Share of checks that are missed for this reason."""
     missed = [check.reason.name.lower() == reason and not check.passed for check in checks]
     return round(float(np.mean(missed)), 3) if missed else 0.0
 
 
 def champion(params: GateParams) -> Rates:
-    """How often live predictions are found unlike the champion's, by what those would be alike."""
+    """How often live predictions are found unlike the champion's, by their true correlation."""
     rng = np.random.default_rng(1)
     thresholds = {
         "same configuration": params.min_refit_correlation,

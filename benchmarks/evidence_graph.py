@@ -54,7 +54,7 @@ SEEDS = range(1000, 1005)
 EDGES = ("real", "random", "none")
 WORLDS = ("demo", "along edges")
 N_PAIRS = 12
-# Of the effects of pairs: so networks earn about as much here as in the demo (development seed 0).
+# Scale of pair effects: networks earn about as much here as in the demo (development seed 0).
 PAIR_SCALE = 2.0
 STREAM_PAIRS = 30
 DECIDED = {"device": "cpu", "preset": "cpu", "n_offsets": 1}
@@ -96,7 +96,7 @@ def mean_corr(
     graphs: dict[str, FeatureGraph],
     store: FoldStore,
 ) -> float:
-    """Out of fold, over the test eras."""
+    """Mean CORR out of fold, over the test eras."""
     params = ModelParams.model_validate(CONF[name])
     decided = DECIDED | {"era_stride": params.era_stride}
     recipe = planned_recipe(name, folds, decided, THREADS, params)
@@ -120,7 +120,7 @@ def planted_panel(
 
 
 def planted_eras(demo: EraPanel, size: str, seed: int, graph: FeatureGraph) -> Iterator[EraRows]:
-    """Era by era; rows are as the market has them."""
+    """Era by era, rows in the market's order."""
     truth = draw_truth(SIZES[size], seed)
     pairs, signs = pairs_along(graph, truth.names, seed)
     acting = replace(

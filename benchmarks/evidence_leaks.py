@@ -49,8 +49,8 @@ ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "docs" / "evidence" / "leaks.json"
 SEEDS = range(1100, 1120)
 RULE = PayoutRule(3.0, 15.0)
-COPY_NOISE = 1.0  # of the copy, in standard deviations of the target
-# What every case has to be blocked for; an honest record for nothing.
+COPY_NOISE = 1.0  # noise of the copy, in standard deviations of the target
+# The reason for which each case has to be blocked; an honest record for none.
 WANTED = {
     "honest": None,
     "noisy copy of the target": "record_too_good",
@@ -86,10 +86,10 @@ def table_of(result: Path, seed: int) -> Path:
 
 def conclude(options: argparse.Namespace) -> dict[str, str]:
     """Judge every seed whose scores are kept, and count."""
-    tables = {seed: table_of(options.result, seed) for seed in options.seeds}
+    paths = {seed: table_of(options.result, seed) for seed in options.seeds}
     seeds = {
         str(seed): verdicts(pd.read_parquet(path), options.size)
-        for seed, path in tables.items()
+        for seed, path in paths.items()
         if path.exists()
     }
     counted = rates(seeds)
@@ -137,7 +137,7 @@ def folds_of(period: dict[str, Any], ingestion: dict[str, Any], frontier: int) -
 
 
 def verdicts(tables: pd.DataFrame, size: str) -> dict[str, list[str]]:
-    """For what each case is blocked."""
+    """The reasons for which each case is blocked."""
     period, ingestion, _ = parameters(size)
     n_eras, overlap = SIZES[size].n_eras, overlap_eras(TARGET)
     begin, frontier = period["test_begin"], int(tables["era"].max())
@@ -250,13 +250,13 @@ def with_copy(rows: EraRows, rng: np.random.Generator) -> EraRows:
 
 
 def permuted(rows: EraRows, rng: np.random.Generator) -> EraRows:
-    """Targets in another order: nothing can be learned."""
+    """Shuffle the targets: nothing can be learned."""
     targets = rows.targets.take(pa.array(rng.permutation(len(rows.ids))))
     return EraRows(rows.era, rows.data_type, rows.ids, rows.features, targets)
 
 
 def rates(seeds: dict[str, Any]) -> dict[str, str]:
-    """How often each case went as it should."""
+    """How often each case ended as it should."""
     counted = {}
     for case, reason in WANTED.items():
         right = [

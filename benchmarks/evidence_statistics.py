@@ -1,4 +1,4 @@
-"""Claim: intervals cover what they promise, overfitting is told from skill, failures from luck.
+"""Claim: intervals have their coverage, and overfitting and failures are recognised.
 
     make evidence NAME=statistics       part by part; docs/evidence/statistics.json
     python benchmarks/evidence_statistics.py --picture statistics.html --live-rounds FOLDER
@@ -6,14 +6,14 @@
 Simulated scores whose truth is known, 60-day targets (MA(11) over weekly eras):
 
 coverage
-    How often an interval at 95 % holds the mean, beside a stationary block bootstrap, with the best
-    of three lengths of its blocks, and beside treating eras as independent.
+    How often an interval at 95 % holds the mean, against a stationary block bootstrap with the best
+    of three block lengths, and against treating eras as independent.
 overfitting
-    The probability of overfitting where one of 20 configurations is really better.
+    The probability of overfitting when one of 20 configurations is really better.
 trade
-    Of four members one turns to noise half-way: how often it is noticed, and how often an honest
-    member is suspected, by half-life and sharpness of the weights; on histories that none of the
-    three parameters was chosen on.
+    One of four members turns to noise half-way: how often it is noticed, and how often an honest
+    member is suspected, by half-life and sharpness of the weights; on histories that were not used
+    to choose parameters.
 live_rounds
     With ``--live-rounds``, on published live scores of public models (``corr.csv``, ``mmc.csv``: a
     row a daily round, a column a model): how often the next 30 rounds' mean payoff lies in its
@@ -55,7 +55,7 @@ N_MATRICES, N_ERAS, N_CONFIGURATIONS = 200, 260, 20
 N_HISTORIES, FAILURE, WITHIN, HALF_OF_A_QUARTER = 200, 200, 104, 0.125
 HALF_LIVES, SHARPNESS = (26.0, 52.0, 65.0, 104.0), (2.0, 4.0, 7.0, 10.0, 14.0)
 DELAY, MULTIPLIERS = 14, (3.0, 15.0)
-FIRST_HISTORY = 30_000  # seeds below served to choose the weights' parameters
+FIRST_HISTORY = 30_000  # smaller seeds were used to choose the weights' parameters
 ROUND_OVERLAP, ROUNDS_AHEAD = 20, 30  # daily rounds, 20-day targets, six weeks
 
 
@@ -198,7 +198,7 @@ def live_rounds(folder: Path) -> dict[str, float]:
 
 
 def draw(found: dict[str, Any]) -> go.Figure:
-    """Three panels; each line told apart without colour."""
+    """Three panels, whose lines differ without colour."""
     figure = make_subplots(
         rows=1,
         cols=3,

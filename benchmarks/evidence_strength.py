@@ -1,10 +1,10 @@
-"""Claim: the adaptive strength goes to its maximum on noise, and falls to 0 on a strong signal.
+"""Claim: the adaptive strength rises to its maximum on noise and falls to 0 on a strong signal.
 
     make evidence NAME=strength          resumable seed by seed; docs/evidence/strength.json
     python benchmarks/evidence_strength.py --picture strength.html
 
 Claim seeds 1000-1009, panels of 120 eras x 400 rows x 40 features, five of them with a planted
-effect of three sizes. Every family climbs on eras 1-90; what it comes to is fitted on them and
+effect of three sizes. Every family climbs on eras 1-90; its final strength is fitted on them and
 scored on eras 97-120, beside the same parameters without any strength. Means over seeds with t
 intervals.
 """
@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "docs" / "evidence" / "strength.json"
 SEEDS = range(1000, 1010)
 FAMILIES = ("lightgbm", "catboost", "xgboost")
-SIGNALS = {"noise": 0.0, "weak": 0.1, "strong": 1.5}  # times one standard deviation of noise, about
+SIGNALS = {"noise": 0.0, "weak": 0.1, "strong": 1.5}  # in standard deviations of the noise, roughly
 TARGET = "target_ender_60"
 N_ERAS, N_ROWS, N_FEATURES, N_CAUSES = 120, 400, 40, 5
 LEARNED, TEST_BEGIN, PURGE = 90, 97, 6
@@ -89,7 +89,7 @@ def later_corr(recipe: Recipe, panel: EraPanel) -> float:
 
 
 def panel_of(folder: Path, size: float, seed: int) -> EraPanel:
-    """Eras whose target leans on the first features so much."""
+    """Eras whose target depends on the first features, with an effect of this size."""
     rng = np.random.default_rng([seed, round(1000 * size)])
     names = [f"feature_{k}" for k in range(N_FEATURES)]
     blocks = []
@@ -120,7 +120,7 @@ def summary(seeds: dict[str, Any]) -> dict[str, dict[str, str]]:
 
 
 def climbs(seeds: dict[str, Any]) -> dict[str, list[list[float]]]:
-    """Strengths by rung, and the one that was chosen, of every family and seed, by signal."""
+    """Strengths by rung and the final one, of every family and seed, by signal."""
     return {
         signal: [
             [*(rung[0] for rung in results[f"{name} {signal}"]["rungs"]), run["strength"]]

@@ -1,4 +1,4 @@
-"""Claim: what the weekly run would submit is worth something live, against the demo's hidden truth.
+"""Claim: what the weekly run would submit earns live CORR, by the demo's hidden truth.
 
     make evidence NAME=weekly        resumable seed by seed; docs/evidence/weekly.json is the result
 
@@ -130,7 +130,7 @@ def _panel(
 
 
 def _permute(source: ParquetEras, seed: int) -> Iterator[EraRows]:
-    """The same stream with each era's targets in another order: no signal is left."""
+    """The same stream with the targets shuffled within each era: no signal is left."""
     for rows in source:
         order = np.random.default_rng([seed, rows.era]).permutation(len(rows.ids))
         yield EraRows(

@@ -1,4 +1,4 @@
-"""What a process holds at most of memory that it does not share."""
+"""Peak of a process's unshared memory."""
 
 from __future__ import annotations
 

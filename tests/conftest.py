@@ -7,7 +7,7 @@ import shutil
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Machines that are shared may take ten times as long for one example as for the next.
+# On shared machines one example may take ten times as long as the next.
 settings.register_profile(
     "shared machines", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -21,7 +21,7 @@ for _name in ("FAULT_SEED", "DAMAGE_SEED", "DRILL_SEED"):
 
 
 def pytest_collection_modifyitems(items):
-    """Slow files first: the last one to begin is then a short one, and no worker waits for it."""
+    """Slow files first: then the last one is short, and no worker waits long for it."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
@@ -44,7 +44,7 @@ def tiny_demo(tmp_path_factory):
 
 @pytest.fixture
 def demo_folder(tiny_demo, tmp_path):
-    """A data folder of a tiny demo for one test: the world is shared, all else is its own."""
+    """A data folder of a tiny demo for one test: only the world is shared."""
     folder = tmp_path / "demo"
     (folder / "tournament").mkdir(parents=True)
     (folder / "tournament" / "world").symlink_to(tiny_demo / "tournament" / "world")

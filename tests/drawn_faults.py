@@ -1,7 +1,8 @@
 """Faults drawn at random, in the process itself: what each does, and what must hold afterwards.
 
-A kind draws what goes wrong, lets it happen to real code (the client against the demo's server, the
-node that submits, the stores on disk), and asserts what its text says. It returns how it ended.
+Each kind of fault is a function: it draws what goes wrong, injects it into real code (the client
+against the demo's server, the submitting node, the stores on disk), asserts what its docstring
+says, and returns how the attempt ended.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ from tests.secret_forms import forms
 KEYS = ("CANARYPUBLIC0123456789", "CANARYSECRETABCDEFGHIJ")
 WORDS = {reason.value for reason in BlockReason}
 STATUSES = (400, 401, 403, 404, 408, 418, 429, 500, 502, 503)
-# Answers that are none, inside a 200.
+# Bodies of a 200 that are no valid answer.
 BODIES = (
     "",
     "null",
@@ -66,7 +67,7 @@ BODIES = (
 
 @dataclass
 class Stage:
-    """What the kinds play on: a served tiny demo with keys of its own, and a folder."""
+    """What faults are played on: a served tiny demo with keys of its own, and a folder."""
 
     demo: DemoTournament
     server: DemoServer
@@ -99,7 +100,7 @@ class Stage:
         return to_csv(pd.DataFrame({"id": ids, "prediction": (ranks + 0.5) / len(ids)}))
 
     def n_submissions(self, content: bytes | None = None) -> int:
-        """How many the server holds, of one content or at all."""
+        """How many submissions the server holds, with this content or in total."""
         store = self.demo.store
         submissions = store.submissions()
         return sum(
@@ -109,7 +110,7 @@ class Stage:
 
 
 def is_a_sentence(error: BaseException) -> str:
-    """The error is one of ours, on a line, and shows no key; returns its class."""
+    """Assert that the error is ours, one line, and shows no key; return the name of its class."""
     sentence = sentence_of(error)
     if sentence is None:
         raise AssertionError(f"a traceback: {error!r}") from error
@@ -219,7 +220,7 @@ def _bytes(content: bytes, drawing: random.Random) -> bytes:
 
 
 def _earlier_ids(content: bytes, drawing: random.Random) -> bytes:
-    """Ids of a week ago, all or some."""
+    """Replace all or some ids by those of a week ago."""
     head, *rows = _cells(content)
     for row in rows if drawing.random() < 0.5 else rows[: len(rows) // 2]:
         row[0] = f"n{digest_bytes(row[0].encode())[:15]}"
@@ -230,7 +231,7 @@ MUTATIONS = (_other_value, _other_id, _rows, _all_values, _columns, _bytes, _ear
 
 
 def is_valid(content: bytes, live_ids: set[str]) -> bool:
-    """Whether a csv is a submission, written apart from what is tested: line by line, no pandas."""
+    """Whether a csv is a valid submission: independent of the tested code, without pandas."""
     try:
         head, *rows = [line.split(",") for line in content.decode().split("\n")]
         rows = [row for row in rows if row != [""]]
@@ -250,7 +251,7 @@ def is_valid(content: bytes, live_ids: set[str]) -> bool:
 
 
 class _Live:
-    """A live panel, as far as the node that submits looks at it."""
+    """The part of a live panel that the submitting node reads."""
 
     def __init__(self, ids: np.ndarray) -> None:
         self._ids = ids
@@ -262,8 +263,8 @@ class _Live:
 def mutated_submission(stage: Stage, drawing: random.Random) -> str:
     """A csv that was changed after the gate, whose decision may have been edited to fit.
 
-    Nothing but a valid csv that a decision vouches for is uploaded; what is not has a reason of the
-    enumeration.
+    Only a valid csv that a decision vouches for is uploaded; any other is refused with a reason of
+    the enumeration.
     """
     content = stage.csv(drawing)
     changed = mutate(content, drawing)
@@ -306,9 +307,9 @@ GET_FAULTS = ("status", "cut", "ignore_range", "no_length", "splice", "changed")
 
 
 def disturbed_download(stage: Stage, drawing: random.Random) -> str:
-    """One to eight answers are wrong, and what is on disk before may be anything.
+    """One to eight answers are wrong, over a file and a partial download that may be damaged.
 
-    The file is the server's, or what was there before; afterwards it comes whole.
+    The result is the server's file or the one from before; the next download succeeds.
     """
     files = stage.demo.archive.files(stage.demo.latest(stage.demo.clock.now()))
     name = drawing.choice(["live.parquet", "features.json", "meta_model.parquet"])
@@ -319,12 +320,12 @@ def disturbed_download(stage: Stage, drawing: random.Random) -> str:
     if drawing.random() < 0.3:
         fetch(remote, target)
         before = truth
-        if drawing.random() < 0.5:  # what a disk does
+        if drawing.random() < 0.5:  # as a faulty disk does
             damaged = bytearray(truth)
             damaged[drawing.randrange(len(truth))] ^= 1
             before = bytes(damaged)
             target.write_bytes(before)
-    if drawing.random() < 0.3:  # what a run that was killed leaves
+    if drawing.random() < 0.3:  # as a killed run leaves it
         part = target.with_name(f"{name}.partial")
         part.write_bytes(truth[: drawing.randrange(len(truth))])
     drawn = drawing.choices(GET_FAULTS, k=drawing.randint(1, 8))
@@ -381,12 +382,12 @@ FIELD_OF = {
     "scores": "submissionScores",
     "close_time": "rounds",
 }
-# In the place of a list, or of an object: nothing that can be read.
+# Unreadable in the place of a list or an object.
 SHAPES = (7, "text", True, {"a": 1}, [[]], 1e300, None)
 
 
 def misbehaving_service(stage: Stage, drawing: random.Random) -> str:
-    """One to seven answers are wrong: the right value, or a sentence; then the right value."""
+    """One to seven answers are wrong: the client returns the right value or one of our errors."""
     client = stage.client()
     model = stage.demo.store.models()[0].id
     if not stage.n_submissions():  # so that an empty list would be a wrong one
@@ -395,7 +396,7 @@ def misbehaving_service(stage: Stage, drawing: random.Random) -> str:
     name = drawing.choice(sorted(answers))
     right = answers[name]()
     for _ in range(drawing.randint(1, 7)):
-        stage.server.faults.add(_wrong_answer(drawing, asked=FIELD_OF[name]))
+        stage.server.faults.add(_wrong_answer(drawing, operation=FIELD_OF[name]))
     try:
         answer = answers[name]()
         # The tournament does not say when a round closes; the key may not see the models.
@@ -416,7 +417,7 @@ def _wrong_answer(drawing: random.Random, on: str = "", operation: str = "") -> 
     if kind == "shape" and operation:
         body = json.dumps({"data": {operation: drawing.choice(SHAPES)}})
         return Fault(point, "status", 200, on, body=body)
-    # Who says that there were too many requests has not carried this one out.
+    # A server that reports too many requests has not carried this one out.
     bodies, statuses = BODIES, STATUSES
     if point == "answer":
         bodies = tuple(content for content in BODIES if "Rate limit" not in content)
@@ -438,7 +439,7 @@ UPLOAD_STEPS = (
 
 
 def disturbed_upload(stage: Stage, drawing: random.Random) -> str:
-    """Up to five answers of an upload are wrong, in each of up to three tries of the same command.
+    """Up to five answers of an upload are wrong, in each of up to three attempts.
 
     At the end the tournament has these predictions once, and the receipt says that it accepted
     them. Where nobody could look them up at all, they may have been sent again: the same
@@ -460,7 +461,7 @@ def disturbed_upload(stage: Stage, drawing: random.Random) -> str:
             stage.server.faults.clear()
         n_blind += client.blind
         assert stage.n_submissions(content) <= 1 + n_blind, ended
-    for _ in range(2):  # the first may hear that it is still looked at
+    for _ in range(2):  # the first answer may be that it is still pending
         receipt = stage.client().submit(content, slot, number, known=receipt)
     assert receipt["status"] == "accepted", (ended, receipt)
     assert 1 <= stage.n_submissions(content) <= 1 + n_blind, ended
@@ -468,7 +469,7 @@ def disturbed_upload(stage: Stage, drawing: random.Random) -> str:
 
 
 class _Watched(Client):
-    """A client that remembers whether a list of submissions could not be had."""
+    """A client that remembers whether it failed to get a list of submissions."""
 
     blind = False
 
@@ -491,11 +492,11 @@ def _wrong_step(drawing: random.Random, first: bool) -> Fault:
     if kind == "put":
         return Fault("put", drawing.choice(["status", "drop"]), drawing.choice(STATUSES))
     if kind == "listing":
-        # A list that lacks what it has shown is a fault of another service than this one.
+        # A list never loses a submission that it has already shown.
         word = drawing.choice(["pending", "word", "absent" if first else "word"])
         return Fault("listing", word, body="thinking", times=drawing.randint(1, 3))
     step = drawing.choice(UPLOAD_STEPS)
-    return _wrong_answer(drawing, on=step, asked=step)
+    return _wrong_answer(drawing, on=step, operation=step)
 
 
 # --- files that are damaged ----------------------------------------------------------------------
@@ -506,7 +507,7 @@ VALUE = {"round": 1412, "weights": {"lightgbm": 0.7, "xgboost": 0.3}, "text": "a
 
 @dataclass(frozen=True)
 class Kept:
-    """One way in which something is kept: how it is written, and read back."""
+    """One way of storing something: how it is written and read back."""
 
     write: Callable[[Path], Any]
     read: Callable[[Path], Any]
@@ -529,7 +530,7 @@ def _write_dataset(make: Callable[[Path], Any], value: Any) -> Callable[[Path], 
 
 
 def _fold_store(folder: Path) -> Any:
-    """A model, predictions and a value, made again where they are not as they were kept."""
+    """A model, predictions and a value; each is computed again where its file is damaged."""
     store = FoldStore(folder / "store")
     model = store.model({"kind": "model"}, lambda: {"trees": [1, 2, 3]})
     predicted = store.predictions(
@@ -589,7 +590,7 @@ def damage(path: Path, drawing: random.Random) -> str:
 
 
 def damaged_file(stage: Stage, drawing: random.Random) -> str:
-    """One file of what is kept is damaged: the value as it was, or a sentence; never another."""
+    """One stored file is damaged: reading gives the original value or one of our errors."""
     name = drawing.choice(sorted(KEPT))
     kind, folder = KEPT[name], stage.room()
     kind.write(folder)
@@ -612,7 +613,7 @@ def damaged_file(stage: Stage, drawing: random.Random) -> str:
 
 
 class _Poison:
-    """Touches a file when it is read by a reader that trusts it."""
+    """Touches a file when it is unpickled."""
 
     def __init__(self, call: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         self._call, self._arguments = call, arguments
@@ -656,7 +657,7 @@ def poisoned_pickle(stage: Stage, drawing: random.Random) -> str:
 
 
 def damaged_json(stage: Stage, drawing: random.Random) -> str:
-    """A record in plain JSON, whose digest stands in the run's records: never a traceback."""
+    """A plain JSON record, whose digest stands in the run's records, is damaged: no traceback."""
     folder = stage.room()
     dataset = JSONDataset(filepath=str(folder / "folds.json"))
     dataset.save(VALUE)
@@ -668,7 +669,7 @@ def damaged_json(stage: Stage, drawing: random.Random) -> str:
     return "read, and compared with its record by the run"
 
 
-# How often each is drawn, beside the others.
+# How often each is drawn, relative to the others.
 KINDS: dict[Callable[[Stage, random.Random], str], int] = {
     mutated_submission: 35,
     disturbed_download: 15,

@@ -1,4 +1,4 @@
-"""The table of faults: what goes wrong, with what command, and what it takes to be well again.
+"""The table of faults: what goes wrong, in which command, and what it takes to recover.
 
 Each case is played for real: the command as a user types it, against the demo's server in the place
 of the real tournament. `tests/test_fault_table.py` plays them and writes docs/faults.md.
@@ -45,14 +45,14 @@ class Scene:
     parameters: dict[str, Any]
     before: list[str] = field(default_factory=list)  # what stands before the command
     environment: dict[str, str] = field(default_factory=dict)
-    kept: Path | None = None  # the data folder as a command left it that had a mount of its own
+    kept: Path | None = None  # the data folder as left by a command with its own mount
 
     @property
     def data(self) -> Path:
         return self.project.data
 
     def fault(self, *what: object, times: int = ALWAYS, **more: object) -> None:
-        """Let the server do something wrong, until it is repaired."""
+        """Make the server misbehave until `fix`."""
         self.server.faults.add(Fault(*what, times=times, **more))  # type: ignore[arg-type]
 
     def run(self, command: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
@@ -68,7 +68,7 @@ class Scene:
         )
 
     def fix(self) -> None:
-        """What goes wrong outside goes well again; what was damaged stays damaged."""
+        """End all outside faults; damaged files stay damaged."""
         self.server.faults.clear()
         if self.kept is not None:
             shutil.rmtree(self.data)
@@ -91,21 +91,21 @@ class Case:
     happens
         Makes it happen before the command is typed.
     ends_well
-        Whether the first try comes to its end all the same.
+        Whether the first try succeeds nevertheless.
     says
-        What is said; a part of it, in a pattern.
+        Pattern of a part of the message.
     command
-        What is typed, again until all is well.
+        What is typed, and repeated until it succeeds.
     then
-        What is typed after the first try, where that is another command.
+        What is typed after the first try, if it is another command.
     end
-        What it comes to, where there is nothing to do after the first try, and that is right.
+        The outcome, if the first try rightly ends in it and nothing is to be done.
     n_submitted
         How many valid submissions there are in the end.
     needs
-        A command without which it cannot be played.
+        A system command that the case needs.
     apart
-        Whether artifacts are not those of an undisturbed run, because the round is another.
+        Whether artifacts differ from an undisturbed run's, because the round is another.
     """
 
     name: str
@@ -171,7 +171,7 @@ def _during(operation: str, what: Callable[[Scene], object]):
 
 def _damage(pattern: str, how: Callable[[Path], object]):
     def prepare(scene: Scene) -> None:
-        # What `submit` reads is there only once it has run: what `prepare` left is damaged.
+        # Files that `submit` writes do not exist yet: the files of `prepare` are damaged.
         (path,) = sorted(scene.data.glob(pattern))[:1]
         how(path)
 
@@ -209,7 +209,7 @@ def _in_a_mount(script: str):
     return prepare
 
 
-# A disk that holds what is there, and half a megabyte more.
+# A disk with half a megabyte free.
 FULL = (
     "cp -a {data} {data}.own; size=$(du -sk {data}.own | cut -f1); "
     "mount -t tmpfs -o size=$((size + 512))k tmpfs {data}; "
@@ -219,7 +219,7 @@ READ_ONLY = "mount --bind {data} {data}; mount -o remount,ro,bind {data}"
 
 
 def _edited_gate(scene: Scene) -> None:
-    """A round that the gate blocks, whose decision somebody edits to let it pass."""
+    """Let the gate block the round, then edit its decision so that it passes."""
     gate = scene.parameters["gate"] | {"min_corr_bound": 1.0}
     scene.project.local("parameters", scene.parameters | {"gate": gate})
     scene.project.kedro(*SUBMIT)
@@ -230,7 +230,7 @@ def _edited_gate(scene: Scene) -> None:
 
 
 def _last_weeks_predictions(scene: Scene) -> None:
-    """The csv is replaced by one of another round's stocks."""
+    """Replace the csv by one with another round's stocks."""
     scene.project.kedro(*SUBMIT, "--params=submission.upload=false")
     (path,) = (scene.data / "07_model_output" / "submissions").glob("*.csv")
     frame = pd.read_csv(path)
@@ -414,7 +414,7 @@ CASES = (
     # The machine.
     Case("a full disk", _in_a_mount(FULL), False, "is full", needs=MOUNTS),
     Case("a read-only folder", _in_a_mount(READ_ONLY), False, "Read-only", needs=MOUNTS),
-    # What lies on the disk.
+    # Files on the disk.
     Case(
         "features.json is empty",
         _damage("01_raw/features.json", _empty),
@@ -474,7 +474,7 @@ CASES = (
         "lightgbm: model was never made",
         then=WEEKLY,
     ),
-    # What must not go out.
+    # Submissions that must not be uploaded.
     Case("a blocked round's decision is edited by hand", _edited_gate, False, "wanted above 1.0"),
     Case("the csv is replaced by last week's", _last_weeks_predictions, True, ""),
 )

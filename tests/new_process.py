@@ -1,4 +1,4 @@
-"""What saved models predict where nothing of this process is left."""
+"""Predictions of saved models in a new process."""
 
 import subprocess
 import sys

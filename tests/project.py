@@ -20,11 +20,11 @@ from numerai_kedro.models.registry import ENCODER, NETWORKS
 from tests.warm import parents
 
 ROOT = Path(__file__).parents[1]
-SECONDS = 1200  # that a command may take
-# Keys of the developer, and switches that the package itself must set.
+SECONDS = 1200  # limit of a command
+# The developer's keys, and switches that the package itself must set.
 HIDDEN = ("NUMERAI_", "DO_NOT_TRACK", "KEDRO_DISABLE", "MLFLOW_DISABLE")
 WITHOUT_NETWORKS = {name: {"enabled": False} for name in (*NETWORKS, ENCODER)}
-# A record of sixty eras is mostly noise: what is tested is not whether it pays.
+# A record of sixty eras is mostly noise, so the gate's thresholds on earnings are off.
 OPEN_GATE = {"min_corr_bound": -1.0, "max_burn_chance": 1.0, "paid_level": 0.9999}
 # A week of seconds: few trees, which earn no pass by themselves, and no MLflow.
 QUICK = {
@@ -49,7 +49,7 @@ APART = (
     "version_store/",
     "version_history.parquet",
     "version.json",
-    ".partial",  # what a killed writer left, until the next one
+    ".partial",  # left by a killed writer until the next one
 )
 PANELS = ("history_panel", "live_panel")
 TINY = {"tournament": "demo", "size": "tiny", "seed": 0, "data_folder": "data/demo-tiny-0"}
@@ -76,7 +76,7 @@ class Project:
         return project
 
     def copy(self, folder: Path) -> Project:
-        """The same project with the same data, to be spoilt."""
+        """A copy of the project and its data, to be changed."""
         shutil.copytree(self.folder, folder, symlinks=True)
         return Project(folder)
 
@@ -106,7 +106,7 @@ class Project:
         """Type a kedro command, and go on."""
 
         def enter() -> None:
-            # A shell lets what it starts in the background ignore Ctrl-C, and so its children.
+            # A shell's background processes ignore Ctrl-C, and so do their children.
             signal.signal(signal.SIGINT, signal.default_int_handler)
             if group is not None:
                 Path(f"{group}/cgroup.procs").write_text(str(os.getpid()))
@@ -123,7 +123,7 @@ class Project:
 
     @staticmethod
     def environment() -> dict[str, str]:
-        """Of a command: the developer's own, without keys and switches."""
+        """A command's environment: the developer's own, without keys and switches."""
         clean = {k: v for k, v in os.environ.items() if not k.startswith(HIDDEN)}
         return clean | {"COLUMNS": "200"}
 
@@ -160,15 +160,15 @@ class Project:
         }
 
     def operations(self) -> list[str]:
-        """What the demo's server was asked."""
+        """Operations that the demo's server received."""
         log = self.data / "tournament" / "operations.log"
         return [line.split()[-1] for line in log.read_text().splitlines()]
 
     def artifacts(self) -> dict[str, Any]:
-        """What should be equal bit by bit whatever happened on the way.
+        """Everything that must be equal bit by bit, whatever happened on the way.
 
-        Without ids and times that the server gives and what was measured; panels by the digests of
-        all that they hold, because their files say in which order eras came.
+        Without the server's ids and times and without measurements. Panels are compared by digests
+        of their content, because their files depend on the order in which eras arrived.
         """
         artifacts: dict[str, Any] = {
             name: content
@@ -180,7 +180,7 @@ class Project:
         return artifacts
 
     def contents(self) -> dict[str, bytes]:
-        """Every file that pipelines made, to see that nothing was overwritten."""
+        """Every file that pipelines wrote, to check that nothing was overwritten."""
         return {
             str(path.relative_to(self.data)): path.read_bytes()
             for path in sorted(self.data.glob("0*_*/**/*"))

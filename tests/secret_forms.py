@@ -1,4 +1,4 @@
-"""A secret in every form in which it could slip out."""
+"""A secret in every form in which it could leak."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 
 def forms(secret: str) -> Iterator[str]:
-    """As it is, for an address, in hexadecimal and in base64 at each of its three places."""
+    """Plain, URL-encoded, in hexadecimal, reversed, and in base64 at each of three offsets."""
     yield secret
     yield urllib.parse.quote(secret)
     yield secret.encode().hex()

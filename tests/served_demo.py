@@ -1,4 +1,4 @@
-"""A served tiny demo, our client on it, and numerapi as it comes."""
+"""A served tiny demo, our client on it, and unmodified numerapi."""
 
 import numerapi
 import numpy as np
@@ -48,7 +48,7 @@ def client(server, waits):
 
 @pytest.fixture
 def api(server, monkeypatch):
-    """numerapi, unmodified, pointed at the demo by its one way: the module's global."""
+    """numerapi, unmodified, pointed at the demo in the only way: by the module's global."""
     monkeypatch.setattr(base_api, "API_TOURNAMENT_URL", server.url)
     monkeypatch.setattr("numerapi.utils.time.sleep", lambda seconds: None)
     return numerapi.NumerAPI(DEMO_PUBLIC_ID, DEMO_SECRET_KEY, show_progress_bars=False)

@@ -1,4 +1,4 @@
-"""Imports run one way: the design's order of rooms, held by reading every import."""
+"""Imports run one way: the design's order of rooms, checked by reading every import."""
 
 import ast
 from pathlib import Path
@@ -38,7 +38,7 @@ ORDER = {room: step for step, rooms in enumerate(STEPS) for room in rooms}
 # Modules whose writers get the temporary path of `files.atomic_path`.
 HANDED_A_PARTIAL_PATH = {"publish.py", "checkpoint.py", "sufficient.py", "latents.py"}
 HEAVY = {"torch", "catboost", "mlflow", "lightgbm", "xgboost", "kedro_viz"}
-# Made of torch from top to bottom, and imported where a network is trained, never before.
+# Need torch at module level; imported only where a network is trained.
 NETWORKS = ("training.torch", "models.modules")
 
 
@@ -109,14 +109,14 @@ def test_heavy_packages_are_imported_where_they_are_used(path):
 
 
 def test_the_rule_would_see_a_wrong_import(tmp_path):
-    """The reader of imports reads: a planted import from above is found."""
+    """The check can fail: a planted import from above is found."""
     planted = tmp_path / "planted.py"
     planted.write_text("def f():\n    from numerai_kedro.pipelines import gbm\n")
     assert imports(planted) == [("numerai_kedro.pipelines", False)]
 
 
 def test_only_files_opens_for_writing():
-    """Everything that lasts goes through the atomic writer."""
+    """All persistent files are written by the atomic writer."""
     for path in modules():
         if room_of(path) == "files" or path.name in HANDED_A_PARTIAL_PATH:
             continue

@@ -1,4 +1,4 @@
-"""tools/compare_weeks.py sees a changed bit and overlooks times, identifiers and renamed words."""
+"""tools/compare_weeks.py sees a changed bit and ignores times, identifiers and renamed words."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""SIGKILL at random moments of `weekly`, then the same command: as if nothing had happened."""
+"""SIGKILL at random moments of `weekly`; the same command then ends as if undisturbed."""
 
 import os
 import random
@@ -27,7 +27,7 @@ def prepared(tmp_path_factory) -> Project:
 
 @pytest.fixture(scope="module")
 def undisturbed(prepared, tmp_path_factory) -> tuple[Project, float]:
-    """The week as it should be, and the seconds that it took."""
+    """An undisturbed week, and the seconds it took."""
     project = prepared.copy(tmp_path_factory.mktemp("undisturbed") / "project")
     begin = time.monotonic()
     run = project.kedro(*WEEKLY)
@@ -36,10 +36,10 @@ def undisturbed(prepared, tmp_path_factory) -> tuple[Project, float]:
 
 
 def finished(project: Project) -> tuple[set[str], dict[Path, int]]:
-    """Nodes on record as done, and pieces of the fold store with the time of their writing."""
+    """Nodes recorded as done, and pieces of the fold store with their modification times."""
     folder = project.data / ".incremental" / "nodes"
     records, names = NodeRecords(folder), [path.stem for path in folder.glob("*.json")]
-    # Those of nodes that ask the world say what they made, not of what.
+    # Records of nodes that read from outside have no fingerprint of their inputs.
     done = {name: record for name in names if (record := records.read(name))}
     nodes = {
         name for name, entry in done.items() if entry["status"] == "done" and entry["fingerprint"]

@@ -1,4 +1,4 @@
-"""Files that were cut, emptied, flipped or deleted: the same command makes them good.
+"""Files that were cut, emptied, flipped or deleted: the same command repairs them.
 
 Drawn anew each time by a seed that is printed; DAMAGE_SEED=… draws them again, and DAMAGES=… asks
 for more.
@@ -24,8 +24,8 @@ pytestmark = pytest.mark.slow
 WEEKLY = ("run", "--pipeline=weekly")
 SEED = int(os.environ["DAMAGE_SEED"])
 RUNS, AT_ONCE = int(os.environ.get("DAMAGES", "40")) // 8 or 1, 8
-MOST_TRIES = 3  # of the same command, each of which may say in a sentence what it could not fix
-# What another round reads: the champion of this one, and by its notes what slots judged.
+MOST_TRIES = 3  # of the same command; each may end in a one-line error
+# Read only by another round: this round's champion, and notes on what slots judged.
 # And models whose predictions are kept.
 UNREAD = (
     "08_reporting/champion_store/",
@@ -53,7 +53,7 @@ def delete(path, drawing):
 
 
 class Poison:
-    """Touches a file, where somebody unpickles it."""
+    """Touches a file when it is unpickled."""
 
     def __init__(self, canary):
         self.canary = str(canary)
@@ -63,7 +63,7 @@ class Poison:
 
 
 def poison(path, drawing):
-    """A pickle in the place of what was there, whatever that was; sometimes with its manifest."""
+    """Replace a file by a pickle, sometimes with a matching manifest."""
     project = next(parent for parent in path.parents if (parent / "pyproject.toml").exists())
     content = pickle.dumps(Poison(project / CANARY), protocol=4)
     path.write_bytes(content)
@@ -115,7 +115,7 @@ def test_damaged_files_are_made_good_by_the_same_command(done, tmp_path, number,
         assert "Traceback" not in run.stderr, f"{label}\n{run.stderr[-3000:]}"
         assert run.returncode == 0 or SENTENCE.search(run.stderr), f"{label}\n{run.stderr[-3000:]}"
     assert run.returncode == 0, f"{label}\n{run.stderr[-3000:]}"
-    # What lies in stores is looked at where it is read again.
+    # Files in stores are checked only when they are read again.
     again = project.kedro(*WEEKLY, "--params=incremental.run_all=true")
     assert again.returncode == 0, f"{label}\n{again.stderr[-3000:]}"
     assert not (project.folder / CANARY).exists(), label

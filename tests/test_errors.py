@@ -1,4 +1,4 @@
-"""The tree that is drawn is the tree there is, and an address is shown without its password."""
+"""The documented tree is the real one, and addresses are shown without their password."""
 
 import inspect
 import re

@@ -1,4 +1,4 @@
-"""Every fault of the table: a sentence or a normal end, then the same command makes all well.
+"""Every fault of the table ends in a one-line error or normally; the same command then succeeds.
 
 In CI a sample, drawn anew each time by a seed that is printed; FAULT_TABLE=whole plays all of them,
 and `make faults` writes docs/faults.md from what they came to.
@@ -108,7 +108,7 @@ def undisturbed(prepared, tmp_path_factory):
 
 
 def said_of(run, case, scene):
-    """The sentence that ended the run; where it ended well, the line that the case speaks of."""
+    """The error that ended the run, or else the log line that the case expects."""
     errors = re.findall(r"^Error: (.+)", run.stderr, re.MULTILINE)
     if errors:
         return plain(errors[-1], scene)
@@ -173,7 +173,7 @@ def test_the_same_command_makes_all_well(case, scene, undisturbed, capsys):
 
 
 def leaked(scene, *runs):
-    """Where a part of the key stands, in whatever form: in what was said, or in a file."""
+    """Outputs and files that contain a part of a key, in any form."""
     hidden = [form.encode() for key in KEYS for form in forms(key)]
     texts = {f"run {n}": (run.stdout + run.stderr).encode() for n, run in enumerate(runs)}
     for path in scene.project.folder.rglob("*"):
@@ -187,7 +187,7 @@ def rows_folder():
 
 
 def keep(row):
-    """Put a row of the table aside, where the table is to be written."""
+    """Save a row of the table if the table is to be written."""
     if rows_folder().is_dir():
         number = [case.name for case in CASES].index(row[0])
         (rows_folder() / f"{number}.json").write_text(json.dumps(row))

@@ -43,7 +43,7 @@ def undisturbed(brought_in, tmp_path_factory):
 
 
 def pieces(project):
-    """What is kept under the digest of its making, with the time of its writing."""
+    """Files of the stores, with their modification times."""
     return {
         path: path.stat().st_mtime_ns
         for store in STORES
@@ -80,7 +80,7 @@ def test_a_week_learns_from_verdicts_and_latents_and_the_next_runs_nothing(undis
     project = undisturbed[0].copy(tmp_path / "project")
     run = project.kedro("run", "--pipeline=weekly")
     (receipt,) = project.receipts().values()
-    # The gate's word on sixty trees.
+    # The gate may block a model of sixty trees.
     assert (receipt["status"], run.returncode) in {("accepted", 0), ("blocked", 1)}
     importance = pd.read_parquet(project.data / "08_reporting" / "importance_history.parquet")
     assert importance.loc[importance["feature"] == "latents", "gain"].gt(0).all()

@@ -1,4 +1,4 @@
-"""What is current is not done again: the commands as a user types them, on the tiny demo."""
+"""Current results are not computed again: the commands as a user types them, on the tiny demo."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from tests.project import OPEN_GATE, ROOT, WITHOUT_NETWORKS, Project
 
 pytestmark = pytest.mark.slow
 FEW = {"presets": {"example": {"n_estimators": 60}}}
-# Two families and a study, so that it shows what one of them does to the other.
+# Two families and a study, to show that one does not affect the other.
 FAST = WITHOUT_NETWORKS | {
     "lightgbm": FEW,
     "catboost": FEW | {"n_trials": 0},
@@ -48,7 +48,7 @@ READINGS = {
 
 
 def ran(project: Project) -> dict[str, str]:
-    """Nodes of the last run that had a reason of their own, with it."""
+    """Nodes of the last run with their reasons, except those that always run."""
     reasons = project.json(".incremental/last_run.json")["ran"]
     return {node: why for node, why in reasons.items() if why != "always runs"}
 
@@ -193,7 +193,7 @@ def oof(project: Project, model: str) -> list[float]:
 
 
 def test_a_refactored_room_refits_nothing(project):
-    """A comment runs nothing; a renamed local variable runs nodes, and folds come back."""
+    """A comment runs nothing; a renamed local variable runs nodes, which find their kept folds."""
     room = own_source(project) / "models" / "lightgbm.py"
     before = fits(project)
     edit(room, '"""Trees of the fitted model."""', '"""How many trees."""  # a comment')
@@ -237,7 +237,7 @@ def test_changed_learning_code_is_fitted_again_unless_fits_of_other_code_are_kep
     assert message in (keeping.data / "08_reporting" / "dashboard.html").read_text()
 
 
-# What is flipped, in which file of the data folder; each keeps size, time stamp and inode.
+# Flips by file of the data folder; each keeps size, time stamp and inode.
 FLIPS = {
     "folds": ("02_intermediate/folds.json", b"147", b"146"),
     "the gate's decision": (
@@ -274,7 +274,7 @@ def test_flipped_bits_are_made_good_by_the_same_command(done, project):
 
 
 def test_a_model_that_failed_is_taken_up_again(project, tmp_path):
-    """A library that cannot be imported is an outcome; the same command later makes the value."""
+    """An import error becomes an outcome; the same command later computes the value."""
     (tmp_path / "broken" / "lightgbm").mkdir(parents=True)
     broken = tmp_path / "broken" / "lightgbm" / "__init__.py"
     broken.write_text("raise ImportError('libgomp.so.1 is missing')")
@@ -286,7 +286,7 @@ def test_a_model_that_failed_is_taken_up_again(project, tmp_path):
     assert project.json("06_models/lightgbm/outcome.json")["status"] == "failed"
     assert project.kedro(*command).returncode == 0
     reasons = ran(project)
-    # What is imported from beside the project counts as its code.
+    # A library imported from beside the project counts as its code.
     assert "code of lightgbm/__init__.py changed" in reasons["lightgbm.tune"]
     assert "lightgbm.fit" in reasons
     assert project.json("06_models/lightgbm/outcome.json")["status"] == "finished"

@@ -1,4 +1,4 @@
-"""A memory that one family cannot do with: it is said, and the submission goes through."""
+"""Too little memory for one family: it is reported, and the submission goes through."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""A week with networks: faults are repaired and told, and the submission goes through."""
+"""A week with networks: faults are repaired and reported, and the submission goes through."""
 
 import json
 
@@ -25,7 +25,7 @@ def brought_in(tmp_path_factory):
 
 
 def week(project, tmp_path, inject, at, times=1, **environment):
-    """Run it with a fault; its ledger, and what it said."""
+    """Run the week with a fault; return its ledger and its output."""
     order = {"inject": inject, "at": at, "times": times, "count": str(tmp_path / "count")}
     environment[VARIABLE] = json.dumps(order)
     run = project.kedro("run", "--pipeline=weekly", **environment)

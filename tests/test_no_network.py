@@ -1,4 +1,4 @@
-"""A first week with every door to the network shut but loopback: nothing even knocks."""
+"""A first week without any network but loopback: nothing even tries to connect."""
 
 import os
 import subprocess

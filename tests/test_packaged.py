@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def packaged(tmp_path_factory):
-    """What `kedro package` makes of a copy of the project: the wheel, unpacked, and conf."""
+    """The output of `kedro package` for a copy of the project: the unpacked wheel, and conf."""
     copy = tmp_path_factory.mktemp("packaged") / "project"
     shutil.copytree(
         ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("*.egg-info", "*.pyc")

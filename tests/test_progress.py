@@ -1,4 +1,4 @@
-"""Piped, long work says now and then how far it is; short work says nothing."""
+"""When piped, long work logs its progress now and then, and short work nothing."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Every reason is documented, by the table that is made of them."""
+"""Every reason is documented, in the table generated from them."""
 
 from numerai_kedro.reasons import CONSEQUENCES, BlockReason, reasons_table
 from tests.project import ROOT

@@ -1,4 +1,4 @@
-"""Weeks in a row: what skipping leaves is what computing everything would have made."""
+"""Weeks in a row: skipping leaves the same results as computing everything."""
 
 import os
 import random
@@ -16,7 +16,7 @@ WEEKLY = ("run", "--pipeline=weekly")
 KILLED_IN = (3, 8)
 # Fold 148 begins in the second week; the live model's grid (88 + 13 k) reaches 166 in the sixth.
 FITS = [4, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0][:WEEKS]
-# What remembers earlier weeks: scores of rounds, decisions and files by round.
+# Records of earlier weeks: scores of rounds, decisions and files by round.
 REMEMBERS = (
     "fold_store/",
     "live_scores",
@@ -39,7 +39,7 @@ def make(folder) -> Project:
 
 @pytest.fixture(scope="module")
 def replayed(tmp_path_factory) -> tuple[Project, str]:
-    """The weeks by `kedro replay`, and what it printed."""
+    """A project after `kedro replay`, and the output of the command."""
     project = make(tmp_path_factory.mktemp("replayed") / "project")
     run = project.kedro("replay", "--weeks", str(WEEKS))
     assert run.returncode == 0, run.stderr[-2000:]

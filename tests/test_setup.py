@@ -1,4 +1,4 @@
-"""Setting up says in one sentence what is missing and how to get it, before it downloads."""
+"""Setup says in one sentence what is missing and how to get it, before it downloads anything."""
 
 import ast
 import importlib.util
@@ -32,7 +32,7 @@ def script(tmp_path, monkeypatch):
 
 @pytest.fixture
 def calls(script, monkeypatch):
-    """What would have been run."""
+    """The commands that would have been run."""
     commands = []
 
     def call(command, **_):
@@ -139,5 +139,5 @@ def test_nothing_to_do_does_nothing_and_a_changed_project_is_installed_again(scr
 
 
 def test_it_parses_on_a_python_that_is_far_too_old():
-    """An old interpreter has to get as far as the sentence: no syntax of later years."""
+    """An old interpreter has to reach the error message: no newer syntax."""
     ast.parse(SCRIPT.read_text(), feature_version=(3, 4))

@@ -1,4 +1,4 @@
-"""A run that is ended from outside says what stands, and tells those who should know."""
+"""A run that is stopped from outside says what was kept, and notifies the user and MLflow."""
 
 import json
 import signal

@@ -60,7 +60,7 @@ def test_prepare_and_submit_are_the_week(project, tmp_path):
 
 
 def test_submit_needs_no_finished_training(project):
-    """A new week, and `prepare` dies before its fits: the newest finished models predict."""
+    """In a new week `prepare` dies before its fits: the newest finished models predict."""
     assert project.kedro("run", "--pipeline=submit").returncode == 0
     assert project.kedro("tournament", "advance", "--weeks", "1").returncode == 0
     until = "--to-nodes=cut_folds,download_meta_model,join_benchmarks"
@@ -139,8 +139,8 @@ def test_the_users_commands_are_told_how_runs_end(project):
     assert "gate.levle: there is no such parameter" in notice["error"]
 
 
-# In a process of its own, because Kedro's project is a matter of the whole process: the demo opens
-# its rounds when it likes between 12:00 and 15:00, for one hour each.
+# In a process of its own, because Kedro's project is global to the process: the demo opens
+# its rounds at random times between 12:00 and 15:00, for one hour each.
 SCRIPT = """
 import sys, warnings
 from datetime import timedelta

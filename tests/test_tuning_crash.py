@@ -32,7 +32,7 @@ def ingested(tmp_path_factory) -> Project:
 
 @pytest.fixture(scope="module")
 def undisturbed(ingested, tmp_path_factory) -> tuple[Project, float]:
-    """Studies and fits as they should be, and the seconds that they took."""
+    """An undisturbed run, and the seconds it took."""
     project = ingested.copy(tmp_path_factory.mktemp("undisturbed") / "project")
     begin = time.monotonic()
     run = project.kedro(*GBM)

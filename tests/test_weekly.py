@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from numerai_kedro.demo.tournament import DemoTournament
-from numerai_kedro.models.registry import MODELS
+from numerai_kedro.models.registry import BUILT_IN
 from numerai_kedro.numerai.client import Client
 from tests.pipelines.test_pipeline import PARTS
 from tests.project import Project
@@ -117,7 +117,7 @@ def test_the_rest_runs_from_a_node_on(done):
 
 
 def test_the_ensemble_says_what_is_missing_when_no_model_ever_ran(project):
-    for model in MODELS:
+    for model in BUILT_IN:
         for layer in ("06_models", "07_model_output"):
             shutil.rmtree(project.data / layer / model)
     before = project.contents()

@@ -1,4 +1,4 @@
-"""What is uploaded is what was judged, whatever is run, killed or deleted before `submit`."""
+"""Only judged predictions are uploaded, whatever is run, killed or deleted before `submit`."""
 
 import shutil
 
@@ -54,7 +54,7 @@ def members(project, name="weights"):
 
 
 def test_a_model_fitted_beside_its_record_is_neither_submitted_nor_kept(project):
-    """One pipeline run alone while developing: its model has no weight that describes it."""
+    """One pipeline was run alone during development: the weights do not describe its new model."""
     before = csv_of(project)
     champion = project.data / "08_reporting" / "champion_store" / "demo" / "1412"
     manifest = (champion / "models" / "lightgbm" / "manifest.json").read_text()
@@ -70,7 +70,7 @@ def test_a_model_fitted_beside_its_record_is_neither_submitted_nor_kept(project)
     assert "lightgbm is left out of this round: its live fit is of another conf" in run.stderr
     assert members(project, "round_weights") == {"xgboost"}
     assert csv_of(project) != before
-    # The page and the champion speak of the blend that was submitted.
+    # The page and the champion describe the blend that was submitted.
     scores = pd.read_parquet(project.data / "08_reporting" / "round_scores.parquet")
     corr = scores.groupby("model")["corr"].mean()
     assert corr["ensemble"] == pytest.approx(corr["xgboost"])
@@ -97,7 +97,7 @@ def test_where_nobody_predicts_the_champion_does(project):
     assert run.returncode == 0, run.stderr[-2000:]
     receipt = project.receipts()["1413-demo"]
     assert (receipt["status"], receipt["feeds"]) == ("accepted", "champion")
-    # What stood in is no champion of its own round.
+    # A champion that stood in does not become the champion of this round.
     assert project.json("08_reporting/champions.json")["demo"]["round"] == 1412
 
 
@@ -111,7 +111,7 @@ def test_what_an_override_lets_through_is_uploaded_and_never_stands_in(project):
 
 
 def test_a_round_that_opens_during_the_run_gets_its_own_live_step(project):
-    """What is to be submitted is for the round before: the receipt names the one that is open."""
+    """The predictions are for the previous round: the receipt names the open one."""
     advance(project, rounds=1)
     run = project.kedro("run", "--pipeline=submission")
     assert run.returncode == 0, run.stderr[-2000:]

@@ -1,7 +1,7 @@
 """Processes that have imported what commands import, and fork a child for each command.
 
-Imports are half of what a short command takes. There are two such processes, taken in turn: each
-has its own seed of hashes, so that what depends on the order of a set is still seen.
+Imports take half the time of a short command. Two such processes take turns, each with its own
+hash seed, so that results that depend on the order of a set are still caught.
 """
 
 from __future__ import annotations
@@ -83,15 +83,15 @@ class Parent:
 
 @cache
 def parents() -> Iterator[Parent]:
-    """Those of this process, in turn for ever."""
+    """The parents of this process, in an endless cycle."""
     return itertools.cycle([Parent() for _ in range(N_PARENTS)])
 
 
 def serve() -> None:
-    """Fork a child for each order that comes, and answer by its exit status."""
+    """Fork a child for each incoming order, and answer with its exit status."""
     import_all()
     main = sys.modules["__main__"]
-    # Processes that a command spawns read the script of the command, as they do otherwise.
+    # Processes that a command spawns read the command's own script, as without this server.
     main.__spec__, main.__file__ = None, str(KEDRO)
     for line in sys.stdin:
         child = os.fork()
@@ -104,7 +104,7 @@ def serve() -> None:
 
 
 def become(order: dict[str, object]) -> None:
-    """Be the command, as if it had been typed."""
+    """Turn this process into the command, as if it had been typed."""
     for descriptor, path in enumerate(["/dev/null", *order["said"]]):
         flags = os.O_RDONLY if descriptor == 0 else os.O_WRONLY | os.O_CREAT
         opened = os.open(path, flags)
@@ -112,7 +112,7 @@ def become(order: dict[str, object]) -> None:
         os.close(opened)
     os.environ.clear()
     os.environ.update(order["environment"])
-    importlib.reload(sys.modules["numerai_kedro"])  # which sets what is not set, as on import
+    importlib.reload(sys.modules["numerai_kedro"])  # sets its environment variables, as on import
     os.chdir(order["folder"])
     sys.path[0] = str(KEDRO.parent)
     sys.argv = [str(KEDRO), *order["arguments"]]
@@ -122,12 +122,12 @@ def become(order: dict[str, object]) -> None:
 
 
 def import_all() -> None:
-    """What most commands import; networks are imported by those that need them."""
+    """Import what most commands need; networks are left to those that use them."""
     for name in IMPORTED:
         importlib.import_module(name)
     for path in (ROOT / "src" / "numerai_kedro" / "pipelines").glob("*/pipeline.py"):
         importlib.import_module(f"numerai_kedro.pipelines.{path.parent.name}.pipeline")
-    # What has been parsed is found again by every child.
+    # Every child inherits the parsed sources.
     package = ROOT / "src" / "numerai_kedro"
     importlib.import_module("numerai_kedro.cache.sources").Sources(package).acting_on(
         (package.name, 0)

@@ -1,4 +1,4 @@
-"""Write docs/demo-api.md: what the demo makes of numerapi's methods, and where its schema differs.
+"""Write docs/demo-api.md: what the demo does for numerapi's methods, and where its schema differs.
 
 python -m tools.api_table
 """

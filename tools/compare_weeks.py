@@ -161,7 +161,7 @@ def rename(text: str, renamed: dict[str, str]) -> str:
 
 
 def compare(before: Path, after: Path, renamed: dict[str, str]) -> Iterator[str]:
-    """What differs between two files of one name."""
+    """The difference between two files of one name."""
     if after.suffix == ".parquet":
         yield from compare_tables(pd.read_parquet(before), pd.read_parquet(after), renamed)
     elif after.suffix == ".json":
@@ -191,7 +191,7 @@ def compare_tables(
 
 
 def comparable_column(column: pd.Series, renamed: dict[str, str]) -> np.ndarray:
-    """Texts without what varies; all else as it is."""
+    """Texts without the parts that vary; all else unchanged."""
     if not isinstance(column.dtype, np.dtype) or column.dtype == object:
         return np.array([str(comparable(each, renamed)) for each in column], object)
     return column.to_numpy()

@@ -1,4 +1,4 @@
-"""Write docs/faults.md from the rows that `tests/test_fault_table.py` has put aside.
+"""Write docs/faults.md from the rows that `tests/test_fault_table.py` saved.
 
 make faults        plays every fault of the table, then writes it
 """

@@ -15,7 +15,7 @@ BEGIN, END = "<!-- reasons -->", "<!-- end of reasons -->"
 
 
 def main() -> None:
-    """Replace what stands between the marks."""
+    """Replace the text between the markers."""
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     with atomic_write(PAGE) as handle:

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 def test_it_has_its_figures():
     small = ["--features", "24", "--nodes", "6", "--rows", "16", "--rounds", "1"]
-    small += ["--networks", "gatv2"]  # GIN's layer is held against theirs in tests/models
+    small += ["--networks", "gatv2"]  # GIN's layer is compared with theirs in tests/models
     done = subprocess.run(
         [sys.executable, str(ROOT / "benchmarks" / "bench_graph.py"), *small],
         capture_output=True,

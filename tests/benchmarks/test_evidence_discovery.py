@@ -1,4 +1,4 @@
-"""The evidence of discovery finds what is planted, on a world of seconds with a loud signal."""
+"""The evidence of discovery finds planted features, on a small world with a strong signal."""
 
 import importlib
 

@@ -1,4 +1,4 @@
-"""A package is written to disk, changed, and read again: what counts as another code."""
+"""A package is written to disk, changed, and read again: which edits count as changed code."""
 
 import ast
 import importlib
@@ -406,7 +406,7 @@ def test_libraries_of_results_count_by_two_numbers_of_their_version(toy, monkeyp
 
 TWICE = "def f(x):\n    return 2 * x\n"
 LAZY = "def __getattr__(name):\n    from toy.more import f\n    return f\n"
-# How code reaches what no name in it leads to, and the file that is then edited.
+# How code uses files that no name in it refers to, and the file that is then edited.
 REACHED = {
     "a package beside": (
         {"../beside/__init__.py": "", "../beside/tools.py": TWICE},

@@ -1,4 +1,4 @@
-"""Two lanes run beside each other, keep the order of what depends, and end together."""
+"""Two lanes run in parallel, keep the order of dependent nodes, and end together."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""What stands in a record is whole, or it is as if it were not there."""
+"""A record is whole, or is treated as missing."""
 
 import pytest
 

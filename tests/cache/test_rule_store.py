@@ -14,7 +14,7 @@ def test_the_newest_rule_before_or_at_a_round_is_effective(tmp_path):
     assert store.newest(60, 1174) is None
     assert store.newest(60, 1342) == (1175, OLD)
     assert store.newest(60, 1343) == (1343, NEW)
-    assert store.newest(20, 1343) is None  # another horizon's rule is none of ours
+    assert store.newest(20, 1343) is None  # the rule of another horizon
 
 
 def test_a_rule_that_stays_is_kept_once(tmp_path):

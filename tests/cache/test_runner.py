@@ -1,4 +1,4 @@
-"""A toy pipeline on real files: what runs again, what does not, and what is said."""
+"""A toy pipeline on real files: what runs again, what does not, and what is logged."""
 
 import json
 import os

@@ -170,7 +170,7 @@ def test_advance_moves_into_the_round_that_many_later(kedro, project, tiny):
     settings, _ = commands.load_settings(project)
     demo = open_demo(settings)
     folders = {path.name for path in (demo.folder / "published").rglob("*") if path.is_dir()}
-    assert "round-01415" in folders  # made now, with a bar, not while a client waits
+    assert "round-01415" in folders  # built now, with a progress bar, not while a client waits
     assert "week-0161" in folders
 
 
@@ -190,7 +190,7 @@ def test_what_only_the_demo_can_is_refused_on_the_real_tournament(kedro, command
 
 
 def _hear_ctrl_c():
-    """A shell makes what it runs in the background deaf to it, and that is inherited."""
+    """Processes that a shell starts in the background ignore Ctrl-C, and so do their children."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -198,7 +198,7 @@ def _hear_ctrl_c():
 def test_what_serve_prints_points_an_unmodified_numerapi_at_it(project, tiny):
     """A process of its own, a script of its own; Ctrl-C ends it."""
     shutil.copy(CONF.parent / "pyproject.toml", project)
-    (project / "src").mkdir()  # Kedro insists on it; the package itself is installed
+    (project / "src").mkdir()  # required by Kedro; the package itself is installed
     command = [sys.executable, "-m", "kedro", "tournament", "serve"]
     quiet = os.environ | {"PYTHONUNBUFFERED": "1", "KEDRO_DISABLE_TELEMETRY": "1"}
     with subprocess.Popen(
@@ -278,7 +278,7 @@ def test_a_wrong_setting_is_named(kedro, project, text, named):
 
 
 def test_an_error_that_ends_the_waiting_is_told(kedro, project, tiny, monkeypatch):
-    """A timer's submission would never run, and nobody would know."""
+    """Otherwise a timer's submission would never run, and nobody would know."""
 
     def refused(*arguments):
         raise CredentialsError("The keys were refused.")

@@ -101,6 +101,6 @@ def test_a_week_that_fails_ends_the_replay_after_the_table_of_those_before(play,
 
 
 def test_a_week_that_was_blocked_is_a_week_like_any_other(play):
-    """It ends with exit code 1, and with a receipt that says why."""
+    """The run ends with exit code 1 and a receipt that says why."""
     _, start = play(3, fits=[1, 0, 0], exit_codes=[0, 1, 0], blocked=[1])
     assert [week.round_number for week in start()] == [1412, 1417, 1422]

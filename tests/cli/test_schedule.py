@@ -41,7 +41,7 @@ def test_there_is_a_timer_for_every_opening_and_one_for_the_weekend(project):
         assert service["Service"]["WorkingDirectory"] == str(project).replace("%", "%%")
         assert f"run --pipeline={pipeline}" in service["Service"]["ExecStart"]
         assert service["Service"]["Restart"] == "on-failure"
-        assert int(service["Unit"]["StartLimitBurst"]) > 1  # and it ends
+        assert int(service["Unit"]["StartLimitBurst"]) > 1  # and restarts end
 
 
 @pytest.mark.parametrize(

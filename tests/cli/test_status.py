@@ -1,4 +1,4 @@
-"""Whatever an answer or a file lacks, status says the rest; what never pays is folded away."""
+"""Whatever an answer or a file lacks, status shows the rest; scores that never pay are hidden."""
 
 import copy
 import itertools
@@ -110,7 +110,7 @@ def decided(folder, content, name="1400-demo"):
 
 
 def places(value, place=()):
-    """Every place of a JSON value, itself left out."""
+    """The path of every element inside a JSON value."""
     inner = value.items() if isinstance(value, dict) else enumerate(value)
     for key, child in inner:
         yield (*place, key)
@@ -159,7 +159,7 @@ def test_whatever_an_answer_lacks_there_is_no_traceback(tmp_path):
         try:
             lines = status(content, tmp_path)
         except NumeraiKedroError:
-            # Without a round, an account, or a list of objects, a sentence is all there is.
+            # Without a round, an account, or a list of objects, only a one-line error is left.
             assert place[0] in ("rounds", "account") or len(place) <= 2, place
         else:
             assert lines[0].startswith("submitted")
@@ -204,7 +204,7 @@ def test_the_last_ten_rounds_are_shown_and_all_of_them_on_request(tmp_path):
     ("names", "paid", "shown"),
     [
         (NAMES, {"corr60"}, ["corr60"]),
-        (NAMES, set(), ["corr60", "mmc60", "bmc"]),  # nothing is known to pay nothing
+        (NAMES, set(), ["corr60", "mmc60", "bmc"]),  # no score is known not to pay
         (NAMES, {"canon_corr60"}, ["corr60"]),
         (("canon_mmc", "bmc"), {"canon_mmc"}, ["canon_mmc"]),
         (("canon_mmc", "bmc"), {"mmc"}, ["canon_mmc"]),

@@ -1,4 +1,4 @@
-"""Training that is well raises no alarm; each kind of trouble raises its own."""
+"""Healthy training raises no alarm; each kind of trouble raises its own."""
 
 import numpy as np
 import pytest

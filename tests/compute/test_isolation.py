@@ -1,4 +1,4 @@
-"""A child's death is an event with its reason, its memory comes back, and it never outlives us."""
+"""A child's death has a reason, its memory is freed, and it never outlives its parent."""
 
 import ctypes
 import logging
@@ -17,7 +17,7 @@ from numerai_kedro.errors import PanelError, ProcessDied
 
 
 def no_progress(done, total):
-    """Nobody is told."""
+    """Ignore progress."""
 
 
 def pid_and_sum(first, second, progress):
@@ -39,7 +39,7 @@ def refuse(progress):
 
 
 class Stubborn(Exception):
-    """Cannot be sent: it wants two arguments, and pickle gives one."""
+    """Cannot be unpickled: it needs two arguments, and pickle passes one."""
 
     def __init__(self, first, second):
         super().__init__(first)
@@ -94,7 +94,7 @@ def test_death_by_signal_names_it_and_the_next_task_gets_a_new_child(worker, num
 
 
 def stop_once(marker, progress):
-    """Stands still the first time."""
+    """Hang the first time."""
     if not os.path.exists(marker):
         open(marker, "w").close()
         os.kill(os.getpid(), signal.SIGSTOP)
@@ -214,7 +214,7 @@ def group():
     except OSError as error:
         pytest.skip(f"no control group can be made here: {error}")
     yield folder
-    for _ in range(50):  # the kernel takes a moment to see the last process gone
+    for _ in range(50):  # the kernel takes a moment to notice that the last process has ended
         try:
             os.rmdir(folder)
         except OSError:
@@ -257,7 +257,7 @@ def test_what_the_kernel_killed_is_retried_with_less_and_then_an_outcome(group, 
     assert "out of memory, ended by the kernel" in ended.stdout
 
 
-@pytest.mark.parametrize("megabytes", [0, 160])  # the parent's own: less than a fit's, and more
+@pytest.mark.parametrize("megabytes", [0, 160])  # the parent's own: less and more than a fit's
 def test_the_kernels_memory_killer_is_diagnosed_and_the_parent_lives(group, megabytes):
     ended = subprocess.run(
         [sys.executable, "-c", IN_A_GROUP, group, str(megabytes)],

@@ -1,4 +1,4 @@
-"""The curve stays short, and a line is said once when memory nears the plan."""
+"""The curve stays short, and one line is logged when memory nears the plan."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""What does not fit is cut and said; what cannot be cut is refused with need and have."""
+"""Fits that need too much memory are cut, or refused with what they need and what there is."""
 
 import pytest
 from hypothesis import given
@@ -98,7 +98,7 @@ def test_models_to_come_are_counted_up_to_the_limit_of_the_store():
     check_disk(steps(24), machine(free_disk_gb=60), 100)
     with pytest.raises(ResourceError, match=r"24\.0 GB of models need 4\d\.\d GB"):
         check_disk(steps(24), machine(free_disk_gb=30), 100)
-    check_disk(steps(24), machine(free_disk_gb=50), 5)  # one node may go beyond by what it makes
+    check_disk(steps(24), machine(free_disk_gb=50), 5)  # one node may exceed it by its own output
 
 
 def test_a_file_that_is_replaced_is_on_the_disk_twice_meanwhile():
@@ -107,7 +107,7 @@ def test_a_file_that_is_replaced_is_on_the_disk_twice_meanwhile():
     check_disk(refreshed.steps(), machine(free_disk_gb=5.1, **used), 20)
     with pytest.raises(ResourceError, match=r"9\.0 GB of downloads \(4\.0 GB twice meanwhile\)"):
         check_disk(refreshed.steps(), machine(free_disk_gb=4.9, **used), 20)
-    fits = (*refreshed.steps(), Step("lightgbm fits", disk_gb=4.0))  # made when it is gone
+    fits = (*refreshed.steps(), Step("lightgbm fits", disk_gb=4.0))  # after the old file is gone
     check_disk(fits, machine(free_disk_gb=5.1, **used), 20)
 
 
@@ -164,7 +164,7 @@ def test_a_budget_takes_what_fits_in_order_of_worth():
 
 
 def test_whatever_the_budget_every_run_comes_further():
-    """What is finished takes no time; what was postponed is then the first that does."""
+    """Finished work takes no time; the work postponed last time then comes first."""
     done = [Step("lightgbm fits"), *WORK[1:]]
     assert schedule_steps(done, 0.5).runs == ("lightgbm fits", "catboost fits", "xgboost fits")
     last = [Step(step.name) for step in WORK[:3]] + WORK[3:]

@@ -1,4 +1,4 @@
-"""What is nearly gone is said, by control group, machine and stall information."""
+"""Scarce memory and disk are reported, by control group, machine and stall information."""
 
 import pytest
 

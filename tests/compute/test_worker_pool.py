@@ -1,4 +1,4 @@
-"""Several fits at once: they go side by side, cost each other nothing, and end with the run."""
+"""Several fits run in parallel, do not affect each other, and end with the run."""
 
 import os
 import signal
@@ -63,7 +63,7 @@ def tell_and_sleep(number, progress):
 
 @pytest.fixture
 def _hears_ctrl_c():
-    """A shell has those that it starts in the background ignore it."""
+    """Processes that a shell starts in the background ignore it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

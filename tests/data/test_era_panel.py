@@ -1,4 +1,4 @@
-"""A selection is a view that means what it says; what was flipped is never read in silence."""
+"""A selection is a correct view, and flipped bytes are never read silently."""
 
 import pickle
 from pathlib import Path

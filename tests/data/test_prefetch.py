@@ -1,4 +1,4 @@
-"""Reading ahead changes when things happen, not what happens."""
+"""Reading ahead changes the timing, not the results."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""A block is laid out as a segment holds it, whatever its size, and its digest is its content."""
+"""A block has the layout of a segment at any size, and its digest identifies its content."""
 
 import numpy as np
 import pyarrow as pa

@@ -1,4 +1,4 @@
-"""Every public method of numerapi for the classic tournament, and what the demo makes of it.
+"""Every public method of numerapi for the classic tournament, and what the demo does for it.
 
 `python -m tools.api_table` writes docs/demo-api.md from this.
 """
@@ -21,7 +21,7 @@ LOCAL = "works: asks nothing"
 
 @dataclass(frozen=True)
 class Scene:
-    """What a call finds: a model with a submission that has scores of three days.
+    """The state that a call sees: a model with a submission that has scores of three days.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The demo's types beside those that were published, fact by fact.
+"""The demo's types against the published ones, fact by fact.
 
 A fact is one line, such as ``Round.number: Int`` or ``enum RoundStatus: OPEN RESOLVED``. The
 published ones were typed off a third party's listing of July 2026, not off the demo's schema.
@@ -27,7 +27,7 @@ NULL = "would be null: a simulated service does not know it"
 PERSONAL = "personal, or of an account's money"
 ELSEWHERE = "of the tournaments Signals and Crypto"
 STAKING = "moves a stake, or belongs to one that is about to move"
-# What differs -> why. A type stands for all its fields that are in one of the two only.
+# Difference -> reason. A type covers all its fields that only one side has.
 MORE = {
     "PayoutMultiplier": NEWER,
     "Round": NEWER,
@@ -51,7 +51,7 @@ LESS = {
 
 @dataclass(frozen=True)
 class Difference:
-    """Where the demo and the published types part.
+    """Where the demo and the published types differ.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class Difference:
 
 
 def difference(ours: list[str], published: list[str]) -> Difference:
-    """Compare two lists of facts; types that are known to one side alone count there."""
+    """Compare two lists of facts; `more` and `less` include types that only one side has."""
     by_name, theirs = (_by_name(facts) for facts in (ours, published))
     both = by_name.keys() & theirs.keys()
     other = {name: (by_name[name], theirs[name]) for name in both if by_name[name] != theirs[name]}

@@ -1,4 +1,4 @@
-"""Rows and rounds say the same at every moment: what is scored, what is final, what is paid."""
+"""Rows and rounds agree at every moment on what is scored, final and paid."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Files of a round are made once, the world grows by half a year, a version is a content."""
+"""A round's files are made once, the world grows by half-years, and versions identify content."""
 
 import os
 
@@ -26,7 +26,7 @@ def first_round_of_week(week):
 
 
 class World:
-    """Knows only how far it was asked to reach."""
+    """Records the last era of each request."""
 
     asked: list[int]
 

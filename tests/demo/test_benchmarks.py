@@ -25,7 +25,7 @@ def targets(era):
 
 
 def flipped_from(changed):
-    """The same targets, turned around from an era on."""
+    """The same targets, reversed from an era on."""
     return lambda era: 1 - targets(era) if era >= changed else targets(era)
 
 
@@ -54,7 +54,7 @@ def test_eras_of_a_chunk_share_one_fit_that_is_kept(tmp_path):
     first = predictions(tmp_path, targets)
     files = sorted(path.name for path in tmp_path.iterdir())
     assert files == [f"{NEXT:04d}_v53_lgbm_ender{days}.txt" for days in (20, 60)]
-    # Kept models serve from now on: nothing is read but the era's own features.
+    # Kept models serve from now on: only the era's own features are read.
     again = predictions(tmp_path, lambda era: pytest.fail(f"read era {era}"))
     np.testing.assert_array_equal(first, again)
 

@@ -1,4 +1,4 @@
-"""Arrays come back one at a time, bytes depend on the arrays alone, and a torn file is said."""
+"""Arrays are read one at a time, bytes depend on the arrays alone, and a torn file is reported."""
 
 import numpy as np
 import pytest

@@ -49,7 +49,7 @@ def test_every_causal_feature_moves_the_stable_signal_its_way_and_no_null_featur
 
 @pytest.mark.parametrize(("before_end", "acts"), [(1, True), (0, False)])
 def test_collapsed_features_act_up_to_their_last_era(before_end, acts):
-    """Their effect is turned around: a signal that changes is one that they were in."""
+    """Their effect is reversed: the signal changes only if they were part of it."""
     collapsed = TRUTH.role == "collapsed"
     turned = replace(TRUTH, effect=np.where(collapsed, -TRUTH.effect, TRUTH.effect))
     era = TRUTH.collapse_era - before_end

@@ -1,4 +1,4 @@
-"""The calls that other people's code makes, which runs unedited against `kedro tournament serve`.
+"""The calls of other people's code, which runs unedited against `kedro tournament serve`.
 
 From hello_numerai, target_ensemble and feature_neutralization of numerai/example-scripts (July
 2026), and the downloader of numerblox 1.6 with its own default versions.

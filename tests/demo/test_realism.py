@@ -1,6 +1,6 @@
 """The demo's data looks like Numerai's: at 260 eras x 2,000 stocks x 240 features, signal scale 1.
 
-Bounds are those of the recipe that the generator follows; what real data shows is beside them.
+Bounds are those of the generator's recipe; values of real data are given beside them.
 """
 
 import itertools
@@ -147,7 +147,7 @@ def test_lightgbm_scores_as_on_real_data(live_scores):
 
 
 def test_without_purge_a_model_scores_higher(world):
-    """Overlapping targets leak: the leak that purging removes is really there."""
+    """Overlapping targets leak: without a purge scores are inflated."""
 
     def score(era: int, later: int) -> float:
         predictions = world.features[later].astype(float) @ slopes

@@ -1,4 +1,4 @@
-"""The types that a client of the demo finds by introspection, beside the published ones."""
+"""The types that a client of the demo finds by introspection, against the published ones."""
 
 import pytest
 import requests

@@ -26,7 +26,7 @@ def csv_of(world, era, values):
 
 
 def test_the_final_score_is_that_of_the_published_paid_target(world, era):
-    """Day 60 is scored on what later stands as target_ender_60 in validation.parquet."""
+    """Day 60 is scored on the values that later become target_ender_60 in validation.parquet."""
     values = np.random.default_rng(0).random(len(world.ids(era)))
     scores = score_submission(csv_of(world, era, values), world, era, ROUND, [60])
     ids = world.ids(era)
@@ -67,7 +67,7 @@ def test_the_meta_model_itself_contributes_nothing(world, era):
 
 
 def test_the_field_is_spread_over_all_percentiles(world, era):
-    """A random submission may land anywhere: percentiles are no constant."""
+    """A random submission may rank anywhere: percentiles are not constant."""
     n = len(world.ids(era))
     places = [
         score_submission(

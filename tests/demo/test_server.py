@@ -28,7 +28,7 @@ def listed(api, model_id):
 
 
 def validated(api, model_id):
-    """Ask once, to which new submissions are pending; the second answer says what was found."""
+    """Ask twice: a new submission is pending in the first answer; the second has the verdict."""
     listed(api, model_id)
     return listed(api, model_id)
 
@@ -233,7 +233,7 @@ def test_a_file_of_the_round_before_is_served_on_request(api, server, demo, tmp_
 
 
 def test_create_without_upload_is_refused(api, server, live_frame):
-    """numerapi does not look at the answer to its PUT; so the tournament must."""
+    """numerapi ignores the answer to its PUT, so the tournament must check the upload."""
     server.faults.add(Fault("put", "status", 403))
     with pytest.raises(ValueError, match="file not uploaded"):
         api.upload_predictions("p.csv", model_id=api.get_models()["demo"], df=live_frame())
@@ -402,7 +402,7 @@ def test_two_hundred_connections_at_once_are_served(server):
 
 
 def test_two_hundred_connections_wait_to_be_accepted(demo):
-    """Before anything accepts them: what the queue does not hold would not connect in time."""
+    """Before any is accepted: a connection that the queue does not hold would time out."""
     waiting = DemoServer(demo)
     with ExitStack() as stack:
         for _ in range(200):
@@ -496,7 +496,7 @@ def test_rounds_are_moved_onto_this_machines_clock_where_that_is_asked_for(demo,
 
 
 def test_old_versions_that_examples_ask_for_are_views_of_the_same_files(api, demo, tmp_path):
-    """The official notebooks take the meta model so; others name live files by round."""
+    """The official notebooks download the meta model like this; others name live files by round."""
 
     def fetched(name, round_number=None):
         path = api.download_dataset(name, str(tmp_path / name), round_num=round_number)

@@ -1,4 +1,4 @@
-"""A share belongs to the choices that it was chosen from, and to the eras from its own on."""
+"""A share serves the choices it was made for, from its own era on."""
 
 from numerai_kedro.ensemble.neutral_shares import (
     NO_SHARE,
@@ -62,9 +62,9 @@ def test_a_share_is_found_by_the_choices_of_then():
     assert proportion_of(shares, a="a0", b="b0") == 0.1
     assert proportion_of(shares, 133, a="a1", b="b0") == 0.2
     assert proportion_of(shares, b="b0") == 0.3
-    assert proportion_of(shares, a="a0", b="b0", late="l0") == 0.1  # who came later was not there
-    assert proportion_of(shares, a="a0") == 0.1  # and who left since was
-    assert proportion_of(shares, a="a9", b="b0") == 0.3  # `a` was made otherwise
+    assert proportion_of(shares, a="a0", b="b0", late="l0") == 0.1  # a later member is ignored
+    assert proportion_of(shares, a="a0") == 0.1  # one that has left still counts
+    assert proportion_of(shares, a="a9", b="b0") == 0.3  # `a` has changed
     assert proportion_of(shares, a="a9") == 0
     assert proportion_of(shares, 185, a="a1", b="b0") == 0  # chosen for other eras
     more = [share(81, 0.5, a="a0", b="b0", c="c0"), share(81, 0.6, b="b0")]

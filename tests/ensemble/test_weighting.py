@@ -1,4 +1,4 @@
-"""Weights follow what was earned, as late as it was known, and never further."""
+"""Weights follow earnings only once these are known."""
 
 import dataclasses
 
@@ -121,7 +121,7 @@ def test_a_member_that_turns_to_noise_is_noticed_and_an_honest_one_rarely_suspec
 
 
 def test_a_short_record_of_equal_members_keeps_them_nearly_equal():
-    """Up to 60 eras nothing is weighed; then rarely much, where nothing is different."""
+    """Up to 60 eras weights are equal; then they rarely move much, as members do not differ."""
     largest, lowest = [], []
     for seed in range(40_000, 40_100):
         weights = walk(member_history(seed, n_eras=134), "decayed")
@@ -133,7 +133,7 @@ def test_a_short_record_of_equal_members_keeps_them_nearly_equal():
 
 
 def test_a_member_that_collapses_costs_only_itself():
-    """It says the same of every stock from era 81 on: that is a score of nothing, not no score."""
+    """From era 81 on it predicts the same for every stock: that scores 0, and is not missing."""
     rng = np.random.default_rng(0)
     n_eras, n_rows = 160, 200
     target = rng.choice([0, 0.25, 0.5, 0.75, 1], size=n_eras * n_rows)

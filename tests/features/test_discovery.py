@@ -1,4 +1,4 @@
-"""Verdicts against planted truth: what persists is found, what drifts or is noise is not."""
+"""Verdicts against planted truth: persistent effects are found, drift and noise are not."""
 
 import dataclasses
 
@@ -26,7 +26,7 @@ def overlapping(rng, n_series):
 
 
 def drift(rng):
-    """A sign that stays for 30 to 80 eras, and then turns with a chance of .8."""
+    """A sign that stays for 30 to 80 eras, and then flips with probability .8."""
     signs = []
     sign = rng.choice([-1, 1])
     while len(signs) < N_ERAS:
@@ -184,7 +184,7 @@ def test_a_correlation_that_is_none_is_still_solved():
 
 
 def verdict_of_second(coefficients, rho, shift=0.0):
-    """Of two features with these coefficients; the second one's shifts in the newest regime."""
+    """Verdict on the second of two features, whose coefficient shifts in the newest regime."""
     rng = np.random.default_rng(3)
     correlation = np.array([[1, rho], [rho, 1]])
     own = np.tile(np.asarray(coefficients, float), (N_ERAS, 1))

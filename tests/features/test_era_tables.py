@@ -1,4 +1,4 @@
-"""Tables are exact counts, and what follows from them is what others compute from the rows."""
+"""Tables are exact counts, and scores from them equal those that others compute from the rows."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Encoders learn their window alone, encode an era once, and are compared with components."""
+"""Encoders learn from their own window only, encode an era once, and are compared with PCA."""
 
 import dataclasses
 
@@ -93,7 +93,7 @@ def test_a_new_era_is_encoded_alone_and_nothing_is_fitted_again(panel, tmp_path,
 
 def test_damaged_latents_are_made_again(panel, tmp_path):
     first, _ = encoded(panel, tmp_path / "store")
-    matrices = [era.features.matrix.copy() for era in first]
+    matrices = [rows.features.matrix.copy() for rows in first]
     for path in (tmp_path / "store" / "binned").rglob("content"):
         path.write_bytes(path.read_bytes()[:-5])
     again, _ = encoded(panel, tmp_path / "store")
@@ -169,7 +169,7 @@ def test_components_are_those_of_a_singular_value_decomposition(panel, tmp_path)
     _, _, axes = np.linalg.svd(scaled, full_matrices=False)
     components = Components.of(products, 3).columns(panel.features(5))
     mine = (panel.features(5) - rows.mean(axis=0)) / rows.std(axis=0) @ axes[:3].T
-    for column in range(3):  # by size of their variance, whatever their sign
+    for column in range(3):  # ordered by variance, up to the sign
         correlation = abs(np.corrcoef(components[:, 2 - column], mine[:, column])[0, 1])
         assert correlation == pytest.approx(1, abs=1e-6)
 

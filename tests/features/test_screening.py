@@ -1,4 +1,4 @@
-"""Each window's report hangs on its own eras, is kept, and says what could not be tested."""
+"""Each window's report depends on its own eras only, is kept, and names untestable features."""
 
 import dataclasses
 
@@ -42,7 +42,7 @@ def test_the_planted_feature_is_stable_in_every_window(panel, tmp_path):
 
 
 def test_targets_after_a_window_change_nothing_of_its_report(panel, tmp_path):
-    """The plant: all targets after era 70 are another world's."""
+    """Planted: all targets after era 70 come from another world."""
     other = [*(era_rows(era) for era in range(1, 71))]
     other += [
         dataclasses.replace(era_rows(era), targets=era_rows(era, seed=9).targets)
@@ -76,7 +76,7 @@ def test_a_new_window_makes_its_own_report_alone(panel, tmp_path, monkeypatch):
 
 
 def test_windows_that_hold_the_same_eras_take_nothing_from_those_after_them(tmp_path):
-    """Era 100 is not there: windows to 99 and to 100 are one, and the third has its own."""
+    """Era 100 is missing: windows to 99 and to 100 share a report, and the third has its own."""
     write_panel(tmp_path / "p", [era_rows(era) for era in range(1, 121) if era != 100])
     panel = open_panel(tmp_path / "p")
     three = {"0099": (1, 99), "0100": (1, 100), "0118": (1, 118)}

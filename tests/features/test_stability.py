@@ -1,4 +1,4 @@
-"""A planted interaction, which no effect of its own shows, is found by what trees prefer."""
+"""A planted interaction without main effects is found by the features that trees select."""
 
 import dataclasses
 
@@ -22,7 +22,7 @@ TARGET = "target_ender_60"
 
 @pytest.fixture
 def panel(tmp_path):
-    """Targets lean on the product of features 2 and 5, and on nothing else."""
+    """Targets depend on the product of features 2 and 5 only."""
     blocks = []
     for era in range(1, 41):
         rows = era_rows(era, n_rows=200)

@@ -1,4 +1,4 @@
-"""Statistics of eras are exact, read once, and know nothing of later eras."""
+"""Statistics of eras are exact, read each era once, and ignore later eras."""
 
 import dataclasses
 
@@ -162,7 +162,7 @@ def test_a_feature_correlates_where_it_is_known(tmp_path, store):
 
 
 def test_what_is_known_at_an_end_is_the_same_whatever_comes_later(tmp_path):
-    """Later eras are changed, and the shares of one store do not mix them up."""
+    """Later eras are changed; one store keeps the pieces of both panels apart."""
     blocks = [era_rows(era) for era in range(1, 7)]
     write_panel(tmp_path / "honest", blocks)
     write_panel(tmp_path / "other", [*blocks[:3], *(era_rows(era, seed=7) for era in range(4, 7))])

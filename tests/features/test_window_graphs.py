@@ -16,7 +16,7 @@ WINDOWS = {"0030": (1, 30), "0050": (1, 50)}
 
 
 def rows_of(era, seed=0, order=range(24)):
-    """Features of three factors that have much in common; `order` says whose column is whose."""
+    """Correlated features of three factors; `order` permutes their columns."""
     rng = np.random.default_rng([seed, era])
     rows = era_rows(era)
     factors = rng.normal(size=(len(rows.ids), 1)) + rng.normal(size=(len(rows.ids), 3))
@@ -45,12 +45,12 @@ def test_a_later_window_changes_none_before_it(panel, tmp_path):
     two = made(panel, tmp_path / "a")
     three = made(panel, tmp_path / "b", WINDOWS | {"0060": (1, 60)})
     assert {name: three[name] for name in two} == two
-    # And one that comes later to a store that has the others is the same.
+    # One that is added later to a store with the others is the same.
     assert made(panel, tmp_path / "a", WINDOWS | {"0060": (1, 60)}) == three
 
 
 def test_eras_after_a_window_change_nothing_of_its_graph(panel, tmp_path):
-    """The plant: all eras after 30 are another world's."""
+    """Planted: all eras after 30 come from another world."""
     rows = [rows_of(era, seed=0 if era <= 30 else 9) for era in range(1, 61)]
     write_panel(tmp_path / "other", rows)
     honest = made(panel, tmp_path / "a")
@@ -68,7 +68,7 @@ def test_changes_are_told_from_one_window_to_the_next(panel, tmp_path):
 
 
 def test_features_that_go_with_other_ones_from_a_window_on_are_told(tmp_path):
-    """The plant: after era 30 the columns of the first and of the last factor are mixed."""
+    """Planted: after era 30 the columns of the first and of the last factor are mixed."""
     mixed = [*range(0, 24, 2), *range(1, 24, 2)]
     rows = [rows_of(era, order=range(24) if era <= 30 else mixed) for era in range(1, 241)]
     write_panel(tmp_path / "panel", rows)

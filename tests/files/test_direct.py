@@ -1,4 +1,4 @@
-"""A file written past the page cache holds what was written, whatever the file system can do."""
+"""A file written past the page cache is correct, whatever the file system supports."""
 
 import errno
 import os

@@ -28,7 +28,7 @@ class FileServer(ThreadingHTTPServer):
         self.status = []
         self.without_etag = False
         self.ignore_if_range = False
-        self.claims = None  # a length of the file that it has not
+        self.claims = None  # a false length of the file
         self.requests = []
 
     def handle_error(self, request, client_address):
@@ -124,7 +124,7 @@ def test_an_error_body_is_not_appended(server, remote, tmp_path):
 
 
 def changing(server, **faults):
-    """A file that is another one, on a server with these faults, after the first attempt."""
+    """A file that changes after the first attempt, on a server with these faults."""
     attempts = iter(range(10))
 
     def address():
@@ -140,7 +140,7 @@ def changing(server, **faults):
     "faults", [{}, {"ignore_if_range": True}, {"ignore_if_range": True, "without_etag": True}]
 )
 def test_a_part_of_another_version_is_not_continued(server, tmp_path, faults):
-    """Whatever was asked for: a cache between may not know If-Range."""
+    """Whatever range was requested: a cache in between may ignore If-Range."""
     server.cut_after = 300_000
     fetch(changing(server, **faults), tmp_path / "file")
     assert (tmp_path / "file").read_bytes() == CONTENT[::-1]
@@ -153,7 +153,7 @@ def killed(*_):
 def test_a_part_is_emptied_before_it_is_noted_as_another_version(
     server, remote, tmp_path, monkeypatch
 ):
-    """Killed between the two, the old bytes would be continued as the new version's."""
+    """After a kill between the two, the old bytes would be continued as the new version."""
     with pytest.raises(KeyboardInterrupt):
         fetch(remote, tmp_path / "file", progress=killed)
     server.content, server.etag = CONTENT[::-1], '"two"'
@@ -191,7 +191,7 @@ def test_the_same_size_is_not_taken_for_the_same_file(server, remote, tmp_path):
 
 
 def flip(path, keeps_time):
-    """Another byte on the disk, as a fault of it would leave it."""
+    """Change one byte on the disk, as a disk fault would."""
     stat, content = path.stat(), bytearray(path.read_bytes())
     content[1000] ^= 1
     path.write_bytes(content)

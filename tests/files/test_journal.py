@@ -1,4 +1,4 @@
-"""Half a record goes, whole ones stay, wherever the cut."""
+"""Wherever a file is cut, half a record is dropped and whole ones stay."""
 
 from hypothesis import given
 from hypothesis import strategies as st

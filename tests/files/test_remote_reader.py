@@ -1,4 +1,4 @@
-"""A footer is read by a few small ranges; a server that cannot is said in a sentence."""
+"""A footer is read by a few small ranges; a server without ranges gives a one-line error."""
 
 import threading
 from contextlib import suppress
@@ -34,7 +34,7 @@ class Handler(BaseHTTPRequestHandler):
         return None
 
     def _endless(self):
-        """The whole of a large file: whoever reads it does not come back."""
+        """Sends the whole of a large file: a client that read it all would not return."""
         with suppress(ConnectionError):
             while not self.server.released.is_set():
                 self.wfile.write(bytes(1 << 16))

@@ -1,4 +1,4 @@
-"""A round is judged against what was submitted before it, however often it is run."""
+"""A round is judged against earlier rounds' submissions, however often it is run."""
 
 import pytest
 from tests.damage import flip

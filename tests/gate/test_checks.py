@@ -1,4 +1,4 @@
-"""What the gate asks: each failing has its own name, and an honest record passes."""
+"""The gate's checks: each failure has its own reason, and an honest record passes."""
 
 import numpy as np
 import pandas as pd
@@ -90,7 +90,7 @@ def test_what_pays_nothing_only_warns(scores):
 
 
 def newest(levels: tuple[float, float], spread: float, seed: int, n_eras: int = 353) -> np.ndarray:
-    """Overlapping scores of one mean before the newest 93 eras, and another one in them."""
+    """Overlapping scores with one mean before the newest 93 eras and another within them."""
     noise = overlapping(np.random.default_rng(seed), n_eras, 1)[:, 0]
     for part in (slice(-93), slice(-93, None)):
         noise[part] -= noise[part].mean()
@@ -109,7 +109,7 @@ def record_of(corr: np.ndarray, mmc: np.ndarray) -> pd.DataFrame:
 
 
 def test_a_record_that_burns_is_blocked_for_each_that_is_paid():
-    """CORR as it was, and MMC of -.012 in the newest 93 eras."""
+    """CORR unchanged, and a mean MMC of -.012 in the newest 93 eras."""
     scores = record_of(newest((0.02, 0.02), 0.01, seed=0), newest((0.0, -0.012), 0.004, seed=1))
     reasons = blocking(checks_of(scores))
     assert reasons >= {"payoff_below_zero", "mmc_below_zero", "burn_likely"}
@@ -264,7 +264,7 @@ def test_columns_that_stand_still_are_named():
 
 
 def test_columns_that_were_swapped_are_named():
-    """Every column by itself is unchanged; their correlations are not."""
+    """Each column's distribution is unchanged; their correlations are not."""
     *past, live = eras()
     rng = np.random.default_rng(1)
     for column in range(0, 30, 2):
@@ -329,7 +329,7 @@ def test_a_first_fold_that_learned_little_does_not_excuse_noise():
     [
         (0.0, USUAL - USUAL.mean()),  # neutralised to the benchmark
         (-0.2, USUAL - USUAL.mean()),
-        (0.1, np.tile([0.05, 0.25], 40)),  # noise is no further off than eras are
+        (0.1, np.tile([0.05, 0.25], 40)),  # noise deviates no more than eras do
         (np.nan, USUAL),  # no benchmark file
         (0.4, np.full(120, np.nan)),
         (0.4, USUAL[:10]),

@@ -23,7 +23,7 @@ def test_intervals_of_overlapping_scores_cover_as_they_promise(n_eras):
 
 
 def test_treating_eras_as_independent_would_cover_far_less():
-    """What the interval is for: the naive one fails on the same histories."""
+    """Why the interval is needed: the naive one fails on the same histories."""
     rng = np.random.default_rng(4)
     covered = 0
     for _ in range(1000):

@@ -1,4 +1,4 @@
-"""Known answers: noise, one that is really better, the published example."""
+"""Known answers: noise, one really better configuration, and the published example."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_overlapping_noise_is_overfitted_half_of_the_time_too(n_eras):
     drawn = [overlapping(rng, n_eras, N_CONFIGURATIONS) for _ in range(200)]
     probabilities = [probability_of_overfitting(scores, OVERLAP) for scores in drawn]
     assert np.mean(probabilities) == pytest.approx(0.5, abs=0.05)
-    # What the purge is for: taken as independent eras, the same noise looks chosen well.
+    # Why there is a purge: treated as independent eras, the same noise looks well chosen.
     assert np.mean([probability_of_overfitting(scores, 1) for scores in drawn]) < 0.42
 
 
@@ -110,7 +110,7 @@ def test_superior_ability_is_seen_where_there_is_some_and_not_in_noise():
 
 
 def test_superior_ability_is_seldom_seen_in_overlapping_noise():
-    """By a bootstrap it was seen in .2 of such histories."""
+    """A bootstrap saw it in .2 of such histories."""
     rng = np.random.default_rng(0)
     p_values = []
     for seed in range(120):

@@ -1,4 +1,4 @@
-"""What rounds pay, and forecasts that hold what they promise."""
+"""What rounds pay, and forecasts that keep their level."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def test_a_stake_grows_by_its_share_of_overlapping_rounds():
 @pytest.mark.parametrize("n_eras", [87, 120, 400])
 @pytest.mark.parametrize("overlap", [4, OVERLAP])
 def test_forecasts_hold_their_level(n_eras, share, overlap):
-    """Of twelve live weeks, by a record that ends where scores had resolved.
+    """Forecasts of twelve live weeks, by a record that ends with the last resolved era.
 
     Predictions that change from week to week share less of what overlapping targets allow.
     """
@@ -37,7 +37,7 @@ def test_forecasts_hold_their_level(n_eras, share, overlap):
 
 
 def test_a_forecast_of_unlike_weeks_is_narrower():
-    """A mean over weeks that are unlike varies less, and the record tells."""
+    """A mean over uncorrelated weeks varies less, which the record shows."""
     rng = np.random.default_rng(0)
     alike, unlike = overlapping(rng, 200, 1)[:, 0], rng.normal(size=200)
     assert forecast_burn(unlike, OVERLAP).scale < 0.7 * forecast_burn(alike, OVERLAP).scale

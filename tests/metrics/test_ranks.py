@@ -1,4 +1,4 @@
-"""Ranks keep ties, and what is looked up is what would be computed."""
+"""Ranks keep ties, and ranks from the lookup table equal computed ones."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Two ways to each score agree, and a score that is computed wrongly stops the blend."""
+"""Two computations of each score agree, and a wrongly computed score stops the blend."""
 
 import numpy as np
 import pytest

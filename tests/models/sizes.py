@@ -1,4 +1,4 @@
-"""Parameters of every family that fit in a moment."""
+"""Small, fast parameters of every family."""
 
 from numerai_kedro.data.feature_graph import FeatureGraph
 
@@ -56,7 +56,7 @@ NETWORKS |= GRAPHS
 
 
 def graph_of(names, first=0):
-    """Four nodes of two features in a ring, the numbering turned by some; of others, none."""
+    """A ring of four nodes of two features, numbered from `first`; other features have no node."""
     node = tuple((k // 2 + first) % 4 if k < 8 else -1 for k in range(len(names)))
     edges = ((0, 1), (0, 3), (1, 2), (2, 3))
     return FeatureGraph(tuple(names), node, edges, (0.5, -0.2, 0.3, 0.1), (0.4, -0.1, 0.2, 0.1))

@@ -1,4 +1,4 @@
-"""What every family must do; a new one is added to FAMILIES and passes, or is not merged."""
+"""What every family must do; a new one is added to FAMILIES and has to pass."""
 
 import pickle
 
@@ -145,7 +145,7 @@ def test_importance_finds_the_feature_that_matters(name, panel):
 
 
 def test_a_feature_without_weight_is_not_learned(name, panel):
-    """The signal's feature counts for nothing: what is left is noise."""
+    """The signal's feature has no weight: only noise is left."""
     model_class = family(name)
     params = model_class.params_type.model_validate(SMALL[name])
     names = panel.feature_names
@@ -163,7 +163,7 @@ def test_a_feature_without_weight_is_not_learned(name, panel):
 
 
 def test_latents_are_learned_beside_features(name, panel, tmp_path):
-    """Sixteen levels are told apart: the signal lies in the finest of them."""
+    """Sixteen levels are distinguished: the signal lies in the finest differences."""
     blocks = []
     for era in panel.eras:
         rows = era_rows(int(era))
@@ -171,7 +171,7 @@ def test_latents_are_learned_beside_features(name, panel, tmp_path):
         bins = np.round(4 * alone.target(TARGET)).astype(np.int8)
         noise = np.random.default_rng(int(era)).integers(0, 16, size=(len(bins), 2))
         levels = noise.astype(np.int8)
-        levels[:, 1] = 5 + 2 * bins  # between 5 and 13: with five bins they would be few
+        levels[:, 1] = 5 + 2 * bins  # between 5 and 13: with five bins few would differ
         names = ["latent_000_a", "latent_001_a"]
         nothing = rows.targets.select([])
         blocks.append(

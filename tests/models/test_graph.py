@@ -1,4 +1,4 @@
-"""Graph networks: layers are PyTorch Geometric's, the graph counts, and odd graphs go through."""
+"""Graph networks: layers equal PyTorch Geometric's, the graph matters, and odd graphs work."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def graph_with(edges, n_nodes, n_features=None):
 
 
 def copies(edges, n_rows):
-    """The graph once a row, as PyTorch Geometric batches graphs."""
+    """One copy of the graph per row, as PyTorch Geometric batches graphs."""
     ends = torch.stack([edges.source, edges.goal])
     single = Data(edge_index=ends, edge_attr=edges.attributes, num_nodes=edges.n_nodes)
     many = Batch.from_data_list([single] * n_rows)

@@ -1,4 +1,4 @@
-"""Mixed precision as a card has it, on the CPU: what is added up there comes out in float32."""
+"""A GPU's mixed precision, on the CPU: operations that it autocasts to float32 give float32."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ IN_FLOAT32 = {
 
 
 class CardsRules(TorchFunctionMode):
-    """What a card's autocast does more than the CPU's."""
+    """The autocast rules that a GPU has and the CPU lacks."""
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -67,8 +67,8 @@ def test_every_network_learns_by_a_cards_rules(name, precision, panel):
 
 
 def test_the_rules_would_see_what_does_not_hold_on_a_card():
-    matrix = torch.empty(2, dtype=torch.bfloat16)
+    vector = torch.empty(2, dtype=torch.bfloat16)
     ones, both = torch.ones(2, 3, dtype=torch.bfloat16), torch.tensor([0, 1])
     rules = (torch.autocast("cpu", torch.bfloat16), CardsRules())
     with rules[0], rules[1], pytest.raises(RuntimeError, match="dtypes match"):
-        matrix[both] = ones.sum(dim=1)
+        vector[both] = ones.sum(dim=1)

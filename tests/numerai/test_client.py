@@ -1,4 +1,4 @@
-"""The client is numerapi with a transport that neither hangs nor believes what is broken."""
+"""The client is numerapi with a transport that neither hangs nor accepts broken answers."""
 
 import shutil
 from datetime import timedelta
@@ -49,7 +49,7 @@ def test_round_info_is_json_with_what_the_run_needs(client):
     info = client.round_info()
     assert info["data_version"] == "v5.3"
     assert info["target"] == "main"
-    assert info == client.round_info()  # nothing in it ticks while the clock stands still
+    assert info == client.round_info()  # nothing in it changes while the clock stands still
 
 
 def test_the_pinned_data_version_must_be_listed(client, server):
@@ -93,7 +93,7 @@ def test_a_part_is_not_continued_by_another_version(client, server, demo, tmp_pa
 
 
 def test_another_file_of_the_same_size_is_fetched(client, demo, tmp_path):
-    """numerapi keeps the stale one: size is all it looks at."""
+    """numerapi keeps the stale file: it compares only the size."""
     target = tmp_path / "live.parquet"
     fetch(client.remote_file("live.parquet"), target)
     assert not fetch(client.remote_file("live.parquet"), target)

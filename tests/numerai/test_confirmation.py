@@ -1,4 +1,4 @@
-"""What is said of a submission is what the tournament says; what was created keeps its id."""
+"""A receipt repeats the tournament's own status, and a created submission keeps its id."""
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace

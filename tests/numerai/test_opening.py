@@ -1,4 +1,4 @@
-"""Waiting for a round: the tournament's clock counts, polling is polite, nothing is missed."""
+"""Waiting for a round: by the tournament's clock, with few requests, and missing no round."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def at(day, hour, minute=0):
 
 
 class World:
-    """Rounds that open when they please; waiting moves the clock."""
+    """Rounds that open at arbitrary times; waiting moves the clock."""
 
     def __init__(self, now, openings):
         self.now, self.openings = now, openings
@@ -77,7 +77,7 @@ def test_a_round_is_met_within_a_minute_of_its_opening(minute):
 
 
 def test_a_blocked_round_is_asked_about_every_minute_while_it_is_open():
-    """Its inputs change at 12:50: it is met then, with ten minutes left."""
+    """Its inputs change at 12:50: the wait ends then, with ten minutes left."""
     world = World(at(0, 12, 30), {1410: at(0, 12, 0), 1411: at(1, 12)})
     changes = at(0, 12, 50)
     reached = wait_for_opening(
@@ -175,10 +175,10 @@ def test_what_was_held_back_is_tried_again_when_its_inputs_are_newer_than_its_re
     receipt = outputs / "receipts" / "1412-a.json"
     receipt.write_text(json.dumps({"status": status}))
     os.utime(receipt, (1000, 1000))
-    expected = status in {"blocked", "failed", "closed"}
-    assert is_held(outputs, 1412) is expected
+    held_back = status in {"blocked", "failed", "closed"}
+    assert is_held(outputs, 1412) is held_back
     assert is_dealt_with(outputs, 1412, lambda moment: moment > 1000)
-    assert is_dealt_with(outputs, 1412, lambda moment: moment == 1000) is not expected
+    assert is_dealt_with(outputs, 1412, lambda moment: moment == 1000) is not held_back
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_a_file_that_a_verdict_hangs_on_counts_when_it_is_newer(tmp_path, name, 
 
 
 def test_another_live_file_is_seen_at_the_tournament(server, demo, tmp_path):
-    client = Client(server.url, "v5.3")  # with time for a file that is made when it is asked for
+    client = Client(server.url, "v5.3")  # with time for a file that is built on request
 
     def changed(number=1412, **options):
         return live_file_changed(client, tmp_path, number, **options)
@@ -223,7 +223,7 @@ def test_another_live_file_is_seen_at_the_tournament(server, demo, tmp_path):
     path = demo.archive.files(demo.latest(demo.clock.now()))["live.parquet"]
     path.write_bytes(path.read_bytes()[::-1])  # of the same size
     assert changed()
-    assert not changed(version="v9.9")  # is refused, and so not known to have changed
+    assert not changed(version="v9.9")  # is refused, so that no change is known
     server.faults.add(Fault("get", "status", 503))
     assert not changed()
     demo.clock.advance(rounds=1)

@@ -1,4 +1,4 @@
-"""Every score that pays is read, and none is taken for its neighbour."""
+"""Every score that pays is read, and none is mistaken for a similar one."""
 
 import math
 
@@ -137,11 +137,11 @@ def test_the_newest_version_of_a_name_wins_and_two_are_never_mixed():
     two = [config("corr60", 2, version="2"), config("corr60", 10, version="10"), MMC60]
     for order in (two, two[::-1]):
         assert read(*order).rule == PayoutRule(10, 15)
-    # A newest version that does not pay ends the older one.
+    # Once the newest version does not pay, the older one does not count.
     ended = config("corr60", 9, version="11", isPayout=False)
     assert read(*two, ended).rule == PayoutRule(0, 15)
     newer = config("corr60", 4, version="1")
-    assert read(CORR60, newer, MMC60).rule == PayoutRule(4, 15)  # without a version is older
+    assert read(CORR60, newer, MMC60).rule == PayoutRule(4, 15)  # one without a version is older
 
 
 def test_two_multipliers_of_one_version_are_not_clear():

@@ -119,7 +119,7 @@ def test_what_is_kept_of_an_open_round_does_not_move_with_the_clock():
         (600, NOW, False),
         (2310, NOW, True),  # five minutes are kept for the submission itself
         (10_000, NOW, True),
-        (50, NOW + timedelta(minutes=40), False),  # as good as done
+        (50, NOW + timedelta(minutes=40), False),  # nearly done
         (float("nan"), NOW, False),
         (10_000, NOW + timedelta(hours=1), False),  # closed: another sentence says so
     ],

@@ -75,7 +75,7 @@ def test_each_rule_is_named_and_nothing_is_uploaded(name):
 
 
 def test_ours_are_stricter_than_numerai_tools():
-    """What its checks let pass, and ours do not."""
+    """Submissions that numerai-tools accepts and we refuse."""
     let_pass = 0
     for frame, _ in BROKEN.values():
         try:
@@ -88,7 +88,7 @@ def test_ours_are_stricter_than_numerai_tools():
 
 @given(some.data())
 def test_no_mutation_of_one_cell_slips_through(data):
-    """Any id changed, any prediction replaced by what is no rank: refused."""
+    """A changed id, or a prediction that is no rank, is refused."""
     row = data.draw(some.integers(0, N - 1))
     frame = valid()
     if data.draw(some.booleans()):

@@ -63,7 +63,7 @@ BODIES = (
 
 @pytest.mark.parametrize("body", BODIES)
 def test_data_without_what_was_asked_for_is_no_answer(client, server, operations, body):
-    """Taken for an empty list, it would say that nothing has been submitted."""
+    """Mistaken for an empty list, it would mean that nothing has been submitted."""
     model_id = client.models()["demo"]
     server.faults.add(Fault("post", "status", 200, "submissions", times=2, body=body))
     assert client.submissions(model_id) == []
@@ -94,7 +94,7 @@ def test_a_silent_server_is_given_up(server, waits):
 
 
 def test_a_byte_at_a_time_meets_the_total_deadline(server, waits):
-    """Each byte comes long before the socket's time-out, the answer never within the deadline."""
+    """Each byte arrives before the socket times out, but the answer misses the deadline."""
     client = Client(server.url, "v5.3", timeout_s=(1, 1), deadline_s=0.1, wait=waits.append)
     server.faults.add(Fault("answer", "trickle", value=10, times=99))
     with pytest.raises(TournamentUnreachable, match="took longer than 0 s"):
@@ -144,7 +144,7 @@ def test_without_a_key_private_calls_are_not_sent(server, operations):
     with pytest.raises(CredentialsError, match=r"No NUMERAI_PUBLIC_ID .* create a key at numer.ai"):
         client.models()
     assert operations() == []
-    assert client.data_files()  # data needs none
+    assert client.data_files()  # data files need no key
 
 
 def test_half_a_key_is_named(server):

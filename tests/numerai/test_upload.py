@@ -84,7 +84,7 @@ def test_a_new_round_is_a_new_submission(client, demo, slot, live_frame):
 def test_a_lost_answer_is_looked_up_and_never_repeated(
     client, server, demo, slot, csv, operations, point
 ):
-    """Lost after it was carried out: found. Before: said so, and the next run submits."""
+    """Lost after the mutation ran: it is found. Lost before: an error, and the next run submits."""
     server.faults.add(Fault(point, "drop", on="create_submission"))
     if point == "answer":
         assert client.submit(csv, slot)["status"] == "accepted"
@@ -181,7 +181,7 @@ def test_what_the_tournament_finds_invalid_has_failed_in_its_words(
     assert receipt["submission_id"] == demo.store.submissions()[0].id
     again = client.submit(csv, slot, receipt["round"], known=receipt)
     assert again["status"] == "failed"
-    assert operations().count("create_submission") == 1  # the same again would fail again
+    assert operations().count("create_submission") == 1  # a second try would fail again
 
 
 def test_what_failed_through_the_services_own_fault_is_uploaded_once_more(
@@ -236,8 +236,8 @@ def test_what_stays_pending_is_asked_about_by_the_next_command_and_not_uploaded(
     server.faults.add(Fault("listing", "pending", times=99))
     receipt = client.submit(csv, slot, 1412)
     assert receipt["status"] == "pending"
-    assert client.submit(csv, slot, 1412)["status"] == "pending"  # known by its name
-    later = receipt | {"later": {"status": "refused"}}  # what a run adds is its own
+    assert client.submit(csv, slot, 1412)["status"] == "pending"  # recognised by its file name
+    later = receipt | {"later": {"status": "refused"}}  # the run's own additions are ignored
     assert client.submit(csv, slot, 1412, known=later) == receipt
     server.faults.clear()
     confirmed = client.confirm(receipt)
@@ -270,7 +270,7 @@ def test_what_nobody_can_confirm_is_said_to_be_and_never_uploaded_again(
     assert client.submit(csv, slot, 1412, known=receipt)["status"] == "unconfirmed"
     server.faults.clear()
     heard = client.submit(csv, slot, 1412, known=receipt)
-    assert heard["status"] in {"pending", "accepted"}  # pending where nobody had asked before
+    assert heard["status"] in {"pending", "accepted"}  # pending if nobody had asked before
     again = client.submit(csv, slot, 1412, known=heard)
     assert (again["status"], again["submission_id"]) == ("accepted", receipt["submission_id"])
     assert operations().count("create_submission") == 1

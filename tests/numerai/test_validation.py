@@ -1,4 +1,4 @@
-"""Words of the tournament about a submission: none that is unknown is taken for a success."""
+"""The tournament's words about a submission: an unknown one is never taken for a success."""
 
 import pytest
 from hypothesis import given, settings

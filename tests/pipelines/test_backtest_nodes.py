@@ -1,4 +1,4 @@
-"""Each slot is judged by what feeds it, against what was submitted before, and said why."""
+"""Each slot is judged by the model that feeds it and against earlier submissions, with reasons."""
 
 import numpy as np
 import pandas as pd
@@ -46,7 +46,7 @@ NONE = {"to": "nothing", "features": [], "proportion": 0.0}
 
 
 def scores_of(mean=0.02, made_by=OURS, n_eras=120):
-    """A record of so much CORR, and the benchmark's."""
+    """A record with this mean CORR, and the benchmark's."""
     noise = np.random.default_rng(0).normal(scale=0.01, size=n_eras)
     frames = [
         pd.DataFrame({"era": np.arange(n_eras), "model": model, "corr": level + noise})
@@ -64,7 +64,7 @@ def scores_of(mean=0.02, made_by=OURS, n_eras=120):
 
 
 class Given:
-    """What judges get: live data, history, folds, and empty stores."""
+    """Inputs of the gate: live data, history, folds, and empty stores."""
 
     def __init__(self, folder):
         self.live = small_panel(folder / "live", n_eras=1, seed=5)
@@ -200,7 +200,7 @@ def test_a_good_record_does_not_excuse_live_predictions_that_collapsed(given):
 
 
 def test_live_models_of_another_configuration_than_the_record_are_blocked(given):
-    """A model fitted anew by other parameters, and submitted beside the record of the old one."""
+    """A model refitted with other parameters is submitted on the old model's record."""
     decision = given.one(ours=given.predictions(made_by=OTHER))
     assert missed(decision) == {"record_of_other_models"}
     assert not decision["passed"]
@@ -244,7 +244,7 @@ def test_where_predictions_are_broken_the_champion_goes(given):
 
 
 def test_the_same_round_again_is_compared_with_nobody(given):
-    """What was submitted earlier in the round stays submitted, whatever comes now."""
+    """An earlier submission of the same round stands, whatever this run decides."""
     given.promote(given.one())
     assert given.champions(ROUND) == {}
     again = given.one()
@@ -266,7 +266,7 @@ def test_an_override_names_round_slot_and_reason_and_is_kept(given):
 
 
 def test_what_was_let_through_is_never_a_champion(given):
-    """A leak that was overridden once would be uploaded in its place for sixty rounds."""
+    """Otherwise a leak that was overridden once would be uploaded for sixty rounds."""
     decision = given.one(scores_of(-0.01), LOOSE.model_copy(update=OVERRIDE))
     assert decision["passed"]
     assert given.promote(decision) == {}
@@ -291,7 +291,7 @@ def test_a_champion_is_what_the_tournament_validated_or_what_is_kept_here(given,
 
 
 def test_a_decision_of_an_earlier_version_promotes_nothing(given):
-    """It does not say which predictions were checked, nor does a receipt that lacks a digest."""
+    """It does not identify the predictions it checked; nor does a receipt without a digest."""
     decision = given.one()
     del decision["predictions_digest"]
     assert given.promote(decision, {"status": "accepted"}) == {}
@@ -299,7 +299,7 @@ def test_a_decision_of_an_earlier_version_promotes_nothing(given):
 
 @pytest.mark.parametrize("model", ["fitted since", "failed"])
 def test_models_that_were_fitted_since_are_not_kept_beside_the_old_record(given, model, caplog):
-    """`prepare` ended a fit between the predictions and the promotion."""
+    """`prepare` finished a fit between the predictions and the promotion."""
     since = given.model(OTHER) if model == "fitted since" else Failed("fit", "no memory")
     assert given.promote(given.one(), model=since) == {}
     assert "champion of demo: not promoted: lightgbm was fitted since" in caplog.text
@@ -350,7 +350,7 @@ def test_an_override_of_what_cannot_be_submitted_is_none(given):
 
 
 def test_a_champion_that_stands_in_is_judged_by_its_own_record(given):
-    """What burns since, or was a leak all along, does not predict in another's place."""
+    """A champion that now burns, or was a leak all along, does not stand in."""
     for spoilt in ({"corr": 0.3}, {"mmc": -0.05}):
         given.promote(given.one(), scores=scores_of().assign(**spoilt))
         decision = given.one(None, ANY_CHAMPION, given.champions(LATER), LATER, Failed("a", "b"))
@@ -435,7 +435,7 @@ def test_a_changed_configuration_that_is_significantly_worse_lets_the_champion_p
     other = given.one(worse, ANY_CHAMPION, champions, LATER)
     assert missed(other) == {"worse_than_champion"}
     assert same["superior_to_champion"] is None
-    assert other["superior_to_champion"] > 0.3  # nothing speaks for it
+    assert other["superior_to_champion"] > 0.3  # no sign of superiority
     assert (other["passed"], other["feeds"]) == (True, "champion")
     assert given.promote(other, round_info=LATER)["demo"]["round"] == 1412
 
@@ -615,7 +615,7 @@ def test_a_refit_is_the_same_procedure_and_a_changed_parameter_another(given):
     assert named() != named(seed=7)
     assert named()["ensemble"] != named()["lightgbm"]
     assert named()["ensemble"] == named(seed=7)["ensemble"]  # members come in by `procedure_of`
-    # What features are asked for is a choice of those who learn from the answer, and of no other.
+    # Settings of verdicts, latents and graphs count only for models that use them.
     strict = FEATURES.model_copy(update={"q": 0.01})
     assert named() == named(features=strict)
     assert named(verdicts="weigh") != named(features=strict, verdicts="weigh")

@@ -1,4 +1,4 @@
-"""A model that cannot be trained is an outcome with its reason, and what follows passes it on."""
+"""A model that cannot be trained becomes an outcome with a reason, which later nodes pass on."""
 
 import lightgbm
 import numpy as np
@@ -85,7 +85,7 @@ VERSION = {"data_version": "v5.3"}
 
 
 class Given:
-    """What the nodes of one model get."""
+    """Inputs of the nodes of one model."""
 
     def __init__(self, folder):
         self.history = small_panel(folder / "history", n_eras=60)
@@ -154,14 +154,14 @@ def test_a_model_that_finishes_says_what_it_made(given, tmp_path):
     assert (outcome["oof_rows"], outcome["oof_eras"], outcome["live_rows"]) == (1000, 25, 40)
     assert outcome["iterations"] == {"test-1": 5, "test-2": 5, "live": 5}
     assert outcome["n_trials"] == len(trials) == 2
-    assert outcome["source"] == "preset small"  # six eras cannot tell
+    assert outcome["source"] == "preset small"  # six eras are too few to decide
     assert (outcome["remedies"], outcome["refit_failed"]) == ([], None)
     assert predictions["id"].tolist() == live.ids().tolist()
     assert tuned["era"].unique().tolist() == list(range(14, 20))
 
 
 def test_live_and_out_of_fold_predictions_say_by_what_they_were_made(given, tmp_path):
-    """A refit on newer eras is made by the same; another choice of any kind is not."""
+    """A refit on newer eras keeps the configuration's digest; any other choice changes it."""
     live = small_panel(tmp_path / "live", n_eras=1, seed=3)
     best = given.tune()[0]
 
@@ -298,7 +298,7 @@ def test_what_is_postponed_or_switched_off_is_an_outcome_of_its_own(given):
 
 
 def test_a_plan_for_other_parameters_is_a_sentence(given):
-    """The pipeline gbm alone does not plan: it would go by the old values in silence."""
+    """The pipeline gbm alone does not plan: it would silently use the old values."""
     with pytest.raises(ConfigurationError, match="the plan was made for another era_stride; run"):
         given.tune(params=PARAMS.model_copy(update={"era_stride": 4}))
 
@@ -310,7 +310,7 @@ def test_without_trials_the_preset_stays(given):
 
 
 def test_tuned_parameters_serve_the_folds_that_begin_with_them(given, monkeypatch):
-    """Finished folds keep the parameters that were the incumbent then."""
+    """Finished folds keep the parameters that were the incumbent's at the time."""
     best = given.tune()[0]
     deeper = PRESET | {"max_depth": 2}
     best["decisions"].append({"first_era": 39, "source": "trial 1", "params": deeper})
@@ -374,7 +374,7 @@ def test_more_targets_that_look_ahead_further_than_the_purge_are_refused(given, 
 
 
 def test_a_preset_chosen_by_hand_needs_no_new_plan(given):
-    """The README's own command: one pipeline, another preset, the plan as it is."""
+    """The README's own command: one pipeline, another preset, the existing plan."""
     two = PARAMS.model_copy(
         update={"preset": "deep", "presets": {"small": PRESET, "deep": PRESET | {"max_depth": 5}}}
     )

@@ -1,4 +1,4 @@
-"""Whoever finished is blended; whoever did not is named, and nobody is blended over other rows."""
+"""Finished models are blended, the others named, and all blended models predict the same rows."""
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,7 @@ ROUND = {"number": 1412, "data_version": "v5.3"}
 
 @pytest.fixture(scope="module")
 def holdout(tmp_path_factory):
-    """What nodes get beside the members: eras 5 to 100 are the test period."""
+    """Inputs of the nodes other than the members: eras 5 to 100 are the test period."""
     history = small_panel(tmp_path_factory.mktemp("history"), n_eras=FRONTIER)
     ids = history.ids()
     rng = np.random.default_rng(0)
@@ -76,7 +76,7 @@ def live(seed, n=30, made_by="a"):
 
 
 def fit_of(oof):
-    """The live fit of what out-of-fold predictions are by; the reason where there are none."""
+    """The live fit that belongs to out-of-fold predictions, or the reason why there is none."""
     if isinstance(oof, Failed):
         return oof
     return LiveFit((), oof.attrs["configuration"], "v5.3")
@@ -184,7 +184,7 @@ def test_where_all_members_predict_the_weights_stay(holdout):
 
 
 def test_a_member_that_cannot_predict_live_makes_it_another_blend(holdout, caplog):
-    """Half of the weight is missing: the others are weighed by what they earned without it."""
+    """Half of the weight is missing: the others are weighted anew, as a blend without it."""
     members = {name: predictions(holdout, k, skill=k) for k, name in enumerate("abc")}
     weights = weights_of(holdout, **members)
     again = settled(holdout, weights, members, a=live(0), b=live(1), c=FAILED)
@@ -216,7 +216,7 @@ def test_a_member_fitted_anew_is_left_out_until_it_is_weighed(holdout, caplog):
 
 
 def test_where_every_member_is_new_those_are_weighed_that_have_a_record(holdout):
-    """`prepare` was stopped after its fits: models are there, and what they predicted."""
+    """`prepare` was stopped after its fits: models and their predictions exist, weights are old."""
     members = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
     weights = weights_of(holdout, **members)
     changed = {name: predictions(holdout, 5, made_by="new") for name in "ab"}
@@ -260,7 +260,7 @@ PURGE = 16
 
 
 def tuned_by(**studies):
-    """Decisions of a model: ``first=..., later=...``, studies by when they serve from."""
+    """Decisions of a model: the studies whose parameters serve ``first`` and ``later``."""
     eras = {"first": FIRST + PURGE + 20, "later": LATER}
     return {
         "decisions": [
@@ -272,7 +272,7 @@ def tuned_by(**studies):
 
 @pytest.fixture
 def sharing(holdout, tmp_path, monkeypatch):
-    """What the choice of shares gets beside the models; few eras say enough."""
+    """Inputs of the choice of shares other than the models; few eras are enough here."""
     monkeypatch.setattr("numerai_kedro.ensemble.neutral_shares.overlap_eras", lambda target: 1)
     monkeypatch.setattr("numerai_kedro.metrics.intervals.MIN_ERAS", 10)
     return {
@@ -286,7 +286,7 @@ def sharing(holdout, tmp_path, monkeypatch):
 
 
 def trials(holdout, last, share, seed=0):
-    """Predictions from the first era on that are a feature and a little truth."""
+    """Predictions from the first era on: a share of one feature, and some of the target."""
     panel = holdout["history"].select(eras=range(FIRST, last + 1))
     target = np.nan_to_num(panel.target(TARGET).astype(float), nan=0.5)
     feature = np.concatenate([panel.features(int(era))[:, 3] for era in panel.eras])
@@ -315,7 +315,7 @@ def test_no_share_is_taken_where_none_was_asked_for_or_nothing_is_known(holdout,
 
 
 def test_a_share_is_adopted_only_where_the_gain_is_sure(holdout, sharing, monkeypatch):
-    """What is linear in the feature only costs."""
+    """The part of the predictions that is linear in the feature only costs."""
     studies = {"a__validation": trials(holdout, 24, 1.0), "a__best_params": tuned_by(first="s0")}
     sure = choose_neutralisation(ASKED, **sharing, **studies)
     assert sure["proportion"] > 0
@@ -343,7 +343,7 @@ def test_a_share_looks_at_nothing_from_a_purge_before_the_era_that_it_serves(hol
 
 
 def test_a_later_decision_changes_no_share_before_it(holdout, sharing):
-    """The feature costs at first, and is all there is to a later study."""
+    """The feature costs at first; a later study finds nothing but the feature."""
     members = {"a": predictions(holdout, 0), "b": predictions(holdout, 1)}
     weights = weights_of(holdout, **members)
     first = {"a__validation": trials(holdout, 24, 1.0), "a__best_params": tuned_by(first="s0")}
@@ -366,7 +366,7 @@ def test_a_later_decision_changes_no_share_before_it(holdout, sharing):
     np.testing.assert_array_equal(blends[0][then], blends[1][then])
     np.testing.assert_array_equal(blends[1][unserved], blends[2][unserved])
     assert not np.allclose(blends[0][now], blends[1][now])
-    # The live era is served by the newest share, and before that share serves by the one before.
+    # The newest share serves the live era; until it serves, the one before it does.
     sharing["folds"] |= {"history": [1, LATER - 2]}
     assert choose_neutralisation(ASKED, **sharing, **later)["proportion"] == before["proportion"]
 
@@ -386,14 +386,14 @@ def test_a_share_that_was_chosen_stays_whoever_comes_goes_or_is_postponed(holdou
         {"a__validation": FAILED, "b__validation": FAILED},
     ):
         assert choose_neutralisation(ASKED, **sharing, **both, **frames)["shares"] == share
-    # Alone it is another blend; when both are back, and one is tuned again, what was is unchanged.
+    # Alone it is another blend; with both back and one tuned again, the earlier share is unchanged.
     alone = choose_neutralisation(ASKED, **sharing, a__best_params=a, a__validation=other)
     assert alone["shares"] != share
     both["a__best_params"] = tuned_by(first="a0", later="a1")
     frames = {"a__validation": trials(holdout, 40, 0.0), "b__validation": other}
     again = choose_neutralisation(ASKED, **sharing, **both, **frames)
     assert again["shares"][:1] == share
-    # What was asked for otherwise was never chosen then.
+    # Under other settings no share was chosen at that time.
     sharing["params"] = PARAMS.model_copy(update={"adopt_level": 0.9})
     otherwise = choose_neutralisation(ASKED, **sharing, **both, **frames)
     assert otherwise["shares"][0]["verdict"] == "nothing: no share was chosen then"

@@ -1,4 +1,4 @@
-"""Windows are those that fits learn from, and each knows its own eras alone."""
+"""Windows are those that fits learn from, and each sees only its own eras."""
 
 import dataclasses
 
@@ -128,16 +128,16 @@ def test_interactions_are_looked_for_only_where_asked(given):
 
 
 def test_latents_of_a_window_hang_on_its_own_eras_alone(tmp_path):
-    """The plant: everything after era 33 is another world's."""
+    """Planted: everything after era 33 comes from another world."""
     honest = Given(tmp_path / "a")
-    other = [era_rows(era) for era in range(1, 34)]
-    other += [era_rows(era, seed=9) for era in range(34, 61)]
+    other = [era_rows(rows) for rows in range(1, 34)]
+    other += [era_rows(rows, seed=9) for rows in range(34, 61)]
     write_panel(tmp_path / "b" / "history", other)
     changed = Given(tmp_path / "b", open_panel(tmp_path / "b" / "history"))
     mine, theirs = honest.compressed()[0], changed.compressed()[0]
 
     def early(by_window, name):
-        return [era.features.matrix.tolist() for era in by_window[name] if era.era <= 33]
+        return [rows.features.matrix.tolist() for rows in by_window[name] if rows.era <= 33]
 
     for name in ("0008", "0020", "0033"):
         assert early(mine, name) == early(theirs, name)
@@ -174,7 +174,7 @@ def test_the_report_on_latents_says_whether_they_earn_their_place(given, tmp_pat
     assert {row["window"] for row in report["windows"]} == {
         name for name, window in windows_of(given.folds).items() if window.test is not None
     }
-    # Ten eras of noise say nothing for sure, and eight features have no better components.
+    # Ten eras of noise prove nothing, and eight features have no better components.
     assert not report["earns"]
     assert "principal components" in report["text"]
 
@@ -196,7 +196,7 @@ def test_what_is_off_or_postponed_is_an_outcome_that_is_passed_on(given, kind):
 
 
 def test_effects_that_flip_are_named(tmp_path):
-    """The plant: feature 0 turns round in the newest block."""
+    """Planted: the effect of feature 0 changes sign in the newest block."""
     blocks = []
     for era in range(1, 61):
         rows = era_rows(era, n_rows=200)
@@ -207,10 +207,10 @@ def test_effects_that_flip_are_named(tmp_path):
             rows = dataclasses.replace(rows, features=block)
         blocks.append(rows)
     write_panel(tmp_path / "panel", blocks)
-    project = Given(tmp_path, open_panel(tmp_path / "panel"))
+    inputs = Given(tmp_path, open_panel(tmp_path / "panel"))
     params = PARAMS.model_copy(update={"trend_eras": 20})
-    linear = project.effects()[0]
-    trend, named = nodes.trace_effects(linear, project.verdicts(), project.folds, params)
+    linear = inputs.effects()[0]
+    trend, named = nodes.trace_effects(linear, inputs.verdicts(), inputs.folds, params)
     assert ("feature_0", "flips") in {(effect["feature"], effect["kind"]) for effect in named}
     assert trend["feature"].nunique() == 8
 

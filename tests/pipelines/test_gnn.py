@@ -1,4 +1,4 @@
-"""The graph's way from products of features into fits, and what is said of its worth."""
+"""The feature graph on its way into fits, and the report of its worth."""
 
 import dataclasses
 
@@ -44,7 +44,7 @@ ONE_FOLD = GraphParams(neighbours=4, control_folds=1)
 
 @pytest.fixture
 def given(tmp_path, monkeypatch):
-    # Eight features in four nodes: fewer a node than the product has.
+    # Eight features in four nodes: fewer per node than in production.
     monkeypatch.setattr("numerai_kedro.features.graph_building.FEATURES_A_NODE", 2)
     return Given(tmp_path)
 
@@ -94,7 +94,7 @@ def test_a_fold_learns_on_the_graph_of_its_own_window_and_another_one_is_another
     _, changed = recipes_of(given, graphs | {"0020": edge.as_json()})
     (other,) = changed[0].fits(given.history, windows[0].train)
     assert fit.key != other.key
-    # What is known before there is data does not hang on it, but on what was asked for.
+    # Keys known before there is data depend on the settings, not on the graph itself.
     assert recipes[0].plan_keys((1, 20), names) == changed[0].plan_keys((1, 20), names)
     renamed = dataclasses.replace(recipes[0], engineered_by="other neighbours")
     assert recipes[0].plan_keys((1, 20), names) != renamed.plan_keys((1, 20), names)

@@ -167,7 +167,7 @@ def shuffled_metadata():
 
 
 def test_shuffled_names_write_no_era_again_and_cut_the_same_folds(tmp_path, panels):
-    """What a fit is keyed by stays: digests of its rows, names of its columns, groups."""
+    """The parts of a fit's key stay: digests of its rows, names of its columns, groups."""
     for name, era in (("train", "0001"), ("validation", "0002")):
         live = live_frame().assign(era=era, target_ender_20=0.5, target_ender_60=0.25)
         live = live.set_index(live.index + era)
@@ -283,7 +283,7 @@ def test_the_last_rule_that_was_understood_goes_on_weighing_and_is_said(tmp_path
         "(the rule of round 1400 goes on weighing: 4 x CORR + 12 x MMC)"
     ]
     assert "round 1410: alpha pays 1" in caplog.text
-    # What was not understood is not remembered, and a rule of later rounds is not yet known.
+    # A rule that was not understood is not stored, and a later round's rule is not used.
     assert weights_of(store, 1411, CORR60, ALPHA)[0] == RULE
     weights_of(store, 1420, MMC60)
     assert weights_of(store, 1412, ALPHA)[0] == RULE

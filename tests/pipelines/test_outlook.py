@@ -1,4 +1,4 @@
-"""What the files hold is known before any download, whatever the server does meanwhile."""
+"""The size of the files is known before any download, whatever the server does meanwhile."""
 
 import json
 

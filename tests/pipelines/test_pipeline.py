@@ -6,7 +6,7 @@ import pytest
 import yaml
 from tests.project import ROOT
 
-from numerai_kedro.models.registry import ENCODER, MODELS
+from numerai_kedro.models.registry import BUILT_IN, ENCODER
 
 PARTS = (
     "ingestion",
@@ -39,7 +39,7 @@ def entry_of(name):
         return CATALOG.get(name)
     patterns = [key for key in CATALOG if key.startswith("{") and key.endswith("." + rest)]
     return (
-        CATALOG[patterns[0]] if patterns and namespace in (*MODELS, ENCODER, "ensemble") else None
+        CATALOG[patterns[0]] if patterns and namespace in (*BUILT_IN, ENCODER, "ensemble") else None
     )
 
 
@@ -108,7 +108,7 @@ def test_every_parameter_block_is_read_by_a_node_or_a_hook():
         for block in yaml.safe_load(path.read_text())
     }
     read = {n.removeprefix("params:") for n in pipeline("weekly").inputs() if "params:" in n}
-    assert blocks == read | {"tracking", "incremental", "notify"}
+    assert blocks == read | {"tracking", "incremental", "notify", "own_model"}
 
 
 def test_nodes_say_what_they_do():

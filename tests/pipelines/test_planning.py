@@ -1,4 +1,4 @@
-"""What is still to be done, said before there is any data: the budget goes by it."""
+"""The work still to be done is known before there is any data, and the budget relies on it."""
 
 import dataclasses
 import logging
@@ -46,7 +46,7 @@ class Tournament:
 
 
 class Given:
-    """A plan's inputs, with what is done already in two stores."""
+    """A plan's inputs, with finished work in two stores."""
 
     def __init__(self, folder):
         self.store, self.studies = FoldStore(folder / "store"), StudyStore(folder / "studies")
@@ -93,15 +93,15 @@ class Given:
 
 @pytest.fixture
 def given(tmp_path, monkeypatch):
-    project = Given(tmp_path)
+    inputs = Given(tmp_path)
 
     def read(*_):
-        return planning.History(Data(0, 0, 130_000, 8), project.last_era, FEATURES, [FEATURES])
+        return planning.History(Data(0, 0, 130_000, 8), inputs.last_era, FEATURES, [FEATURES])
 
     monkeypatch.setattr(planning.History, "read", read)
     monkeypatch.setattr(planning, "lightgbm_work_per_second", lambda cores: 1e9)
     monkeypatch.setattr(planning, "too_late_for", lambda newest, seconds: None)
-    return project
+    return inputs
 
 
 def decision(first_era, tuned_for, params=PRESET, **others):

@@ -1,4 +1,4 @@
-"""The report shows this round and these slots, and a silent tournament takes nothing away."""
+"""The report shows this round and its slots, and keeps scores when the tournament is silent."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""The record of a round is that of exactly what predicts in it."""
+"""The record of a round describes exactly the models that predict in it."""
 
 import numpy as np
 import pandas as pd
@@ -54,7 +54,7 @@ def holdout(tmp_path_factory):
 
 
 class Week:
-    """What `prepare` has left: two members, their weights, scores and report."""
+    """The results of `prepare`: two members, their weights, scores and report."""
 
     def __init__(self, holdout, folder):
         self.holdout, self.store = holdout, ProcedureStore(folder)
@@ -139,7 +139,7 @@ def test_checks_are_of_this_rounds_parameters(week):
 
 
 def test_what_is_missing_and_cannot_be_scored_again_stays_for_the_gate_to_see(week):
-    """History has moved on, and out-of-fold predictions have not: nothing is made up."""
+    """History is newer than the out-of-fold predictions: no scores are made up."""
     week.oof = {name: frame.iloc[:-40].reset_index(drop=True) for name, frame in week.oof.items()}
     week.live["a"] = FAILED
     scores, reported, _ = week.settle()

@@ -1,4 +1,4 @@
-"""Slots are the user's own, and what cannot be meant is said before anything is computed."""
+"""Slots are the user's own, and impossible ones are refused before anything is computed."""
 
 import pytest
 

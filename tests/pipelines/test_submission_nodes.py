@@ -1,4 +1,4 @@
-"""Every slot ends in a receipt with its reason; one slot's refusal does not stop the others."""
+"""Every slot ends in a receipt with a reason; one refused slot does not stop the others."""
 
 from types import SimpleNamespace
 
@@ -37,7 +37,7 @@ LIVE = Live()
 
 
 class Tournament:
-    """Takes what comes, or raises what it was given."""
+    """Accepts every submission, or raises the error it was given."""
 
     def __init__(self, error=None, name="demo", is_real=False, account=None, current=1412):
         self.error, self.taken, self.given = error, [], {}
@@ -106,7 +106,7 @@ def test_an_accepted_slot_keeps_round_entry_and_stocks():
 
 
 def broken(csv):
-    """A csv that breaks a rule of submission although the gate has let it through."""
+    """A csv that the gate passed although it breaks a submission rule."""
     return {"csv": csv, "decision": PASSED | {"predictions_digest": digest_bytes(csv.encode())}}
 
 
@@ -241,7 +241,7 @@ def test_a_payout_score_that_is_not_weighed_stands_in_the_receipt():
     ],
 )
 def test_a_round_that_opened_since_the_run_began_is_noticed(current, status):
-    """The run began between rounds, and ends in the hour in which one is open."""
+    """The run began between rounds and ends while one is open."""
     tournament, closed = Tournament(current=current), {"number": 1412, "is_open": False}
     (receipt,) = receipts(tournament, {"first": "ensemble"}, round_info=closed).values()
     assert receipt["status"] == status
@@ -291,7 +291,7 @@ def test_where_the_gate_says_so_the_champion_is_written(tmp_path):
 
 
 def test_the_gate_speaks_before_the_switch():
-    """A user who has uploading off still sees that the gate would have said no."""
+    """A user who has switched uploading off still sees that the gate would have refused."""
     blocked, slots = {"passed": False, "reasons": ["CORR is low"]}, {"first": "ensemble"}
     (receipt,) = receipts(Tournament(), slots, decision=blocked, upload=False).values()
     assert receipt["detail"] == "Not submitted: CORR is low. Nothing was uploaded."

@@ -1,4 +1,4 @@
-"""Options are compared with the incumbent, on the eras that both have."""
+"""Options are compared with the incumbent on the eras that both have."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The user's command gets the outcome on its standard input, and can break nothing."""
+"""The user's command gets the outcome on its standard input, and cannot break a run."""
 
 import json
 import logging
@@ -13,7 +13,7 @@ from numerai_kedro.reporting.notify import NotifyParams, notify
 
 @pytest.fixture
 def told(tmp_path):
-    """Runs with commands that write down what they are told."""
+    """Runs with commands that save their input."""
     receipts = tmp_path / "07_model_output" / "receipts"
     receipts.mkdir(parents=True)
     (tmp_path / "01_raw").mkdir()

@@ -1,4 +1,4 @@
-"""A run is kept as it ended; a server that is away costs a warning, not the week."""
+"""A run is tracked as it ended; an unreachable server costs a warning, not the week."""
 
 import mlflow
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Configuration is read once, and what a caller does to it stays the caller's."""
+"""Configuration is read once, and a caller's changes to it stay the caller's."""
 
 import shutil
 

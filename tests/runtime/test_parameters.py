@@ -1,4 +1,4 @@
-"""Borders keep their distance to the era, and every preset that is offered is sound."""
+"""Borders of periods are more than a purge apart, and every preset is valid."""
 
 import pytest
 import yaml
@@ -6,7 +6,7 @@ from tests.project import ROOT
 
 from numerai_kedro.errors import ConfigurationError
 from numerai_kedro.gate.checks import GateParams
-from numerai_kedro.models.registry import BOOSTED, GRAPHS, MODELS, TABULAR, family
+from numerai_kedro.models.registry import BOOSTED, BUILT_IN, GRAPHS, TABULAR, family
 from numerai_kedro.runtime.parameters import IngestionParams, ModelParams
 from numerai_kedro.training.tuning.context import TuningParams
 
@@ -61,7 +61,7 @@ def test_a_preset_that_is_none_is_named_with_those_there_are():
         ModelParams.model_validate(settings)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", BUILT_IN)
 def test_every_preset_that_is_offered_is_sound_for_its_family(model):
     files = {"gbm": BOOSTED, "deep_learning": TABULAR, "gnn": GRAPHS}
     settings = conf(next(name for name, models in files.items() if model in models), model)

@@ -1,4 +1,4 @@
-"""What a user can fix is a sentence, whoever raised it."""
+"""Errors that a user can fix are one sentence, whichever library raised them."""
 
 import errno
 import sqlite3

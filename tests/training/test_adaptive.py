@@ -1,4 +1,4 @@
-"""Noise drives the strength to its maximum, a strong signal lets it go; nothing later is read."""
+"""Noise drives the strength to its maximum, a strong signal to 0; no later era is read."""
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,7 @@ N_ERAS = 90
 
 
 def panel_of(folder, signal, after=N_ERAS):
-    """Targets that lean on five features so much; eras beyond `after` are something else."""
+    """Targets that depend on five features; after era `after` with the opposite sign."""
     blocks = []
     for era in range(1, N_ERAS + 1):
         rng = np.random.default_rng([7, era])

@@ -1,4 +1,4 @@
-"""A fit sees what was found in its own window, and nothing else."""
+"""A fit sees only the features and verdicts of its own window."""
 
 import dataclasses
 

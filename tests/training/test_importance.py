@@ -1,4 +1,4 @@
-"""The feature that matters is found, every piece is kept, and what flips is named."""
+"""The feature that matters is found, every measurement is kept, and drift is named."""
 
 import numpy as np
 import pandas as pd
@@ -77,7 +77,7 @@ def blocks(drops, error=0.0002):
         ([0.004, 0.005, 0.0001], "dies"),
         ([0.004, 0.005, -0.003], "flips"),
         ([0.004, 0.005, 0.004], None),
-        ([0.0001, 0.0002, -0.003], None),  # it never mattered for sure
+        ([0.0001, 0.0002, -0.003], None),  # it never mattered significantly
         ([0.004, -0.003], None),  # one block before is too few
     ],
 )

@@ -1,4 +1,4 @@
-"""The probe times the fit alone: neither the making of the rows nor their binning."""
+"""The probe times the fit alone, without building the rows or binning them."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""No peeking, shown by changing what must not matter; and nothing finished is done twice."""
+"""No look-ahead, shown by changing later targets; and nothing finished is computed twice."""
 
 import dataclasses
 import os
@@ -49,7 +49,7 @@ def recipe(era_stride=1, n_offsets=1, seed=0, targets=(TARGET,), **changes):
 
 
 def permuted_after(folder, last_era, n_eras=36):
-    """The same history with the targets of all later eras in another order."""
+    """The same history with the targets of all later eras shuffled."""
     rng = np.random.default_rng(1)
     blocks = []
     for era in range(1, n_eras + 1):

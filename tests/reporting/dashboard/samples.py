@@ -1,4 +1,4 @@
-"""A run that came to something, as the page and the summary get it."""
+"""A finished run, as the page and the summary get it."""
 
 import json
 

@@ -1,9 +1,9 @@
-"""Curves are what their titles say, and a model is told from another without colour."""
+"""Curves are what their titles say, and models are distinguishable without colour."""
 
 import numpy as np
 import pandas as pd
 
-from numerai_kedro.models.registry import MODELS
+from numerai_kedro.models.registry import BUILT_IN
 from numerai_kedro.reporting.dashboard.figures import (
     burn_density,
     cumulative,
@@ -44,7 +44,7 @@ def test_drawdown_hangs_below_zero():
 
 
 def test_each_model_has_a_dash_of_its_own():
-    names = ("benchmark", "ensemble", *MODELS)
+    names = ("benchmark", "ensemble", *BUILT_IN)
     template = era_scores().query("model == 'ensemble'")
     scores = pd.concat(template.assign(model=name) for name in names)
     styles = [line.line for line in cumulative(scores, "corr", {}).data]

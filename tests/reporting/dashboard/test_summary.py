@@ -1,4 +1,4 @@
-"""The lines that end a run say what it came to, and where to look."""
+"""The last lines of a run give its result, and where to look."""
 
 from pathlib import Path
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Tests of what needs torch: left out where `make networks` has not installed it."""
+"""Tests that need torch are left out where `make networks` has not installed it."""
 
 from importlib.util import find_spec
 

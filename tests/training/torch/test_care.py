@@ -1,4 +1,4 @@
-"""Every rung of the ladder is reached by its own trouble, says what it did, and leaves a model."""
+"""Each fault leads to its own remedy, which is recorded."""
 
 import dataclasses
 from pathlib import Path
@@ -69,7 +69,7 @@ def test_a_plateau_halves_the_rate_once(panel):
 
 
 class Dead(Small):
-    """Learns, and says the same of every row whenever it is asked."""
+    """Learns, but predicts the same for every row."""
 
     def forward(self, features):
         predictions = super().forward(features)
@@ -251,7 +251,7 @@ def test_a_fit_ended_while_it_learns_what_was_held_back_goes_on_there(history, t
     seen = []
     again = fit("work", lambda done, total: seen.append(total))
     np.testing.assert_array_equal(again.predict(history), calm.predict(history))
-    assert set(seen) == {rest}  # what came before was finished
+    assert set(seen) == {rest}  # everything before was finished
 
 
 def test_a_lost_gpu_leaves_its_work_to_the_cpu(history, tmp_path):

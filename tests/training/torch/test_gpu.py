@@ -1,4 +1,4 @@
-"""What only a card can show: its own memory, its own precision, and the same results."""
+"""Tests that need a GPU: its memory, its precision, and results equal to the CPU's."""
 
 import gc
 
@@ -100,7 +100,7 @@ def test_a_run_on_a_card_is_resumed_bit_by_bit(panel, tmp_path):
 
 
 class Hungry(nn.Module):
-    """Saves about 3 MiB a row, and holds few weights."""
+    """Saves about 3 MiB of activations a row, and has few weights."""
 
     def __init__(self, n_features):
         super().__init__()
@@ -138,7 +138,7 @@ def test_the_size_of_the_parts_follows_from_the_cards_memory(large, gib):
 
 
 def test_a_real_out_of_memory_is_repaired_and_loses_no_row(large):
-    """Another program takes half of the card after the size of the parts was chosen."""
+    """Another program takes half of the card after the parts were sized."""
     params = PARAMS.model_copy(update={"batch_rows": 5_000, "epochs": 1, "learning_rate": 1e-5})
     total = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.set_per_process_memory_fraction(6 * GIB / total)

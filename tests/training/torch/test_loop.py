@@ -1,4 +1,4 @@
-"""A run comes to the same weights: resumed, in parts, after a fault that could be repaired."""
+"""A run ends with the same weights when resumed, run in parts, or repaired after a fault."""
 
 import math
 
@@ -119,7 +119,7 @@ def test_a_batch_in_parts_has_the_gradients_of_the_whole(panel, micro_rows):
 
 
 def test_parts_draw_the_same_dropout_in_both_passes(panel):
-    """The predictions whose gradient was taken are those that are differentiated."""
+    """The second pass reproduces the predictions for which the first took the loss's gradient."""
     training = run(panel)
     training.micro_rows = 16
     seen = []
@@ -295,7 +295,7 @@ def test_a_torn_checkpoint_is_begun_anew(panel, tmp_path, part, caplog):
 
 
 def test_rows_held_at_once_are_part_of_the_checkpoint(panel, tmp_path):
-    """A run that had to halve them, and was killed then, goes on as it was."""
+    """A run that halved them and was then killed continues with as many rows."""
     whole, broken = (run(panel, work=tmp_path / name) for name in ("whole", "broken"))
     n = len(whole.eras.epoch(0, 0))
 

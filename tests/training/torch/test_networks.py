@@ -1,4 +1,4 @@
-"""What networks have beside what every family must do (tests/models/test_contract.py)."""
+"""What networks do beyond the contract of every family (tests/models/test_contract.py)."""
 
 import re
 
@@ -170,7 +170,7 @@ def test_a_card_too_small_for_a_batch_trains_it_in_parts(name, panel, monkeypatc
         )
     (rows,) = re.findall(r"micro-batch: (\d+) rows", caplog.text)
     assert 16 <= int(rows) < 40
-    if name != "vae_head":  # its parts draw other latents
+    if name != "vae_head":  # its parts draw different latents
         np.testing.assert_allclose(on_card.predict(panel), on_cpu.predict(panel), atol=2e-3)
     assert mean_corr(on_card, panel) > 0.2
 
@@ -226,7 +226,7 @@ def test_a_transformer_saves_and_loads_the_ordinary_way(panel, tmp_path):
 
 @pytest.fixture(scope="module")
 def pair(panel, tmp_path_factory):
-    """A base, and what it became by eras in which another feature counts."""
+    """A base, and its update on eras in which another feature matters."""
     newest = small_panel(tmp_path_factory.mktemp("newest") / "panel", n_eras=8, seed=5)
     base = fitted("transformer", panel, d_token=48, d_feedforward=192, n_layers=2)
     return base, base.updated(newest, TARGET), newest
@@ -253,7 +253,7 @@ def test_it_predicts_something_else_and_not_worse(pair, tmp_path):
 def test_base_and_adapters_predict_the_same_in_a_new_process(pair, tmp_path):
     _, updated, newest = pair
     there = predicted_in_a_new_process({"updated": updated}, newest, tmp_path)["updated"]
-    # With a card the new process predicts on it, and this one where it was fitted: on the cores.
+    # With a GPU the new process predicts on it; this one predicts on the CPU, where it was fitted.
     tolerance = 1e-5 if torch.cuda.is_available() else 0
     np.testing.assert_allclose(there, updated.predict(newest), rtol=0, atol=tolerance)
     assert adapters_of(read_trusted(tmp_path / "updated")._fitted())

@@ -1,4 +1,4 @@
-"""Two processes that share every batch come to the loss and the weights of one."""
+"""Two processes that share every batch reach the loss and the weights of one."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import pytest
 from tests.panels import small_panel
 from tests.project import ROOT
 
-# What both run: the first process of a group says what came of it.
+# Run by both: the first process of a group writes the result.
 CODE = """
 import json, sys
 from numerai_kedro.data import open_panel

@@ -1,4 +1,4 @@
-"""Between full fits adapters learn what came since, never closer than a purge, in folds as live."""
+"""Between full fits adapters learn the newer eras, a purge behind, in folds as in the live fit."""
 
 import dataclasses
 
@@ -70,7 +70,7 @@ def test_an_update_that_learns_too_near_is_a_leak(history, tmp_path, monkeypatch
 
 
 def test_eras_that_come_later_change_no_update(history, tmp_path, ten_eras):
-    """The newest eras changed: nothing that was predicted before them does."""
+    """Removing the newest eras changes no prediction before them."""
     shorter = history.select(eras=range(1, 32))
     short = Fold("test-1", FOLD.train, (24, 31))
     whole, _ = walk_forward(history, [FOLD], [recipe()], FoldStore(tmp_path / "a"), PURGE)

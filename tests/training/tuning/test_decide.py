@@ -1,4 +1,4 @@
-"""What is adopted, when a study is due again, and that no trial looks where it must not."""
+"""What is adopted, when a study is due again, and that no trial sees later eras."""
 
 import dataclasses
 import json
@@ -178,7 +178,7 @@ def test_a_study_that_ended_before_its_decision_is_decided(week, evaluated, monk
 
 
 def planted(monkeypatch, gain, n_eras=104):
-    """Trials whose payoff is known: the deeper ones earn `gain` more an era, with noise."""
+    """Trials with a planted payoff: the deeper ones earn `gain` more per era, with noise."""
     rng = np.random.default_rng(0)
     noise = {depth: rng.normal(scale=0.02, size=n_eras) for depth in range(2, 7)}
 
@@ -351,7 +351,7 @@ def test_a_trial_that_comes_to_nothing_counts_and_the_study_goes_on(week, monkey
 
 
 def test_a_study_that_cannot_be_judged_ends_in_a_sentence(week):
-    """To Optuna a NaN is a failure, and failures do not count: the study would never end."""
+    """Optuna counts a NaN as a failure, and failures not as trials: the study would never end."""
     without = dataclasses.replace(
         context(week.panel), benchmark=pd.Series(np.nan, index=week.panel.ids())
     )

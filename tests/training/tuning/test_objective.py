@@ -1,4 +1,4 @@
-"""What a trial is worth, and when a gain is one."""
+"""The objective of a trial, and when a gain is significant."""
 
 import numpy as np
 import pytest
@@ -61,7 +61,7 @@ def test_blocks_are_as_long_as_a_target():
 
 
 def test_a_gain_is_adopted_when_it_is_sure_and_not_by_chance():
-    """Planted: the level is held by noise of overlapping eras, and a real gain is found."""
+    """Planted: noise of overlapping eras keeps the level, and a real gain is found."""
     rng = np.random.default_rng(0)
     adopted = 0
     for _ in range(400):

@@ -1,4 +1,4 @@
-"""A study goes on where it stopped: no finished trial lost, none counted twice, the same best."""
+"""A study resumes where it stopped: no finished trial lost, none counted twice, the same best."""
 
 import os
 import signal
