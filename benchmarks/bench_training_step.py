@@ -106,7 +106,9 @@ def measured(
     epoch: Any = run._epoch
     epoch(lambda done, total: None)  # warm
     before = held_gb(options.device)
-    plain = nothing if memory else plain_loop(build(), panel, params, options)
+    plain: Callable[[], None] = nothing
+    if not memory:
+        plain = plain_loop(build(), panel, params, options)
     plain()
     beside = held_gb(options.device) - before  # the plain loop's own weights and moments
     ours, theirs = [], []

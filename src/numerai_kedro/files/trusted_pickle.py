@@ -30,6 +30,9 @@ TRUSTED_NAMES = {
     ("numpy._core.numeric", "_frombuffer"),
 }
 
+# Modules of the user's own models, and packages (with a dot at the end) of their regressors; in
+# the environment, so that child processes know them.
+TRUSTED_VARIABLE = "NUMERAI_KEDRO_TRUSTED"
 
 UNTRUSTED = (
     "a saved model {name}, which this project does not write; delete the file and run the command "
@@ -60,7 +63,24 @@ class _TrustedUnpickler(_PurePython):  # type: ignore[misc]
             member = super().find_class(module, name)
             if (module, name) in TRUSTED_NAMES or getattr(member, "__module__", None) == module:
                 return member
+        if "." not in name and _is_the_users(module):
+            member = super().find_class(module, name)
+            # Classes alone: a function of a library could be called with anything.
+            if isinstance(member, type) and member.__module__ == module:
+                return member
         raise StoreError(UNTRUSTED.format(name=f"names {module}.{name}"))
+
+
+def trust(module: str) -> None:
+    """Let classes of a module be read; with a dot at its end, of all modules of a package."""
+    names = {*os.environ.get(TRUSTED_VARIABLE, "").split(), module}
+    os.environ[TRUSTED_VARIABLE] = " ".join(sorted(names))
+
+
+def _is_the_users(module: str) -> bool:
+    """Whether the configuration names a module, or its package."""
+    names = os.environ.get(TRUSTED_VARIABLE, "").split()
+    return any(module == name or (name[-1] == "." and module.startswith(name)) for name in names)
 
 
 def write_trusted(folder: str | os.PathLike[str], value: object) -> None:
@@ -75,6 +95,17 @@ def write_trusted(folder: str | os.PathLike[str], value: object) -> None:
     with atomic_folder(folder) as partial:
         (partial / CONTENT).write_bytes(content)
         (partial / MANIFEST).write_text(json.dumps(manifest, indent=1))
+
+
+def check_readable(value: object) -> None:
+    """Refuse a value that could not be read back: its pickle calls functions of its library.
+
+    Raises
+    ------
+    StoreError
+        Names the function or the class.
+    """
+    _TrustedUnpickler(io.BytesIO(pickle.dumps(value, protocol=5))).load()
 
 
 def version_of(manifest: Path) -> str:

@@ -1,9 +1,20 @@
-"""Models of the week: one row a family. Each is a namespace, an instance of `base_model`."""
+"""Models of the week: one row a family. Each is a namespace, an instance of `base_model`.
+
+Models of the user's own come from the configuration (``ridge: {type: my_models.Ridge, ...}``). They
+stand in the environment, so that child processes know them, too.
+"""
 
 from __future__ import annotations
 
+import json
+import os
+import re
+from collections.abc import Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from numerai_kedro.errors import ConfigurationError
+from numerai_kedro.files.trusted_pickle import trust
 
 if TYPE_CHECKING:
     from numerai_kedro.training import Model
@@ -26,13 +37,99 @@ BOOSTED = ("lightgbm", "catboost", "xgboost")
 TABULAR = ("tabm", "transformer", "vae_head")
 GRAPHS = ("gatv2", "gin")
 NETWORKS = (*TABULAR, *GRAPHS)
-MODELS = (*BOOSTED, *NETWORKS)
-# What makes the latents that models may learn from; no member of the ensemble.
+BUILT_IN = (*BOOSTED, *NETWORKS)
 ENCODER = "vae"
+
+OWN_MODELS = "NUMERAI_KEDRO_OWN_MODELS"
+OWN_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+
+
+def model_names() -> tuple[str, ...]:
+    """Names of all models of the week, the user's own last."""
+    return (*BUILT_IN, *own_models())
+
+
+def own_models() -> dict[str, str]:
+    """Dotted paths of the classes of the user's own models, by name."""
+    paths: dict[str, str] = json.loads(os.environ.get(OWN_MODELS, "{}"))
+    return paths
+
+
+def register_own_models(blocks: Mapping[str, Any], reserved: tuple[str, ...] = ()) -> None:
+    """Make models of blocks of parameters that have a ``type``, and forget those of before.
+
+    Parameters
+    ----------
+    blocks
+        All parameters, by the name at the top.
+    reserved
+        Further names that are taken, beside those of the built-in models.
+
+    Raises
+    ------
+    ConfigurationError
+        A name cannot name a model or is taken; a type is no dotted path.
+    """
+    paths = {
+        name: block["type"]
+        for name, block in blocks.items()
+        if isinstance(block, Mapping) and "type" in block
+    }
+    for name, path in paths.items():
+        if name in (*FAMILIES, *ENCODERS, *reserved):
+            raise ConfigurationError(
+                f"parameters: {name}: type: this name is taken; give your model another one."
+            )
+        if not OWN_NAME.fullmatch(name):
+            raise ConfigurationError(
+                f'parameters: "{name[:40]}": type: a model is named by small letters, digits and '
+                'single "_", such as my_ridge.'
+            )
+        if not isinstance(path, str) or not all(map(str.isidentifier, path.split("."))):
+            raise ConfigurationError(
+                f"parameters: {name}.type: {path!r} is no dotted path of a class, such as "
+                "my_models.Ridge."
+            )
+    os.environ[OWN_MODELS] = json.dumps(paths)
+    for path in paths.values():
+        trust(path.rpartition(".")[0])
 
 
 def family(name: str) -> type[Model]:
-    """Return the model class of a namespace, importing its library now."""
+    """Return the model class of a namespace, importing its library now.
+
+    Raises
+    ------
+    ConfigurationError
+        The class of a model of the user's own cannot be imported, or lacks what models have.
+    """
+    if name in own_models():
+        return _own_family(name, own_models()[name])
     module, class_name = (FAMILIES | ENCODERS)[name]
-    found: type[Model] = getattr(import_module(module), class_name)
-    return found
+    model_class: type[Model] = getattr(import_module(module), class_name)
+    return model_class
+
+
+def _own_family(name: str, path: str) -> type[Model]:
+    from numerai_kedro.training.protocol import Model
+
+    module, _, class_name = path.rpartition(".")
+    try:
+        model_class = getattr(import_module(module), class_name)
+    except (ImportError, AttributeError, ValueError, SyntaxError) as error:
+        problem = " ".join(str(error).split())
+        raise ConfigurationError(
+            f"parameters: {name}.type: {path} cannot be imported ({problem}); it should be a class "
+            "in a module below src/ or plugins/, or of an installed package."
+        ) from None
+    of_classes = {n for n, kind in Model.__annotations__.items() if "ClassVar" in str(kind)}
+    wanted = of_classes | {n for n in vars(Model) if not n.startswith("_")}
+    missing = sorted(n for n in wanted if not hasattr(model_class, n))
+    if not isinstance(model_class, type) or missing:
+        raise ConfigurationError(
+            f"parameters: {name}.type: {path} is no model: it lacks {', '.join(missing)}; derive "
+            "it from numerai_kedro.models.simple.SimpleModel, or take "
+            "numerai_kedro.models.regressor.Regressor for a regressor with fit and predict."
+        )
+    own: type[Model] = model_class
+    return own

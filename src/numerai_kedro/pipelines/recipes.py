@@ -211,7 +211,7 @@ def configuration_of(
     """
     decided = plan["models"][name]
     # Parameters of the preset stand among the decisions; the rest decides no fit.
-    elsewhere = {"enabled", "device", "preset", "presets"}
+    elsewhere = {"enabled", "device", "preset", "presets", "source"}
     searched = {"n_trials", "try_options", "options", "space"}
     learned = ("target", "features", "purge_eras", "valid_eras", "refit_eras", "groups")
     adapts = params.adaptive or any(

@@ -9,7 +9,7 @@ from kedro.pipeline import Node
 
 from numerai_kedro.cache.provenance import ENSEMBLE
 from numerai_kedro.errors import ConfigurationError
-from numerai_kedro.models.registry import MODELS
+from numerai_kedro.models.registry import model_names
 from numerai_kedro.numerai.client import Client
 from numerai_kedro.numerai.submission import UNNAMED_SLOT
 from numerai_kedro.runtime.parameters import SubmissionParams
@@ -63,7 +63,7 @@ def check_feed(entry: str) -> None:
     ConfigurationError
         Names the closest entry.
     """
-    known = (ENSEMBLE, *MODELS)
+    known = (ENSEMBLE, *model_names())
     if entry in known:
         return
     close = difflib.get_close_matches(entry, known, n=1)

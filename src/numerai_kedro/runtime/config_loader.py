@@ -13,6 +13,8 @@ from typing import Any
 
 from kedro.config import OmegaConfigLoader
 
+from numerai_kedro.runtime.own_model_blocks import with_defaults
+
 logger = logging.getLogger(__name__)
 
 OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -25,7 +27,11 @@ class ReadOnceLoader(OmegaConfigLoader):
         """Files of a kind, merged; callers may change what they get."""
         if key == "credentials" and key not in self.data:
             self._keep_from_others()
-        self.data.setdefault(key, super().__getitem__(key))
+        if key not in self.data:
+            content = super().__getitem__(key)
+            if key == "parameters":
+                content = with_defaults(content, Path(self.conf_source).parent)
+            self.data[key] = content
         return copy.deepcopy(self.data[key])
 
     def _keep_from_others(self) -> None:

@@ -7,12 +7,15 @@ import logging
 import re
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
 
 from numerai_kedro.errors import ConfigurationError, RoundMoved, SubmissionError
+from numerai_kedro.models.registry import ENCODER, model_names, register_own_models
+from numerai_kedro.runtime.own_model_blocks import is_own_model, make_importable
 from numerai_kedro.runtime.session import check_session
 from numerai_kedro.strict import WHERE, read_block
 
@@ -52,12 +55,10 @@ def check_entry(name: str, catalog: Any) -> None:
     ConfigurationError
         Names the entry, and the closest ones there are.
     """
-    from numerai_kedro.models.registry import ENCODER, MODELS
-
     known = [entry for entry in catalog.config_resolver.config if "{" not in entry]
     pattern = catalog.config_resolver.match_dataset_pattern(name)
     namespace = name.partition(".")[0]
-    if name in known or (pattern and namespace in (*MODELS, ENCODER, *BLENDS)):
+    if name in known or (pattern and namespace in (*model_names(), ENCODER, *BLENDS)):
         return
     close = difflib.get_close_matches(name, known, n=2)
     hint = f"did you mean {' or '.join(close)}?" if close else "add it to conf/base/catalog_*.yml."
@@ -71,8 +72,18 @@ class ParameterHooks:
 
     @hook_impl
     def after_context_created(self, context: Any) -> None:
-        """Refuse a block that no file of the base configuration has."""
-        check_blocks(context.params, context.config_loader.texts("base", "parameters*.yml"))
+        """Refuse a block that no file of the base configuration has; make own models known.
+
+        Before anything reads `context.params`, which imports the pipelines.
+        """
+        texts = context.config_loader.texts("base", "parameters*.yml")
+        base = {name for text in texts for name in BLOCK.findall(text)}
+        parameters = context.config_loader["parameters"]
+        own = {name for name, block in parameters.items() if is_own_model(block)}
+        check_blocks(parameters.keys() - own, texts)
+        if own:
+            make_importable(Path(context.project_path))
+        register_own_models(parameters, tuple(sorted(base)))
 
 
 def check_blocks(given: Iterable[str], texts: Iterable[str]) -> None:

@@ -6,7 +6,14 @@ import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import Field, NonNegativeInt, field_validator, model_validator
+from pydantic import (
+    Field,
+    NonNegativeInt,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from numerai_kedro.compute.plan import MACHINES, lighter_presets
 from numerai_kedro.data.verdict import Verdict
@@ -88,6 +95,9 @@ class ResourceParams(Block):
 class ModelParams(Block):
     """One model: whether it runs, what it learns from, where its parameters come from."""
 
+    # Of a model of one's own: the dotted path of its class, and a digest of the code behind it.
+    class_path: str | None = Field(default=None, validation_alias="type")
+    source: str | None = None
     enabled: bool
     preset: str
     seed: int = Field(ge=0)
@@ -104,6 +114,14 @@ class ModelParams(Block):
     options: dict[str, Option]
     space: dict[str, Range]
     presets: dict[str, dict[str, float | int | str | tuple[str, ...]]]
+
+    @model_serializer(mode="wrap")
+    def _without_what_built_in_models_lack(
+        self, serialise: SerializerFunctionWrapHandler
+    ) -> dict[str, Any]:
+        values: dict[str, Any] = serialise(self)
+        own = ("class_path", "source")
+        return {k: v for k, v in values.items() if k not in own or v is not None}
 
     @model_validator(mode="after")
     def _preset_is_there(self) -> ModelParams:

@@ -39,6 +39,7 @@ from numerai_kedro.runtime.parameters import (
     GraphParams,
     ModelParams,
 )
+from numerai_kedro.strict import read_block
 from numerai_kedro.training.recipe import code_of_fits
 from numerai_kedro.training.tuning.context import TuningParams
 
@@ -62,9 +63,9 @@ def name_procedures(
     shared = {name: folds[name] for name in ("target", "paid_target", "purge_eras", "features")}
     shared |= {"periods": {k: v for k, v in folds["periods"].items() if k != "test"}}
     named = {}
-    typed = {name: ModelParams.model_validate(raw) for name, raw in sorted(models.items())}
+    typed = {name: read_block(ModelParams, name, raw) for name, raw in sorted(models.items())}
     for name, model in typed.items():
-        params = model.model_dump(mode="json", exclude={"enabled"})
+        params = model.model_dump(mode="json", exclude={"enabled", "source"})
         kind = family(name)
         graph = feature_graph if kind.reads_graph else None
         chosen = tuning.model_dump(mode="json")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
-from numerai_kedro.models.registry import MODELS
+from numerai_kedro.models.registry import model_names
 from numerai_kedro.pipelines.backtest import champions, nodes
 from numerai_kedro.pipelines.backtest.judge import judge
 from numerai_kedro.pipelines.backtest.settle import settle_record
@@ -19,9 +19,9 @@ from numerai_kedro.pipelines.slots import slots_node
 
 def create_pipeline() -> Pipeline:
     """Wire every registered model in beside the ensemble."""
-    oof = {model: f"{model}.oof_predictions" for model in MODELS}
-    live = {model: f"{model}.live_predictions" for model in MODELS}
-    trials = {model: f"{model}.trials" for model in MODELS}
+    oof = {model: f"{model}.oof_predictions" for model in model_names()}
+    live = {model: f"{model}.live_predictions" for model in model_names()}
+    trials = {model: f"{model}.trials" for model in model_names()}
     test_inputs = {
         "history": "history_panel",
         "folds": "folds",
@@ -44,7 +44,7 @@ def create_pipeline() -> Pipeline:
                     "feature_engineering": "params:feature_engineering",
                     "vae": "params:vae",
                     "feature_graph": "params:feature_graph",
-                    **{model: f"params:{model}" for model in MODELS},
+                    **{model: f"params:{model}" for model in model_names()},
                 },
                 "procedures",
                 name="name_procedures",

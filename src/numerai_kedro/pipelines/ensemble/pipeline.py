@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
-from numerai_kedro.models.registry import MODELS
+from numerai_kedro.models.registry import model_names
 from numerai_kedro.pipelines.ensemble import nodes
 
 
 def create_pipeline() -> Pipeline:
     """Wire every registered model in."""
-    oof = {model: f"{model}.oof_predictions" for model in MODELS}
-    live = {model: f"{model}.live_predictions" for model in MODELS}
+    oof = {model: f"{model}.oof_predictions" for model in model_names()}
+    live = {model: f"{model}.live_predictions" for model in model_names()}
     made = {f"{model}__oof": entry for model, entry in oof.items()}
-    made |= {f"{model}__model": f"{model}.model" for model in MODELS}
+    made |= {f"{model}__model": f"{model}.model" for model in model_names()}
     test_inputs = {
         "history": "history_panel",
         "folds": "folds",
@@ -56,9 +56,9 @@ def create_pipeline() -> Pipeline:
                     "study_store": "study_store",
                     **{
                         f"{model}__validation": f"{model}.validation_predictions"
-                        for model in MODELS
+                        for model in model_names()
                     },
-                    **{f"{model}__best_params": f"{model}.best_params" for model in MODELS},
+                    **{f"{model}__best_params": f"{model}.best_params" for model in model_names()},
                 },
                 "neutralisation",
                 name="choose_neutralisation",

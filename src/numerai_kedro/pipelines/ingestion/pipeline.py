@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
-from numerai_kedro.models.registry import MODELS
+from numerai_kedro.models.registry import model_names
 from numerai_kedro.pipelines.ingestion import nodes
 from numerai_kedro.pipelines.ingestion.planning import plan
 
@@ -69,7 +69,7 @@ def create_pipeline() -> Pipeline:
                     "feature_engineering": "params:feature_engineering",
                     "vae": "params:vae",
                     "feature_graph": "params:feature_graph",
-                    **{model: f"params:{model}" for model in MODELS},
+                    **{model: f"params:{model}" for model in model_names()},
                 },
                 ["resource_plan", "resource_readings", "run_schedule"],
                 name="plan_resources",

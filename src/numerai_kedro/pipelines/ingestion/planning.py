@@ -49,6 +49,7 @@ from numerai_kedro.runtime.parameters import (
     ModelParams,
     ResourceParams,
 )
+from numerai_kedro.strict import read_block
 from numerai_kedro.training import Cost, Model
 from numerai_kedro.training.adaptive import low_fidelity_strength
 from numerai_kedro.training.probe import lightgbm_work_per_second
@@ -91,7 +92,7 @@ def plan(
     metadata.check_target(params.target)
     metadata.check_target(params.paid_target)
     history = History.read(tournament, machine, metadata, params)
-    typed = {name: ModelParams.model_validate(raw) for name, raw in models.items()}
+    typed = {name: read_block(ModelParams, name, raw) for name, raw in models.items()}
     widest = max(int(preset.get("d_latent", 0)) for preset in vae.presets.values())  # type: ignore[arg-type]
     history = replace(history, n_latents=widest)
     folds, members = folds_to_be(params, history), []

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
-from numerai_kedro.models.registry import ENCODER, MODELS
+from numerai_kedro.models.registry import ENCODER, model_names
 from numerai_kedro.pipelines.reporting import nodes
 
 PLOTS = [
@@ -91,7 +91,7 @@ def create_pipeline() -> Pipeline:
                     "version_store": "version_store",
                     **{
                         f"{model}__{kind}": f"{model}.{kind}_readings"
-                        for model in MODELS
+                        for model in model_names()
                         for kind in READINGS
                     },
                     f"{ENCODER}__fit": f"{ENCODER}.fit_readings",
@@ -102,7 +102,7 @@ def create_pipeline() -> Pipeline:
             Node(nodes.draw_versions, "version_history", "version_plot", name="draw_versions"),
             Node(
                 nodes.join_trials,
-                {model: f"{model}.trials" for model in MODELS},
+                {model: f"{model}.trials" for model in model_names()},
                 "trial_history",
                 name="join_trials",
             ),
@@ -110,7 +110,7 @@ def create_pipeline() -> Pipeline:
                 nodes.join_recovery,
                 {
                     f"{model}__{entry}": f"{model}.{entry}"
-                    for model in MODELS
+                    for model in model_names()
                     for entry in ("trials", "recovery", "fit_report")
                 }
                 | {f"{ENCODER}__recovery": f"{ENCODER}.recovery"},
@@ -119,7 +119,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.join_importance,
-                {model: f"{model}.importance_by_era" for model in MODELS},
+                {model: f"{model}.importance_by_era" for model in model_names()},
                 "importance_history",
                 name="join_importance",
             ),
@@ -174,7 +174,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.draw_strength,
-                {model: f"{model}.outcome" for model in MODELS},
+                {model: f"{model}.outcome" for model in model_names()},
                 "strength_plot",
                 name="draw_strength",
             ),
@@ -203,7 +203,7 @@ def create_pipeline() -> Pipeline:
                     "graph_report": "graph_report",
                     "option_report": "option_report",
                     "params": "params:ingestion",
-                    **{model: f"{model}.outcome" for model in MODELS},
+                    **{model: f"{model}.outcome" for model in model_names()},
                 },
                 "run_summary",
                 name="summarise_run",

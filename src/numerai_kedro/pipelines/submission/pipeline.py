@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
-from numerai_kedro.models.registry import MODELS
+from numerai_kedro.models.registry import model_names
 from numerai_kedro.pipelines.slots import slots_node
 from numerai_kedro.pipelines.submission import nodes
 
@@ -27,7 +27,7 @@ def create_pipeline() -> Pipeline:
                     "gate_decision": "gate_decision",
                     "champions": "champion.live_predictions",
                     "ensemble": "ensemble.live_predictions",
-                    **{model: f"{model}.live_predictions" for model in MODELS},
+                    **{model: f"{model}.live_predictions" for model in model_names()},
                 },
                 "submission",
                 name="write_submission",
@@ -60,7 +60,7 @@ def create_pipeline() -> Pipeline:
                     "scores": "round_scores",
                     "weights": "round_weights",
                     "neutralisation": "neutralisation",
-                    **{model: f"{model}.model" for model in MODELS},
+                    **{model: f"{model}.model" for model in model_names()},
                 },
                 "champions",
                 name="promote",

@@ -2,7 +2,8 @@
 
     ingestion ─► feature_engineering ─┬─► gbm ───────────┬─► ensemble ─► backtest ─► submission
                                       ├─► deep_learning ─┤                          ─► reporting
-                                      └─► gnn ───────────┘
+                                      ├─► gnn ───────────┤
+                                      └─► own_models ────┘
 
     prepare   all that needs no live data: hours, any day
     submit    the rest, with the newest finished models: minutes, while a round is open
@@ -23,6 +24,7 @@ from numerai_kedro.pipelines import (
     gbm,
     gnn,
     ingestion,
+    own_models,
     reporting,
     submission,
 )
@@ -33,6 +35,7 @@ PARTS = (
     gbm,
     deep_learning,
     gnn,
+    own_models,
     ensemble,
     backtest,
     submission,

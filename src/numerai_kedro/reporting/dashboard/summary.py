@@ -127,4 +127,4 @@ def print_summary(
         look += f" · MLflow at {without_password(tracking_uri)}"
     took = f"{seconds // 60:.0f} min {seconds % 60:.0f} s" if seconds >= 60 else f"{seconds:.0f} s"
     for label, text in [*summary_lines(summary), ("look", look), ("took", took)]:
-        console.print(f"  {label:<{LABEL_WIDTH}}{text}", markup=False)
+        console.print(f"  {label:<{LABEL_WIDTH - 1}} {text}", markup=False)

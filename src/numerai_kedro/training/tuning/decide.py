@@ -236,7 +236,7 @@ def _study_and_decide(
     run_study(
         study,
         search.n_trials,
-        distributions(search.space, kind, recipe.name),
+        distributions(search.space, base, recipe.name),
         points,
         evaluate,
         params.seed,

@@ -32,8 +32,8 @@ Space = Mapping[str, Range]
 REFERENCE_TREES = 2_000
 
 
-def distributions(space: Space, kind: type[Block], name: str) -> dict[str, BaseDistribution]:
-    """Optuna's distributions; whole numbers where the family's parameter is one.
+def distributions(space: Space, params: Block, name: str) -> dict[str, BaseDistribution]:
+    """Optuna's distributions; whole numbers where the parameter is one.
 
     Raises
     ------
@@ -42,18 +42,19 @@ def distributions(space: Space, kind: type[Block], name: str) -> dict[str, BaseD
     """
     from optuna.distributions import FloatDistribution, IntDistribution
 
-    made: dict[str, BaseDistribution] = {}
-    for parameter, one in space.items():
-        if parameter not in kind.model_fields:
+    values = params.model_dump()
+    ranges: dict[str, BaseDistribution] = {}
+    for parameter, span in space.items():
+        if parameter not in values:
             raise ConfigurationError(
                 f"{name}.space: {parameter} is no parameter of {name}, which has "
-                f"{', '.join(kind.model_fields)} (conf/base/parameters_*.yml)."
+                f"{', '.join(values)} (conf/base/parameters_*.yml)."
             )
-        if kind.model_fields[parameter].annotation is int:
-            made[parameter] = IntDistribution(round(one.low), round(one.high), log=one.log)
+        if isinstance(values[parameter], int):
+            ranges[parameter] = IntDistribution(round(span.low), round(span.high), log=span.log)
         else:
-            made[parameter] = FloatDistribution(one.low, one.high, log=one.log)
-    return made
+            ranges[parameter] = FloatDistribution(span.low, span.high, log=span.log)
+    return ranges
 
 
 def point_of(params: Any, space: Space) -> dict[str, Any]:

@@ -1,0 +1,89 @@
+"""Blocks of parameters of the user's own models, completed before anybody reads them."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
+from typing import Any
+
+from numerai_kedro.files import digest_json
+
+OWN_MODEL = "own_model"  # the block of defaults
+DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+# Folders of a project in which a user's modules lie.
+FOLDERS = ("src", "plugins")
+
+
+def is_own_model(block: Any) -> bool:
+    """Whether a block of parameters names a class of the user's own."""
+    return isinstance(block, Mapping) and "type" in block
+
+
+def with_defaults(parameters: Mapping[str, Any], project: Path) -> dict[str, Any]:
+    """Parameters whose blocks of own models say all that a model's block says, and their source."""
+    defaults = parameters.get(OWN_MODEL, {})
+    return {
+        name: {**defaults, **block, "source": source_of(block, project)}
+        if is_own_model(block)
+        else block
+        for name, block in parameters.items()
+    }
+
+
+def make_importable(project: Path) -> None:
+    """Let modules of the project's folders be imported, here and in child processes."""
+    for folder in (str(project / name) for name in FOLDERS if (project / name).is_dir()):
+        if folder not in sys.path:
+            sys.path.append(folder)
+
+
+def source_of(block: Mapping[str, Any], project: Path) -> str:
+    """Digest of the code behind all dotted paths of a block, so that a change of it is seen.
+
+    Of modules of the user's the statements count, without comments and docstrings, with all modules
+    of a package; of installed packages the version.
+    """
+    tops = sorted({text.partition(".")[0] for text in _texts(block) if DOTTED.fullmatch(text)})
+    folders = [*(project / name for name in FOLDERS), *map(Path, sys.path)]
+    return digest_json([_source_of(top, folders) for top in tops])[:16]
+
+
+def _source_of(package: str, folders: Sequence[Path]) -> list[str]:
+    installed = packages_distributions().get(package)
+    if installed:
+        return [f"{name} {version(name)}" for name in installed]
+    for folder in folders:
+        files = [folder / f"{package}.py"] if (folder / f"{package}.py").is_file() else []
+        files = files or sorted((folder / package).rglob("*.py"))
+        if files:
+            return [statements_of(path) for path in files]
+    return []
+
+
+def statements_of(path: Path) -> str:
+    """A module's statements in one form, without comments and docstrings; as it is if broken."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return text
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [line for line in node.body if not _is_text(line)] or [ast.Pass()]
+    return ast.unparse(tree)
+
+
+def _is_text(line: ast.stmt) -> bool:
+    return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _texts(inner)

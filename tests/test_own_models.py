@@ -1,0 +1,72 @@
+"""What the README says of models of one's own, run as it stands there."""
+
+import re
+import textwrap
+
+import pytest
+import yaml
+
+from tests.project import QUICK, ROOT, Project
+
+pytestmark = pytest.mark.slow
+
+
+def pieces():
+    """Indented blocks of the README's section, as they are typed."""
+    text = (ROOT / "README.md").read_text()
+    section = text.partition("## Add a model of your own")[2].partition("\n## ")[0]
+    blocks = re.findall(r"(?:^    .*\n(?:\s*\n(?=    ))?)+", section, re.MULTILINE)
+    return [textwrap.dedent(block) for block in blocks]
+
+
+def test_the_readmes_models_are_members_of_the_week(tmp_path):
+    ridge, module, means, commands = pieces()
+    assert all(len(piece.strip().splitlines()) <= 15 for piece in (ridge, module, means))
+    project = Project.make(tmp_path / "project")
+    project.local("parameters", QUICK | {"resources": {"isolate_gb": 0}})
+    blocks = project.folder / "conf" / "local" / "parameters_models.yml"
+    blocks.write_text(f"{ridge}\n{means}")
+    (project.folder / "src" / "my_models.py").write_text(module)
+    first, weekly = (line.split()[1:] for line in commands.splitlines())
+    run = project.kedro(*weekly)
+    assert run.returncode == 0, run.stderr[-3000:]
+    for name in ("ridge", "target_means"):
+        assert f"  {name} " in run.stderr + run.stdout
+        assert project.json(f"06_models/{name}/outcome.json")["status"] == "finished"
+    (receipt,) = project.receipts().values()
+    assert receipt["status"] == "accepted"
+    assert "target_means" in (project.data / "08_reporting" / "dashboard.html").read_text()
+
+    assert project.kedro(*weekly).returncode == 0
+    assert {*project.json(".incremental/last_run.json")["ran"].values()} == {"always runs"}
+
+    path = project.folder / "src" / "my_models.py"
+    path.write_text(path.read_text().replace("label.mean()", "0.5"))
+    assert project.kedro(*weekly).returncode == 0
+    ran = project.json(".incremental/last_run.json")["ran"]
+    assert "target_means.source" in ran["target_means.walk_forward"]
+    assert not any(node.startswith("ridge.") for node in ran)
+    assert project.kedro(*first).returncode == 0
+
+
+def test_a_model_that_cannot_be_imported_is_a_sentence(tmp_path):
+    project = Project.make(tmp_path / "project")
+    project.local(
+        "parameters_models", {"ridge": {"type": "nowhere.Ridge", "presets": {"first": {}}}}
+    )
+    run = project.kedro("run", "--pipeline=ingestion")
+    assert run.returncode == 1
+    assert "ridge.type: nowhere.Ridge cannot be imported" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_a_study_searches_the_parameters_of_a_regressor(tmp_path):
+    project = Project.make(tmp_path / "project")
+    project.local("parameters", QUICK)
+    ridge = yaml.safe_load(pieces()[0])
+    ridge["ridge"] |= {"n_trials": 3, "space": {"alpha": {"low": 1, "high": 1e5, "log": True}}}
+    project.local("parameters_models", ridge)
+    run = project.kedro("run", "--pipeline=weekly", "--to-nodes=ridge.tune")
+    assert run.returncode == 0, run.stderr[-3000:]
+    decisions = project.json("06_models/ridge/best_params.json")["decisions"]
+    assert decisions[-1]["best_trial"] in range(3)
