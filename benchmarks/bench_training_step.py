@@ -92,7 +92,11 @@ def measured(
     model = kind(params, seed=0, threads=torch.get_num_threads())
     model.feature_names = list(panel.feature_names)
     model.prepare(panel, NO_CONTEXT)
-    build = lambda: model.build(eras.n_features, len(TARGETS))  # noqa: E731 - called twice, below
+
+    def build() -> torch.nn.Module:
+        built: torch.nn.Module = model.build(eras.n_features, len(TARGETS))
+        return built
+
     memory = None
     if options.memory_gb:
         budget = options.memory_gb * 2**30
