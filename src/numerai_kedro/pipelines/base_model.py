@@ -48,6 +48,7 @@ from numerai_kedro.pipelines.recipes import (
     worker_of,
     workers_of,
 )
+from numerai_kedro.pipelines.wiring import as_named
 from numerai_kedro.progress import steps_bar
 from numerai_kedro.runtime.parameters import ModelParams, ResourceParams
 from numerai_kedro.training.engineered import Engineered, check_made, window_name
@@ -67,6 +68,19 @@ from numerai_kedro.training.walk_forward import (
 
 logger = logging.getLogger(__name__)
 
+# Parameters of the template's functions, and what they are given.
+SHARED = {
+    "history": "history_panel",
+    "folds": "folds",
+    "plan": "resource_plan",
+    "schedule": "run_schedule",
+    "store": "fold_store",
+    "params": "params:model",
+    "resources": "params:resources",
+    "tuning": "params:tuning",
+    "report": "feature_report",
+    "latents": "latent_panel",
+}
 SHARED_INPUTS = {
     "history_panel",
     "live_panel",
@@ -90,62 +104,53 @@ NO_GRAPHS: dict[str, Any] = {}  # of a family that reads none
 
 def create_model_pipeline(name: str) -> Pipeline:
     """Instantiate the template as namespace `name`, with the parameters ``params:{name}``."""
-    shared = {
-        "history": "history_panel",
-        "folds": "folds",
-        "plan": "resource_plan",
-        "schedule": "run_schedule",
-        "store": "fold_store",
-        "params": "params:model",
-        "resources": "params:resources",
-        "tuning": "params:tuning",
-        "report": "feature_report",
-        "latents": "latent_panel",
-    }
     reads_graph = family(name).reads_graph
-    if reads_graph:
-        shared["graphs"] = "feature_graph"
-    template = [
+    shared = SHARED | ({"graphs": "feature_graph"} if reads_graph else {})
+    return Pipeline(
+        [*_fitting(name, shared), *_results(name)],
+        namespace=name,
+        inputs=SHARED_INPUTS if reads_graph else SHARED_INPUTS - {"feature_graph"},
+        parameters={"params:model": f"params:{name}"} | {name: name for name in SHARED_PARAMETERS},
+        tags=["model"],
+    )
+
+
+def _fitting(name: str, shared: dict[str, str]) -> list[Node]:
+    """Parameters, predictions of each fold, importance and the live fit."""
+    judged_by = {"benchmarks": "benchmark_predictions"}
+    return [
         Node(
             _named(tune, name),
-            shared
-            | {
-                "study_store": "study_store",
-                "benchmarks": "benchmark_predictions",
-                "weights": "score_weights",
-            },
+            shared | judged_by | {"study_store": "study_store", "weights": "score_weights"},
             ["best_params", "trials", "validation_predictions", "tuning_readings"],
             name="tune",
         ),
         Node(
             _named(predict_out_of_fold, name),
-            shared
-            | {
-                "best_params": "best_params",
-                "benchmarks": "benchmark_predictions",
-                "history_version": "history_version",
-            },
+            shared | judged_by | as_named("best_params", "history_version"),
             ["oof_predictions", "fold_iterations", "recovery", "fold_readings"],
             name="walk_forward",
         ),
         Node(
             _named(measure_importance, name),
-            shared | {"best_params": "best_params", "recovery": "recovery"},
+            shared | as_named("best_params", "recovery"),
             "importance_by_era",
             name="importance",
         ),
         Node(
             _named(fit, name),
             shared
-            | {
-                "encoders": "live_encoders",
-                "best_params": "best_params",
-                "recovery": "recovery",
-                "history_version": "history_version",
-            },
+            | {"encoders": "live_encoders"}
+            | as_named("best_params", "recovery", "history_version"),
             ["model", "fit_report", "fit_readings"],
             name="fit",
         ),
+    ]
+
+
+def _results(name: str) -> list[Node]:
+    """Live predictions, and what came of the model."""
+    return [
         Node(
             _named(predict_live, name),
             ["model", "live_panel", "learned_live_panel", "params:model", "best_params"],
@@ -155,26 +160,13 @@ def create_model_pipeline(name: str) -> Pipeline:
         Node(
             outcome,
             [
-                "best_params",
-                "trials",
-                "oof_predictions",
-                "fold_iterations",
-                "recovery",
-                "model",
-                "fit_report",
-                "live_predictions",
+                *("best_params", "trials", "oof_predictions", "fold_iterations", "recovery"),
+                *("model", "fit_report", "live_predictions"),
             ],
             "outcome",
             name="outcome",
         ),
     ]
-    return Pipeline(
-        template,
-        namespace=name,
-        inputs=SHARED_INPUTS if reads_graph else SHARED_INPUTS - {"feature_graph"},
-        parameters={"params:model": f"params:{name}"} | {name: name for name in SHARED_PARAMETERS},
-        tags=["model"],
-    )
 
 
 def tune(

@@ -10,120 +10,107 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
-from numerai_kedro.models.registry import model_names
 from numerai_kedro.pipelines.backtest import champions, nodes
 from numerai_kedro.pipelines.backtest.judge import judge
 from numerai_kedro.pipelines.backtest.settle import settle_record
 from numerai_kedro.pipelines.slots import slots_node
+from numerai_kedro.pipelines.wiring import as_named, of_models, parameters_of_models
+
+TEST_INPUTS = {
+    "history": "history_panel",
+    **as_named("folds", "meta_model", "benchmark_predictions"),
+}
+REPORTED = as_named("score_weights", "procedures", "procedure_store")
 
 
 def create_pipeline() -> Pipeline:
     """Wire every registered model in beside the ensemble."""
-    oof = {model: f"{model}.oof_predictions" for model in model_names()}
-    live = {model: f"{model}.live_predictions" for model in model_names()}
-    trials = {model: f"{model}.trials" for model in model_names()}
-    test_inputs = {
-        "history": "history_panel",
-        "folds": "folds",
-        "meta_model": "meta_model",
-        "benchmark_predictions": "benchmark_predictions",
-    }
-    reported = {
-        "score_weights": "score_weights",
-        "procedures": "procedures",
-        "procedure_store": "procedure_store",
-    }
-    return Pipeline(
-        [
-            Node(
-                nodes.name_procedures,
-                {
-                    "folds": "folds",
-                    "tuning": "params:tuning",
-                    "ensemble": "params:ensemble",
-                    "feature_engineering": "params:feature_engineering",
-                    "vae": "params:vae",
-                    "feature_graph": "params:feature_graph",
-                    **{model: f"params:{model}" for model in model_names()},
-                },
-                "procedures",
-                name="name_procedures",
-            ),
-            Node(
-                nodes.score,
-                {**test_inputs, "ensemble": "ensemble.oof_predictions", **oof},
-                "era_scores",
-                name="score_backtest",
-            ),
-            Node(
-                nodes.report,
-                {
-                    "era_scores": "era_scores",
-                    "folds": "folds",
-                    **reported,
-                    "weights": "ensemble_weights",
-                    **trials,
-                },
-                "backtest_report",
-                name="report_backtest",
-            ),
-            Node(
-                settle_record,
-                {
-                    "weights": "round_weights",
-                    "neutralisation": "neutralisation",
-                    "era_scores": "era_scores",
-                    "backtest_report": "backtest_report",
-                    **test_inputs,
-                    **reported,
-                    "params": "params:gate",
-                    **{f"{model}__oof": entry for model, entry in oof.items()},
-                    **{f"{model}__live": entry for model, entry in live.items()},
-                    **{f"{model}__trials": entry for model, entry in trials.items()},
-                },
-                ["round_scores", "round_report", "round_checks"],
-                name="settle_record",
-            ),
-            slots_node(),
-            Node(
-                champions.predict_champions,
-                {
-                    "champion_store": "champion_store",
-                    "live_panel": "live_panel",
-                    "slots": "slots",
-                    "round_info": "round_info",
-                    "folds": "folds",
-                    "live_benchmarks": "raw_live_benchmarks",
-                    "params": "params:gate",
-                },
-                "champion.live_predictions",
-                name="predict_champions",
-            ),
-            Node(
-                judge,
-                {
-                    "record_checks": "round_checks",
-                    "scores": "round_scores",
-                    "weights": "round_weights",
-                    "folds": "folds",
-                    "history": "history_panel",
-                    "live_panel": "live_panel",
-                    "live_benchmarks": "raw_live_benchmarks",
-                    "round_info": "round_info",
-                    "slots": "slots",
-                    "procedures": "procedures",
-                    "procedure_store": "procedure_store",
-                    "champion_store": "champion_store",
-                    "champions": "champion.live_predictions",
-                    "live_id_store": "live_id_store",
-                    "score_weights": "score_weights",
-                    "payout_notes": "payout_notes",
-                    "params": "params:gate",
-                    "ensemble": "ensemble.live_predictions",
-                    **live,
-                },
-                "gate_decision",
-                name="judge",
-            ),
-        ]
-    )
+    return Pipeline([*_record(), slots_node(), *_decision()])
+
+
+def _record() -> list[Node]:
+    """What models and blend earned in the test period, also as this round's blend has it."""
+    return [
+        Node(
+            nodes.name_procedures,
+            {
+                "folds": "folds",
+                **{name: f"params:{name}" for name in ("tuning", "ensemble", "vae")},
+                **{name: f"params:{name}" for name in ("feature_engineering", "feature_graph")},
+                **parameters_of_models(),
+            },
+            "procedures",
+            name="name_procedures",
+        ),
+        Node(
+            nodes.score,
+            {
+                **TEST_INPUTS,
+                "ensemble": "ensemble.oof_predictions",
+                **of_models("oof_predictions"),
+            },
+            "era_scores",
+            name="score_backtest",
+        ),
+        Node(
+            nodes.report,
+            {
+                **as_named("era_scores", "folds"),
+                **REPORTED,
+                "weights": "ensemble_weights",
+                **of_models("trials"),
+            },
+            "backtest_report",
+            name="report_backtest",
+        ),
+        Node(
+            settle_record,
+            {
+                "weights": "round_weights",
+                **as_named("neutralisation", "era_scores", "backtest_report"),
+                **TEST_INPUTS,
+                **REPORTED,
+                "params": "params:gate",
+                **of_models("oof_predictions", "__oof"),
+                **of_models("live_predictions", "__live"),
+                **of_models("trials", "__trials"),
+            },
+            ["round_scores", "round_report", "round_checks"],
+            name="settle_record",
+        ),
+    ]
+
+
+def _decision() -> list[Node]:
+    """What the champions predict, and whose predictions each slot gets."""
+    return [
+        Node(
+            champions.predict_champions,
+            {
+                **as_named("champion_store", "live_panel", "slots", "round_info", "folds"),
+                "live_benchmarks": "raw_live_benchmarks",
+                "params": "params:gate",
+            },
+            "champion.live_predictions",
+            name="predict_champions",
+        ),
+        Node(
+            judge,
+            {
+                "record_checks": "round_checks",
+                "scores": "round_scores",
+                "weights": "round_weights",
+                "history": "history_panel",
+                "live_benchmarks": "raw_live_benchmarks",
+                "champions": "champion.live_predictions",
+                **as_named("folds", "live_panel", "round_info", "slots", "procedures"),
+                **as_named("procedure_store", "champion_store", "live_id_store"),
+                **as_named("score_weights", "payout_notes"),
+                "params": "params:gate",
+                "ensemble": "ensemble.live_predictions",
+                **of_models("live_predictions"),
+            },
+            "gate_decision",
+            name="judge",
+        ),
+    ]

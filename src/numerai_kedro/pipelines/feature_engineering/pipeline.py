@@ -14,69 +14,78 @@ from numerai_kedro.pipelines.feature_engineering import nodes
 
 def create_pipeline() -> Pipeline:
     """Wire it; a window's partition is learned from the window's eras alone."""
-    return Pipeline(
-        [
-            Node(
-                nodes.tabulate,
-                ["history_panel", "folds", "era_tables"],
-                ["linear_effect_by_era", "rank_effect_by_era", "information_by_era"],
-                name="tabulate_features",
-            ),
-            Node(
-                nodes.find_verdicts,
-                [
-                    "history_panel",
-                    "folds",
-                    "linear_effect_by_era",
-                    "rank_effect_by_era",
-                    "information_by_era",
-                    "block_gram",
-                    "fold_store",
-                    "resource_plan",
-                    "params:feature_engineering",
-                    "params:resources",
-                ],
-                "feature_report",
-                name="find_verdicts",
-            ),
-            Node(
-                nodes.trace_effects,
-                ["linear_effect_by_era", "feature_report", "folds", "params:feature_engineering"],
-                ["effect_trend", "drifting_effects"],
-                name="trace_effects",
-            ),
-            Node(
-                nodes.compress,
-                [
-                    "history_panel",
-                    "folds",
-                    "resource_plan",
-                    "run_schedule",
-                    "fold_store",
-                    "params:vae",
-                    "params:resources",
-                ],
-                [
-                    "latent_panel",
-                    "live_encoders",
-                    "latent_encoders",
-                    "vae.recovery",
-                    "vae.fit_readings",
-                ],
-                name="compress",
-            ),
-            Node(
-                nodes.judge_latents,
-                [
-                    "history_panel",
-                    "folds",
-                    "latent_panel",
-                    "latent_encoders",
-                    "block_gram",
-                    "fold_store",
-                ],
-                "latent_report",
-                name="judge_latents",
-            ),
-        ]
-    )
+    return Pipeline([*_effects(), *_latents()])
+
+
+def _effects() -> list[Node]:
+    """Effects by era, and verdicts by window."""
+    return [
+        Node(
+            nodes.tabulate,
+            ["history_panel", "folds", "era_tables"],
+            ["linear_effect_by_era", "rank_effect_by_era", "information_by_era"],
+            name="tabulate_features",
+        ),
+        Node(
+            nodes.find_verdicts,
+            [
+                "history_panel",
+                "folds",
+                "linear_effect_by_era",
+                "rank_effect_by_era",
+                "information_by_era",
+                "block_gram",
+                "fold_store",
+                "resource_plan",
+                "params:feature_engineering",
+                "params:resources",
+            ],
+            "feature_report",
+            name="find_verdicts",
+        ),
+        Node(
+            nodes.trace_effects,
+            ["linear_effect_by_era", "feature_report", "folds", "params:feature_engineering"],
+            ["effect_trend", "drifting_effects"],
+            name="trace_effects",
+        ),
+    ]
+
+
+def _latents() -> list[Node]:
+    """Latents of each window, and what they are worth."""
+    return [
+        Node(
+            nodes.compress,
+            [
+                "history_panel",
+                "folds",
+                "resource_plan",
+                "run_schedule",
+                "fold_store",
+                "params:vae",
+                "params:resources",
+            ],
+            [
+                "latent_panel",
+                "live_encoders",
+                "latent_encoders",
+                "vae.recovery",
+                "vae.fit_readings",
+            ],
+            name="compress",
+        ),
+        Node(
+            nodes.judge_latents,
+            [
+                "history_panel",
+                "folds",
+                "latent_panel",
+                "latent_encoders",
+                "block_gram",
+                "fold_store",
+            ],
+            "latent_report",
+            name="judge_latents",
+        ),
+    ]

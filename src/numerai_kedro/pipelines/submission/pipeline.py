@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from kedro.pipeline import Node, Pipeline
 
-from numerai_kedro.models.registry import model_names
 from numerai_kedro.pipelines.slots import slots_node
 from numerai_kedro.pipelines.submission import nodes
+from numerai_kedro.pipelines.wiring import as_named, of_models
 
 
 def create_pipeline() -> Pipeline:
@@ -22,12 +22,10 @@ def create_pipeline() -> Pipeline:
             Node(
                 nodes.write,
                 {
-                    "slots": "slots",
-                    "round_info": "round_info",
-                    "gate_decision": "gate_decision",
+                    **as_named("slots", "round_info", "gate_decision"),
                     "champions": "champion.live_predictions",
                     "ensemble": "ensemble.live_predictions",
-                    **{model: f"{model}.live_predictions" for model in model_names()},
+                    **of_models("live_predictions"),
                 },
                 "submission",
                 name="write_submission",
@@ -52,15 +50,17 @@ def create_pipeline() -> Pipeline:
             Node(
                 nodes.promote,
                 {
-                    "gate_decision": "gate_decision",
-                    "submission_receipt": "submission_receipt",
-                    "champion_store": "champion_store",
-                    "round_info": "round_info",
-                    "slots": "slots",
+                    **as_named(
+                        "gate_decision",
+                        "submission_receipt",
+                        "champion_store",
+                        "round_info",
+                        "slots",
+                    ),
                     "scores": "round_scores",
                     "weights": "round_weights",
                     "neutralisation": "neutralisation",
-                    **{model: f"{model}.model" for model in model_names()},
+                    **of_models("model"),
                 },
                 "champions",
                 name="promote",
