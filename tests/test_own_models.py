@@ -3,6 +3,7 @@
 import re
 import textwrap
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -20,7 +21,7 @@ def pieces():
 
 
 def test_the_readmes_models_are_members_of_the_week(tmp_path):
-    ridge, module, means, commands = pieces()
+    ridge, module, means, commands = (p for p in pieces() if "elsewhere" not in p)
     assert all(len(piece.strip().splitlines()) <= 15 for piece in (ridge, module, means))
     project = Project.make(tmp_path / "project")
     project.local("parameters", QUICK | {"resources": {"isolate_gb": 0}})
@@ -70,3 +71,35 @@ def test_a_study_searches_the_parameters_of_a_regressor(tmp_path):
     assert run.returncode == 0, run.stderr[-3000:]
     decisions = project.json("06_models/ridge/best_params.json")["decisions"]
     assert decisions[-1]["best_trial"] in range(3)
+
+
+def test_predictions_made_elsewhere_are_a_member_marked_as_not_ours(tmp_path):
+    project = Project.make(tmp_path / "project")
+    project.local("parameters", QUICK)
+    assert (
+        project.kedro("run", "--pipeline=weekly", "--to-nodes=lightgbm.predict_live").returncode
+        == 0
+    )
+    folder = project.data / "07_model_output" / "lightgbm"
+    oof = pd.read_parquet(folder / "oof_predictions.parquet").assign(
+        trained_to=lambda t: t["era"] - 14
+    )
+    live = pd.read_parquet(folder / "live_predictions.parquet").reset_index()[["id", "prediction"]]
+    oof.to_parquet(project.folder / "other.parquet")
+    live.to_csv(project.folder / "other_live.csv", index=False)
+    (block,) = [piece for piece in pieces() if "elsewhere" in piece]
+    assert len(block.strip().splitlines()) <= 15
+    (project.folder / "conf" / "local" / "parameters_models.yml").write_text(block)
+    run = project.kedro("run", "--pipeline=weekly")
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert "not ours: predictions made elsewhere" in run.stdout
+    page = (project.data / "08_reporting" / "dashboard.html").read_text()
+    assert "other_program (not ours)" in page
+    report = project.json("08_reporting/backtest_report.json")["models"]
+    assert report["other_program"]["corr"]["text"] == report["lightgbm"]["corr"]["text"]
+
+    oof.assign(trained_to=oof["era"]).to_parquet(project.folder / "other.parquet")
+    run = project.kedro("run", "--pipeline=weekly")
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert "eras must lie between, because targets overlap" in run.stdout + run.stderr
+    assert project.json("06_models/other_program/outcome.json")["status"] == "failed"

@@ -491,7 +491,8 @@ def outcome(
     if failed is not None:
         return {"status": "failed", **failed.as_json()}
     newest = best_params["decisions"][-1]
-    return {
+    origin = next((text for one in model if (text := getattr(one, "origin", ""))), "")
+    return ({"origin": origin} if origin else {}) | {
         "status": "finished",
         "source": newest["source"],
         "params": newest["params"],

@@ -10,10 +10,12 @@ from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from typing import Any
 
-from numerai_kedro.files import digest_json
+from numerai_kedro.files import digest_file, digest_json
 
 OWN_MODEL = "own_model"  # the block of defaults
 DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+# Files that a block may name: other predictions are another model.
+DATA = (".parquet", ".csv")
 # Folders of a project in which a user's modules lie.
 FOLDERS = ("src", "plugins")
 
@@ -45,11 +47,13 @@ def source_of(block: Mapping[str, Any], project: Path) -> str:
     """Digest of the code behind all dotted paths of a block, so that a change of it is seen.
 
     Of modules of the user's the statements count, without comments and docstrings, with all modules
-    of a package; of installed packages the version.
+    of a package; of installed packages the version; of files of predictions the content.
     """
     tops = sorted({text.partition(".")[0] for text in _texts(block) if DOTTED.fullmatch(text)})
     folders = [*(project / name for name in FOLDERS), *map(Path, sys.path)]
-    return digest_json([_source_of(top, folders) for top in tops])[:16]
+    files = [project / text for text in _texts(block) if text.endswith(DATA)]
+    digests = [digest_file(path) if path.is_file() else "" for path in files]
+    return digest_json([[_source_of(top, folders) for top in tops], digests])[:16]
 
 
 def _source_of(package: str, folders: Sequence[Path]) -> list[str]:

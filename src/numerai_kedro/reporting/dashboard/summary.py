@@ -51,7 +51,8 @@ def summary_lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
 
 def notes_of(outcome: dict[str, Any]) -> list[str]:
     """What happened to a model that finished, beyond its scores."""
-    notes = [f"remedy: {remedy}" for remedy in remedies_of(outcome)]
+    notes = [outcome["origin"]] if "origin" in outcome else []
+    notes += [f"remedy: {remedy}" for remedy in remedies_of(outcome)]
     if outcome["refit_failed"]:
         notes.append(f"the incumbent fit stays: {outcome['refit_failed']}")
     return notes

@@ -32,8 +32,15 @@ def scores_table(summary: dict[str, Any]) -> str:
     body = ""
     for model, scores in sorted(summary["scores"].items()):
         cells = "".join(f"<td>{escape(scores[name]['text'])}</td>" for name, _ in SCORES)
-        body += f"<tr><th>{escape(model)}</th>{cells}<td>{scores['max_drawdown']:.3f}</td></tr>"
+        label, drawdown = escape(_label(summary, model)), scores["max_drawdown"]
+        body += f"<tr><th>{label}</th>{cells}<td>{drawdown:.3f}</td></tr>"
     return head + body
+
+
+def _label(summary: dict[str, Any], model: str) -> str:
+    """Its name; predictions that were made elsewhere are marked."""
+    outcome = summary["outcomes"].get(model, {})
+    return f"{model} (not ours)" if "origin" in outcome else model
 
 
 def worth_table(summary: dict[str, Any]) -> str:
@@ -61,7 +68,7 @@ def worth_table(summary: dict[str, Any]) -> str:
             "–" if burn is None else f"{burn['n_windows']:.0f}",
         )
         texts = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-        body += f"<tr><th>{escape(model)}</th>{texts}</tr>"
+        body += f"<tr><th>{escape(_label(summary, model))}</th>{texts}</tr>"
     worth = [*_luck_lines(summary["worth"]), *_ensemble_lines(summary)]
     lines = "".join(f"<p>{escape(line)}</p>" for line in worth)
     table = f'<div class="wide"><table class="scores"><tr>{head}</tr>{body}</table></div>'
@@ -96,7 +103,8 @@ def models_table(outcomes: dict[str, dict[str, Any]]) -> str:
             remedies = remedies_of(outcome)
             if outcome["refit_failed"]:
                 remedies.append(f"the incumbent fit stays: {outcome['refit_failed']}")
-            made = [outcome["source"], *(f"{key} {one}" for key, one in outcome["option"].items())]
+            made = [*filter(None, [outcome.get("origin")]), outcome["source"]]
+            made += [*(f"{key} {one}" for key, one in outcome["option"].items())]
             cells = [", ".join(made), outcome["tuning"] or "–", "; ".join(remedies) or "–"]
         else:
             remedies = remedies_of(outcome)
