@@ -49,6 +49,14 @@ def test_the_readmes_models_are_members_of_the_week(tmp_path):
     assert not any(node.startswith("ridge.") for node in ran)
     assert project.kedro(*first).returncode == 0
 
+    # Another process, which reads the saved models before it reads any preset.
+    project.kedro("tournament", "advance", "--weeks", "1")
+    run = project.kedro("run", "--pipeline=submit")
+    assert "cannot be read" not in run.stdout + run.stderr
+    for name in ("ridge", "target_means"):
+        live = pd.read_parquet(project.data / f"07_model_output/{name}/live_predictions.parquet")
+        assert live["prediction"].nunique() > 1
+
 
 def test_a_model_that_cannot_be_imported_is_a_sentence(tmp_path):
     project = Project.make(tmp_path / "project")

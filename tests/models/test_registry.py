@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from numerai_kedro.errors import ConfigurationError
+from numerai_kedro.errors import ConfigurationError, StoreError
+from numerai_kedro.files.trusted_pickle import read_trusted, write_trusted
 from numerai_kedro.models import registry
 from numerai_kedro.models.registry import BUILT_IN, family, model_names, register_own_models
 
@@ -28,6 +29,17 @@ def test_own_models_come_after_the_built_in_ones_and_are_replaced_as_a_whole():
 def test_child_processes_know_them(monkeypatch):
     monkeypatch.setenv(registry.OWN_MODELS, json.dumps({"ridge": REGRESSOR}))
     assert family("ridge").__name__ == "Regressor"
+
+
+def test_saved_models_of_a_block_can_be_read_before_its_parameters_are(tmp_path):
+    from sklearn.linear_model import Ridge
+
+    write_trusted(tmp_path / "model", Ridge().fit([[0.0], [1.0]], [0.0, 1.0]))
+    with pytest.raises(StoreError, match="names sklearn"):
+        read_trusted(tmp_path / "model")
+    presets = {"first": {"regressor": "sklearn.linear_model.Ridge"}}
+    register_own_models({"ridge": {"type": REGRESSOR, "presets": presets}})
+    assert read_trusted(tmp_path / "model").predict([[1.0]]) > 0
 
 
 @pytest.mark.parametrize(

@@ -91,8 +91,12 @@ def register_own_models(blocks: Mapping[str, Any], reserved: tuple[str, ...] = (
                 "my_models.Ridge."
             )
     os.environ[OWN_MODELS] = json.dumps(paths)
-    for path in paths.values():
+    for name, path in paths.items():
         trust(path.rpartition(".")[0])
+        # Regressors of another package: saved models are read before their parameters are.
+        for preset in blocks[name].get("presets", {}).values():
+            if "regressor" in preset:
+                trust(f"{str(preset['regressor']).partition('.')[0]}.")
 
 
 def family(name: str) -> type[Model]:
