@@ -31,10 +31,10 @@ test: setup  ## every test, as CI runs them
 FAULTS = tests/test_drawn_faults.py tests/test_damage.py tests/test_fault_table.py
 
 drill: setup  ## 1,500 faults: drawn, damage, the table, and kills wherever a file is written
-	FAULTS=1240 DAMAGES=80 FAULT_TABLE=whole DRILL=whole $(BIN)/pytest -n 2 --dist worksteal --no-header -q $(FAULTS) tests/test_drill.py
+	FAULTS=1240 DAMAGES=80 FAULT_TABLE=whole DRILL=whole $(BIN)/pytest -n 2 --dist worksteal --no-header -q tests/test_drill.py $(FAULTS)
 
 drill-night: setup  ## 10,000 of them (hours)
-	FAULTS=9000 DAMAGES=640 FAULT_TABLE=whole DRILL=whole $(BIN)/pytest -n 2 --dist worksteal --no-header -q $(FAULTS) tests/test_drill.py
+	FAULTS=9000 DAMAGES=640 FAULT_TABLE=whole DRILL=whole $(BIN)/pytest -n 2 --dist worksteal --no-header -q tests/test_drill.py $(FAULTS)
 
 faults: setup  ## play the table of faults, and write docs/faults.md
 	@rm -rf build/faults && mkdir -p build/faults
