@@ -13,7 +13,7 @@ PACKAGE = "numerai_kedro"
 # Each step may import every step before it; rooms on one step do not import each other.
 STEPS = [
     {"errors"},
-    {"progress", "strict", "reasons"},
+    {"progress", "strict", "reasons", "own_code"},
     {"files"},
     {"data"},
     {"metrics"},

@@ -21,7 +21,9 @@ def pieces():
 
 
 def test_the_readmes_models_are_members_of_the_week(tmp_path):
-    ridge, module, means, commands = (p for p in pieces() if "elsewhere" not in p)
+    ridge, module, means, commands = (
+        p for p in pieces() if "elsewhere" not in p and "sharpe" not in p
+    )
     assert all(len(piece.strip().splitlines()) <= 15 for piece in (ridge, module, means))
     project = Project.make(tmp_path / "project")
     project.local("parameters", QUICK | {"resources": {"isolate_gb": 0}})
@@ -111,3 +113,29 @@ def test_predictions_made_elsewhere_are_a_member_marked_as_not_ours(tmp_path):
     assert run.returncode == 0, run.stderr[-3000:]
     assert "eras must lie between, because targets overlap" in run.stdout + run.stderr
     assert project.json("06_models/other_program/outcome.json")["status"] == "failed"
+
+
+def test_members_are_weighed_by_a_function_of_ones_own(tmp_path):
+    function, block = (piece for piece in pieces() if "sharpe" in piece)
+    project = Project.make(tmp_path / "project")
+    two = {"catboost": {"presets": {"example": {"n_estimators": 60}}, "n_trials": 0}}
+    project.local("parameters", QUICK | two)
+    (project.folder / "conf" / "local" / "parameters_ensemble.yml").write_text(block)
+    (project.folder / "src" / "my_blends.py").write_text(function)
+    weekly = ("run", "--pipeline=weekly")
+    run = project.kedro(*weekly)
+    assert run.returncode == 0, run.stderr[-3000:]
+    weights = pd.read_parquet(project.data / "07_model_output" / "ensemble" / "weights.parquet")
+    assert set(weights.loc[weights["chosen"], "scheme"]) == {"my_blends.by_sharpe"}
+    assert weights["scheme"].nunique() == 5
+    path = project.folder / "src" / "my_blends.py"
+    path.write_text(path.read_text().replace("0)\n", "0.5)\n"))
+    assert project.kedro(*weekly).returncode == 0
+    ran = project.json(".incremental/last_run.json")["ran"]
+    assert "ensemble.source" in ran["weigh_members"]
+
+    project.local("parameters_ensemble", {"ensemble": {"scheme": "my_blends.nowhere"}})
+    refused = project.kedro(*weekly)
+    assert refused.returncode == 1
+    assert "ensemble.scheme: my_blends.nowhere cannot be imported" in refused.stderr
+    assert "Traceback" not in refused.stderr

@@ -15,9 +15,11 @@ from numerai_kedro.ensemble.weighting import (
     ALL_SCHEMES,
     EnsembleParams,
     ledoit_wolf,
+    own_weights,
     walk_weights,
     weights_at,
 )
+from numerai_kedro.errors import BlendError, ConfigurationError
 
 DELAY, MULTIPLIERS = 14, (3.0, 15.0)
 CONF = ROOT / "conf/base/parameters_ensemble.yml"
@@ -146,3 +148,44 @@ def test_a_member_that_collapses_costs_only_itself():
     assert np.isfinite(scores.corr).all()
     weights = walk(scores, "decayed")
     assert weights[-1, 1] < 0.8 * weights[79, 1]
+
+
+@pytest.mark.parametrize(
+    ("returned", "words"),
+    [([1.0], "2 weights"), ([1.0, -1.0], "0 or more"), ([np.nan, 1.0], "0 or more")],
+)
+def test_what_is_no_weights_is_refused(returned, words):
+    with pytest.raises(BlendError, match=words):
+        own_weights("mine.f", lambda payoffs: returned, np.ones((70, 2)))
+
+
+def test_own_weights_are_scaled_to_one():
+    by_sum = lambda payoffs: payoffs.sum(axis=0)  # noqa: E731
+    np.testing.assert_allclose(own_weights("f", by_sum, np.array([[1.0, 3.0]])), [0.25, 0.75])
+    np.testing.assert_allclose(own_weights("f", by_sum, np.zeros((3, 2))), [0.5, 0.5])
+
+
+def test_own_weights_know_only_what_had_resolved(monkeypatch):
+    seen = []
+
+    def first_only(payoffs):
+        seen.append(len(payoffs))
+        return [1.0, *[0.0] * (payoffs.shape[1] - 1)]
+
+    monkeypatch.setattr("numerai_kedro.ensemble.weighting.import_own", lambda *_: first_only)
+    history = member_history(0)
+    weights = walk(history, "mine.f")
+    assert weights[-1].tolist() == [1.0, *[0.0] * (weights.shape[1] - 1)]
+    assert (weights[0] == weights[0, 0]).all()  # too few eras: equal
+    assert 0 < max(seen) <= len(history.eras) - DELAY
+
+
+def test_a_scheme_is_a_known_one_or_a_dotted_path():
+    own = EnsembleParams.model_validate(PARAMS.model_dump() | {"scheme": "a.b"})
+    assert own.schemes == (*ALL_SCHEMES, "a.b")
+    with pytest.raises(ConfigurationError, match="'best' should be equal, decayed"):
+        EnsembleParams.model_validate(PARAMS.model_dump() | {"scheme": "best"})
+    with pytest.raises(
+        ConfigurationError, match=r"ensemble\.scheme: nowhere\.f cannot be imported"
+    ):
+        walk(member_history(0), "nowhere.f")

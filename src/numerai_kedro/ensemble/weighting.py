@@ -15,19 +15,26 @@ JMVA 88:365.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
 
 from numerai_kedro.ensemble.member_scores import MemberScores, blend_scores
+from numerai_kedro.errors import BlendError
 from numerai_kedro.metrics.intervals import (
     MIN_ERAS,
     degrees_of_freedom,
     long_run_variance,
 )
 from numerai_kedro.metrics.ranks import Matrix, Vector
+from numerai_kedro.own_code import DOTTED, import_own
 from numerai_kedro.strict import Block
 
 Products = npt.NDArray[np.float64]
@@ -41,7 +48,8 @@ ALL_SCHEMES: tuple[str, ...] = get_args(Scheme)
 class EnsembleParams(Block):
     """How members are weighed; see parameters_ensemble.yml."""
 
-    scheme: Scheme
+    scheme: Scheme | str
+    source: str | None = None  # digest of the code behind a scheme of one's own
     half_life_eras: float = Field(gt=0)
     sharpness: float = Field(ge=0)
     doubt: float = Field(ge=0)
@@ -54,6 +62,53 @@ class EnsembleParams(Block):
     bags: int = Field(gt=0)
     steps: int = Field(gt=0)
     seed: int = Field(ge=0)
+
+    @field_validator("scheme")
+    @classmethod
+    def _is_known_or_dotted(cls, scheme: str) -> str:
+        if scheme not in ALL_SCHEMES and not DOTTED.fullmatch(scheme):
+            raise ValueError(
+                f"{scheme!r} should be {', '.join(ALL_SCHEMES)}, or the dotted path of a function"
+            )
+        return scheme
+
+    @model_serializer(mode="wrap")
+    def _without_an_unset_source(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = serialise(self)
+        return {k: v for k, v in values.items() if k != "source" or v is not None}
+
+    @property
+    def schemes(self) -> tuple[str, ...]:
+        """All that stand side by side: those that are built in, and one's own."""
+        own = () if self.scheme in ALL_SCHEMES else (self.scheme,)
+        return (*ALL_SCHEMES, *own)
+
+
+def own_weights(path: str, function: Callable[[Matrix], Any], payoffs: Matrix) -> Vector:
+    """Weights by a function of the user's own, sum 1.
+
+    Parameters
+    ----------
+    path
+        Its name, for the sentence.
+    function
+        Gets `payoffs` and returns float[n_members], 0 or more.
+    payoffs : float64[n_eras, n_members]
+        What each member would have been paid in each era that was known, the newest last.
+
+    Raises
+    ------
+    BlendError
+        What it returns are no weights.
+    """
+    weights = np.asarray(function(payoffs.copy()), dtype=np.float64)
+    n_members = payoffs.shape[1]
+    if weights.shape != (n_members,) or not np.isfinite(weights).all() or (weights < 0).any():
+        raise BlendError(
+            f"{path} returned {weights.tolist()!r:.200}; it should return {n_members} weights, "
+            "each 0 or more."
+        )
+    return _normalised(weights)
 
 
 def decayed(
@@ -192,6 +247,8 @@ def weights_at(
         Sum 1. Equal where fewer than `MIN_ERAS` eras are known: noise is underestimated by half in
         two spans of a target, and weights that trust it follow it.
     """
+    # At once, so that a wrong path is said before enough is known to use it.
+    own = None if scheme in ALL_SCHEMES else import_own(scheme, "ensemble.scheme")
     n_members = members.corr.shape[1]
     equal = np.full(n_members, 1 / n_members)
     known = members.until(known_until)
@@ -200,6 +257,8 @@ def weights_at(
     if scheme == "equal" or whole.sum() < MIN_ERAS or n_members == 1:
         return equal
     earned = corr[whole], beyond[whole]
+    if own is not None:
+        return own_weights(scheme, own, np.add(*earned))
     return SCHEMES[scheme](earned, known.products[whole], overlap_eras, params)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from numerai_kedro.errors import ConfigurationError
 from numerai_kedro.files.trusted_pickle import trust
+from numerai_kedro.own_code import DOTTED, import_own
 
 if TYPE_CHECKING:
     from numerai_kedro.training import Model
@@ -85,7 +86,7 @@ def register_own_models(blocks: Mapping[str, Any], reserved: tuple[str, ...] = (
                 f'parameters: "{name[:40]}": type: a model is named by small letters, digits and '
                 'single "_", such as my_ridge.'
             )
-        if not isinstance(path, str) or not all(map(str.isidentifier, path.split("."))):
+        if not isinstance(path, str) or not DOTTED.fullmatch(path):
             raise ConfigurationError(
                 f"parameters: {name}.type: {path!r} is no dotted path of a class, such as "
                 "my_models.Ridge."
@@ -117,15 +118,7 @@ def family(name: str) -> type[Model]:
 def _own_family(name: str, path: str) -> type[Model]:
     from numerai_kedro.training.protocol import Model
 
-    module, _, class_name = path.rpartition(".")
-    try:
-        model_class = getattr(import_module(module), class_name)
-    except (ImportError, AttributeError, ValueError, SyntaxError) as error:
-        problem = " ".join(str(error).split())
-        raise ConfigurationError(
-            f"parameters: {name}.type: {path} cannot be imported ({problem}); it should be a class "
-            "in a module below src/ or plugins/, or of an installed package."
-        ) from None
+    model_class = import_own(path, f"{name}.type")
     of_classes = {n for n, kind in Model.__annotations__.items() if "ClassVar" in str(kind)}
     wanted = of_classes | {n for n in vars(Model) if not n.startswith("_")}
     missing = sorted(n for n in wanted if not hasattr(model_class, n))

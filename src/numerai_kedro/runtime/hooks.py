@@ -81,8 +81,7 @@ class ParameterHooks:
         parameters = context.config_loader["parameters"]
         own = {name for name, block in parameters.items() if is_own_model(block)}
         check_blocks(parameters.keys() - own, texts)
-        if own:
-            make_importable(Path(context.project_path))
+        make_importable(Path(context.project_path))
         register_own_models(parameters, tuple(sorted(base)))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import packages_distributions, version
@@ -11,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from numerai_kedro.files import digest_file, digest_json
+from numerai_kedro.own_code import DOTTED
 
 OWN_MODEL = "own_model"  # the block of defaults
-DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 # Files that a block may name: other predictions are another model.
 DATA = (".parquet", ".csv")
 # Folders of a project in which a user's modules lie.
@@ -26,14 +25,20 @@ def is_own_model(block: Any) -> bool:
 
 
 def with_defaults(parameters: Mapping[str, Any], project: Path) -> dict[str, Any]:
-    """Parameters whose blocks of own models say all that a model's block says, and their source."""
-    defaults = parameters.get(OWN_MODEL, {})
-    return {
-        name: {**defaults, **block, "source": source_of(block, project)}
-        if is_own_model(block)
-        else block
-        for name, block in parameters.items()
-    }
+    """Parameters whose blocks of own models say all that a model's block says.
+
+    They, and an ensemble that is weighed by a function of the user's own, get a digest of the code
+    behind their paths as ``source``.
+    """
+    completed = dict(parameters)
+    for name, block in parameters.items():
+        if is_own_model(block):
+            defaults = parameters.get(OWN_MODEL, {})
+            completed[name] = {**defaults, **block, "source": source_of(block, project)}
+        elif name == "ensemble" and DOTTED.fullmatch(str(block.get("scheme"))):
+            source = source_of({"scheme": block["scheme"]}, project)
+            completed[name] = {**block, "source": source}
+    return completed
 
 
 def make_importable(project: Path) -> None:

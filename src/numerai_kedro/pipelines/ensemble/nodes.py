@@ -37,7 +37,7 @@ from numerai_kedro.ensemble.neutral_shares import (
     shares_taken_out,
 )
 from numerai_kedro.ensemble.neutralisation import NOTHING, features_to
-from numerai_kedro.ensemble.weighting import ALL_SCHEMES, EnsembleParams, walk_weights
+from numerai_kedro.ensemble.weighting import EnsembleParams, walk_weights
 from numerai_kedro.errors import BlendError, Failed, NumeraiKedroError, StoreError
 from numerai_kedro.files import digest_json
 from numerai_kedro.metrics.payout import PayoutRule, contribution
@@ -117,7 +117,7 @@ def weights_of(
     # What the newest resolved era tells is known as late in every era of the record as it is live.
     delay = live_era - int(folds["resolved_to"][paid])
     frames = []
-    for scheme in ALL_SCHEMES:
+    for scheme in params.schemes:
         found = walk_weights(scores, eras, delay, scheme, multipliers, overlap, params)
         frames.append(
             pd.DataFrame(
