@@ -72,7 +72,7 @@ def dead(predictions: npt.NDArray[np.floating], era_starts: npt.NDArray[np.integ
     eras = [predictions[i:j] for i, j in itertools.pairwise(era_starts) if j - i > 1]
     if not eras:
         return None
-    n_dead = sum(bool(np.ptp(one) <= DEAD_SPREAD * max(1.0, np.abs(one).max())) for one in eras)
+    n_dead = sum(bool(np.ptp(era) <= DEAD_SPREAD * max(1.0, np.abs(era).max())) for era in eras)
     return f"constant in {n_dead} of {len(eras)} eras" if n_dead > DEAD_SHARE * len(eras) else None
 
 
@@ -85,7 +85,7 @@ def gap(train_corr: float, valid_corr: float) -> str | None:
 
 def collapsed(correlations: Sequence[float]) -> str | None:
     """Evidence that predictions are the benchmark's; by their rank correlations, era by era."""
-    known = [one for one in correlations if not math.isnan(one)]
+    known = [correlation for correlation in correlations if not math.isnan(correlation)]
     if not known or float(np.median(known)) < BENCHMARK_CORR:
         return None
     return f"correlates {np.median(known):.4f} with the benchmark in the median era"

@@ -35,7 +35,7 @@ class Made:
 
     def lines(self) -> list[dict[str, Any]]:
         """The remedies, in a form for the catalog."""
-        return [one.as_json() for one in self.remedies]
+        return [remedy.as_json() for remedy in self.remedies]
 
 
 def until_it_fits(
@@ -69,10 +69,10 @@ def until_it_fits(
             value = attempt(lighter)
         except Exception as error:  # noqa: BLE001 - what is no outcome is raised again
             remedies = _came_to(remedies, "it did not help")
-            failed = failed_fit(stage, error, tuple(one.as_json() for one in remedies))
+            failed = failed_fit(stage, error, tuple(remedy.as_json() for remedy in remedies))
             remedies += [Recovery(**line) for line in getattr(error, "lines", ())]
             died = isinstance(error, ProcessDied) and not error.out_of_memory
-            if died and not any(one.remedy == AGAIN for one in remedies):
+            if died and not any(remedy.remedy == AGAIN for remedy in remedies):
                 remedies.append(noted(name, symptom_of(error), failed.symptom, AGAIN))
                 continue
             stalled = isinstance(error, ProcessDied) and error.stalled

@@ -43,7 +43,11 @@ class WorkerPool:
 
     def readings(self) -> list[dict[str, Any]]:
         """Of all workers together, each at its peak; nothing where none has worked."""
-        peaks = [max(one.watches, key=lambda w: w.peak_gb) for one in self._workers if one.watches]
+        peaks = [
+            max(worker.watches, key=lambda w: w.peak_gb)
+            for worker in self._workers
+            if worker.watches
+        ]
         planned, peak = (sum(getattr(w, name) for w in peaks) for name in ("planned_gb", "peak_gb"))
         return [{"planned_gb": round(planned, 3), "peak_gb": round(peak, 3)}] if peaks else []
 

@@ -87,7 +87,7 @@ def missing_share(
 
 def effective_share(shares: Sequence[Share], era: int) -> Share:
     """The newest share that is effective in an era."""
-    return next((one for one in reversed(shares) if one["first_era"] <= era), NO_SHARE)
+    return next((share for share in reversed(shares) if share["first_era"] <= era), NO_SHARE)
 
 
 def shares_taken_out(

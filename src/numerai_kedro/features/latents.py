@@ -192,7 +192,7 @@ def _read(model: Encoder, train: EraPanel) -> dict[str, Any]:
     return {
         "n_latents": len(variances),
         "active": int((variances > ACTIVE_VARIANCE).sum()),
-        "variances": sorted((float(one) for one in variances), reverse=True),
+        "variances": sorted((float(variance) for variance in variances), reverse=True),
         "told_nats": told / n_rows,
         "marginal_nats": float(entropy),
     }

@@ -103,14 +103,14 @@ class GateDecision:
         Not where the live data are wrong, which it would meet, too; and where the record is what
         was missed, only if the champion is another configuration.
         """
-        kinds = {one.reason.kind for one in self.failures}
+        kinds = {failure.reason.kind for failure in self.failures}
         if not kinds or kinds & {"data", "rule"}:
             return False
         return not (same_configuration and "record" in kinds)
 
     @property
     def _missed(self) -> Sequence[Check]:
-        return [one for one in self.checks if not one.passed]
+        return [check for check in self.checks if not check.passed]
 
     def as_json(self) -> dict[str, Any]:
         """The decision as it is kept."""

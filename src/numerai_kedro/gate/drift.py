@@ -68,7 +68,7 @@ def moved_correlations(live: Rows, past: Sequence[Rows]) -> Drift:
     total = np.sum(matrices, axis=0)
     n = len(matrices)
     of_live = _distance(_correlations(live), total / n)
-    others = (_distance(one, (total - one) / (n - 1)) for one in matrices)
+    others = (_distance(matrix, (total - matrix) / (n - 1)) for matrix in matrices)
     return Drift(of_live, tuple(others), SMALLEST_SPREAD["correlations"])
 
 

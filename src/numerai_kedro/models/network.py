@@ -120,7 +120,7 @@ class NetworkModel:
         newest eras are worth most, and would be lost.
         """
         self.feature_names = list(train.feature_names)
-        self.targets = [target, *(one for one in self.params.more_heads if one != target)]
+        self.targets = [target, *(head for head in self.params.more_heads if head != target)]
         self.weights = context.weights
         self.prepare(train, context)
         n_features, n_targets = len(self.feature_names), len(self.targets)

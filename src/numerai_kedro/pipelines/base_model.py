@@ -416,7 +416,7 @@ def fit(
         return made, {"failed": made.symptom, "lines": list(made.remedies)}, readings
     models, repaired = made.value
     if recipe.latents:
-        models = [WithLatents(one, encoders[window_name(eras[1])]) for one in models]
+        models = [WithLatents(model, encoders[window_name(eras[1])]) for model in models]
     version = history_version["data_version"]
     given = (name, folds, plan, params, tuning, best_params, version)
     configuration = configuration_of(*given, made.lighter)

@@ -151,10 +151,10 @@ def check_abilities(name: str, kind: type[Model], params: ModelParams) -> None:
         Names the parameter.
     """
     options = params.options.values()
-    adapts = params.adaptive or any(one.adaptive for one in options)
+    adapts = params.adaptive or any(option.adaptive for option in options)
     if adapts and "strength" not in kind.params_type.model_fields:
         raise ConfigurationError(f"{name}.adaptive: {name} has no strength that could adapt.")
-    updates = params.update == "lora" or any(one.update == "lora" for one in options)
+    updates = params.update == "lora" or any(option.update == "lora" for option in options)
     if updates and not hasattr(kind, "updated"):
         raise ConfigurationError(f"{name}.update: {name} cannot be updated, only fitted again.")
 
@@ -215,7 +215,7 @@ def configuration_of(
     searched = {"n_trials", "try_options", "options", "space"}
     learned = ("target", "features", "purge_eras", "valid_eras", "refit_eras", "groups")
     adapts = params.adaptive or any(
-        (one.get("option") or {}).get("adaptive") for one in best_params["decisions"]
+        (decision.get("option") or {}).get("adaptive") for decision in best_params["decisions"]
     )
     return digest_json(
         {
@@ -225,8 +225,8 @@ def configuration_of(
             "engineered_by": decided.get("engineered_by", ""),
             "adaptive": tuning.adaptive.model_dump(mode="json") if adapts else None,
             "decisions": [
-                {key: one.get(key) for key in ("first_era", "params", "option")}
-                for one in best_params["decisions"]
+                {key: decision.get(key) for key in ("first_era", "params", "option")}
+                for decision in best_params["decisions"]
             ],
             "lighter": [lighter, params.model_dump(mode="json")["presets"]] if lighter else 0,
             "learned": [folds[key] for key in learned],

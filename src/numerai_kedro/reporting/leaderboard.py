@@ -39,12 +39,12 @@ def option_worth(history: pd.DataFrame, overlap_eras: int) -> pd.DataFrame:
     tried = history[history["state"] == "option"]
     for (model, _), ways in tried.groupby(["model", "study"], sort=False):
         incumbent, *others = ways.sort_values("trial").itertuples()
-        for one in others:
-            row = {"model": str(model), "option": _in_words(one.params)}
+        for other in others:
+            row = {"model": str(model), "option": _in_words(other.params)}
             for score in ("payoff", "corr", "bmc"):
                 mine, theirs = (
                     pd.Series(getattr(way, score), index=list(way.eras), dtype=float)
-                    for way in (one, incumbent)
+                    for way in (other, incumbent)
                 )
                 gain = (mine - theirs).dropna().sort_index()
                 known = len(gain) > 0
@@ -80,18 +80,18 @@ def leaderboard(history: pd.DataFrame, overlap_eras: int, n: int = LEADERS) -> p
     leaders = pd.concat([whole.head(n), best]).loc[lambda rows: ~rows.index.duplicated()]
     leaders = leaders.sort_values("objective", ascending=False, kind="stable")
     rows = []
-    for one in leaders.itertuples():
-        interval = mean_interval(np.asarray(one.payoff, dtype=float), overlap_eras)
+    for row in leaders.itertuples():
+        interval = mean_interval(np.asarray(row.payoff, dtype=float), overlap_eras)
         rows.append(
             {
-                "model": one.model,
-                "study": one.study,
-                "trial": one.trial,
-                "objective": one.objective,
+                "model": row.model,
+                "study": row.study,
+                "trial": row.trial,
+                "objective": row.objective,
                 "payoff": str(interval),
-                "corr": float(np.nanmean(one.corr)),
-                "bmc": float(np.nanmean(one.bmc)),
-                "params": one.params,
+                "corr": float(np.nanmean(row.corr)),
+                "bmc": float(np.nanmean(row.bmc)),
+                "params": row.params,
             }
         )
     columns = ["model", "study", "trial", "objective", "payoff", "corr", "bmc", "params"]

@@ -76,22 +76,22 @@ def live_record(
     rows: list[dict[str, Any]] = []
     for slot, frame in sorted(scores.items()):
         known = newest_versions(frame.dropna(subset=["day"]))
-        for one in known.sort_values(["roundNumber", "displayName", "day"]).itertuples():
-            decision = _mapping(decisions.get(f"{one.roundNumber}-{slot}"))
-            promised = _mapping(_mapping(decision.get("promised")).get(one.displayName))
+        for row in known.sort_values(["roundNumber", "displayName", "day"]).itertuples():
+            decision = _mapping(decisions.get(f"{row.roundNumber}-{slot}"))
+            promised = _mapping(_mapping(decision.get("promised")).get(row.displayName))
             rows.append(
                 {
-                    "round": int(one.roundNumber),
+                    "round": int(row.roundNumber),
                     "slot": slot,
                     "entry": str(decision.get("entry") or ""),
-                    "score": str(one.displayName),
-                    "day": int(one.day),
-                    "value": float(one.value),
-                    "resolved": bool(one.resolved),
+                    "score": str(row.displayName),
+                    "day": int(row.day),
+                    "value": float(row.value),
+                    "resolved": bool(row.resolved),
                     "promised": promised.get("mean"),
                     "promised_low": promised.get("low"),
                     "promised_high": promised.get("high"),
-                    "version": str(one.version),
+                    "version": str(row.version),
                 }
             )
     frame = pd.DataFrame(rows, columns=list(COLUMNS))

@@ -184,8 +184,8 @@ def _log_trials(client: Any, run_id: str, model: str, trials: Any) -> None:
     client.log_dict(run_id, json.loads(trials.to_json(orient="records")), f"trials/{model}.json")
     whole = trials.dropna(subset=["objective"])
     metrics = [
-        Metric(f"{model}.trial.objective", float(one.objective), 0, int(one.trial))
-        for one in whole.itertuples()
+        Metric(f"{model}.trial.objective", float(row.objective), 0, int(row.trial))
+        for row in whole.itertuples()
     ]
     for begin in range(0, len(metrics), BATCH):
         client.log_batch(run_id, metrics=metrics[begin : begin + BATCH])

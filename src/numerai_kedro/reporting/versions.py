@@ -32,7 +32,7 @@ def paired_versions(versions: Sequence[dict[str, Any]]) -> pd.DataFrame:
         As `VersionStore.all` has them: ``code``, ``procedure``, ``seconds``, ``peak_gb``, and
         ``scores``, by score and era; those without any era are left out.
     """
-    newest = [one for one in versions if one["scores"]["payoff"]][-SHOWN:]
+    newest = [version for version in versions if version["scores"]["payoff"]][-SHOWN:]
     rows = []
     common = (
         set.intersection(*(set(one["scores"]["payoff"]) for one in newest)) if newest else set()

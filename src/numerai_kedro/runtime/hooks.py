@@ -195,7 +195,9 @@ class ReceiptHooks:
         number, receipts = catalog.load("round_info")["number"], catalog.load("submission_receipt")
         current = [receipts.get(f"{number}-{slot}", {}) for slot in catalog.load("slots")]
         # What an earlier round's submission has come to is said by the run that learns it.
-        check_receipts([*current, *(one for one in receipts.values() if "found_invalid" in one)])
+        check_receipts(
+            [*current, *(receipt for receipt in receipts.values() if "found_invalid" in receipt)]
+        )
 
 
 def check_receipts(current: Iterable[dict[str, Any]]) -> None:

@@ -39,9 +39,9 @@ class GraphNetwork(nn.Module):
         self.edges = Edges(graph, len(members))
         most = max(map(len, members))
         # Where a node has fewer features than the largest, a column of zeros stands for the rest.
-        padded = torch.tensor([one + [n_features] * (most - len(one)) for one in members])
+        padded = torch.tensor([member + [n_features] * (most - len(member)) for member in members])
         self.register_buffer("members", padded, persistent=False)
-        sizes = torch.tensor([float(len(one)) for one in members])[:, None, None]
+        sizes = torch.tensor([float(len(member)) for member in members])[:, None, None]
         self.embedding = nn.Parameter(torch.randn(len(members), most, width) * sizes**-0.5)
         self.bias = nn.Parameter(torch.zeros(len(members) * width))  # flat: biases do not decay
         self.layers = nn.ModuleList(layer(params) for _ in range(params.n_layers))

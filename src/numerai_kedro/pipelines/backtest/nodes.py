@@ -227,11 +227,11 @@ def _honesty(
 ) -> tuple[Check, ...]:
     windows = [(fold["train"][1], fold["test"][0]) for fold in folds["test"]]
     choices = [
-        (int(max(one.eras)), int(one.first_era))
+        (int(max(row.eras)), int(row.first_era))
         for name in members
         if not isinstance(made[name], Failed)
-        for one in made[name].itertuples()
-        if len(one.eras)
+        for row in made[name].itertuples()
+        if len(row.eras)
     ]
     known = scores[(scores["model"] == entry) & scores["corr"].notna()]
     live_era = int(folds["history"][1]) + 1

@@ -200,7 +200,7 @@ def judge_latents(
         return latents
     panel = history.select(features=folds["features"])
     windows = {name: one for name, one in windows_of(folds).items() if one.test is not None}
-    ends = [one.train[1] for one in windows.values()]
+    ends = [window.train[1] for window in windows.values()]
     target, rows, differences = folds["paid_target"], [], []
     pooled = products_of(panel, ends, block_gram)
     for (name, one), products in zip(windows.items(), pooled, strict=True):

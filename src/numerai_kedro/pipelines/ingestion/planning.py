@@ -106,14 +106,14 @@ def plan(
         members.append(_plan_model(name, model, history, folds, windows, by, *given))
     encoder = _plan_encoder(vae, history, folds, *given)
     # What others learn from goes first, where they do; otherwise it is what a day can spare most.
-    asked = any(one.latents for one in members)
+    asked = any(member.latents for member in members)
     planned = [encoder, *members] if asked else [*members, encoder]
     # Without anything to come there is nothing to time: the probe takes seconds itself.
     to_come = any(one.fit_work + one.trial_work for one in planned)
     speed = lightgbm_work_per_second(machine.cores) if to_come else math.inf
     fits = [one.fits(speed) for one in planned if not one.reason]
     # A preset of each model first, then tuning: a submission needs the former.
-    steps = [*fits, *(one.trials(speed) for one in members if not one.reason)]
+    steps = [*fits, *(member.trials(speed) for member in members if not member.reason)]
     hours = fit_hours(resources.time_budget_hours, history.data.steps())
     schedule = schedule_steps(steps, hours)
     apart = _apart(members, machine) if resources.hybrid else ()
@@ -306,7 +306,7 @@ def _plan_model(
         for cost in _fits_to_come(recipe, decisions, eras, history, params, tuning, store)
     ]
     trials = _trials_to_come(search, decisions, history, params, tuning)
-    adopted = any(option_of(one).latents for one in decisions)
+    adopted = any(option_of(decision).latents for decision in decisions)
     newest = recipe_at(recipe, decisions, history.last_era + 1) if decisions else recipe
     whole = history.cost(newest, (1, history.last_era))
     at_once = 1

@@ -202,7 +202,11 @@ def note_version(
     rule, overlap = PayoutRule(**score_weights), overlap_eras(folds["paid_target"])
     rows = era_scores[era_scores["model"] == "ensemble"].sort_values("era")
     known = rows.assign(payoff=returns_of(rows, rule, overlap)).dropna(subset=["payoff"])
-    taken = [one for one in readings.values() if isinstance(one, dict) and "seconds" in one]
+    taken = [
+        reading
+        for reading in readings.values()
+        if isinstance(reading, dict) and "seconds" in reading
+    ]
     record = {
         "seconds": sum(one["seconds"] for one in taken),
         "peak_gb": max((m["peak_gb"] for one in taken for m in one["memory"]), default=0.0),
@@ -371,7 +375,7 @@ def draw_effects(
     report = feature_report[window_name(newest)]
     eras = linear.index[linear.index <= newest]
     rule = params.rule(folds["purge_eras"], overlap_eras(folds["target"]))
-    regimes = [(int(eras[one][0]), int(eras[one][-1])) for one in rule.regimes(len(eras))]
+    regimes = [(int(eras[regime][0]), int(eras[regime][-1])) for regime in rule.regimes(len(eras))]
     return volcano(report, params.q), effects_by_era(linear, report, regimes, newest)
 
 

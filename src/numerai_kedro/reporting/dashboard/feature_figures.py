@@ -217,7 +217,7 @@ def latent_summary(report: dict[str, Any] | None) -> go.Figure:
     )
     spreads = windows[-1]["variances"]
     figure.add_bar(y=spreads, marker={"color": COLOURS[0]}, showlegend=False, row=1, col=1)
-    eras = [f"{one['first_era']}–{one['last_era']}" for one in windows]
+    eras = [f"{window['first_era']}–{window['last_era']}" for window in windows]
     lines = (
         (2, "marginal_nats", "by its frequencies", GREY),
         (2, "told_nats", "from the latents", COLOURS[0]),
@@ -227,7 +227,7 @@ def latent_summary(report: dict[str, Any] | None) -> go.Figure:
     for position, (column, key, name, colour) in enumerate(lines):
         figure.add_scatter(
             x=eras,
-            y=[one[key] for one in windows],
+            y=[window[key] for window in windows],
             name=name,
             mode="lines+markers",
             line={"color": colour, "dash": DASHES[position % 2]},

@@ -28,16 +28,17 @@ def claims() -> list[dict[str, Any]]:
     writes them.
     """
     folder = files("numerai_kedro.reporting.dashboard") / "claims"
-    kept = sorted(folder.iterdir(), key=lambda one: one.name) if folder.is_dir() else []
-    return [json.loads(one.read_text("utf-8")) for one in kept]
+    kept = sorted(folder.iterdir(), key=lambda path: path.name) if folder.is_dir() else []
+    return [json.loads(path.read_text("utf-8")) for path in kept]
 
 
 def claims_tables() -> str:
     """The same for every user: what to expect before one's own eras have told."""
     tables = "".join(
-        f"<h3>{escape(one['title'])}</h3>{table_of(one['heads'], one['rows'], 'scores claims')}"
-        f"<p>{escape(one['said'])}</p>"
-        for one in claims()
+        f"<h3>{escape(claim['title'])}</h3>"
+        f"{table_of(claim['heads'], claim['rows'], 'scores claims')}"
+        f"<p>{escape(claim['said'])}</p>"
+        for claim in claims()
     )
     return f"<h2>Measured on demo tournaments, not in this run</h2>{tables}" if tables else ""
 
@@ -66,16 +67,22 @@ def graph_table(graph: dict[str, Any]) -> str:
     changed = ("features in another node", "edges new", "edges gone")
     rows = [
         [
-            *(str(one[name]) for name in ("window", "features", "nodes", "edges", "alone")),
-            str(len(one["moved"])) if "moved" in one else "",
-            *(str(one.get(name, "")) for name in ("new", "gone")),
+            *(str(window[name]) for name in ("window", "features", "nodes", "edges", "alone")),
+            str(len(window["moved"])) if "moved" in window else "",
+            *(str(window.get(name, "")) for name in ("new", "gone")),
         ]
-        for one in graph["windows"]
+        for window in graph["windows"]
     ]
     worth = [
-        [one["model"], one["control"], one["gain"], "–".join(map(str, one["eras"])), one["verdict"]]
-        for one in graph["models"]
-        if "gain" in one
+        [
+            model["model"],
+            model["control"],
+            model["gain"],
+            "–".join(map(str, model["eras"])),
+            model["verdict"],
+        ]
+        for model in graph["models"]
+        if "gain" in model
     ]
     heads = ("model", "edges", "CORR of the real graph less theirs", "eras", "the real graph")
     controls = table_of(heads, worth) if worth else ""
@@ -88,9 +95,15 @@ def drift_table(drift: dict[str, list[dict[str, Any]]]) -> str:
     """Features that mattered significantly and do not any more; nothing where there are none."""
     titles = ("model", "feature", "", "CORR lost without it, before", "in the newest block")
     rows = [
-        [model, one["feature"], one["kind"], short(one["before"]), short(one["now"])]
+        [
+            model,
+            feature["feature"],
+            feature["kind"],
+            short(feature["before"]),
+            short(feature["now"]),
+        ]
         for model, features in sorted(drift.items())
-        for one in features
+        for feature in features
     ]
     return f"<h2>Features that drift</h2>{table_of(titles, rows)}" if rows else ""
 

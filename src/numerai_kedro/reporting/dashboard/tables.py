@@ -79,7 +79,7 @@ def schemes_table(schemes: list[dict[str, Any]]) -> str:
     """Weighting schemes side by side, and what each gains over equal weights."""
     titles = ("weights", "CORR", "MMC", "payoff a round", "payoff against equal weights")
     names = ("scheme", "corr", "mmc", "payoff", "payoff_gain")
-    table = table_of(titles, [[one[name] for name in names] for one in schemes], "scores")
+    table = table_of(titles, [[scheme[name] for name in names] for scheme in schemes], "scores")
     return f"<h2>Weighting schemes</h2>{table}"
 
 
@@ -135,7 +135,7 @@ def options_table(options: list[dict[str, Any]]) -> str:
         return ""
     titles = ("model", "instead", "gain in payoff an era", "in CORR", "in BMC")
     names = ("model", "option", "payoff", "corr", "bmc")
-    table = table_of(titles, [[one[name] for name in names] for one in options], "scores")
+    table = table_of(titles, [[option[name] for name in names] for option in options], "scores")
     return f"<h2>Model options, on the validation period</h2>{table}"
 
 
@@ -146,11 +146,11 @@ def leaders_table(leaders: pd.DataFrame) -> str:
     titles = ("model", "trial", "objective", "payoff an era", "CORR", "BMC", "parameters")
     head = "".join(f"<th>{title}</th>" for title in titles)
     body = ""
-    for one in leaders.itertuples():
-        values = [str(one.trial), short(one.objective), one.payoff, short(one.corr), short(one.bmc)]
+    for row in leaders.itertuples():
+        values = [str(row.trial), short(row.objective), row.payoff, short(row.corr), short(row.bmc)]
         cells = "".join(f"<td>{escape(value)}</td>" for value in values)
-        body += f"<tr><th>{escape(one.model)}</th>{cells}"
-        body += f'<td class="text">{escape(_params_text(one.params))}</td></tr>'
+        body += f"<tr><th>{escape(row.model)}</th>{cells}"
+        body += f'<td class="text">{escape(_params_text(row.params))}</td></tr>'
     table = f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
     return f"<h2>Leaderboard of trials</h2>{table}"
 

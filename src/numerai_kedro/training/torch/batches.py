@@ -55,7 +55,7 @@ class TrainingEras:
         values = [panel.target(target) for target in targets]
         starts = panel.era_starts
         for era, start, stop in zip(panel.eras, starts, starts[1:], strict=False):
-            columns = np.column_stack([one[start:stop] for one in values])
+            columns = np.column_stack([value[start:stop] for value in values])
             known = np.flatnonzero(~np.isnan(columns[:, 0]))
             if len(known) > 1:
                 self._known[int(era)] = known

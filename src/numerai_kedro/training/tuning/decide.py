@@ -117,18 +117,22 @@ def without_overfitted(
     kind = search.recipe.family.params_type
     before, kept = dict(untuned), dict(untuned)
     sound = []
-    for one in decisions:
-        now = dict(one)
-        luck = _overfitted(_overfitting(one["trials"], context), params) if one["adopted"] else ""
-        stayed = not one["adopted"] and one["source"] == kept["source"]
+    for decision in decisions:
+        now = dict(decision)
+        luck = (
+            _overfitted(_overfitting(decision["trials"], context), params)
+            if decision["adopted"]
+            else ""
+        )
+        stayed = not decision["adopted"] and decision["source"] == kept["source"]
         if luck or (stayed and before["source"] != kept["source"]):
             point = point_of(kind.model_validate(before["params"]), search.space)
             now |= {"source": before["source"], "params": before["params"], "point": point}
         if luck:
-            verdict = f"{one['verdict']}; since then it is {luck}, so {before['source']} stays"
+            verdict = f"{decision['verdict']}; since then it is {luck}, so {before['source']} stays"
             now |= {"adopted": False, "verdict": verdict}
         sound.append(now)
-        before, kept = now, dict(one)
+        before, kept = now, dict(decision)
     return sound
 
 
@@ -141,7 +145,7 @@ def _untuned(search: Search, context: TuningContext) -> dict[str, Any]:
 
 
 def _without_trials(decisions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [{k: v for k, v in one.items() if k != "trials"} for one in decisions]
+    return [{k: v for k, v in decision.items() if k != "trials"} for decision in decisions]
 
 
 def recipe_at(asked: Recipe, decisions: Sequence[Mapping[str, Any]], era: int) -> Recipe:
