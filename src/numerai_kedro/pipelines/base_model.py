@@ -207,11 +207,11 @@ def tune(
         overlap_eras(folds["paid_target"]),
         Engineered(report, latents, graphs),
     )
-    asked = asked_as_json(params)
+    settings = asked_as_json(params)
     postponed = not_now(name, plan, schedule, params, "trials", "tune")
     if postponed is not None:
         decisions = incumbent_decisions(search, context, tuning, study_store)
-        return {"asked": asked, "decisions": decisions}, postponed, postponed, {}
+        return {"asked": settings, "decisions": decisions}, postponed, postponed, {}
     begin = time.monotonic()
     with workers_of(name, plan, resources) as worker, steps_bar(f"{name}: trials") as bar:
         try:
@@ -221,9 +221,9 @@ def tune(
         except Exception as error:  # noqa: BLE001 - what is no outcome is raised again
             failed = failed_fit("tune", error)
             decisions = incumbent_decisions(search, context, tuning, study_store)
-            return {"asked": asked, "decisions": decisions}, failed, failed, {}
+            return {"asked": settings, "decisions": decisions}, failed, failed, {}
         readings = readings_of(worker, begin)
-    return {"asked": asked, "decisions": decisions}, trials, predictions, readings
+    return {"asked": settings, "decisions": decisions}, trials, predictions, readings
 
 
 def predict_out_of_fold(
@@ -267,7 +267,7 @@ def predict_out_of_fold(
                 strengthened(lighter(recipe, steps), window.train, worker)
                 for recipe, window in zip(recipes, windows, strict=True)
             ]
-            made = [recipe for recipe, _ in climbed]
+            outcome_of_folds = [recipe for recipe, _ in climbed]
             purge = folds["purge_eras"]
             rungs = {
                 window.name: [dataclasses.asdict(rung) for rung in rungs]
@@ -279,22 +279,29 @@ def predict_out_of_fold(
                 live = (name, folds, plan, params, best_params, engineered)
                 recipe, eras, updated_to = live_recipe(*live)
                 beside = lighter(recipe, steps).fits(panel, eras, updated_to=updated_to)
-            given = (panel, windows, made, store, purge, bar, worker, beside)
-            predictions, iterations = walk_forward(*given)
-            repaired = recoveries_of(panel, windows, made, store)
+            fold_inputs = (panel, windows, outcome_of_folds, store, purge, bar, worker, beside)
+            predictions, iterations = walk_forward(*fold_inputs)
+            repaired = recoveries_of(panel, windows, outcome_of_folds, store)
             return predictions, iterations, repaired, rungs
 
-        made = until_it_fits("walk_forward", name, words, attempt)
+        outcome_of_folds = until_it_fits("walk_forward", name, words, attempt)
         readings, ahead = readings_of(worker, begin), worker.taken_lines()
-    if isinstance(made, Failed):
-        made = dataclasses.replace(made, remedies=(*ahead, *made.remedies))
-        return made, made, made, readings
-    predictions, iterations, repaired, rungs = made.value
-    lines = [*ahead, *made.lines(), *repaired, *copies(name, predictions, benchmarks, folds)]
+    if isinstance(outcome_of_folds, Failed):
+        outcome_of_folds = dataclasses.replace(
+            outcome_of_folds, remedies=(*ahead, *outcome_of_folds.remedies)
+        )
+        return outcome_of_folds, outcome_of_folds, outcome_of_folds, readings
+    predictions, iterations, repaired, rungs = outcome_of_folds.value
+    lines = [
+        *ahead,
+        *outcome_of_folds.lines(),
+        *repaired,
+        *copies(name, predictions, benchmarks, folds),
+    ]
     lines += kept_of_other_code(name)
-    recovery = {"lighter": made.lighter, "lines": lines, "rungs": rungs}
-    given = (name, folds, plan, params, tuning, best_params, history_version["data_version"])
-    predictions.attrs[CONFIGURATION] = configuration_of(*given, made.lighter)
+    recovery = {"lighter": outcome_of_folds.lighter, "lines": lines, "rungs": rungs}
+    made_by = (name, folds, plan, params, tuning, best_params, history_version["data_version"])
+    predictions.attrs[CONFIGURATION] = configuration_of(*made_by, outcome_of_folds.lighter)
     return predictions, iterations, recovery, readings
 
 
@@ -410,17 +417,17 @@ def fit(
             fits = strong.fits(panel, eras, updated_to=updated_to)
             return models, with_location(fits, "live fit", store)
 
-        made = until_it_fits("fit", name, words, attempt, recovery["lighter"])
+        fitted = until_it_fits("fit", name, words, attempt, recovery["lighter"])
         readings = readings_of(worker, begin)
-    if isinstance(made, Failed):
-        return made, {"failed": made.symptom, "lines": list(made.remedies)}, readings
-    models, repaired = made.value
+    if isinstance(fitted, Failed):
+        return fitted, {"failed": fitted.symptom, "lines": list(fitted.remedies)}, readings
+    models, repaired = fitted.value
     if recipe.latents:
         models = [WithLatents(model, encoders[window_name(eras[1])]) for model in models]
     version = history_version["data_version"]
-    given = (name, folds, plan, params, tuning, best_params, version)
-    configuration = configuration_of(*given, made.lighter)
-    lines = [*made.lines(), *repaired, *kept_of_other_code(name)]
+    made_by = (name, folds, plan, params, tuning, best_params, version)
+    configuration = configuration_of(*made_by, fitted.lighter)
+    lines = [*fitted.lines(), *repaired, *kept_of_other_code(name)]
     of_other_code = are_of_other_code(family(name))
     live_fit = LiveFit(tuple(models), configuration, version, of_other_code)
     return live_fit, {"failed": None, "lines": lines}, readings
@@ -443,8 +450,8 @@ def predict_live(
         return model
     model_class = family(name)
     models = model if isinstance(model, LiveFit) else ()
-    bare = [one.model if isinstance(one, WithLatents) else one for one in models]
-    if not bare or not all(isinstance(one, model_class) for one in bare):
+    bare = [fitted.model if isinstance(fitted, WithLatents) else fitted for fitted in models]
+    if not bare or not all(isinstance(fitted, model_class) for fitted in bare):
         return Failed("predict_live", f"{name}.model holds a {type(model).__name__}")
     if not isinstance(best_params, Failed) and best_params["asked"] != asked_as_json(params):
         logger.warning(
@@ -469,10 +476,10 @@ def predict_live(
 
 def rows_of(predictions: pd.DataFrame, live: EraPanel) -> pd.DataFrame | Failed:
     """Predictions in the order of the round's own live stocks."""
-    made = predictions.set_index("id").reindex(live.ids()).rename_axis("id").reset_index()
-    if made["prediction"].isna().any():
+    aligned = predictions.set_index("id").reindex(live.ids()).rename_axis("id").reset_index()
+    if aligned["prediction"].isna().any():
         return Failed("predict_live", "live data of the version it learned hold other stocks")
-    return made.astype(predictions.dtypes.to_dict())
+    return aligned.astype(predictions.dtypes.to_dict())
 
 
 def outcome(
@@ -491,7 +498,7 @@ def outcome(
     if failed is not None:
         return {"status": "failed", **failed.as_json()}
     newest = best_params["decisions"][-1]
-    origin = next((text for one in model if (text := getattr(one, "origin", ""))), "")
+    origin = next((text for fitted in model if (text := getattr(fitted, "origin", ""))), "")
     return ({"origin": origin} if origin else {}) | {
         "status": "finished",
         "source": newest["source"],
@@ -505,7 +512,7 @@ def outcome(
         "oof_rows": len(oof),
         "oof_eras": int(oof["era"].nunique()),
         "live_rows": len(live),
-        "iterations": {**iterations, "live": sum(one.n_iterations for one in model)},
+        "iterations": {**iterations, "live": sum(fitted.n_iterations for fitted in model)},
     }
 
 

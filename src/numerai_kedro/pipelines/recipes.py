@@ -42,11 +42,11 @@ def not_now(
         The plan was made for other parameters, or by an older version.
     """
     decided = decided_for(name, plan)
-    asked = params.sampling()
-    if decided["asked"] != asked:
-        others = ", ".join(key for key in asked if decided["asked"].get(key) != asked[key])
+    settings = params.sampling()
+    if decided["asked"] != settings:
+        changed = ", ".join(key for key in settings if decided["asked"].get(key) != settings[key])
         raise ConfigurationError(
-            f"{name}: the plan was made for another {others}; run kedro run --pipeline=weekly or "
+            f"{name}: the plan was made for another {changed}; run kedro run --pipeline=weekly or "
             "--pipeline=prepare with the same parameters, which plan again."
         )
     reason = decided.get("reason")

@@ -40,7 +40,7 @@ def predict_champions(
     params: GateParams,
 ) -> dict[str, pd.DataFrame]:
     """Predict the live stocks by what passed in an earlier round; keyed by round and slot."""
-    made = {}
+    by_slot = {}
     for slot in slots:
         try:
             champion = champion_of(champion_store, slot, round_info, params)
@@ -48,12 +48,12 @@ def predict_champions(
                 models = champion_store.models(slot, champion)
                 missing = isinstance(live_benchmarks, Failed)
                 benchmarks = pd.DataFrame() if missing else live_benchmarks
-                given = (live_panel, benchmarks, folds["paid_target"])
-                made[f"{round_info['number']}-{slot}"] = _predicted(champion, models, *given)
+                live = (live_panel, benchmarks, folds["paid_target"])
+                by_slot[f"{round_info['number']}-{slot}"] = _predicted(champion, models, *live)
         # A library may be gone since, or a feature.
         except (NumeraiKedroError, ImportError) as error:
             logger.warning("champion of %s: cannot predict: %s", slot, error)
-    return made
+    return by_slot
 
 
 def champion_of(
@@ -65,19 +65,19 @@ def champion_of(
     """
     number = round_info["number"]
     try:
-        found = store.find(slot, number)
+        champion = store.find(slot, number)
     except StoreError as damaged:
         logger.warning("champion of %s: ignored: %s", slot, damaged)
         return None
-    if found is None:
+    if champion is None:
         return None
     reason = None
-    if found.round < number - params.max_champion_rounds:
-        reason = f"it is of round {found.round}, too long ago (gate.max_champion_rounds)"
-    elif found.data_version not in ("", round_info["data_version"]):
-        reason = f"it learned from {found.data_version}"
+    if champion.round < number - params.max_champion_rounds:
+        reason = f"it is of round {champion.round}, too long ago (gate.max_champion_rounds)"
+    elif champion.data_version not in ("", round_info["data_version"]):
+        reason = f"it learned from {champion.data_version}"
     if reason is None:
-        return found
+        return champion
     logger.warning("champion of %s: ignored: %s", slot, reason)
     return None
 
@@ -89,16 +89,16 @@ def _predicted(
     benchmarks: pd.DataFrame,
     paid_target: str,
 ) -> pd.DataFrame:
-    for name, one in models.items():
-        if not isinstance(one, LiveFit):
+    for name, fit in models.items():
+        if not isinstance(fit, LiveFit):
             raise StoreError(f"{name} was kept by an earlier version of this project.")
-    frames = {name: predictions_frame(one.models, live_panel) for name, one in models.items()}
+    frames = {name: predictions_frame(fit.models, live_panel) for name, fit in models.items()}
     columns = np.column_stack([frame["prediction"] for frame in frames.values()]).astype(float)
     starts = np.array([0, len(columns)])
     blended = blend(columns, np.array([champion.weights[name] for name in frames]), starts)
     if champion.proportion:
-        given = (blended[:, None], live_panel, benchmarks, paid_target, champion.neutral)
-        blended = neutralised(*given, [champion.proportion])[:, 0]
+        live = (blended[:, None], live_panel, benchmarks, paid_target, champion.neutral)
+        blended = neutralised(*live, [champion.proportion])[:, 0]
     return next(iter(frames.values()))[["id", "era"]].assign(prediction=blended)
 
 

@@ -250,7 +250,12 @@ def prediction_checks(
     recorded = evidence.rows_of(entry)["configuration"].unique().tolist()
     values = _prediction(predictions)
     label = "records of the configuration that predicts"
-    same = float(sum(alike(one, configuration(predictions)) for one in recorded))
+    same = float(
+        sum(
+            alike(recorded_configuration, configuration(predictions))
+            for recorded_configuration in recorded
+        )
+    )
     of_others = Check(BlockReason.RECORD_OF_OTHER_MODELS, label, same, "at least", 1.0)
     return (
         *([of_others] if recorded else []),  # without any, `record_of_entry` says so
@@ -288,10 +293,10 @@ def likeness(
     if isinstance(predictions, Failed) or theirs is None or champion is None:
         return []
     same = champion.procedure == procedure
-    wanted = params.min_refit_correlation if same else params.min_champion_correlation
+    least = params.min_refit_correlation if same else params.min_champion_correlation
     if len(predictions) != len(theirs):
         return []
-    return [likeness_check(_prediction(predictions), _prediction(theirs), wanted)]
+    return [likeness_check(_prediction(predictions), _prediction(theirs), least)]
 
 
 def stand_in_decision(
@@ -372,10 +377,10 @@ def promised_by(rows: pd.DataFrame, target: str) -> dict[str, Any]:
     promised = {}
     for name in PROMISED:
         values = rows[name].to_numpy(float)
-        one = interval_json(mean_interval(values, overlap))
+        interval = interval_json(mean_interval(values, overlap))
         forecast = forecast_burn(values, overlap)
         low, high = forecast.interval() if forecast else (None, None)
-        promised[f"{name}{days}"] = one | {"low": low, "high": high}
+        promised[f"{name}{days}"] = interval | {"low": low, "high": high}
     return promised
 
 
@@ -387,8 +392,8 @@ def usable(predictions: pd.DataFrame, live_panel: EraPanel) -> bool:
 
 
 def _share_usable(predictions: pd.DataFrame, live_panel: EraPanel) -> float:
-    found = predictions.drop_duplicates("id").set_index("id")["prediction"].astype(float)
-    return float(np.isfinite(found.reindex(live_panel.ids())).mean())
+    by_id = predictions.drop_duplicates("id").set_index("id")["prediction"].astype(float)
+    return float(np.isfinite(by_id.reindex(live_panel.ids())).mean())
 
 
 def _n_configurations(store: ProcedureStore, slot: str, procedure: str, number: int) -> int:

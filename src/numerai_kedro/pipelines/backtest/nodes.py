@@ -91,9 +91,14 @@ def score(
     frames = {name: frame for name, frame in entries.items() if not isinstance(frame, Failed)}
     predictions = pd.DataFrame(holdout.columns(frames), holdout.panel.ids(), list(frames))
     benchmark = benchmark_of(benchmark_predictions, folds["paid_target"])
-    given = (meta_model_of(meta_model), benchmark, folds["paid_target"], folds["neutral_features"])
+    references = (
+        meta_model_of(meta_model),
+        benchmark,
+        folds["paid_target"],
+        folds["neutral_features"],
+    )
     with steps_bar("backtest: eras") as bar:
-        ours = score_columns(holdout.panel, predictions, *given, progress=bar)
+        ours = score_columns(holdout.panel, predictions, *references, progress=bar)
     ours["configuration"] = ours["model"].map(
         {name: configuration(frame) for name, frame in frames.items()}
     )
@@ -104,14 +109,14 @@ def score(
             for name in frames
         ]
     ).ravel()
-    reference = score_reference(holdout.panel, benchmark, *given)
+    reference = score_reference(holdout.panel, benchmark, *references)
     return pd.concat([ours, reference.assign(configuration="", likeness=1.0)], ignore_index=True)
 
 
 def score_reference(panel: EraPanel, benchmark: pd.Series, *given: Any) -> pd.DataFrame:
     """Score the benchmark in the eras that it covers whole; its file may lag behind."""
-    known = pd.Series(benchmark.reindex(panel.ids()).notna().to_numpy())
-    whole = known.groupby(panel.era_of_rows()).all()
+    has_benchmark = pd.Series(benchmark.reindex(panel.ids()).notna().to_numpy())
+    whole = has_benchmark.groupby(panel.era_of_rows()).all()
     covered = panel.select(eras=whole.index[whole].to_numpy())
     columns = pd.DataFrame({BENCHMARK: benchmark.reindex(covered.ids())})
     return score_columns(covered, columns, *given)
@@ -175,24 +180,24 @@ def report(
 def made_by_of(scores: pd.DataFrame) -> dict[str, str]:
     """The configuration of each entry's record; a report says of which it speaks."""
     return {
-        str(name): str(one)
-        for name, one in scores.groupby("model")["configuration"].first().items()
+        str(name): str(recorded)
+        for name, recorded in scores.groupby("model")["configuration"].first().items()
     }
 
 
 def overfitting_of(trials: pd.DataFrame, overlap: int) -> dict[str, dict[str, Any]]:
     """How likely the best of each study's whole trials is the best by luck; oldest first."""
-    found = {}
+    probabilities = {}
     for study, rows in trials.groupby("study", sort=False):
         whole = rows[rows["state"] == "complete"]
         scores = np.array([list(payoff) for payoff in whole["payoff"]], dtype=float).T
-        found[str(study)] = {
+        probabilities[str(study)] = {
             "probability": probability_of_overfitting(scores, overlap) if len(whole) else None,
             "n_trials": len(whole),
             "n_pruned": int((rows["state"] == "pruned").sum()),
             "n_blocks": blocks_for(len(scores), overlap),
         }
-    return found
+    return probabilities
 
 
 def check_record(
@@ -233,10 +238,10 @@ def _honesty(
         for row in made[name].itertuples()
         if len(row.eras)
     ]
-    known = scores[(scores["model"] == entry) & scores["corr"].notna()]
+    scored = scores[(scores["model"] == entry) & scores["corr"].notna()]
     live_era = int(folds["history"][1]) + 1
     overlap = overlap_eras(folds["paid_target"])
-    last_scored = int(known["era"].max()) if len(known) else 0
+    last_scored = int(scored["era"].max()) if len(scored) else 0
     return honesty_checks(windows, choices, last_scored, live_era, overlap)
 
 

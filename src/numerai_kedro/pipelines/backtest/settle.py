@@ -66,19 +66,23 @@ def settle_record(
     newer = newer_models(made_by_of(scores), oof, values_by_model(made, "live"))
     if blend_is_another(weights, neutralisation, scores, oof):
         members = {name: oof[name] for name in weighed_members(weights)}
-        given = inputs | {"score_weights": score_weights}
-        newer[ENSEMBLE], _ = blend_out_of_fold(weights, neutralisation, **given, **members)
+        scoring_inputs = inputs | {"score_weights": score_weights}
+        newer[ENSEMBLE], _ = blend_out_of_fold(weights, neutralisation, **scoring_inputs, **members)
     if newer:
         logger.warning("the record is scored again for: %s", ", ".join(newer))
-        kept = scores[~scores["model"].isin({*newer, BENCHMARK})]
-        scores = pd.concat([kept, score(**inputs, **newer)], ignore_index=True)
+        unchanged = scores[~scores["model"].isin({*newer, BENCHMARK})]
+        scores = pd.concat([unchanged, score(**inputs, **newer)], ignore_index=True)
         scores = scores.sort_values(["era", "model"], ignore_index=True)
     trials = {name: made[f"{name}__trials"] for name in procedures if f"{name}__trials" in made}
-    told = backtest_report
-    if told.get("made_by") != made_by_of(scores):
+    record_report = backtest_report
+    if record_report.get("made_by") != made_by_of(scores):
         stores = (procedures, procedure_store)
-        told = report(scores, folds, score_weights, *stores, weights, **trials)
-    return scores, told, check_record(scores, folds, weights, score_weights, params, **trials)
+        record_report = report(scores, folds, score_weights, *stores, weights, **trials)
+    return (
+        scores,
+        record_report,
+        check_record(scores, folds, weights, score_weights, params, **trials),
+    )
 
 
 def with_columns(scores: pd.DataFrame) -> pd.DataFrame:
@@ -111,6 +115,6 @@ def blend_is_another(
     if alike(configuration_of_blend(weights, neutralisation), recorded):
         return False
     return all(
-        name in oof and alike(configuration(oof[name]), one)
-        for name, one in weighed_members(weights).items()
+        name in oof and alike(configuration(oof[name]), weighed)
+        for name, weighed in weighed_members(weights).items()
     )

@@ -63,24 +63,26 @@ def weigh(
     Models are inputs ``{model}__oof`` and ``{model}__model``. Weights of an era hang on scores that
     had resolved by then; the last era is the live one.
     """
-    found, reasons = {}, []
+    members, reasons = {}, []
     for model in sorted({name.partition("__")[0] for name in made}):
         member = member_of(made[f"{model}__oof"], made[f"{model}__model"])
         if isinstance(member, str):
             reasons.append(f"{model}: {member}")
             logger.info("ensemble: without %s (%s)", model, member)
         else:
-            found[model] = member
-    if not found:  # every refit failed: weigh what there is, and the gate asks the champion
+            members[model] = member
+    if not members:  # every refit failed: weigh what there is, and the gate asks the champion
         fits = values_by_model(made, "model")
-        found = {name: one for name, one in values_by_model(made, "oof").items() if name in fits}
-    if not found:
+        members = {
+            name: frame for name, frame in values_by_model(made, "oof").items() if name in fits
+        }
+    if not members:
         raise BlendError(
             f"no model has both out-of-fold predictions and a live fit ({'; '.join(reasons)}); "
             "run kedro run --pipeline=gbm first."
         )
     holdout = Holdout.of(history, folds, meta_model, benchmark_predictions)
-    return weights_of(found, holdout, folds, score_weights, params)
+    return weights_of(members, holdout, folds, score_weights, params)
 
 
 def member_of(oof: Any, model: Any) -> pd.DataFrame | str:
@@ -118,27 +120,27 @@ def weights_of(
     delay = live_era - int(folds["resolved_to"][paid])
     frames = []
     for scheme in params.schemes:
-        found = walk_weights(scores, eras, delay, scheme, multipliers, overlap, params)
+        weights = walk_weights(scores, eras, delay, scheme, multipliers, overlap, params)
         frames.append(
             pd.DataFrame(
                 {
                     "scheme": scheme,
                     "era": np.repeat(eras, len(members)),
                     "model": np.tile(list(members), len(eras)),
-                    "weight": found.ravel(),
+                    "weight": weights.ravel(),
                     "chosen": scheme == params.scheme,
                 }
             )
         )
         if scheme == params.scheme:
-            for name, weight in zip(members, found[-1], strict=True):
+            for name, weight in zip(members, weights[-1], strict=True):
                 logger.info("ensemble: %s weighs %.2f (%s)", name, weight, scheme)
-    made = pd.concat(frames, ignore_index=True)
-    made.attrs = {
+    table = pd.concat(frames, ignore_index=True)
+    table.attrs = {
         MEMBERS: {name: configuration(frame) for name, frame in members.items()},
         ASKED: digest_json(params.model_dump(mode="json")),
     }
-    return made
+    return table
 
 
 def settle_weights(
@@ -168,7 +170,9 @@ def settle_weights(
         if data_versions(frame) <= version
     }
     made_by = {name: configuration(frame) for name, frame in live.items()}
-    present = [name for name, one in weighed.items() if alike(made_by.get(name, ""), one)]
+    present = [
+        name for name, weighed_as in weighed.items() if alike(made_by.get(name, ""), weighed_as)
+    ]
     if len(present) == len(weighed):
         return weights
     holdout = Holdout.of(history, folds, meta_model, benchmark_predictions)
@@ -240,21 +244,21 @@ def choose_neutralisation(
     if neutral_columns["to"] == NOTHING:
         return nothing | {"verdict": "not asked for"}
     tuned = values_by_model(made, "best_params")
-    choices = choices_by_era({name: one["decisions"] for name, one in tuned.items()})
+    choices = choices_by_era({name: decided["decisions"] for name, decided in tuned.items()})
     if not choices:
         return nothing | {"verdict": "nothing: no model has predicted the validation period"}
     frames = {
         name: frame for name, frame in values_by_model(made, "validation").items() if len(frame)
     }
     newest, paid, purge_eras = max(choices), folds["paid_target"], folds["purge_eras"]
-    asked = {
+    request = {
         "neutralise": neutral_columns,
         "paid_target": paid,
         "purge_eras": purge_eras,
         "proportions": list(params.proportions),
         "adopt_level": params.adopt_level,
     }
-    kept = _kept_shares(study_store, asked)
+    kept = _kept_shares(study_store, request)
     chosen_from = missing_share(kept, newest, choices[newest], frames)
     if chosen_from:
         share = choose_share(
@@ -269,7 +273,7 @@ def choose_neutralisation(
         )
         logger.info("ensemble: neutralising to %s: %s", neutral_columns["to"], share["verdict"])
         kept = [*kept, {"first_era": newest, "choices": chosen_from, **share}]
-        _keep_share(study_store, asked, kept[-1])
+        _keep_share(study_store, request, kept[-1])
     shares = [share_of(kept, era, by_model) for era, by_model in choices.items()]
     live = effective_share(shares, int(folds["history"][1]) + 1)
     of_live = {"proportion": live["proportion"], "verdict": live["verdict"]}
@@ -392,10 +396,10 @@ def blend_live(
     benchmarks = live_benchmarks if is_value(live_benchmarks) else pd.DataFrame()
     try:
         blended = blend(columns, members.to_numpy(), np.array([0, len(first)]))[:, None]
-        made = _neutralised(blended, live_panel, folds, neutralisation, benchmarks)
+        neutral = _neutralised(blended, live_panel, folds, neutralisation, benchmarks)
     except NumeraiKedroError as error:  # no blend as its record describes it
         return Failed("blend_live", str(error))
-    predictions = first[["id", "era"]].assign(prediction=made[:, 0])
+    predictions = first[["id", "era"]].assign(prediction=neutral[:, 0])
     predictions.attrs = blend_attributes(weights, neutralisation, frames)
     return predictions
 

@@ -50,9 +50,11 @@ def tabulate(
     """Score every feature in every era: CORR, rank correlation, information; one read of an era."""
     panel = history.select(features=folds["features"])
     with steps_bar("features: eras") as bar:
-        eras, made = scores_of(panel, folds["target"], era_tables, SCORES, bar)
+        eras, tables = scores_of(panel, folds["target"], era_tables, SCORES, bar)
     index, names = pd.Index(eras, name="era"), list(panel.feature_names)
-    linear, rank, information = (pd.DataFrame(one, index=index, columns=names) for one in made)
+    linear, rank, information = (
+        pd.DataFrame(table, index=index, columns=names) for table in tables
+    )
     return linear, rank, information
 
 
@@ -70,20 +72,20 @@ def find_verdicts(
 ) -> dict[str, pd.DataFrame]:
     """Give every feature a verdict for every window, from that window's eras alone."""
     panel = history.select(features=folds["features"])
-    windows = {name: one.train for name, one in windows_of(folds).items()}
+    windows = {name: window.train for name, window in windows_of(folds).items()}
     rule = params.rule(folds["purge_eras"], overlap_eras(folds["target"]))
     with steps_bar("features: products of eras") as bar:
-        made = screen(panel, windows, folds["target"], linear, rule, block_gram, bar)
+        reports = screen(panel, windows, folds["target"], linear, rule, block_gram, bar)
     if params.stability.pairs:
-        made = _interactions(made, windows, panel, folds, store, plan, params, resources)
-    for name, report in made.items():
+        reports = _interactions(reports, windows, panel, folds, store, plan, params, resources)
+    for name, report in reports.items():
         inside = slice(*windows[name])
         report = report.assign(
             rank_effect=rank.loc[inside].mean().to_numpy(),
             information=information.loc[inside].mean().to_numpy(),
         )
-        made[name] = weighed(report, params.weights)
-    return made
+        reports[name] = weighed(report, params.weights)
+    return reports
 
 
 def _interactions(
@@ -96,25 +98,28 @@ def _interactions(
     params: FeatureParams,
     resources: ResourceParams,
 ) -> dict[str, pd.DataFrame]:
-    asked, found = params.stability, {}
-    recipe, rule = asked.recipe(folds["target"], plan["threads"]), asked.rule(folds["purge_eras"])
+    settings, with_stability = params.stability, {}
+    recipe, rule = (
+        settings.recipe(folds["target"], plan["threads"]),
+        settings.rule(folds["purge_eras"]),
+    )
     name = "interactions"
     with (
         worker_of(name, resources) as worker,
         steps_bar(f"{name}: windows") as bar,
     ):
         for number, (window, report) in enumerate(reports.items()):
-            given = (panel, windows[window], recipe, rule, store, worker)
-            found[window] = with_interactions(
-                report, *given, sub_progress(bar, number, len(reports))
+            selecting = (panel, windows[window], recipe, rule, store, worker)
+            with_stability[window] = with_interactions(
+                report, *selecting, sub_progress(bar, number, len(reports))
             )
             logger.info(
                 "discovery, eras up to %s: %d clusters interact; at most %g by chance",
                 window,
-                found[window].loc[_interacts(found[window]), "cluster"].nunique(),
-                asked.by_chance,
+                with_stability[window].loc[_interacts(with_stability[window]), "cluster"].nunique(),
+                settings.by_chance,
             )
-    return found
+    return with_stability
 
 
 def _interacts(report: pd.DataFrame) -> pd.Series:
@@ -160,19 +165,19 @@ def compress(
     ):
 
         def attempt(steps: int) -> dict[str, tuple[Latents, dict[str, Any]]]:
-            made = {}
-            for number, (name, one) in enumerate(windows.items()):
+            encoded = {}
+            for number, (name, window) in enumerate(windows.items()):
                 within = sub_progress(bar, number, len(windows))
-                given = (lighter(recipe, steps), store, worker, within)
-                made[name] = encode(panel, one.train, one.newest, *given)
+                encoding = (lighter(recipe, steps), store, worker, within)
+                encoded[name] = encode(panel, window.train, window.newest, *encoding)
                 bar(number + 1, len(windows))
-            return made
+            return encoded
 
         made = until_it_fits("compress", ENCODER, words, attempt)
         readings = readings_of(worker, begin)
     if isinstance(made, Failed):
         return made, made, made, made, readings
-    latents = {name: one for name, (one, _) in made.value.items()}
+    latents = {name: latent for name, (latent, _) in made.value.items()}
     encoders = {
         window_name(train[1]): latents[window_name(train[1])].fit.model(store, no_progress)
         for train in live_windows(folds)
@@ -183,7 +188,7 @@ def compress(
         for line in with_location([one.fit], f"eras up to {name}", store)
     ]
     recovery = {"lighter": made.lighter, "lines": [*made.lines(), *lines], "rungs": {}}
-    read = {name: found for name, (_, found) in made.value.items()}
+    read = {name: reading for name, (_, reading) in made.value.items()}
     return latents, encoders, read, recovery, readings
 
 
@@ -205,9 +210,9 @@ def judge_latents(
     pooled = products_of(panel, ends, block_gram)
     for (name, one), products in zip(windows.items(), pooled, strict=True):
         assert one.test is not None
-        found = latent_worth(panel, latents[name], products, one.train, one.test, target, store)
-        scores = {kind: np.array(found[kind]) for kind in ("latents", "components")}
-        gain = dict(zip(found["eras"], scores["latents"] - scores["components"], strict=True))
+        worth = latent_worth(panel, latents[name], products, one.train, one.test, target, store)
+        scores = {kind: np.array(worth[kind]) for kind in ("latents", "components")}
+        gain = dict(zip(worth["eras"], scores["latents"] - scores["components"], strict=True))
         differences.append(pd.Series(gain))
         rows.append(
             {

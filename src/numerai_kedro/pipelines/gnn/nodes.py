@@ -90,8 +90,8 @@ def build_graphs(
             since["window"],
             *(len(since[name]) for name in ("moved", "came", "left")),
         )
-    made = {name: graph.as_json() for name, graph in graphs.items()}
-    return made, {"windows": changes, "since": since}
+    by_window = {name: graph.as_json() for name, graph in graphs.items()}
+    return by_window, {"windows": changes, "since": since}
 
 
 def judge_graph(
@@ -117,9 +117,11 @@ def judge_graph(
     rows: list[dict[str, Any]] = []
     for name in GRAPHS:
         params: ModelParams = of_models[name]
-        best, oof, recovery = (of_models[f"{name}__{one}"] for one in ("best", "oof", "recovery"))
+        best, oof, recovery = (
+            of_models[f"{name}__{entry}"] for entry in ("best", "oof", "recovery")
+        )
         off = not_now(name, plan, schedule, params, "fits", "judge_graph")
-        failed = [one for one in (off, best, oof, recovery) if isinstance(one, Failed)]
+        failed = [stage for stage in (off, best, oof, recovery) if isinstance(stage, Failed)]
         if failed:
             rows.append({"model": name, "failed": failed[0].symptom})
             continue

@@ -118,20 +118,20 @@ def name_weights(
         rarely change.
     """
     number, days = round_info["number"], horizon_days(params.paid_target)
-    found = read_rule(round_info["score_configs"], round_info["payout_factor"], days)
-    if found.rule is not None:
-        rule_store.keep(days, number, found.rule)
-        rule, origin = found.rule, "the rest of its rule weighs"
+    reading = read_rule(round_info["score_configs"], round_info["payout_factor"], days)
+    if reading.rule is not None:
+        rule_store.keep(days, number, reading.rule)
+        rule, origin = reading.rule, "the rest of its rule weighs"
     elif (last := rule_store.newest(days, number)) is not None:
         rule, origin = last[1], f"the rule of round {last[0]} goes on weighing"
     else:
         rule, origin = PayoutRule(**tuning.weights.model_dump()), "tuning.weights weigh"
     weighs = f"{origin}: {rule.corr:g} x CORR + {rule.mmc:g} x MMC"
-    if found.unfamiliar:
-        logger.warning("round %s: %s; %s", number, "; ".join(found.unfamiliar), weighs)
-    elif found.rule is None:
+    if reading.unfamiliar:
+        logger.warning("round %s: %s; %s", number, "; ".join(reading.unfamiliar), weighs)
+    elif reading.rule is None:
         logger.info("round %s has not set its multipliers; %s", number, weighs)
-    return asdict(rule), [f"{one} ({weighs})" for one in found.unfamiliar]
+    return asdict(rule), [f"{score} ({weighs})" for score in reading.unfamiliar]
 
 
 def name_version(round_info: dict[str, Any], history: EraPanel) -> dict[str, str]:
@@ -195,13 +195,13 @@ def offer_learned_live(
 
     A version that is not listed any more has none: the gate blocks what learned from it.
     """
-    others = set(learned_versions.values()) - {round_info["data_version"]}
-    listed = tournament.listed_versions() if others else set()
-    for version in sorted(others - listed):
+    older = set(learned_versions.values()) - {round_info["data_version"]}
+    listed = tournament.listed_versions() if older else set()
+    for version in sorted(older - listed):
         logger.warning("data version %s is not listed any more; fits of it cannot predict", version)
     return {
         version_key(version): tournament.remote_file("live.parquet", round_info["number"], version)
-        for version in sorted(others & listed)
+        for version in sorted(older & listed)
     }
 
 

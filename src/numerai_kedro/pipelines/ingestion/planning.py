@@ -96,22 +96,22 @@ def plan(
     widest = max(int(preset.get("d_latent", 0)) for preset in vae.presets.values())  # type: ignore[arg-type]
     history = replace(history, n_latents=widest)
     folds, members = folds_to_be(params, history), []
-    given = (machine, params, tuning, fold_store, study_store)
+    resources_at_hand = (machine, params, tuning, fold_store, study_store)
     for name, model in typed.items():
         for target in model.all_targets():
             metadata.check_target(target)
         graph = feature_graph if family(name).reads_graph else None
         by = model.engineered_by(params.size, feature_engineering, vae, graph)
         windows = windows_to_be(params, history.last_era)
-        members.append(_plan_model(name, model, history, folds, windows, by, *given))
-    encoder = _plan_encoder(vae, history, folds, *given)
+        members.append(_plan_model(name, model, history, folds, windows, by, *resources_at_hand))
+    encoder = _plan_encoder(vae, history, folds, *resources_at_hand)
     # What others learn from goes first, where they do; otherwise it is what a day can spare most.
-    asked = any(member.latents for member in members)
-    planned = [encoder, *members] if asked else [*members, encoder]
+    with_latents = any(member.latents for member in members)
+    planned = [encoder, *members] if with_latents else [*members, encoder]
     # Without anything to come there is nothing to time: the probe takes seconds itself.
-    to_come = any(one.fit_work + one.trial_work for one in planned)
+    to_come = any(model_plan.fit_work + model_plan.trial_work for model_plan in planned)
     speed = lightgbm_work_per_second(machine.cores) if to_come else math.inf
-    fits = [one.fits(speed) for one in planned if not one.reason]
+    fits = [model_plan.fits(speed) for model_plan in planned if not model_plan.reason]
     # A preset of each model first, then tuning: a submission needs the former.
     steps = [*fits, *(member.trials(speed) for member in members if not member.reason)]
     hours = fit_hours(resources.time_budget_hours, history.data.steps())
@@ -120,9 +120,9 @@ def plan(
     made = ResourcePlan(
         threads=machine.cores,
         apart=apart,
-        models={one.name: one.decisions() for one in planned},
+        models={model_plan.name: model_plan.decisions() for model_plan in planned},
         steps=(*history.data.steps(), *steps),
-        cuts=tuple(one.sampling.cut for one in planned if one.sampling.cut),
+        cuts=tuple(model_plan.sampling.cut for model_plan in planned if model_plan.sampling.cut),
     )
     check_disk(made.steps, machine, incremental.cache_limit_gb)
     _say(made, schedule.postponed, resources)
@@ -138,28 +138,31 @@ def _plan_encoder(
     vae: EncoderParams, history: History, folds: dict[str, Any], *given: Any
 ) -> _Planned:
     """Its fits, with the disk of what it makes: once by era in the store, once as panels."""
-    windows = [one.train for one in windows_of(folds).values()]
+    windows = [window.train for window in windows_of(folds).values()]
     model = vae.as_model()
-    made = _plan_model(ENCODER, model, history, without_stopping(folds), windows, {}, *given)
-    if made.reason or not made.fit_work:
-        return made
-    a_row = 2 * int(vae.presets[made.preset]["d_latent"]) + ID_BYTES  # type: ignore[arg-type]
-    newest = sum(one.newest for one in windows_of(folds).values())
+    encoder = _plan_model(ENCODER, model, history, without_stopping(folds), windows, {}, *given)
+    if encoder.reason or not encoder.fit_work:
+        return encoder
+    a_row = 2 * int(vae.presets[encoder.preset]["d_latent"]) + ID_BYTES  # type: ignore[arg-type]
+    newest = sum(window.newest for window in windows_of(folds).values())
     n_rows = history.data.n_rows * newest / history.last_era
-    return replace(made, disk_gb=made.disk_gb + a_row * n_rows / GIB)
+    return replace(encoder, disk_gb=encoder.disk_gb + a_row * n_rows / GIB)
 
 
 def _apart(planned: list[_Planned], machine: Machine) -> tuple[str, ...]:
     """Models that train on the GPU while the others train on the cores, where both fit."""
-    running = [one for one in planned if not one.reason]
-    on_gpu = [one for one in running if one.device != "cpu"]
-    on_cpu = [one for one in running if one.device == "cpu"]
+    running = [model_plan for model_plan in planned if not model_plan.reason]
+    on_gpu = [model_plan for model_plan in running if model_plan.device != "cpu"]
+    on_cpu = [model_plan for model_plan in running if model_plan.device == "cpu"]
     if not on_gpu or not on_cpu:
         return ()
-    both_gb = sum(max(one.at_once_gb(one.whole_gb) for one in lane) for lane in (on_gpu, on_cpu))
+    both_gb = sum(
+        max(model_plan.at_once_gb(model_plan.whole_gb) for model_plan in lane)
+        for lane in (on_gpu, on_cpu)
+    )
     if BASE_MEMORY_GB + both_gb > machine.memory_gb - RESERVE_MEMORY_GB:
         return ()
-    names = tuple(one.name for one in on_gpu)
+    names = tuple(model_plan.name for model_plan in on_gpu)
     logger.info("plan: %s on the GPU while the others train on the cores", ", ".join(names))
     return names
 

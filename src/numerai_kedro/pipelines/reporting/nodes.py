@@ -135,7 +135,9 @@ def draw_cumulative(
     """Cumulative CORR and MMC of ensemble, members and benchmark."""
     models = backtest_report["models"]
     corr, mmc = (
-        cumulative(era_scores, score, {name: one[score]["text"] for name, one in models.items()})
+        cumulative(
+            era_scores, score, {name: scores[score]["text"] for name, scores in models.items()}
+        )
         for score in ("corr", "mmc")
     )
     return corr, mmc
@@ -201,17 +203,17 @@ def note_version(
     """
     rule, overlap = PayoutRule(**score_weights), overlap_eras(folds["paid_target"])
     rows = era_scores[era_scores["model"] == "ensemble"].sort_values("era")
-    known = rows.assign(payoff=returns_of(rows, rule, overlap)).dropna(subset=["payoff"])
-    taken = [
+    paid = rows.assign(payoff=returns_of(rows, rule, overlap)).dropna(subset=["payoff"])
+    measured = [
         reading
         for reading in readings.values()
         if isinstance(reading, dict) and "seconds" in reading
     ]
     record = {
-        "seconds": sum(one["seconds"] for one in taken),
-        "peak_gb": max((m["peak_gb"] for one in taken for m in one["memory"]), default=0.0),
+        "seconds": sum(one["seconds"] for one in measured),
+        "peak_gb": max((m["peak_gb"] for one in measured for m in one["memory"]), default=0.0),
         "scores": {
-            score: dict(zip(known["era"].astype(str), known[score], strict=True))
+            score: dict(zip(paid["era"].astype(str), paid[score], strict=True))
             for score in ("payoff", "corr", "mmc")
         },
     }
@@ -317,17 +319,17 @@ def build_summary(
 
 def _graph_summary(changes: Any, report: Any) -> dict[str, Any]:
     """What the page says of the graph; why there is none, where there is none."""
-    failed = [one.symptom for one in (changes, report) if isinstance(one, Failed)]
-    told = {"models": [], "text": failed[0]} if failed else report
+    failed = [entry.symptom for entry in (changes, report) if isinstance(entry, Failed)]
+    comparison = {"models": [], "text": failed[0]} if failed else report
     if isinstance(changes, Failed):
-        return {"windows": [], "since": None, **told}
-    return {**changes, **told}
+        return {"windows": [], "since": None, **comparison}
+    return {**changes, **comparison}
 
 
 def join_trials(**trials: Any) -> pd.DataFrame:
     """All trials of all families over all weeks, one row each."""
-    known = {name: frame for name, frame in trials.items() if not isinstance(frame, Failed)}
-    frames = [frame.assign(model=name) for name, frame in sorted(known.items()) if len(frame)]
+    finished = {name: frame for name, frame in trials.items() if not isinstance(frame, Failed)}
+    frames = [frame.assign(model=name) for name, frame in sorted(finished.items()) if len(frame)]
     empty = pd.DataFrame(columns=["model", *COLUMNS])
     return pd.concat(frames, ignore_index=True)[empty.columns] if frames else empty
 
@@ -353,8 +355,8 @@ def _lines(entry: Any) -> list[dict[str, Any]]:
 
 def join_importance(**importance: Any) -> pd.DataFrame:
     """Importance of every feature in every model and block of eras."""
-    known = {n: frame for n, frame in importance.items() if not isinstance(frame, Failed)}
-    frames = [frame.assign(model=name) for name, frame in sorted(known.items()) if len(frame)]
+    finished = {n: frame for n, frame in importance.items() if not isinstance(frame, Failed)}
+    frames = [frame.assign(model=name) for name, frame in sorted(finished.items()) if len(frame)]
     empty = pd.DataFrame(columns=["model", *IMPORTANCE_COLUMNS])
     return pd.concat(frames, ignore_index=True)[empty.columns] if frames else empty
 
@@ -394,7 +396,7 @@ def draw_graph(feature_graph: Any, feature_metadata: dict[str, Any]) -> go.Figur
     groups = FeatureMetadata.read(feature_metadata).group_of()
     if isinstance(feature_graph, Failed):
         return feature_graph_figure({}, groups)
-    graphs = {name: FeatureGraph.from_json(one) for name, one in sorted(feature_graph.items())}
+    graphs = {name: FeatureGraph.from_json(graph) for name, graph in sorted(feature_graph.items())}
     return feature_graph_figure(graphs, groups)
 
 
