@@ -276,6 +276,24 @@ def test_what_nobody_can_confirm_is_said_to_be_and_never_uploaded_again(
     assert operations().count("create_submission") == 1
 
 
+def test_a_lost_answer_and_a_list_that_lags_lead_to_no_second_upload(
+    client, server, demo, slot, live_frame, operations
+):
+    client.submit(to_csv(live_frame(1)), slot, 1412)  # another one that counts
+    csv = to_csv(live_frame(2))
+    server.faults.add(Fault("answer", "bad_json", on="create_submission"))
+    server.faults.add(Fault("listing", "absent", times=9))
+    with pytest.raises(TournamentUnreachable, match="the tournament does not list it"):
+        client.submit(csv, slot, 1412)
+    server.faults.clear()
+    server.faults.add(Fault("listing", "word", body="thinking", times=9))
+    assert client.submit(csv, slot, 1412)["status"] == "unconfirmed"
+    server.faults.clear()
+    assert client.submit(csv, slot, 1412)["status"] in {"pending", "accepted"}
+    assert operations().count("create_submission") == 2
+    assert len(demo.store.submissions()) == 2
+
+
 def test_a_receipt_of_other_predictions_or_another_round_keeps_nothing_back(
     client, demo, slot, live_frame
 ):

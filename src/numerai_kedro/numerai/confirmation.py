@@ -113,6 +113,12 @@ def id_by_name(client: Client, filename: str, model_id: str, n_asks: int = 1) ->
     return None
 
 
+def newest_of(entries: list[dict[str, Any]], round_number: int) -> dict[str, Any] | None:
+    """The newest submission of a round, whatever became of it."""
+    ours = [entry for entry in entries if number_of_round(entry) == round_number]
+    return max(ours, key=lambda entry: str(entry.get("insertedAt")), default=None)
+
+
 def that_counts(entries: list[dict[str, Any]], round_number: int) -> dict[str, Any] | None:
     """The selected submission of a round, or one that will be once it is validated."""
     ours = [entry for entry in entries if number_of_round(entry) == round_number]

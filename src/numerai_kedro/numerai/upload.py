@@ -35,12 +35,13 @@ from numerai_kedro.numerai.confirmation import (
     ask_until_validated,
     confirm,
     id_by_name,
+    newest_of,
     receipt_of,
     that_counts,
 )
 from numerai_kedro.numerai.round_info import RoundInfo
 from numerai_kedro.numerai.transport import web_address
-from numerai_kedro.numerai.validation import may_pass_again
+from numerai_kedro.numerai.validation import Verdict, may_pass_again, verdict_of
 
 if TYPE_CHECKING:
     from numerai_kedro.numerai.client import Client
@@ -178,7 +179,8 @@ def _already_there(
 ) -> Created | None:
     """Submission that counts in the round, if it holds the same predictions.
 
-    Only that one: after A, then B, submitting A again must replace B.
+    Only that one: after A, then B, submitting A again must replace B. The newest one counts as well
+    where the tournament's word for it is not known, if its name says that we made it of these.
     """
     try:
         entries = client.submissions(model_id)
@@ -186,6 +188,10 @@ def _already_there(
         logger.warning("submissions made before cannot be looked up; going on: %s", error)
         return None
     entry = that_counts(entries, current.number)
+    newest = newest_of(entries, current.number)
+    if newest is not None and verdict_of(newest) is Verdict.UNKNOWN:
+        is_ours = digest[:DIGEST_LETTERS] in str(newest.get("filename"))
+        entry = newest if is_ours else entry
     if entry is None:
         return None
     name = str(entry.get("filename"))
