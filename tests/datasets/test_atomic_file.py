@@ -3,10 +3,13 @@ import json
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from kedro.io import DatasetError
 
 from numerai_kedro.datasets.atomic_file import FigureDataset, JSONDataset, ParquetDataset
+from numerai_kedro.errors import StoreError
 
 
 def test_the_same_value_gives_the_same_bytes(tmp_path):
@@ -45,3 +48,15 @@ def test_figures_come_back_and_preview(tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DatasetError, match=r"absent\.json does not exist yet"):
         JSONDataset(filepath=str(tmp_path / "absent.json")).load()
+
+
+def test_a_damaged_description_of_columns_is_a_sentence(tmp_path):
+    table = pa.Table.from_pandas(pd.DataFrame({"value": [1.0, 2.0]}))
+    described = table.schema.metadata[b"pandas"]
+    broken = described.replace(b'"numpy_type": "float64"', b'"numpy_type": "Lloat64"')
+    assert broken != described
+    path = tmp_path / "frame.parquet"
+    pq.write_table(table.replace_schema_metadata({b"pandas": broken}), path)
+    with pytest.raises(DatasetError, match="Lloat64") as refused:
+        ParquetDataset(filepath=str(path)).load()
+    assert isinstance(refused.value.__cause__, StoreError)

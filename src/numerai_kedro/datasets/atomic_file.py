@@ -126,7 +126,8 @@ class ParquetDataset(AtomicFileDataset[pd.DataFrame]):
     def _read(self, path: Path) -> pd.DataFrame:
         try:
             return pd.read_parquet(path, page_checksum_verification=True)
-        except (pa.ArrowException, OSError, ValueError) as error:
+        # The description of the columns has no checksum: pandas stumbles over what it says.
+        except (pa.ArrowException, OSError, ValueError, TypeError, LookupError) as error:
             raise damaged(path, error) from None
 
     def _write(self, data: pd.DataFrame, handle: IO[bytes]) -> None:
