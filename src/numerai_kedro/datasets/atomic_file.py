@@ -23,6 +23,9 @@ from numerai_kedro.files.kept_json import digest_of
 Value = TypeVar("Value")
 PREVIEW_ROWS = 8
 SEAL = "seal"
+# What reading a damaged table or text raises. The description of a table's columns has no checksum:
+# pandas stumbles over whatever it says.
+UNREADABLE = (pa.ArrowException, OSError, ValueError, TypeError, LookupError, RecursionError)
 SAID = 200  # characters quoted from a library's message about a damaged file
 
 
@@ -126,8 +129,7 @@ class ParquetDataset(AtomicFileDataset[pd.DataFrame]):
     def _read(self, path: Path) -> pd.DataFrame:
         try:
             return pd.read_parquet(path, page_checksum_verification=True)
-        # The description of the columns has no checksum: pandas stumbles over what it says.
-        except (pa.ArrowException, OSError, ValueError, TypeError, LookupError) as error:
+        except UNREADABLE as error:
             raise damaged(path, error) from None
 
     def _write(self, data: pd.DataFrame, handle: IO[bytes]) -> None:

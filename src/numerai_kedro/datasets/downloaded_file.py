@@ -14,7 +14,7 @@ from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import TablePreview
 
 from numerai_kedro.cache.content import parts_at
-from numerai_kedro.datasets.atomic_file import damaged
+from numerai_kedro.datasets.atomic_file import UNREADABLE, damaged
 from numerai_kedro.errors import DownloadError, Failed, SchemaError, TournamentError
 from numerai_kedro.files import RemoteFile, digest_json, fetch
 from numerai_kedro.files.verified import data_version_of, is_as_verified, known_digest
@@ -103,7 +103,7 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
             if self._loads == "json":
                 return json.loads(self._path.read_text(encoding="utf-8"))
             return pd.read_parquet(self._path)
-        except (pa.ArrowException, OSError, ValueError, RecursionError) as error:
+        except UNREADABLE as error:
             if not self._optional:
                 raise damaged(self._path, error) from None
             return Failed(self._path.stem, f"{self._path.name} cannot be read: {error}")

@@ -145,7 +145,7 @@ def _read(path: str) -> pd.DataFrame:
     try:
         is_csv = path.endswith(".csv")
         table = pd.read_csv(path, dtype={"id": str}) if is_csv else pd.read_parquet(path)
-    except (OSError, ValueError, pa.ArrowException) as error:
+    except (OSError, ValueError, TypeError, LookupError, pa.ArrowException) as error:
         problem = " ".join(str(error).split())
         raise PredictionError(f"{path}: it cannot be read ({problem})") from None
     return table.reset_index() if "id" not in table and table.index.name == "id" else table
