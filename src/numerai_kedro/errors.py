@@ -1,30 +1,30 @@
-"""The tree of our exceptions, below every room; and the outcome that is not a crash.
+"""Our tree of exceptions, and `Failed`, the outcome that is not a crash.
 
-    NumeraiKedroError                 one clear sentence: where, found, expected, remedy
-    ├── ConfigurationError            a parameter, an entry of the catalog, a setting
-    ├── SchemaError                   a file of the tournament is not what it must be
-    │   └── LabelFrontierError        targets that were known are gone
-    ├── PanelError                    the SSD cache is torn, foreign or flipped
-    ├── StoreError                    a saved model or fold is damaged, or not ours
+    NumeraiKedroError                 one sentence: where, what was found and expected, remedy
+    ├── ConfigurationError            a parameter, a catalog entry or a setting is invalid
+    ├── SchemaError                   a tournament file does not have the expected form
+    │   └── LabelFrontierError        targets that had resolved are missing
+    ├── PanelError                    the SSD cache is truncated, corrupted or incompatible
+    ├── StoreError                    a saved model or fold is damaged or foreign
     ├── LeakError                     a fold would learn from what it is tested on
     ├── PredictionError               predictions that nobody can score or submit
     ├── BlendError                    nothing to blend, or members that do not fit together
-    ├── ResourceError                 it does not fit on this machine
-    │   └── ProcessDied               the process of a fit was ended from outside
-    ├── DiskFull                      a write found no room on the disk
+    ├── ResourceError                 the work does not fit on this machine
+    │   └── ProcessDied               the child process of a fit died
+    ├── DiskFull                      a file does not fit on the disk
     ├── CredentialsError              a key is missing or refused
-    ├── TournamentError               the tournament said no, or nothing
+    ├── TournamentError               the tournament refused, or did not answer
     │   ├── TournamentUnreachable     no answer: try again later
-    │   ├── TournamentRefused         an answer, and it is no: final
-    │   └── RoundClosed               there is nothing to submit to
-    │       └── RoundMoved            another round is open by now
-    ├── DownloadError                 a file did not arrive whole
+    │   ├── TournamentRefused         it answered no: trying again is useless
+    │   └── RoundClosed               no round is open for submissions
+    │       └── RoundMoved            another round has opened since
+    ├── DownloadError                 a file arrived incomplete
     ├── SystemRefused                 the operating system: read-only, not allowed, too many files
     ├── Stopped                       Ctrl-C, or the signal that ends a service
     └── SubmissionError               a submission that would be refused
 
-A traceback is for bugs: whatever derives from `NumeraiKedroError` reaches the user as its sentence
-and an exit code of 1, because click shows a `ClickException` so; `Stopped` has the signal's.
+Tracebacks are for bugs: click shows a `NumeraiKedroError`, being a `ClickException`, as its message
+and exits with code 1; `Stopped` exits with 128 plus the signal's number.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from typing import Any, Literal
 
 import click
 
-# A fit that is killed with less than this left was killed for its memory.
+# A fit that is killed with less free memory than this was killed for lack of memory.
 NO_MEMORY_LEFT_GB = 0.3
 
 
@@ -46,7 +46,7 @@ class NumeraiKedroError(click.ClickException):
     Attributes
     ----------
     lines
-        What was tried before it was raised, as `compute.recovery` has it.
+        What was tried before it was raised: lines of `compute.recovery`.
     """
 
     lines: tuple[dict[str, Any], ...] = ()
@@ -56,11 +56,11 @@ class NumeraiKedroError(click.ClickException):
 
 
 class ConfigurationError(NumeraiKedroError):
-    """A parameter, catalog entry or setting is not what it must be."""
+    """A parameter, catalog entry or setting is invalid."""
 
 
 class SchemaError(NumeraiKedroError):
-    """A file of the tournament is not what it must be; names file, column and value."""
+    """A tournament file does not have the expected form; names file, column and value."""
 
 
 class LabelFrontierError(SchemaError):
@@ -88,24 +88,24 @@ class BlendError(NumeraiKedroError):
 
 
 class ResourceError(NumeraiKedroError):
-    """What was asked for does not fit on this machine; says what is needed and what is there."""
+    """What was asked for does not fit on this machine; says what is needed and what there is."""
 
 
 class ProcessDied(ResourceError):
-    """The child process of a fit ended without an answer.
+    """The child process of a fit ended without a result.
 
     Parameters
     ----------
     name
         Of the model.
     exit_code
-        Minus the signal's number where a signal ended it.
+        The negative number of the signal if one ended it.
     peak_gb, left_gb
-        What it held at most, and the least that was left beside it, in GiB.
+        Its peak memory, and the least memory that was free meanwhile, in GiB.
     kernel_killed
-        Whether the control group counted a victim of the kernel's memory killer meanwhile.
+        Whether the control group counted an out-of-memory kill meanwhile.
     stalled_s
-        For how many seconds it had stood still when it was ended for that; None where it had not.
+        Seconds without progress after which it was ended; None if it had not stalled.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class CredentialsError(NumeraiKedroError):
 
 
 class TournamentError(NumeraiKedroError):
-    """The tournament said no, or nothing."""
+    """The tournament refused, or did not answer."""
 
 
 class TournamentUnreachable(TournamentError):
@@ -151,7 +151,7 @@ class TournamentUnreachable(TournamentError):
 
 
 class TournamentRefused(TournamentError):
-    """The tournament answered, and the answer is no; trying again unchanged is useless."""
+    """The tournament refused the request; trying again unchanged is useless."""
 
 
 class RoundClosed(TournamentError):
@@ -159,15 +159,15 @@ class RoundClosed(TournamentError):
 
 
 class RoundMoved(RoundClosed):
-    """Another round has opened than the predictions are for; it has other live ids."""
+    """Another round than that of the predictions has opened; it has other live ids."""
 
 
 class DownloadError(NumeraiKedroError):
-    """A file did not arrive whole; what was there before is untouched."""
+    """A file arrived incomplete; the previous one is untouched."""
 
 
 class SystemRefused(NumeraiKedroError):
-    """The operating system refused a file; says which, and what helps."""
+    """The operating system refused access to a file; says which, and what helps."""
 
 
 class Stopped(NumeraiKedroError):
@@ -184,7 +184,7 @@ class Stopped(NumeraiKedroError):
         super().__init__(
             f"stopped by {by}; what is finished stays: the same command goes on from there."
         )
-        self.exit_code = 128 + signal_number  # type: ignore[misc]  # of this one, not of the class
+        self.exit_code = 128 + signal_number  # type: ignore[misc]  # on the instance, not the class
 
 
 class SubmissionError(NumeraiKedroError):
@@ -192,16 +192,16 @@ class SubmissionError(NumeraiKedroError):
 
 
 def without_password(text: str) -> str:
-    """Mask what stands before the last @ of an address, and any password=, before it is shown."""
+    """Mask the part of an address before the last @, and the value of any password=."""
     return re.sub(r"(?i)(password=)[^&\s]+", r"\1***", re.sub(r"//[^\s?#]+@", "//***@", text))
 
 
 @dataclass(frozen=True)
 class Failed:
-    """The outcome of a stage that has no value: what happened, and what was tried.
+    """The outcome of a stage without a value: what happened, and what was tried.
 
     A node of the model template returns this instead of raising, later nodes pass it on, and the
-    ensemble takes the models that are values.
+    ensemble uses the models that succeeded.
 
     Parameters
     ----------
@@ -210,8 +210,8 @@ class Failed:
     symptom
         One sentence for the user.
     kind
-        ``"not run"`` where the entry was never made; ``"off"`` where the user wants it so, which
-        is no reason to try again.
+        ``"not run"`` if the entry was never made; ``"off"`` if the user's settings leave it out,
+        so that there is nothing to try again.
     remedies
         What was tried before giving up, in order: lines of `compute.recovery`.
     """

@@ -12,12 +12,12 @@ DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 
 def import_own(path: str, place: str) -> Any:
-    """What a dotted path names.
+    """Import what a dotted path names.
 
     Parameters
     ----------
     place
-        Of the parameter, for the sentence.
+        Of the parameter, for the error message.
 
     Raises
     ------

@@ -10,7 +10,7 @@ from kedro.pipeline import Pipeline
 
 def register_pipelines() -> dict[str, Pipeline]:
     """Find the pipelines; the default is their sum, in which shared nodes count once."""
-    # Pipelines meet in entries of another's namespace, such as lightgbm.live_predictions.
+    # Pipelines share entries across namespaces, such as lightgbm.live_predictions.
     warnings.filterwarnings("ignore", "One or more dataset names contain", UserWarning)
     pipelines = find_pipelines(raise_errors=True)
     pipelines["__default__"] = sum(pipelines.values(), Pipeline([]))

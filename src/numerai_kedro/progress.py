@@ -1,4 +1,4 @@
-"""Progress of long work: on a terminal a bar that moves, elsewhere a line now and then."""
+"""Progress of long work: a bar on a terminal, elsewhere a log line now and then."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _bar(label: str, *columns: object) -> Iterator[Advance]:
 
 
 def _lines(label: str) -> Advance:
-    """A line in the log where some seconds have gone by since the last."""
+    """Log a line if at least `LINE_SECONDS` have passed since the last."""
     last = time.monotonic()
 
     def advance(done: float, total: float) -> None:

@@ -1,6 +1,6 @@
-"""Every reason for which nothing, or something else, is submitted: one enumeration.
+"""One enumeration of all reasons why nothing, or something else, is submitted.
 
-The table in ``docs/gate.md`` is made of it (``python tools/reasons_table.py``).
+The table in ``docs/gate.md`` is generated from it (``python tools/reasons_table.py``).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Literal, Self
 
 Kind = Literal["rule", "data", "predictions", "record", "comparison", "warning"]
-# What follows when a check of a kind is missed.
+# What follows when a check of a kind fails.
 CONSEQUENCES: dict[Kind, str] = {
     "rule": "nothing is uploaded; an override does not help",
     "data": "nothing is submitted: the live data are not what they should be",
@@ -37,13 +37,13 @@ class BlockReason(StrEnum):
 
     def __new__(cls, text: str, kind: Kind, remedy: str) -> Self:
         """Keep kind and remedy beside the text."""
-        made = str.__new__(cls, text)
-        made._value_ = text
-        made.kind = kind
-        made.remedy = remedy
-        return made
+        reason = str.__new__(cls, text)
+        reason._value_ = text
+        reason.kind = kind
+        reason.remedy = remedy
+        return reason
 
-    # Rules of submission, and of this project about uploading.
+    # Rules of the tournament for submissions, and of this project for uploading.
     SWITCHED_OFF = (
         "uploading is switched off (submission.upload)",
         "rule",
@@ -229,14 +229,14 @@ class BlockReason(StrEnum):
         "look for a leak: targets among features, purge, choices made on test eras",
     )
 
-    # Against the configuration that was submitted before.
+    # Comparison with the configuration that was submitted before.
     WORSE_THAN_CHAMPION = (
         "it earned significantly less than the champion",
         "comparison",
         "go back to the champion's parameters, or override",
     )
 
-    # Shown, and no more: what is not paid, and what the record cannot tell.
+    # Only shown: what is not paid for, and what the record cannot tell.
     PAYOFF_NOT_POSITIVE = (
         "the mean payoff is below zero, within its interval",
         "warning",

@@ -1,4 +1,4 @@
-"""Kedro reads this: which session, which hooks, how configuration is merged."""
+"""Settings that Kedro reads: session, hooks, and how configuration is merged."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from numerai_kedro.runtime.hooks import (
 from numerai_kedro.runtime.session import WeeklySession
 
 SESSION_CLASS = WeeklySession
-# Called from the last to the first: the receipts may end the run, after it was kept and shown.
+# Called last to first: `ReceiptHooks` may end the run, once it was tracked and summarised.
 HOOKS = (
     ReceiptHooks(),
     CatalogHooks(),

@@ -1,4 +1,4 @@
-"""Typed blocks of parameters: what is wrong with one becomes a sentence, not a table of errors."""
+"""Typed blocks of parameters, whose validation errors become one sentence."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from pydantic import (
 from numerai_kedro.errors import ConfigurationError
 
 WHERE = "(conf/base/parameters_*.yml, conf/local, --params)."
-# How pydantic marks the branches of a union in the place of an error.
+# How pydantic marks the branches of a union in the location of an error.
 BRANCHES = ("bool", "int", "float", "str", "literal[")
 
-# Parameters of earlier versions, by the end of their place, and what they are called now.
+# Parameters of earlier versions, by the end of their path, and their names now.
 RENAMED = {
     "stretches": "periods",
     "periods.*.tuning": "validation",
@@ -37,13 +37,13 @@ BlockType = TypeVar("BlockType", bound="Block")
 
 
 class Strict(BaseModel):
-    """A part of a block; a name that nothing reads is refused."""
+    """A part of a block; unknown names are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Block(Strict):
-    """A whole block, such as what stands under ``submission``."""
+    """A whole block, such as everything under ``submission``."""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -55,7 +55,7 @@ class Block(Strict):
 
 
 def read_block(kind: type[BlockType], place: str, values: Any) -> BlockType:
-    """Read what stands at a place such as ``tracking``, where Kedro does not do it.
+    """Validate the block at a place such as ``tracking``, where Kedro does not.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def read_block(kind: type[BlockType], place: str, values: Any) -> BlockType:
         return kind.model_validate(values)
     except ConfigurationError as error:
         problem = error.message
-    except ValidationError as error:  # of a rule of a block's own, about several of its parameters
+    except ValidationError as error:  # from a block's own rule about several of its parameters
         problem = describe(error, kind.model_fields)
     raise ConfigurationError(f"parameters: {place}.{problem} {WHERE}")
 
@@ -74,33 +74,33 @@ def read_block(kind: type[BlockType], place: str, values: Any) -> BlockType:
 def describe(error: ValidationError, known: Iterable[str]) -> str:
     """Say what is wrong, by place: ``upload: 'maybe' should be 'auto' or a valid boolean``."""
     problems: dict[str, list[str]] = {}
-    for one in error.errors():
-        place = [str(part) for part in one["loc"]]
+    for detail in error.errors():
+        place = [str(part) for part in detail["loc"]]
         if len(place) > 1 and place[-1].startswith(BRANCHES):
             place.pop()
-        problems.setdefault(".".join(place), []).append(_problem(one, known))
+        problems.setdefault(".".join(place), []).append(_problem(detail, known))
     return "; ".join(
-        ": ".join(filter(None, [place, " or ".join([first, *(_shorter(more) for more in others)])]))
-        for place, (first, *others) in problems.items()
+        ": ".join(filter(None, [place, " or ".join([first, *(_shorter(more) for more in rest)])]))
+        for place, (first, *rest) in problems.items()
     )
 
 
-def _problem(one: Any, known: Iterable[str]) -> str:
-    if one["type"] == "extra_forbidden":
-        place = "".join(f".{part}" for part in one["loc"])
+def _problem(detail: Any, field_names: Iterable[str]) -> str:
+    if detail["type"] == "extra_forbidden":
+        place = "".join(f".{part}" for part in detail["loc"])
         for old, new in RENAMED.items():
             if fnmatch(place, f"*.{old}"):
                 return f"has been renamed {new}"
-        close = difflib.get_close_matches(str(one["loc"][-1]), list(known), n=1)
+        close = difflib.get_close_matches(str(detail["loc"][-1]), list(field_names), n=1)
         return "there is no such parameter" + (f"; did you mean {close[0]}?" if close else "")
-    if one["type"] == "missing":
+    if detail["type"] == "missing":
         return "is missing"
-    if one["type"] == "value_error":
-        return str(one["msg"]).removeprefix("Value error, ")
-    message = one["msg"].removeprefix("Input ").partition(", unable")[0]
-    return f"{one['input']!r} {message}"
+    if detail["type"] == "value_error":
+        return str(detail["msg"]).removeprefix("Value error, ")
+    message = detail["msg"].removeprefix("Input ").partition(", unable")[0]
+    return f"{detail['input']!r} {message}"
 
 
 def _shorter(problem: str) -> str:
-    """Without the value, which the first branch of the union has said."""
+    """Omit the value, which the message of the union's first branch contains."""
     return problem.partition(" should be ")[2] or problem

@@ -1,1 +1,1 @@
-"""Kedro pipelines: thin, they wire; the rooms do the work."""
+"""Kedro pipelines: thin wiring; the other packages do the work."""

@@ -68,7 +68,7 @@ from numerai_kedro.training.walk_forward import (
 
 logger = logging.getLogger(__name__)
 
-# Parameters of the template's functions, and what they are given.
+# Parameters of the template's functions, and the entries that they receive.
 SHARED = {
     "history": "history_panel",
     "folds": "folds",
@@ -149,7 +149,7 @@ def _fitting(name: str, shared: dict[str, str]) -> list[Node]:
 
 
 def _results(name: str) -> list[Node]:
-    """Live predictions, and what came of the model."""
+    """Live predictions, and the outcome of the model."""
     return [
         Node(
             _named(predict_live, name),
@@ -186,7 +186,7 @@ def tune(
     name: str,
     graphs: Any = NO_GRAPHS,
 ) -> tuple[Any, Any, Any, Any]:
-    """Choose parameters on the validation period; a gain that is not significant changes none."""
+    """Choose parameters on the validation period; an insignificant gain changes nothing."""
     off = not_now(name, plan, schedule, params, "fits", "tune")
     if off is not None:
         return off, off, off, {}
@@ -267,7 +267,7 @@ def predict_out_of_fold(
                 strengthened(lighter(recipe, steps), window.train, worker)
                 for recipe, window in zip(recipes, windows, strict=True)
             ]
-            outcome_of_folds = [recipe for recipe, _ in climbed]
+            strong_recipes = [recipe for recipe, _ in climbed]
             purge = folds["purge_eras"]
             rungs = {
                 window.name: [dataclasses.asdict(rung) for rung in rungs]
@@ -279,9 +279,9 @@ def predict_out_of_fold(
                 live = (name, folds, plan, params, best_params, engineered)
                 recipe, eras, updated_to = live_recipe(*live)
                 beside = lighter(recipe, steps).fits(panel, eras, updated_to=updated_to)
-            fold_inputs = (panel, windows, outcome_of_folds, store, purge, bar, worker, beside)
+            fold_inputs = (panel, windows, strong_recipes, store, purge, bar, worker, beside)
             predictions, iterations = walk_forward(*fold_inputs)
-            repaired = recoveries_of(panel, windows, outcome_of_folds, store)
+            repaired = recoveries_of(panel, windows, strong_recipes, store)
             return predictions, iterations, repaired, rungs
 
         outcome_of_folds = until_it_fits("walk_forward", name, words, attempt)
@@ -306,7 +306,7 @@ def predict_out_of_fold(
 
 
 def kept_of_other_code(name: str) -> list[dict[str, Any]]:
-    """A line where fits of other code are taken for those of this one, as was asked for."""
+    """A line if fits made by other code are reused, as the user asked; else none."""
     if not are_of_other_code(family(name)):
         return []
     remedy = "kept: incremental.keep_fits_of_other_code"
@@ -316,7 +316,7 @@ def kept_of_other_code(name: str) -> list[dict[str, Any]]:
 def copies(
     name: str, predictions: pd.DataFrame, benchmarks: pd.DataFrame, folds: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    """A line where a model has come to predict what the benchmark predicts; none otherwise."""
+    """A line if the model has come to predict what the benchmark predicts; else none."""
     benchmark = benchmark_of(benchmarks, folds["paid_target"])
     both = predictions.assign(benchmark=benchmark.reindex(predictions["id"]).to_numpy())
     ranks = both.groupby("era")[["prediction", "benchmark"]].rank()
@@ -344,7 +344,7 @@ def measure_importance(
     name: str,
     graphs: Any = NO_GRAPHS,
 ) -> pd.DataFrame | Failed:
-    """What each fold's models rest on, by blocks of test eras."""
+    """Feature importance of each fold's models, by blocks of test eras."""
     if isinstance(recovery, Failed):
         return recovery
     panel = history.select(features=folds["features"])
@@ -392,8 +392,8 @@ def fit(
 ) -> tuple[Any, Any, Any]:
     """Fit the model that predicts live, on all eras up to the newest point of the refit grid.
 
-    The model carries what it was made by. The report says why a refit failed, where one did: the
-    model before it then stays.
+    The model carries the digest of what made it. If a refit failed, the report says why, and the
+    previous model stays.
     """
     if isinstance(recovery, Failed):
         return recovery, {"failed": recovery.symptom, "lines": []}, {}
@@ -441,10 +441,10 @@ def predict_live(
     best_params: Any,
     name: str,
 ) -> pd.DataFrame | Failed:
-    """Predict the live stocks, by the newest fit that there is.
+    """Predict the live stocks, by the newest fit.
 
-    From features of the data version that it learned, where those are another one's than the
-    round's and still to be had.
+    If it learned from another data version than the round's, by features of that version while
+    they are available.
     """
     if isinstance(model, Failed):
         return model
@@ -517,7 +517,7 @@ def outcome(
 
 
 def readings_of(worker: Worker | WorkerPool, begin: float) -> dict[str, Any]:
-    """What a node took: seconds, and the memory of fits that had a process of their own."""
+    """A node's costs: seconds, and the memory of fits that ran in their own process."""
     return {"seconds": round(time.monotonic() - begin, 1), "memory": worker.readings()}
 
 

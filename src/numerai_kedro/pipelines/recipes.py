@@ -1,4 +1,4 @@
-"""The recipes by which a model's folds and live fit are made: preset, plan, tuning, strength."""
+"""Recipes of a model's folds and live fit, from preset, plan, tuning and strength."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def not_now(
     what: str,
     stage: str,
 ) -> Failed | None:
-    """Why a model's fits or trials are not made in this run; None where they are.
+    """Why this run makes no fits or trials of a model; None if it does.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def decided_for(name: str, plan: dict[str, Any]) -> dict[str, Any]:
     Raises
     ------
     ConfigurationError
-        An older version made it, which planned otherwise or had no such model.
+        The plan is of an older version, which had another form or no such model.
     """
     decided: dict[str, Any] = plan["models"].get(name, {})
     if not {"reason", "at_once"} & decided.keys():
@@ -77,14 +77,14 @@ def decided_for(name: str, plan: dict[str, Any]) -> dict[str, Any]:
 def asked_recipe(
     name: str, folds: dict[str, Any], plan: dict[str, Any], params: ModelParams
 ) -> Recipe:
-    """The recipe of the preset that the user chose, as the plan lets it run."""
+    """The recipe of the preset that the user chose, with the plan's decisions."""
     return planned_recipe(name, folds, plan["models"][name], plan["threads"], params)
 
 
 def planned_recipe(
     name: str, folds: dict[str, Any], decided: dict[str, Any], threads: int, params: ModelParams
 ) -> Recipe:
-    """The recipe by decisions of a plan.
+    """The recipe that follows from a plan's decisions.
 
     Parameters
     ----------
@@ -95,9 +95,9 @@ def planned_recipe(
     Raises
     ------
     ConfigurationError
-        The model is asked for what its family cannot do.
+        The parameters ask for what the family cannot do.
     LeakError
-        It is asked to learn a target that looks ahead as far as the purge reaches.
+        A target looks ahead as far as the purge reaches.
     """
     kind = family(name)
     check_abilities(name, kind, params)
@@ -125,12 +125,12 @@ def planned_recipe(
 
 
 def worker_of(name: str, resources: ResourceParams) -> Worker:
-    """Where fits of a model run, one after another."""
+    """The worker in which fits of a model run, one after another."""
     return Worker(name, resources.isolate_gb, 60 * resources.stall_minutes)
 
 
 def workers_of(name: str, plan: dict[str, Any], resources: ResourceParams) -> Worker | WorkerPool:
-    """Where folds of a model are fitted: one after another, or as many at once as planned."""
+    """The workers that fit folds of a model: one, or as many at once as planned."""
     at_once = plan["models"][name]["at_once"]
     if at_once == 1:
         return worker_of(name, resources)
@@ -138,12 +138,12 @@ def workers_of(name: str, plan: dict[str, Any], resources: ResourceParams) -> Wo
 
 
 def without_stopping(folds: dict[str, Any]) -> dict[str, Any]:
-    """Folds for a fit that holds nothing back: what an autoencoder learns needs no target."""
+    """Folds for a fit that holds no eras back: an autoencoder learns without a target."""
     return {**folds, "valid_eras": 0}
 
 
 def check_abilities(name: str, kind: type[Model], params: ModelParams) -> None:
-    """Refuse what the family cannot do.
+    """Refuse parameters that ask for what the family cannot do.
 
     Raises
     ------
@@ -162,10 +162,10 @@ def check_abilities(name: str, kind: type[Model], params: ModelParams) -> None:
 def ladder(
     name: str, decided: dict[str, Any], params: ModelParams
 ) -> tuple[list[str], Callable[[Recipe, int], Recipe]]:
-    """What makes a model lighter, step by step, in words; and a recipe so many steps lighter.
+    """What makes a model lighter, step by step, in words; and a function that lightens a recipe.
 
-    Fewer eras a fit where the panel is what does not fit, which is so for trees; a smaller preset
-    where the model itself is.
+    Fits of trees, whose memory is the panel's, learn fewer eras; networks, whose memory is the
+    model's, take a smaller preset.
     """
     kind = family(name)
     if kind.stops_early:
@@ -199,7 +199,7 @@ def configuration_of(
     data_version: str,
     lighter: int,
 ) -> str:
-    """Digest of what a model's folds and its live fit are made by, beside their eras.
+    """Digest of what decides a model's folds and its live fit, except their eras.
 
     A refit on newer eras has the same one; another parameter, decision, plan, target or data
     version has another. Live predictions are submitted beside the record of the same digest only.
@@ -207,10 +207,10 @@ def configuration_of(
     Parameters
     ----------
     lighter
-        Steps down the ladder that memory asked for: a smaller model is another configuration.
+        Steps taken down the ladder for lack of memory: a smaller model is another configuration.
     """
     decided = plan["models"][name]
-    # Parameters of the preset stand among the decisions; the rest decides no fit.
+    # The preset's parameters are among the decisions; the others decide no fit.
     elsewhere = {"enabled", "device", "preset", "presets", "source"}
     searched = {"n_trials", "try_options", "options", "space"}
     learned = ("target", "features", "purge_eras", "valid_eras", "refit_eras", "groups")
@@ -248,14 +248,14 @@ def fold_recipes(
     Raises
     ------
     PanelError
-        One learns from verdicts, latents or a graph that was not made.
+        A fold learns from verdicts, latents or a graph that was not made.
     """
     windows = [Fold(f["name"], tuple(f["train"]), tuple(f["test"])) for f in folds["test"]]
-    asked = asked_recipe(name, folds, plan, params)
+    preset_recipe = asked_recipe(name, folds, plan, params)
     decisions = best_params["decisions"]
     return windows, [
         engineered.applied(
-            recipe_at(asked, decisions, window.test[0]), window.train, folds["features"]
+            recipe_at(preset_recipe, decisions, window.test[0]), window.train, folds["features"]
         )
         for window in windows
     ]
@@ -269,7 +269,7 @@ def live_recipe(
     best_params: Any,
     engineered: Engineered,
 ) -> tuple[Recipe, tuple[int, int], int | None]:
-    """The recipe of the live fit, what it learns, and up to which era it is updated.
+    """The recipe of the live fit, the eras that it learns, and the era it is updated to.
 
     Without updates it is a fold that begins at the newest point of the refit grid; with them, the
     newest fold that began, updated as that fold would be by now.
@@ -279,20 +279,20 @@ def live_recipe(
     PanelError
         It learns from verdicts, latents or a graph that was not made.
     """
-    asked, decisions = asked_recipe(name, folds, plan, params), best_params["decisions"]
+    preset_recipe, decisions = asked_recipe(name, folds, plan, params), best_params["decisions"]
     first, last = folds["live_fit"]
-    recipe = recipe_at(asked, decisions, last + folds["purge_eras"] + 1)
+    recipe = recipe_at(preset_recipe, decisions, last + folds["purge_eras"] + 1)
     if recipe.update == "none":
         return engineered.applied(recipe, (first, last), folds["features"]), (first, last), None
     eras, updated_to = live_window(folds, recipe.update_every)
-    recipe = recipe_at(asked, decisions, eras[1] + folds["purge_eras"] + 1)
+    recipe = recipe_at(preset_recipe, decisions, eras[1] + folds["purge_eras"] + 1)
     return engineered.applied(recipe, eras, folds["features"]), eras, updated_to
 
 
 def strengthening(
     panel: EraPanel, folds: dict[str, Any], tuning: TuningParams, store: FoldStore
 ) -> Callable[[Recipe, tuple[int, int], Executor], tuple[Recipe, list[Rung]]]:
-    """Give recipes the strength that their own training eras ask for, where the model adapts."""
+    """A function that gives adaptive recipes the strength that suits their training eras."""
 
     def strengthened(
         recipe: Recipe, eras: tuple[int, int], executor: Executor

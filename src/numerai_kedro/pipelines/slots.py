@@ -1,4 +1,4 @@
-"""Which slot is fed by what: asked by every pipeline that judges or submits."""
+"""Which entry feeds which slot, for every pipeline that judges or submits."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def slots_node() -> Node:
 
 
 def name_slots(tournament: Client, params: SubmissionParams) -> dict[str, str]:
-    """Say which slot is fed by what.
+    """Name the entry that feeds each slot.
 
-    On the real tournament nobody is guessed: without slots in the parameters the csv is written
-    for a slot called "unnamed". The demo ignores slots of the real one; where none is its own, its
-    first model takes the ensemble. Which of the two it is, the connection says, and nothing else.
+    On the real tournament no slot is guessed: without slots in the parameters the csv is written
+    for a slot called "unnamed". The demo ignores slots of models that it does not have; if that
+    leaves none, the ensemble feeds its first model. Only the connection decides which of the two.
 
     Raises
     ------
     ConfigurationError
-        A slot is to be fed by what is not there; names the closest entry.
+        A slot names an entry that cannot feed it; the message names the closest one.
     """
     for entry in params.feeds.values():
         check_feed(entry)
@@ -56,18 +56,18 @@ def name_slots(tournament: Client, params: SubmissionParams) -> dict[str, str]:
 
 
 def check_feed(entry: str) -> None:
-    """Refuse what cannot feed a slot.
+    """Refuse an entry that cannot feed a slot.
 
     Raises
     ------
     ConfigurationError
         Names the closest entry.
     """
-    known = (ENSEMBLE, *model_names())
-    if entry in known:
+    candidates = (ENSEMBLE, *model_names())
+    if entry in candidates:
         return
-    close = difflib.get_close_matches(entry, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}."
+    close = difflib.get_close_matches(entry, candidates, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(candidates)}."
     raise ConfigurationError(
         f'submission.slots: "{entry}" cannot feed a slot; {hint} (parameters_submission.yml)'
     )

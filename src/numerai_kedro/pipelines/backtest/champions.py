@@ -1,4 +1,4 @@
-"""What passed the gate in an earlier round: it predicts, is compared with, and stands in."""
+"""Champions, which passed the gate in an earlier round: predictions and comparisons."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def predict_champions(
     live_benchmarks: Any,
     params: GateParams,
 ) -> dict[str, pd.DataFrame]:
-    """Predict the live stocks by what passed in an earlier round; keyed by round and slot."""
+    """Predict the live stocks by each slot's champion; keyed by round and slot."""
     by_slot = {}
     for slot in slots:
         try:
@@ -50,7 +50,7 @@ def predict_champions(
                 benchmarks = pd.DataFrame() if missing else live_benchmarks
                 live = (live_panel, benchmarks, folds["paid_target"])
                 by_slot[f"{round_info['number']}-{slot}"] = _predicted(champion, models, *live)
-        # A library may be gone since, or a feature.
+        # A library or a feature may have been removed since.
         except (NumeraiKedroError, ImportError) as error:
             logger.warning("champion of %s: cannot predict: %s", slot, error)
     return by_slot
@@ -59,9 +59,9 @@ def predict_champions(
 def champion_of(
     store: ChampionStore, slot: str, round_info: dict[str, Any], params: GateParams
 ) -> Champion | None:
-    """Who a round is compared with: of a round before it, so that running it again finds the same.
+    """The champion that a round is compared with, from an earlier round: a rerun finds the same.
 
-    Nobody where the newest is too old, of other data, or cannot be read.
+    None if the newest is too old, learned from another data version, or cannot be read.
     """
     number = round_info["number"]
     try:
@@ -111,7 +111,7 @@ def comparison(
     overlap: int,
     params: GateParams,
 ) -> list[Check]:
-    """Compare by this round's rule; nothing in the first week, nor with the same configuration."""
+    """Compare with the champion by this round's rule; empty without one of another procedure."""
     if champion is None or champion.procedure == procedure:
         return []
     rows = scores[scores["model"] == entry].sort_values("era")
@@ -129,7 +129,7 @@ def superior_to(
 ) -> float | None:
     """P value of "nothing of ours earns more than the champion".
 
-    None where there is no champion, or of the same configuration, or where too few eras are common.
+    None without a champion of another procedure, or if they share too few eras.
     """
     if champion is None or champion.procedure == procedure:
         return None
@@ -152,7 +152,7 @@ def record_of(champion: Champion, scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def rows_of(champion: Champion) -> pd.DataFrame:
-    """Rows of its record; a score that no era has is NaN, not an object."""
+    """Rows of its record, with scores as floats: a missing one is NaN."""
     rows = pd.DataFrame(champion.record).assign(model=CHAMPION).sort_values("era")
     return rows.astype({name: float for name in rows if name not in NO_SCORES})
 
@@ -172,7 +172,7 @@ def champion_from(
     neutralisation: Mapping[str, Any],
     models: Mapping[str, Any],
 ) -> Champion:
-    """What is kept of an entry that was submitted."""
+    """The champion that a submitted entry becomes."""
     rows = scores[scores["model"] == entry].dropna(subset=["corr"]).sort_values("era")
     blended = entry == ENSEMBLE and neutralisation["proportion"] > 0
     versions = {models[name].data_version for name in members_of(entry, weights)}
@@ -189,7 +189,7 @@ def champion_from(
         proportion=neutralisation["proportion"] if blended else 0.0,
         neutral=neutralisation["features"] if blended else [],
         promised=decision["promised"],
-        # One, where all members agree; several are no version that a later round could have.
+        # If members differ, the joined versions match no later round's.
         data_version=" and ".join(sorted(versions)),
     )
 

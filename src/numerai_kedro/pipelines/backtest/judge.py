@@ -56,8 +56,8 @@ from numerai_kedro.reasons import BlockReason
 logger = logging.getLogger(__name__)
 
 DRIFT_ERAS = 52  # the last year's eras, which live features are compared with
-CONSTANT_ERAS = 8  # of those, in which all features are counted that stand still
-# Scores that Numerai gives live submissions, too.
+CONSTANT_ERAS = 8  # of those, in which constant features are counted
+# Scores that Numerai also reports for live submissions.
 PROMISED = ("corr", "mmc")
 MAX_SHARED_IDS = 0.5  # ids are new in every round; some may be drawn again
 
@@ -71,7 +71,7 @@ class Evidence:
     scores, record_checks, weights
         The record of this round's entries, its checks, and the weights of the blend.
     data_checks
-        Of the live data: the same for all.
+        Checks of the live data, the same for all slots.
     benchmark : float64[n_rows]
         Predictions of the round's benchmark; NaN where there are none.
     """
@@ -91,7 +91,7 @@ class Evidence:
 
     @property
     def number(self) -> int:
-        """Of the round."""
+        """Number of the round."""
         return int(self.round_info["number"])
 
     @property
@@ -101,7 +101,7 @@ class Evidence:
 
     @cached_property
     def exposed(self) -> npt.NDArray[np.int8]:
-        """Features in which a largest exposure is looked for."""
+        """Live features among which the largest exposure is sought."""
         return self.live_panel.select(features=self.neutral_features).features_at(0)
 
     def rows_of(self, entry: str) -> pd.DataFrame:
@@ -129,9 +129,9 @@ def judge(
     params: GateParams,
     **live: Any,
 ) -> dict[str, dict[str, Any]]:
-    """Judge each slot's predictions for themselves; keyed by round and slot.
+    """Judge each slot's predictions separately; keyed by round and slot.
 
-    Live predictions come by entry. One slot's broken predictions are that slot's.
+    `live` holds predictions by entry; broken ones affect only the slots that they feed.
     """
     number = round_info["number"]
     stale = stale_check(live_id_store, number, live_panel)
@@ -181,9 +181,9 @@ def decide(
     Parameters
     ----------
     champion
-        Who it is compared with, and who predicts in its place where it must.
+        The champion it is compared with, which may predict in its place.
     theirs
-        What the champion predicts for this round; None where it cannot.
+        The champion's predictions for this round; None if it cannot predict.
     """
     params, number = evidence.params, evidence.number
     procedure = procedure_of(entry, evidence.procedures, evidence.weights)
@@ -239,7 +239,7 @@ def decide(
 def prediction_checks(
     evidence: Evidence, entry: str, predictions: pd.DataFrame | Failed
 ) -> tuple[Check, ...]:
-    """Look at the live predictions: whether they are there, whose they are, and how they look."""
+    """Check the live predictions: that they exist, what made them, and how they look."""
     if isinstance(predictions, Failed):
         label = f"live predictions of {entry} ({predictions.symptom})"
         return (Check(BlockReason.NO_PREDICTIONS, label, 0.0, "at least", 1.0),)
@@ -258,7 +258,7 @@ def prediction_checks(
     )
     of_others = Check(BlockReason.RECORD_OF_OTHER_MODELS, label, same, "at least", 1.0)
     return (
-        *([of_others] if recorded else []),  # without any, `record_of_entry` says so
+        *([of_others] if recorded else []),  # if there is none, `record_of_entry` says so
         version_check(evidence.round_info["data_version"], data_versions(predictions)),
         other_code_check(of_other_code(predictions)),
         *live_checks(values, evidence.exposed, evidence.params),
@@ -271,7 +271,7 @@ def prediction_checks(
 
 
 def record_of_entry(evidence: Evidence, entry: str, n_configurations: int) -> list[Check]:
-    """Checks of the record; a model whose folds are not made may still have an older fit."""
+    """Checks of the record; a model may predict by an older fit and have none."""
     if entry not in evidence.record_checks:
         label = f"record of {entry} in the test period"
         return [Check(BlockReason.NO_RECORD, label, 0.0, "at least", 1.0)]
@@ -289,7 +289,7 @@ def likeness(
     procedure: str,
     params: GateParams,
 ) -> list[Check]:
-    """How alike the predictions and the champion's are; a refit is more alike than a change."""
+    """Check how alike the predictions and the champion's are; a refit must be more alike."""
     if isinstance(predictions, Failed) or theirs is None or champion is None:
         return []
     same = champion.procedure == procedure
@@ -306,7 +306,7 @@ def stand_in_decision(
     theirs: pd.DataFrame,
     reasons: Sequence[str],
 ) -> dict[str, Any]:
-    """Whether the champion may predict in place of what was checked, by its own record."""
+    """Decide by the champion's own record whether it may predict in place of the entry."""
     record = record_of(champion, evidence.scores)
     values = _prediction(theirs)
     ours = record[record["model"] == CHAMPION].sort_values("era")
@@ -334,7 +334,7 @@ def stand_in_decision(
 
 
 def overridden(evidence: Evidence, slot: str) -> bool:
-    """Whether the user lets this slot through in this round; said wherever it is shown."""
+    """Whether the user overrides the gate for this slot in this round, with a reason."""
     params = evidence.params
     if params.override_round != evidence.number or params.override_slot != slot:
         return False
@@ -357,7 +357,7 @@ def stale_check(store: LiveIdStore, number: int, live_panel: EraPanel) -> Check:
 def drift_of(
     history: EraPanel, live_panel: EraPanel, folds: dict[str, Any], params: GateParams
 ) -> tuple[Check, ...]:
-    """Compare the live features with the last year's: some of them in all eras, all in some."""
+    """Compare live features with the last year's: some over all eras, all over the newest."""
     learned = folds["features"]
     recent = history.select(eras=history.eras[-CONSTANT_ERAS:], features=learned)
     constant = constant_check(
@@ -372,7 +372,7 @@ def drift_of(
 
 
 def promised_by(rows: pd.DataFrame, target: str) -> dict[str, Any]:
-    """What a record lets expect of twelve weeks, by the names of live scores: ``corr60``."""
+    """What a record leads us to expect of twelve weeks, by live score, such as ``corr60``."""
     days, overlap = target.rpartition("_")[2], overlap_eras(target)
     promised = {}
     for name in PROMISED:
@@ -397,7 +397,7 @@ def _share_usable(predictions: pd.DataFrame, live_panel: EraPanel) -> float:
 
 
 def _n_configurations(store: ProcedureStore, slot: str, procedure: str, number: int) -> int:
-    """Configurations among which this may be the best: no more than when it first passed."""
+    """How many configurations it was selected from; at most as many as when it passed."""
     store.note_tried(slot, procedure, number)
     n_configurations = store.count_since(slot, number)
     passed_with = store.passed_with(slot, procedure)

@@ -55,10 +55,10 @@ def name_procedures(
     feature_graph: GraphParams,
     **models: Any,
 ) -> dict[str, str]:
-    """Fingerprint of what a person chose for each model, and for weighing them.
+    """Fingerprint what a person chose for each model, and for weighing them.
 
-    A refit, a re-tuning and another week are the same procedure; a parameter changed by hand is
-    another one. An ensemble's own follows from its members (`made_by.procedure_of`).
+    A refit, a re-tuning or another week leaves the procedure the same; a parameter changed by hand
+    makes another. An ensemble's follows from its members (`cache.provenance.procedure_of`).
     """
     shared = {name: folds[name] for name in ("target", "paid_target", "purge_eras", "features")}
     shared |= {"periods": {k: v for k, v in folds["periods"].items() if k != "test"}}
@@ -84,7 +84,7 @@ def score(
 ) -> pd.DataFrame:
     """Score ensemble, members and benchmark in every test era.
 
-    Each row says by what the predictions were made (``configuration``), and how they correlate
+    Each row names the configuration of the predictions (``configuration``), and their correlation
     with the benchmark's (``likeness``).
     """
     holdout = Holdout.of(history, folds, meta_model, benchmark_predictions)
@@ -114,7 +114,7 @@ def score(
 
 
 def score_reference(panel: EraPanel, benchmark: pd.Series, *given: Any) -> pd.DataFrame:
-    """Score the benchmark in the eras that it covers whole; its file may lag behind."""
+    """Score the benchmark in the eras that it covers completely; its file may lag behind."""
     has_benchmark = pd.Series(benchmark.reindex(panel.ids()).notna().to_numpy())
     whole = has_benchmark.groupby(panel.era_of_rows()).all()
     covered = panel.select(eras=whole.index[whole].to_numpy())
@@ -131,7 +131,7 @@ def report(
     weights: pd.DataFrame,
     **trials: Any,
 ) -> dict[str, Any]:
-    """Say what the scores amount to: intervals, luck, payouts, and what the next weeks may burn."""
+    """Assess the scores: intervals, luck, payouts, and what the next weeks may burn."""
     overlap, rule = overlap_eras(folds["paid_target"]), PayoutRule(**score_weights)
     for entry in sorted(set(era_scores["model"]) - {BENCHMARK}):
         procedure_store.register(procedure_of(entry, procedures, weights), {"entry": entry})
@@ -157,7 +157,7 @@ def report(
     table = era_scores.pivot(index="era", columns="model", values="corr")
     ours = table.drop(columns=BENCHMARK, errors="ignore")
     against = table.get(BENCHMARK, pd.Series(np.nan, index=table.index))
-    made = {
+    backtest_report = {
         "eras": [int(era_scores["era"].min()), int(era_scores["era"].max())],
         "target": folds["paid_target"],
         "models": models,
@@ -174,11 +174,11 @@ def report(
     }
     for name, summary in models.items():
         logger.info("%s: CORR %s", name, summary["corr"]["text"])
-    return made
+    return backtest_report
 
 
 def made_by_of(scores: pd.DataFrame) -> dict[str, str]:
-    """The configuration of each entry's record; a report says of which it speaks."""
+    """The configuration of each entry's record, which a report carries along."""
     return {
         str(name): str(recorded)
         for name, recorded in scores.groupby("model")["configuration"].first().items()
@@ -186,7 +186,7 @@ def made_by_of(scores: pd.DataFrame) -> dict[str, str]:
 
 
 def overfitting_of(trials: pd.DataFrame, overlap: int) -> dict[str, dict[str, Any]]:
-    """How likely the best of each study's whole trials is the best by luck; oldest first."""
+    """How likely each study's best complete trial is best by luck; oldest study first."""
     probabilities = {}
     for study, rows in trials.groupby("study", sort=False):
         whole = rows[rows["state"] == "complete"]
@@ -208,19 +208,19 @@ def check_record(
     params: GateParams,
     **made: Any,
 ) -> dict[str, list[dict[str, Any]]]:
-    """Check every entry's record by itself; what was chosen comes as the trials by model.
+    """Check every entry's record by itself; `made` holds each model's trials.
 
-    The number of configurations that a slot has tried counts later (`judge`).
+    The number of configurations that a slot has tried is considered later (`judge`).
     """
     overlap, rule = overlap_eras(folds["paid_target"]), PayoutRule(**score_weights)
-    found = {}
+    checks_by_entry = {}
     for entry in sorted(set(scores["model"]) - {BENCHMARK}):
         checks = (
             *backtest_checks(scores, entry, overlap, params, rule, n_configurations=1),
             *_honesty(scores, entry, folds, members_of(entry, weights), made),
         )
-        found[entry] = [check.as_json() for check in checks]
-    return found
+        checks_by_entry[entry] = [check.as_json() for check in checks]
+    return checks_by_entry
 
 
 def _honesty(
@@ -228,14 +228,14 @@ def _honesty(
     entry: str,
     folds: dict[str, Any],
     members: Sequence[str],
-    made: Mapping[str, Any],
+    trials: Mapping[str, Any],
 ) -> tuple[Check, ...]:
     windows = [(fold["train"][1], fold["test"][0]) for fold in folds["test"]]
     choices = [
         (int(max(row.eras)), int(row.first_era))
         for name in members
-        if not isinstance(made[name], Failed)
-        for row in made[name].itertuples()
+        if not isinstance(trials[name], Failed)
+        for row in trials[name].itertuples()
         if len(row.eras)
     ]
     scored = scores[(scores["model"] == entry) & scores["corr"].notna()]

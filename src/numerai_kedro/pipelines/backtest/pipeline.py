@@ -29,7 +29,7 @@ def create_pipeline() -> Pipeline:
 
 
 def _record() -> list[Node]:
-    """What models and blend earned in the test period, also as this round's blend has it."""
+    """What models and blend earned in the test period, and the same for this round's blend."""
     return [
         Node(
             nodes.name_procedures,

@@ -1,8 +1,8 @@
 """The record of exactly what is submitted in this round.
 
-`prepare` has scored the models and the blend that it made. Where a member is missing now, the blend
-is another one; where `prepare` was stopped half way, models are newer than their scores. What
-differs is scored again here, from the out-of-fold predictions that are there.
+`prepare` has scored its models and its blend. If a member is missing now, the blend is another one;
+if `prepare` was stopped half way, models are newer than their scores. What differs is scored again
+here, from the out-of-fold predictions that exist.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ def settle_record(
     params: GateParams,
     **made: Any,
 ) -> tuple[pd.DataFrame, dict[str, Any], dict[str, list[dict[str, Any]]]]:
-    """Scores and report of the record, made again where they are another's; and its checks.
+    """Scores, report and checks of the record, scored again where it describes other models.
 
     Models are inputs ``{model}__oof``, ``{model}__live`` and ``{model}__trials``. An entry is
-    scored again where its record is of another configuration than its live predictions and its
-    out-of-fold predictions are of the same; what cannot be stays, and the gate sees it.
+    scored again if its live and out-of-fold predictions share a configuration that its record does
+    not have; any other mismatch stays, and the gate sees it.
     """
     inputs = {
         "history": history,
@@ -86,7 +86,7 @@ def settle_record(
 
 
 def with_columns(scores: pd.DataFrame) -> pd.DataFrame:
-    """Scores with what an earlier version of this project did not note."""
+    """Scores with the columns that an earlier version of this project did not write."""
     unknown = {"configuration": "", "likeness": float("nan")}
     return scores.assign(**{k: v for k, v in unknown.items() if k not in scores})
 
@@ -94,7 +94,7 @@ def with_columns(scores: pd.DataFrame) -> pd.DataFrame:
 def newer_models(
     recorded: dict[str, str], oof: dict[str, pd.DataFrame], live: dict[str, pd.DataFrame]
 ) -> dict[str, pd.DataFrame]:
-    """Out-of-fold predictions of what predicts live, where the record is of something else."""
+    """Out-of-fold predictions of models that predict live, where the record is not theirs."""
     return {
         name: frame
         for name, frame in oof.items()
@@ -110,7 +110,7 @@ def blend_is_another(
     scores: pd.DataFrame,
     oof: dict[str, pd.DataFrame],
 ) -> bool:
-    """Whether the weights make another blend than the record's, and its members are there."""
+    """Whether the weights make another blend than the record's, whose members can be scored."""
     recorded = made_by_of(scores).get(ENSEMBLE, "")
     if alike(configuration_of_blend(weights, neutralisation), recorded):
         return False

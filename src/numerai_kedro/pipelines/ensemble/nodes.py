@@ -1,4 +1,4 @@
-"""Weigh whatever models finished by what they earned, and blend them."""
+"""Weigh the models that finished by what they earned, and blend them."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def weigh(
 ) -> pd.DataFrame:
     """Weigh every model whose live fit is what its out-of-fold predictions describe.
 
-    Models are inputs ``{model}__oof`` and ``{model}__model``. Weights of an era hang on scores that
-    had resolved by then; the last era is the live one.
+    Models are inputs ``{model}__oof`` and ``{model}__model``. Weights of an era depend on scores
+    that had resolved by then; the last era is the live one.
     """
     members, reasons = {}, []
     for model in sorted({name.partition("__")[0] for name in made}):
@@ -71,7 +71,7 @@ def weigh(
             logger.info("ensemble: without %s (%s)", model, member)
         else:
             members[model] = member
-    if not members:  # every refit failed: weigh what there is, and the gate asks the champion
+    if not members:  # every refit failed: weigh what exists, and let the gate decide
         fits = values_by_model(made, "model")
         members = {
             name: frame for name, frame in values_by_model(made, "oof").items() if name in fits
@@ -102,7 +102,7 @@ def weights_of(
     score_weights: dict[str, float],
     params: EnsembleParams,
 ) -> pd.DataFrame:
-    """Weights of members by every scheme, era by era; the frame says what members are made by."""
+    """Weights of members by every scheme, era by era; the frame's attributes say what made them."""
     columns = holdout.columns(members)
     scores = MemberScores.of(
         holdout.panel.eras,
@@ -116,7 +116,7 @@ def weights_of(
     overlap, live_era = overlap_eras(paid), int(folds["history"][1]) + 1
     eras = np.append(holdout.panel.eras, live_era)
     multipliers = (score_weights["corr"], score_weights["mmc"])
-    # What the newest resolved era tells is known as late in every era of the record as it is live.
+    # In every era of the record, scores become known with the same delay as live.
     delay = live_era - int(folds["resolved_to"][paid])
     frames = []
     for scheme in params.schemes:
@@ -154,13 +154,13 @@ def settle_weights(
     params: EnsembleParams,
     **made: Any,
 ) -> pd.DataFrame:
-    """The weights of this round: as they are where all members predict, else found again.
+    """The weights of this round: unchanged if all members predict, else computed again.
 
     Models are inputs ``{model}__oof`` and ``{model}__live``. A blend without one of its members is
     another blend: the others are weighed by what they earned without it, and `settle_record` scores
-    exactly that. A member counts as there where its live predictions are by the configuration
-    that was weighed, and it learned from the data version of the round; where none is, those count
-    whose out-of-fold predictions are by the same configuration as their live ones.
+    exactly that. A member is present if its live predictions have the configuration that was
+    weighed and it learned from the round's data version. If none is present, every model counts
+    whose out-of-fold and live predictions share a configuration.
     """
     weighed = weighed_members(weights)
     version = {round_info["data_version"]}
@@ -189,7 +189,7 @@ def settle_weights(
         reason = _absence(made[f"{name}__live"], version)
         logger.warning("ensemble: %s is left out of this round: %s", name, reason)
     if not members:
-        return weights  # `blend_live` says that nobody predicts
+        return weights  # `blend_live` says that no member predicts
     logger.warning("ensemble: weights are computed again for: %s", ", ".join(members))
     return weights_of(members, holdout, folds, score_weights, params)
 
@@ -197,8 +197,8 @@ def settle_weights(
 def _absence(live: Any, version: set[str]) -> str:
     if isinstance(live, Failed):
         return live.symptom
-    if others := data_versions(live) - version:
-        return f"it learned from data {', '.join(others)}, and live data are {', '.join(version)}"
+    if learned := data_versions(live) - version:
+        return f"it learned from data {', '.join(learned)}, and live data are {', '.join(version)}"
     return "its live fit is of another configuration than its weight"
 
 
@@ -213,7 +213,7 @@ def name_neutral(
     history: EraPanel,
     params: EnsembleParams,
 ) -> dict[str, Any]:
-    """Name what `neutralise_to` means, before anything is fitted."""
+    """Resolve `neutralise_to` to features, before anything is fitted."""
     features = features_to(params.neutralise_to, folds, feature_metadata, history)
     return {"to": params.neutralise_to, "features": features}
 
@@ -230,9 +230,9 @@ def choose_neutralisation(
 ) -> dict[str, Any]:
     """Choose how much to neutralise: a share for each decision of tuning, from its effective era.
 
-    A share is chosen from what the trials predicted up to a purge before that era, and kept beside
-    the decisions: neither later eras nor later decisions change it. Models are inputs
-    ``{model}__tuning`` and ``{model}__best_params``.
+    A share is chosen from what the trials predicted up to a purge before that era, and stored
+    beside the decisions: neither later eras nor later decisions change it. Models are inputs
+    ``{model}__validation`` and ``{model}__best_params``.
 
     Returns
     -------
@@ -258,8 +258,8 @@ def choose_neutralisation(
         "proportions": list(params.proportions),
         "adopt_level": params.adopt_level,
     }
-    kept = _kept_shares(study_store, request)
-    chosen_from = missing_share(kept, newest, choices[newest], frames)
+    stored_shares = _kept_shares(study_store, request)
+    chosen_from = missing_share(stored_shares, newest, choices[newest], frames)
     if chosen_from:
         share = choose_share(
             {name: frames[name] for name in sorted(chosen_from)},
@@ -272,27 +272,27 @@ def choose_neutralisation(
             params,
         )
         logger.info("ensemble: neutralising to %s: %s", neutral_columns["to"], share["verdict"])
-        kept = [*kept, {"first_era": newest, "choices": chosen_from, **share}]
-        _keep_share(study_store, request, kept[-1])
-    shares = [share_of(kept, era, by_model) for era, by_model in choices.items()]
+        stored_shares = [*stored_shares, {"first_era": newest, "choices": chosen_from, **share}]
+        _keep_share(study_store, request, stored_shares[-1])
+    shares = [share_of(stored_shares, era, by_model) for era, by_model in choices.items()]
     live = effective_share(shares, int(folds["history"][1]) + 1)
     of_live = {"proportion": live["proportion"], "verdict": live["verdict"]}
     return nothing | {"shares": shares} | of_live
 
 
-def _kept_shares(store: StudyStore, asked: dict[str, Any]) -> list[Share]:
-    """Shares that were chosen before; none where they cannot be read: no round is lost by that."""
+def _kept_shares(store: StudyStore, request: dict[str, Any]) -> list[Share]:
+    """Shares chosen before; empty if they cannot be read, so that no round fails for it."""
     try:
-        return store.decisions(asked)
+        return store.decisions(request)
     except StoreError as error:
         logger.warning("ensemble: earlier neutralisation shares cannot be read: %s", error)
         return []
 
 
-def _keep_share(store: StudyStore, asked: dict[str, Any], share: Share) -> None:
-    """Keep a share; a damaged file stays as it is, because it may be restored."""
+def _keep_share(store: StudyStore, request: dict[str, Any], share: Share) -> None:
+    """Store a share; a damaged file is left alone, because it may be restored."""
     with contextlib.suppress(StoreError):
-        store.decide(asked, share)
+        store.decide(request, share)
 
 
 def _neutralised(
@@ -311,8 +311,8 @@ def _neutralised(
     shares = chosen.get("shares", [])
     if not any(share["proportion"] for share in shares):
         return blends
-    given = (blends, panel, benchmarks, folds["paid_target"], chosen["features"])
-    return shares_taken_out(*given, shares)
+    inputs = (blends, panel, benchmarks, folds["paid_target"], chosen["features"])
+    return shares_taken_out(*inputs, shares)
 
 
 def blend_out_of_fold(
@@ -325,12 +325,12 @@ def blend_out_of_fold(
     score_weights: dict[str, float],
     **oof: Any,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Blend the members in every test era, by each scheme, and score what comes of it.
+    """Blend the members in every test era, by each scheme, and score the results.
 
     Returns
     -------
     DataFrame, DataFrame
-        The blend by the chosen scheme; and one row a scheme and era: ``corr``, ``spearman``,
+        The blend by the chosen scheme; and one row per scheme and era: ``corr``, ``spearman``,
         ``mmc``, ``bmc``, ``payoff``.
     """
     holdout = Holdout.of(history, folds, meta_model, benchmark_predictions)
@@ -349,10 +349,10 @@ def blend_out_of_fold(
     corr, mmc, bmc = rank_scores(starts, table, holdout.target, references)
     frames = []
     for position, scheme in enumerate(blends):
-        one = {"corr": corr[:, position], "mmc": mmc[:, position], "bmc": bmc[:, position]}
-        beyond = contribution(one["mmc"], one["bmc"], overlap_eras(folds["paid_target"]))
-        payoff = PayoutRule(**score_weights).returns(one["corr"], beyond)
-        frames.append(pd.DataFrame({"scheme": scheme, "era": eras, **one, "payoff": payoff}))
+        by_score = {"corr": corr[:, position], "mmc": mmc[:, position], "bmc": bmc[:, position]}
+        beyond = contribution(by_score["mmc"], by_score["bmc"], overlap_eras(folds["paid_target"]))
+        payoff = PayoutRule(**score_weights).returns(by_score["corr"], beyond)
+        frames.append(pd.DataFrame({"scheme": scheme, "era": eras, **by_score, "payoff": payoff}))
     scores = pd.concat(frames, ignore_index=True)
     ours = scores["scheme"] == chosen_scheme
     scores.loc[ours, "spearman"] = check_scores(
@@ -381,7 +381,7 @@ def blend_live(
     newest = weights[weights["chosen"] & (weights["era"] == weights["era"].max())]
     members = newest.set_index("model")["weight"]
     absent = {name: live[name] for name in members.index if isinstance(live[name], Failed)}
-    if absent:  # `settle_weights` has found nobody
+    if absent:  # `settle_weights` found no other members
         reasons = "; ".join(f"{name}: {failed.symptom}" for name, failed in absent.items())
         return Failed("blend_live", f"members have no live predictions ({reasons})")
     frames = {str(name): live[name] for name in members.index}
@@ -397,7 +397,7 @@ def blend_live(
     try:
         blended = blend(columns, members.to_numpy(), np.array([0, len(first)]))[:, None]
         neutral = _neutralised(blended, live_panel, folds, neutralisation, benchmarks)
-    except NumeraiKedroError as error:  # no blend as its record describes it
+    except NumeraiKedroError as error:  # it cannot be blended as its record describes
         return Failed("blend_live", str(error))
     predictions = first[["id", "era"]].assign(prediction=neutral[:, 0])
     predictions.attrs = blend_attributes(weights, neutralisation, frames)
@@ -407,14 +407,14 @@ def blend_live(
 def blend_attributes(
     weights: pd.DataFrame, neutralisation: dict[str, Any], frames: dict[str, pd.DataFrame]
 ) -> dict[str, str]:
-    """What live predictions of a blend are made by: as they are, not as they were weighed."""
+    """Attributes of a live blend: its members as they are now, not as they were weighed."""
     members = {name: configuration(frame) for name, frame in frames.items()}
     as_they_are = weights.copy()
     as_they_are.attrs = weights.attrs | {MEMBERS: members}
     versions = sorted(set().union(*map(data_versions, frames.values())))
-    others = sorted(set().union(*map(of_other_code, frames.values())))
+    other_code = sorted(set().union(*map(of_other_code, frames.values())))
     return {
         CONFIGURATION: configuration_of_blend(as_they_are, neutralisation),
         DATA_VERSION: " ".join(versions),
-        OTHER_CODE: " ".join(others),
+        OTHER_CODE: " ".join(other_code),
     }

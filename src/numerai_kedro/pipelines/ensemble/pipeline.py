@@ -1,4 +1,4 @@
-"""Any number of models to one.
+"""Blend any number of models into one.
 
 {model}.oof_predictions, {model}.model, targets ─► weigh ─► ensemble_weights ─┬─► blend_out_of_fold
                                    {model}.live_predictions ─► settle_weights ◄┘
@@ -25,7 +25,7 @@ def create_pipeline() -> Pipeline:
 
 
 def _weighing() -> list[Node]:
-    """What members weigh, and what is taken out of the blend."""
+    """Weights of the members, and how the blend is neutralised."""
     return [
         Node(
             nodes.weigh,
@@ -61,7 +61,7 @@ def _weighing() -> list[Node]:
 
 
 def _blending() -> list[Node]:
-    """The blend in the test period, and live by this round's weights."""
+    """The blend in the test period, and the live one by this round's weights."""
     return [
         Node(
             nodes.blend_out_of_fold,

@@ -47,7 +47,7 @@ SCORES = (corr, spearman, information_beyond_chance)
 def tabulate(
     history: EraPanel, folds: dict[str, Any], era_tables: FoldStore
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Score every feature in every era: CORR, rank correlation, information; one read of an era."""
+    """Score every feature in every era: CORR, rank correlation, information; read each era once."""
     panel = history.select(features=folds["features"])
     with steps_bar("features: eras") as bar:
         eras, tables = scores_of(panel, folds["target"], era_tables, SCORES, bar)
@@ -173,22 +173,22 @@ def compress(
                 bar(number + 1, len(windows))
             return encoded
 
-        made = until_it_fits("compress", ENCODER, words, attempt)
+        outcome = until_it_fits("compress", ENCODER, words, attempt)
         readings = readings_of(worker, begin)
-    if isinstance(made, Failed):
-        return made, made, made, made, readings
-    latents = {name: latent for name, (latent, _) in made.value.items()}
+    if isinstance(outcome, Failed):
+        return outcome, outcome, outcome, outcome, readings
+    latents = {name: latent for name, (latent, _) in outcome.value.items()}
     encoders = {
         window_name(train[1]): latents[window_name(train[1])].fit.model(store, no_progress)
         for train in live_windows(folds)
     }
     lines = [
         line
-        for name, one in latents.items()
-        for line in with_location([one.fit], f"eras up to {name}", store)
+        for name, latent in latents.items()
+        for line in with_location([latent.fit], f"eras up to {name}", store)
     ]
-    recovery = {"lighter": made.lighter, "lines": [*made.lines(), *lines], "rungs": {}}
-    read = {name: reading for name, (_, reading) in made.value.items()}
+    recovery = {"lighter": outcome.lighter, "lines": [*outcome.lines(), *lines], "rungs": {}}
+    read = {name: reading for name, (_, reading) in outcome.value.items()}
     return latents, encoders, read, recovery, readings
 
 
@@ -204,21 +204,25 @@ def judge_latents(
     if isinstance(latents, Failed):
         return latents
     panel = history.select(features=folds["features"])
-    windows = {name: one for name, one in windows_of(folds).items() if one.test is not None}
+    windows = {
+        name: window for name, window in windows_of(folds).items() if window.test is not None
+    }
     ends = [window.train[1] for window in windows.values()]
     target, rows, differences = folds["paid_target"], [], []
     pooled = products_of(panel, ends, block_gram)
-    for (name, one), products in zip(windows.items(), pooled, strict=True):
-        assert one.test is not None
-        worth = latent_worth(panel, latents[name], products, one.train, one.test, target, store)
+    for (name, window), products in zip(windows.items(), pooled, strict=True):
+        assert window.test is not None
+        worth = latent_worth(
+            panel, latents[name], products, window.train, window.test, target, store
+        )
         scores = {kind: np.array(worth[kind]) for kind in ("latents", "components")}
         gain = dict(zip(worth["eras"], scores["latents"] - scores["components"], strict=True))
         differences.append(pd.Series(gain))
         rows.append(
             {
                 "window": name,
-                "first_era": one.test[0],
-                "last_era": one.test[1],
+                "first_era": window.test[0],
+                "last_era": window.test[1],
                 **encoders[name],
                 **{kind: float(np.nanmean(values)) for kind, values in scores.items()},
             }

@@ -37,7 +37,7 @@ from numerai_kedro.training.windows import windows_of
 
 logger = logging.getLogger(__name__)
 
-# Edges in place of the real ones, and what stands for them in a sentence.
+# Edges that replace the real ones, and their names in a sentence.
 CONTROLS = {"random": "a random graph", "none": "no graph"}
 BEATS, TOO_FEW = "beats it", "too few eras"
 ON_DEMOS = (
@@ -54,13 +54,13 @@ def build_graphs(
     plan: dict[str, Any],
     params: GraphParams,
 ) -> tuple[Any, Any]:
-    """Make the graph of the features for every window, from that window's eras alone."""
+    """Build the graph of the features for every window, from that window's eras alone."""
     reasons = [decided_for(name, plan).get("reason") for name in GRAPHS]
     if all(reasons):
         off = Failed("build_graphs", f"no network learns on it: {reasons[0]}", kind="off")
         return off, off
     panel = history.select(features=folds["features"])
-    windows = {name: one.train for name, one in windows_of(folds).items()}
+    windows = {name: window.train for name, window in windows_of(folds).items()}
     try:
         with steps_bar("graph: products of eras") as bar:
             graphs = graphs_of(panel, windows, params.neighbours, block_gram, bar)
@@ -81,8 +81,8 @@ def build_graphs(
         "graph, eras up to %s: %d features in %d nodes, %d edges, %d nodes alone",
         *(newest[name] for name in ("window", "features", "nodes", "edges", "alone")),
     )
-    window = newest["window"]
-    since = change_since(graphs[window], window, block_gram)
+    newest_window = newest["window"]
+    since = change_since(graphs[newest_window], newest_window, block_gram)
     if since and (since["moved"] or since["came"] or since["left"]):
         logger.warning(
             "graph, compared with that of eras up to %s: %d features are in other nodes, "
@@ -128,14 +128,16 @@ def judge_graph(
         windows, recipes = fold_recipes(name, folds, plan, params, best, engineered)
         _, lighter = ladder(name, plan["models"][name], params)
         newest = list(zip(windows, recipes, strict=True))[-graph_params.control_folds :]
-        asked = [(window, lighter(recipe, recovery["lighter"])) for window, recipe in newest]
-        edges = {recipe.params.edges for _, recipe in asked}
+        fold_recipe_pairs = [
+            (window, lighter(recipe, recovery["lighter"])) for window, recipe in newest
+        ]
+        edges = {recipe.params.edges for _, recipe in fold_recipe_pairs}
         if edges != {"real"}:
             rows.append({"model": name, "failed": f"edges: {', '.join(sorted(edges))} used"})
             continue
         try:
             with workers_of(name, plan, resources) as workers:
-                rows += list(_controls(name, panel, folds, asked, oof, store, workers))
+                rows += list(_controls(name, panel, folds, fold_recipe_pairs, oof, store, workers))
                 for line in workers.taken_lines():
                     logger.warning("%s, controls: %s: %s", name, line["symptom"], line["remedy"])
         except Exception as error:  # noqa: BLE001 - what is no outcome is raised again
@@ -147,30 +149,30 @@ def _controls(
     name: str,
     panel: EraPanel,
     folds: dict[str, Any],
-    asked: list[tuple[Fold, Recipe]],
+    fold_recipe_pairs: list[tuple[Fold, Recipe]],
     oof: pd.DataFrame,
     store: FoldStore,
     workers: Executor,
 ) -> Iterator[dict[str, Any]]:
-    """CORR by the real graph less that by each control, over the eras of some folds."""
-    target, windows = folds["paid_target"], [window for window, _ in asked]
+    """CORR by the real graph less that by each control, over the eras of the newest folds."""
+    target, windows = folds["paid_target"], [window for window, _ in fold_recipe_pairs]
     real = oof[oof["era"] >= windows[0].test[0]]
     with steps_bar(f"{name}: controls") as bar:
         for number, edges in enumerate(CONTROLS):
             within = sub_progress(bar, number, len(CONTROLS))
             logger.info("%s, controls: folds on %s", name, CONTROLS[edges])
-            made = [
+            control_recipes = [
                 recipe.with_params(recipe.params.model_copy(update={"edges": edges}))
-                for _, recipe in asked
+                for _, recipe in fold_recipe_pairs
             ]
             purge = folds["purge_eras"]
             control, _ = walk_forward(
-                panel, windows, made, store, purge, progress=within, executor=workers
+                panel, windows, control_recipes, store, purge, progress=within, executor=workers
             )
             differences = _corr(panel, real, target) - _corr(panel, control, target)
             gain = mean_interval(differences.to_numpy(), overlap_eras(target))
-            told = (name, CONTROLS[edges], gain, _verdict(gain))
-            logger.info("%s, controls: CORR of the real graph less that on %s: %s, %s", *told)
+            comparison = (name, CONTROLS[edges], gain, _verdict(gain))
+            logger.info("%s, controls: CORR of the real graph less that on %s: %s, %s", *comparison)
             yield {
                 "model": name,
                 "control": edges,
@@ -197,18 +199,18 @@ def _corr(panel: EraPanel, predictions: pd.DataFrame, target: str) -> pd.Series:
 
 
 def said(rows: list[dict[str, Any]]) -> str:
-    """In a sentence: whether the real graph earned anything, control by control."""
+    """Say whether the real graph earned anything, control by control."""
     parts = [
         f"{row['model']}: {row['failed']}"
         if "failed" in row
         else f"{row['model']}, the real graph against {CONTROLS[row['control']]}: {row['verdict']}"
         for row in rows
     ]
-    told = [row["verdict"] for row in rows if row.get("verdict", TOO_FEW) != TOO_FEW]
-    if told and BEATS not in told:
+    verdicts = [row["verdict"] for row in rows if row.get("verdict", TOO_FEW) != TOO_FEW]
+    if verdicts and BEATS not in verdicts:
         parts.append("nothing here says that the graph itself earns")
-    if BEATS in told:
-        parts.append(f"one of {len(told)} comparisons at 95 % each may do so by chance")
-    if told:
+    if BEATS in verdicts:
+        parts.append(f"one of {len(verdicts)} comparisons at 95 % each may do so by chance")
+    if verdicts:
         parts.append(ON_DEMOS)
     return "; ".join(parts)

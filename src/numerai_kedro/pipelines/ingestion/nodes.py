@@ -1,4 +1,4 @@
-"""Bring the week's data in: round, files, panel, folds, and what of the work fits."""
+"""Bring in the week's data: round, files, panels and folds."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ AFTER_THE_DEADLINE = (
 
 
 def find_round(tournament: Client, params: IngestionParams) -> dict[str, Any]:
-    """Ask which round it is, until when it is open, how it is scored, and for our data version.
+    """Ask for the round, its deadline, how it is scored, and our data version.
 
     Raises
     ------
     ConfigurationError
-        The size is of another tournament than the one that is asked.
+        The size belongs to another tournament than the connected one.
     """
     if params.tournament != tournament.name:
         raise ConfigurationError(
@@ -83,13 +83,13 @@ def offer(name: str, of_round: bool = False) -> Callable[..., RemoteFile]:
     Parameters
     ----------
     of_round
-        Whether it is another one in every round: then that of the run's own is asked for.
+        Whether the file changes with every round; the run's own round's is then offered.
     """
 
     def offer_file(
         tournament: Client, round_info: dict[str, Any], params: IngestionParams, *after: Any
     ) -> RemoteFile:
-        """Name the file to download; `after` is what must be said or known before."""
+        """Name the file to download; `after` only orders it behind other nodes."""
         remote = tournament.remote_file(name, round_info["number"] if of_round else None)
         return replace(remote, recheck_days=params.recheck_days)
 
@@ -102,20 +102,19 @@ def name_weights(
     tuning: TuningParams,
     rule_store: RuleStore,
 ) -> tuple[dict[str, float], list[str]]:
-    """Name how this round pays CORR and MMC, and what it pays beside that we do not weigh.
+    """Name how this round pays CORR and MMC, and what else it pays that we do not weigh.
 
-    An unfamiliar payout score is a warning on page, receipt and notify. The last rule that was
-    understood goes on weighing (`tuning.weights` where there was none), and the last passing
-    configuration keeps submitting, unless `submission.unfamiliar_rule: refuse`. Where CORR and MMC
-    of the paid target's horizon are both clear beside it, those weigh. A round that has set no
-    multipliers yet is no warning: the last rule goes on.
+    An unfamiliar payout score is a warning on page, receipt and notification. If CORR and MMC of
+    the paid target's horizon are clear beside it, those weigh; else the last rule that was
+    understood does (`tuning.weights` if there was none). Submissions go on, unless
+    `submission.unfamiliar_rule: refuse`. A round that has set no multipliers yet is no warning: the
+    last rule goes on weighing.
 
     Returns
     -------
     dict, list of str
-        ``corr``, ``mmc``, ``clip``, ``factor``; and one text for each thing that is unfamiliar,
-        with what weighs, none where all is understood. They are entries of their own, so that they
-        rarely change.
+        ``corr``, ``mmc``, ``clip``, ``factor``; and one text for each unfamiliar score, with what
+        weighs. They are entries of their own, so that they rarely change.
     """
     number, days = round_info["number"], horizon_days(params.paid_target)
     reading = read_rule(round_info["score_configs"], round_info["payout_factor"], days)
@@ -135,7 +134,7 @@ def name_weights(
 
 
 def name_version(round_info: dict[str, Any], history: EraPanel) -> dict[str, str]:
-    """Which data version models learn from: live data of another one must not meet them."""
+    """The data version that models learn from; they must not meet live data of another."""
     return {"data_version": round_info["data_version"]}
 
 
@@ -166,7 +165,7 @@ def read_history(
 
 
 def compare_versions(history: EraPanel) -> dict[str, Any]:
-    """What the data version changed when it took the place of the one before; empty without one."""
+    """What the data version changed against the one before; empty without one."""
     change: dict[str, Any] = history.about["version_change"]
     return change
 
@@ -208,7 +207,7 @@ def offer_learned_live(
 def read_learned_live(files: dict[str, Path], history: EraPanel) -> dict[str, ParquetEras]:
     """Stream the live stocks of older data versions into panels of one era, with all features.
 
-    Which of them are read, the models of that version say; one that is missing is said there.
+    The models of a version choose what they read of it, and report what is missing.
     """
     era = int(history.eras[-1]) + 1
     return {

@@ -1,4 +1,4 @@
-"""What the files hold, by their footers, and the folds that will follow: before any download."""
+"""What the files hold by their footers, and the folds to come, before any download."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class History:
     Parameters
     ----------
     last_era
-        The newest that has features.
+        The newest era with features.
     features
-        What models learn.
+        Those that models learn from.
     groups
         The same by official group.
     n_latents
-        Columns more, for a model that learns from latents.
+        Extra columns of a model that learns from latents.
     """
 
     data: Data
@@ -57,7 +57,7 @@ class History:
         metadata: FeatureMetadata,
         params: IngestionParams,
     ) -> History:
-        """Read the footers of history's files, of those before where they cannot be had."""
+        """Read the footers of the history files; if unavailable, of the files verified earlier."""
         footers = {name: _footer(tournament, machine, name) for name in FILES}
         features = features_of(metadata, params)
         missing = {
@@ -76,18 +76,18 @@ class History:
         return cls(data, last_era, features, metadata.groups(features))
 
     def cost(self, recipe: Recipe, eras: tuple[int, int]) -> Cost:
-        """Of one fit on a range of eras, which hold about as many rows each."""
+        """Cost of one fit on a range of eras, taking eras as equally long."""
         share = (eras[1] - eras[0] + 1) / self.last_era
         n_rows = round(self.data.n_rows * share / recipe.era_stride)
         return recipe.cost(n_rows, self.n_columns(recipe.latents))
 
     def n_columns(self, latents: bool) -> int:
-        """That a model learns from."""
+        """How many columns a model learns from."""
         return len(self.features) + (self.n_latents if latents else 0)
 
 
 def folds_to_be(params: IngestionParams, history: History) -> dict[str, Any]:
-    """What `cut_folds` will say, as far as numbers and names alone tell."""
+    """What `cut_folds` will return, as far as it follows from numbers and names alone."""
     borders, purge, last_era = params.borders, params.purge_eras, history.last_era
     validation = walk_forward_folds(
         borders.validation, borders.validation_fold_eras, purge, "validation"
@@ -145,7 +145,7 @@ def _test_period(params: IngestionParams, last_era: int) -> tuple[int, int]:
 def _footer(tournament: Client, machine: Machine, name: str) -> tuple[int, int, int]:
     """Rows, newest era and bytes of a parquet file, from its footer alone.
 
-    Of the remote one; where that cannot be had, of the verified one of before, which its download
+    Of the remote file; if that is unavailable, of the one verified earlier, which the download
     then falls back to as well.
     """
     remote = tournament.remote_file(name)
@@ -154,7 +154,7 @@ def _footer(tournament: Client, machine: Machine, name: str) -> tuple[int, int, 
             return _read_footer(_remote_metadata(reader, name), reader.size)
     except (DownloadError, TournamentError) as missing:
         before = machine.raw_folder / name
-        # Its bytes are for the download to compare.
+        # The download compares its bytes.
         if not is_as_verified(before, remote.name, math.inf):
             raise
         logger.warning("plan: %s: uses the file verified earlier: %s", name, missing)

@@ -1,7 +1,7 @@
 """From the tournament to panel, folds and plan.
 
 tournament ─► find_round ─► round_info ─► name_weights ─► score_weights, payout_notes
-tournament ─► features.json ─► plan (said before the first large byte) ─► downloads
+tournament ─► features.json ─► plan (logged before any large download) ─► downloads
 train, validation ─► history_panel ─┬─► folds
 live ─────────────► live_panel ─────┘
 """
@@ -77,7 +77,7 @@ def _plan() -> list[Node]:
 
 
 def _panels() -> list[Node]:
-    """Files to panels, benchmarks and folds."""
+    """Turn files into panels, benchmarks and folds."""
     return [
         Node(
             nodes.read_history,
@@ -132,7 +132,7 @@ def _panels() -> list[Node]:
 
 
 def _downloads() -> list[Node]:
-    """One node a file; what is here already and unchanged is not fetched."""
+    """One node per file; an unchanged local file is not fetched again."""
     return [
         Node(
             nodes.offer(file, of_round=entry in OF_ROUND),

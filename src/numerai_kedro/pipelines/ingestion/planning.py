@@ -1,4 +1,4 @@
-"""Fit the week's work to the machine and the day, from the files' footers, before any download."""
+"""Plan the week's work for machine and time budget by the files' footers, before any download."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def plan(
     feature_graph: GraphParams,
     **models: Any,
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Decide how much each model may hold, predict each step, and what waits for a later run."""
+    """Decide what each model may use, predict each step's costs, and postpone the rest."""
     metadata = FeatureMetadata.read(feature_metadata)
     metadata.check_target(params.target)
     metadata.check_target(params.paid_target)
@@ -101,46 +101,50 @@ def plan(
         for target in model.all_targets():
             metadata.check_target(target)
         graph = feature_graph if family(name).reads_graph else None
-        by = model.engineered_by(params.size, feature_engineering, vae, graph)
+        engineered_by = model.engineered_by(params.size, feature_engineering, vae, graph)
         windows = windows_to_be(params, history.last_era)
-        members.append(_plan_model(name, model, history, folds, windows, by, *resources_at_hand))
+        members.append(
+            _plan_model(name, model, history, folds, windows, engineered_by, *resources_at_hand)
+        )
     encoder = _plan_encoder(vae, history, folds, *resources_at_hand)
-    # What others learn from goes first, where they do; otherwise it is what a day can spare most.
+    # The encoder goes first if models learn from its latents; otherwise it matters least.
     with_latents = any(member.latents for member in members)
     planned = [encoder, *members] if with_latents else [*members, encoder]
-    # Without anything to come there is nothing to time: the probe takes seconds itself.
+    # The probe takes seconds, so it runs only if there is work to time.
     to_come = any(model_plan.fit_work + model_plan.trial_work for model_plan in planned)
     speed = lightgbm_work_per_second(machine.cores) if to_come else math.inf
     fits = [model_plan.fits(speed) for model_plan in planned if not model_plan.reason]
-    # A preset of each model first, then tuning: a submission needs the former.
+    # Fits of all models first, then tuning: a submission needs only the fits.
     steps = [*fits, *(member.trials(speed) for member in members if not member.reason)]
     hours = fit_hours(resources.time_budget_hours, history.data.steps())
     schedule = schedule_steps(steps, hours)
     apart = _apart(members, machine) if resources.hybrid else ()
-    made = ResourcePlan(
+    resource_plan = ResourcePlan(
         threads=machine.cores,
         apart=apart,
         models={model_plan.name: model_plan.decisions() for model_plan in planned},
         steps=(*history.data.steps(), *steps),
         cuts=tuple(model_plan.sampling.cut for model_plan in planned if model_plan.sampling.cut),
     )
-    check_disk(made.steps, machine, incremental.cache_limit_gb)
-    _say(made, schedule.postponed, resources)
-    now = sum(step.seconds for step in made.steps if step.name not in schedule.postponed)
+    check_disk(resource_plan.steps, machine, incremental.cache_limit_gb)
+    _say(resource_plan, schedule.postponed, resources)
+    now = sum(step.seconds for step in resource_plan.steps if step.name not in schedule.postponed)
     hurry = too_late_for(tournament.newest_round(), now)
     if hurry is not None:
         logger.warning("plan: %s", hurry)
-    readings = {"machine": machine.readings(), "steps": made.predictions()}
-    return made.decisions(), readings, schedule.as_json()
+    readings = {"machine": machine.readings(), "steps": resource_plan.predictions()}
+    return resource_plan.decisions(), readings, schedule.as_json()
 
 
 def _plan_encoder(
-    vae: EncoderParams, history: History, folds: dict[str, Any], *given: Any
+    vae: EncoderParams, history: History, folds: dict[str, Any], *resources_at_hand: Any
 ) -> _Planned:
-    """Its fits, with the disk of what it makes: once by era in the store, once as panels."""
+    """Plan the encoder's fits, and disk for its latents: by era in the store, and as panels."""
     windows = [window.train for window in windows_of(folds).values()]
     model = vae.as_model()
-    encoder = _plan_model(ENCODER, model, history, without_stopping(folds), windows, {}, *given)
+    encoder = _plan_model(
+        ENCODER, model, history, without_stopping(folds), windows, {}, *resources_at_hand
+    )
     if encoder.reason or not encoder.fit_work:
         return encoder
     a_row = 2 * int(vae.presets[encoder.preset]["d_latent"]) + ID_BYTES  # type: ignore[arg-type]
@@ -167,8 +171,10 @@ def _apart(planned: list[_Planned], machine: Machine) -> tuple[str, ...]:
     return names
 
 
-def _say(made: ResourcePlan, postponed: tuple[str, ...], resources: ResourceParams) -> None:
-    for step in made.steps:
+def _say(
+    resource_plan: ResourcePlan, postponed: tuple[str, ...], resources: ResourceParams
+) -> None:
+    for step in resource_plan.steps:
         logger.info(
             "plan: %-15s  memory %5.1f GB  disk %5.1f GB  download %5.1f GB  about %s%s",
             step.name,
@@ -178,9 +184,9 @@ def _say(made: ResourcePlan, postponed: tuple[str, ...], resources: ResourcePara
             minutes(step.seconds),
             " (postponed)" if step.name in postponed else "",
         )
-    for cut in made.cuts:
+    for cut in resource_plan.cuts:
         logger.warning("plan: cut: %s", cut)
-    for decided in made.models.values():
+    for decided in resource_plan.models.values():
         if "reason" in decided and decided["reason"] != SWITCHED_OFF:
             logger.warning("plan: %s", decided["reason"])
     if postponed:
@@ -193,22 +199,22 @@ def _say(made: ResourcePlan, postponed: tuple[str, ...], resources: ResourcePara
 
 @dataclass(frozen=True)
 class _Planned:
-    """One model: decisions, and the work that is not done yet.
+    """The plan of one model: decisions, and the work still to do.
 
     Parameters
     ----------
     reason
         Why it does not run; empty where it does.
     engineered_by
-        Identity of the parameters of feature engineering that decide its fits; empty for none.
+        Digest of the feature engineering parameters that its fits depend on; empty for none.
     latents
-        Whether a fit learns from latents, by what is asked for or by what a study has adopted.
+        Whether a fit learns from latents, as the user asked or a study adopted.
     at_once
         How many fits are made at the same time.
     whole_gb
         Memory of a fit on all of history.
     memory_gb
-        Of the largest one that is to come.
+        Memory of the largest fit still to come.
     """
 
     name: str
@@ -228,7 +234,7 @@ class _Planned:
     trial_work: float = 0.0
 
     def decisions(self) -> dict[str, Any]:
-        """What its nodes go by."""
+        """What the plan tells its nodes."""
         if self.reason:
             return {"reason": self.reason, "asked": self.asked}
         return {
@@ -246,14 +252,14 @@ class _Planned:
         return a_fit_gb if self.at_once == 1 else self.at_once * (CHILD_MEMORY_GB + a_fit_gb)
 
     def fits(self, speed: float) -> Step:
-        """Folds and live fit."""
+        """The step of folds and live fit."""
         memory = BASE_MEMORY_GB + self.at_once_gb(self.memory_gb) if self.fit_work else 0.0
         return Step(
             FITS.format(self.name), memory, self.disk_gb, seconds=_seconds(self.fit_work, speed)
         )
 
     def trials(self, speed: float) -> Step:
-        """The study."""
+        """The step of the study."""
         memory = BASE_MEMORY_GB + self.at_once_gb(self.trial_memory_gb) if self.trial_work else 0.0
         return Step(
             TRIALS.format(self.name),
@@ -286,19 +292,21 @@ def _plan_model(
         logger.info("plan: %s: preset %s, chosen for this machine", name, preset)
     chosen = model.chosen(kind.params_type, name, preset)
     n_rows, n_features = history.data.n_rows, history.n_columns(model.latents)
-    asked = Sampling(model.era_stride, min(model.n_offsets, model.era_stride))
+    configured = Sampling(model.era_stride, min(model.n_offsets, model.era_stride))
     try:
         sampling = sampling_of(
             name,
             lambda stride: cost_on(device, kind, chosen, n_rows // stride, n_features).memory_gb,
-            asked,
+            configured,
             machine,
         )
     except ResourceError as error:
         return _Planned(name, model.sampling(), reason=str(error))
-    by = digest_json(engineered_by) if engineered_by else ""
-    made = _Planned(name, model.sampling(), sampling, device, preset, engineered_by=by)
-    recipe = planned_recipe(name, folds, made.decisions(), machine.cores, model)
+    engineered_digest = digest_json(engineered_by) if engineered_by else ""
+    model_plan = _Planned(
+        name, model.sampling(), sampling, device, preset, engineered_by=engineered_digest
+    )
+    recipe = planned_recipe(name, folds, model_plan.decisions(), machine.cores, model)
     n_trials = model.trials(params.size)
     presets = model.all_presets(kind.params_type, name, preset) if n_trials else {}
     search = Search(recipe, presets, model.space, n_trials, model.options_at(params.size))
@@ -318,7 +326,7 @@ def _plan_model(
     if at_once > 1:
         logger.info("plan: %s: %d fits at once, a core each", name, at_once)
     return replace(
-        made,
+        model_plan,
         latents=model.latents or adopted,
         at_once=at_once,
         whole_gb=whole.memory_gb,
@@ -331,7 +339,7 @@ def _plan_model(
 
 
 def _fits_to_come(
-    asked: Recipe,
+    base_recipe: Recipe,
     decisions: list[dict[str, Any]],
     eras: tuple[int, int],
     history: History,
@@ -339,9 +347,9 @@ def _fits_to_come(
     tuning: TuningParams,
     store: FoldStore,
 ) -> list[Cost]:
-    """Fits of one training window that are not made yet, by the parameters that serve it."""
+    """Costs of one window's fits that are not stored yet, by the parameters effective there."""
     effective_from = eras[1] + params.purge_eras + 1
-    recipe = recipe_at(asked, decisions, effective_from) if decisions else asked
+    recipe = recipe_at(base_recipe, decisions, effective_from) if decisions else base_recipe
     if recipe.update != "none" and eras == live_fit(params, history.last_era):
         eras, _ = live_window(folds_to_be(params, history), recipe.update_every)
     keys = recipe.plan_keys(eras, history.features)
@@ -368,7 +376,7 @@ def _trials_to_come(
     params: IngestionParams,
     tuning: TuningParams,
 ) -> list[Cost]:
-    """Fits of a study, where one is due."""
+    """Costs of a study's fits, if one is due."""
     calendar = Calendar(folds_to_be(params, history))
     due = not decisions or calendar.is_due(decisions[-1], tuning.retune_weeks)
     if not search.n_trials or not due:
@@ -388,7 +396,7 @@ def _trials_to_come(
 
 
 def device_of(name: str, kind: type[Model], asked: str) -> str:
-    """Where fits run: on a GPU where asked, or where library and machine have one."""
+    """The device of fits: as asked; by ``auto`` a GPU, if library and machine have one."""
     if asked != "auto":
         return asked
     try:

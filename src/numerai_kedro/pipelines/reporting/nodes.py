@@ -106,7 +106,7 @@ SCORE_COLUMNS = (
 def fetch_live_scores(tournament: Client, slots: dict[str, str]) -> dict[str, pd.DataFrame]:
     """Every score that the tournament has given this account's slots, day by day; by slot.
 
-    What cannot be had now stays as it was: the report must not hang on it, nor lose what is known.
+    Scores that cannot be fetched stay as they were: the report neither fails nor loses known ones.
     """
     fetched: dict[str, pd.DataFrame] = {}
     try:
@@ -197,9 +197,9 @@ def note_version(
     version_store: VersionStore,
     **readings: Any,
 ) -> pd.DataFrame:
-    """Keep what this code and configuration came to, and set all versions side by side.
+    """Store the results of this code and configuration, and compare all versions.
 
-    Readings are ``{model}__fold`` and so on, each of the newest run that did the work of its node.
+    Readings are ``{model}__fold`` and so on, each of the newest run in which its node did work.
     """
     rule, overlap = PayoutRule(**score_weights), overlap_eras(folds["paid_target"])
     rows = era_scores[era_scores["model"] == "ensemble"].sort_values("era")
@@ -210,8 +210,10 @@ def note_version(
         if isinstance(reading, dict) and "seconds" in reading
     ]
     record = {
-        "seconds": sum(one["seconds"] for one in measured),
-        "peak_gb": max((m["peak_gb"] for one in measured for m in one["memory"]), default=0.0),
+        "seconds": sum(reading["seconds"] for reading in measured),
+        "peak_gb": max(
+            (m["peak_gb"] for reading in measured for m in reading["memory"]), default=0.0
+        ),
         "scores": {
             score: dict(zip(paid["era"].astype(str), paid[score], strict=True))
             for score in ("payoff", "corr", "mmc")
@@ -269,7 +271,7 @@ def build_summary(
     params: IngestionParams,
     **outcomes: dict[str, Any],
 ) -> dict[str, Any]:
-    """Gather what the run came to, for the lines that end it and for the page."""
+    """Gather the results of the run, for the lines that end it and for the page."""
     current = [f"{round_info['number']}-{slot}" for slot in slots]
     return {
         "round": round_info,
@@ -318,7 +320,7 @@ def build_summary(
 
 
 def _graph_summary(changes: Any, report: Any) -> dict[str, Any]:
-    """What the page says of the graph; why there is none, where there is none."""
+    """What the page says of the graph, or why there is none."""
     failed = [entry.symptom for entry in (changes, report) if isinstance(entry, Failed)]
     comparison = {"models": [], "text": failed[0]} if failed else report
     if isinstance(changes, Failed):
@@ -335,7 +337,7 @@ def join_trials(**trials: Any) -> pd.DataFrame:
 
 
 def join_recovery(**entries: Any) -> pd.DataFrame:
-    """Every line of what went wrong and was repaired, in time; entries are ``{model}__{entry}``."""
+    """Every line of what went wrong and was repaired, by time; inputs are ``{model}__{entry}``."""
     stages = {"trials": "tune", "recovery": "walk_forward", "fit_report": "fit"}
     rows = []
     for key, entry in entries.items():
@@ -372,7 +374,7 @@ def draw_effects(
     folds: dict[str, Any],
     params: FeatureParams,
 ) -> tuple[go.Figure, go.Figure]:
-    """Effects of features against how sure they are, and over eras with the tests' regimes."""
+    """Effects of features against their significance, and over eras with the tests' regimes."""
     newest = folds["live_fit"][1]
     report = feature_report[window_name(newest)]
     eras = linear.index[linear.index <= newest]
@@ -392,7 +394,7 @@ def draw_latents(latent_report: Any) -> go.Figure:
 
 
 def draw_graph(feature_graph: Any, feature_metadata: dict[str, Any]) -> go.Figure:
-    """Clusters of features and what goes between them, window by window."""
+    """Clusters of features and the edges between them, window by window."""
     groups = FeatureMetadata.read(feature_metadata).group_of()
     if isinstance(feature_graph, Failed):
         return feature_graph_figure({}, groups)
@@ -401,7 +403,7 @@ def draw_graph(feature_graph: Any, feature_metadata: dict[str, Any]) -> go.Figur
 
 
 def compare_options(history: pd.DataFrame, folds: dict[str, Any]) -> pd.DataFrame:
-    """What other ways to make a model gained on the validation period, paired."""
+    """Paired gains of the options of each model on the validation period."""
     return option_worth(history, overlap_eras(folds["paid_target"]))
 
 
@@ -421,7 +423,7 @@ def draw_parameter_importance(history: pd.DataFrame) -> go.Figure:
 
 
 def draw_strength(**outcomes: dict[str, Any]) -> go.Figure:
-    """How each fold of a model that adapts came to its strength."""
+    """How each fold of an adaptive model came to its strength."""
     rungs = {
         f"{model} · {fold}": [[rung["strength"] for rung in climb]]
         for model, outcome in sorted(outcomes.items())
@@ -441,5 +443,5 @@ def build_dashboard(
 
 
 def _is_empty(plot: go.Figure) -> bool:
-    """Nothing to see, and nothing said about it."""
+    """Whether a plot shows neither data nor a note."""
     return not plot.data and not plot.layout.annotations

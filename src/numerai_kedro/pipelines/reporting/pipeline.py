@@ -1,4 +1,4 @@
-"""What people look at.
+"""Tables, figures and the page that shows them.
 
 era_scores ─► plots of scores, payouts, exposure ──┐
 era_scores, readings ─► version_history ─► plot ───┤
@@ -82,7 +82,7 @@ def _record() -> list[Node]:
 
 
 def _versions() -> list[Node]:
-    """Ways of weighing, and versions of code and procedure."""
+    """Weighting schemes, and versions of code and procedure."""
     return [
         Node(
             nodes.compare_schemes,
@@ -111,7 +111,7 @@ def _versions() -> list[Node]:
 
 
 def _models() -> list[Node]:
-    """What models tried, what was repaired, what they lean on."""
+    """Trials, repairs and feature importance of models."""
     return [
         Node(
             nodes.join_trials,
@@ -176,7 +176,7 @@ def _features() -> list[Node]:
 
 
 def _tuning() -> list[Node]:
-    """What tuning came to."""
+    """Results of tuning."""
     return [
         Node(
             nodes.compare_options,

@@ -1,4 +1,4 @@
-"""Write the submission of every slot, upload those that may be uploaded, and promote those."""
+"""Write every slot's submission, upload what may be uploaded, and promote champions."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ WHEN_ROUNDS_OPEN = (
     "no round is open, so nothing was uploaded; rounds open Tuesday to Saturday, not before 12:00 "
     "UTC: run the same command then."
 )
-# With these, what was checked is in the tournament's hands, or is kept here on purpose.
+# Statuses of a submission that the tournament accepted, or that stays here on purpose.
 VALIDATED, KEPT_HERE = "accepted", "written"
 UNSETTLED = ("pending", "unconfirmed")
 ROUNDS_ASKED_FOR = 10  # two weeks: what has not been validated by then will not be
-FOUND_INVALID = "found_invalid"  # in a receipt of an earlier round, by the run that learned it
+FOUND_INVALID = "found_invalid"  # set in an earlier round's receipt by the run that learns it
 
 
 def write(
@@ -75,16 +75,16 @@ def write(
     champions: dict[str, pd.DataFrame],
     **live: Any,
 ) -> dict[str, str]:
-    """Write the csv of each slot as ranks: of its entry, or of the champion where the gate says."""
+    """Write the csv of each slot as ranks: of its entry, or of the champion if the gate says so."""
     written = {}
     for slot, entry in slots.items():
         key = f"{round_info['number']}-{slot}"
         by_champion = gate_decision.get(key, {}).get("feeds") == CHAMPION
         predictions = champions[key] if by_champion else live[entry]
         try:
-            if not isinstance(predictions, Failed):  # the gate has said so
+            if not isinstance(predictions, Failed):  # the gate reports it
                 written[key] = csv_of_ranks(predictions)
-        except PredictionError as broken:  # the gate has said that, too
+        except PredictionError as broken:  # the gate reports it, too
             logger.warning("submission, %s: no csv: %s", slot, broken)
     return written
 
@@ -96,7 +96,7 @@ class Upload:
     Parameters
     ----------
     held_back
-        Why nothing is uploaded at all; None where uploading is on.
+        Why nothing is uploaded at all; None if uploading is on.
     """
 
     tournament: Client
@@ -108,7 +108,7 @@ class Upload:
 
     @cached_property
     def current(self) -> RoundInfo | TournamentError | None:
-        """The round that is open now, whatever it was when the run began; asked for once."""
+        """The round that is open now, which may not be the run's; fetched once."""
         try:
             return self.tournament.current_round()
         except TournamentError as silent:
@@ -155,42 +155,45 @@ def submit(
 
 
 def _of_other_code(decision: dict[str, Any] | None) -> list[str]:
-    """What the gate warned of the code that made the fits."""
+    """The gate's warnings about fits that other code made."""
     warned = (decision or {}).get("warnings", ())
-    return [one for one in warned if one.startswith(BlockReason.FITS_OF_OTHER_CODE)]
+    return [warning for warning in warned if warning.startswith(BlockReason.FITS_OF_OTHER_CODE)]
 
 
 def _asked_again(
     tournament: Client, before: dict[str, dict[str, Any]], number: int
 ) -> dict[str, dict[str, Any]]:
-    """Receipts that were not settled, as the tournament speaks of them now.
+    """Unsettled receipts, with what the tournament says of them now.
 
-    One of an earlier round that it has found invalid since is marked, for this run to say so.
+    One of an earlier round that was found invalid since is marked, for this run to report; marks
+    of earlier runs are removed.
     """
-    told = {
-        key: {name: value for name, value in one.items() if name != FOUND_INVALID}
-        for key, one in before.items()
-        if FOUND_INVALID in one
+    receipts = {
+        key: {name: value for name, value in receipt.items() if name != FOUND_INVALID}
+        for key, receipt in before.items()
+        if FOUND_INVALID in receipt
     }
-    for key, one in before.items():
-        unsettled = one.get("status") in UNSETTLED and isinstance(one.get("round"), int)
-        if unsettled and one["round"] > number - ROUNDS_ASKED_FOR:
-            now = dict(tournament.confirm(one))
-            logger.info("submission, %s, round %d: %s", one["slot"], one["round"], now["detail"])
-            if now["status"] == "failed" and one["round"] != number:
+    for key, receipt in before.items():
+        unsettled = receipt.get("status") in UNSETTLED and isinstance(receipt.get("round"), int)
+        if unsettled and receipt["round"] > number - ROUNDS_ASKED_FOR:
+            now = dict(tournament.confirm(receipt))
+            logger.info(
+                "submission, %s, round %d: %s", receipt["slot"], receipt["round"], now["detail"]
+            )
+            if now["status"] == "failed" and receipt["round"] != number:
                 now[FOUND_INVALID] = True
-            told[key] = now
-    return told
+            receipts[key] = now
+    return receipts
 
 
-def _without_losing(before: dict[str, Any] | None, made: dict[str, Any]) -> dict[str, Any]:
-    """What was found invalid has an id, too; it does not take the place of what was accepted."""
-    if made["status"] != "failed":
-        return made
-    made = made | {"reason": BlockReason.INVALID.value}
+def _without_losing(before: dict[str, Any] | None, receipt: dict[str, Any]) -> dict[str, Any]:
+    """Keep the id of an invalid submission from replacing that of an accepted one."""
+    if receipt["status"] != "failed":
+        return receipt
+    receipt = receipt | {"reason": BlockReason.INVALID.value}
     if (before or {}).get("status") not in (VALIDATED, "late"):
-        return made
-    return {key: value for key, value in made.items() if key != "submission_id"}
+        return receipt
+    return {key: value for key, value in receipt.items() if key != "submission_id"}
 
 
 def _submit_slot(
@@ -224,7 +227,7 @@ def _submit_slot(
 
 
 def _not_passed(csv: str, decision: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The receipt of what the gate has not checked, or has blocked."""
+    """The receipt of predictions that the gate has not checked, or has blocked."""
     if decision is None or (
         decision["passed"] and decision.get("predictions_digest") != digest_bytes(csv.encode())
     ):
@@ -236,7 +239,7 @@ def _not_passed(csv: str, decision: dict[str, Any] | None) -> dict[str, Any] | N
 
 
 def _not_allowed(upload: Upload, slot: str, csv: str) -> dict[str, Any] | None:
-    """The receipt of what the rules, the user, or the calendar keep here."""
+    """The receipt of a submission that rules, user or calendar hold back."""
     try:
         validate_submission(upload.live_ids, read_csv(csv))
     except SubmissionError as broken:
@@ -253,7 +256,7 @@ def _not_allowed(upload: Upload, slot: str, csv: str) -> dict[str, Any] | None:
 
 
 def _not_of_this_round(upload: Upload) -> dict[str, Any] | None:
-    """The receipt where another round is open than the one predicted, or none."""
+    """The receipt if the open round is not the one predicted, or none is open."""
     current = upload.current
     if isinstance(current, TournamentError):
         return _not_submitted("refused", reason_of(current), str(current))
@@ -266,16 +269,16 @@ def _not_of_this_round(upload: Upload) -> dict[str, Any] | None:
 
 
 def _model_id(upload: Upload, slot: str) -> str:
-    """Id of a slot's model: as the slot says, or by name among the account's.
+    """Id of a slot's model: from the parameters, or by name among the account's models.
 
     Raises
     ------
     RuleBroken
         The account has no such model.
     """
-    given = upload.params.model_ids.get(slot)
-    if given is not None:
-        return given
+    model_id = upload.params.model_ids.get(slot)
+    if model_id is not None:
+        return model_id
     models = upload.tournament.models()
     if slot not in models:
         raise RuleBroken(
@@ -287,9 +290,9 @@ def _model_id(upload: Upload, slot: str) -> str:
 
 
 def _held_back(params: SubmissionParams, tournament: Client) -> str | None:
-    """Why nothing is uploaded at all; None where it is switched on.
+    """Why nothing is uploaded at all; None if uploading is on.
 
-    `auto` uploads to the demo, and never over a connection to the real service.
+    `auto` uploads to the demo only, never over a connection to the real service.
     """
     if params.upload is False:
         return SWITCHED_OFF
@@ -312,10 +315,10 @@ def promote(
     neutralisation: dict[str, Any],
     **models: Any,
 ) -> dict[str, Any]:
-    """Keep what was validated as its slot's champion; returns who is, by slot.
+    """Make each validated entry its slot's champion; returns the champions by slot.
 
-    Where uploading is off, what passed. Never what was let through by an override, nor what is not
-    the configuration that was checked.
+    If uploading is off, an entry that passed is promoted. One that passed by an override, or whose
+    models are not those that were checked, never is.
     """
     number = round_info["number"]
     for slot, entry in slots.items():
@@ -328,27 +331,27 @@ def promote(
             logger.warning("champion of %s: not promoted: %s was fitted since", slot, other)
             continue
         procedure = decision["procedure"]
-        given = (decision, scores, weights, neutralisation, models)
-        champion_store.promote(slot, champion_from(entry, number, procedure, *given), models)
-    found = {slot: _newest(champion_store, slot, number + 1) for slot in slots}
+        inputs = (decision, scores, weights, neutralisation, models)
+        champion_store.promote(slot, champion_from(entry, number, procedure, *inputs), models)
+    champions = {slot: _newest(champion_store, slot, number + 1) for slot in slots}
     return {
-        slot: {"procedure": one.procedure, "entry": one.entry, "round": one.round}
-        for slot, one in found.items()
-        if one is not None
+        slot: {"procedure": champion.procedure, "entry": champion.entry, "round": champion.round}
+        for slot, champion in champions.items()
+        if champion is not None
     }
 
 
 def fitted_since(
     entry: str, decision: Mapping[str, Any], weights: pd.DataFrame, models: Mapping[str, Any]
 ) -> str:
-    """Members whose models are not those that were checked: a fit may end at any moment."""
+    """Members whose models are not those that were checked, because a fit ended since."""
     by_member = (
         weighed_members(weights) if entry == ENSEMBLE else {entry: decision["configuration"]}
     )
     return ", ".join(
         name
-        for name, one in by_member.items()
-        if not alike(getattr(models[name], "configuration", ""), one)
+        for name, configuration in by_member.items()
+        if not alike(getattr(models[name], "configuration", ""), configuration)
     )
 
 
@@ -361,7 +364,7 @@ def _newest(store: ChampionStore, slot: str, before: int) -> Champion | None:
 
 
 def may_be_promoted(decision: Mapping[str, Any], receipt: Mapping[str, Any]) -> bool:
-    """Whether what was checked is what the tournament has validated, or what is kept here."""
+    """Whether the tournament validated what was checked, or it stays here on purpose."""
     if not decision["passed"] or "override" in decision or decision["feeds"] == CHAMPION:
         return False
     newest = receipt.get("later", receipt)

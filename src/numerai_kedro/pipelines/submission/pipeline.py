@@ -1,4 +1,4 @@
-"""Live predictions to receipts, by round and slot.
+"""From live predictions to receipts, by round and slot.
 
 live predictions, gate_decision, champions ─► write ─► submission (csv)
 submission, gate_decision, tournament ─► submit ─► submission_receipt

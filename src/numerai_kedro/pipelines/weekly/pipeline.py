@@ -43,7 +43,7 @@ PARTS = (
 )
 # Both halves ask which round it is, and how it pays.
 SHARED = ["find_round", "name_weights"]
-# What is asked when a round is open; all that follows from it is the second half.
+# Nodes that run while a round is open; all that depends on them is the second half.
 ASKED_LIVE = [
     "download_live",
     "download_live_benchmarks",
