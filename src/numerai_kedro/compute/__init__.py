@@ -1,1 +1,1 @@
-"""What the machine can hold, what of the work fits on it, and what is tried when it does not."""
+"""The machine's resources, the plan of what fits, and remedies for what does not."""

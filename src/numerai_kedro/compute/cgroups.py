@@ -1,4 +1,4 @@
-"""What this process's control groups allow: a container's limits count, not the machine's.
+"""Limits of this process's control groups: in a container they apply, not the machine's.
 
 Version 2 first, then version 1; a process may sit below the group that has the limit, so all groups
 from its own to the root are read. Where there are none, there is no limit.
@@ -16,29 +16,29 @@ NO_LIMIT = 2**60
 LIMITS = ("memory.max", "memory.limit_in_bytes")
 USAGES = ("memory.current", "memory.usage_in_bytes")
 KILLS = ("memory.events", "memory.oom_control")
-# Page cache that goes when memory is wanted; version 2, then version 1.
+# Page cache that the kernel can reclaim; version 2, then version 1.
 REUSABLE = ("inactive_file", "total_inactive_file")
 
 
 def memory_limit() -> int | None:
-    """Bytes that this process's groups allow; None without a limit."""
-    found = [number for group in _groups() if (number := _number(group, LIMITS)) is not None]
-    return min((limit for limit in found if limit < NO_LIMIT), default=None)
+    """Memory limit of this process's groups in bytes; None without a limit."""
+    limits = [number for group in _groups() if (number := _number(group, LIMITS)) is not None]
+    return min((limit for limit in limits if limit < NO_LIMIT), default=None)
 
 
 def memory_left() -> int | None:
-    """Bytes until the tightest group is full, page cache aside; None without a limit."""
-    left = []
+    """Bytes until the tightest group is full, not counting page cache; None without a limit."""
+    free = []
     for group in _groups():
         limit, used = _number(group, LIMITS), _number(group, USAGES)
         if limit is not None and used is not None and limit < NO_LIMIT:
             reusable = max((_entry(group / "memory.stat", name) for name in REUSABLE), default=0)
-            left.append(limit - used + reusable)
-    return min(left, default=None)
+            free.append(limit - used + reusable)
+    return min(free, default=None)
 
 
 def oom_kills() -> int:
-    """How many processes the kernel's memory killer has ended in this process's groups."""
+    """Number of processes that the kernel's OOM killer has killed in this process's groups."""
     return sum(_entry(group / name, "oom_kill") for group in _groups() for name in KILLS)
 
 
@@ -68,7 +68,9 @@ def _groups() -> list[Path]:
             continue
         root = ROOT / controllers if (ROOT / controllers / LIMITS[1]).exists() else ROOT
         own = root / place.lstrip("/")
-        folders += [one for one in (own, *own.parents) if one == root or root in one.parents]
+        folders += [
+            folder for folder in (own, *own.parents) if folder == root or root in folder.parents
+        ]
     return [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
 
 
@@ -87,5 +89,5 @@ def _entry(path: Path, name: str) -> int:
         lines = path.read_text().splitlines()
     except OSError:
         return 0
-    found = [line.split()[1] for line in lines if line.split()[:1] == [name]]
-    return int(found[0]) if found else 0
+    values = [line.split()[1] for line in lines if line.split()[:1] == [name]]
+    return int(values[0]) if values else 0

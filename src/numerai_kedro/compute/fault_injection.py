@@ -1,7 +1,7 @@
-"""Faults on request: how `kedro drill` and the tests see the remedies work.
+"""Fault injection: `kedro drill` and the tests use it to check the remedies.
 
-An order stands in an environment variable, so that the processes of fits inherit it. What has
-happened is counted in a file: a fault does not come again in the process that repairs it.
+An order is an environment variable, which child processes inherit. Faults are counted in a file, so
+that they do not happen again in the process that repairs them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ IMPOSSIBLE = (("nan", "loading"), ("overflow", "loading"))  # int8 holds neither
 
 @dataclass(frozen=True)
 class Order:
-    """What is to go wrong.
+    """A fault to be injected.
 
     Parameters
     ----------
@@ -35,9 +35,9 @@ class Order:
     at
         One of `MOMENTS`, the number of a step, or one of `PLACES`.
     times
-        How often in all; steps in a row, from that one on.
+        How often in total; for steps, in a row from that one on.
     count
-        File that counts.
+        File that counts the faults.
     """
 
     inject: str
@@ -46,13 +46,13 @@ class Order:
     count: str
 
     def given(self) -> AbstractContextManager[None]:
-        """In force for this process and those that it starts."""
+        """Active for this process and its children."""
         return variable(VARIABLE, json.dumps(asdict(self)))
 
 
 @contextmanager
 def variable(name: str, value: str) -> Iterator[None]:
-    """Set an environment variable for a while, for this process and those that it starts."""
+    """Set an environment variable inside a block, for this process and its children."""
     before = os.environ.get(name)
     os.environ[name] = value
     try:
@@ -65,12 +65,12 @@ def variable(name: str, value: str) -> Iterator[None]:
 
 
 def check_place(inject: str, at: str) -> None:
-    """Refuse a place that is none, or where the fault cannot happen.
+    """Refuse an unknown place, or one where the fault cannot happen.
 
     Raises
     ------
     ConfigurationError
-        Lists those there are.
+        The message lists the known places.
     """
     if at not in (*MOMENTS, *PLACES) and not at.isdigit():
         there = ", ".join((*MOMENTS, *PLACES))
@@ -80,7 +80,7 @@ def check_place(inject: str, at: str) -> None:
 
 
 def due(place: str, step: int = 0, n_steps: int = 1) -> str | None:
-    """The fault that is to happen here and now, or None; one that kills does not come back.
+    """The fault that is due here, or None; a kill does not return.
 
     Parameters
     ----------
@@ -91,8 +91,8 @@ def due(place: str, step: int = 0, n_steps: int = 1) -> str | None:
     if text is None:
         return None
     order = Order(**json.loads(text))
-    wanted = _step_of(order.at, n_steps)
-    here = place == order.at if wanted is None else place == "step" and step >= wanted
+    target_step = _step_of(order.at, n_steps)
+    here = place == order.at if target_step is None else place == "step" and step >= target_step
     if not here or not _counted(Path(order.count), order.times):
         return None
     if order.inject == "kill":
@@ -108,7 +108,7 @@ def _step_of(at: str, n_steps: int) -> int | None:
 
 
 def _counted(count: Path, times: int) -> bool:
-    """Whether it may happen once more; counts it."""
+    """Whether it may happen again; counts it if so."""
     happened = count.stat().st_size if count.exists() else 0
     if happened >= times:
         return False

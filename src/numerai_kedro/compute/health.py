@@ -1,6 +1,6 @@
-"""How training is doing, by numbers that it has anyway: explosion, plateau, dead predictions, gap.
+"""Health checks of training: loss explosion, plateau, dead predictions, overfitting.
 
-Thresholds are far outside of what healthy runs show: a remedy that is not needed costs an epoch.
+Thresholds are far outside the range of healthy runs: a needless remedy costs an epoch.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-HALF_LIFE = 30.0  # steps, of the loss that counts as usual
-WARM_STEPS = 20  # before it, nothing is usual yet
+HALF_LIFE = 30.0  # steps, of the running mean of the loss
+WARM_STEPS = 20  # no check before these steps
 DEVIATIONS, IN_A_ROW = 8.0, 3
 PLATEAU_EPOCHS = 3
 DEAD_SPREAD = 1e-6  # of predictions inside an era, relative to their size
 DEAD_SHARE = 0.5  # of eras
-LARGEST_GAP = 10.0  # training CORR over validation CORR: small data is overfitted, and useful
+LARGEST_GAP = 10.0  # training CORR over validation CORR; overfitting of small data is normal
 SURE_CORR = 0.05
 BENCHMARK_CORR = 0.995
 
 
 @dataclass
 class LossWatch:
-    """Sees losses one by one, and says when they have left where they usually are."""
+    """Tracks the loss step by step, and detects explosions."""
 
     mean: float = 0.0
     variance: float = 0.0
@@ -34,7 +34,7 @@ class LossWatch:
     far: int = 0
 
     def exploded(self, loss: float) -> str | None:
-        """Evidence of an explosion; None while the loss is where it usually is."""
+        """Evidence of an explosion; None while the loss is in its usual range."""
         above = loss - self.mean
         usual = math.sqrt(self.variance) + 1e-3 * abs(self.mean)
         if self.seen >= WARM_STEPS and above > DEVIATIONS * usual:
@@ -43,7 +43,7 @@ class LossWatch:
                 return None
             return f"loss {loss:.3g}, usually {self.mean:.3g} ± {math.sqrt(self.variance):.2g}"
         self.far = 0
-        # Early on, a plain mean; later the newest count most.
+        # A plain mean early on, an exponential one later.
         rate = max(1 / (self.seen + 1), 1 - 0.5 ** (1 / HALF_LIFE))
         self.variance = (1 - rate) * (self.variance + rate * above * above)
         self.mean += rate * above
@@ -53,22 +53,22 @@ class LossWatch:
 
 @dataclass
 class EpochWatch:
-    """Sees the mean loss of each epoch, and says when it does not fall any more."""
+    """Tracks the mean loss of each epoch, and detects plateaus."""
 
     losses: list[float] = field(default_factory=list)
 
     def plateau(self, loss: float) -> str | None:
-        """Evidence of a plateau; told once, then a new one may begin."""
+        """Evidence of a plateau, reported once; then the losses are forgotten."""
         self.losses.append(loss)
         before, newest = self.losses[:-PLATEAU_EPOCHS], self.losses[-PLATEAU_EPOCHS:]
         if not before or min(newest) < min(before):
             return None
         self.losses = []
-        return "loss of the newest epochs " + ", ".join(f"{one:.4f}" for one in newest)
+        return "loss of the newest epochs " + ", ".join(f"{value:.4f}" for value in newest)
 
 
 def dead(predictions: npt.NDArray[np.floating], era_starts: npt.NDArray[np.integer]) -> str | None:
-    """Evidence that a model says the same of every stock of an era, in most eras."""
+    """Evidence that predictions are constant inside most eras; else None."""
     eras = [predictions[i:j] for i, j in itertools.pairwise(era_starts) if j - i > 1]
     if not eras:
         return None
@@ -77,15 +77,15 @@ def dead(predictions: npt.NDArray[np.floating], era_starts: npt.NDArray[np.integ
 
 
 def gap(train_corr: float, valid_corr: float) -> str | None:
-    """Evidence that next to nothing of what was learned is true of later eras."""
+    """Evidence that almost none of the training CORR is left on later eras; else None."""
     if train_corr < SURE_CORR or train_corr < LARGEST_GAP * max(valid_corr, 0.0):
         return None
     return f"CORR {train_corr:.3f} on training eras, {valid_corr:.3f} on later ones"
 
 
 def collapsed(correlations: Sequence[float]) -> str | None:
-    """Evidence that predictions are the benchmark's; by their rank correlations, era by era."""
-    known = [correlation for correlation in correlations if not math.isnan(correlation)]
-    if not known or float(np.median(known)) < BENCHMARK_CORR:
+    """Evidence that predictions equal the benchmark's, by rank correlations of each era."""
+    finite = [correlation for correlation in correlations if not math.isnan(correlation)]
+    if not finite or float(np.median(finite)) < BENCHMARK_CORR:
         return None
-    return f"correlates {np.median(known):.4f} with the benchmark in the median era"
+    return f"correlates {np.median(finite):.4f} with the benchmark in the median era"

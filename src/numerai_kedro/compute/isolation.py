@@ -1,7 +1,7 @@
-"""Long fits in a child process: its memory really comes back, and its death is an event.
+"""Long fits in a child process: its memory is freed at its end, and its death is detected.
 
-The child is spawned, never forked: a forked child of a process that has used OpenMP hangs. It does
-one task after another, says how far it is, hands its log lines up, and ends with its parent.
+The child is spawned, never forked: a forked child of a process that has used OpenMP hangs. It runs
+one task after another, reports progress, forwards its log lines, and ends with its parent.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ from numerai_kedro.errors import ProcessDied
 
 SAMPLE_S = 0.2
 END_S = 10.0
-# From -1000 to 1000, the first to be ended when memory is out: a fit is made again, a run
-# that ends in the middle of the night is not.
+# The OOM killer's score, -1000 to 1000: the child is killed first, because a fit can be repeated,
+# but nobody restarts a run that dies at night.
 FIRST_TO_GO = ("/proc/self/oom_score_adj", "1000")
-# Gets steps done and steps in all.
+# Called with the steps done and their total.
 Progress = Callable[[float, float], None]
 
 
-# Set when this process ends: threads that wait for a child then end with it.
+# Set when this process ends, so that threads that wait for a child end too.
 _ending = threading.Event()
 
 
 class Ending(BaseException):
-    """The process ends, so no child is started any more."""
+    """The process is ending, so no more children are started."""
 
 
 def end_all() -> None:
-    """End every child, and let no thread start another."""
+    """Kill every child, and prevent threads from starting another."""
     _ending.set()
     for child in multiprocessing.active_children():
         child.kill()
 
 
 def begin() -> None:
-    """Let children be started again: a new run of the same process."""
+    """Allow children again, for a new run in the same process."""
     _ending.clear()
 
 
@@ -60,7 +60,7 @@ def _go_on() -> None:
 
 
 def _ending_too(progress: Progress) -> Progress:
-    """Progress of a task in this process, which ends where its steps see that the run does."""
+    """Progress of a task in this process, which raises `Ending` when the run ends."""
 
     def told(done: float, total: float) -> None:
         _go_on()
@@ -75,10 +75,10 @@ class Executor(Protocol):
     def run(
         self, task: Callable[..., Any], *arguments: Any, progress: Progress, planned_gb: float
     ) -> Any:
-        """Do ``task(*arguments, progress)`` and return what it returns."""
+        """Run ``task(*arguments, progress)`` and return its result."""
 
     def close(self) -> None:
-        """End whatever process there is; the next task gets a fresh one."""
+        """End the child process, if any; the next task gets a new one."""
 
 
 class Inline:
@@ -91,7 +91,7 @@ class Inline:
         progress: Progress,
         planned_gb: float,
     ) -> Any:
-        """Do the task here."""
+        """Run the task in this process."""
         return task(*arguments, progress)
 
     def close(self) -> None:
@@ -104,16 +104,16 @@ class Worker:
     Parameters
     ----------
     name
-        Of the model, for the lines that are said.
+        Name of the model, for log lines.
     isolate_gb
-        Tasks that are predicted to need less run here: a process takes seconds to start.
+        Tasks predicted to need less run in this process: a child takes seconds to start.
     stall_s
-        A child that neither computes nor says anything for so many seconds is ended.
+        A child that neither computes nor reports for so many seconds is killed.
 
     Attributes
     ----------
     watches
-        Readings of memory, one of each task that ran in the child.
+        Memory readings, one `MemoryWatch` per task that ran in the child.
     """
 
     def __init__(self, name: str, isolate_gb: float = 0.0, stall_s: float = float("inf")) -> None:
@@ -137,22 +137,22 @@ class Worker:
         progress: Progress,
         planned_gb: float,
     ) -> Any:
-        """Do ``task(*arguments, progress)`` in the child and return what it returns.
+        """Run ``task(*arguments, progress)`` in the child and return its result.
 
         Parameters
         ----------
         task, *arguments
             A function of a module, and what can be pickled.
         progress
-            Called here with what the task tells its own.
+            Called in this process with the task's progress.
         planned_gb
             What the task should need, in GiB.
 
         Raises
         ------
         ProcessDied
-            The child was ended by a signal; says which, and whether memory was the reason, or that
-            it stood still.
+            The child was killed by a signal, which the error names, with whether memory was the
+            reason, or the child stalled.
         Exception
             What the task raised, with the child's traceback as a note.
         """
@@ -169,7 +169,8 @@ class Worker:
         except (EOFError, ConnectionResetError, BrokenPipeError):
             raise self._death(watch, cgroups.oom_kills() > kills) from None
         except BaseException:
-            # Whatever `progress` raised: the child is in its task still, whose answer is nobody's.
+            # `progress` raised: the child is still in its task, whose result is not needed any
+            # more.
             self.kill()
             self.close()
             raise
@@ -180,7 +181,7 @@ class Worker:
         return content
 
     def _answer(self, pipe: Connection, watch: MemoryWatch, progress: Progress) -> tuple[str, Any]:
-        """Wait for what becomes of the task, reading memory and handing on what the child says."""
+        """Wait for the task's result, reading memory and forwarding progress and log lines."""
         read_at, still = time.monotonic(), 0
         seconds = cpu_seconds(self._process.pid)
         while True:
@@ -188,7 +189,7 @@ class Worker:
                 watch.sample(self._process.pid)
                 read_at = time.monotonic() + SAMPLE_S
             if not pipe.poll(SAMPLE_S):
-                # Counted, not timed: a machine that slept, or a run that was stopped, is no stall.
+                # Counted, not timed: a sleeping machine or a suspended run is no stall.
                 before, seconds = seconds, cpu_seconds(self._process.pid)
                 still = still + 1 if seconds == before else 0
                 if still * SAMPLE_S >= self.stall_s:
@@ -205,20 +206,20 @@ class Worker:
                 return kind, content
 
     def readings(self) -> list[dict[str, Any]]:
-        """Of memory, one of each task that ran in the child."""
+        """Memory readings, one per task that ran in the child."""
         return [watch.as_json() for watch in self.watches]
 
     def taken_lines(self) -> list[dict[str, Any]]:
-        """What went wrong beside the answers: nothing, each is of one task."""
+        """Always empty: a worker raises what goes wrong."""
         return []
 
     def kill(self) -> None:
-        """End the child in the middle of its task."""
+        """Kill the child in the middle of its task."""
         if self._process is not None:
             self._process.kill()
 
     def close(self) -> None:
-        """End the child; what it has finished is on disk."""
+        """End the child; finished work is on disk."""
         if self._process is None:
             return
         if self._pipe is not None:
@@ -260,7 +261,7 @@ class Worker:
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a process has computed so far, all its threads together."""
+    """CPU seconds of a process so far, over all its threads."""
     try:
         times = psutil.Process(pid).cpu_times()
     except psutil.Error:
@@ -269,7 +270,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def _serve(pipe: Connection) -> None:
-    """Do tasks until the parent closes the pipe."""
+    """Run tasks until the parent closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends this
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _go_first()
@@ -285,16 +286,16 @@ def _serve(pipe: Connection) -> None:
             return
         try:
             answer: tuple[str, Any] = ("made", task(*arguments, progress))
-        except Exception as error:  # noqa: BLE001 - the border: whatever it is goes up
+        except Exception as error:  # noqa: BLE001 - sent to the parent, which raises it
             answer = ("raised", (_portable(error), traceback.format_exc()))
         pipe.send(answer)
 
 
 def _go_first() -> None:
-    """Have the kernel end this process rather than its parent when memory is out."""
+    """Have the kernel kill this process rather than its parent when memory runs out."""
     path, score = FIRST_TO_GO
-    with suppress(OSError), open(path, "r+") as asked:  # the kernel's own; there on Linux alone
-        asked.write(score)
+    with suppress(OSError), open(path, "r+") as handle:  # the kernel's own; there on Linux alone
+        handle.write(score)
 
 
 def _end_with_parent() -> None:
@@ -305,7 +306,7 @@ def _end_with_parent() -> None:
 
 
 def _portable(error: Exception) -> Exception:
-    """The error itself where it survives the way up, else its name and text."""
+    """The error itself if it can be pickled, else its name and text."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:  # noqa: BLE001 - any library's exception may refuse, in any way

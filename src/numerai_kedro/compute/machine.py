@@ -1,4 +1,4 @@
-"""What this machine has: totals decide, what happens to be free may only delay or refuse."""
+"""Resources of this machine: decisions use totals; what is free may only delay or refuse."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ SIMULATED_GPU = "NUMERAI_KEDRO_SIMULATED_GPU_GB"
 
 @dataclass(frozen=True)
 class Machine:
-    """Totals (decisions hang on these) and what was free when the run began (readings).
+    """Totals, on which decisions depend, and what was free when the run began.
 
     Parameters
     ----------
     memory_gb, cores
-        By control group or machine, whichever is less.
+        Of the control group or the machine, whichever is less.
     free_memory_gb, free_disk_gb
-        In GiB, at this moment; the disk is the one that holds the data folder.
+        In GiB, when read; the disk is that of the data folder.
     used_disk_gb
-        What the data folder holds already, which a run replaces rather than adds to.
+        Size of the data in the data folder, which a run replaces rather than adds to.
     downloaded
         Bytes of the files in 01_raw, by name.
     raw_folder
-        Where they are.
+        The folder of those files.
     """
 
     memory_gb: float
@@ -45,7 +45,7 @@ class Machine:
     raw_folder: Path = Path()
 
     def readings(self) -> dict[str, Any]:
-        """As they are kept beside the run; outside every fingerprint."""
+        """Values to store with the run; not part of any cache key."""
         numbers = {n: v for n, v in asdict(self).items() if isinstance(v, int | float)}
         sizes = {"downloaded": dict(self.downloaded)}
         return {n: round(v, 2) for n, v in numbers.items()} | sizes
@@ -73,17 +73,17 @@ def read_machine(data_folder: str | os.PathLike[str]) -> Machine:
 
 
 def simulated_gpu_gb() -> float:
-    """Memory of a simulated GPU in GiB, for tests and drills: networks count on the CPU; else 0."""
+    """Memory of a simulated GPU in GiB, for tests and drills; 0 without one."""
     return float(os.environ.get(SIMULATED_GPU, 0))
 
 
 def gpu_memory_gb() -> float:
-    """Video memory of the first NVIDIA GPU in GiB, as its driver says; 0 without one."""
+    """Video memory of the first NVIDIA GPU in GiB, by its driver; 0 without one."""
     if simulated_gpu_gb():
         return simulated_gpu_gb()
     command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-        return float(found.stdout.splitlines()[0]) / 1024
+        result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        return float(result.stdout.splitlines()[0]) / 1024
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return 0.0

@@ -1,4 +1,4 @@
-"""Watch memory while a fit runs: what it holds, what is left, and the curve of both."""
+"""Memory readings during a fit: what it uses, what is left, and the curve of both."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from numerai_kedro.compute.machine import GIB
 
 logger = logging.getLogger(__name__)
 
-NEAR_THE_PLAN = 0.9  # of what was predicted: from here on a line is said
+NEAR_THE_PLAN = 0.9  # share of the prediction, above which a warning is logged
 LITTLE_LEFT_GB = 0.5
 CURVE_POINTS = 200
 
 
 def unshared_gb(pid: int) -> float:
-    """GiB that come back when the process ends; mapped files belong to the page cache."""
+    """GiB that are freed when the process ends; mapped files belong to the page cache."""
     try:
         memory = psutil.Process(pid).memory_info()
     except psutil.Error:
@@ -29,7 +29,7 @@ def unshared_gb(pid: int) -> float:
 
 
 def left_gb() -> float:
-    """GiB that machine and control group have left."""
+    """GiB that are left in both the machine and the control group."""
     in_group = cgroups.memory_left()
     available = psutil.virtual_memory().available
     return (available if in_group is None else min(available, in_group)) / GIB
@@ -37,12 +37,12 @@ def left_gb() -> float:
 
 @dataclass
 class MemoryWatch:
-    """Readings of one piece of work.
+    """Memory readings of one task.
 
     Parameters
     ----------
     name
-        For the lines that are said.
+        Name for log lines.
     planned_gb
         What the resource plan predicts for the process.
     """
@@ -58,23 +58,23 @@ class MemoryWatch:
     _said: bool = False
 
     def sample(self, *pids: int) -> None:
-        """Take one reading of all these processes together."""
-        used, left = sum(unshared_gb(pid) for pid in pids), left_gb()
+        """Take one reading of these processes together."""
+        used, free = sum(unshared_gb(pid) for pid in pids), left_gb()
         self.peak_gb = max(self.peak_gb, used)
-        self.least_left_gb = min(self.least_left_gb, left)
+        self.least_left_gb = min(self.least_left_gb, free)
         if self._taken % self._every == 0:
-            self.curve.append((time.monotonic() - self._begin, used, left))
+            self.curve.append((time.monotonic() - self._begin, used, free))
         self._taken += 1
         if len(self.curve) > CURVE_POINTS:  # half as many points, twice as far apart
             self.curve, self._every = self.curve[::2], 2 * self._every
-        if not self._said and (used > NEAR_THE_PLAN * self.planned_gb or left < LITTLE_LEFT_GB):
+        if not self._said and (used > NEAR_THE_PLAN * self.planned_gb or free < LITTLE_LEFT_GB):
             self._said = True
             logger.warning(
                 "%s: holds %.1f GB, %.1f GB were planned; %.1f GB are left on this machine",
                 self.name,
                 used,
                 self.planned_gb,
-                left,
+                free,
             )
 
     def as_json(self) -> dict[str, Any]:

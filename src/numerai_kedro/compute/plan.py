@@ -1,7 +1,7 @@
-"""The resource plan: what will run, with how much, and what was cut, said before anything starts.
+"""The resource plan: what will run, what it needs, and what was cut, before anything starts.
 
-Decisions come from totals, so that the same machine decides the same and keys stay stable. What is
-free now may only refuse.
+Decisions use totals, so that they and the keys are stable on one machine. What is free now can only
+cause a refusal.
 """
 
 from __future__ import annotations
@@ -13,35 +13,35 @@ from typing import Any
 from numerai_kedro.compute.machine import GIB, Machine
 from numerai_kedro.errors import ResourceError
 
-# What the interpreter, Kedro, MLflow and the page cache's working set take beside a fit.
+# Memory of the interpreter, Kedro, MLflow and the page cache's working set, besides a fit.
 BASE_MEMORY_GB = 1.5
-# What a process that fits takes before it does.
+# Memory of a child process before its fit.
 CHILD_MEMORY_GB = 0.5
-# Kept free of fits, for the rest of the machine.
+# Not used for fits, but left to the rest of the machine.
 RESERVE_MEMORY_GB = 1.0
 RESERVE_DISK_GB = 1.0
-# Bytes of one row beside its features: id, 41 float32 targets.
+# Bytes of one row besides its features: id, 41 float32 targets.
 ROW_BYTES = 200
 LARGEST_STRIDE = 4  # fitting on fewer than every fourth era is another experiment, not a cut
-# Presets of networks, by what trains them; the largest first.
+# Presets of networks by machine; the largest first.
 MACHINES = ("large_gpu", "small_gpu", "cpu")
 LARGE_GPU_GB = 10.0  # a card of 12 GB, less what a desktop takes of it
-# Of a budget; the rest is for importance, scores and the page, and for fits that take half as long
-# again as the probe said: machines that others use, too, go so.
+# Share of a budget for fits; the rest is for importance, scores and the report, and for fits that
+# take half as long again as predicted, as on shared machines.
 FITS_SHARE = 0.6
-# Nanoseconds of work (`Cost.work`) of a fit that pays for a process of its own: seconds to start.
+# Nanoseconds of work (`Cost.work`) from which a fit is worth a process, which takes seconds.
 WORTH_A_PROCESS = 8e9
 
 
 def preset_for(device: str, gpu_gb: float) -> str:
-    """Which of `MACHINES` a fit on this device is made for."""
+    """The one of `MACHINES` for a fit on this device."""
     if device == "cpu":
         return "cpu"
     return "large_gpu" if gpu_gb >= LARGE_GPU_GB else "small_gpu"
 
 
 def lighter_presets(preset: str) -> tuple[str, ...]:
-    """What may take a preset's place where it does not fit, largest first."""
+    """Presets that may replace one that does not fit, largest first."""
     return MACHINES[MACHINES.index(preset) + 1 :] if preset in MACHINES else ()
 
 
@@ -54,9 +54,9 @@ class Sampling:
     era_stride
         Every n-th era.
     n_offsets
-        How many of the possible offsets are fitted, one after another, and averaged.
+        How many of the possible offsets are fitted and averaged.
     cut
-        What was cut and why; None where it is as asked.
+        What was cut and why; None if nothing was.
     """
 
     era_stride: int
@@ -67,17 +67,17 @@ class Sampling:
 def sampling_of(
     name: str, memory_gb: Callable[[int], float], asked: Sampling, machine: Machine
 ) -> Sampling:
-    """Fit one model into the machine's memory: fewer eras a fit, and as many fits as they need.
+    """Fit one model into the machine's memory: fewer eras per fit, and as many fits as needed.
 
     Parameters
     ----------
     memory_gb
-        Of a fit on every n-th era of history, by n.
+        Memory of a fit on every n-th era of history, by n.
 
     Raises
     ------
     ResourceError
-        Not even every fourth era fits; says need and have.
+        Not even every fourth era fits; names the need and what there is.
     """
     budget = machine.memory_gb - BASE_MEMORY_GB - RESERVE_MEMORY_GB
     strides = range(asked.era_stride, max(asked.era_stride, LARGEST_STRIDE) + 1)
@@ -103,14 +103,14 @@ def sampling_of(
 
 
 def fits_at_once(work: float, memory_gb: float, n_fits: int, machine: Machine) -> int:
-    """How many fits of one core each are made at the same time, each in a process of its own.
+    """How many one-core fits run at the same time, each in its own process.
 
     Parameters
     ----------
     work, memory_gb
-        Of the largest one.
+        Of the largest fit.
     n_fits
-        That may be made side by side.
+        Fits that may run in parallel.
     """
     if work < WORTH_A_PROCESS:
         return 1
@@ -119,7 +119,7 @@ def fits_at_once(work: float, memory_gb: float, n_fits: int, machine: Machine) -
 
 
 def quickened(n_fits: int, at_once: int) -> float:
-    """How many times as fast they are made, so many at once."""
+    """Speed-up of `n_fits` with `at_once` of them at a time."""
     return n_fits / -(-n_fits // at_once) if n_fits else 1.0
 
 
@@ -132,9 +132,9 @@ class Step:
     name
         ``download``, ``panel``, or a model and what it does: ``lightgbm fits``.
     after
-        Name of the step without which this one makes no sense.
+        Name of the step that this one depends on.
     passing_gb
-        Of the disk, beside `disk_gb`, while it runs: a file stays until its successor is whole.
+        Disk in addition to `disk_gb` while it runs: a file stays until its successor is complete.
     """
 
     name: str
@@ -148,16 +148,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Data:
-    """What is brought in, in counts.
+    """Sizes of the data to be downloaded and converted.
 
     Parameters
     ----------
     download_bytes, missing_bytes
         Of all files, and of those that are not on disk yet.
     replaced_bytes
-        Of the largest file on disk that another one takes the place of.
+        Of the largest file on disk that is replaced.
     n_rows, n_features
-        Of history, every era, and the columns that the panel keeps.
+        Of the whole history, and the panel's columns.
     """
 
     download_bytes: int
@@ -192,7 +192,7 @@ class Schedule:
     Parameters
     ----------
     runs, postponed
-        Names of steps, in order of worth.
+        Names of steps, most valuable first.
     """
 
     runs: tuple[str, ...]
@@ -206,7 +206,7 @@ class Schedule:
 
 
 def fit_hours(budget_hours: float | None, before: Sequence[Step]) -> float | None:
-    """What a run's budget leaves for fits and trials, after what comes before them."""
+    """Hours of a run's budget for fits and trials, after the steps before them."""
     if budget_hours is None:
         return None
     return FITS_SHARE * max(0.0, budget_hours - sum(step.seconds for step in before) / 3600)
@@ -215,14 +215,14 @@ def fit_hours(budget_hours: float | None, before: Sequence[Step]) -> float | Non
 def schedule_steps(steps: Sequence[Step], hours: float | None) -> Schedule:
     """Take steps in order for as long as the budget lasts.
 
-    The first step that takes time always runs: whatever the budget, every run comes further.
+    The first step that takes time always runs, so that every run makes progress.
 
     Parameters
     ----------
     steps
-        What is to be done beside bringing the data in, in order of worth.
+        Steps other than download and panel, most valuable first.
     hours
-        For all of them; None has no end.
+        Budget for all of them; None for no limit.
     """
     runs: list[str] = []
     postponed: list[str] = []
@@ -239,7 +239,7 @@ def schedule_steps(steps: Sequence[Step], hours: float | None) -> Schedule:
 
 @dataclass(frozen=True)
 class ResourcePlan:
-    """Decisions (they enter keys where they are used) and predictions (they are only shown)."""
+    """Decisions, which enter keys where they are used, and predictions, which are only shown."""
 
     threads: int
     models: dict[str, dict[str, Any]]
@@ -248,7 +248,7 @@ class ResourcePlan:
     apart: tuple[str, ...] = field(default=())
 
     def decisions(self) -> dict[str, Any]:
-        """What a fit depends on, and which models train beside the others."""
+        """What a fit depends on, and which models train in parallel to the others."""
         return {
             "threads": self.threads,
             "models": self.models,
@@ -257,24 +257,24 @@ class ResourcePlan:
         }
 
     def predictions(self) -> list[dict[str, Any]]:
-        """What each step will take."""
+        """Predicted needs of each step."""
         return [asdict(step) for step in self.steps]
 
 
 def check_disk(steps: Sequence[Step], machine: Machine, cache_limit_gb: float) -> None:
-    """Refuse what does not fit on the disk.
+    """Refuse a plan that does not fit on the disk.
 
     Raises
     ------
     ResourceError
-        Says need and have.
+        The message names the need and what is free.
     """
     download, panel, *fits = steps
-    # The limit is kept after every node, which may go beyond it by what it makes itself.
+    # The limit is enforced after every node, which may exceed it by its own models.
     largest = max((step.disk_gb for step in fits), default=0.0)
     models_gb = min(sum(step.disk_gb for step in fits), cache_limit_gb + largest)
     there = max(0.0, download.disk_gb + panel.disk_gb - machine.used_disk_gb)
-    # A file that is replaced is gone before the first fit.
+    # A replaced file is deleted before the first fit.
     need = there + max(download.passing_gb, models_gb) + RESERVE_DISK_GB
     if need > machine.free_disk_gb:
         twice = f" ({download.passing_gb:.1f} GB twice meanwhile)" if download.passing_gb else ""
@@ -287,5 +287,5 @@ def check_disk(steps: Sequence[Step], machine: Machine, cache_limit_gb: float) -
 
 
 def _ordinal(stride: int) -> str:
-    """Goes before ``era``: nothing for every era."""
+    """The word before ``era``; empty for every era."""
     return {1: "", 2: "second ", 3: "third ", 4: "fourth "}.get(stride, f"{stride}th ")

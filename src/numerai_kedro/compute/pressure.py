@@ -1,4 +1,4 @@
-"""Whether memory or disk are about to run out: control group, machine, stall information."""
+"""Whether memory or disk is about to run out: by control group, machine, and stalls."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 from numerai_kedro.compute.machine import GIB
 from numerai_kedro.compute.memory import LITTLE_LEFT_GB, left_gb
 
-STALLS = Path("/proc/pressure/memory")  # of the kernel, from 4.20 on
-MOST_STALLED = 10.0  # per cent of the last ten seconds in which something waited for memory
+STALLS = Path("/proc/pressure/memory")  # pressure stall information, since Linux 4.20
+MOST_STALLED = 10.0  # per cent of the last ten seconds in which some program waited for memory
 LEAST_DISK_GB = 0.5
 
 
 def memory_pressure() -> str | None:
     """Evidence that memory is nearly gone; None while there is enough."""
-    left, stalled = left_gb(), stalled_share()
-    if left < LITTLE_LEFT_GB:
-        return f"{left:.2f} GB of memory left"
+    free, stalled = left_gb(), stalled_share()
+    if free < LITTLE_LEFT_GB:
+        return f"{free:.2f} GB of memory left"
     if stalled > MOST_STALLED:
         return f"programs waited for memory in {stalled:.0f} % of the last ten seconds"
     return None
@@ -29,12 +29,12 @@ def stalled_share() -> float:
         words = STALLS.read_text(encoding="utf-8").split()
     except OSError:
         return 0.0
-    found = [word.partition("=")[2] for word in words if word.startswith("avg10=")]
-    return float(found[0]) if found else 0.0
+    values = [word.partition("=")[2] for word in words if word.startswith("avg10=")]
+    return float(values[0]) if values else 0.0
 
 
 def disk_pressure(folder: Path, wanted_bytes: float) -> str | None:
-    """Evidence that so many bytes more do not fit on the disk of a folder that may not exist."""
+    """Evidence that `wanted_bytes` do not fit on the disk of a folder, which may not exist yet."""
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free

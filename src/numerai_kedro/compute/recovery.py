@@ -1,4 +1,4 @@
-"""One line of what went wrong and what was done about it: what `{model}.recovery` is made of."""
+"""One line about a fault and its remedy; `{model}.recovery` consists of them."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Recovery:
-    """What was seen, on what evidence, what was done, and what came of it.
+    """A fault: symptom, evidence, remedy, and result.
 
     Parameters
     ----------
     time
-        When it was seen, UTC.
+        When it was detected, UTC.
     place
         Where: a fold, a trial, a step.
     symptom
-        A few words, the same for the same trouble.
+        A few words, the same for the same kind of fault.
     evidence
-        Numbers, or what a library said.
+        Numbers, or a library's message.
     remedy
         What was done.
     result
-        What came of it; empty while that is not known.
+        The outcome; empty until it is known.
     """
 
     time: str
@@ -43,7 +43,7 @@ class Recovery:
 
 
 def noted(place: str, symptom: str, evidence: str, remedy: str, result: str = "") -> Recovery:
-    """Say it in the log, now, and return the line."""
+    """Log the fault and return its line."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     what = f"{symptom} ({evidence})" if evidence else symptom
     logger.warning("%s: %s: %s", place, what, remedy)

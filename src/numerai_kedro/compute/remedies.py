@@ -1,4 +1,4 @@
-"""What is tried when a fit does not fit: less, then less again, then an outcome with its reason."""
+"""Remedies for a fit that exceeds the machine: lighter attempts, then a failure with its reason."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 from numerai_kedro.compute.recovery import Recovery, noted
 from numerai_kedro.errors import Failed, NumeraiKedroError, ProcessDied, ResourceError
 
-# What a library raises when a fit does not fit: a bug of ours is none of these, and stays a crash.
+# Errors that make a fit a `Failed`; others are bugs and raised, unless they are out of memory.
 FIT_ERRORS = (MemoryError, ImportError, NumeraiKedroError)
-# Libraries name an error of their own where C++ had no memory.
+# Texts of libraries' own errors when C++ ran out of memory.
 OUT_OF_MEMORY = ("bad_alloc", "out of memory", "Cannot allocate", "bad allocation")
 
 AGAIN = "fitted again, from where it was"
@@ -19,14 +19,14 @@ AGAIN = "fitted again, from where it was"
 
 @dataclass(frozen=True)
 class Made:
-    """What came of it, and what it took.
+    """The result of attempts, and the remedies that they took.
 
     Parameters
     ----------
     lighter
         How many steps of the ladder were taken.
     remedies
-        What was tried before, and why.
+        Remedies before the last attempt.
     """
 
     value: Any
@@ -45,29 +45,29 @@ def until_it_fits(
     attempt: Callable[[int], Any],
     lighter: int = 0,
 ) -> Made | Failed:
-    """Attempt by the first step of the ladder; where memory ends it, by the next.
+    """Attempt a fit; if memory runs out, attempt it by the next step of the ladder.
 
-    What stood still, or was ended from outside with memory left, is attempted once more as it was.
+    A process that stalled, or was killed with memory left, is attempted once more unchanged.
 
     Parameters
     ----------
     ladder
-        What each step beyond the first does, in words.
+        What each lighter step does, in words.
     attempt
         Gets the number of steps taken.
     lighter
-        Steps that are taken from the beginning.
+        Number of steps taken before the first attempt.
 
     Raises
     ------
     Exception
-        What is no matter of resources, and no error of ours: a bug.
+        A bug: no error that `failed_fit` knows.
     """
     remedies: list[Recovery] = []
     while True:
         try:
             value = attempt(lighter)
-        except Exception as error:  # noqa: BLE001 - what is no outcome is raised again
+        except Exception as error:  # noqa: BLE001 - `failed_fit` raises bugs again
             remedies = _came_to(remedies, "it did not help")
             failed = failed_fit(stage, error, tuple(remedy.as_json() for remedy in remedies))
             remedies += [Recovery(**line) for line in getattr(error, "lines", ())]
@@ -85,17 +85,17 @@ def until_it_fits(
 
 
 def symptom_of(error: Exception) -> str:
-    """A few words for what ended a fit."""
+    """A few words for the error of a fit."""
     return error.symptom if isinstance(error, ProcessDied) else "not enough memory"
 
 
 def _came_to(remedies: list[Recovery], result: str) -> list[Recovery]:
-    """The newest line, now that it is known what came of it."""
+    """The lines, with the result of the newest."""
     return [*remedies[:-1], replace(remedies[-1], result=result)] if remedies else []
 
 
 def failed_fit(stage: str, error: Exception, remedies: tuple[dict[str, Any], ...] = ()) -> Failed:
-    """The outcome of a fit that did not fit; whatever else it is, is a bug and goes on up."""
+    """The `Failed` of a fit that ran out of resources or raised a known error; raises bugs."""
     text = str(error) or type(error).__name__
     remedies = (*remedies, *getattr(error, "lines", ()))
     if isinstance(error, ResourceError | MemoryError):

@@ -1,4 +1,4 @@
-"""Several fits at once, a core and a child process each."""
+"""Several fits at once, each in a child process on one core."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ ALONE = "left to be fitted again, alone"
 
 
 class WorkerPool:
-    """Several workers, for tasks that take one core each.
+    """A pool of workers, for tasks that use one core each.
 
     Parameters
     ----------
     size
-        How many.
+        Number of workers.
     name, stall_s
         As `Worker` has them.
     """
@@ -42,7 +42,7 @@ class WorkerPool:
         self.close()
 
     def readings(self) -> list[dict[str, Any]]:
-        """Of all workers together, each at its peak; nothing where none has worked."""
+        """Memory of all workers together, each at its peak; empty if none has worked."""
         peaks = [
             max(worker.watches, key=lambda w: w.peak_gb)
             for worker in self._workers
@@ -52,14 +52,14 @@ class WorkerPool:
         return [{"planned_gb": round(planned, 3), "peak_gb": round(peak, 3)}] if peaks else []
 
     def taken_lines(self) -> list[dict[str, Any]]:
-        """What went wrong since they were taken last, in a form for the catalog."""
+        """Return and clear the recovery lines, in a form for the catalog."""
         lines, self._lines = self._lines, []
         return [line.as_json() for line in lines]
 
     def run(
         self, task: Callable[..., Any], *arguments: Any, progress: Progress, planned_gb: float
     ) -> Any:
-        """Do one task, as `Worker.run` does."""
+        """Run one task, as `Worker.run` does."""
         return self._workers[0].run(task, *arguments, progress=progress, planned_gb=planned_gb)
 
     def try_all(
@@ -69,21 +69,21 @@ class WorkerPool:
         progress: Progress,
         planned_gb: float,
     ) -> None:
-        """Try a task with each of the arguments, as many at once as there are workers.
+        """Try a task with each of the arguments, in parallel on all workers.
 
-        What fails is no error here: whoever needs it does it again, alone, and meets the error
-        there. A child that died is a line, because the next try may find nothing wrong.
+        A failure is no error here: the caller runs the task again, alone, and gets the error then.
+        A child that died is recorded as a line, because the next try may succeed.
         """
         free: SimpleQueue[Worker] = SimpleQueue()
         for worker in self._workers:
             free.put(worker)
-        told, ending = _of_several(len(arguments), progress), threading.Event()
+        progress_of, ending = _of_several(len(arguments), progress), threading.Event()
 
         def one(number: int) -> None:
             worker = free.get()
             try:
                 if not ending.is_set():
-                    self._try(worker, task, arguments[number], told(number), planned_gb)
+                    self._try(worker, task, arguments[number], progress_of(number), planned_gb)
             finally:
                 free.put(worker)
 
@@ -94,7 +94,7 @@ class WorkerPool:
                     tasks.append(pool.submit(one, number))
                 for future in tasks:
                     future.result()
-            except BaseException:  # the run is to end, and its threads with it
+            except BaseException:  # the run ends, and so must its threads
                 ending.set()
                 while wait_for(tasks, timeout=SAMPLE_S).not_done:
                     for worker in self._workers:
@@ -117,13 +117,13 @@ class WorkerPool:
             logger.debug("%s: left to be done alone", self.name, exc_info=error)
 
     def close(self) -> None:
-        """End all of them; what they have finished is on disk."""
+        """End all workers; finished work is on disk."""
         for worker in self._workers:
             worker.close()
 
 
 def _of_several(n_tasks: int, progress: Progress) -> Callable[[int], Progress]:
-    """What each of some tasks tells, as progress of all of them."""
+    """Progress callbacks of single tasks, which report the progress of all."""
     done, lock = [0.0] * n_tasks, threading.Lock()
 
     def of(number: int) -> Progress:

@@ -1,4 +1,4 @@
-"""Rows by era: int8 features memory-mapped from SSD, targets beside them; walk-forward folds."""
+"""Rows by era, memory-mapped: int8 features, targets and ids; walk-forward folds."""
 
 from numerai_kedro.data.era_panel import EraPanel, open_panel
 from numerai_kedro.data.joined import JoinedPanel

@@ -1,7 +1,7 @@
 """Stream Numerai's parquet files era by era, checking every value on the way.
 
-Memory stays at a few eras whatever the size of a row group: pages are decoded batch by batch from
-a memory map.
+Memory use is a few eras, whatever the size of a row group: pages are decoded batch by batch from a
+memory map.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from numerai_kedro.errors import SchemaError
 logger = logging.getLogger(__name__)
 
 BATCH_ROWS = 8_192
-# Each thread decodes columns of its own and frees what it took: Arrow's own threads hand buffers to
-# each other, and their memory goes back to the system and is asked for again.
+# Each thread decodes its own columns and frees its own memory: Arrow's threads pass buffers to each
+# other, so that memory is returned to the system and requested again.
 N_DECODERS = min(4, os.cpu_count() or 1)
 LEAST_COLUMNS = 100
 MISSING = 2  # Numerai's own stand-in for a missing feature: the middle bin
@@ -51,9 +51,9 @@ class ParquetEras:
     features, targets
         Columns to read, in this order.
     parse_era
-        From the file's string to an int; raises for what is no era.
+        Converts the file's string to an int; raises for a string that is no era.
     version
-        The data version that the files are of; empty where it does not matter.
+        The data version of the files; empty if it does not matter.
 
     Raises
     ------
@@ -100,7 +100,7 @@ class ParquetEras:
             yield pending
 
     def _pieces_of(self, path: Path) -> Iterator[_Piece]:
-        """Cut what was decoded where eras change."""
+        """Split decoded batches where the era changes."""
         with ExitStack() as stack:
             rest = stack.enter_context(ahead(self._rest_of(path)))
             parts = [
@@ -117,7 +117,7 @@ class ParquetEras:
                     )
 
     def _parts(self) -> list[list[str]]:
-        """Features, shared out over the threads that decode."""
+        """Features, divided among the decoding threads."""
         n_parts = max(1, min(N_DECODERS, len(self.features) // LEAST_COLUMNS))
         borders = np.linspace(0, len(self.features), n_parts + 1).astype(int)
         return [self.features[a:b] for a, b in itertools.pairwise(borders)]
@@ -167,7 +167,7 @@ class ParquetEras:
                 block.columns[column : column + n_columns, row : row + n_more] = part.values
                 column += n_columns
             row += piece.rest.num_rows
-        # As unsigned bytes, a negative value is large: one pass finds both ends.
+        # As unsigned bytes, negative values are large: one pass checks both bounds.
         if block.columns.view(np.uint8).max(initial=0) > LARGEST:
             self._name_wrong_feature(path, era, block)
         return block
@@ -193,9 +193,9 @@ class ParquetEras:
 
 @dataclass(frozen=True)
 class _Features:
-    """Some columns of a batch: values as int8[n_columns, n_rows], and which of them were missing.
+    """Some columns of a batch: values as int8[n_columns, n_rows], and a mask of missing ones.
 
-    `missing` is bool[n_columns, n_rows], None where all are there.
+    `missing` is bool[n_columns, n_rows], None if no value is missing.
     """
 
     names: list[str]
@@ -209,7 +209,7 @@ class _Features:
 
 @dataclass(frozen=True)
 class _Piece:
-    """Rows of one era out of one batch; features by part."""
+    """Rows of one era from one batch; features by part."""
 
     era: str
     rest: pa.RecordBatch
@@ -217,7 +217,7 @@ class _Piece:
 
 
 class _Missing:
-    """Counts missing feature values of a file, to be told in one line."""
+    """Counts missing feature values of a file, for one log line."""
 
     def __init__(self) -> None:
         self._by_era: Counter[str] = Counter()
@@ -266,7 +266,7 @@ def _columns(batch: pa.RecordBatch) -> npt.NDArray[np.int8] | None:
 
 
 def _batches(path: Path, file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """Decode in the calling thread; a page that cannot be decoded becomes a sentence."""
+    """Decode in the calling thread; a page that cannot be decoded raises a `SchemaError`."""
     try:
         yield from file.iter_batches(BATCH_ROWS, columns=columns, use_threads=False)
     except (pa.ArrowInvalid, OSError) as error:
@@ -290,17 +290,19 @@ def check_columns(path: Path, features: Sequence[str], targets: Sequence[str]) -
         ) from None
     except (pa.ArrowInvalid, OSError):
         raise SchemaError(f"{path}: is no parquet file; {REMEDY}.") from None
-    wanted = [("era", pa.string()), ("id", pa.string())]
-    wanted += [(name, pa.int8()) for name in features] + [(name, pa.float32()) for name in targets]
+    required = [("era", pa.string()), ("id", pa.string())]
+    required += [(name, pa.int8()) for name in features] + [
+        (name, pa.float32()) for name in targets
+    ]
     types = dict(zip(schema.names, schema.types, strict=True))
-    for name, expected in wanted:
+    for name, expected in required:
         if name not in types:
             close = difflib.get_close_matches(name, schema.names, n=2)
             hint = f" (it has {', '.join(close)})" if close else ""
             raise SchemaError(f'{path}: column "{name}" is missing{hint}; {REMEDY}.')
-        found = types[name]
-        if found != expected and not (expected == pa.string() and _is_text(found)):
-            raise SchemaError(f'{path}: column "{name}" is {found}, not {expected}; {REMEDY}.')
+        actual = types[name]
+        if actual != expected and not (expected == pa.string() and _is_text(actual)):
+            raise SchemaError(f'{path}: column "{name}" is {actual}, not {expected}; {REMEDY}.')
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -308,7 +310,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Text as text: writers turn few different values into a dictionary."""
+    """Decode text columns that the writer has dictionary-encoded."""
     columns = []
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         if pa.types.is_dictionary(column.type):
@@ -318,12 +320,12 @@ def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _even(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Cut into `BATCH_ROWS` again: where a dictionary changes, decoding ends a batch early."""
-    held = None
+    """Re-batch to `BATCH_ROWS`: decoding ends a batch early if a dictionary changes."""
+    buffered = None
     for batch in batches:
-        held = pa.concat_batches([held, batch]) if held else batch
-        while len(held) >= BATCH_ROWS:
-            yield held.slice(0, BATCH_ROWS)
-            held = held.slice(BATCH_ROWS)
-    if held:
-        yield held
+        buffered = pa.concat_batches([buffered, batch]) if buffered else batch
+        while len(buffered) >= BATCH_ROWS:
+            yield buffered.slice(0, BATCH_ROWS)
+            buffered = buffered.slice(BATCH_ROWS)
+    if buffered:
+        yield buffered

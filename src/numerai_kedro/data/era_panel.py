@@ -1,4 +1,4 @@
-"""The one shape in which rows travel."""
+"""The panel: rows by era, the form in which all code gets data."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ N_VALUES = 5  # of a feature of the tournament
 
 
 def open_panel(folder: str | Path) -> EraPanel:
-    """Open a panel; nothing but its index is read.
+    """Open a panel; reads only its index.
 
     Raises
     ------
@@ -44,10 +44,10 @@ def open_panel(folder: str | Path) -> EraPanel:
 
 
 class EraPanel:
-    """Rows sorted by era: int8 features on SSD, ids and targets beside them; never changed.
+    """Rows sorted by era: int8 features memory-mapped, with ids and targets; read-only.
 
     A selection of eras or features is a view that reads nothing. Every era's checksum is verified
-    when it is first touched, because the file format itself does not see a flipped bit.
+    when it is first read, because the file format does not detect a flipped bit.
 
     Attributes
     ----------
@@ -76,12 +76,12 @@ class EraPanel:
 
     @property
     def about(self) -> dict[str, Any]:
-        """What the index says beyond eras: ``version``, ``version_change`` (`VersionChange`)."""
+        """Entries of the index besides eras: ``version``, ``version_change`` (`VersionChange`)."""
         return {"version": "", "version_change": {}} | self._index.get("about", {})
 
     @property
     def version(self) -> str:
-        """The data version that the rows are of; empty where nobody has said."""
+        """The data version of the rows; empty if unknown."""
         return str(self.about["version"])
 
     @property
@@ -94,7 +94,7 @@ class EraPanel:
         eras: Sequence[int] | npt.NDArray[np.integer] | None = None,
         features: Sequence[str] | None = None,
     ) -> EraPanel:
-        """View some eras, some features, or both; order of eras stays, features come as named.
+        """View some eras, some features, or both: eras in panel order, features as named.
 
         Raises
         ------
@@ -103,14 +103,14 @@ class EraPanel:
         """
         index = self._index
         if eras is not None:
-            wanted = {int(era) for era in eras}
-            missing = wanted - self._entries.keys()
+            selected = {int(era) for era in eras}
+            missing = selected - self._entries.keys()
             if missing:
                 raise PanelError(
                     f"{self.folder}: era {min(missing):04d} is not in the panel, which holds "
                     f"{len(self.eras)} eras; run kedro run --pipeline=ingestion."
                 )
-            index = index | {"eras": [e for e in index["eras"] if e["era"] in wanted]}
+            index = index | {"eras": [e for e in index["eras"] if e["era"] in selected]}
         chosen = self.feature_names if features is None else list(features)
         for name in chosen:
             if name not in self._columns:
@@ -120,13 +120,13 @@ class EraPanel:
         return view
 
     def between(self, first: int, last: int) -> EraPanel:
-        """View the eras of a range, as many of them as there are."""
+        """View the eras of a range that the panel has."""
         return self.select(eras=self.eras[(self.eras >= first) & (self.eras <= last)])
 
     def features(self, era: int) -> npt.NDArray[np.int8]:
         """int8[n_rows, n_features] of one era: a view of the memory map, read only.
 
-        A selection of features that is no regular slice of the file's columns is a copy.
+        If the selected features are no regular slice of the file's columns, it is a copy.
         """
         matrix = self._block(era).matrix
         numbers = np.array([self._columns[name] for name in self.feature_names], dtype=np.intp)
@@ -181,18 +181,18 @@ class EraPanel:
         return np.repeat(self.eras, np.diff(self.era_starts))
 
     def resolved_eras(self, target: str) -> npt.NDArray[np.int64]:
-        """Eras in which the target has any value, by the index alone."""
+        """Eras in which the target has any value; reads only the index."""
         if target not in self.target_names:
             raise PanelError(self._unknown("target", target, self.target_names))
         entries = self._entries.values()
         return np.array([e["era"] for e in entries if target in e["resolved"]], dtype=np.int64)
 
     def is_whole(self) -> bool:
-        """Whether every segment is there in the length that the index notes; no byte is read."""
+        """Whether every segment exists with the length in the index; reads no content."""
         return has_segments(self.folder, self._index)
 
     def era_digests(self) -> dict[str, str]:
-        """Identity of each era, rows and every target, and of the columns; by the index alone."""
+        """Digests of the columns, and of each era with every target; reads only the index."""
         columns = digest_json([self._index["features"], self.target_names, self.version])
         return {"columns": columns} | {
             f"era {era:04d}": digest_json(
@@ -202,7 +202,7 @@ class EraPanel:
         }
 
     def digest(self, targets: Sequence[str] = ()) -> str:
-        """Identity of the selected eras, features and named targets, by the index alone."""
+        """Digest of the selected eras, features and named targets; reads only the index."""
         eras = [
             [entry["era"], entry["ids_digest"], entry["features_digest"]]
             + [entry["targets_digest"][name] for name in targets]
@@ -265,7 +265,7 @@ class EraPanel:
         return message
 
     def _damaged(self, entry: dict[str, Any], what: str) -> PanelError:
-        """The error, and no index any more: the next run then builds the panel anew."""
+        """The error; also discards the index, so that the next run builds the panel anew."""
         condemn(self.folder, self._index)
         return PanelError(
             f"{self.folder}: {what} of era {entry['era']:04d} are not what was written (a torn "
@@ -273,9 +273,9 @@ class EraPanel:
             "which builds the panel anew."
         )
 
-    def _unknown(self, kind: str, name: str, known: Sequence[str]) -> str:
-        close = difflib.get_close_matches(name, known, n=3)
-        hint = f"did you mean {', '.join(close)}?" if close else f"there are {len(known)} others."
+    def _unknown(self, kind: str, name: str, names: Sequence[str]) -> str:
+        close = difflib.get_close_matches(name, names, n=3)
+        hint = f"did you mean {', '.join(close)}?" if close else f"there are {len(names)} others."
         return f'{self.folder}: {kind} "{name}" is not in the panel; {hint}'
 
     def __getstate__(self) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class FeatureGraph:
 
     @functools.cached_property
     def digest(self) -> str:
-        """Names the graph."""
+        """Digest of the graph."""
         return digest_json(self.as_json())
 
     @property
@@ -56,18 +56,18 @@ class FeatureGraph:
         return np.bincount(ends, minlength=self.n_nodes)
 
     def restricted(self, features: Sequence[str]) -> FeatureGraph:
-        """The graph of some of its features, as ordered here; nodes without features go.
+        """The graph of some features, in this order; nodes without features are removed.
 
-        A feature that it does not know is in no node.
+        A feature that the graph does not have is in no node.
         """
-        known = dict(zip(self.features, self.node, strict=True))
-        kept = [known.get(name, NO_NODE) for name in features]
-        left = sorted({node for node in kept if node != NO_NODE})
-        number = {old: new for new, old in enumerate(left)} | {NO_NODE: NO_NODE}
+        node_of = dict(zip(self.features, self.node, strict=True))
+        nodes = [node_of.get(name, NO_NODE) for name in features]
+        remaining = sorted({node for node in nodes if node != NO_NODE})
+        number = {old: new for new, old in enumerate(remaining)} | {NO_NODE: NO_NODE}
         chosen = [k for k, (a, b) in enumerate(self.edges) if a in number and b in number]
         return FeatureGraph(
             tuple(features),
-            tuple(number[node] for node in kept),
+            tuple(number[node] for node in nodes),
             tuple((number[self.edges[k][0]], number[self.edges[k][1]]) for k in chosen),
             tuple(self.correlation[k] for k in chosen),
             tuple(self.partial[k] for k in chosen),
@@ -78,9 +78,9 @@ class FeatureGraph:
         return dataclasses.replace(self, edges=(), correlation=(), partial=())
 
     def rewired(self, seed: int) -> FeatureGraph:
-        """A random graph whose nodes have as many neighbours each; edges keep their numbers.
+        """A random graph with the same degrees; edges keep their weights.
 
-        Ten swaps of ends an edge (Maslov and Sneppen).
+        By ten swaps of ends per edge (Maslov and Sneppen).
         """
         rng = np.random.default_rng(seed)
         edges = list(self.edges)
@@ -109,7 +109,7 @@ class FeatureGraph:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> FeatureGraph:
-        """Back from `as_json`."""
+        """The inverse of `as_json`."""
         return cls(
             tuple(value["features"]),
             tuple(value["node"]),

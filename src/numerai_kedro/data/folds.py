@@ -1,4 +1,4 @@
-"""Who may look at which eras: periods, walk-forward folds, and the eras of the live fit.
+"""Which eras may be used where: periods, walk-forward folds, and the eras of the live fit.
 
     1 ────────── warm-up ─┤purge├─ validation ─┤purge├─── test ───► label frontier ··· live
                                             fold 1 │ fold 2 │ fold 3 …
@@ -63,7 +63,7 @@ def walk_forward_folds(
     name
         Prefix of the folds' names.
     first_era
-        Where history begins.
+        First era of history.
 
     Raises
     ------
@@ -95,8 +95,8 @@ def live_fit_eras(
 ) -> tuple[int, int]:
     """Eras that the model which predicts live learns from.
 
-    It is refitted on a fixed grid of eras, `first_test_era + refit_eras * k`, exactly like a
-    fold that begins there: the out-of-fold record judges the procedure, not one fit.
+    It is refitted on a fixed grid of eras, `first_test_era + refit_eras * k`, exactly like a fold
+    that begins there: the out-of-fold record then measures the same procedure.
     """
     steps = max(0, (live_era - first_test_era) // refit_eras)
     grid_era = first_test_era + refit_eras * steps
@@ -104,7 +104,7 @@ def live_fit_eras(
 
 
 def live_window(folds: dict[str, Any], update_every: int) -> tuple[tuple[int, int], int | None]:
-    """What the newest fold learns that has begun, and the newest era that its update learns."""
+    """Training eras of the newest fold that has begun, and the newest era of its update."""
     purge, live_era = folds["purge_eras"], folds["history"][1] + 1
     test_begin, fold_eras = folds["periods"]["test"][0], folds["test_fold_eras"]
     begin = test_begin + fold_eras * max(0, (live_era - test_begin) // fold_eras)

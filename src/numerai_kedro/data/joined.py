@@ -1,4 +1,4 @@
-"""Features of one panel with those of another beside them, row by row."""
+"""Features of one panel joined to those of another, row by row."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from numerai_kedro.errors import PanelError
 from numerai_kedro.files import digest_json
 
 N_LEVELS = 16  # of a latent
-LATENT = "latent_"  # how its name begins
+LATENT = "latent_"  # prefix of its name
 
 
 def n_latents(names: Sequence[str]) -> int:
-    """How many of a joined panel's columns are latents; they are the last."""
+    """Number of latents among a joined panel's columns; they are last."""
     return sum(name.startswith(LATENT) for name in names)
 
 
 class JoinedPanel(EraPanel):
-    """A panel whose last columns come from another one, such as latents made of its own.
+    """A panel whose last columns come from another one, such as its latents.
 
     Ids and targets are the first panel's. An era's matrix is a copy, Arrow columns are not.
 
@@ -38,7 +38,7 @@ class JoinedPanel(EraPanel):
     Raises
     ------
     PanelError
-        An era is missing in the second, or has other rows there.
+        An era is missing in the second, or its rows differ.
     """
 
     n_values = N_LEVELS
@@ -48,7 +48,9 @@ class JoinedPanel(EraPanel):
         super().__init__(first.folder, first._index, names)
         self._verified = first._verified
         self._parts = (first, second.select(eras=first.eras))
-        rows = [{era: one["ids_digest"] for era, one in p._entries.items()} for p in self._parts]
+        rows = [
+            {era: entry["ids_digest"] for era, entry in p._entries.items()} for p in self._parts
+        ]
         other = [era for era in rows[0] if rows[0][era] != rows[1][era]]
         if other:
             raise PanelError(
@@ -68,8 +70,8 @@ class JoinedPanel(EraPanel):
         from_second = [name for name in chosen if name in theirs]
         from_first = [name for name in chosen if name not in theirs]
         assert chosen == [*from_first, *from_second], "columns of the second panel come last"
-        left = first.select(eras, from_first)
-        return JoinedPanel(left, second.select(eras, from_second)) if from_second else left
+        base = first.select(eras, from_first)
+        return JoinedPanel(base, second.select(eras, from_second)) if from_second else base
 
     def features(self, era: int) -> npt.NDArray[np.int8]:
         """int8[n_rows, n_features] of one era, copied column by column; read only."""
@@ -87,7 +89,7 @@ class JoinedPanel(EraPanel):
         )
 
     def digest(self, targets: Sequence[str] = ()) -> str:
-        """Identity of the selected eras, features of both panels and named targets."""
+        """Digest of the selected eras, features of both panels and named targets."""
         first, second = self._parts
         return digest_json([first.digest(targets), second.digest()])
 

@@ -14,10 +14,10 @@ _END = object()
 
 @contextmanager
 def ahead(source: Iterable[Item]) -> Iterator[Iterator[Item]]:
-    """Yield an iterator over `source`, whose next item is made while this one is worked on.
+    """Yield an iterator over `source` that prepares the next item while one is being used.
 
-    An error of the source is raised where the item would have come. When the block ends early, the
-    thread ends after the item it is at.
+    An error of the source is raised in place of its item. If the block ends early, the thread ends
+    after its current item.
     """
     items: queue.Queue[object] = queue.Queue(maxsize=1)
     stopped = threading.Event()
@@ -29,7 +29,7 @@ def ahead(source: Iterable[Item]) -> Iterator[Iterator[Item]]:
                 if stopped.is_set():
                     return
             items.put(_END)
-        except BaseException as error:  # noqa: BLE001 - handed to the thread that asked
+        except BaseException as error:  # noqa: BLE001 - raised again in the consuming thread
             items.put(_Raised(error))
 
     thread = threading.Thread(target=read, daemon=True)

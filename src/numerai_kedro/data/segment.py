@@ -1,7 +1,7 @@
-"""One segment of a panel: an uncompressed Arrow IPC file with one record batch an era.
+"""One segment of a panel: an uncompressed Arrow IPC file with one record batch per era.
 
-The panel's index knows where each batch lies. Features lie column after column, each padded to 8
-bytes: an era's matrix is a strided view of the memory map, and one pass over it hashes it.
+The panel's index has the place of each batch. Features are stored column after column, each padded
+to 8 bytes: an era's matrix is a strided view of the memory map, and is hashed in one pass.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from numerai_kedro.files import DirectWriter, atomic_path, digest_bytes
 
-# Segments grow by many small buffers; one system call for each would take longer than the copy.
+# Segments are written in many small buffers; a system call for each would cost more than a copy.
 WRITE_BUFFER_BYTES = 4 << 20
 
 FILE_HEAD = b"ARROW1\0\0"
@@ -45,7 +45,7 @@ class FeatureBlock:
 
     @classmethod
     def empty(cls, names: Sequence[str], n_rows: int) -> FeatureBlock:
-        """A block to be filled, but for its padding."""
+        """An uninitialised block with zero padding."""
         columns = np.empty((len(names), padded(n_rows)), dtype=np.int8)
         columns[:, n_rows:] = 0
         return cls(names, n_rows, columns)
@@ -66,20 +66,20 @@ class FeatureBlock:
 
     @property
     def digest(self) -> str:
-        """Of all columns, padding included."""
+        """Digest of all columns, including padding."""
         return digest_bytes(self.columns.data)
 
     def batch(self, chosen: Sequence[int] | None = None) -> pa.RecordBatch:
-        """All columns, or those at some positions, as Arrow; no copy."""
-        wanted = range(len(self.names)) if chosen is None else chosen
+        """All columns, or those at `chosen` positions, as Arrow without a copy."""
+        positions = range(len(self.names)) if chosen is None else chosen
         body, stride = pa.py_buffer(self.columns), self.columns.shape[1]
         arrays = [
             pa.Array.from_buffers(
                 pa.int8(), self.n_rows, [None, body.slice(k * stride, stride)], null_count=0
             )
-            for k in wanted
+            for k in positions
         ]
-        schema = feature_schema(tuple(self.names[k] for k in wanted))
+        schema = feature_schema(tuple(self.names[k] for k in positions))
         return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
@@ -100,7 +100,7 @@ def rows_schema(targets: Sequence[str]) -> pa.Schema:
 
 
 def int8_columns(message: pa.Message, n_columns: int, n_rows: int) -> npt.NDArray[np.int8] | None:
-    """View a message of int8 columns as int8[n_columns, padded rows]; None where it has nulls."""
+    """View a message of int8 columns as int8[n_columns, padded rows]; None if it has nulls."""
     if message.body.size != n_columns * padded(n_rows):
         return None
     return np.frombuffer(message.body, dtype=np.int8).reshape(n_columns, padded(n_rows))
@@ -109,12 +109,12 @@ def int8_columns(message: pa.Message, n_columns: int, n_rows: int) -> npt.NDArra
 def read_message(folder: Path, place: Place) -> pa.Message | None:
     """The message at `place`, as views of the file.
 
-    None where the file is missing, or no whole message lies there.
+    None if the file is missing, or has no complete message there.
 
     Raises
     ------
     OSError
-        The system refuses it now: the file may be as it should.
+        The system refuses to read it; the file itself may be intact.
     """
     name, offset, length = str(place[0]), int(place[1]), int(place[2])
     try:
@@ -129,13 +129,13 @@ def read_message(folder: Path, place: Place) -> pa.Message | None:
 
 @functools.lru_cache(maxsize=64)
 def _map(path: Path) -> pa.Buffer:
-    """Map a segment once a process: a segment's file never changes under its name."""
+    """Map a segment once per process: its file never changes."""
     with pa.memory_map(str(path)) as mapped:
         return mapped.read_buffer()
 
 
 class SegmentWriter:
-    """Appends batches; what it wrote becomes a file when the block of `new_segment` ends."""
+    """Appends batches; the file appears when the block of `new_segment` ends."""
 
     def __init__(self, name: str, schema: pa.Schema, sink: pa.BufferedOutputStream) -> None:
         self._name, self._sink = name, sink

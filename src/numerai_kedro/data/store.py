@@ -1,11 +1,11 @@
 """Write a panel: only eras that are new or whose content changed are written.
 
-    index.json            what the panel is: for each era its rows, where they lie, their digests
+    index.json            for each era: number of rows, places in the segments, digests
     features-<n>.arrow    int8 columns, one record batch an era
     rows-<n>.arrow        id and float32 targets, one record batch an era
 
 A weekly update appends one segment of each kind with the eras that changed; the index, replaced
-last, points to it, and segments that nothing points to go afterwards. A kill at any moment leaves
+last, points to it, and unused segments are deleted afterwards. A kill at any moment leaves
 the old panel readable.
 """
 
@@ -31,7 +31,7 @@ INDEX = "index.json"
 
 @dataclass(frozen=True)
 class EraRows:
-    """The rows of one era, as they come in.
+    """The rows of one era.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class EraStream(Protocol):
 
     @property
     def version(self) -> str:
-        """The data version of the rows; empty where they are of none."""
+        """The data version of the rows; empty if they have none."""
 
     def __iter__(self) -> Iterator[EraRows]: ...
 
@@ -109,13 +109,13 @@ def write_panel(
     Parameters
     ----------
     folder : path
-        Made if need be; the panel in it stays readable until the new one is whole.
+        Created if need be; an existing panel stays readable until the new one is complete.
     source : iterable of EraRows
         Eras increasing.
     progress : callable
         Gets (eras so far, eras in all or 0).
     about : callable
-        What else the index says of the panel; asked when all eras have passed.
+        Returns what else the index records; called after the last era.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def write_panel(
 
 
 def read_index(folder: Path) -> dict[str, Any] | None:
-    """The panel's index; None where there is no panel, or one of another format.
+    """The panel's index; None if there is no panel, or one of another format.
 
     And where it is torn or a bit of it flipped: the source of truth is at hand, so that the panel
     is simply built again.
@@ -158,7 +158,7 @@ def read_index(folder: Path) -> dict[str, Any] | None:
 
 
 def has_segments(folder: Path, index: dict[str, Any]) -> bool:
-    """Whether every segment is there in the length that an index notes; no byte is read."""
+    """Whether every segment exists with the length in the index; reads no content."""
     ends: dict[str, int] = {}
     for entry in index["eras"]:
         for name, offset, length in (entry["features_at"], entry["rows_at"]):
@@ -191,7 +191,7 @@ class _Update:
         self._writers: dict[str, SegmentWriter] = {}
 
     def add(self, rows: EraRows) -> None:
-        """Write what of the era is not in the old panel, and note the era."""
+        """Write the parts of an era that the old panel lacks, and add it to the index."""
         if not self.index["eras"]:
             self._begin(rows)
         old = self._old_eras.get(rows.era, {})
@@ -298,7 +298,7 @@ def _frontiers(index: dict[str, Any]) -> dict[str, int]:
 
 
 def _next_number(folder: Path) -> int:
-    """A name that no segment ever had: a reader that still holds an old one keeps it."""
+    """A number above all segments on disk: readers of an old segment are unaffected."""
     numbers = [int(path.stem.rpartition("-")[2]) for path in folder.glob("*-*.arrow")]
     return max(numbers, default=0) + 1
 

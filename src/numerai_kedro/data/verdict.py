@@ -1,4 +1,4 @@
-"""What a feature was found to be; `features/discovery.py` decides it."""
+"""Verdicts on features; `features/discovery.py` decides them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """Of a feature."""
+    """Verdict on a feature."""
 
     STABLE = "stable"
     UNSTABLE = "unstable"

@@ -1,4 +1,4 @@
-"""What another version of the data changes in the eras, features and targets that both have."""
+"""How a new data version changes the eras, features and targets that both versions have."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from numerai_kedro.data.era_panel import EraPanel
 from numerai_kedro.data.store import EraRows, EraStream
 from numerai_kedro.errors import PanelError
 
-N_COMPARED = 24  # eras, evenly spread; all of them would take as long as the panel itself
-N_NAMED = 5  # features that are named, those that differ most first
+N_COMPARED = 24  # eras, evenly spread; comparing all would take as long as building the panel
+N_NAMED = 5  # features that are named, most changed first
 
 
 class VersionChange:
-    """Passes rows on, and compares some eras with the panel that they are going to replace.
+    """Passes rows through, and compares some eras with the panel that they will replace.
 
     Parameters
     ----------
     before
-        That panel; None where there is none.
+        The panel to be replaced; None if there is none.
     rows
-        What comes.
+        The new rows.
 
     Attributes
     ----------
     compares
-        Whether the two are of different data versions; else nothing is compared.
+        Whether the two have different data versions; otherwise nothing is compared.
     """
 
     def __init__(self, before: EraPanel | None, rows: EraStream) -> None:
         self._before, self._rows = before, rows
-        known = "" if before is None else before.version
-        self.compares = bool(known and rows.version and known != rows.version)
+        old_version = "" if before is None else before.version
+        self.compares = bool(old_version and rows.version and old_version != rows.version)
         self._picked = _spread(before.eras) if before is not None and self.compares else set()
         self._seen: list[int] = []
         self._n_eras = self._n_either = self._n_both = 0
@@ -59,7 +59,7 @@ class VersionChange:
             yield rows
 
     def about(self) -> dict[str, Any]:
-        """What the new panel's index is to say: its version, and how that changed the last time."""
+        """What the new panel's index records: its version, and the last change of versions."""
         if self.compares:
             return {"version": self._rows.version, "version_change": self.result()}
         before = {} if self._before is None else self._before.about
@@ -67,12 +67,12 @@ class VersionChange:
         return {"version": version, "version_change": before.get("version_change", {})}
 
     def result(self) -> dict[str, Any]:
-        """What differs; complete when all rows have passed.
+        """The differences; complete after all rows.
 
         Returns
         -------
         dict
-            ``before`` and ``after``, the versions; ``damage``, why the comparison is not whole;
+            ``before`` and ``after``, the versions; ``damage``, why the comparison is incomplete;
             ``eras`` ``compared``, ``added`` and ``removed``; ``rows_in_both``, a share of the rows
             in either, of the eras compared; ``features`` and ``targets`` with how many were
             ``added`` and ``removed``; ``features.differ``, by name the share of rows with another
@@ -126,18 +126,18 @@ def _common(before: EraPanel, features: list[str]) -> list[str]:
 
 
 class _TargetChange:
-    """A target beside what it was, added up era by era."""
+    """Changes of one target, accumulated era by era."""
 
     def __init__(self) -> None:
         self.n_known = self.n_differ = 0
         self._correlations: list[float] = []
 
     def add(self, new: npt.NDArray[np.float32], old: npt.NDArray[np.float32]) -> None:
-        """Count one era; what was not resolved before may well be now."""
-        known = np.isfinite(old)
-        self.n_known += int(known.sum())
-        self.n_differ += int((new[known] != old[known]).sum())  # NaN differs from everything
-        both = known & np.isfinite(new)
+        """Add one era; only rows that were resolved before count."""
+        resolved = np.isfinite(old)
+        self.n_known += int(resolved.sum())
+        self.n_differ += int((new[resolved] != old[resolved]).sum())  # NaN differs from everything
+        both = resolved & np.isfinite(new)
         x, y = new[both].astype(np.float64), old[both].astype(np.float64)
         if len(x) > 1 and x.std() and y.std():
             self._correlations.append(float(np.corrcoef(x, y)[0, 1]))
@@ -149,7 +149,7 @@ class _TargetChange:
 
 
 def change_text(change: dict[str, Any]) -> str:
-    """One line for log and page."""
+    """One line for the log and the report."""
     eras, features, targets = change["eras"], change["features"], change["targets"]
     head = f"data {change['after']} compared with {change['before']}"
     if change["damage"]:
@@ -167,13 +167,16 @@ def change_text(change: dict[str, Any]) -> str:
         _added(features, "features"),
         f"values changed in {', '.join(named)}" if named else "values of features unchanged",
         _added(targets, "targets"),
-        *(_target_text(name, one) for name, one in sorted(targets["differ"].items())),
+        *(
+            _target_text(name, target_change)
+            for name, target_change in sorted(targets["differ"].items())
+        ),
     ]
     return "; ".join(filter(None, parts)) + ("" if targets["differ"] else "; targets unchanged")
 
 
 def is_grave(change: dict[str, Any]) -> bool:
-    """Whether anything that both versions have differs, or anything is gone."""
+    """Whether anything that both versions have differs, or anything was removed."""
     parts = (change["eras"], change["features"], change["targets"])
     return (
         bool(change["damage"])
@@ -182,10 +185,10 @@ def is_grave(change: dict[str, Any]) -> bool:
     )
 
 
-def _target_text(name: str, one: dict[str, Any]) -> str:
-    correlation = one["correlation"]
-    said = "cannot be correlated" if correlation is None else f"correlates {correlation:.3f}"
-    return f"{name} changed in {one['rows']:.1%} of rows, and {said} with what it was"
+def _target_text(name: str, change: dict[str, Any]) -> str:
+    correlation = change["correlation"]
+    clause = "cannot be correlated" if correlation is None else f"correlates {correlation:.3f}"
+    return f"{name} changed in {change['rows']:.1%} of rows, and {clause} with what it was"
 
 
 def _added(counts: dict[str, int], what: str) -> str:

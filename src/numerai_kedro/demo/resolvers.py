@@ -348,9 +348,9 @@ def _diagnostics(
     """Scores of a model's uploads, or of one; pending at the first request."""
     tournament = request.tournament
     diagnoses = tournament.store.diagnoses(tournament.model(model_id).id)
-    wanted = [diagnosis for diagnosis in diagnoses if id_ in {None, diagnosis.id}]
-    answers = [_diagnosis_answer(request, diagnosis) for diagnosis in wanted]
-    tournament.validated({diagnosis.id for diagnosis in wanted})
+    matching = [diagnosis for diagnosis in diagnoses if id_ in {None, diagnosis.id}]
+    answers = [_diagnosis_answer(request, diagnosis) for diagnosis in matching]
+    tournament.validated({diagnosis.id for diagnosis in matching})
     return answers
 
 
@@ -393,8 +393,8 @@ def _pickles(
     unassigned: bool = False,
 ) -> list[Answer]:
     models = request.tournament.store.models()
-    wanted = [model for model in models if model_id in {None, model.id} and not unassigned]
-    pickles = [pickle for model in wanted for pickle in _pickles_of(request, model)]
+    matching = [model for model in models if model_id in {None, model.id} and not unassigned]
+    pickles = [pickle for model in matching for pickle in _pickles_of(request, model)]
     return [pickle for pickle in pickles if id_ in {None, pickle["id"]}]
 
 
@@ -499,13 +499,13 @@ def _submission_scores(
 ) -> list[Answer]:
     if tournament not in {None, TOURNAMENT}:
         return []
-    wanted = {"displayName": display_name, "version": version, "day": day, "resolved": resolved}
+    filters = {"displayName": display_name, "version": version, "day": day, "resolved": resolved}
     results = []
     for _, rows in _score_rows(request, model_id)[:last_n_rounds]:
         matching = [
             row
             for row in rows
-            if all(value is None or row[key] == value for key, value in wanted.items())
+            if all(value is None or row[key] == value for key, value in filters.items())
         ]
         results += matching[:1] if distinct_on_round else matching
     return results

@@ -344,9 +344,9 @@ class _Handler(BaseHTTPRequestHandler):
         if length <= longest:
             return self.rfile.read(length)
         # A client that is still sending does not read: discard what it sends, within bounds.
-        left = min(length, MAX_UPLOAD)
-        while left and (block := self.rfile.read1(min(left, BLOCK_BYTES))):
-            left -= len(block)
+        remaining = min(length, MAX_UPLOAD)
+        while remaining and (block := self.rfile.read1(min(remaining, BLOCK_BYTES))):
+            remaining -= len(block)
         self._refuse(413, f"{length:,} bytes are more than the {longest:,} that are taken")
         return None
 

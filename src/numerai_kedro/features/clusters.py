@@ -1,7 +1,7 @@
-"""Features that are near-duplicates of each other, and effects that are a feature's own.
+"""Clusters of near-duplicate features, and partial effects of features.
 
-Numerai publishes variants of the same few hundred features: which one of a cluster carries an
-effect cannot be told, so clusters are tested, each by the member that is most like the others.
+Numerai publishes variants of the same few hundred features. Which one of a cluster carries an
+effect is not identifiable, so each cluster is tested by its most typical member.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numerai_kedro.metrics.ranks import Matrix, Vector
 
 Columns = npt.NDArray[np.int64]
 NO_CLUSTER = -1
-SPORADIC = 0.1  # of all eras: a feature that is missing in fewer is in every era's regression
+SPORADIC = 0.1  # share of eras: a feature missing in fewer is kept in every era's regression
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Clusters:
 
 
 def correlation_of(gram: Matrix, sums: Vector, shared: Matrix) -> Matrix:
-    """Correlation of features from their products; a feature counts where it is known.
+    """Correlation of features from their products, over rows where both are known.
 
     Parameters
     ----------
@@ -64,21 +64,21 @@ def correlation_of(gram: Matrix, sums: Vector, shared: Matrix) -> Matrix:
     with np.errstate(invalid="ignore", divide="ignore"):
         scale = np.where(variances > 1e-9, 1 / np.sqrt(variances), np.nan)
     together = gram / np.maximum(shared, 1) - np.where(shared > 0, np.outer(means, means), 0)
-    made = np.clip(together * np.outer(scale, scale), -1, 1)
-    np.fill_diagonal(made, np.where(np.isnan(scale), np.nan, 1.0))
-    return made
+    correlation = np.clip(together * np.outer(scale, scale), -1, 1)
+    np.fill_diagonal(correlation, np.where(np.isnan(scale), np.nan, 1.0))
+    return correlation
 
 
 def clusters_of(correlation: Matrix, least: float, n_known: Columns | None = None) -> Clusters:
-    """Group features whose correlation, whatever its sign, is `least` on average.
+    """Group features whose mean |correlation| is at least `least`.
 
     By average linkage of 1 - |correlation|; the representative is the member with the highest mean
-    |correlation| with its cluster, of several the first.
+    |correlation| with its cluster, the first on ties.
 
     Parameters
     ----------
     n_known : int64[n_features]
-        Eras in which each feature is known: only those known longest may stand for others.
+        Eras in which each feature is known: only those known longest may be representatives.
     """
     n_features = len(correlation)
     number = np.full(n_features, NO_CLUSTER, dtype=np.int64)
@@ -88,24 +88,24 @@ def clusters_of(correlation: Matrix, least: float, n_known: Columns | None = Non
         return Clusters(number, np.empty(0, np.int64), sign)
     alike = np.abs(correlation[np.ix_(varying, varying)])
     labels = _cut(alike, least)
-    found = []
+    clusters = []
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
         typicality = alike[np.ix_(members, members)].mean(axis=1).round(12)
         if n_known is not None:
-            known = n_known[varying[members]]
-            typicality[known < known.max()] = -1
+            n_eras = n_known[varying[members]]
+            typicality[n_eras < n_eras.max()] = -1
         typical = members[np.argmax(typicality)]
-        found.append((int(varying[typical]), varying[members]))
-    found.sort(key=lambda one: one[0])
-    for position, (representative, members) in enumerate(found):
+        clusters.append((int(varying[typical]), varying[members]))
+    clusters.sort(key=lambda cluster: cluster[0])
+    for position, (representative, members) in enumerate(clusters):
         number[members] = position
         sign[members] = np.sign(correlation[representative, members])
-    return Clusters(number, np.array([one for one, _ in found], dtype=np.int64), sign)
+    return Clusters(number, np.array([column for column, _ in clusters], dtype=np.int64), sign)
 
 
 def _cut(alike: Matrix, least: float) -> Columns:
-    """Labels of a tree that is cut where clusters are less alike."""
+    """Cluster labels from cutting the tree at average |correlation| `least`."""
     if len(alike) == 1:
         return np.zeros(1, np.int64)
     above = np.triu_indices(len(alike), 1)
@@ -114,11 +114,11 @@ def _cut(alike: Matrix, least: float) -> Columns:
 
 
 def partial_effects(effects: Matrix, correlation: Matrix, ridge: float) -> Matrix:
-    """What each feature adds to all others, era by era: a one-step ridge regression.
+    """Effect of each feature given all others, era by era: a one-step ridge regression.
 
-    Every era's correlations with the target times the inverse of the features' pooled correlation
-    matrix: with effects that change from era to era, its expectation is the era's own coefficient.
-    An era's regression is on the features that are known in it.
+    An era's correlations with the target times the inverse of the features' pooled correlation
+    matrix: its expectation is the era's own coefficient, even if effects change from era to era. An
+    era's regression uses the features that are known in it.
 
     Parameters
     ----------
@@ -127,28 +127,30 @@ def partial_effects(effects: Matrix, correlation: Matrix, ridge: float) -> Matri
     correlation : float64[n_features, n_features]
         Pooled over eras, without NaN.
     ridge
-        Added to its diagonal: higher, nearer to the effects themselves.
+        Added to its diagonal: the higher, the nearer to the marginal effects.
 
     Returns
     -------
     float64[n_eras, n_features]
         NaN where the effect is.
     """
-    made, missing = np.full(effects.shape, np.nan), np.isnan(effects)
-    # A feature that is missing here and there has no effect there: each pattern costs a matrix.
+    partial, missing = np.full(effects.shape, np.nan), np.isnan(effects)
+    # A feature missing in few eras gets effect 0 there: each pattern would cost a matrix.
     sporadic = missing & (missing.mean(axis=0) < SPORADIC)
     effects = np.where(sporadic, 0.0, effects)
-    # Eras by features that are known in them: the transpose of what the tests group by.
+    # Group eras by their known features: transposed, as `by_known_eras` groups columns.
     for features, eras in by_known_eras(effects.T):
         if len(features):
             within = correlation[np.ix_(features, features)]
-            made[np.ix_(eras, features)] = _solved(within, ridge, effects[np.ix_(eras, features)])
-    made[missing] = np.nan
-    return made
+            partial[np.ix_(eras, features)] = _solved(
+                within, ridge, effects[np.ix_(eras, features)]
+            )
+    partial[missing] = np.nan
+    return partial
 
 
 def _solved(correlation: Matrix, ridge: float, effects: Matrix) -> Matrix:
-    """Effects times the inverse; pairs that share few eras can leave it without one."""
+    """Effects times the inverse; with pairs that share few eras, the matrix may be indefinite."""
     shrunk = correlation + ridge * np.eye(len(correlation))
     try:
         return np.asarray(cho_solve(cho_factor(shrunk), effects.T).T)

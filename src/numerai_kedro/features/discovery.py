@@ -1,4 +1,4 @@
-"""What each feature is: stable over regimes, unstable, of no effect that shows, or untestable.
+"""Verdicts on features: stable over regimes, unstable, without a visible effect, or untestable.
 
 Clusters are tested. An effect is stable where the marginal one has one sign in most regimes, and
 the partial one that sign over all eras: a partial effect alone may come from a suppressor, a
@@ -38,14 +38,14 @@ from numerai_kedro.metrics.ranks import Matrix
 
 @dataclass(frozen=True)
 class DiscoveryRule:
-    """What is asked of an effect.
+    """The criteria of an effect.
 
     Parameters
     ----------
     q
         False discovery rate that is accepted.
     n_regimes, least
-        Long blocks of eras, at most, and how many of them must have an effect of one sign.
+        Long blocks of eras, at most, and how many of them must have an effect of the same sign.
     gap
         Eras left out between blocks, so that they share no target.
     overlap_eras
@@ -53,7 +53,7 @@ class DiscoveryRule:
     alike
         |correlation| from which features are one cluster.
     ridge
-        Of partial effects.
+        Ridge of partial effects.
     """
 
     q: float
@@ -65,23 +65,26 @@ class DiscoveryRule:
     ridge: float
 
     def regimes(self, n_eras: int) -> Regimes:
-        """As many blocks as leave each long enough to say something, `least` at the least."""
+        """As many blocks as possible that are each long enough for a test, but at least `least`."""
         for n_regimes in range(self.n_regimes, self.least, -1):
-            made = Regimes.of(n_eras, n_regimes, self.gap)
-            if min(one.stop - one.start for one in made) >= MIN_TARGETS * self.overlap_eras:
-                return made
+            regimes = Regimes.of(n_eras, n_regimes, self.gap)
+            if (
+                min(regime.stop - regime.start for regime in regimes)
+                >= MIN_TARGETS * self.overlap_eras
+            ):
+                return regimes
         return Regimes.of(n_eras, self.least, self.gap)
 
     @property
     def eras_needed(self) -> int:
-        """Fewer than so many eras leave everything untestable."""
+        """With fewer eras, everything is untestable."""
         return self.least * (MIN_TARGETS * self.overlap_eras + self.gap)
 
 
 def discover(
     names: list[str], effects: Matrix, correlation: Matrix, rule: DiscoveryRule
 ) -> pd.DataFrame:
-    """Give every feature a verdict, with what it rests on.
+    """Give every feature a verdict, with its test statistics.
 
     Parameters
     ----------
@@ -98,8 +101,8 @@ def discover(
         ``effect`` (its own mean) and, of its cluster, ``t``, ``p``, ``naive_p``, ``q`` (mean over
         all eras), ``replicated_p``, ``replicated_q``, ``replicated_q_any_dependence`` (same sign in
         `least` regimes, and of the partial effect), ``partial_effect``, ``partial_p``,
-        ``heterogeneity_q``, ``flips``, ``half_delta`` and ``by_regime``, a list of means. Numbers
-        of a cluster have the sign that they have for the feature.
+        ``heterogeneity_q``, ``flips``, ``half_delta`` and ``by_regime``, a list of means. Values of
+        a cluster are given the feature's sign.
     """
     own = mean_test(effects, rule.overlap_eras)
     clusters = clusters_of(correlation, rule.alike, own.n_eras)
@@ -139,8 +142,8 @@ def _tested(
     by_regime = regime_test(marginal, regimes, rule.overlap_eras)
     testable = ~np.isnan(mean.p) & (by_regime.known >= rule.least)
     p, naive_p, replicated, differs = (
-        np.where(testable, one, np.nan)
-        for one in (
+        np.where(testable, p_value, np.nan)
+        for p_value in (
             mean.p,
             mean.naive_p,
             partial_conjunction(rule.least, by_regime, own),
@@ -148,7 +151,7 @@ def _tested(
         )
     )
     half = len(effects) // 2
-    made = pd.DataFrame(
+    tested = pd.DataFrame(
         {
             "t": mean.t,
             "p": p,
@@ -165,17 +168,17 @@ def _tested(
             "by_regime": list(by_regime.means.T),
         }
     )
-    unstable = (made["heterogeneity_q"] <= rule.q) & made["flips"]
-    made["verdict"] = np.select(
-        [~testable, unstable, made["replicated_q"] <= rule.q],
+    unstable = (tested["heterogeneity_q"] <= rule.q) & tested["flips"]
+    tested["verdict"] = np.select(
+        [~testable, unstable, tested["replicated_q"] <= rule.q],
         [Verdict.UNTESTABLE.value, Verdict.UNSTABLE.value, Verdict.STABLE.value],
         Verdict.NULL.value,
     )
-    return made
+    return tested
 
 
 def _means(series: Matrix) -> Matrix:
-    """Mean of what is known of each series; NaN where nothing is."""
-    known = ~np.isnan(series)
+    """Mean of the known values of each series; NaN if there are none."""
+    is_known = ~np.isnan(series)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.where(known, series, 0).sum(axis=0) / known.sum(axis=0))
+        return np.asarray(np.where(is_known, series, 0).sum(axis=0) / is_known.sum(axis=0))

@@ -1,4 +1,4 @@
-"""How effects move over blocks of eras: which die, and which flip."""
+"""How effects change over blocks of eras: which die, and which flip."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from numerai_kedro.features.invariance import (
 from numerai_kedro.metrics.intervals import cosine_powers
 
 COLUMNS = ("feature", "first_era", "last_era", "effect", "error")
-KNOWN_SHARE = 0.8  # of a block's eras, below which a mean says nothing of the block
-LEFT = 0.25  # of its former mean, below which an effect is called dead
-LEVEL = 0.95  # at which there must have been an effect before
+KNOWN_SHARE = 0.8  # minimum share of a block's eras with a known effect
+LEFT = 0.25  # share of its former mean, below which an effect is called dead
+LEVEL = 0.95  # confidence that there was an effect before
 
 
 def effect_trend(linear: pd.DataFrame, block_eras: int, overlap_eras: int) -> pd.DataFrame:
     """Mean effect of each feature in each block of eras, with its standard error.
 
-    Blocks are counted back from the newest era that has effects, so that the newest is whole; what
-    is left over at the beginning joins the first.
+    Blocks are counted back from the newest era that has effects, so that the newest is whole; the
+    remaining eras at the beginning join the first block.
 
     Parameters
     ----------
@@ -55,18 +55,18 @@ def effect_trend(linear: pd.DataFrame, block_eras: int, overlap_eras: int) -> pd
         values = block.fillna(means).to_numpy(np.float64)
         variance = cosine_powers(values, n_cosines(end - begin, overlap_eras)).mean(axis=0)
         span = {"first_era": int(linear.index[begin]), "last_era": int(linear.index[end - 1])}
-        made = {"feature": list(block), **span, "effect": means.to_numpy()}
-        frames.append(pd.DataFrame(made | {"error": np.sqrt(variance / (end - begin))}))
+        columns = {"feature": list(block), **span, "effect": means.to_numpy()}
+        frames.append(pd.DataFrame(columns | {"error": np.sqrt(variance / (end - begin))}))
     return pd.concat(frames, ignore_index=True)[list(COLUMNS)]
 
 
 def turned_effects(
     linear: pd.DataFrame, block_eras: int, gap: int, overlap_eras: int, q: float
 ) -> list[dict[str, Any]]:
-    """Effects that were significant, and are significantly gone or reversed in the newest block.
+    """Effects that were significant, and have significantly died or reversed in the newest block.
 
     The newest block is compared with all eras a gap before it, with one long-run variance and its
-    few degrees of freedom; of all features compared, a share of `q` may be named wrongly.
+    few degrees of freedom; the false discovery rate is `q`.
 
     Returns
     -------
@@ -83,16 +83,16 @@ def turned_effects(
     before, now = tested.means
     sure = np.abs(tested.t) > stdtrit(np.maximum(tested.dof, 1), 0.5 + LEVEL / 2)
     turned = (before * now < 0) & sure[1]
-    gone = (before * now < 0) | (np.abs(now) < LEFT * np.abs(before))
-    named = np.flatnonzero((differs <= q) & sure[0] & (turned | gone))
-    found = [
+    weakened = (before * now < 0) | (np.abs(now) < LEFT * np.abs(before))
+    named = np.flatnonzero((differs <= q) & sure[0] & (turned | weakened))
+    effects = [
         {
-            "feature": str(linear.columns[one]),
-            "kind": "flips" if turned[one] else "dies",
-            "before": float(before[one]),
-            "now": float(now[one]),
-            "q": float(differs[one]),
+            "feature": str(linear.columns[k]),
+            "kind": "flips" if turned[k] else "dies",
+            "before": float(before[k]),
+            "now": float(now[k]),
+            "q": float(differs[k]),
         }
-        for one in named
+        for k in named
     ]
-    return sorted(found, key=lambda one: (one["q"], one["feature"]))
+    return sorted(effects, key=lambda effect: (effect["q"], effect["feature"]))

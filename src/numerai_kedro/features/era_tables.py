@@ -1,8 +1,8 @@
 """Exact tables of feature levels by target levels, and the scores that follow from them.
 
-Features have five values and targets as few, so that one small table an era and feature holds all
-that any marginal statistic can know. The bits of a level are packed, 64 rows a word, and cells
-follow from the number of bits that they have in common with a target level: no floats, no products.
+Features and targets have few values, so one small table per era and feature is sufficient for any
+marginal statistic. Levels are packed as bits, 64 rows a word, and cells are counts of the bits in
+common with a target level: no floats, no products.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from numerai_kedro.metrics.ranks import TAIL_POWER, Matrix, Vector, signed_power
 Counts = npt.NDArray[np.integer]
 
 N_LEVELS = 5  # of a feature: 0 to 4
-MISSING = 2  # what a file says where a feature is not known
-MAX_CLASSES = 16  # a target with more values is no ranking into bins
+MISSING = 2  # value of a file where a feature is not known
+MAX_CLASSES = 16  # a target with more values is not ranked into bins
 WORD = 64  # rows
-AT_ONCE = 128  # features: what is packed stays in the processor's cache
+AT_ONCE = 128  # features: packed, they fit the processor's cache
 
 
 def target_levels(target: Vector, named: str) -> Vector:
-    """Values that a target takes, in order; none where all of it is missing.
+    """Values that a target takes, in order; empty if all of it is missing.
 
     Raises
     ------
     PanelError
-        They are more than a table can have.
+        There are more values than a table can have.
     """
     levels = np.unique(target[~np.isnan(target)])
     if len(levels) > MAX_CLASSES:
@@ -46,7 +46,7 @@ def era_table(features: npt.NDArray[np.int8], target: Vector, levels: Vector) ->
     Parameters
     ----------
     features : int8[n_rows, n_features]
-        Of one era, 0 to 4; quickest where columns are contiguous.
+        Of one era, 0 to 4; fastest if columns are contiguous.
     target : float[n_rows]
         Rows where it is NaN are not counted.
     levels : float[n_levels]
@@ -63,8 +63,8 @@ def era_table(features: npt.NDArray[np.int8], target: Vector, levels: Vector) ->
     for number, level in enumerate(levels):
         masks[number] = _words((target == level)[None], n_words)
     totals = np.bitwise_count(masks).sum(axis=(1, 2), dtype=np.int64)
-    made = np.empty((n_features, N_LEVELS, len(levels)), np.int32)
-    # Where a value is any but 0, is 1 or 3, is 2 or 3, and is 3; and what it has in common.
+    table = np.empty((n_features, N_LEVELS, len(levels)), np.int32)
+    # Bit planes: value is not 0, is 1 or 3, is 2 or 3, is 3; and their overlap with the target.
     buffers = np.empty((2, 4, n_words, AT_ONCE), np.uint64)
     counts = np.empty((4, n_words, AT_ONCE), np.uint8)
     values = np.empty((AT_ONCE, n_rows), np.int8)
@@ -74,7 +74,7 @@ def era_table(features: npt.NDArray[np.int8], target: Vector, levels: Vector) ->
         for plane, bits in zip(planes, (7, 1, 2), strict=False):
             plane[:] = _words(np.bitwise_and(block, bits, out=values[: len(block)]), n_words)
         np.bitwise_and(planes[1], planes[2], out=planes[3])
-        cells = made[begin : begin + len(block)]
+        cells = table[begin : begin + len(block)]
         for number, mask in enumerate(masks):
             np.bitwise_and(planes, mask, out=common)
             in_words = np.bitwise_count(common, out=counts[..., : len(block)])
@@ -84,7 +84,7 @@ def era_table(features: npt.NDArray[np.int8], target: Vector, levels: Vector) ->
             cells[:, 2, number] = twos - threes
             cells[:, 3, number] = threes
             cells[:, 4, number] = some - odd - twos + threes
-    return made
+    return table
 
 
 def corr(tables: Counts, levels: Vector) -> Matrix:
@@ -113,9 +113,9 @@ def spearman(tables: Counts, levels: Vector) -> Matrix:
 
 
 def mutual_information(tables: Counts) -> Matrix:
-    """What a feature tells of the target's level, in nats: float64[...].
+    """Mutual information of feature and target levels, in nats: float64[...].
 
-    Of independent variables it is about 16 / (2 n) by chance alone.
+    For independent variables its expectation is about 16 / (2 n).
     """
     by_feature, by_target = _margins(tables)
     total = by_feature.sum(axis=-1)
@@ -126,7 +126,7 @@ def mutual_information(tables: Counts) -> Matrix:
 
 
 def information_beyond_chance(tables: Counts, levels: Vector) -> Matrix:
-    """Mutual information less what independent variables have by chance: float64[...]."""
+    """Mutual information less its expectation for independent variables: float64[...]."""
     by_feature, by_target = _margins(tables)
     free = ((by_feature > 0).sum(axis=-1) - 1) * ((by_target > 0).sum(axis=-1) - 1)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -139,9 +139,9 @@ def _words(
 ) -> npt.NDArray[np.uint64]:
     """uint64[n_words, n]: where rows [n, n_rows] are not 0, a bit each."""
     packed = np.packbits(rows, axis=1)
-    made = np.zeros((len(rows), n_words * WORD // 8), np.uint8)
-    made[:, : packed.shape[1]] = packed
-    return np.ascontiguousarray(made.view(np.uint64).T)
+    padded = np.zeros((len(rows), n_words * WORD // 8), np.uint8)
+    padded[:, : packed.shape[1]] = packed
+    return np.ascontiguousarray(padded.view(np.uint64).T)
 
 
 def _margins(tables: Counts) -> tuple[Matrix, Matrix]:
@@ -175,6 +175,6 @@ def _pearson(tables: Counts, of_feature: Matrix, of_target: Matrix) -> Matrix:
         np.einsum("...v,...v,...v->...", n, z, z) for n, z in ((by_feature, x), (by_target, y))
     ]
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = products / np.sqrt(squares[0] * squares[1])
+        correlation = products / np.sqrt(squares[0] * squares[1])
     least = 1e-9
-    return np.where((squares[0] > least) & (squares[1] > least), found, np.nan)
+    return np.where((squares[0] > least) & (squares[1] > least), correlation, np.nan)

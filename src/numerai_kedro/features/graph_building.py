@@ -1,7 +1,7 @@
-"""Features as a graph: clusters are nodes, what is left between them are edges.
+"""Features as a graph: clusters are nodes, thresholded correlations between them are edges.
 
-Correlation and partial correlation, both shrunk, each give a node its nearest neighbours; an edge
-is there when either of its ends asks for it. Nothing here knows a target.
+Correlation and partial correlation, both shrunk, each give a node its nearest neighbours; there is
+an edge if either end has the other among them. No target is used.
 
 References
 ----------
@@ -30,25 +30,25 @@ from numerai_kedro.metrics.ranks import Matrix, Vector
 Columns = npt.NDArray[np.int64]
 
 MOST_NODES = 256
-FEATURES_A_NODE = 4  # where that makes fewer nodes
-MOST_ASKED = 1 / 4  # of all nodes: where all are neighbours, no graph is left
-UNEVEN = 2  # a node has at most so many times the features of the average one, where it can
+FEATURES_A_NODE = 4  # if that gives fewer nodes
+MOST_ASKED = 1 / 4  # of all nodes: otherwise the graph would be complete
+UNEVEN = 2  # nodes with more than this times the average number of features are cut first
 RIDGE = 0.05  # added to the diagonal before partial correlations are taken
-SURE = 3  # standard errors that a correlation loses
-HOLDS = 0.05  # of cohesion that an old partition may lack before it is given up
+SURE = 3  # standard errors by which correlations are shrunk
+HOLDS = 0.05  # an old partition is kept if it loses no more cohesion than this
 
 
 @dataclass(frozen=True)
 class GraphChange:
-    """What is other in a graph than in the one before.
+    """Differences between a graph and the one before.
 
     Parameters
     ----------
     moved
-        Features that did not go where their old node went; nodes are matched one to one, so that
-        as many features as can stay.
+        Features whose node changed; nodes of both graphs are matched one to one, so that as many
+        features as possible stay.
     new, gone
-        Edges between nodes.
+        Numbers of edges.
     came, left
         Features that only one of the two graphs has.
     """
@@ -61,7 +61,7 @@ class GraphChange:
 
 
 def n_nodes_of(n_features: int) -> int:
-    """Into how many nodes so many features go."""
+    """Number of nodes for a number of features."""
     return max(1, min(MOST_NODES, n_features // FEATURES_A_NODE))
 
 
@@ -77,16 +77,17 @@ def graph_of(
     Parameters
     ----------
     correlation : float64[n_features, n_features]
-        Pooled over training eras; NaN for a feature that does not vary. Of features in bins that
-        are as frequent each, Pearson's is Spearman's.
+        Pooled over training eras; NaN for a feature that does not vary. For features in equally
+        frequent bins, Pearson's is Spearman's.
     n_rows
-        Over which it was pooled: what is within three standard errors, were rows independent,
-        counts as nothing.
+        Rows that were pooled: correlations within three standard errors, as of independent rows,
+        become 0.
     neighbours
-        That a node asks for, half of them by correlation, half by partial correlation; at most a
-        quarter of all nodes.
+        Nearest neighbours of a node, half of them by correlation, half by partial correlation; at
+        most a quarter of all nodes.
     before
-        A graph of earlier eras, whose nodes are kept while they hold.
+        An earlier graph, whose nodes are kept while their cohesion is about as high as that of new
+        ones.
     """
     varying = np.flatnonzero(~np.isnan(np.diag(correlation)))
     node = np.full(len(features), NO_CLUSTER, dtype=np.int64)
@@ -95,16 +96,16 @@ def graph_of(
         node[varying] = _partition([features[k] for k in varying.tolist()], within, before)
     number, between = _between(node, correlation)
     threshold = SURE / np.sqrt(max(n_rows, 1))
-    asked = max(1, min(neighbours, int(MOST_ASKED * len(between))))
-    shrunk = [_soft(one, threshold) for one in (between, _partial(between))]
-    chosen = _nearest(np.abs(shrunk[0]), (asked + 1) // 2)
-    chosen |= _nearest(np.abs(shrunk[1]), asked // 2)
+    n_nearest = max(1, min(neighbours, int(MOST_ASKED * len(between))))
+    shrunk = [_soft(matrix, threshold) for matrix in (between, _partial(between))]
+    chosen = _nearest(np.abs(shrunk[0]), (n_nearest + 1) // 2)
+    chosen |= _nearest(np.abs(shrunk[1]), n_nearest // 2)
     pairs = np.argwhere(np.triu(chosen | chosen.T, 1))
     return FeatureGraph(
         tuple(features),
         tuple(number.tolist()),
         tuple((int(a), int(b)) for a, b in pairs),
-        *(tuple(one[pairs[:, 0], pairs[:, 1]].round(4).tolist()) for one in shrunk),
+        *(tuple(matrix[pairs[:, 0], pairs[:, 1]].round(4).tolist()) for matrix in shrunk),
     )
 
 
@@ -117,9 +118,9 @@ def cohesion(node: Columns, correlation: Matrix) -> float:
 
 
 def change_between(before: FeatureGraph, after: FeatureGraph) -> GraphChange:
-    """What moved, of the features and nodes that both have."""
+    """Changes of the features and nodes that both graphs have."""
     had, has = set(before.features), set(after.features)
-    came, left = (tuple(sorted(one)) for one in (has - had, had - has))
+    came, removed = (tuple(sorted(names)) for names in (has - had, had - has))
     common = [name for name in after.features if name in had]
     before, after = before.restricted(common), after.restricted(common)
     old, new = (np.array(graph.node, dtype=np.int64) for graph in (before, after))
@@ -135,37 +136,37 @@ def change_between(before: FeatureGraph, after: FeatureGraph) -> GraphChange:
     ]
     was = {tuple(sorted((follows.get(a, -1), follows.get(b, -1)))) for a, b in before.edges}
     now = set(after.edges)
-    return GraphChange(tuple(moved), len(now - was), len(was - now), came, left)
+    return GraphChange(tuple(moved), len(now - was), len(was - now), came, removed)
 
 
 def signed_weight(graph: FeatureGraph) -> Vector:
-    """Of each edge, the larger of correlation and partial correlation, with its sign."""
+    """Of each edge, the larger of correlation and partial correlation by magnitude, signed."""
     pairs = np.array([graph.correlation, graph.partial])
     return np.asarray(pairs[np.abs(pairs).argmax(axis=0), np.arange(pairs.shape[1])])
 
 
 def _partition(features: list[str], correlation: Matrix, before: FeatureGraph | None) -> Columns:
-    """Node of each feature: those of the graph before, or fresh ones where these hold no more."""
+    """Node of each feature: from the graph before, or new ones if those are no longer cohesive."""
     n_nodes = n_nodes_of(len(features))
     fresh = _cut(correlation, n_nodes)
     if before is None:
         return fresh
-    kept = np.array(before.restricted(features).node, dtype=np.int64)
-    if (kept == NO_CLUSTER).all():
+    inherited = np.array(before.restricted(features).node, dtype=np.int64)
+    if (inherited == NO_CLUSTER).all():
         return fresh
-    # What is new joins the node that it is most like.
-    there = kept != NO_CLUSTER
-    sums = np.abs(correlation[:, there]) @ np.eye(kept.max() + 1)[kept[there]]
-    likeness = sums / np.bincount(kept[there])
-    kept = np.where(kept == NO_CLUSTER, likeness.argmax(axis=1), kept)
-    holds = cohesion(kept, correlation) >= cohesion(fresh, correlation) - HOLDS
-    return kept if holds else fresh
+    # New features join the most similar node.
+    there = inherited != NO_CLUSTER
+    sums = np.abs(correlation[:, there]) @ np.eye(inherited.max() + 1)[inherited[there]]
+    likeness = sums / np.bincount(inherited[there])
+    inherited = np.where(inherited == NO_CLUSTER, likeness.argmax(axis=1), inherited)
+    holds = cohesion(inherited, correlation) >= cohesion(fresh, correlation) - HOLDS
+    return inherited if holds else fresh
 
 
 def _cut(correlation: Matrix, n_nodes: int) -> Columns:
     """Cut Ward's tree from the top until there are `n_nodes`, the largest nodes first.
 
-    A node that has more than its share of features is cut before one that is only less alike.
+    A node with more than its share of features is cut before one that is only less similar.
     """
     n = len(correlation)
     if n_nodes == 1 or n == 1:
@@ -195,14 +196,14 @@ def _cut(correlation: Matrix, n_nodes: int) -> Columns:
 
 
 def _leaves(tree: Matrix, n: int, cluster: int) -> list[int]:
-    found, open_ = [], [cluster]
+    leaves, open_ = [], [cluster]
     while open_:
-        one = open_.pop()
-        if one < n:
-            found.append(one)
+        current = open_.pop()
+        if current < n:
+            leaves.append(current)
         else:
-            open_ += tree[one - n][:2].astype(int).tolist()
-    return found
+            open_ += tree[current - n][:2].astype(int).tolist()
+    return leaves
 
 
 def _between(node: Columns, correlation: Matrix) -> tuple[Columns, Matrix]:
@@ -219,13 +220,13 @@ def _between(node: Columns, correlation: Matrix) -> tuple[Columns, Matrix]:
 
 def _signs(node: Columns, correlation: Matrix) -> Matrix:
     """float64[n_features, n_nodes]: of each feature in its node, by the node's typical feature."""
-    made = np.zeros((len(node), node.max(initial=-1) + 1))
-    for number in range(made.shape[1]):
+    signs = np.zeros((len(node), node.max(initial=-1) + 1))
+    for number in range(signs.shape[1]):
         members = np.flatnonzero(node == number)
         inside = correlation[np.ix_(members, members)]
         typical = np.abs(inside).sum(axis=1).round(9).argmax()
-        made[members, number] = np.where(inside[typical] < 0, -1.0, 1.0)
-    return made
+        signs[members, number] = np.where(inside[typical] < 0, -1.0, 1.0)
+    return signs
 
 
 def _partial(correlation: Matrix) -> Matrix:
@@ -245,7 +246,7 @@ def _soft(values: Matrix, threshold: float) -> Matrix:
 
 
 def _nearest(likeness: Matrix, count: int) -> npt.NDArray[np.bool_]:
-    """bool[n, n]: the `count` largest of each row, those that are nothing left out."""
+    """bool[n, n]: the `count` largest of each row, if above 0."""
     chosen = np.zeros(likeness.shape, dtype=np.bool_)
     count = min(count, len(likeness) - 1)
     if count > 0:

@@ -2,7 +2,7 @@
 
 A series of effects has one value an era: the correlation of a feature with the target inside that
 era, or its share in a regression on all features. Nothing here proves causation: data are
-observational and anonymised. What passes is a replicable predictor.
+observational and anonymised. An effect that passes is a replicable predictor.
 
 References
 ----------
@@ -24,17 +24,18 @@ from numerai_kedro.metrics.intervals import MIN_ERAS, cosine_powers, degrees_of_
 from numerai_kedro.metrics.ranks import Matrix, Vector
 
 Columns = npt.NDArray[np.int64]
-CONSTANT = 1e-24  # the variance of a mean below it is rounding
+CONSTANT = 1e-24  # a variance of a mean below it is rounding error
 
-# A regime that holds targets fewer times than this, one after another, says nothing.
+# Regimes shorter than this many target spans are not tested.
 MIN_TARGETS = 4
 
 
 def n_cosines(n_eras: int, overlap_eras: int) -> int:
-    """Degrees of freedom of a test on so many eras of targets that overlap so many.
+    """Degrees of freedom of a test on `n_eras` eras of overlapping targets.
 
-    The paper's own rule, .4 T^(2/3), but no cosine whose half-wave is shorter than three targets:
-    those miss most of the variance, and with targets of 12 eras the rule takes many of them.
+    The paper's own rule, .4 T^(2/3), but without cosines whose half-wave is shorter than three
+    target spans: those miss most of the variance, and for targets of 12 eras the rule has many of
+    them.
     """
     return min(int(0.4 * n_eras ** (2 / 3)), degrees_of_freedom(n_eras, overlap_eras))
 
@@ -60,7 +61,7 @@ class MeanTest:
     naive_p: Vector
 
     def p_of(self, sign: int) -> Vector:
-        """One-sided p of a mean of this sign; 1 where nothing is known."""
+        """One-sided p of a mean of this sign; 1 if there is no test."""
         with np.errstate(invalid="ignore"):
             one_sided = np.where(sign * self.t > 0, self.p / 2, 1 - self.p / 2)
         return np.nan_to_num(one_sided, nan=1.0)
@@ -81,14 +82,14 @@ def mean_test(effects: Matrix, overlap_eras: int) -> MeanTest:
     n_eras = (~np.isnan(effects)).sum(axis=0)
     for eras, columns in by_known_eras(effects):
         n = len(eras)
-        known = effects[np.ix_(eras, columns)]
-        mean[columns] = known.mean(axis=0) if n else np.nan
+        series = effects[np.ix_(eras, columns)]
+        mean[columns] = series.mean(axis=0) if n else np.nan
         if n < MIN_ERAS:
             continue
         dof = n_cosines(n, overlap_eras)
-        variance = cosine_powers(known, dof).mean(axis=0)
-        t[columns] = _ratio(known.mean(axis=0), variance / n)
-        naive = _ratio(known.mean(axis=0), known.var(axis=0, ddof=1) / n)
+        variance = cosine_powers(series, dof).mean(axis=0)
+        t[columns] = _ratio(series.mean(axis=0), variance / n)
+        naive = _ratio(series.mean(axis=0), series.var(axis=0, ddof=1) / n)
         p[columns] = 2 * stdtr(dof, -np.abs(t[columns]))
         naive_p[columns] = 2 * stdtr(n - 1, -np.abs(naive))
     return MeanTest(n_eras, mean, t, p, naive_p)
@@ -103,9 +104,9 @@ class Regimes:
 
     @classmethod
     def of(cls, n_eras: int, n_regimes: int, gap: int) -> Regimes:
-        """Cut eras into blocks of nearly one length; each but the first loses its first `gap`.
+        """Cut eras into nearly equal blocks; each but the first loses its first `gap` eras.
 
-        A gap of the purge makes blocks share no target.
+        With a gap as long as the purge, blocks share no target.
         """
         borders = np.linspace(0, n_eras, n_regimes + 1).round().astype(int).tolist()
         starts = [border + (gap if number else 0) for number, border in enumerate(borders[:-1])]
@@ -117,14 +118,14 @@ class Regimes:
 
 @dataclass(frozen=True)
 class RegimeTest:
-    """What each regime says of each series.
+    """Test of each series in each regime.
 
     Parameters
     ----------
     means, variances : float64[n_regimes, n_series]
-        And the variance of each mean; NaN where a regime is too short for the series.
+        Means and their variances; NaN where a regime is too short for the series.
     dof : int64[n_series]
-        Of every t: the long-run variance is pooled over the regimes.
+        Degrees of freedom of every t: the long-run variance is pooled over the regimes.
     """
 
     means: Matrix
@@ -133,16 +134,16 @@ class RegimeTest:
 
     @property
     def t(self) -> Matrix:
-        """float64[n_regimes, n_series]; NaN where a regime says nothing."""
+        """float64[n_regimes, n_series]; NaN where a regime has no test."""
         return _ratio(self.means, self.variances)
 
     def p(self, sign: int) -> Matrix:
-        """One-sided p of an effect of this sign; 1 where a regime says nothing."""
+        """One-sided p of an effect of this sign; 1 where a regime has no test."""
         return np.nan_to_num(stdtr(np.maximum(self.dof, 1), -sign * self.t), nan=1.0)
 
     @property
     def known(self) -> npt.NDArray[np.int64]:
-        """Regimes that say something, int64[n_series]."""
+        """Number of regimes with a test, int64[n_series]."""
         return (~np.isnan(self.t)).sum(axis=0)
 
 
@@ -151,10 +152,10 @@ def regime_test(effects: Matrix, regimes: Regimes, overlap_eras: int) -> RegimeT
 
     Notes
     -----
-    Pooled, because one regime has a handful of independent values: with a variance of its own,
-    none of them would be sure of anything. Where regimes differ in noise the quiet ones are
-    tested too strictly and the loud ones not enough: simulated size of a conjunction of two of
-    three at .01, with one regime 1.5, 2 or 3 times as noisy, .013, .020, .032.
+    Pooled, because one regime has a handful of independent values: with its own variance, no test
+    would have power. Where regimes differ in noise, quiet ones are tested too strictly and noisy
+    ones too leniently: with one regime 1.5, 2 or 3 times as noisy, the simulated size of a
+    conjunction of two of three at .01 is .013, .020 and .032.
     """
     n_series, parts = effects.shape[1], list(regimes)
     means, sizes = np.full((2, len(parts), n_series), np.nan)
@@ -163,32 +164,32 @@ def regime_test(effects: Matrix, regimes: Regimes, overlap_eras: int) -> RegimeT
         for eras, columns in by_known_eras(effects[part]):
             if len(eras) < MIN_TARGETS * overlap_eras:
                 continue
-            known = effects[part][np.ix_(eras, columns)]
-            means[number, columns], sizes[number, columns] = known.mean(axis=0), len(eras)
+            series = effects[part][np.ix_(eras, columns)]
+            means[number, columns], sizes[number, columns] = series.mean(axis=0), len(eras)
             n_powers = n_cosines(len(eras), overlap_eras)
-            powers[columns] += cosine_powers(known, n_powers).sum(axis=0)
+            powers[columns] += cosine_powers(series, n_powers).sum(axis=0)
             dof[columns] += n_powers
     return RegimeTest(means, powers / np.maximum(dof, 1) / sizes, dof)
 
 
 def partial_conjunction(least: int, tested: RegimeTest, *also: MeanTest) -> Vector:
-    """Two-sided p that fewer than `least` regimes have an effect of one and the same sign.
+    """Two-sided p of the null that fewer than `least` regimes have an effect of the same sign.
 
     Fisher's combination of all but the `least` - 1 smallest p-values; regimes are independent.
-    Means that are also asked for must differ from zero with that sign: of several tests that must
-    all pass, the largest p counts, which is valid whatever their dependence.
+    The means in `also` must differ from zero with that sign too: the largest p of tests that must
+    all pass is valid under any dependence.
     """
     by_sign = [
-        np.max([_at_least(tested, least, sign), *(one.p_of(sign) for one in also)], axis=0)
+        np.max([_at_least(tested, least, sign), *(test.p_of(sign) for test in also)], axis=0)
         for sign in (1, -1)
     ]
     return np.minimum(1.0, 2 * np.minimum(*by_sign))
 
 
 def _at_least(tested: RegimeTest, least: int, sign: int) -> Vector:
-    kept = np.sort(tested.p(sign), axis=0)[least - 1 :]
-    statistic = -2 * np.log(np.maximum(kept, np.finfo(float).tiny)).sum(axis=0)
-    return chdtrc(2 * len(kept), statistic)
+    p_values = np.sort(tested.p(sign), axis=0)[least - 1 :]
+    statistic = -2 * np.log(np.maximum(p_values, np.finfo(float).tiny)).sum(axis=0)
+    return chdtrc(2 * len(p_values), statistic)
 
 
 def heterogeneity(tested: RegimeTest) -> Vector:
@@ -211,33 +212,33 @@ def flips(tested: RegimeTest) -> npt.NDArray[np.bool_]:
 
 
 def q_values(p: Vector, any_dependence: bool = False) -> Vector:
-    """False discovery rate at which each would be called; NaN stays, and is ignored.
+    """False discovery rate at which each would be significant; NaN is ignored and stays NaN.
 
     Parameters
     ----------
     any_dependence
-        By Benjamini and Yekutieli, which holds under any dependence and costs a factor of log n;
+        By Benjamini and Yekutieli, valid under any dependence at the cost of a factor of log n;
         otherwise by Benjamini and Hochberg.
     """
     from scipy.stats import false_discovery_control
 
-    made, known = np.full(len(p), np.nan), ~np.isnan(p)
-    if known.any():
+    q, is_known = np.full(len(p), np.nan), ~np.isnan(p)
+    if is_known.any():
         method = "by" if any_dependence else "bh"
-        made[known] = false_discovery_control(p[known], method=method)
-    return made
+        q[is_known] = false_discovery_control(p[is_known], method=method)
+    return q
 
 
 def by_known_eras(effects: Matrix) -> Iterator[tuple[Columns, Columns]]:
-    """Positions of eras that are known, for all series that know the same: (eras, columns)."""
-    known = ~np.isnan(effects)
-    patterns, which = np.unique(np.packbits(known, axis=0), axis=1, return_inverse=True)
+    """Groups of series that are known in the same eras: (positions of eras, columns)."""
+    is_known = ~np.isnan(effects)
+    patterns, which = np.unique(np.packbits(is_known, axis=0), axis=1, return_inverse=True)
     for number in range(patterns.shape[1]):
         columns = np.flatnonzero(which == number)
-        yield np.flatnonzero(known[:, columns[0]]), columns
+        yield np.flatnonzero(is_known[:, columns[0]]), columns
 
 
 def _ratio(means: Matrix, variances: Matrix) -> Matrix:
-    """Means over their standard errors; NaN for what does not vary."""
+    """Means over their standard errors; NaN for constant series."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(variances > CONSTANT, means / np.sqrt(variances), np.nan)

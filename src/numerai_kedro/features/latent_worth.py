@@ -1,7 +1,7 @@
-"""Whether latents keep more of the signal than as many principal components do.
+"""Whether latents keep more of the signal than the same number of principal components.
 
-Both are given to the same ridge regression, fitted on the window's eras and tested on those that
-its fold is tested on. An autoencoder that does not beat components does not earn its place.
+Both are inputs of the same ridge regression, fitted on the window's eras and tested on the test
+eras of its fold. An autoencoder that does not beat principal components is not worth its cost.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from numerai_kedro.features.sufficient import Products, products_of
 from numerai_kedro.metrics.corr import corr_of_era
 from numerai_kedro.metrics.ranks import Matrix, Vector
 
-ERAS_LEARNED = 60  # of the window, spread over all: coefficients are few
-RIDGE = 0.01  # of the mean diagonal of the columns' products
+ERAS_LEARNED = 60  # spread over the window; enough for few coefficients
+RIDGE = 0.01  # share of the mean diagonal of the columns' products
 
 Columns = Callable[[int], Matrix]  # of an era: float64[n_rows, n_columns]
 
@@ -34,7 +34,7 @@ class Components:
     ----------
     centre : float64[n_features]
     axes : float64[n_features, n_components]
-        Of features in units of their deviations.
+        Applied to features in units of their standard deviations.
     """
 
     centre: Vector
@@ -42,7 +42,7 @@ class Components:
 
     @classmethod
     def of(cls, products: Products, n_components: int) -> Components:
-        """Of the products of a window's eras."""
+        """Components from the products of a window's eras."""
         correlation = np.nan_to_num(products.correlation())
         n_features = len(correlation)
         top = (max(0, n_features - n_components), n_features - 1)
@@ -70,7 +70,7 @@ def ridge_corr(
     gram, product = 0.0, 0.0
     for era in learned.tolist():
         x, y = _known(panel, columns, era, target)
-        # Centred inside the era: what an era has as a whole teaches nothing about its stocks.
+        # Centred inside the era: an era's mean says nothing about differences between stocks.
         x, y = x - x.mean(axis=0), y - y.mean()
         gram, product = gram + x.T @ x, product + x.T @ y
     assert isinstance(gram, np.ndarray), "no era to learn from"
@@ -122,17 +122,17 @@ def latent_worth(
             "latents": lambda era: latents.features(era).astype(np.float64),
             "components": lambda era: components.columns(panel.features(era)),
         }
-        made = {
+        by_kind = {
             name: ridge_corr(panel, columns, learned, tested, target).tolist()
             for name, columns in kinds.items()
         }
-        return {"eras": tested.tolist(), **made}
+        return {"eras": tested.tolist(), **by_kind}
 
-    found: dict[str, list[float]] = store.value(key, compute)
-    return found
+    scores: dict[str, list[float]] = store.value(key, compute)
+    return scores
 
 
 def _known(panel: EraPanel, columns: Columns, era: int, target: str) -> tuple[Matrix, Vector]:
     label = panel.select(eras=[era]).target(target).astype(np.float64)
-    known = ~np.isnan(label)
-    return columns(era)[known], label[known]
+    labelled = ~np.isnan(label)
+    return columns(era)[labelled], label[labelled]

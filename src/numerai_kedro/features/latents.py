@@ -1,9 +1,9 @@
-"""Rows compressed by an autoencoder that learned no era after its window.
+"""Latents of rows, by an autoencoder that learned no era after its window.
 
-An encoder is a fit like every other: found again in the fold store, run where the executor puts it.
-Latents are kept by era under the encoder's own bytes and the features, so that a new era encodes
-itself alone, and what another fit of the same encoder makes (on a GPU, after its model went by the
-cache limit) is never mixed with what the first one made.
+An encoder is a fit like any other, cached in the fold store and run by the executor. Latents are
+stored by era, keyed by the digests of the fitted encoder and of the features: a new era is encoded
+alone, and latents of different fits of the same encoder (on a GPU, after the cache limit removed
+its model) are never mixed.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from numerai_kedro.training.protocol import FitProgress, no_progress
 from numerai_kedro.training.recipe import Fit, Recipe
 from numerai_kedro.training.walk_forward import made_by, mark_fitted
 
-ERAS_TO_READ = 20  # of the training eras, spread over all, by which an encoder is described
-ACTIVE_VARIANCE = 0.01  # of a latent's mean over rows, above which it is used
+ERAS_TO_READ = 20  # training eras, spread over all, on which an encoder is evaluated
+ACTIVE_VARIANCE = 0.01  # of a latent's mean over rows: above it the latent is active
 
 
 class Encoder(Protocol):
@@ -41,14 +41,14 @@ class Encoder(Protocol):
         """int8[n, n_latents], 0 to 15."""
 
     def latents(self, rows: npt.NDArray[np.int8]) -> npt.NDArray[np.float32]:
-        """The same before they are cut into levels."""
+        """Latents before they are cut into levels."""
 
     def reconstruction_nll(self, rows: npt.NDArray[np.int8]) -> float:
-        """What a feature costs to tell from the latents, on average."""
+        """Mean negative log-likelihood of a feature given the latents."""
 
 
 def latent_names(encoder: str, n_latents: int) -> list[str]:
-    """Names that differ between encoders: no model takes latents of one for another's."""
+    """Names that include the encoder's digest: latents of different encoders cannot be confused."""
     return [f"{LATENT}{number:03d}_{encoder[:8]}" for number in range(n_latents)]
 
 
@@ -59,9 +59,9 @@ class Latents:
     Parameters
     ----------
     panel : EraPanel
-        What was encoded.
+        The panel that is encoded.
     fit
-        The encoder's.
+        The encoder's fit.
     encoder
         Digest of the fitted encoder.
     store : FoldStore
@@ -75,7 +75,7 @@ class Latents:
     encoder: str
     store: FoldStore
     code: str
-    version: ClassVar[str] = ""  # rows of no data version: their panel has a key of its own
+    version: ClassVar[str] = ""  # no data version: the panel of latents has its own key
 
     def __len__(self) -> int:
         return len(self.panel.eras)
@@ -90,7 +90,7 @@ class Latents:
             yield EraRows(era, "latent", ids, block, nothing)
 
     def _levels(self, alone: EraPanel) -> npt.NDArray[np.int8]:
-        """int8[n_rows, n_latents] of one era; damaged ones are made again, as long as they can."""
+        """int8[n_rows, n_latents] of one era; recomputes damaged ones while it can."""
         (era,) = alone.eras.tolist()
 
         def build(path: Path) -> None:
@@ -102,8 +102,8 @@ class Latents:
                 )
             _save(path, model.levels(alone.features(era)))
 
-        kept = self.store.file(_key(self.encoder, alone, self.code), build)
-        return read_arrays(kept)["levels"].T
+        file = self.store.file(_key(self.encoder, alone, self.code), build)
+        return read_arrays(file)["levels"].T
 
 
 def encode(
@@ -120,22 +120,22 @@ def encode(
     Returns
     -------
     Latents, dict
-        And what the encoder is: ``n_latents``, ``active``, ``told_nats`` and ``marginal_nats`` a
-        feature.
+        The latents, and measures of the encoder: ``n_latents``, ``active``, ``variances``, and
+        ``told_nats`` and ``marginal_nats`` a feature.
     """
     (fit,) = recipe.fits(panel, window)
     inside = panel.between(window[0], newest)
     code = code_of(_save, _read, recipe.family, reads=("levels", "latents", "reconstruction_nll"))
     read_key = {"encoder read": fit.key, "code": code}
-    found = store.find(read_key) if store.has_model(fit.key) else None
-    if found is None or _lacking(found["encoder"], inside, store, code):
-        given = (inside, store, read_key)
-        made_by(executor, fit, _fit_and_encode, *given, progress=progress)
-        found = store.find(read_key)
-        assert found is not None
+    summary = store.find(read_key) if store.has_model(fit.key) else None
+    if summary is None or _lacking(summary["encoder"], inside, store, code):
+        arguments = (inside, store, read_key)
+        made_by(executor, fit, _fit_and_encode, *arguments, progress=progress)
+        summary = store.find(read_key)
+        assert summary is not None
         mark_fitted(recipe, window, panel, store)
-    store.touch(fit.key)  # it stays as long as its latents are read
-    return Latents(inside, fit, found["encoder"], store, code), found
+    store.touch(fit.key)  # keep the encoder as long as its latents are used
+    return Latents(inside, fit, summary["encoder"], store, code), summary
 
 
 def _save_levels(model: Any, rows: npt.NDArray[np.int8], path: Path) -> None:
@@ -156,7 +156,7 @@ def _fit_and_encode(
 
 
 def _fitted(fit: Fit, store: FoldStore, progress: FitProgress) -> tuple[Encoder, str]:
-    """The encoder where the fit runs, and the digest of what it is."""
+    """The fitted encoder on the device of the fit, and its digest."""
     model: Any = fit.model(store, progress)
     encoder = digest_bytes(pickle.dumps(model, protocol=5))
     model.device = fit.device
@@ -164,7 +164,7 @@ def _fitted(fit: Fit, store: FoldStore, progress: FitProgress) -> tuple[Encoder,
 
 
 def _lacking(encoder: str, inside: EraPanel, store: FoldStore, code: str) -> list[int]:
-    """Eras of which this encoder's latents are not kept."""
+    """Eras whose latents by this encoder are not stored."""
     return [
         era
         for era in inside.eras.tolist()
@@ -173,19 +173,21 @@ def _lacking(encoder: str, inside: EraPanel, store: FoldStore, code: str) -> lis
 
 
 def _read(model: Encoder, train: EraPanel) -> dict[str, Any]:
-    """What the encoder makes of some of its training eras."""
+    """Measures of the encoder on some of its training eras."""
     eras = train.eras[:: max(1, len(train.eras) // ERAS_TO_READ)].tolist()
     sums = squares = counts = np.zeros(0)
-    told, n_rows = 0.0, 0
+    nats, n_rows = 0.0, 0
     for number, era in enumerate(eras):
         rows = train.features(era)
         latents = model.latents(rows).astype(np.float64)
         of_values = np.stack([(rows == value).sum(axis=0) for value in range(N_VALUES)])
-        one = (latents.sum(axis=0), (latents**2).sum(axis=0), of_values)
+        moments = (latents.sum(axis=0), (latents**2).sum(axis=0), of_values)
         sums, squares, counts = (
-            one if number == 0 else (sums + one[0], squares + one[1], counts + one[2])
+            moments
+            if number == 0
+            else (sums + moments[0], squares + moments[1], counts + moments[2])
         )
-        told, n_rows = told + len(rows) * model.reconstruction_nll(rows), n_rows + len(rows)
+        nats, n_rows = nats + len(rows) * model.reconstruction_nll(rows), n_rows + len(rows)
     variances = squares / n_rows - (sums / n_rows) ** 2
     shares = counts / n_rows
     entropy = -(shares * np.log(np.maximum(shares, 1e-12))).sum(axis=0).mean()
@@ -193,7 +195,7 @@ def _read(model: Encoder, train: EraPanel) -> dict[str, Any]:
         "n_latents": len(variances),
         "active": int((variances > ACTIVE_VARIANCE).sum()),
         "variances": sorted((float(variance) for variance in variances), reverse=True),
-        "told_nats": told / n_rows,
+        "told_nats": nats / n_rows,
         "marginal_nats": float(entropy),
     }
 

@@ -1,4 +1,4 @@
-"""Verdicts on features, window by window: nothing is learned from an era after the window."""
+"""Verdicts on features by window; no era after a window is used for it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def screen(
     effects : pandas.DataFrame
         CORR of each feature (a column) in each era (the index), as `sufficient.effects_of` has it.
     store : FoldStore
-        Where products of features are kept, and finished reports.
+        Stores products of features, and finished reports.
 
     Returns
     -------
@@ -65,16 +65,16 @@ def screen(
     missing = [name for name in by_end if not store.has_file(keys[name])]
     ends = [windows[name][1] for name in missing]
     one_pass = products_of(panel, ends, store, progress) if ends else iter(())
-    made = {
+    reports = {
         name: report(name, partial(_itself, products))
         for name, products in zip(missing, one_pass, strict=True)
     }
     for name in by_end:
-        if name not in made:  # kept; what turns out to be damaged is made from its own products
+        if name not in reports:  # stored; a damaged one is computed again from its own products
             own = products_of(panel, [windows[name][1]], store)
-            made[name] = report(name, partial(next, own))
-    _say({name: made[name] for name in by_end}, rule)
-    return {name: made[name] for name in by_end}
+            reports[name] = report(name, partial(next, own))
+    _say({name: reports[name] for name in by_end}, rule)
+    return {name: reports[name] for name in by_end}
 
 
 def _itself(products: Products) -> Products:
@@ -82,7 +82,7 @@ def _itself(products: Products) -> Products:
 
 
 def weighed(report: pd.DataFrame, weights: Mapping[Verdict, float]) -> pd.DataFrame:
-    """The report with what each feature counts for, by its verdict."""
+    """The report with a column ``weight``, each feature's weight by its verdict."""
     return report.assign(weight=report["verdict"].map(dict(weights)).astype(np.float64))
 
 
@@ -101,8 +101,10 @@ def _say(reports: Mapping[str, pd.DataFrame], rule: DiscoveryRule) -> None:
     short = []
     for name, report in reports.items():
         counted = report["verdict"].value_counts()
-        found = ", ".join(f"{counted[one]} {one}" for one in Verdict if one in counted)
-        logger.info("discovery, eras up to %s: %s", name, found)
+        counts = ", ".join(
+            f"{counted[verdict]} {verdict}" for verdict in Verdict if verdict in counted
+        )
+        logger.info("discovery, eras up to %s: %s", name, counts)
         if (report["verdict"] == Verdict.UNTESTABLE).all():
             short.append(name)
     if short:

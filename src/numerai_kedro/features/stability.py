@@ -1,4 +1,4 @@
-"""What trees prefer on most halves of the eras, whatever its own effect: interactions."""
+"""Features that trees select on most halves of the eras, without an effect alone: interactions."""
 
 from __future__ import annotations
 
@@ -25,21 +25,20 @@ from numerai_kedro.training.recipe import Fit, Recipe
 
 @dataclass(frozen=True)
 class StabilityRule:
-    """What is asked of a cluster before it is called preferred.
+    """The criteria by which a cluster counts as selected by trees.
 
     Parameters
     ----------
     n_pairs
-        Of complementary halves: two fits each.
+        Number of pairs of complementary halves, with two fits each.
     by_chance
-        Clusters that may pass without being preferred, on average, at most: it decides how many a
-        half selects.
+        Maximum expected number of clusters that pass by chance: decides how many a half selects.
     threshold
-        Share of the halves that must select it.
+        Minimum share of the halves that select it.
     block_eras
         Eras that stay together.
     seed
-        Of the halves.
+        Seed of the halves.
     """
 
     n_pairs: int
@@ -59,7 +58,7 @@ def with_interactions(
     executor: Executor,
     progress: FitProgress,
 ) -> pd.DataFrame:
-    """Call what no test of its own effect has found, and trees prefer, an interaction.
+    """Give a null feature that trees select on most halves the verdict interaction.
 
     Returns
     -------
@@ -85,14 +84,14 @@ def with_interactions(
     n_selected = largest_selection(rule.by_chance, rule.threshold, rule.n_pairs, n_clusters)
     share = selection_share(np.stack(gains), n_selected)
     of_feature = np.where(numbers == NO_CLUSTER, np.nan, share[numbers])
-    found = (report["verdict"] == Verdict.NULL) & (of_feature >= rule.threshold)
-    verdicts = report["verdict"].mask(found, Verdict.INTERACTION.value)
+    significant = (report["verdict"] == Verdict.NULL) & (of_feature >= rule.threshold)
+    verdicts = report["verdict"].mask(significant, Verdict.INTERACTION.value)
     return report.assign(stability=of_feature, verdict=verdicts)
 
 
 def _by_cluster(gains: Vector, numbers: np.ndarray) -> Vector:
-    """What all members of each cluster gained together."""
-    known = numbers != NO_CLUSTER
+    """Total gain of each cluster's members."""
+    clustered = numbers != NO_CLUSTER
     n_clusters = int(numbers.max()) + 1
-    sums = np.bincount(numbers[known], weights=gains[known], minlength=n_clusters)
+    sums = np.bincount(numbers[clustered], weights=gains[clustered], minlength=n_clusters)
     return sums.astype(np.float64, copy=False)

@@ -1,4 +1,4 @@
-"""What is selected on most halves of the data, and how many of those are there by chance.
+"""Stability selection: what is selected on most halves of the data, and how many by chance.
 
 References
 ----------
@@ -22,7 +22,7 @@ Positions = npt.NDArray[np.int64]
 def complementary_halves(
     n_eras: int, block_eras: int, n_pairs: int, rng: np.random.Generator
 ) -> Iterator[tuple[Positions, Positions]]:
-    """Random halves of blocks of eras, each with the other half: positions of eras, in time order.
+    """Random pairs of complementary halves of blocks of eras: positions of eras, in time order.
 
     Whole blocks, because neighbouring eras share targets. Of an odd number of blocks one is in
     neither half.
@@ -43,7 +43,7 @@ def selection_share(importances: Matrix, n_selected: int) -> Vector:
     Parameters
     ----------
     importances : float64[n_halves, n_candidates]
-        What is 0 is never selected.
+        Candidates with importance 0 are never selected.
     """
     ranked = np.argsort(-importances, axis=1, kind="stable")[:, :n_selected]
     chosen = np.zeros(importances.shape, dtype=bool)
@@ -52,7 +52,7 @@ def selection_share(importances: Matrix, n_selected: int) -> Vector:
 
 
 def expected_by_chance(threshold: float, n_pairs: int, n_selected: int, n_candidates: int) -> float:
-    """Bound of how many candidates pass `threshold` that a half selects no more often than chance.
+    """Bound on the expected number of candidates that pass `threshold` by chance.
 
     The paper's bound for unimodal shares (its equation 8); valid where a half selects less than
     1 / sqrt(3) of the candidates.
@@ -65,9 +65,9 @@ def expected_by_chance(threshold: float, n_pairs: int, n_selected: int, n_candid
 
 
 def largest_selection(by_chance: float, threshold: float, n_pairs: int, n_candidates: int) -> int:
-    """How many a half may select, so that no more than `by_chance` pass without being preferred.
+    """How many a half may select, so that at most `by_chance` are expected to pass by chance.
 
-    At most 1 / sqrt(3) of the candidates, where the bound holds; it may be none.
+    At most 1 / sqrt(3) of the candidates, where the bound holds; it may be 0.
     """
     of_one = expected_by_chance(threshold, n_pairs, 1, n_candidates)
     return min(int(math.sqrt(by_chance / of_one)), int(n_candidates / math.sqrt(3)))

@@ -1,8 +1,7 @@
-"""One pass over the panel, after which no row has to be read again.
+"""Sufficient statistics of the panel: after one pass, no row has to be read again.
 
-An era's tables do not change, so they are made once and kept by the era's digests: a new era reads
-itself. Products of features are kept by pieces of eras. What a fold may know follows by leaving
-later eras out.
+An era's tables do not change, so they are computed once and stored by the era's digests: only a new
+era is read. Products of features are stored by pieces of eras. For a fold, later eras are left out.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from numerai_kedro.metrics.ranks import Matrix, Vector
 from numerai_kedro.metrics.scoring import MAX_LEFT_OUT, over_eras
 from numerai_kedro.training.protocol import FitProgress, no_progress
 
-PIECE = 52  # eras whose products are kept together: 51 MB at 3,555 features
+PIECE = 52  # eras whose products are stored together: 51 MB at 3,555 features
 LARGEST = 2  # distance of a value from the middle one
 
 
@@ -40,8 +39,8 @@ def effects_of(
     panel: EraPanel, target: str, store: FoldStore, progress: FitProgress = no_progress
 ) -> tuple[npt.NDArray[np.int64], Matrix]:
     """Numerai's CORR of every feature in every era that has the target; see `scores_of`."""
-    eras, (made,) = scores_of(panel, target, store, (corr,), progress)
-    return eras, made
+    eras, (effects,) = scores_of(panel, target, store, (corr,), progress)
+    return eras, effects
 
 
 def scores_of(
@@ -56,7 +55,8 @@ def scores_of(
     Parameters
     ----------
     scores
-        Of the tables of an era and the target's levels, such as those of `features.era_tables`.
+        Functions of an era's tables and the target's levels, such as those of
+        `features.era_tables`.
 
     Returns
     -------
@@ -65,7 +65,7 @@ def scores_of(
         of the target is missing.
     """
     eras = panel.resolved_eras(target)
-    made = np.full((len(scores), len(eras), len(panel.feature_names)), np.nan)
+    scored = np.full((len(scores), len(eras), len(panel.feature_names)), np.nan)
     sizes = dict(zip(panel.eras.tolist(), np.diff(panel.era_starts).tolist(), strict=True))
 
     def one(position: int) -> None:
@@ -73,13 +73,13 @@ def scores_of(
         levels, table = table_of(panel, era, target, store)
         if table[0].sum() >= (1 - MAX_LEFT_OUT) * sizes[era]:
             for number, score in enumerate(scores):
-                # None of a missing feature, which is constant.
-                made[number, position] = score(table, levels)
+                # NaN for a missing feature, which is constant.
+                scored[number, position] = score(table, levels)
 
-    # Reading waits for the disk, and so does keeping.
+    # Reading and storing wait for the disk.
     for done in over_eras(one, range(len(eras)), threads_a_core=2):
         progress(done, len(eras))
-    return eras, made
+    return eras, scored
 
 
 def table_of(panel: EraPanel, era: int, target: str, store: FoldStore) -> tuple[Vector, Counts]:
@@ -98,8 +98,8 @@ def table_of(panel: EraPanel, era: int, target: str, store: FoldStore) -> tuple[
         "target": target,
         "code": code_of(table_of),
     }
-    kept = read_arrays(store.file(key, build))
-    return kept["levels"], kept["table"]
+    stored = read_arrays(store.file(key, build))
+    return stored["levels"], stored["table"]
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Products:
     known: npt.NDArray[np.bool_]
 
     def __add__(self, other: Products) -> Products:
-        """Those of other eras beside them."""
+        """The products of these eras and the other's."""
         return Products(
             self.gram + other.gram,
             self.sums + other.sums,
@@ -146,8 +146,8 @@ def products_of(
 ) -> Iterator[Products]:
     """Products of all features over all eras up to each of `ends`, which increase.
 
-    Kept by pieces of `PIECE` eras, and of each end by the eras that its last piece holds: what is
-    complete is never read again, and of what is not, the eras of one piece.
+    Stored by pieces of `PIECE` eras, and for each end the incomplete last piece: complete pieces
+    are never read again, so at most the eras of one piece are.
     """
     last = [int(panel.eras[panel.eras <= end][-1]) for end in ends]
     eras = panel.eras[panel.eras <= max(last)].tolist()
@@ -162,7 +162,7 @@ def products_of(
 
 
 def _grown(panel: EraPanel, begun: Products, eras: Sequence[int], store: FoldStore) -> Products:
-    """Products of some eras, from those of the first of them, as many as are kept."""
+    """Products of some eras, starting from the longest stored beginning of them."""
     view = panel.select(eras=eras)
 
     def build(path: Path) -> None:
@@ -173,9 +173,9 @@ def _grown(panel: EraPanel, begun: Products, eras: Sequence[int], store: FoldSto
                 first = _grown(panel, begun, eras[:n_eras], store)
                 break
         new = (view.features(era) for era in eras[len(first.rows) :])
-        made = first + _products(new, len(view.feature_names))
+        products = first + _products(new, len(view.feature_names))
         kind = np.float32 if LARGEST**2 * view.n_rows <= EXACT_IN_FLOAT32 else np.float64
-        write_arrays(path, **(vars(made) | {"gram": made.gram.astype(kind)}))
+        write_arrays(path, **(vars(products) | {"gram": products.gram.astype(kind)}))
 
     return Products(**read_arrays(store.file(_key_of_products(view), build)))
 
@@ -186,17 +186,17 @@ def _key_of_products(view: EraPanel) -> dict[str, Any]:
 
 def _products(eras: Iterable[npt.NDArray[np.int8]], n_features: int) -> Products:
     gram, sums = np.zeros((n_features, n_features)), np.zeros(n_features)
-    rows, known = [], []
+    rows, present = [], []
     for features in eras:
         centred = features.astype(np.float32)
         centred -= MISSING
-        gram += centred.T @ centred  # of one era exact in single precision
+        gram += centred.T @ centred  # exact in single precision for one era
         sums += centred.sum(axis=0, dtype=np.float64)
         rows.append(len(features))
-        known.append((features != MISSING).any(axis=0))
+        present.append((features != MISSING).any(axis=0))
     return Products(
         gram,
         sums,
         np.array(rows, dtype=np.int64),
-        np.array(known, dtype=np.bool_).reshape(len(rows), n_features),
+        np.array(present, dtype=np.bool_).reshape(len(rows), n_features),
     )

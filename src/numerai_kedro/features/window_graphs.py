@@ -1,4 +1,4 @@
-"""The graph of the features, window by window: nothing is learned from an era after the window."""
+"""The graph of the features by window; no era after a window is used for it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def graphs_of(
 ) -> dict[str, FeatureGraph]:
     """Make the graph of every window.
 
-    The oldest window cuts features into nodes; the others keep its nodes while they hold, so that
-    graphs are alike from fold to fold and from week to week.
+    The oldest window clusters features into nodes; the others keep its nodes while they are
+    cohesive, so that graphs are similar from fold to fold and from week to week.
 
     Parameters
     ----------
@@ -38,31 +38,31 @@ def graphs_of(
     windows
         All begin with the panel's first era.
     neighbours
-        That a node asks for.
+        Number of nearest neighbours of a node.
     store : FoldStore
-        Where products of features are kept, and graphs.
+        Stores products of features, and graphs.
     """
     by_end = sorted(windows, key=lambda name: windows[name][1])
     inside = {name: panel.between(*windows[name]) for name in by_end}
     first, code = inside[by_end[0]].digest(), code_of(_made, products_of)
     keys = {
-        name: {"graph": one.digest(), "first": first, "neighbours": neighbours, "code": code}
-        for name, one in inside.items()
+        name: {"graph": view.digest(), "first": first, "neighbours": neighbours, "code": code}
+        for name, view in inside.items()
     }
     missing = [name for name in by_end if store.find(keys[name]) is None]
     ends = [windows[name][1] for name in missing]
-    made: dict[str, FeatureGraph] = {}
+    graphs: dict[str, FeatureGraph] = {}
     pooled = products_of(panel, ends, store, progress) if ends else iter(())
     for name, products in zip(missing, pooled, strict=True):
         base = None if name == by_end[0] else _kept(store, keys[by_end[0]])
         graph = _made(panel, products, neighbours, base)
         store.remember(keys[name], graph.as_json())
-        made[name] = graph
-    return {name: made[name] if name in made else _kept(store, keys[name]) for name in by_end}
+        graphs[name] = graph
+    return {name: graphs[name] if name in graphs else _kept(store, keys[name]) for name in by_end}
 
 
 def changes_of(graphs: Mapping[str, FeatureGraph]) -> list[dict[str, Any]]:
-    """What each graph is, and what is other in it than in the one before."""
+    """Size of each graph, and its differences from the one before."""
     rows: list[dict[str, Any]] = []
     before: FeatureGraph | None = None
     for name, graph in graphs.items():
@@ -82,18 +82,17 @@ def changes_of(graphs: Mapping[str, FeatureGraph]) -> list[dict[str, Any]]:
 
 
 def change_since(newest: FeatureGraph, window: str, store: FoldStore) -> dict[str, Any] | None:
-    """What is other in the newest graph than in the one that was the newest before it.
+    """Differences between the newest graph and the one that was newest before it.
 
-    The same however often it is asked: the one before stays until yet another one is the newest.
-    None where there was none.
+    The result is the same until another graph becomes the newest. None if there was none before.
     """
     key = {"graph": "newest", "code": code_of(FeatureGraph, reads=("as_json", "from_json"))}
-    kept = store.recall(key) or {"now": None, "before": None}
+    stored = store.recall(key) or {"now": None, "before": None}
     now = {"window": window, "graph": newest.as_json()}
-    if digest_json(kept["now"]) != digest_json(now):
-        kept = {"now": now, "before": kept["now"]}
-        store.remember(key, kept)
-    before = kept["before"]
+    if digest_json(stored["now"]) != digest_json(now):
+        stored = {"now": now, "before": stored["now"]}
+        store.remember(key, stored)
+    before = stored["before"]
     if before is None:
         return None
     change = change_between(FeatureGraph.from_json(before["graph"]), newest)

@@ -42,15 +42,15 @@ class DirectWriter(io.RawIOBase):
     def write(self, content: Any) -> int:
         """Append bytes; returns how many."""
         view = memoryview(content).cast("B")
-        taken = 0
-        while taken < len(view):
-            more = min(BLOCK_BYTES - self._filled, len(view) - taken)
-            self._block[self._filled : self._filled + more] = view[taken : taken + more]
+        written = 0
+        while written < len(view):
+            more = min(BLOCK_BYTES - self._filled, len(view) - written)
+            self._block[self._filled : self._filled + more] = view[written : written + more]
             self._filled += more
-            taken += more
+            written += more
             if self._filled == BLOCK_BYTES:
                 self._write_block()
-        return taken
+        return written
 
     def close(self) -> None:
         """Write what is left."""
@@ -80,10 +80,10 @@ class DirectWriter(io.RawIOBase):
             self._direct(0)  # not supported here, or a short write that ended unaligned
             return os.write(self._handle, piece)
 
-    def _direct(self, wanted: int) -> None:
+    def _direct(self, flag: int) -> None:
         flags = fcntl.fcntl(self._handle, fcntl.F_GETFL)
         try:
-            fcntl.fcntl(self._handle, fcntl.F_SETFL, (flags & ~O_DIRECT) | wanted)
-            self._is_direct = bool(wanted)
+            fcntl.fcntl(self._handle, fcntl.F_SETFL, (flags & ~O_DIRECT) | flag)
+            self._is_direct = bool(flag)
         except OSError:
             self._is_direct = False

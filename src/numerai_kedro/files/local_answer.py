@@ -84,8 +84,8 @@ class _Part(io.BufferedIOBase):
 
     def read(self, n_bytes: int | None = -1, **_: Any) -> bytes:
         """The next bytes; by default, all that are left."""
-        wanted = self._left if n_bytes is None or n_bytes < 0 else min(n_bytes, self._left)
-        content = self._handle.read(wanted)
+        size = self._left if n_bytes is None or n_bytes < 0 else min(n_bytes, self._left)
+        content = self._handle.read(size)
         self._left -= len(content)
         if not content and os.fstat(self._handle.fileno()).st_mtime_ns != self._written_ns:
             raise requests.ConnectionError("the file changed while it was read")

@@ -1,4 +1,4 @@
-"""Score out-of-fold predictions era by era, and say what the scores amount to."""
+"""Score out-of-fold predictions era by era, and summarise the scores."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MEAN_SCORES = ("corr", "mmc", "bmc", "fnc", "max_exposure")
 
 
 def align(values: pd.Series, ids: npt.NDArray[np.object_]) -> npt.NDArray[np.float64]:
-    """Values of the given ids, NaN where there is none."""
+    """Values of the given ids, NaN for ids without one."""
     return values.reindex(ids).to_numpy(dtype=np.float64)
 
 
@@ -47,17 +47,17 @@ def score_columns(
     meta_model, benchmark : Series
         Indexed by id; ids that are missing make MMC or BMC of their era NaN.
     paid_target
-        The target that is scored, whatever models learned.
+        The target of all scores, whatever the models learned.
     neutral_features
-        What FNC neutralises to, and where the largest exposure is looked for.
+        Features that FNC neutralises to, and whose largest exposure is reported.
     progress : callable
-        Gets (eras so far, eras in all) of the slow part, FNC.
+        Called with (eras so far, eras in all) of the slow part, FNC.
 
     Returns
     -------
     DataFrame
-        One row an era and model: ``era``, ``model``, ``corr``, ``mmc``, ``bmc``, ``fnc``,
-        ``max_exposure``. FNC is NaN, and said, in eras with as many features as rows.
+        One row per era and model: ``era``, ``model``, ``corr``, ``mmc``, ``bmc``, ``fnc``,
+        ``max_exposure``. FNC is NaN, with a warning, in eras with as many features as rows.
 
     Raises
     ------

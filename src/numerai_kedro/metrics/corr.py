@@ -22,7 +22,7 @@ def corr_of_era(predictions: Matrix, target: Vector) -> Vector:
 
 
 def corr_of_ranked(ranked: Ranked, centred: Vector) -> Vector:
-    """CORR of ranked columns with a target whose mean over the whole era was taken out."""
+    """CORR of ranked columns with a target that was centred over the whole era."""
     against = signed_power(centred, TAIL_POWER)
     against -= against.mean()
     table = tables(ranked.n_rows).tails
@@ -30,6 +30,6 @@ def corr_of_ranked(ranked: Ranked, centred: Vector) -> Vector:
     sums, squares = ranked.moments(table)
     variances = squares - sums**2 / ranked.n_rows
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = products / np.sqrt(variances * (against @ against))
-    # A constant column has no variance but rounding.
-    return np.where(variances > 1e-9, found, np.nan)
+        corr = products / np.sqrt(variances * (against @ against))
+    # The variance of a constant column is rounding error.
+    return np.where(variances > 1e-9, corr, np.nan)

@@ -1,4 +1,4 @@
-"""FNC and feature exposure: scores of what predictions have beyond single features."""
+"""FNC and feature exposure: what predictions have beyond linear effects of features."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from numerai_kedro.metrics.corr import corr_of_era
 from numerai_kedro.metrics.ranks import Matrix, Vector, gaussian_rank, percentile_rank
 from numerai_kedro.metrics.scoring import IntVector, enough_rows, over_eras
 
-# Below it a Gram matrix is solved by its eigenvectors, without those whose share of the largest
-# eigenvalue is smaller than the square of numerai-tools' cut of singular values.
+# Below it a Gram matrix is solved by its eigenvectors, without those below a share of the largest
+# eigenvalue: the square of numerai-tools' cut of singular values.
 SMALLEST_CONDITION = {"d": 1e-10, "f": 1e-5}
 EIGENVALUE_CUT = 1e-12
 EXACT_IN_FLOAT32 = 2**24  # sums of integers up to here
 
 
 class Neutraliser:
-    """One era's features, ready to remove from columns what is linear in them.
+    """Removes from columns what is linear in one era's features.
 
     Parameters
     ----------
     features : [n_rows, n_features]
-        Constant and repeated features do no harm: they fall back on eigenvectors.
+        Constant and repeated features are allowed: eigenvectors are used then.
     precision
-        In which the Gram matrix is made and solved.
+        Type in which the Gram matrix is computed and solved.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Neutraliser:
 
 
 def _gram(features: npt.NDArray[np.generic], floats: Matrix) -> Matrix:
-    """Products of all features with one another, exact for small integers in half of the time."""
+    """Products of all pairs of features; for small integers exact and twice as fast."""
     if np.issubdtype(features.dtype, np.integer) and len(features):
         largest = max(abs(int(features.min())), abs(int(features.max())))
         if len(features) * largest**2 <= EXACT_IN_FLOAT32:
@@ -80,7 +80,7 @@ def _gram(features: npt.NDArray[np.generic], floats: Matrix) -> Matrix:
 
 
 def _solver(gram: Matrix) -> Callable[[Matrix], Matrix]:
-    """Solve for a symmetric matrix: by Cholesky, by eigenvectors where it is singular."""
+    """A solver for a symmetric matrix: by Cholesky, or by eigenvectors if it is singular."""
     norm = np.abs(gram).sum(axis=0).max()
     try:
         factor = cho_factor(gram, check_finite=False)
@@ -92,8 +92,8 @@ def _solver(gram: Matrix) -> Callable[[Matrix], Matrix]:
     if condition > SMALLEST_CONDITION[gram.dtype.char]:
         return lambda right: cho_solve(factor, right, check_finite=False)
     values, vectors = eigh(gram, check_finite=False)
-    kept = values > max(EIGENVALUE_CUT, np.finfo(gram.dtype).eps * len(gram)) * values[-1]
-    values, vectors = values[kept], vectors[:, kept]
+    large = values > max(EIGENVALUE_CUT, np.finfo(gram.dtype).eps * len(gram)) * values[-1]
+    values, vectors = values[large], vectors[:, large]
     return lambda right: vectors @ ((vectors.T @ right) / values[:, None])
 
 
@@ -103,7 +103,7 @@ def max_exposure_of_era(predictions: Matrix, features: npt.NDArray[np.generic]) 
 
 
 def leaves_nothing(n_rows: int, n_features: int) -> bool:
-    """Whether features and a constant fit any column: what is left of it is rounding."""
+    """Whether features and a constant fit any column, so that residuals are rounding errors."""
     return n_features + 1 >= n_rows
 
 
@@ -114,19 +114,19 @@ def feature_scores(
     features_of: Callable[[int], npt.NDArray[np.generic]],
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """FNC and largest exposure of every column in every era, some eras' features at a time.
+    """FNC and largest exposure of every column in every era, with few eras' features in memory.
 
     Parameters
     ----------
     features_of
-        Gets an era's number among those scored; returns its [n_rows, n_features].
+        Called with an era's position among those scored; returns its [n_rows, n_features].
     progress
         Gets eras so far, and eras in all.
 
     Returns
     -------
     float64[n_eras, n_models], float64[n_eras, n_models]
-        FNC is NaN where an era is not resolved, or where neutralising `leaves_nothing` of it.
+        FNC is NaN where an era is not resolved, or where neutralising `leaves_nothing`.
     """
     n_eras = len(era_starts) - 1
     fnc = np.full((n_eras, predictions.shape[1]), np.nan)
@@ -137,10 +137,10 @@ def feature_scores(
         columns, label, features = predictions[rows], target[rows], features_of(era)
         neutraliser = Neutraliser(features)
         exposure[era] = neutraliser.max_exposure(percentile_rank(columns))
-        known = ~np.isnan(label)
-        if enough_rows(known) and not leaves_nothing(*features.shape):
+        resolved = ~np.isnan(label)
+        if enough_rows(resolved) and not leaves_nothing(*features.shape):
             neutral = neutraliser.residuals(gaussian_rank(columns))
-            fnc[era] = corr_of_era(neutral[known], label[known])
+            fnc[era] = corr_of_era(neutral[resolved], label[resolved])
 
     for done in over_eras(one, range(n_eras)):
         progress(done, n_eras)

@@ -1,12 +1,12 @@
 """Intervals for means over eras whose targets overlap.
 
 A 60-day target overlaps the next 12 weekly eras: about one era in twelve is independent, and an
-interval that ignores it is three times too narrow. The equal-weighted-cosine estimate with t
-quantiles has simulated coverage of .94 to .96 from 87 eras on, where a block bootstrap has .72 at
-87 and .87 at 400 (docs/evidence/statistics.json).
+interval that ignores this is three times too narrow. The equal-weighted-cosine estimate with t
+quantiles has simulated coverage of .94 to .96 from 87 eras on; a block bootstrap has .72 at 87 and
+.87 at 400 (docs/evidence/statistics.json).
 
-Few eras give that estimate two or three degrees of freedom. Where they decide, the variance is the
-one that full overlap implies, known but for the spread of single eras: `implied_variance`.
+With few eras, that estimate has two or three degrees of freedom. There, `implied_variance` gives
+the variance that full overlap implies; only that of single eras is estimated.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Interval:
 
 
 def short(value: float) -> str:
-    """Four decimals without the leading zero, as scores are written; counts as they are."""
+    """Four decimals without the leading zero, as scores are written; large integers as they are."""
     if abs(value) >= 10 and value == int(value):
         return str(int(value))
     text = f"{value:.4f}".replace("-0.0000", "0.0000")
@@ -94,7 +94,7 @@ def mean_interval(scores: Vector, overlap_eras: int, level: float = LEVEL) -> In
     Parameters
     ----------
     scores : float64[n_eras]
-        In time order; NaN (not resolved) is left out.
+        In time order; NaN (unresolved) is left out.
     overlap_eras
         How many weekly eras one target spans: 4 for 20 days, 12 for 60.
     level
@@ -108,15 +108,15 @@ def mean_interval(scores: Vector, overlap_eras: int, level: float = LEVEL) -> In
 
 
 def _by_cosines(scores: Vector, overlap_eras: int, level: float) -> Interval:
-    known = scores[~np.isnan(scores)]
-    n_cosines = degrees_of_freedom(len(known), overlap_eras)
-    error = float(np.sqrt(long_run_variance(known, n_cosines) / len(known)))
-    return _around(known, error, n_cosines, level)
+    resolved = scores[~np.isnan(scores)]
+    n_cosines = degrees_of_freedom(len(resolved), overlap_eras)
+    error = float(np.sqrt(long_run_variance(resolved, n_cosines) / len(resolved)))
+    return _around(resolved, error, n_cosines, level)
 
 
-def _around(known: Vector, error: float, freedom: float, level: float) -> Interval:
-    mean, reach = float(known.mean()), float(stdtrit(freedom, 0.5 + level / 2)) * error
-    return Interval(mean, mean - reach, mean + reach, len(known), round(freedom))
+def _around(scores: Vector, error: float, freedom: float, level: float) -> Interval:
+    mean, reach = float(scores.mean()), float(stdtrit(freedom, 0.5 + level / 2)) * error
+    return Interval(mean, mean - reach, mean + reach, len(scores), round(freedom))
 
 
 def implied_variance(series: Matrix, overlap_eras: int) -> tuple[Matrix, float]:
@@ -140,7 +140,7 @@ def implied_variance(series: Matrix, overlap_eras: int) -> tuple[Matrix, float]:
     lags = np.arange(1, min(overlap_eras, n))
     shared = 1 - lags / overlap_eras
     of_mean = 1 + 2 * float(shared @ (1 - lags / n))
-    # What the sample mean takes out of the spread around it is put back.
+    # Correct the variance for the estimated mean.
     spread = series.var(axis=0) / (1 - of_mean / n)
     return spread * of_mean, n / (1 + 2 * float(shared @ shared))
 
@@ -150,29 +150,29 @@ def short_interval(scores: Vector, overlap_eras: int, level: float = LEVEL) -> I
 
     Simulated coverage at 95 % is .96 at 36 eras of 60-day targets and .95 to .96 from 52 on, .94
     where a twentieth of the variance lasts for half a year; it is wider, never narrower, where
-    neighbours share less than their targets' overlap allows.
+    neighbours are less correlated than full overlap implies.
 
     Parameters
     ----------
     scores : float64[n_eras]
         In time order; NaN is left out.
     """
-    known = scores[~np.isnan(scores)]
-    n = len(known)
-    mean = float(known.mean()) if n else float("nan")
+    resolved = scores[~np.isnan(scores)]
+    n = len(resolved)
+    mean = float(resolved.mean()) if n else float("nan")
     if n < MIN_SPANS * overlap_eras:
         return Interval(mean, None, None, n, None)
-    variance, freedom = implied_variance(known, overlap_eras)
-    return _around(known, float(np.sqrt(variance / n)), freedom, level)
+    variance, freedom = implied_variance(resolved, overlap_eras)
+    return _around(resolved, float(np.sqrt(variance / n)), freedom, level)
 
 
 def narrower_interval(scores: Vector, overlap_eras: int, level: float = LEVEL) -> Interval:
     """Mean with the narrower of two intervals: by cosines, or by what full overlap implies.
 
-    The first has few degrees of freedom, and the second is too wide where neighbours share little:
-    alone, either misses many losses that the other finds. At 95 % a mean of zero is outside it in
-    .08 to .09 of simulated records of 60 to 120 eras, .07 at 353 (.05 to .06 where neighbours share
-    half of what they may).
+    The first has few degrees of freedom, and the second is too wide where neighbours are less
+    correlated: each alone misses many losses that the other detects. At 95 % a mean of zero is
+    outside the interval in .08 to .09 of simulated records of 60 to 120 eras, .07 at 353 (.05 to
+    .06 where neighbours have half of the correlation that full overlap implies).
 
     Parameters
     ----------

@@ -13,14 +13,14 @@ TARGET_SCALE = 4.0
 def contribution_of_era(predictions: Matrix, reference: Vector, target: Vector) -> Vector:
     """MMC (reference: the meta model) or BMC (reference: the benchmark) inside one era.
 
-    The covariance of the target with what each prediction has beyond the reference.
+    The covariance of the target with the part of each prediction orthogonal to the reference.
     """
     target = target.astype(np.float64, copy=False)
     return contribution_of_ranked(rank_columns(predictions), reference, target)
 
 
 def contribution_of_ranked(ranked: Ranked, reference: Vector, target: Vector) -> Vector:
-    """As `contribution_of_era`, of columns that are ranked already."""
+    """As `contribution_of_era`, for columns that are already ranked."""
     against = gaussian_rank(reference[:, None])[:, 0]
     centred = TARGET_SCALE * (target - target.mean())
     with_target, with_reference = ranked.dot(tables(ranked.n_rows).gaussian, centred, against)

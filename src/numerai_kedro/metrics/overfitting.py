@@ -1,7 +1,7 @@
 """How much of a good record is luck: deflated Sharpe, probability of overfitting, SPA.
 
-Per-era scores of overlapping targets are not independent; what assumes so gets the number of eras
-that are.
+Per-era scores of overlapping targets are not independent; methods that assume independence get the
+number of independent eras.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from numerai_kedro.metrics.ranks import Matrix, Vector
 
 EULER_GAMMA = 0.5772156649015329
 MAX_BLOCKS, MIN_BLOCKS = 16, 4
-MEAN_DECIMALS = 12  # of scores below 1: what differs by less is the same
+MEAN_DECIMALS = 12  # of scores below 1: smaller differences count as ties
 SPA_DRAWS, SPA_SPANS = 2_000, 6
 
 
 def overlap_sharpe(scores: Vector, overlap_eras: int) -> float:
-    """Mean over the root of the long-run variance: a Sharpe that overlap does not flatter.
+    """Mean over the root of the long-run variance: a Sharpe ratio corrected for overlap.
 
     Per era, like `performance.sharpe`, and smaller: with a 60-day target by about a third to a
     half of it. NaN below two spans of the target.
     """
-    known = scores[~np.isnan(scores)]
-    if len(known) < 2 * overlap_eras:
+    resolved = scores[~np.isnan(scores)]
+    if len(resolved) < 2 * overlap_eras:
         return float("nan")
-    variance = long_run_variance(known, degrees_of_freedom(len(known), overlap_eras))
-    return float(known.mean() / math.sqrt(variance)) if variance > 0 else float("nan")
+    variance = long_run_variance(resolved, degrees_of_freedom(len(resolved), overlap_eras))
+    return float(resolved.mean() / math.sqrt(variance)) if variance > 0 else float("nan")
 
 
 def expected_max_sharpe(variance: float, n_trials: int) -> float:
-    """Sharpe that the best of so many worthless procedures is expected to have.
+    """Expected Sharpe of the best of `n_trials` procedures without skill.
 
     Parameters
     ----------
@@ -67,52 +67,52 @@ def probabilistic_sharpe(
 
 
 def deflated_sharpe(scores: Vector, n_procedures: int, overlap_eras: int) -> float:
-    """Probability that a record's Sharpe is above what the best of so many would have by luck.
+    """Probability that a record's Sharpe exceeds that of the best of `n_procedures` by luck.
 
     Parameters
     ----------
     scores : float64[n_eras]
         Per era, in time order; NaN is left out.
     n_procedures
-        Ever tried on these eras, this one included. Their Sharpes' variance is taken as that of
-        worthless ones, one over the number of independent eras.
+        All that were ever tried on these eras, including this one. The variance of their Sharpes is
+        taken as that without skill, one over the number of independent eras.
 
     Returns
     -------
     float
         NaN with fewer than three independent eras.
     """
-    known = scores[~np.isnan(scores)]
-    n_independent = len(known) / overlap_eras
-    deviation = known.std(ddof=1) if len(known) > 1 else 0.0
+    resolved = scores[~np.isnan(scores)]
+    n_independent = len(resolved) / overlap_eras
+    deviation = resolved.std(ddof=1) if len(resolved) > 1 else 0.0
     if n_independent < 3 or deviation == 0:
         return float("nan")
-    centred = (known - known.mean()) / known.std()
-    sharpe = float(known.mean() / deviation)
+    centred = (resolved - resolved.mean()) / resolved.std()
+    sharpe = float(resolved.mean() / deviation)
     luck = expected_max_sharpe(1 / (n_independent - 1), n_procedures)
     skewness, kurtosis = float((centred**3).mean()), float((centred**4).mean())
     return probabilistic_sharpe(sharpe, luck, n_independent, skewness, kurtosis)
 
 
 def minimum_detectable(differences: Vector, overlap_eras: int, level: float = 0.9) -> float:
-    """Mean difference that a one-sided test at `level` finds four times in five; NaN if too few."""
+    """Mean difference that a one-sided test at `level` detects with power .8; else NaN."""
     from scipy.special import stdtrit
 
-    known = differences[~np.isnan(differences)]
-    if len(known) < 2 * overlap_eras:
+    resolved = differences[~np.isnan(differences)]
+    if len(resolved) < 2 * overlap_eras:
         return float("nan")
-    n_cosines = degrees_of_freedom(len(known), overlap_eras)
-    error = math.sqrt(long_run_variance(known, n_cosines) / len(known))
+    n_cosines = degrees_of_freedom(len(resolved), overlap_eras)
+    error = math.sqrt(long_run_variance(resolved, n_cosines) / len(resolved))
     return float((stdtrit(n_cosines, level) + stdtrit(n_cosines, 0.8)) * error)
 
 
 def probability_of_overfitting(scores: Matrix, overlap_eras: int) -> float | None:
     """Probability of backtest overfitting by combinatorially symmetric cross-validation, purged.
 
-    The share of splits in which the configuration that was best in one half of the blocks is below
-    the median in the other. A block is at least as long as a target; where its predecessor lies in
-    the other half, its first eras, whose targets reach into both, count in neither. Without that,
-    worthless configurations look chosen well: .34 in place of .5 with 78 eras of 60-day targets.
+    The share of splits in which the best configuration of one half of the blocks is below the
+    median in the other. A block is at least as long as a target; if its predecessor is in the other
+    half, its first eras, whose targets overlap both, are dropped. Without the purge, configurations
+    without skill get .34 instead of .5 with 78 eras of 60-day targets.
 
     Parameters
     ----------
@@ -146,26 +146,26 @@ def probability_of_overfitting(scores: Matrix, overlap_eras: int) -> float | Non
     def means_of(half: Matrix) -> Matrix:
         purged = half * cut
         n_eras = half @ counts - purge * purged.sum(axis=1)
-        # Rounded: a product of matrices may sum equal columns in another order.
+        # Rounded: a matrix product may sum equal columns in different orders.
         return np.round((half @ sums - purged @ edges) / n_eras[:, None], MEAN_DECIMALS)
 
-    means, others = means_of(inside), means_of(1 - inside)
+    means, held_out = means_of(inside), means_of(1 - inside)
     best = means.argmax(axis=1)
-    of_best = others[np.arange(len(others)), best][:, None]
-    # Ties count half: configurations that are the same must not look overfitted, nor well chosen.
-    ranks = (others < of_best).sum(axis=1) + ((others == of_best).sum(axis=1) + 1) / 2
+    of_best = held_out[np.arange(len(held_out)), best][:, None]
+    # Ties count half: identical configurations must not look overfitted, nor well chosen.
+    ranks = (held_out < of_best).sum(axis=1) + ((held_out == of_best).sum(axis=1) + 1) / 2
     relative = ranks / (n_configurations + 1)
     logits = np.log(relative / (1 - relative))
     return float((logits < 0).mean() + (logits == 0).mean() / 2)
 
 
 def blocks_for(n_eras: int, overlap_eras: int) -> int:
-    """How many blocks so many eras are cut into: an even number, each a target long or longer."""
+    """Number of blocks for `n_eras`: even, each at least one target span long."""
     return min(MAX_BLOCKS, n_eras // overlap_eras // 2 * 2)
 
 
 def _halves(n_blocks: int) -> npt.NDArray[np.float64]:
-    """One row a way to choose half of the blocks: 1 where chosen."""
+    """One row per way to choose half of the blocks: 1 where chosen."""
     chosen = list(itertools.combinations(range(n_blocks), n_blocks // 2))
     inside = np.zeros((len(chosen), n_blocks))
     np.put_along_axis(inside, np.array(chosen), 1.0, axis=1)
@@ -177,11 +177,11 @@ def superior_predictive_ability(
 ) -> float | None:
     """P value of "none of ours is better than `against`": Hansen's test by the largest t.
 
-    Where targets overlap, the bootstrap that the test is usually computed by rejects too often
-    (by arch .2 in place of .05 at 72 eras, .1 at 400). Here each mean is tested with the variance
-    that full overlap implies, and the largest against the largest of as many t values that are
-    drawn with the models' own correlation: .040, .055 and .010 at 72, 120 and 400 eras, less where
-    neighbours share less (docs/evidence/gate_rates.json).
+    With overlapping targets, the usual bootstrap rejects too often (arch: .2 instead of .05 at 72
+    eras, .1 at 400). Here each mean is tested with the variance that full overlap implies, and the
+    largest t is compared with the largest of as many t values drawn with the models' correlation:
+    .040, .055 and .010 at 72, 120 and 400 eras, less where neighbours are less correlated
+    (docs/evidence/gate_rates.json).
 
     Parameters
     ----------
@@ -196,14 +196,14 @@ def superior_predictive_ability(
 
     References
     ----------
-    Hansen (2005), A test for superior predictive ability, JBES 23:365; consistent, in that what is
-    far worse than `against` does not count among those that were tried.
+    Hansen (2005), A test for superior predictive ability, JBES 23:365; the consistent version:
+    models far worse than `against` are not counted.
     """
-    known = ~(np.isnan(ours).any(axis=1) | np.isnan(against))
-    if known.sum() < SPA_SPANS * overlap_eras:
+    complete = ~(np.isnan(ours).any(axis=1) | np.isnan(against))
+    if complete.sum() < SPA_SPANS * overlap_eras:
         return None
-    differences = ours[known] - against[known, None]
-    # What differs from the benchmark by the same in every era has no variance to test with.
+    differences = ours[complete] - against[complete, None]
+    # A constant difference has no variance to test with.
     differences = differences[:, differences.std(axis=0) > 1e-12]
     if not differences.shape[1]:
         return None
@@ -219,10 +219,10 @@ def superior_predictive_ability(
 
 
 def largest_t(correlation: Matrix, degrees_of_freedom: int, rng: np.random.Generator) -> Vector:
-    """Largest of several correlated t values, drawn often: float64[n_draws].
+    """Draws of the largest of several correlated t values: float64[n_draws].
 
-    Their variances are estimated from as many draws of the same correlation, so that they are
-    alike where the models are.
+    Their variances are estimated from draws of the same correlation, so that they are as correlated
+    as those of the models.
     """
     size = (SPA_DRAWS, 1 + degrees_of_freedom)
     drawn = rng.multivariate_normal(np.zeros(len(correlation)), correlation, size, method="eigh")

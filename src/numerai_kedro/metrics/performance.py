@@ -1,4 +1,4 @@
-"""What a series of per-era scores amounts to: Sharpe and drawdown."""
+"""Summaries of per-era scores: Sharpe ratio and drawdown."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from numerai_kedro.metrics.ranks import Vector
 def sharpe(scores: Vector) -> float:
     """Mean over standard deviation of per-era scores, per era: not annualised.
 
-    Overlapping targets make neighbouring eras alike; scaling by the square root of 52 would claim
-    an independence that is not there.
+    Overlapping targets make neighbouring eras dependent; scaling by the square root of 52 would
+    assume independence.
     """
-    known = scores[~np.isnan(scores)]
-    deviation = known.std(ddof=1) if len(known) > 1 else 0.0
-    return float(known.mean() / deviation) if deviation > 0 else float("nan")
+    resolved = scores[~np.isnan(scores)]
+    deviation = resolved.std(ddof=1) if len(resolved) > 1 else 0.0
+    return float(resolved.mean() / deviation) if deviation > 0 else float("nan")
 
 
 def drawdown_by_era(scores: Vector) -> Vector:
-    """How far the cumulative score lies below its highest point so far, era by era (>= 0)."""
+    """How far the cumulative score is below its highest point so far, era by era (>= 0)."""
     cumulative = np.cumsum(np.nan_to_num(scores))
     peak = np.maximum.accumulate(np.maximum(cumulative, 0.0))
     return peak - cumulative

@@ -1,4 +1,4 @@
-"""Ranks of many columns of one era from one sort; what follows from a rank is looked up.
+"""Ranks of many columns of one era from one sort; functions of a rank are looked up.
 
 Tie-kept ranks are multiples of one half, so that the Gaussian score of each is one of 2n values.
 """
@@ -28,7 +28,7 @@ def signed_power(values: Matrix, power: float) -> Matrix:
 
 @dataclass(frozen=True)
 class Tables:
-    """By twice the tie-kept rank, 0 to 2n: what follows from it."""
+    """Functions of a rank, indexed by twice the tie-kept rank, 0 to 2n."""
 
     percentile: Vector
     gaussian: Vector
@@ -65,21 +65,21 @@ class Ranked:
         return self.order.shape[1]
 
     def dot(self, table: Vector, *vectors: Vector) -> list[Vector]:
-        """Sum over rows of what a table says of a rank, times a vector, for each column."""
+        """Sum over rows of a table's value of the rank, times a vector, for each column."""
         values = table[self.doubled]
         if len(values) == 1:
             return [vector.take(self.order) @ values[0] for vector in vectors]
         return [np.einsum("kn,kn->k", vector.take(self.order), values) for vector in vectors]
 
     def moments(self, table: Vector) -> tuple[Vector, Vector]:
-        """Sum and sum of squares over rows of what a table says, for each column."""
+        """Sum and sum of squares over rows of a table's values, for each column."""
         values = table[self.doubled]
         shape = (len(self.order),)
         sums, squares = values.sum(axis=1), np.einsum("kn,kn->k", values, values)
         return np.broadcast_to(sums, shape), np.broadcast_to(squares, shape)
 
     def columns(self, table: Vector) -> Matrix:
-        """What a table says of each rank, in the order of the rows: float64[n_rows, n_columns]."""
+        """A table's value of each rank, in the order of the rows: float64[n_rows, n_columns]."""
         values = np.empty(self.order.shape)
         for column, order in enumerate(self.order):
             values[column, order] = table[self.doubled[column % len(self.doubled)]]
@@ -87,7 +87,7 @@ class Ranked:
 
 
 def rank_columns(columns: Matrix) -> Ranked:
-    """Rank each column of float[n_rows, n_columns]; NaN is not looked for."""
+    """Rank each column of float[n_rows, n_columns], without checking for NaN."""
     values = np.ascontiguousarray(columns.T)
     order = values.argsort(axis=1)
     ordered = np.take_along_axis(values, order, axis=1)
@@ -101,7 +101,7 @@ def rank_columns(columns: Matrix) -> Ranked:
 
 
 def _doubled_with_ties(ordered: Vector) -> npt.NDArray[np.intp]:
-    """Twice the mean rank of each group of equal values, as often as the group is large."""
+    """Twice the mean rank of each group of equal values, repeated for each row."""
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
     ends = np.r_[starts[1:], len(ordered)]
     return np.repeat(starts + ends + 1, ends - starts)
@@ -113,7 +113,7 @@ def percentile_rank(columns: Matrix) -> Matrix:
     Raises
     ------
     PredictionError
-        A value is not finite: sorted, it would become the best of all.
+        A value is not finite: NaN would sort as the best of all.
     """
     _check_finite(columns)
     return rank_columns(columns).columns(tables(len(columns)).percentile)

@@ -1,8 +1,8 @@
-"""A second way to the scores that a blend is chosen by: where the two part, nothing is blended.
+"""An independent check of the scores that a blend is chosen by: if they differ, it is an error.
 
-MMC is a covariance beyond the meta model; the same number is the slope of the meta model's Pearson
-correlation as it takes some of the prediction in, times the target's spread. CORR is checked by
-Spearman's, which differs by sampling only. Neither way shares code with `scoring`.
+MMC is also a slope: that of the meta model's Pearson correlation with the target as some of the
+prediction is mixed in, times both standard deviations and 4. CORR is checked by Spearman's, from
+which it differs by sampling only. Neither check shares code with `scoring`.
 
 References
 ----------
@@ -21,7 +21,7 @@ from numerai_kedro.metrics.ranks import Vector
 
 STEP = 1e-4
 MMC_TOLERANCE = 1e-7
-# The two correlations of one era differ with a deviation of .56 / sqrt(n) where nothing is wrong.
+# The two correlations of an era normally differ with a standard deviation of .56 / sqrt(n).
 CORR_SPREAD, CORR_DEVIATIONS = 0.56, 6.0
 
 
@@ -34,7 +34,7 @@ def check_scores(
     corr: Vector,
     contribution: Vector,
 ) -> Vector:
-    """Compute each era's scores the second way and compare.
+    """Compute each era's scores independently and compare.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def check_scores(
     era_of_rows : int64[n_rows]
     prediction, target, reference : float[n_rows]
     corr, contribution : float64[n_eras]
-        As `scoring` has them; NaN is not checked.
+        From `scoring`; NaN is not checked.
 
     Returns
     -------
@@ -82,10 +82,10 @@ def _slope(rows: pd.DataFrame) -> float:
     return float(4 * y.std() * m.std() * (ahead - behind) / (2 * STEP))
 
 
-def _agree(score: str, era: int, one: float, other: float, allowed: float) -> None:
-    if not abs(one - other) <= allowed:
+def _agree(score: str, era: int, main: float, other: float, allowed: float) -> None:
+    if not abs(main - other) <= allowed:
         raise BlendError(
-            f"{score} of the blend in era {era:04d} is {one:.6f} one way and {other:.6f} another, "
+            f"{score} of the blend in era {era:04d} is {main:.6f} one way and {other:.6f} another, "
             f"{allowed:.1g} apart are allowed: a score is computed wrongly, so nothing is blended; "
             "please report this with the versions of numpy and scipy."
         )

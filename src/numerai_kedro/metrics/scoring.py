@@ -1,8 +1,8 @@
 """CORR and contributions of many columns at a time, era by era, on all cores.
 
-numerai-tools is the definition, and the tests hold us to it within 1e-10: rows without a target,
-a prediction or a reference are left out, up to a fifth of an era; beyond that there is no score.
-All scores that hang on the ranks of the predictions share one sort of them.
+numerai-tools is the definition; tests check equality within 1e-10. Rows without a target, a
+prediction or a reference are left out, up to a fifth of an era; beyond that there is no score. All
+scores that depend on the ranks of the predictions share one sort.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from numerai_kedro.metrics.ranks import (
 IntVector = npt.NDArray[np.integer]
 Mask = npt.NDArray[np.bool_]
 
-# It refuses to score where more of an era's rows cannot be matched.
+# numerai-tools refuses to score an era if more of its rows are missing.
 MAX_LEFT_OUT = 0.2
 
 
@@ -44,7 +44,7 @@ def rank_scores(
     era_starts : int64[n_eras + 1]
         Era `e` is rows ``era_starts[e]:era_starts[e + 1]``.
     predictions : float[n_rows, n_models]
-        Any scale: only ranks inside an era count. Rows where one is NaN are left out of its score.
+        Any scale: only ranks inside an era matter. NaN rows are left out of a column's score.
     target : float[n_rows]
         NaN where unresolved.
     references : sequence of float[n_rows]
@@ -61,25 +61,30 @@ def rank_scores(
         A column is infinite somewhere, or lacks more than a fifth of an era; a resolved era has one
         row only.
     """
-    # In float32 the mean of a target is off by 1e-8, and with it every score.
+    # In float32 the mean of a target, and so every score, would be off by 1e-8.
     target = target.astype(np.float64, copy=False)
     scores = np.full((1 + len(references), len(era_starts) - 1, predictions.shape[1]), np.nan)
 
     def one(era: int) -> None:
         rows = slice(int(era_starts[era]), int(era_starts[era + 1]))
-        known = ~np.isnan(target[rows])
-        if not enough_rows(known):
+        resolved = ~np.isnan(target[rows])
+        if not enough_rows(resolved):
             return
-        if known.sum() == 1:
+        if resolved.sum() == 1:
             raise PredictionError(
                 f"era number {era} of those scored has one row: no rank, no score."
             )
-        block, label = predictions[rows][known], target[rows][known]
+        block, label = predictions[rows][resolved], target[rows][resolved]
         centre = label.mean()  # of the whole era, whatever rows a column lacks
-        beside = [reference[rows][known] for reference in references]
-        for columns, kept in _complete(block, len(known), era):
-            there = slice(None) if kept.all() else kept
-            parts = (block[there][:, columns], label[there], centre, [one[there] for one in beside])
+        beside = [reference[rows][resolved] for reference in references]
+        for columns, complete in _complete(block, len(resolved), era):
+            there = slice(None) if complete.all() else complete
+            parts = (
+                block[there][:, columns],
+                label[there],
+                centre,
+                [values[there] for values in beside],
+            )
             scores[:, era, columns] = _scores_of_rows(*parts)
 
     for _ in over_eras(one, range(len(era_starts) - 1)):
@@ -95,17 +100,17 @@ def _scores_of_rows(
     scores = np.full((1 + len(references), predictions.shape[1]), np.nan)
     scores[0] = corr_of_ranked(ranked, target - centre)
     for number, reference in enumerate(references, start=1):
-        known = ~np.isnan(reference)
-        if known.all():
+        matched = ~np.isnan(reference)
+        if matched.all():
             scores[number] = contribution_of_ranked(ranked, reference, target)
-        elif enough_rows(known):
-            parts = (predictions[known], reference[known], target[known])
+        elif enough_rows(matched):
+            parts = (predictions[matched], reference[matched], target[matched])
             scores[number] = contribution_of_era(*parts)
     return scores
 
 
 def _complete(block: Matrix, n_rows: int, era: int) -> Iterable[tuple[npt.NDArray[np.intp], Mask]]:
-    """Columns that have the same of an era's `n_rows` rows, with those rows.
+    """Groups of columns that have the same rows of an era's `n_rows`, with a mask of the rows.
 
     Raises
     ------
@@ -143,7 +148,7 @@ def enough_rows(known: Mask) -> bool:
 def over_eras(
     task: Callable[[int], Any], eras: Sequence[int], threads_a_core: int = 1
 ) -> Iterator[int]:
-    """Do a task for every era, on all cores, and yield how many are done; BLAS inside gets one.
+    """Run a task for every era on all cores and yield how many are done; BLAS uses one thread.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What LightGBM, CatBoost and XGBoost share: sizes of trees, rows with a target, one matrix."""
+"""What LightGBM, CatBoost and XGBoost share: parameters, regularisation, the matrix of rows."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from numerai_kedro.data import EraPanel
 from numerai_kedro.strict import Block
 
 STEPS_A_REPORT = 20
-# Threads meet after every split of every tree. For fewer cells than this the meetings cost more
-# than they save: 13,600 x 40 with 2 threads on 2 busy cores took 25 s, with one 2.
+# Threads synchronise after every split of every tree. With fewer cells than this it costs more than
+# it saves: 13,600 x 40 took 25 s with 2 threads on 2 busy cores, 2 s with one.
 CELLS_FOR_THREADS = 3_000_000
 GIB = 2**30
 
 
 class BoostingParams(Block):
-    """What every family of boosted trees has, by the names of scikit-learn's interface."""
+    """Parameters of every family of boosted trees, named as in scikit-learn."""
 
     n_estimators: int = Field(gt=0)
     learning_rate: float = Field(gt=0, le=1)
@@ -29,9 +29,9 @@ class BoostingParams(Block):
     strength: float = Field(ge=0, le=1)
 
     def low_fidelity(self, n_trees: int, row_share: float) -> Self:
-        """The same experiment, cheaper: fewer trees that learn faster, leaves in proportion.
+        """The same experiment, cheaper: fewer trees with a higher learning rate.
 
-        `n_estimators` x `learning_rate`, which is how far the model goes, stays.
+        `n_estimators` x `learning_rate` stays the same, as far as the rate may rise.
         """
         trees = min(n_trees, self.n_estimators)
         rate = min(1.0, self.learning_rate * self.n_estimators / trees)
@@ -39,7 +39,7 @@ class BoostingParams(Block):
 
 
 class Boosted:
-    """What no family of trees does; see `training.protocol.Model`."""
+    """Class attributes that all families of trees share; see `training.protocol.Model`."""
 
     stops_early: ClassVar[bool] = False
     reads_groups: ClassVar[bool] = False
@@ -49,13 +49,13 @@ class Boosted:
 
     @property
     def recoveries(self) -> list[dict[str, Any]]:
-        """Trees have no trouble that they fix themselves."""
+        """None: fits of trees have no remedies of their own."""
         return []
 
 
 @dataclass(frozen=True)
 class Strength:
-    """What a strength of regularisation means for a number of rows: 0 changes nothing.
+    """What a strength of regularisation means for the parameters; 0 changes nothing.
 
     At 1 trees are stumps whose leaves hold an eighth of all rows and are shrunk by as many, on a
     quarter of the columns and half of the rows.
@@ -65,20 +65,20 @@ class Strength:
     value
         From 0 to 1.
     n_rows
-        That the model learns from.
+        Number of training rows.
     """
 
     value: float
     n_rows: int
 
     def shrinkage(self, given: float) -> float:
-        """Added to what shrinks leaves: a ten-thousandth of the largest leaf up to the whole."""
+        """Shrinkage of leaves: adds from a ten-thousandth of the largest leaf to all of it."""
         if self.value == 0:
             return given
         return float(given + self._largest_leaf * 10 ** (-4 * (1 - self.value)))
 
     def leaf(self, given: float) -> int:
-        """Rows of the smallest leaf, by orders of magnitude between the given and the largest."""
+        """Minimum rows of a leaf, interpolated geometrically from the given to the largest."""
         if self.value == 0:
             return round(given)
         most = max(self._largest_leaf, given)
@@ -102,7 +102,7 @@ class Strength:
 
 
 def threads_for(panel: EraPanel, threads: int) -> int:
-    """One thread where more would only wait for each other."""
+    """The threads to use: one where more would only wait for each other."""
     cells = panel.n_rows * len(panel.feature_names)
     return threads if cells > CELLS_FOR_THREADS else 1
 

@@ -1,4 +1,4 @@
-"""CatBoost: symmetric trees, on a quantised pool that is kept on the SSD between fits."""
+"""CatBoost: symmetric trees, on a quantised pool that is kept on disk between fits."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 
     from numerai_kedro.data import EraPanel
 
-# What CatBoost writes into a model that differs between two equal fits.
+# Metadata that differs between two equal fits.
 UNLIKE_EACH_OTHER = ("model_guid", "train_finish_time")
 NODE_BYTES = 20  # of a leaf value and its share of a symmetric tree's splits, in CatBoost's form
 
 
 class CatBoostParams(BoostingParams):
-    """Values and what they do stand in parameters_gbm.yml."""
+    """See parameters_gbm.yml for values and effects."""
 
     l2_leaf_reg: float = Field(ge=0)
     subsample: float = Field(gt=0, le=1)
@@ -80,13 +80,13 @@ class CatBoost(Boosted):
         threads = threads_for(train, self.threads)
         params = self._training_params(threads, train.n_rows)
         if context.weights:
-            # Neither its default score, a cosine, nor its noise in the choice of splits feels them.
+            # The default score (cosine) and the noise in the choice of splits would ignore them.
             params |= {"score_function": "L2", "random_strength": 0.0}
             params["feature_weights"] = list(context.weights)
         model = catboost.CatBoost(params)
         # On a GPU CatBoost takes no callbacks.
-        told = [_Told(progress, self.params.n_estimators)] if self.device == "cpu" else None
-        self._model = model.fit(pool, callbacks=told)
+        callbacks = [_Told(progress, self.params.n_estimators)] if self.device == "cpu" else None
+        self._model = model.fit(pool, callbacks=callbacks)
         return self
 
     def predict(self, panel: EraPanel) -> npt.NDArray[np.float32]:
@@ -123,10 +123,10 @@ class CatBoost(Boosted):
 
     @classmethod
     def has_gpu(cls) -> bool:
-        """CatBoost's wheels have CUDA; whether a device can be used, it says itself."""
+        """CatBoost's wheels include CUDA, and CatBoost reports usable devices."""
         from numerai_kedro.compute.machine import gpu_memory_gb
 
-        if not gpu_memory_gb():  # the driver knows of none, and CatBoost would complain
+        if not gpu_memory_gb():  # CatBoost would log an error
             return False
         from catboost.utils import get_gpu_device_count
 
@@ -185,7 +185,7 @@ class CatBoost(Boosted):
 
 
 class _Told:
-    """Tells how far the fit is, as CatBoost calls its callbacks."""
+    """CatBoost's callback that reports progress."""
 
     def __init__(self, progress: FitProgress, n_trees: int) -> None:
         self._progress, self._n_trees = progress, n_trees
@@ -197,15 +197,15 @@ class _Told:
 
 
 def _quantised(train: EraPanel, target: str, bins: Bins | None) -> catboost.Pool:
-    """The rows that have a target as CatBoost holds them; its own file keeps the target inside."""
+    """CatBoost's pool of the rows that have a target; its file includes the target."""
     import catboost
 
     borders = train.n_values - 1
 
     def make() -> catboost.Pool:
         label = train.target(target)
-        known = ~np.isnan(label)
-        pool = catboost.Pool(matrix_of(train, known), label[known])
+        labelled = ~np.isnan(label)
+        pool = catboost.Pool(matrix_of(train, labelled), label[labelled])
         pool.quantize(border_count=borders)
         return pool
 

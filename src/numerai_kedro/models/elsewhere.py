@@ -1,4 +1,4 @@
-"""Predictions that another program made, as a model of the week: they are only looked up."""
+"""A model whose predictions another program made; they are only looked up."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ COLUMNS = ("id", "era", "prediction", "trained_to")
 
 
 class ElsewhereParams(SimpleParams):
-    """Where the predictions lie; paths are relative to the project's folder.
+    """Files of the predictions; paths are relative to the project's folder.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class ElsewhereParams(SimpleParams):
     live
         A parquet or csv file of this round's stocks: ``id`` and ``prediction``.
     content
-        Digest of `oof`: filled in, so that another file is another record.
+        Digest of `oof`, filled in: another file gives new out-of-fold predictions.
     """
 
     oof: str
@@ -59,11 +59,11 @@ class ElsewhereParams(SimpleParams):
 
 
 class Elsewhere(SimpleModel):
-    """Looks predictions up by id; refuses those whose model knew too much of their eras."""
+    """Looks predictions up by id; refuses those whose model learned overlapping targets."""
 
     params_type: ClassVar[type[Block]] = ElsewhereParams
     origin = "not ours: predictions made elsewhere"
-    purge_eras = 0  # that lie at least between what is learned and what is predicted
+    purge_eras = 0  # minimum gap between learned and predicted eras
 
     def fit(
         self,
@@ -73,9 +73,9 @@ class Elsewhere(SimpleModel):
         progress: FitProgress = no_progress,
         context: FitContext = NO_CONTEXT,
     ) -> Self:
-        """Learn nothing but how many eras the target spans."""
+        """Set the purge of the target; nothing else is learned."""
         self.feature_names = list(train.feature_names)
-        self.purge_eras = overlap_eras(target) + 1  # the least that `check_horizons` lets pass
+        self.purge_eras = overlap_eras(target) + 1  # the minimum that `check_horizons` accepts
         return self
 
     def predict(self, panel: EraPanel) -> npt.NDArray[np.float32]:
@@ -89,10 +89,10 @@ class Elsewhere(SimpleModel):
         """
         rows = _rows_of(self.params.oof, self.params.content)
         ids = pd.Index(panel.ids())
-        known = rows.reindex(ids)
-        if known["prediction"].isna().all():
+        stored = rows.reindex(ids)
+        if stored["prediction"].isna().all():
             return _found(_live(self.params.live), ids, self.params.live)
-        knew_too_much = known[known["trained_to"] + self.purge_eras >= known["era"]]
+        knew_too_much = stored[stored["trained_to"] + self.purge_eras >= stored["era"]]
         if len(knew_too_much):
             era, trained_to = knew_too_much.iloc[0][["era", "trained_to"]].astype(int)
             raise PredictionError(
@@ -100,10 +100,10 @@ class Elsewhere(SimpleModel):
                 f"{trained_to:04d}; more than {self.purge_eras} eras must lie between, because "
                 "targets overlap. Leave such eras out, or predict them by an earlier model."
             )
-        return _found(known["prediction"], ids, self.params.oof)
+        return _found(stored["prediction"], ids, self.params.oof)
 
     def predict_rows(self, rows: npt.NDArray[np.int8]) -> npt.NDArray[np.float32]:
-        """Nothing can be said of rows without ids: shuffled features change nothing."""
+        """Zeros: without ids there are no predictions, so shuffled features have no effect."""
         return np.zeros(len(rows), dtype=np.float32)
 
     @classmethod

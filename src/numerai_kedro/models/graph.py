@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from numerai_kedro.strict import Block
     from numerai_kedro.training.protocol import FitContext
 
-NEIGHBOURS = 8  # that a node asks for where a panel is all that is known
-EDGES_A_NODE = NEIGHBOURS + 1  # about, both ways and to itself
+NEIGHBOURS = 8  # per node, where only a panel's size is known
+EDGES_A_NODE = NEIGHBOURS + 1  # approximate, in both directions and to itself
 
 
 class GraphNetworkParams(NetworkParams):
-    """Sizes, and which edges; what each does is said next to the presets."""
+    """Sizes, and the kind of edges; see the presets for their effects."""
 
     d_node: int = Field(gt=0)
     n_layers: int = Field(gt=0)
@@ -42,7 +42,7 @@ class GraphNetworkParams(NetworkParams):
 
 
 class GATv2Params(GraphNetworkParams):
-    """Those of attention beside."""
+    """Adds the number of attention heads."""
 
     n_heads: int = Field(gt=0)
 
@@ -58,19 +58,19 @@ class GraphModel(NetworkModel):
 
     reads_graph: ClassVar[bool] = True
     one_core: ClassVar[bool] = True
-    gpu_speed: ClassVar[float] = 10.0  # edges are moved: by the memory of a card and of two cores
+    gpu_speed: ClassVar[float] = 10.0  # by memory bandwidth, of a GPU and of two cores
 
     def __init__(self, params: Any, *, seed: int, threads: int, device: str = "cpu") -> None:
-        # What is computed at once fits one core's cache: a second takes as long to get its half. So
-        # others make other fits (`one_core`).
+        # A chunk of work fits one core's cache, and a second core would not speed it up: other
+        # cores do other fits (`one_core`).
         threads = 1 if device == "cpu" else threads
         super().__init__(params, seed=seed, threads=threads, device=device)
         self.graph: dict[str, Any] = {}
 
     def prepare(self, train: EraPanel, context: FitContext) -> None:
-        """Take the graph of these training eras, of the features that are learned.
+        """Set the graph of these training eras, restricted to the features that are learned.
 
-        Where none was made, as in a drill, some of the rows make one.
+        Without a graph, as in a drill, it is built from some of the rows.
         """
         graph = context.graph or _of_rows(train, self.seed)
         graph = graph.restricted(self.feature_names)
@@ -87,14 +87,14 @@ class GraphModel(NetworkModel):
 
     @classmethod
     def size(cls, params: Any, n_features: int, n_targets: int) -> Size:
-        """An embedding, layers over nodes and edges, and the path beside."""
+        """An embedding, layers over nodes and edges, and a direct path from the features."""
         d, n_nodes = params.d_node, n_nodes_of(n_features)
-        weights, products, held = cls.layer_size(params, n_nodes)
+        weights, products, floats = cls.layer_size(params, n_nodes)
         ends = params.d_beside * n_features + (2 * d + params.d_beside) * n_targets
         return Size(
             2 * n_features * d + params.n_layers * weights + ends,
             2 * n_features * d + params.n_layers * products + ends,
-            params.n_layers * held + 4 * n_nodes * d + 6 * n_features + 3 * params.d_beside,
+            params.n_layers * floats + 4 * n_nodes * d + 6 * n_features + 3 * params.d_beside,
         )
 
     @classmethod
@@ -117,7 +117,7 @@ class GATv2(GraphModel):
 
     @classmethod
     def layer_size(cls, params: Any, n_nodes: int) -> tuple[int, int, int]:
-        """An edge takes as long as fifty products of a matrix: it is moved, not multiplied."""
+        """An edge costs as much time as fifty multiplications, as memory bandwidth limits it."""
         d, n_edges = params.d_node, n_nodes * EDGES_A_NODE
         weights = 2 * d * d + 7 * d
         products = n_nodes * 2 * d * d + 50 * n_edges * d
@@ -144,7 +144,7 @@ class GIN(GraphModel):
 
 
 def _of_rows(train: EraPanel, seed: int) -> FeatureGraph:
-    """The graph of some training rows, where none was made of all of them."""
+    """A graph from some training rows, for a fit without one."""
     rows = sampled_rows(train, seed).astype(np.float32)
     with np.errstate(invalid="ignore", divide="ignore"):
         correlation = np.atleast_2d(np.corrcoef(rows.T))

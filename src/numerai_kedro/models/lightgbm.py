@@ -1,4 +1,4 @@
-"""LightGBM on int8 columns that stay memory-mapped until they are binned, once for all fits."""
+"""LightGBM on int8 columns, memory-mapped until they are binned once for all fits."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ LEAF_BYTES = 104  # of a leaf and its split in the text form
 
 
 class LightGBMParams(BoostingParams):
-    """LightGBM's own names; values and what they do stand in parameters_gbm.yml."""
+    """LightGBM's own names; see parameters_gbm.yml for values and effects."""
 
     num_leaves: int = Field(gt=1)
     min_data_in_leaf: int = Field(gt=0)
@@ -197,7 +197,7 @@ class LightGBM(Boosted):
 
 
 def _regularised(params: LightGBMParams, n_rows: int) -> dict[str, Any]:
-    """What the strength makes of the family's own knobs; nothing at 0."""
+    """The family's parameters changed by the strength; none at 0."""
     if params.strength == 0:
         return {}
     by = Strength(params.strength, n_rows)
@@ -215,7 +215,7 @@ def _regularised(params: LightGBMParams, n_rows: int) -> dict[str, Any]:
 
 
 def _binned(train: EraPanel, bins: Bins | None) -> lightgbm.Dataset:
-    """The rows as LightGBM holds them, from the SSD where they have been binned before."""
+    """LightGBM's binned data set, read from disk if it was binned before."""
     import lightgbm as lgb
 
     params = DATASET_PARAMS | {"max_bin": train.n_values}

@@ -1,7 +1,7 @@
-"""What predicts live: fitted models, with what they were made by.
+"""Fitted models that predict live, with the configuration that they were made by.
 
-The two travel together into the catalog, to a champion, and into a later week whose refit failed,
-so that no prediction is paired with the record of another model.
+They are stored together in the catalog, for a champion, and for a later week whose refit failed, so
+that no prediction is paired with the record of another model.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ class LiveFit:
     models
         Each follows `training.protocol.Model`, or is a `WithLatents`.
     configuration
-        Digest of all that was asked for and decided; the out-of-fold predictions that were made
-        by the same have the same one (`pipelines.recipes.configuration_of`).
+        Digest of the parameters and decisions; out-of-fold predictions of the same configuration
+        have the same digest (`pipelines.recipes.configuration_of`).
     data_version
-        Of the history that was learned, such as ``"v5.3"``.
+        Data version of the training history, such as ``"v5.3"``.
     of_other_code
-        Other code has made it, which was kept on request (`incremental.keep_fits_of_other_code`).
+        Whether it was made by other code and kept on request
+        (`incremental.keep_fits_of_other_code`).
     """
 
     models: tuple[Any, ...]

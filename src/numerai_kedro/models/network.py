@@ -1,4 +1,4 @@
-"""What all torch networks share: input, the training loop, saving, predicting, what they cost."""
+"""What all torch networks share: input, training, saving, predicting, and cost."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ if TYPE_CHECKING:
     from numerai_kedro.data import EraPanel
     from numerai_kedro.training.network_params import LoopParams
 
-TORCH_GB = 0.45  # what importing torch takes, measured
-STEP_NS = 6e6  # of a step, whatever its size
+TORCH_GB = 0.45  # memory of importing torch, measured
+STEP_NS = 6e6  # fixed time of a step
 NS_A_PRODUCT = 0.12  # multiplying and adding, forward and backward, on the two cores of `probe`
-NS_A_FLOAT = 2.5  # writing and reading one that the backward pass needs
+NS_A_FLOAT = 2.5  # writing and reading a float kept for the backward pass
 
 
 @dataclass(frozen=True)
 class Size:
-    """What a network is, in counts.
+    """Size of a network, in counts.
 
     Parameters
     ----------
     weights
-        Numbers that are trained.
+        Trained parameters.
     products
-        Multiplications of a row's forward pass.
+        Multiplications of the forward pass of one row.
     held
-        Floats that the backward pass needs of a row.
+        Floats kept for the backward pass of one row.
     """
 
     weights: int
@@ -58,8 +58,8 @@ class Size:
 class NetworkModel:
     """A network as a model; see `training.protocol.Model` for the contract.
 
-    A family says what it is made of (`build`, `size`), and inherits the rest. Torch is imported
-    where it is used: plans and tests of parameters do without.
+    A family defines `build` and `size`, and inherits the rest. Torch is imported where it is used:
+    plans and tests of parameters need no torch.
     """
 
     params_type: ClassVar[type[Block]]
@@ -67,7 +67,7 @@ class NetworkModel:
     reads_groups: ClassVar[bool] = False
     reads_graph: ClassVar[bool] = False
     one_core: ClassVar[bool] = False
-    weights: tuple[float, ...] = ()  # how much each feature counts; none, all alike
+    weights: tuple[float, ...] = ()  # weight of each feature; empty if all are equal
     gpu_speed: ClassVar[float] = 30.0  # of a card such as an RTX 3060, by its matmul roof
 
     def __init__(self, params: Any, *, seed: int, threads: int, device: str = "cpu") -> None:
@@ -85,11 +85,11 @@ class NetworkModel:
 
     @classmethod
     def size(cls, params: Any, n_features: int, n_targets: int) -> Size:
-        """Count what the network is made of."""
+        """Count the size of the network."""
         raise NotImplementedError
 
     def _built(self, n_features: int, n_targets: int) -> nn.Module:
-        """A fresh network that reads latents, and weighs features, as it should."""
+        """A new network, set up for latents and feature weights."""
         from numerai_kedro.models.modules.centred import Centred
 
         network = self.build(n_features, n_targets)
@@ -100,10 +100,10 @@ class NetworkModel:
         return network
 
     def prepare(self, train: EraPanel, context: FitContext) -> None:
-        """Look at the training eras before the network is made; most do not."""
+        """Read the training eras before the network is built; most families need nothing."""
 
     def shape(self) -> dict[str, int]:
-        """What decides how many rows fit, beside what `size` counts."""
+        """What decides how many rows fit, besides `size`."""
         return {}
 
     def fit(
@@ -114,10 +114,10 @@ class NetworkModel:
         progress: FitProgress = no_progress,
         context: FitContext = NO_CONTEXT,
     ) -> Self:
-        """Train on the panel's eras; with `stop`, the eras held back first say when, then teach.
+        """Train on the panel's eras; with `stop`, held-out eras choose the epoch.
 
-        What they teach is learned at `closing_rate` of the rate, as often as the other eras: the
-        newest eras are worth most, and would be lost.
+        Those are learned afterwards, at `closing_rate` of the rate, for as many epochs: the newest
+        eras are worth most, and would be lost otherwise.
         """
         self.feature_names = list(train.feature_names)
         self.targets = [target, *(head for head in self.params.more_heads if head != target)]
@@ -138,7 +138,7 @@ class NetworkModel:
         return self
 
     def _learn_rest(self, rest: EraPanel, progress: FitProgress, context: FitContext) -> None:
-        """Learn the eras that have said when to stop, from the weights that they chose."""
+        """Learn the held-out eras, starting from the weights that they chose."""
         weights, epochs, repaired = self._tensors(), self.n_iterations, self.recoveries
         rate = self.params.closing_rate * self.params.learning_rate
         params = self.params.model_copy(update={"epochs": epochs, "learning_rate": rate})
@@ -160,7 +160,7 @@ class NetworkModel:
         progress: FitProgress,
         context: FitContext,
     ) -> None:
-        """Run the loop, and keep the best weights and what was repaired."""
+        """Run the loop, and keep the best weights and the recovery lines."""
         import torch
 
         from numerai_kedro.training.torch.batches import TrainingEras
@@ -222,9 +222,9 @@ class NetworkModel:
             return first_target(network(torch.from_numpy(np.ascontiguousarray(rows)).to(device)))
 
     def gain_importance(self) -> npt.NDArray[np.float64]:
-        """How much the loss on typical rows hangs on each feature: gradients of the prediction.
+        """Sensitivity of predictions to each feature, by gradients.
 
-        Root mean square over random rows of all values, by each feature's own deviation:
+        Root mean square over random rows, times each feature's standard deviation:
         float64[n_features].
         """
         import torch
@@ -245,9 +245,9 @@ class NetworkModel:
 
     @classmethod
     def cost(cls, params: Any, n_rows: int, n_features: int) -> Cost:
-        """Weights with gradients, moments and averages; what a batch holds; labels.
+        """Memory of weights, gradients, moments and averages, of a batch, and of labels.
 
-        Time by products and by floats moved, both as measured on two cores
+        Time by multiplications and by floats moved, both measured on two cores
         (bench_training_step.py).
         """
         n_targets = 1 + len(params.more_heads)
@@ -263,7 +263,7 @@ class NetworkModel:
 
     @classmethod
     def has_gpu(cls) -> bool:
-        """Whether there is a card, and torch sees it; a simulated one counts."""
+        """Whether there is a GPU that torch can use; a simulated one counts."""
         if simulated_gpu_gb():
             return True
         if not gpu_memory_gb():  # asks the driver, which is quicker than asking torch
@@ -273,9 +273,9 @@ class NetworkModel:
         return bool(torch.cuda.is_available())
 
     def _device(self) -> torch.device:
-        """Where the fit ran; a model that was read predicts on a card where there is one.
+        """The device of the fit; a model read from disk predicts on a GPU if there is one.
 
-        On as many cores as the fit, whose number decides how sums are cut.
+        Uses as many threads as the fit, as their number decides how sums are split.
         """
         import torch
 
@@ -298,7 +298,7 @@ class NetworkModel:
         return network
 
     def __getstate__(self) -> dict[str, Any]:
-        # What went wrong on the way is kept beside: it is no part of the model.
+        # Recovery lines are stored separately: they are not part of the model.
         apart = ("params", "device", "recoveries", "_network")
         state = {k: v for k, v in self.__dict__.items() if k not in apart}
         return state | {"params": self.params.model_dump(), "tensors": self._tensors()}
@@ -311,21 +311,21 @@ class NetworkModel:
 
 
 def spread_of(n_values: int) -> float:
-    """Standard deviation of whole numbers that are all as frequent."""
+    """Standard deviation of 0 to `n_values` - 1, all equally frequent."""
     return float(((n_values**2 - 1) / 12) ** 0.5)
 
 
 def bytes_of(tensors: dict[str, torch.Tensor]) -> bytes:
-    """Tensors as safetensors: nothing in them can run."""
+    """Tensors as safetensors, which hold no code."""
     from safetensors.torch import save
 
-    made: bytes = save({name: value.contiguous() for name, value in tensors.items()})
-    return made
+    content: bytes = save({name: value.contiguous() for name, value in tensors.items()})
+    return content
 
 
 def tensors_of(content: bytes) -> dict[str, torch.Tensor]:
-    """Back from `bytes_of`."""
+    """The inverse of `bytes_of`."""
     from safetensors.torch import load
 
-    found: dict[str, torch.Tensor] = load(content)
-    return found
+    tensors: dict[str, torch.Tensor] = load(content)
+    return tensors

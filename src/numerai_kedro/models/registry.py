@@ -1,7 +1,7 @@
-"""Models of the week: one row a family. Each is a namespace, an instance of `base_model`.
+"""Models of the week, one entry per family. Each is a namespace, an instance of `base_model`.
 
-Models of the user's own come from the configuration (``ridge: {type: my_models.Ridge, ...}``). They
-stand in the environment, so that child processes know them, too.
+The user's own models come from the configuration (``ridge: {type: my_models.Ridge, ...}``). They
+are stored in the environment, so that child processes know them too.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FAMILIES = {
     "gatv2": ("numerai_kedro.models.graph", "GATv2"),
     "gin": ("numerai_kedro.models.graph", "GIN"),
 }
-# What makes the latents that models may learn from: no member of an ensemble.
+# Encoders that produce latents for other models; not members of an ensemble.
 ENCODERS = {"vae": FAMILIES["vae_head"]}
 BOOSTED = ("lightgbm", "catboost", "xgboost")
 TABULAR = ("tabm", "transformer", "vae_head")
@@ -57,14 +57,14 @@ def own_models() -> dict[str, str]:
 
 
 def register_own_models(blocks: Mapping[str, Any], reserved: tuple[str, ...] = ()) -> None:
-    """Make models of blocks of parameters that have a ``type``, and forget those of before.
+    """Register a model for each parameter block with a ``type``, replacing those before.
 
     Parameters
     ----------
     blocks
-        All parameters, by the name at the top.
+        All parameters, by top-level name.
     reserved
-        Further names that are taken, beside those of the built-in models.
+        Further names that are taken, in addition to those of the built-in models.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def register_own_models(blocks: Mapping[str, Any], reserved: tuple[str, ...] = (
     os.environ[OWN_MODELS] = json.dumps(paths)
     for name, path in paths.items():
         trust(path.rpartition(".")[0])
-        # Regressors of another package: saved models are read before their parameters are.
+        # Regressors of other packages: saved models may be read before their parameters.
         for preset in blocks[name].get("presets", {}).values():
             if "regressor" in preset:
                 trust(f"{str(preset['regressor']).partition('.')[0]}.")
@@ -106,7 +106,7 @@ def family(name: str) -> type[Model]:
     Raises
     ------
     ConfigurationError
-        The class of a model of the user's own cannot be imported, or lacks what models have.
+        The class of the user's own model cannot be imported, or lacks attributes of `Model`.
     """
     if name in own_models():
         return _own_family(name, own_models()[name])
@@ -120,8 +120,8 @@ def _own_family(name: str, path: str) -> type[Model]:
 
     model_class = import_own(path, f"{name}.type")
     of_classes = {n for n, kind in Model.__annotations__.items() if "ClassVar" in str(kind)}
-    wanted = of_classes | {n for n in vars(Model) if not n.startswith("_")}
-    missing = sorted(n for n in wanted if not hasattr(model_class, n))
+    required = of_classes | {n for n in vars(Model) if not n.startswith("_")}
+    missing = sorted(n for n in required if not hasattr(model_class, n))
     if not isinstance(model_class, type) or missing:
         raise ConfigurationError(
             f"parameters: {name}.type: {path} is no model: it lacks {', '.join(missing)}; derive "

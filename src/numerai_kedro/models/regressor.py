@@ -26,7 +26,7 @@ class RegressorParams(SimpleParams):
     regressor
         Dotted path, such as ``sklearn.linear_model.Ridge``.
     made_by
-        Version of its package, or digest of its module: filled in, so that another one fits anew.
+        Version of its package, or digest of its module, filled in: a change refits the model.
     """
 
     regressor: str
@@ -43,12 +43,12 @@ class RegressorParams(SimpleParams):
     @model_validator(mode="after")
     def _of_this_version(self) -> RegressorParams:
         kind = regressor_class(self.regressor)
-        known = inspect.signature(kind).parameters
-        takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known.values())
+        parameters = inspect.signature(kind).parameters
+        takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
         for name in self.options():
-            if name not in known and not takes_all:
+            if name not in parameters and not takes_all:
                 raise ConfigurationError(
-                    f"{name}: {self.regressor} has no such parameter, but {', '.join(known)}"
+                    f"{name}: {self.regressor} has no such parameter, but {', '.join(parameters)}"
                 )
         object.__setattr__(self, "made_by", made_by(kind))
         return self
@@ -59,12 +59,12 @@ class RegressorParams(SimpleParams):
 
 
 class Regressor(SimpleModel):
-    """A regressor of somebody else's, fitted on features as they are, from -2 to 2."""
+    """A third-party regressor, fitted on features centred to -2..2."""
 
     params_type: ClassVar[type[Block]] = RegressorParams
 
     def fit_rows(self, rows: npt.NDArray[np.float32], label: npt.NDArray[np.float32]) -> None:
-        """Fit a new one; it gets the seed where it takes a ``random_state``."""
+        """Fit a new regressor; it gets the seed if it takes a ``random_state``."""
         kind = regressor_class(self.params.regressor)
         options = self.params.options()
         if "random_state" in inspect.signature(kind).parameters:
@@ -83,7 +83,7 @@ class Regressor(SimpleModel):
 
 
 def centred(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Features about their middle, 2: a linear model has then no need of their means."""
+    """Features less their middle value, 2, so that a linear model need not learn their means."""
     return rows - np.float32(2)
 
 
@@ -105,7 +105,7 @@ def regressor_class(path: str) -> Any:
 
 
 def made_by(kind: type) -> str:
-    """First two numbers of the version of a class's package; of a loose module its digest."""
+    """Major and minor version of a class's package; for a module without one, its digest."""
     package = kind.__module__.partition(".")[0]
     distributions = packages_distributions().get(package)
     if distributions:

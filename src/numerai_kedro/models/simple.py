@@ -1,4 +1,4 @@
-"""The base of models of one's own: a subclass learns from a matrix, and predicts rows.
+"""Base class of the user's own models: a subclass learns from a matrix, and predicts rows.
 
 class Ridge(SimpleModel):
 def fit_rows(self, rows, label):
@@ -31,27 +31,27 @@ from numerai_kedro.training.protocol import (
 if TYPE_CHECKING:
     from numerai_kedro.data import EraPanel
 
-# Of the fit by which the cost of others is predicted.
+# Size of the fit by which the cost of others is predicted.
 PROBE_ROWS, PROBE_FEATURES = 4_000, 40
 # Bytes of a cell: as a single-precision number, and twice in double precision inside a library.
 CELL_BYTES = 4 + 2 * 8
 
 
 class SimpleParams(Block):
-    """Whatever the subclass reads; a subclass of this with fields of its own is checked by them."""
+    """Any parameters; a subclass with fields checks them."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
     def low_fidelity(self, n_trees: int, row_share: float) -> Self:
-        """The same: a cheaper fit of it comes from fewer eras alone."""
+        """Unchanged: a cheaper fit only has fewer eras."""
         return self
 
 
 class SimpleModel:
-    """What `training.protocol.Model` asks for, made of `fit_rows` and `predict_rows`.
+    """Implements `training.protocol.Model` by `fit_rows` and `predict_rows`.
 
-    A subclass keeps what it learned as attributes that pickle can save. Where its parameters are
-    searched by a study, its `params_type` says their types.
+    A subclass keeps what it learned in attributes that can be pickled. If its parameters are tuned,
+    its `params_type` declares their types.
     """
 
     params_type: ClassVar[type[Block]] = SimpleParams
@@ -88,8 +88,8 @@ class SimpleModel:
         """Learn from the rows that have a target."""
         self.feature_names = list(train.feature_names)
         label = train.target(target)
-        known = ~np.isnan(label)
-        self.fit_rows(matrix_of(train, known).astype(np.float32), label[known])
+        labelled = ~np.isnan(label)
+        self.fit_rows(matrix_of(train, labelled).astype(np.float32), label[labelled])
         return self
 
     def predict(self, panel: EraPanel) -> npt.NDArray[np.float32]:
@@ -102,7 +102,7 @@ class SimpleModel:
         return 1
 
     def gain_importance(self) -> npt.NDArray[np.float64]:
-        """Zeros: what features are worth shows when they are shuffled."""
+        """Zeros: importance is measured by shuffling only."""
         return np.zeros(len(self.feature_names))
 
     @classmethod

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class TabMParams(NetworkParams):
-    """Names of the package; what each does is said next to the presets."""
+    """The package's own names; see the presets for their effects."""
 
     k: int = Field(gt=0)
     n_blocks: int = Field(gt=0)
@@ -42,7 +42,7 @@ class TabM(NetworkModel):
 
     @classmethod
     def size(cls, params: TabMParams, n_features: int, n_targets: int) -> Size:
-        """Every member has its own scales, and its own last layer."""
+        """Members share most weights; each has its own scales and last layer."""
         d, k = params.d_block, params.k
         shared = n_features * d + (params.n_blocks - 1) * d * d
         own = n_features + 3 * params.n_blocks * d + d * n_targets

@@ -1,4 +1,4 @@
-"""A transformer over patches of features: a row is a sequence of tokens, one a patch.
+"""A transformer over patches of features: a row is a sequence of tokens, one per patch.
 
 References
 ----------
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from numerai_kedro.data import EraPanel
     from numerai_kedro.strict import Block
 
-SAMPLED_ROWS = 20_000  # from which correlations are told: their error is then below .01
+SAMPLED_ROWS = 20_000  # for correlations, whose error is then below .01
 
 
 class TransformerParams(NetworkParams):
-    """Sizes of the encoder, and how it is updated; what each does is said next to the presets."""
+    """Sizes of the encoder, and how it is updated; see the presets for their effects."""
 
     patch: int = Field(gt=0)
     d_token: int = Field(gt=0)
@@ -52,7 +52,7 @@ class Transformer(NetworkModel):
         self.order: list[int] = []
 
     def prepare(self, train: EraPanel, context: FitContext) -> None:
-        """Put features that go together into one patch."""
+        """Order the features so that related ones share a patch."""
         self.order = patch_order(train, context.groups, self.seed)
 
     def build(self, n_features: int, n_targets: int) -> nn.Module:
@@ -76,12 +76,12 @@ class Transformer(NetworkModel):
         progress: FitProgress = no_progress,
         context: FitContext = NO_CONTEXT,
     ) -> Self:
-        """Another model whose adapters have learned newer eras; every other weight is the same.
+        """A model whose adapters and head have learned newer eras; other weights are unchanged.
 
         Parameters
         ----------
         train
-            The newest eras; `target` is that of the fit.
+            The newest eras; `target` is the same as in the fit.
         """
         from numerai_kedro.models.modules.transformer import with_adapters
 
@@ -104,18 +104,18 @@ class Transformer(NetworkModel):
 
     @classmethod
     def size(cls, params: TransformerParams, n_features: int, n_targets: int) -> Size:
-        """Patches to tokens, then layers of attention and two products."""
+        """Patches to tokens, then layers of attention and feed-forward."""
         d, f = params.d_token, params.d_feedforward
         n_tokens = -(-n_features // params.patch)
         layer = 4 * d * d + 2 * d * f
         weights = n_features * d + params.n_layers * layer + n_tokens * d + d * n_targets
         attention = 2 * n_tokens * d
         products = n_features * d + n_tokens * params.n_layers * (layer + attention)
-        held = n_tokens * params.n_layers * (14 * d + 2 * f)
-        return Size(weights, products, held + 3 * n_features)
+        floats = n_tokens * params.n_layers * (14 * d + 2 * f)
+        return Size(weights, products, floats + 3 * n_features)
 
     def _tensors(self) -> dict[str, bytes]:
-        """The fitted weights; adapters are apart from what they adapt."""
+        """The fitted weights; adapters are separate from the base network."""
         from numerai_kedro.models.modules.transformer import adapters_of, without_adapters
 
         base, adapters = without_adapters(self._fitted()), adapters_of(self._fitted())
@@ -134,30 +134,30 @@ class Transformer(NetworkModel):
 
 
 def patch_order(train: EraPanel, groups: tuple[tuple[str, ...], ...], seed: int) -> list[int]:
-    """Positions of the features, those of one group together, and those that move together next.
+    """Positions of the features, ordered by group and then by correlation.
 
-    By group, then by the leaves of a hierarchical clustering of the correlations of some training
-    rows: every patch then holds features that have much in common.
+    Inside a group, by the leaves of a hierarchical clustering of the correlations of some training
+    rows, so that a patch holds related features.
 
     Parameters
     ----------
     groups
-        Names by official group; features of none, such as latents, are one more.
+        Names by official group; features without one, such as latents, form one more.
     """
     position = {name: k for k, name in enumerate(train.feature_names)}
-    known = [[position[name] for name in group if name in position] for group in groups]
-    grouped = {k for group in known for k in group}
-    others = [k for k in position.values() if k not in grouped]
-    known = [group for group in (*known, others) if group]
+    members = [[position[name] for name in group if name in position] for group in groups]
+    grouped = {k for group in members for k in group}
+    ungrouped = [k for k in position.values() if k not in grouped]
+    members = [group for group in (*members, ungrouped) if group]
     rows = sampled_rows(train, seed)
     order: list[int] = []
-    for group in known:
+    for group in members:
         order += [group[k] for k in _leaves(rows[:, group])]
     return order
 
 
 def sampled_rows(train: EraPanel, seed: int) -> npt.NDArray[np.int8]:
-    """Rows of all eras alike, int8[n, n_features]."""
+    """The same number of random rows of each era, int8[n, n_features]."""
     rng = np.random.default_rng(seed)
     each = max(2, SAMPLED_ROWS // len(train.eras))
     pieces = []
@@ -169,7 +169,7 @@ def sampled_rows(train: EraPanel, seed: int) -> npt.NDArray[np.int8]:
 
 
 def _leaves(rows: npt.NDArray[np.int8]) -> list[int]:
-    """Order of the columns in which correlated ones are neighbours."""
+    """Order of the columns that puts correlated ones next to each other."""
     from scipy.cluster.hierarchy import leaves_list, linkage
     from scipy.spatial.distance import squareform
 

@@ -1,7 +1,7 @@
 """A variational autoencoder of the features with a head that predicts the targets.
 
-The encoder has to keep what the decoder needs to tell each feature's five values, and what the
-head needs to predict; the second alone decides what it is worth as a model.
+The latents keep what the decoder needs to reconstruct each feature's five values, and what the head
+needs to predict; as a model, only the head's predictions count.
 
 References
 ----------
@@ -38,7 +38,7 @@ ERAS_FOR_EDGES = 20
 
 
 class VaeParams(NetworkParams):
-    """Sizes, and how much reconstruction counts; what each does is said next to the presets."""
+    """Sizes, and the weight of reconstruction; see the presets for their effects."""
 
     d_hidden: int = Field(gt=0)
     d_latent: int = Field(gt=0)
@@ -68,7 +68,7 @@ class VaeHead(NetworkModel):
         progress: FitProgress = no_progress,
         context: FitContext = NO_CONTEXT,
     ) -> Self:
-        """Train, and find between which values each level of a latent lies."""
+        """Train, and compute the edges between the levels of each latent."""
         super().fit(train, stop, target, progress, context)
         step = max(1, len(train.eras) // ERAS_FOR_EDGES)
         latents = [self.latents(train.features(int(era))) for era in train.eras[::step]]
@@ -85,23 +85,23 @@ class VaeHead(NetworkModel):
         pieces = []
         with torch.no_grad():
             for part in self._parts(rows):
-                given = torch.from_numpy(part).to(device)
-                pieces.append(network.latents(given)[0].cpu().numpy())
+                features = torch.from_numpy(part).to(device)
+                pieces.append(network.latents(features)[0].cpu().numpy())
         return np.concatenate(pieces).astype(np.float32)
 
     def levels(self, rows: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
-        """Latents cut into 16 levels, each as frequent in the training eras as the others.
+        """Latents cut into 16 levels that are equally frequent in the training eras.
 
         Returns
         -------
         int8[n, d_latent], by columns
         """
         columns = self.latents(rows).T
-        made = [np.searchsorted(e, c) for e, c in zip(self.edges.T, columns, strict=True)]
-        return np.array(made, dtype=np.int8).T
+        levels = [np.searchsorted(e, c) for e, c in zip(self.edges.T, columns, strict=True)]
+        return np.array(levels, dtype=np.int8).T
 
     def reconstruction_nll(self, rows: npt.NDArray[np.int8]) -> float:
-        """What a feature of these rows costs to tell from their latents, on average."""
+        """Mean negative log-likelihood of a feature given the latents, in nats."""
         import torch
 
         device = self._device()
@@ -109,12 +109,12 @@ class VaeHead(NetworkModel):
         nats = 0.0
         with torch.no_grad():
             for part in self._parts(rows):
-                given = torch.from_numpy(part).to(device)
-                nats += float(network.told(network.latents(given)[0], given).sum())
+                features = torch.from_numpy(part).to(device)
+                nats += float(network.told(network.latents(features)[0], features).sum())
         return nats / len(rows)
 
     def _parts(self, rows: npt.NDArray[np.int8]) -> list[npt.NDArray[np.int8]]:
-        """No more rows at once than training saw."""
+        """Parts of at most `batch_rows` rows."""
         size = self.params.batch_rows
         starts = range(0, len(rows), size)
         return [np.ascontiguousarray(rows[begin : begin + size]) for begin in starts]

@@ -1,7 +1,7 @@
-"""A live model that learned from latents, with the encoder that made them.
+"""A live model that learned from latents, together with their encoder.
 
-Wherever it goes (into the catalog, to a champion, into a later week whose refit failed), it
-predicts from features alone, by the very latents that it knows.
+Wherever it is stored (in the catalog, as a champion, for a later week whose refit failed), it
+predicts from features alone, with the latents it was trained on.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class WithLatents:
     model
         `training.protocol.Model`, whose last features are latents.
     encoder
-        `models.vae_head.VaeHead`, whose latents those are, in the same order.
+        `models.vae_head.VaeHead` that computes those latents, in the same order.
     """
 
     def __init__(self, model: Any, encoder: Any) -> None:
@@ -33,12 +33,12 @@ class WithLatents:
 
     @property
     def feature_names(self) -> list[str]:
-        """What it needs of a panel."""
+        """Features that it needs of a panel."""
         return list(dict.fromkeys([*self._plain, *self.encoder.feature_names]))
 
     @property
     def n_iterations(self) -> int:
-        """Of the model."""
+        """Iterations of the model."""
         return int(self.model.n_iterations)
 
     def predict(self, panel: EraPanel) -> npt.NDArray[np.float32]:

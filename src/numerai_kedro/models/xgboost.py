@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
     from numerai_kedro.data import EraPanel
 
-# More than the five values there are: XGBoost counts borders, not values.
+# More than the five values of a feature: XGBoost counts borders, not values.
 MAX_BIN = 8
 NODE_BYTES = 60  # in XGBoost's binary form
 
 
 class XGBoostParams(BoostingParams):
-    """XGBoost's own names; values and what they do stand in parameters_gbm.yml."""
+    """XGBoost's own names; see parameters_gbm.yml for values and effects."""
 
     max_leaves: int = Field(ge=0)
     min_child_weight: float = Field(ge=0)
@@ -48,7 +48,7 @@ class XGBoostParams(BoostingParams):
     subsample: float = Field(gt=0, le=1)
 
     def low_fidelity(self, n_trees: int, row_share: float) -> Self:
-        """See `BoostingParams.low_fidelity`; squared error weighs a leaf by its rows."""
+        """See `BoostingParams.low_fidelity`; with squared error, a leaf's weight is its rows."""
         weight = max(1.0, self.min_child_weight * row_share)
         return (
             super().low_fidelity(n_trees, row_share).model_copy(update={"min_child_weight": weight})
@@ -78,7 +78,7 @@ class XGBoost(Boosted):
         progress: FitProgress = no_progress,
         context: FitContext = NO_CONTEXT,
     ) -> Self:
-        """Fit a fixed number of trees to the rows that have a target; it has no binned file."""
+        """Fit a fixed number of trees to the rows that have a target; bins are not kept."""
         import xgboost as xgb
 
         self.feature_names = list(train.feature_names)
@@ -133,7 +133,7 @@ class XGBoost(Boosted):
 
     @classmethod
     def has_gpu(cls) -> bool:
-        """The extra `gpu` brings CUDA; whether a device is there, its driver says."""
+        """Whether the build has CUDA (the extra `gpu`) and the driver reports a device."""
         import xgboost as xgb
 
         from numerai_kedro.compute.machine import gpu_memory_gb
@@ -149,7 +149,7 @@ class XGBoost(Boosted):
             "reg_lambda": by.shrinkage(params.reg_lambda),
             "colsample_bytree": by.columns(params.colsample_bytree),
             "subsample": by.rows(params.subsample),
-            # By leaves where their number is the limit, by levels where depth is.
+            # Leaf-wise if the number of leaves is the limit, level-wise if depth is.
             "grow_policy": "lossguide" if params.max_leaves else "depthwise",
             "objective": "reg:squarederror",
             "tree_method": "hist",
@@ -184,7 +184,7 @@ class XGBoost(Boosted):
 
 
 def _batches(train: EraPanel, target: str) -> xgboost.DataIter:
-    """Hand XGBoost one era after another, rows that have a target only."""
+    """Pass XGBoost one era after another, only rows that have a target."""
     import xgboost as xgb
 
     class Eras(xgb.DataIter):
@@ -197,9 +197,9 @@ def _batches(train: EraPanel, target: str) -> xgboost.DataIter:
                 return False
             era = int(train.eras[self._next])
             label = train.select(eras=[era]).target(target)
-            known = ~np.isnan(label)
-            rows = train.features(era)[known].astype(np.float32, order="C")
-            input_data(data=rows, label=label[known])
+            labelled = ~np.isnan(label)
+            rows = train.features(era)[labelled].astype(np.float32, order="C")
+            input_data(data=rows, label=label[labelled])
             self._next += 1
             return True
 
@@ -210,7 +210,7 @@ def _batches(train: EraPanel, target: str) -> xgboost.DataIter:
 
 
 def _cuts(train: EraPanel, max_bin: int) -> xgboost.QuantileDMatrix:
-    """Rows that hold every value: their cuts spare a sketch of the data, half of the time."""
+    """Cuts from rows with every value; without a sketch of the data, a fit takes half the time."""
     import xgboost as xgb
 
     values = np.arange(train.n_values, dtype=np.float32)

@@ -88,8 +88,8 @@ class RoundInfo:
     def describe(self) -> str:
         """Half a sentence for people: ``round 1412, open for another 47 min``."""
         if self.is_open:
-            left = int((self.close_staking_time - self.server_time).total_seconds())
-            hours, minutes = divmod(left // 60, 60)
+            remaining_s = int((self.close_staking_time - self.server_time).total_seconds())
+            hours, minutes = divmod(remaining_s // 60, 60)
             span = f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
             return f"round {self.number}, open for another {span}"
         if self.server_time < self.open_time:

@@ -1,8 +1,8 @@
-"""One strength of regularisation, steered by how much of what a model learns survives.
+"""Tune one regularisation strength by how much of the training CORR survives out of sample.
 
-Rung by rung a cheap fit learns the older part of the training eras and is scored on them and on
-the newest, purged ones. Where little of the training CORR survives, the strength goes up; where
-most does, it falls to 0. Nothing but the fold's own training eras is looked at.
+Each rung fits a cheap model on the older training eras and scores it on them and on the newest
+ones, after a purge. The strength rises where little of the training CORR survives and falls towards
+0 where most does. Only the fold's own training eras are used.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 BEGIN = 0.5
 LARGEST_GAP = 1.5  # beyond it one noisy rung would decide alone
-TRAINING_ERAS = 20  # of those learned, spread over all: enough for a mean
+TRAINING_ERAS = 20  # training eras that are scored, spread over all of them: enough for a mean
 
 
 class AdaptiveParams(Strict):
@@ -45,7 +45,7 @@ class AdaptiveParams(Strict):
 
 @dataclass(frozen=True)
 class Rung:
-    """One step: the strength that was tried, and mean CORR on learned and on later eras."""
+    """One step: a strength, and the mean CORR of its fit on training eras and on later ones."""
 
     strength: float
     train_corr: float
@@ -53,7 +53,7 @@ class Rung:
 
     @property
     def gap(self) -> float:
-        """Share of what was learned that does not survive: 0 all of it does, 1 nothing."""
+        """Share of the training CORR that is lost on later eras, at most `LARGEST_GAP`."""
         if self.train_corr <= 0:
             return 1.0
         return float(np.clip(1 - self.valid_corr / self.train_corr, 0, LARGEST_GAP))
@@ -69,26 +69,26 @@ def adapted(
     executor: Executor | None = None,
     progress: Callable[[float, float], None] = no_progress,
 ) -> tuple[Recipe, list[Rung]]:
-    """Return the recipe with the strength that its training eras ask for, and the rungs.
+    """Return the recipe with the strength chosen on its training eras, and the rungs.
 
     Parameters
     ----------
     recipe
         Its parameters have a field ``strength``.
     eras
-        Range that the fit may learn from; the newest `valid_eras` of it judge the rungs.
+        Range that the fit may learn from; its newest `valid_eras` eras score the rungs.
 
     Notes
     -----
-    With too few eras to hold any back the recipe stays as it is.
+    With too few eras to hold any out, the recipe is returned unchanged.
     """
     key = _key(recipe, history, eras, purge_eras, params)
-    kept = store.find(key)
-    if kept is None:
+    stored = store.find(key)
+    if stored is None:
         run = executor or Inline()
         rungs = _climb(recipe, history, eras, purge_eras, params, store, run, progress)
-        kept = store.value(key, lambda: [dataclasses.asdict(rung) for rung in rungs])
-    rungs = [Rung(**one) for one in kept]
+        stored = store.value(key, lambda: [dataclasses.asdict(rung) for rung in rungs])
+    rungs = [Rung(**rung) for rung in stored]
     if not rungs:
         return recipe, []
     strength = next_strength(rungs[-1], params)
@@ -103,7 +103,7 @@ def adapted(
 
 
 def next_strength(rung: Rung, params: AdaptiveParams) -> float:
-    """Up where less survives than asked for, down where more does; within 0 and 1."""
+    """Raise the strength where the gap is above its target, else lower it; clipped to 0..1."""
     moved = rung.strength + params.rate * (rung.gap - params.target_gap)
     return round(min(1.0, max(0.0, moved)), 4)
 
@@ -143,7 +143,7 @@ def _climb(
 
 
 def low_fidelity_strength(recipe: Recipe, strength: float, params: AdaptiveParams) -> Recipe:
-    """The cheap fit by which a rung judges a strength."""
+    """The cheap fit that a rung scores."""
     stride = max(params.low_fidelity_stride, recipe.era_stride)
     stronger = recipe.params.model_copy(update={"strength": strength})
     cheap = stronger.low_fidelity(params.low_fidelity_trees, recipe.era_stride / stride)

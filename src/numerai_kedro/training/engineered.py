@@ -1,7 +1,6 @@
-"""What feature engineering found for each training window, and which columns a fit sees by it.
+"""Results of feature engineering by training window, and the columns that a fit then sees.
 
-A window is named by the newest era that it holds: whoever learns up to that era, and only they, may
-know what was found there.
+A window is named by its newest era: only fits that learn up to exactly that era use its results.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from numerai_kedro.data.verdict import Verdict
 from numerai_kedro.errors import Failed, PanelError
 from numerai_kedro.training.recipe import ALL_COLUMNS, Columns, Recipe, VerdictUse
 
-FEATURES, GNN = "feature_engineering", "gnn"  # pipelines that make what is missing
+FEATURES, GNN = "feature_engineering", "gnn"  # pipelines that produce missing results
 DROPPED: dict[VerdictUse, tuple[Verdict, ...]] = {
     "drop_unstable": (Verdict.UNSTABLE,),
-    # A feature that no test can reach, such as a new one, is not condemned by it.
+    # A feature that could not be tested, such as a new one, stays.
     "keep_confirmed": (Verdict.UNSTABLE, Verdict.NULL),
 }
 
@@ -51,7 +50,7 @@ class Engineered:
     graphs: Mapping[str, Any] | Failed = field(default_factory=dict)
 
     def applied(self, recipe: Recipe, eras: tuple[int, int], features: Sequence[str]) -> Recipe:
-        """The recipe with what it asks for, as it was found in the window of these eras.
+        """The recipe with the columns that it asks for, from the results of its training window.
 
         Parameters
         ----------
@@ -61,7 +60,7 @@ class Engineered:
         Raises
         ------
         PanelError
-            It was not made for this window.
+            There are no results for this window.
         """
         if recipe.verdicts == "keep_all" and not (recipe.latents or recipe.family.reads_graph):
             return recipe
@@ -71,7 +70,7 @@ class Engineered:
             columns = _chosen(report.set_index("feature").loc[list(features)], recipe.verdicts)
         if recipe.latents:
             latents = check_made(self.latents, eras[1], recipe.name, "latents")
-            # Latents have no verdict; where features are weighed, they count in full.
+            # Latents have no verdict; where features are weighted, their weight is 1.
             weights = columns.weights and (*columns.weights, *[1.0] * len(latents.feature_names))
             columns = dataclasses.replace(columns, latents=latents, weights=weights)
         if recipe.family.reads_graph:
@@ -83,11 +82,11 @@ class Engineered:
 def _chosen(report: pd.DataFrame, use: VerdictUse) -> Columns:
     if use == "weigh":
         weights = tuple(map(float, report["weight"]))
-        # Equal weights weigh nothing, and a model needs something to learn from.
+        # Equal weights change nothing; if all were 0, there would be nothing to learn from.
         return Columns(weights=weights) if len(set(weights)) > 1 else ALL_COLUMNS
-    kept = report.index[~report["verdict"].isin([one.value for one in DROPPED[use]])]
-    # A model needs something to learn from, even where nothing stood the tests.
-    return Columns(features=tuple(kept)) if len(kept) else ALL_COLUMNS
+    features = report.index[~report["verdict"].isin([verdict.value for verdict in DROPPED[use]])]
+    # A model needs features, even where none passed the tests.
+    return Columns(features=tuple(features)) if len(features) else ALL_COLUMNS
 
 
 def check_made(
@@ -97,12 +96,12 @@ def check_made(
     what: str,
     pipeline: str = FEATURES,
 ) -> Any:
-    """What was found for the window that ends with an era.
+    """The result for the window that ends with an era.
 
     Raises
     ------
     PanelError
-        It was not made; names the model and what it asks for.
+        There is none; the message names the model and what it needs.
     """
     if isinstance(found, Failed):
         raise PanelError(f"{model} learns from {what}, and there are none: {found.symptom}")

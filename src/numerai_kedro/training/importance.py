@@ -1,8 +1,8 @@
-"""What a fold's models rest on: gain, and what CORR loses when a feature is shuffled.
+"""Feature importance by fold: gain, and the CORR that is lost when a feature is shuffled.
 
-Gain says what trees split on; permutation what the predictions of later eras, which no model saw,
-owe to a feature. Pieces are kept in the fold store, so that a new era adds its own; another list of
-features to shuffle is measured anew, as far as the models are still there.
+Gain says what trees split on; permutation, how much out-of-sample CORR depends on a feature.
+Results are cached in the fold store, one entry per era; another list of shuffled features is
+measured again, as far as the models are still stored.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from numerai_kedro.training.recipe import Fit, Recipe
 
 logger = logging.getLogger(__name__)
 
-LATENTS = "latents"  # what all of them together are called
+LATENTS = "latents"  # the name of all latents together
 N_SHUFFLED = 15  # features, those with the most gain in all folds together
 ERA_STRIDE = 4  # every fourth test era is enough for a mean, and a quarter of the time
 COLUMNS = ("fold", "first_era", "last_era", "feature", "gain", "drop", "drop_error", "n_eras")
@@ -50,18 +50,18 @@ def importance_by_fold(
     history : EraPanel
         The features that models learn.
     recipes
-        One a fold, as they were fitted.
+        One per fold, as fitted.
     target
-        What permutation is scored on.
+        The target that permutation is scored on.
     overlap_eras
-        How many eras one target spans: scores of nearer eras are not independent.
+        How many eras one target spans: scores of eras closer than that are not independent.
 
     Returns
     -------
     pandas.DataFrame
-        One row a fold and feature. ``gain``: share of the fold's total. ``drop``: how much CORR
-        loses when the feature is shuffled inside each era, with its standard error; NaN where it
-        was not shuffled, or the fold's models went by the cache limit.
+        One row per fold and feature. ``gain``: share of the fold's total. ``drop``: the CORR lost
+        when the feature is shuffled inside each era, with its standard error; NaN where it was not
+        shuffled, or where the cache limit removed the fold's models.
     """
     blocks = [
         (
@@ -76,10 +76,10 @@ def importance_by_fold(
         features.append(LATENTS)
     work = _Work(features, target, store, executor or Inline())
     gains = [work.gains(fits) for _, fits, _ in blocks]
-    known = [gain for gain in gains if gain is not None]
-    if not known:
+    measured = [gain for gain in gains if gain is not None]
+    if not measured:
         return pd.DataFrame(columns=list(COLUMNS))
-    order = np.argsort(-np.mean(known, axis=0), kind="stable")
+    order = np.argsort(-np.mean(measured, axis=0), kind="stable")
     shuffled = [features[number] for number in sorted(order[:N_SHUFFLED])]
     frames = []
     for number, ((fold, fits, eras), gain) in enumerate(zip(blocks, gains, strict=True)):
@@ -92,7 +92,7 @@ def importance_by_fold(
 
 
 class _Work:
-    """Asks the store first, and the executor for what is missing."""
+    """Reads results from the store; has the executor compute missing ones."""
 
     def __init__(
         self, features: Sequence[str], target: str, store: FoldStore, executor: Executor
@@ -101,29 +101,29 @@ class _Work:
         self._store, self._executor = store, executor
 
     def gains(self, fits: Sequence[Fit]) -> npt.NDArray[np.float64] | None:
-        """Share of gain by feature, averaged over a fold's fits; None where a model is gone."""
-        found = []
+        """Share of gain by feature, averaged over a fold's fits; None where a model is lost."""
+        by_fit = []
         for fit in fits:
-            known = self._store.find(_gain_key(fit)) is not None
-            if not known and not self._store.has_model(fit.key):
+            stored = self._store.find(_gain_key(fit)) is not None
+            if not stored and not self._store.has_model(fit.key):
                 return None
             gains = gain_of(fit, self._store, self._executor)
-            found.append(self._by_feature(fit.train.feature_names, gains))
-        return np.mean(found, axis=0)
+            by_fit.append(self._by_feature(fit.train.feature_names, gains))
+        return np.mean(by_fit, axis=0)
 
     def _by_feature(
         self, columns: Sequence[str], gains: npt.NDArray[np.float64]
     ) -> npt.NDArray[np.float64]:
-        """Of what the fit did not see, nothing; of all latents, one number."""
+        """Gains by feature: 0 for features that the fit did not see, one sum for all latents."""
         place = {name: number for number, name in enumerate(self._features)}
-        made = np.zeros(len(self._features))
-        np.add.at(made, [place[_named(column)] for column in columns], gains)
-        return made
+        totals = np.zeros(len(self._features))
+        np.add.at(totals, [place[_named(column)] for column in columns], gains)
+        return totals
 
     def drops(
         self, fits: Sequence[Fit], eras: Sequence[EraPanel], shuffled: list[str]
     ) -> npt.NDArray[np.float64]:
-        """CORR lost, float64[n_eras, n_shuffled]; eras whose model is gone are left out."""
+        """CORR lost, float64[n_eras, n_shuffled]; eras without a result are left out."""
         by_fit = []
         for fit in fits:
             keys = [_drop_key(fit, era, self._target, shuffled) for era in eras]
@@ -132,15 +132,15 @@ class _Work:
                 self._run(_measure_drops, fit, missing, self._target, shuffled)
             nothing = [np.nan] * len(shuffled)
             by_fit.append([self._store.find(key) or nothing for key in keys])
-        # Fits of one fold share its eras: they are averaged, not counted as more of them.
+        # Fits of one fold have the same eras: they are averaged, not counted as more eras.
         table = np.array(by_fit, dtype=np.float64).reshape(len(fits), -1, len(shuffled))
-        known = ~np.isnan(table).all(axis=(0, 2))
-        if not known.any():
+        measured = ~np.isnan(table).all(axis=(0, 2))
+        if not measured.any():
             return table[0, :0]
-        counted = ~np.isnan(table[:, known])
+        counted = ~np.isnan(table[:, measured])
         with np.errstate(invalid="ignore"):
-            made = np.nan_to_num(table[:, known]).sum(axis=0) / counted.sum(axis=0)
-        return np.asarray(made)
+            means = np.nan_to_num(table[:, measured]).sum(axis=0) / counted.sum(axis=0)
+        return np.asarray(means)
 
     def _lacks(self, key: dict[str, Any]) -> bool:
         return self._store.find(key) is None
@@ -152,11 +152,11 @@ class _Work:
 
 
 def gain_of(fit: Fit, store: FoldStore, executor: Executor) -> npt.NDArray[np.float64]:
-    """Share of gain of each feature that a fit saw; a fit that was never made is made for it."""
+    """Share of gain of each feature that a fit saw; fits the model first if need be."""
     key = _gain_key(fit)
     if store.find(key) is None:
-        given = (fit, store, key)
-        executor.run(_measure_gain, *given, progress=no_progress, planned_gb=fit.planned_gb)
+        arguments = (fit, store, key)
+        executor.run(_measure_gain, *arguments, progress=no_progress, planned_gb=fit.planned_gb)
     return np.array(store.find(key), dtype=np.float64)
 
 
@@ -201,15 +201,15 @@ def _named(column: str) -> str:
 def shuffled_drops(
     model: Model, era: EraPanel, target: str, shuffled: Sequence[str]
 ) -> list[float | None]:
-    """CORR of one era less its CORR with each feature shuffled; None for one that is not seen.
+    """Loss of one era's CORR when each feature is shuffled; None for a feature not in the panel.
 
-    The order is drawn by the era's number alone: the same for every model and every run. Latents
-    are shuffled together.
+    The permutation is seeded by the era number alone: the same for every model and run. Latents are
+    shuffled together.
     """
     (number,) = era.eras
     rows, label = era.features(int(number)), era.target(target).astype(np.float64)
-    known = ~np.isnan(label)
-    rows, label = np.ascontiguousarray(rows[known]), label[known]
+    labelled = ~np.isnan(label)
+    rows, label = np.ascontiguousarray(rows[labelled]), label[labelled]
     order = np.random.default_rng(int(number)).permutation(len(rows))
     of_name: dict[str, list[int]] = {}
     for number, column in enumerate(era.feature_names):
@@ -222,7 +222,7 @@ def shuffled_drops(
         columns.append(model.predict_rows(changed) if moved else columns[0])
     corr = corr_of_era(np.column_stack(columns).astype(np.float64), label)
     lost = (corr[0] - corr[1:]).tolist()
-    return [one if name in of_name else None for name, one in zip(shuffled, lost, strict=True)]
+    return [drop if name in of_name else None for name, drop in zip(shuffled, lost, strict=True)]
 
 
 def _test_eras(history: EraPanel, fold: Fold, target: str) -> list[EraPanel]:
@@ -248,7 +248,7 @@ def _frame(
     frame["drop"] = frame["drop_error"] = np.nan
     frame["n_eras"] = len(drops)
     if len(drops):
-        # Scores of overlapping targets: so many of them are about one independent score.
+        # Targets overlap: about this many scores are worth one independent score.
         together = max(1.0, overlap_eras / ERA_STRIDE)
         error = drops.std(axis=0, ddof=1 if len(drops) > 1 else 0) * np.sqrt(together / len(drops))
         rows = [features.index(name) for name in shuffled]

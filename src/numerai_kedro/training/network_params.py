@@ -1,4 +1,4 @@
-"""How networks are trained, in numbers; without torch, so that plans are quick."""
+"""Training parameters of networks; imports no torch, so that plans are quick."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pydantic import Field
 
 from numerai_kedro.strict import Block
 
-LEAST_ROWS = 16  # below it, a network is too large for the device
+LEAST_ROWS = 16  # if even these do not fit, the network is too large for the device
 
 
 class LoopParams(Block):
-    """How a network is trained; what each does stands in parameters_deep_learning.yml."""
+    """How a network is trained; see parameters_deep_learning.yml."""
 
     epochs: int = Field(gt=0)
     batch_rows: int = Field(ge=LEAST_ROWS)
@@ -35,5 +35,5 @@ class NetworkParams(LoopParams):
     more_heads: tuple[str, ...] = ()
 
     def low_fidelity(self, n_trees: int, row_share: float) -> Self:
-        """The same experiment in half of the epochs; it has fewer rows already."""
+        """The same experiment in half the epochs; a trial has fewer rows already."""
         return self.model_copy(update={"epochs": math.ceil(self.epochs / 2)})

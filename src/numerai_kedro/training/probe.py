@@ -1,4 +1,4 @@
-"""How fast this machine fits: some small fits on generated rows, before any download."""
+"""How fast this machine fits: a few small fits on generated rows, before any download."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy as np
 
 logger = logging.getLogger(__name__)
 
-# Large enough that threads pay, small enough for a second.
+# Large enough for threads to pay, small enough to take about a second.
 N_ROWS, N_FEATURES, N_TREES, N_FITS = 40_000, 60, 20, 3
-# What the fastest takes on the two cores where `Model.cost` was measured, in nanoseconds.
+# Nanoseconds of the fastest fit on the two cores where `Model.cost` was measured.
 PROBE_WORK = 89e6
 
 
 def lightgbm_work_per_second(threads: int) -> float:
-    """How much of `Cost.work` passes in a second, by a fit of LightGBM; NaN without LightGBM."""
+    """How much of `Cost.work` is done in a second, by a fit of LightGBM; NaN without LightGBM."""
     try:
         import lightgbm as lgb
-    except (ImportError, OSError) as error:  # the model will be an outcome that says so
+    except (ImportError, OSError) as error:  # the model itself reports it later
         logger.warning("LightGBM cannot be loaded, so no time is predicted: %s", error)
         return math.nan
 
@@ -35,5 +35,5 @@ def lightgbm_work_per_second(threads: int) -> float:
         lgb.train(params, data, num_boost_round=N_TREES)
         return time.perf_counter() - begin
 
-    # The fastest of some: what else the machine does now is no part of what it can.
+    # The fastest of several, to leave out other load on the machine.
     return PROBE_WORK / min(seconds() for _ in range(N_FITS))

@@ -16,49 +16,49 @@ from numerai_kedro.strict import Block
 if TYPE_CHECKING:
     from numerai_kedro.data.feature_graph import FeatureGraph
 
-# Gets steps done and steps in all, of one fit; a step is a tree or an epoch.
+# Called with the steps done and their total in one fit; a step is a tree or an epoch.
 FitProgress = Callable[[float, float], None]
 
 
 def no_progress(done: float, total: float) -> None:
-    """Say nothing."""
+    """Report nothing."""
 
 
 class Bins(Protocol):
-    """Where binned data sets are kept between fits."""
+    """Stores binned data sets between fits."""
 
     def file(self, key: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
-        """Return the file kept under `key`, or have it built at a path and keep it."""
+        """Return the file stored under `key`; call `build` with a path first if there is none."""
 
 
 class Notes(Protocol):
-    """What was learned about this machine, from one week to the next."""
+    """Facts about this machine, kept from one week to the next."""
 
     def recall(self, key: Mapping[str, Any]) -> Any | None:
-        """What was noted under `key`; None where nothing was."""
+        """The value noted under `key`, or None."""
 
     def remember(self, key: Mapping[str, Any], value: Any) -> None:
-        """Note a small value, in the place of the one before."""
+        """Note a small value, replacing the one before."""
 
 
 @dataclass(frozen=True)
 class FitContext:
-    """What a fit is given besides its data; only groups, weights and the graph change the model.
+    """What a fit gets besides its data; only groups, weights and the graph change the model.
 
     Parameters
     ----------
     bins
-        Where binned data are found again, so that many fits on the same rows bin them once.
+        Stores binned data, so that many fits on the same rows bin them once.
     work
-        Folder in which an unfinished fit is found again.
+        Folder of the fit's checkpoints.
     notes
-        What this machine was found to hold.
+        Facts about this machine, such as the rows that it holds.
     groups
         Names of the features of each official group, for a family that reads them.
     weights
-        How much each feature of the panel counts, 1 for all where there are none.
+        Weight of each feature of the panel; empty for 1 each.
     graph
-        Of the features, from the training eras alone, for a family that reads it.
+        Graph of the features from the training eras alone, for a family that reads it.
     """
 
     bins: Bins | None = None
@@ -71,21 +71,21 @@ class FitContext:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one fit needs, as predicted before it starts.
+    """Predicted needs of one fit.
 
     Parameters
     ----------
     memory_gb
         Unshared memory at its peak, in GiB.
     work
-        Nanoseconds on the two cores where they were measured; `training.probe` says how many of
-        them pass here in a second.
+        Nanoseconds on the two reference cores; `training.probe` measures how many of them this
+        machine does in a second.
     disk_gb
-        What the fitted model takes in the fold store, in GiB.
+        Size of the fitted model in the fold store, in GiB.
     bins_gb
-        What its binned data set takes there.
+        Size of its binned data set there, in GiB.
     device_gb
-        What of `memory_gb` lies on a GPU where one fits.
+        The part of `memory_gb` that is on the GPU when one is used.
     """
 
     memory_gb: float
@@ -100,23 +100,23 @@ NO_CONTEXT = FitContext()
 
 @dataclass(frozen=True)
 class EarlyStoppingSplit:
-    """Which of the eras to learn from say first when to stop.
+    """The training eras that are first held out to decide when to stop.
 
     Parameters
     ----------
     n_eras
-        The newest so many.
+        How many of the newest eras are held out.
     purge_eras
-        Eras before them whose targets reach into them.
+        Eras before those whose targets reach into them.
     """
 
     n_eras: int
     purge_eras: int
 
     def split(self, panel: EraPanel) -> tuple[EraPanel, EraPanel, EraPanel] | None:
-        """What is learned first, what says when to stop, and all that was held back.
+        """Eras of the first fit, eras that decide when to stop, and all that the fit leaves out.
 
-        None where fewer eras would be learned than say when to stop.
+        None where fewer eras would be learned than decide when to stop.
         """
         if not self.n_eras or len(panel.eras) <= self.n_eras:
             return None
@@ -130,26 +130,26 @@ class EarlyStoppingSplit:
 
 @runtime_checkable
 class Model(Protocol):
-    """One model family: made from parameters, fitted once, then predicting.
+    """One model family: built from parameters, fitted once, then used to predict.
 
-    Its code, as far as `fit` and `predict` reach, goes into every key of the fold store
+    The code that `fit` and `predict` reach goes into every key of the fold store
     (`training.recipe.code_of_fits`). A family that is tuned has parameters with a method
     ``low_fidelity(n_trees, row_share)``: the same experiment, cheaper.
 
     Attributes
     ----------
     stops_early
-        Whether a fit decides by some of its eras when to stop.
+        Whether a fit holds out eras to decide when to stop.
     reads_groups
-        Whether the official groups of the features make another model.
+        Whether the model depends on the official groups of the features.
     reads_graph
-        Whether it learns on the graph of the features.
+        Whether the model uses the graph of the features.
     one_core
-        Whether a fit uses one core, whatever `threads` says, where no GPU makes it.
+        Whether a fit on the CPU uses one core, whatever `threads` says.
     gpu_speed
-        How many times as fast a fit is on a GPU as `cost` says; 1 where nobody has measured it.
+        How many times faster a fit is on a GPU than `cost` says; 1 where it was not measured.
     recoveries
-        What went wrong in the fit and was repaired, `compute.recovery.Recovery` as dicts.
+        What went wrong in the fit and was repaired: `compute.recovery.Recovery` as dicts.
     """
 
     params_type: ClassVar[type[Block]]
@@ -173,10 +173,10 @@ class Model(Protocol):
         progress: FitProgress = no_progress,
         context: FitContext = NO_CONTEXT,
     ) -> Self:
-        """Learn `target` from the panel; `stop` is for families that stop early, by some of it."""
+        """Learn `target` from the panel; `stop` is its split for families that stop early."""
 
     def predict(self, panel: EraPanel) -> npt.NDArray[np.float32]:
-        """Predict every row, float32[n_rows]; only ranks inside an era will count."""
+        """Predict every row, float32[n_rows]; only ranks inside an era matter."""
 
     def predict_rows(self, rows: npt.NDArray[np.int8]) -> npt.NDArray[np.float32]:
         """Predict int8[n_rows, n_features], columns in the order of the training panel."""
@@ -186,7 +186,7 @@ class Model(Protocol):
         """Trees or epochs of the fitted model."""
 
     def gain_importance(self) -> npt.NDArray[np.float64]:
-        """What each feature added while fitting, float64[n_features], in any unit."""
+        """Gain of each feature in the fit, float64[n_features], in any unit."""
 
     @classmethod
     def cost(cls, params: Any, n_rows: int, n_features: int) -> Cost:

@@ -1,4 +1,4 @@
-"""All that decides a fit besides its eras, and the fits that a recipe is made of."""
+"""Everything that determines a fit besides its eras, and the fits of a recipe."""
 
 from __future__ import annotations
 
@@ -31,33 +31,33 @@ from numerai_kedro.training.protocol import (
 if TYPE_CHECKING:
     from numerai_kedro.data.feature_graph import FeatureGraph
 
-# How a model that was fitted learns the eras that came after: not at all, or by adapters (LoRA).
+# How a fitted model learns later eras: not at all, or by adapters (LoRA).
 Update = Literal["none", "lora"]
-# What no GPU raises.
+# Errors that are bugs, never the failure of a GPU.
 BUGS = (TypeError, AttributeError, LookupError, AssertionError, ImportError)
 CALLED = ("predict", "predict_rows")  # of a fitted model
 UPDATE_ERAS = 52  # newest eras that an update learns from
 
 
-# How verdicts of features (`features.discovery`) are used: all features are kept, all but the
-# unstable, all but those and the null, or all, each by a weight.
+# How verdicts of features (`features.discovery`) are used: keep all features, drop the unstable,
+# drop the unstable and the null, or weight each.
 VerdictUse = Literal["keep_all", "drop_unstable", "keep_confirmed", "weigh"]
 
 
 @dataclass(frozen=True)
 class Columns:
-    """What of the features, and what beside them, the fits of one training window see.
+    """The features and further inputs that the fits of one training window see.
 
     Parameters
     ----------
     features
         Names; None for all.
     weights
-        How much each of them counts; none where all count alike.
+        Weight of each feature; empty where all are equal.
     latents : EraPanel
-        Of an encoder that learned no era after the window; None where none are used.
+        From an encoder that learned no era after the window; None where none are used.
     graph : FeatureGraph
-        From the window's eras alone; None for a family that reads none.
+        Built from the window's eras alone; None for a family that reads no graph.
     """
 
     features: tuple[str, ...] | None = None
@@ -66,19 +66,19 @@ class Columns:
     graph: FeatureGraph | None = None
 
     def of(self, history: EraPanel) -> EraPanel:
-        """The panel that fits see: eras for which there are latents, where those are used."""
+        """The panel that fits see; where latents are used, only eras that have them."""
         chosen = history if self.features is None else history.select(features=self.features)
         if self.latents is None:
             return chosen
-        known = np.intersect1d(history.eras, self.latents.eras)
-        return JoinedPanel(chosen.select(eras=known), self.latents)
+        eras = np.intersect1d(history.eras, self.latents.eras)
+        return JoinedPanel(chosen.select(eras=eras), self.latents)
 
 
 ALL_COLUMNS = Columns()
 
 
 class Option(Strict):
-    """Another way to make the same model; what is None stays as it is."""
+    """A variation of a recipe; None leaves a setting as it is."""
 
     era_stride: int | None = Field(default=None, gt=0)
     n_offsets: int | None = Field(default=None, gt=0)
@@ -91,10 +91,10 @@ class Option(Strict):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is made.
+    """How a model is fitted.
 
-    One recipe may be several fits, whose predictions are averaged: one for each target and, where
-    a fit takes every n-th era, one for each offset asked for.
+    One recipe may have several fits, whose predictions are averaged: one for each target and, where
+    a fit takes every n-th era, one for each offset.
 
     Parameters
     ----------
@@ -109,25 +109,26 @@ class Recipe:
     n_offsets
         How many of the `era_stride` possible offsets are fitted and averaged.
     seed, threads, device
-        `threads` is no part of the key: it changes the time. A GPU is: there CatBoost takes all
+        `threads` is not in the key, as it changes only the time. A GPU is: there CatBoost uses all
         columns.
     adaptive
-        Whether each fit finds its own strength (`training.adaptive`), which `params` then get.
+        Whether each fit finds its own strength (`training.adaptive`), which is then set in
+        `params`.
     valid_eras, purge_eras
-        Of a family that stops early: so many of the newest eras say when, apart from what is
-        learned by then.
+        For a family that stops early: how many of the newest eras decide when, and the purge before
+        them.
     groups
         Features by official group, for a family that reads them.
     update, update_every
-        Between full fits a fitted model learns the newest eras, every so many of them.
+        How a fitted model learns new eras between full fits, and after how many of them.
     verdicts, latents
-        What is asked of feature engineering.
+        What is used of feature engineering.
     engineered_by
-        Identity of the parameters by which that is made.
+        Identifies the parameters of feature engineering.
     columns
-        What that comes to for the training window of the fits to be made (`engineered.Engineered`).
+        The resulting columns for the training window (`engineered.Engineered`).
     code
-        Digest of the code that fits and predicts; by default as it is now.
+        Digest of the code that fits and predicts; by default that of the current code.
     """
 
     name: str
@@ -152,7 +153,7 @@ class Recipe:
     code: str = ""
 
     def __post_init__(self) -> None:
-        """Find the digest of the code, where none is given: a process of a fit gets it."""
+        """Compute the code's digest unless it is given, as to the child process of a fit."""
         if not self.code:
             object.__setattr__(self, "code", code_of_fits(self.family))
 
@@ -170,20 +171,20 @@ class Recipe:
         updated_to
             The newest era that an update of each fit learns from; None without updates.
         """
-        made, seen = [], self.columns.of(history)
+        fits, seen = [], self.columns.of(history)
         for target, offset in self.members():
-            # What is updated is kept even for a trial: every part of a fold begins with it.
+            # A base model is stored even for a trial: every part of a fold starts from it.
             base = keep or self.update != "none"
             fit = Fit(self, target, self._thinned(history, seen, eras, target, offset), base)
             if updated_to is not None:
                 newest = (updated_to - UPDATE_ERAS + 1, updated_to)
                 learned = self._thinned(history, seen, newest, target, offset)
                 fit = Fit(self, target, learned, keep, base=fit)
-            made.append(fit)
-        return made
+            fits.append(fit)
+        return fits
 
     def steps(self, fold: Fold) -> list[tuple[Fold, int | None]]:
-        """A fold cut at its updates: each part, and the newest era that its update learns from."""
+        """A fold split at its updates: each part, and the newest era of its update."""
         if self.update == "none":
             return [(fold, None)]
         cut = range(fold.test[0], fold.test[1] + 1, self.update_every)
@@ -204,7 +205,7 @@ class Recipe:
     ) -> EraPanel:
         """Rows to learn from: resolved eras of the range, every n-th back from the newest.
 
-        An era of them that is not among what is seen is an error, not one era less.
+        One of these eras that `seen` lacks is an error, and is not skipped.
         """
         resolved = history.resolved_eras(target)
         inside = resolved[(resolved >= eras[0]) & (resolved <= eras[1])]
@@ -212,7 +213,7 @@ class Recipe:
 
     @property
     def stop(self) -> EarlyStoppingSplit | None:
-        """By which eras fits decide when to stop."""
+        """The eras by which fits stop early; None for a family that does not."""
         n_eras = self.valid_eras // self.era_stride
         return EarlyStoppingSplit(n_eras, self.purge_eras) if self.family.stops_early else None
 
@@ -223,27 +224,27 @@ class Recipe:
                 yield target, offset
 
     def thinned(self, era_stride: int) -> Recipe:
-        """The same on every `era_stride`-th era, where it does not take fewer already."""
+        """The same recipe on every `era_stride`-th era, unless it uses fewer already."""
         return dataclasses.replace(self, era_stride=max(self.era_stride, era_stride))
 
     def with_params(self, params: Any) -> Recipe:
-        """The same with other parameters."""
+        """The same recipe with other parameters."""
         return dataclasses.replace(self, params=params)
 
     def with_option(self, option: Option) -> Recipe:
-        """The same made in another way, which never takes more eras at once: they may not fit."""
+        """Apply an option; no fit then has more eras than before, which might exceed the memory."""
         changed = self if option.era_stride is None else self.thinned(option.era_stride)
-        given: dict[str, Any] = option.model_dump(
+        values: dict[str, Any] = option.model_dump(
             include={"n_offsets", "adaptive", "update", "verdicts", "latents"}
         )
         if option.more_targets is not None:
-            given["targets"] = tuple(dict.fromkeys((self.targets[0], *option.more_targets)))
-        known = {name: value for name, value in given.items() if value is not None}
-        return dataclasses.replace(changed, **known)
+            values["targets"] = tuple(dict.fromkeys((self.targets[0], *option.more_targets)))
+        changes = {name: value for name, value in values.items() if value is not None}
+        return dataclasses.replace(changed, **changes)
 
     def cache_key(self, target: str) -> dict[str, Any]:
-        """What decides a fit, its rows aside."""
-        made = {
+        """Everything that determines a fit, except its rows."""
+        key = {
             "family": self.family.__name__,
             "code": self.code,
             "params": self.params.model_dump(mode="json"),
@@ -251,28 +252,28 @@ class Recipe:
             "target": target,
         } | ({} if self.device == "cpu" else {"device": self.device})
         if self.family.stops_early:
-            made["held_back"] = [self.valid_eras, self.purge_eras]
+            key["held_back"] = [self.valid_eras, self.purge_eras]
         if self.family.reads_groups:
-            made["groups"] = digest_json(self.groups)
+            key["groups"] = digest_json(self.groups)
         if self.columns.weights:
-            made["weights"] = digest_json(self.columns.weights)
+            key["weights"] = digest_json(self.columns.weights)
         if self.columns.graph is not None:
-            made["graph"] = self.columns.graph.digest
-        return made
+            key["graph"] = self.columns.graph.digest
+        return key
 
     def cost(self, n_rows: int, n_features: int) -> Cost:
         """What a fit of this size needs on the recipe's device."""
         return cost_on(self.device, self.family, self.params, n_rows, n_features)
 
     def plan_keys(self, eras: tuple[int, int], features: Sequence[str]) -> list[dict[str, Any]]:
-        """Under which fits are known to be made before their data is there: numbers and names."""
+        """Keys that mark fits as done before any data is loaded: only era numbers and names."""
         return [self._plan_key(target, offset, eras, features) for target, offset in self.members()]
 
     def _plan_key(
         self, target: str, offset: int, eras: tuple[int, int], features: Sequence[str]
     ) -> dict[str, Any]:
         key = self.cache_key(target)
-        # Found in the data.
+        # These depend on the data.
         for name in ("weights", "graph"):
             key.pop(name, None)
         if self.adaptive:
@@ -284,7 +285,7 @@ class Recipe:
 
 
 def cost_on(device: str, family: type[Model], params: Any, n_rows: int, n_features: int) -> Cost:
-    """What a fit of this size needs of the machine's own memory, and how long it takes there."""
+    """The host memory and the time that a fit of this size needs on a device."""
     cost = family.cost(params, n_rows, n_features)
     if device == "cpu":
         return cost
@@ -299,15 +300,15 @@ class Fit:
     Parameters
     ----------
     keep
-        Whether the fitted model itself is kept; a trial's is not, its predictions are.
+        Whether the fitted model is stored; a trial stores only its predictions.
     base
-        The fit that this one updates, by what `train` adds; None for a fit of its own.
+        The fit that this one updates with the eras of `train`; None for a full fit.
     on
-        Another device than the recipe's; no part of the key.
+        A device other than the recipe's; not part of the key.
     repaired
-        What went wrong before, as lines of recovery.
+        Failures before this fit, as lines of recovery.
     shares_bins
-        Whether other fits will have the same rows, so that binned ones are worth keeping.
+        Whether other fits will have the same rows, so that it pays to store their bins.
     """
 
     recipe: Recipe
@@ -321,12 +322,12 @@ class Fit:
 
     @property
     def key(self) -> dict[str, Any]:
-        """What the fitted model is made of."""
+        """Cache key of the fitted model."""
         targets = (self.target, *getattr(self.recipe.params, "more_heads", ()))
-        made = self.recipe.cache_key(self.target) | {"train": self.train.digest(targets=targets)}
+        key = self.recipe.cache_key(self.target) | {"train": self.train.digest(targets=targets)}
         if self.base is not None:
-            made["updates"] = self.base.key
-        return made
+            key["updates"] = self.base.key
+        return key
 
     @property
     def planned_gb(self) -> float:
@@ -335,7 +336,7 @@ class Fit:
         return self.recipe.cost(self.train.n_rows, n_features).memory_gb
 
     def model(self, store: FoldStore, progress: FitProgress) -> Model:
-        """The fitted model, from the store where it is kept there."""
+        """The fitted model, read from the store if it is there."""
 
         def fit() -> Model:
             model = self._fitted(store, progress)
@@ -348,15 +349,15 @@ class Fit:
         return model
 
     def on_cpu(self, error: Exception) -> Fit:
-        """The same fit on the cores, after a GPU has failed; it goes on from the checkpoint.
+        """The same fit on the CPU, after a GPU has failed; it resumes from the checkpoint.
 
         Raises
         ------
         Exception
-            The error, where no GPU is to blame.
+            The error itself, where no GPU is to blame.
         """
         ours = isinstance(error, NumeraiKedroError) and not isinstance(error, ResourceError)
-        # A process that was killed goes on from its checkpoint, on the GPU (`until_it_fits`).
+        # A killed process resumes from its checkpoint on the GPU (`until_it_fits`).
         if self.device == "cpu" or ours or isinstance(error, (ProcessDied, *BUGS)):
             raise error
         reason = " ".join(str(error).split())
@@ -370,10 +371,10 @@ class Fit:
         return self.on or self.recipe.device
 
     def _fitted(self, store: FoldStore, progress: FitProgress) -> Model:
-        recipe, found = self.recipe, self.recipe.columns
+        recipe, columns = self.recipe, self.recipe.columns
         bins = _BinsOfCode(store, recipe.code) if self.shares_bins else None
         context = FitContext(
-            bins, store.work(self.key), store, recipe.groups, found.weights, found.graph
+            bins, store.work(self.key), store, recipe.groups, columns.weights, columns.graph
         )
         if self.base is not None:
             model = self.base.model(store, no_progress)
@@ -386,32 +387,32 @@ class Fit:
 
     @property
     def recovery_key(self) -> dict[str, Any]:
-        """Under which what went wrong in the fit is kept."""
+        """Cache key of the fit's lines of recovery."""
         return {"recoveries": self.key}
 
     def recoveries(self, store: FoldStore) -> list[dict[str, Any]]:
-        """What went wrong in the fit and was repaired; what it updates has lines of its own."""
+        """What went wrong in the fit and was repaired, without the lines of its base."""
         return list(store.find(self.recovery_key) or [])
 
     def n_iterations(self, store: FoldStore) -> int | None:
-        """Trees or epochs; None where it was never fitted."""
-        kept = store.find(self.key)
-        return None if kept is None else int(kept)
+        """Trees or epochs; None if it was never fitted."""
+        stored = store.find(self.key)
+        return None if stored is None else int(stored)
 
     def stored_predictions(
         self, pieces: Sequence[EraPanel], store: FoldStore
     ) -> npt.NDArray[np.float32] | None:
         """Predictions of the pieces, one after another; None where one is missing."""
-        found = []
+        columns = []
         for piece in pieces:
-            kept = store.find_predictions(self.prediction_key(piece))
-            if kept is None:
+            stored = store.find_predictions(self.prediction_key(piece))
+            if stored is None:
                 return None
-            found.append(kept)
-        return np.concatenate(found) if found else np.empty(0, np.float32)
+            columns.append(stored)
+        return np.concatenate(columns) if columns else np.empty(0, np.float32)
 
     def prediction_key(self, piece: EraPanel) -> dict[str, Any]:
-        """What the predictions of a piece are made of."""
+        """Cache key of the predictions of a piece."""
         return {"fit": self.key, "features": piece.digest()}
 
 
@@ -430,13 +431,13 @@ def fitted(
 def updated(
     model: Any, train: EraPanel, target: str, progress: FitProgress, context: FitContext
 ) -> Model:
-    """Let a fitted model learn what came since."""
-    made: Model = model.updated(train, target, progress, context)
-    return made
+    """Update a fitted model with the eras since its fit."""
+    successor: Model = model.updated(train, target, progress, context)
+    return successor
 
 
 def code_of_fits(family: type[Model]) -> str:
-    """Digest of the code that fits of a family, and predictions by them, hang on."""
+    """Digest of the code that fits of a family, and their predictions, depend on."""
     return code_of(*_roots_of(family), reads=CALLED)
 
 
@@ -446,13 +447,13 @@ def are_of_other_code(family: type[Model]) -> bool:
 
 
 def _roots_of(family: type[Model]) -> tuple[Any, ...]:
-    # A joined panel stands where functions say EraPanel.
+    # Functions annotated with EraPanel are also passed a JoinedPanel.
     return (family, fitted, updated, JoinedPanel)
 
 
 @dataclass(frozen=True)
 class _BinsOfCode:
-    """Binned data that the same code has made."""
+    """Binned data, keyed also by the code that made it."""
 
     store: FoldStore
     code: str

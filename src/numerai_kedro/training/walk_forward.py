@@ -1,8 +1,8 @@
-"""Fit and predict fold by fold, each finished piece kept by its content.
+"""Fit and predict fold by fold; each finished piece is cached by its content.
 
-What is fitted is keyed by the digests of its training eras (features and target), the parameters,
-the family's version, the seed and the sampling; what is predicted, by that key and the features of
-the predicted eras. So a new era adds one prediction, and no refit.
+A fit's key has the digests of its training eras (features and target) and of its code, the
+parameters, the seed and the sampling; a prediction's, the key of its fit and the features of its
+eras. So a new era adds one prediction, and no refit.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from numerai_kedro.training.recipe import Fit, Recipe
 
 logger = logging.getLogger(__name__)
 
-# Gets folds done, with the part of the one that is being fitted, and folds in all.
+# Called with the folds done, including the fraction of the current one, and their total.
 Progress = Callable[[float, float], None]
 
 
@@ -44,46 +44,46 @@ def walk_forward(
     executor: Executor | None = None,
     beside: Sequence[Fit] = (),
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Predict every fold's test eras by a model that knows nothing of them.
+    """Predict every fold's test eras by models that were not trained on them.
 
     Parameters
     ----------
     history : EraPanel
-        Eras with features; only the recipes' targets are read of the targets, and only of training
+        Eras with features; of the targets, only the recipes' own are read, and only in training
         eras.
     folds
-        In time order; each is checked against `purge_eras` again before it is fitted.
+        In time order; the purge of each is checked again before it is fitted.
     recipes
-        One a fold: tuning may change the parameters from a fold on.
+        One per fold: tuning may change the parameters from some fold on.
     store : FoldStore
-        Where finished fits and predictions are found again.
+        Stores finished fits and predictions.
     executor
         Where fits run; by default here.
     beside
-        Fits that will be asked for later. A worker pool's idle workers make them meanwhile.
+        Fits that are needed later; idle workers of a pool do them meanwhile.
 
     Returns
     -------
     pandas.DataFrame, dict
-        Columns ``id``, ``era``, ``prediction`` (float32), rows as in the panel; and the number of
-        iterations of each fold's models together.
+        Columns ``id``, ``era``, ``prediction`` (float32), rows as in the panel; and the total
+        iterations of each fold's models.
 
     Raises
     ------
     LeakError
-        A fold's training eras come closer to its test eras than the purge allows.
+        A fold's training eras are closer to its test eras than the purge allows.
     ProcessDied
-        The child process of a fit was ended from outside.
+        The child process of a fit was killed from outside.
     """
     pieces, iterations, executor = [], {}, executor or Inline()
-    given = (recipes, history, folds, purge_eras, store, executor, progress)
-    ahead = fit_ahead(*given, beside=beside)
-    told = no_progress if ahead else progress
+    arguments = (recipes, history, folds, purge_eras, store, executor, progress)
+    ahead = fit_ahead(*arguments, beside=beside)
+    report = no_progress if ahead else progress
     for number, (fold, recipe) in enumerate(zip(folds, recipes, strict=True)):
-        told(number, len(folds))
-        within, made = sub_progress(told, number, len(folds)), fold.name in ahead
+        report(number, len(folds))
+        within, computed = sub_progress(report, number, len(folds)), fold.name in ahead
         for part in predict_fold(recipe, history, fold, purge_eras, store, executor, within):
-            made |= part.made
+            computed |= part.made
             pieces.append(frame_of(part.test, part.predictions))
         fits = recipe.fits(history, fold.train)
         mark_fitted(recipe, fold.train, history, store)
@@ -95,7 +95,7 @@ def walk_forward(
             *fold.test,
             _learned_from(fits),
             fold.train[1],
-            "fitted" if made else "from the fold store",
+            "fitted" if computed else "from the fold store",
         )
     progress(len(folds), len(folds))
     return pd.concat(pieces, ignore_index=True), iterations
@@ -104,7 +104,7 @@ def walk_forward(
 def recoveries_of(
     history: EraPanel, folds: Sequence[Fold], recipes: Sequence[Recipe], store: FoldStore
 ) -> list[dict[str, Any]]:
-    """What went wrong in the fits of `walk_forward` and was repaired, fold by fold."""
+    """Lines of recovery of the fits of `walk_forward`, fold by fold."""
     return [
         line
         for fold, recipe in zip(folds, recipes, strict=True)
@@ -125,7 +125,7 @@ class Part:
     predictions : float32[n_rows]
     fits
     made
-        Whether any of it was made now.
+        Whether any of the predictions were computed in this run.
     """
 
     test: EraPanel
@@ -144,30 +144,30 @@ def predict_fold(
     progress: FitProgress = no_progress,
     keep: bool = True,
 ) -> Iterator[Part]:
-    """Predict a fold: whole, or part by part where a fitted model learns what came since.
+    """Predict a fold: whole, or part by part where fitted models are updated between parts.
 
     Parameters
     ----------
     keep
-        Whether fits are kept, and predictions era by era: one more resolved era then predicts one
-        era, not the fold again. A trial has no later eras to come.
+        Whether fits are stored, and predictions stored era by era, so that a new era costs one
+        prediction and not the whole fold's. False for a trial: it gets no later eras.
 
     Raises
     ------
     LeakError
-        What a part learned comes closer to it than the purge allows.
+        A part's training eras are closer to it than the purge allows.
     """
     steps = list(_steps(recipe, history, fold, purge_eras, keep))
     for number, (test, pieces, fits) in enumerate(steps):
         within = sub_progress(progress, number, len(steps))
-        predictions, made = predict_by_fits(fits, pieces, store, executor or Inline(), within)
-        yield Part(test, predictions, fits, made)
+        predictions, computed = predict_by_fits(fits, pieces, store, executor or Inline(), within)
+        yield Part(test, predictions, fits, computed)
 
 
 def _steps(
     recipe: Recipe, history: EraPanel, fold: Fold, purge_eras: int, keep: bool
 ) -> Iterator[tuple[EraPanel, list[EraPanel], list[Fit]]]:
-    """What is predicted of a fold, as a whole and in pieces, and by which fits."""
+    """For each part of a fold: its test eras, whole and in pieces, and its fits."""
     seen = recipe.columns.of(history)
     for part, updated_to in recipe.steps(fold):
         newest = updated_to or part.train[1]
@@ -188,18 +188,18 @@ def fit_ahead(
     keep: bool = True,
     beside: Sequence[Fit] = (),
 ) -> set[str]:
-    """Try to make what folds still miss, as much at once as a pool can, for them to find.
+    """Try to do the missing fits of folds in a worker pool, so that the folds find them stored.
 
     Returns
     -------
     set of str
-        Names of the folds of these fits, "" of those beside; none where the executor is no pool.
+        Folds of these fits, "" for those of `beside`; empty where the executor is no pool.
     """
     if not isinstance(executor, WorkerPool):
         return set()
     missing: dict[str, tuple[str, Fit, list[EraPanel]]] = {}
-    # The live fit first: it is the longest.
-    asked: list[tuple[str, Fit, list[EraPanel]]] = [
+    # The live fit goes first: it takes longest.
+    requests: list[tuple[str, Fit, list[EraPanel]]] = [
         ("", fit, []) for fit in beside if not store.has_model(fit.key)
     ] + [
         (fold.name, fit, pieces)
@@ -208,8 +208,8 @@ def fit_ahead(
         for fit in fits
         if fit.stored_predictions(pieces, store) is None
     ]
-    for name, fit, pieces in asked:
-        if fit.base is None:  # else the base would be fitted by each at once
+    for name, fit, pieces in requests:
+        if fit.base is None:  # else each worker would fit the same base
             missing[digest_json(fit.key)] = name, fit, pieces
     if missing:
         tasks = [(fit, pieces, store) for _, fit, pieces in missing.values()]
@@ -218,7 +218,7 @@ def fit_ahead(
 
 
 def with_location(fits: Sequence[Fit], place: str, store: FoldStore) -> list[dict[str, Any]]:
-    """What went wrong in fits and was repaired, each line with the place of its fit."""
+    """The fits' lines of recovery, each with the place of its fit."""
     return [
         line | {"place": f"{place}, {line['place']}"}
         for fit in fits
@@ -233,30 +233,31 @@ def predict_by_fits(
     executor: Executor,
     progress: FitProgress = no_progress,
 ) -> tuple[npt.NDArray[np.float32], bool]:
-    """Predict pieces of a panel by all fits of a recipe, averaged; what is kept is not made again.
+    """Average the predictions of all fits of a recipe on pieces of a panel; uses stored ones.
 
     Returns
     -------
     float32[n_rows], bool
-        One fit's predictions as they are; several blended era by era. And whether any was made now.
+        One fit's predictions unchanged, several blended era by era; and whether any were computed
+        now.
     """
-    columns, made = [], False
+    columns, computed = [], False
     for number, fit in enumerate(fits):
-        kept = fit.stored_predictions(pieces, store)
-        if kept is None:
-            made = True
+        stored = fit.stored_predictions(pieces, store)
+        if stored is None:
+            computed = True
             step = sub_progress(progress, number, len(fits))
             made_by(executor, fit, _fit_and_predict, pieces, store, progress=step)
-            kept = fit.stored_predictions(pieces, store)
-            assert kept is not None, "predictions that were just made are gone"
-        columns.append(kept)
-    return average(columns, pieces), made
+            stored = fit.stored_predictions(pieces, store)
+            assert stored is not None, "predictions that were just made are gone"
+        columns.append(stored)
+    return average(columns, pieces), computed
 
 
 def average(
     columns: Sequence[npt.NDArray[np.float32]], pieces: Sequence[EraPanel]
 ) -> npt.NDArray[np.float32]:
-    """Bring several fits to one column, era by era; a single one stays as it is."""
+    """Blend the predictions of several fits era by era; a single fit's stay unchanged."""
     if len(columns) == 1:
         return columns[0]
     sizes = np.concatenate([np.diff(piece.era_starts) for piece in pieces])
@@ -272,10 +273,10 @@ def made_by(
     *arguments: Any,
     progress: FitProgress,
 ) -> None:
-    """Do a fit's task; where a GPU fails, on the cores, in a process that has not seen it fail."""
+    """Run a fit's task; after a GPU failure run it again on the CPU, in a new process."""
     try:
         executor.run(task, fit, *arguments, progress=progress, planned_gb=fit.planned_gb)
-    except Exception as error:  # noqa: BLE001 - what is no failure of a GPU is raised again
+    except Exception as error:  # noqa: BLE001 - `on_cpu` raises all but GPU failures again
         again = fit.on_cpu(error)
         executor.close()
         executor.run(task, again, *arguments, progress=progress, planned_gb=again.planned_gb)
@@ -288,7 +289,7 @@ def _finite_predictions(model: Model, piece: EraPanel) -> npt.NDArray[np.float32
 def _fit_and_predict(
     fit: Fit, pieces: Sequence[EraPanel], store: FoldStore, progress: FitProgress
 ) -> None:
-    """Fit, and keep the predictions; runs where the executor puts it."""
+    """Fit, and store the predictions; runs where the executor puts it."""
     model = fit.model(store, progress)
     for piece in pieces:
         store.predictions(fit.prediction_key(piece), partial(_finite_predictions, model, piece))
@@ -303,12 +304,12 @@ def fit_live(
     executor: Executor | None = None,
     updated_to: int | None = None,
 ) -> list[Model]:
-    """Fit the models that predict live, exactly as a fold that begins at the same grid era."""
+    """Fit the models that predict live, exactly as a fold that begins at the same era would."""
     fits = recipe.fits(history, eras, updated_to=updated_to)
-    made = False
+    refitted = False
     for number, fit in enumerate(fits):
         if not store.has_model(fit.key):
-            made = True
+            refitted = True
             step = sub_progress(progress, number, len(fits))
             made_by(executor or Inline(), fit, _fit_only, store, progress=step)
     models = [fit.model(store, no_progress) for fit in fits]
@@ -318,7 +319,7 @@ def fit_live(
         recipe.name,
         _learned_from(fits),
         eras[1],
-        "fitted" if made else "from the fold store",
+        "fitted" if refitted else "from the fold store",
     )
     return models
 
@@ -373,7 +374,7 @@ def sub_progress(progress: Progress, parts_done: int, n_parts: int) -> FitProgre
 
 
 def mark_fitted(recipe: Recipe, eras: tuple[int, int], history: EraPanel, store: FoldStore) -> None:
-    """Let the next plan know that these fits are made, before it has any data."""
+    """Record that these fits are done, so that the next plan knows it before any data is loaded."""
     for key in recipe.plan_keys(eras, history.feature_names):
         store.value(key, lambda: True)
 

@@ -1,4 +1,4 @@
-"""Training windows of a week: what may be learned of features in each, and which eras test it."""
+"""Training windows of a week: the eras that each learns from, and those that test it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from numerai_kedro.training.tuning.context import Calendar
 
 @dataclass(frozen=True)
 class Window:
-    """Eras to learn from, and those that its fits are tested on.
+    """Training eras, and the eras that its fits are tested on.
 
     Parameters
     ----------
     train
         First and newest era.
     test
-        First and last; None for a window that only predicts live.
+        First and last era; None for a window that only predicts live.
     updated_to
         The newest era that an update of its live fit learns; 0 where there is none.
     """
@@ -35,27 +35,27 @@ class Window:
 
 
 def windows_of(folds: dict[str, Any]) -> dict[str, Window]:
-    """Every window that a fit of this week may learn from, by name, oldest first.
+    """All training windows of this week's fits by name, oldest first.
 
-    Those of tuning, of test folds, of a re-tuning, and those that predict live.
+    Windows of the test folds, the validation folds of (re-)tuning, and the live fits.
     """
     calendar = Calendar(folds)
     cut = [(tuple(fold["train"]), tuple(fold["test"])) for fold in folds["test"]]
     later = calendar.validation_folds(calendar.next_fold_begin())
     cut += [(fold.train, fold.test) for fold in later]
-    made: dict[str, Window] = {}
+    windows: dict[str, Window] = {}
     for train, test in cut:
         name = window_name(train[1])
-        if name in made and (before := made[name].test) is not None:
+        if name in windows and (before := windows[name].test) is not None:
             test = (min(before[0], test[0]), max(before[1], test[1]))
-        made[name] = Window(train, test)
+        windows[name] = Window(train, test)
     for train, updated_to in live_windows(folds).items():
-        one = made.get(window_name(train[1]), Window(train))
-        made[window_name(train[1])] = replace(one, updated_to=updated_to)
-    return dict(sorted(made.items()))
+        window = windows.get(window_name(train[1]), Window(train))
+        windows[window_name(train[1])] = replace(window, updated_to=updated_to)
+    return dict(sorted(windows.items()))
 
 
 def live_windows(folds: dict[str, Any]) -> dict[tuple[int, int], int]:
-    """What live fits learn from, anew or to be updated, and up to which era they are."""
+    """Training eras of the live fits, and the newest era of each one's update (0 without)."""
     begun, updated_to = live_window(folds, folds["refit_eras"])
     return {tuple(folds["live_fit"]): 0, begun: updated_to or 0}

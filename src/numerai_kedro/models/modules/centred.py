@@ -1,4 +1,4 @@
-"""What every network begins with: int8 features as centred floats."""
+"""The first layer of every network: int8 features as centred floats."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from torch import Tensor, nn
 
 from numerai_kedro.data.joined import N_LEVELS
 
-MIDDLE, DEVIATION = 2.0, 2**0.5  # of features, which are 0 to 4, each as often as the others
+MIDDLE, DEVIATION = 2.0, 2**0.5  # of features, which are 0 to 4, equally often
 
 
 class Centred(nn.Module):
     """int8 features to floats of mean 0 and variance 1, some of them left out.
 
-    Leaving out whole features, other ones in every batch, is to a network what column sampling is
-    to trees.
+    Dropping whole features, different ones in every batch, is like column sampling of trees.
     """
 
     def __init__(self, feature_dropout: float) -> None:
@@ -26,9 +25,9 @@ class Centred(nn.Module):
         self.deviation: float | Tensor = DEVIATION
 
     def read_as(self, n_features: int, n_latents: int, weights: Sequence[float]) -> None:
-        """Take the last columns for latents, and let features count by their weights.
+        """Read the last columns as latents, and scale features by their weights.
 
-        Known from the features' names, and not saved.
+        Buffers are derived from feature names and weights, and not saved.
         """
         middle = torch.full((n_features,), MIDDLE)
         deviation = torch.full((n_features,), DEVIATION)
@@ -47,6 +46,6 @@ class Centred(nn.Module):
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
         values = ((features.to(dtype) - self.middle) / self.deviation).to(dtype)
         if self.training and self.share:
-            kept = torch.rand(1, values.shape[1], device=values.device) >= self.share
-            values = values * kept / (1 - self.share)
+            mask = torch.rand(1, values.shape[1], device=values.device) >= self.share
+            values = values * mask / (1 - self.share)
         return values

@@ -1,4 +1,4 @@
-"""Dropout that draws a byte a number where torch would draw a float."""
+"""Dropout that draws a random byte per value instead of a float."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ LOWEST = torch.iinfo(torch.int64).min
 
 
 class Dropout(nn.Dropout):
-    """`torch.nn.Dropout`, about three times as fast on the CPU, where most of it is drawing.
+    """`torch.nn.Dropout`, about three times as fast on the CPU, where drawing dominates.
 
-    The share is rounded to 256ths, so what is kept is scaled by the share that it really has.
-    A card draws by its own kernel.
+    The probability is rounded to 256ths, and kept values are scaled accordingly. A GPU uses its own
+    kernel.
     """
 
     def forward(self, values: Tensor) -> Tensor:
-        """Leave out a share of the numbers while training, and scale the others up."""
+        """While training, zero a share of the values and scale up the others."""
         levels = round(LEVELS * self.p)
         if not self.training or not 0 < levels < LEVELS or values.device.type != "cpu":
             return super().forward(values)
         n = values.numel()
         drawn = torch.empty(-(-n // 8), dtype=torch.int64).random_(LOWEST, None)
-        kept = drawn.view(torch.uint8)[:n].view(values.shape) >= levels
-        return values * kept.to(values.dtype).mul_(LEVELS / (LEVELS - levels))
+        mask = drawn.view(torch.uint8)[:n].view(values.shape) >= levels
+        return values * mask.to(values.dtype).mul_(LEVELS / (LEVELS - levels))
 
 
 def quickened(network: nn.Module) -> nn.Module:

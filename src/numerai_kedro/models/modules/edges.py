@@ -1,10 +1,9 @@
 """A batch of rows on one graph: every row has the same edges, so no batch of graphs is built.
 
-Values are [n_nodes, width, n_rows]: the neighbours of a node are whole blocks of memory, and rows,
-which are many and alike, come last. The layers are PyTorch Geometric's, with their own weights;
-attention is computed here, some nodes at a time, and nothing that is as large as edges x width x
-rows is kept for the backward pass. Sums over edges are the same bit by bit each time: a card's own
-`index_add_` adds in any order.
+Values are [n_nodes, width, n_rows]: each node is one contiguous block of memory. The layers and
+weights are PyTorch Geometric's; attention is computed here, some nodes at a time, and nothing as
+large as edges x width x rows is kept for the backward pass. Sums over edges are reproducible bit by
+bit, which a GPU's own `index_add_` is not.
 
 References
 ----------
@@ -27,21 +26,21 @@ from torch_geometric.nn import GATv2Conv, GINConv
 from numerai_kedro.data.feature_graph import FeatureGraph
 from numerai_kedro.models.modules.dropout import Dropout
 
-# How nodes are computed together decides in which order dropout is drawn for their edges: another
-# number is another model, which its digest of code tells from those before.
-# Of what is computed of edges at once: on the CPU it stays in the cache, on a card it is many.
+# Bytes of edges that are computed at once: few enough for the cache on the CPU, many on a GPU. They
+# decide the order in which dropout is drawn, so another number gives another model, with another
+# digest of its code.
 CHUNK_BYTES = {"cpu": 1 << 20, "cuda": 64 << 20}
-FULL_ENOUGH = 0.75  # so much of a table of nodes and their edges is edges
+FULL_ENOUGH = 0.75  # minimum share of real edges in a table of nodes and edges
 ITSELF = (1.0, 1.0)  # correlation and partial correlation of a node with itself
 
 
 class Edges(nn.Module):
-    """Directed edges of a graph, both ways, and from every node to itself.
+    """Directed edges of a graph, in both directions, and from every node to itself.
 
     Attributes
     ----------
     source, goal : int64[n_edges]
-        By goal, then source.
+        Sorted by goal, then source.
     attributes : float[n_edges, 2]
         Correlation and partial correlation.
     """
@@ -52,28 +51,28 @@ class Edges(nn.Module):
     adjacency: Tensor
 
     def __init__(self, graph: FeatureGraph, n_nodes: int) -> None:
-        """Take a graph's edges; `n_nodes` may be more than it has, which are then alone."""
+        """Use a graph's edges; nodes beyond the graph's have no neighbours."""
         super().__init__()
         self.n_nodes = n_nodes
         both = [(b, a, *w) for (a, b), *w in _weighted(graph)]
         both += [(a, b, *w) for (a, b), *w in _weighted(graph)]
         both += [(node, node, *ITSELF) for node in range(n_nodes)]
         both.sort()
-        goal, source = (torch.tensor([one[k] for one in both]) for k in (0, 1))
+        goal, source = (torch.tensor([edge[k] for edge in both]) for k in (0, 1))
         adjacency = torch.zeros(n_nodes, n_nodes)
         adjacency[goal, source] = 1
-        adjacency.fill_diagonal_(0)  # GIN counts a node by a number of its own
+        adjacency.fill_diagonal_(0)  # GIN weights the node itself separately
         for name, value in {
             "source": source,
             "goal": goal,
-            "attributes": torch.tensor([one[2:] for one in both]),
+            "attributes": torch.tensor([edge[2:] for edge in both]),
             "adjacency": adjacency,
         }.items():
             self.register_buffer(name, value, persistent=False)
         self._grouped: dict[tuple[int, torch.device], list[_Group]] = {}
 
     def attend(self, layer: GATv2Conv, values: Tensor) -> Tensor:
-        """What `layer` makes of [n_nodes, width, n_rows], with edge attributes."""
+        """Apply `layer` to [n_nodes, width, n_rows], with edge attributes."""
         shape = (layer.heads, layer.out_channels)
         left, right = (
             unflattened(linear(part, values), 1, shape) for part in (layer.lin_l, layer.lin_r)
@@ -83,22 +82,22 @@ class Edges(nn.Module):
         rate = layer.dropout if self.training else 0.0
         groups = self._groups(left)
         attention: Any = _Attention.apply
-        made: Tensor = attention(left, right, edge, weight, layer.negative_slope, rate, groups)
-        return made.flatten(1, 2) + layer.bias[:, None]
+        out: Tensor = attention(left, right, edge, weight, layer.negative_slope, rate, groups)
+        return out.flatten(1, 2) + layer.bias[:, None]
 
     def add(self, layer: GINConv, values: Tensor) -> Tensor:
-        """What `layer` makes of [n_nodes, width, n_rows]."""
+        """Apply `layer` to [n_nodes, width, n_rows]."""
         around = self.adjacency.to(values.dtype) @ values.flatten(1)
-        made = around.view_as(values) + (1 + layer.eps) * values
+        out = around.view_as(values) + (1 + layer.eps) * values
         for part in layer.nn:
-            made = linear(part, made) if isinstance(part, nn.Linear) else part(made)
-        return made
+            out = linear(part, out) if isinstance(part, nn.Linear) else part(out)
+        return out
 
     def _groups(self, values: Tensor) -> list[_Group]:
         """Nodes whose edges are computed at once."""
         device = values.device
         an_edge = max(1, values[0].numel() * values.element_size())
-        # A power of two: batches of all sizes share a few ways to group.
+        # A power of two, so that batches of all sizes share a few groupings.
         at_once = 1 << (CHUNK_BYTES[device.type] // an_edge).bit_length() >> 1
         if (at_once, device) not in self._grouped:
             self._grouped[at_once, device] = _groups_of(
@@ -109,28 +108,28 @@ class Edges(nn.Module):
 
 def linear(layer: Any, values: Tensor) -> Tensor:
     """A linear layer of [n_nodes, width, n_rows]."""
-    # Left to itself, `@` would turn all of the values around.
-    made = torch.bmm(layer.weight.expand(len(values), -1, -1), values)
-    return made if layer.bias is None else made + layer.bias[:, None].to(made.dtype)
+    # `@` would transpose all of the values.
+    product = torch.bmm(layer.weight.expand(len(values), -1, -1), values)
+    return product if layer.bias is None else product + layer.bias[:, None].to(product.dtype)
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Nodes of about as many edges each, as a table of a row a node.
+    """Nodes with similar numbers of edges, as a table with one row per node.
 
     Parameters
     ----------
     goals : int64[n]
         The nodes.
     edges : int64[n, most]
-        Edges that end there; where there are fewer, the last is one that is none.
+        Edges that end there, padded by an edge that does not exist.
     sources : int64[n * most]
-        Where they begin.
+        Nodes where they begin.
     missing : bool[n, most, 1, 1] or None
-        Where the table has no edge; None: nowhere.
+        Where the table is padded; None if nowhere.
     adding : float[n_nodes, n * most] or None
-        A one where an edge begins, for a card: a matrix product adds in the same order each time.
-        Edges that are none add zeros.
+        One-hot sources, for a GPU: a matrix product adds in the same order each time. Padding adds
+        zeros.
     """
 
     goals: Tensor
@@ -140,20 +139,20 @@ class _Group:
     adding: Tensor | None = None
 
     def adding_alike(self, n_nodes: int) -> _Group:
-        """The same, for a card."""
+        """The same group, with `adding` for a GPU."""
         return replace(self, adding=nn.functional.one_hot(self.sources, n_nodes).T.float())
 
     def table(self, values: Tensor) -> Tensor:
         """Values of edges or of their sources, [n * most, ...], as [n, most, ...]."""
         return unflattened(values, 0, tuple(self.edges.shape))
 
-    def add_to_sources(self, made: Tensor, values: Tensor) -> None:
-        """Add what came of edges, [n, most, ...], to the nodes where they begin."""
+    def add_to_sources(self, totals: Tensor, values: Tensor) -> None:
+        """Add values of edges, [n, most, ...], to the nodes where they begin."""
         flat = values.flatten(0, 1)
         if self.adding is None:
-            made.index_add_(0, self.sources, flat)
+            totals.index_add_(0, self.sources, flat)
         else:
-            made += (self.adding.to(flat.dtype) @ flat.flatten(1)).view_as(made)
+            totals += (self.adding.to(flat.dtype) @ flat.flatten(1)).view_as(totals)
 
 
 def _groups_of(
@@ -163,14 +162,14 @@ def _groups_of(
     for number, node in enumerate(goal):
         edges[node].append(number)
     parts: list[list[int]] = []
-    for node in sorted(range(n_nodes), key=lambda one: -len(edges[one])):
+    for node in sorted(range(n_nodes), key=lambda k: -len(edges[k])):
         most = len(edges[parts[-1][0]]) if parts else 0
         fits = (len(parts[-1]) + 1) * most <= at_once if parts else False
         if fits and len(edges[node]) >= FULL_ENOUGH * most:
             parts[-1].append(node)
         else:
             parts.append([node])
-    made = []
+    groups = []
     for nodes in parts:
         most = len(edges[nodes[0]])
         table = torch.tensor([edges[k] + [len(goal)] * (most - len(edges[k])) for k in nodes])
@@ -182,8 +181,8 @@ def _groups_of(
             sources.to(device),
             missing[..., None, None].to(device) if missing.any() else None,
         )
-        made.append(group if device.type == "cpu" else group.adding_alike(n_nodes))
-    return made
+        groups.append(group if device.type == "cpu" else group.adding_alike(n_nodes))
+    return groups
 
 
 def unflattened(values: Tensor, axis: int, shape: tuple[int, ...]) -> Tensor:
@@ -192,7 +191,7 @@ def unflattened(values: Tensor, axis: int, shape: tuple[int, ...]) -> Tensor:
 
 
 def _as_given(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compute in the precision of what is given: a card's own rules turn some sums to float32."""
+    """Compute in the precision of the arguments: autocast would turn some sums to float32."""
 
     @wraps(function)
     def computed(context: Any, first: Tensor, *others: Any) -> Any:
@@ -207,7 +206,7 @@ class _Attention(torch.autograd.Function):
 
     Scores are ``sum(leaky_relu(left[source] + right[goal] + edge) * weight)`` by head. Left and
     right are [n_nodes, n_heads, each, n_rows], edge is [n_edges, n_heads, each]. Only the shares
-    are kept; what they come from is computed again in the backward pass.
+    are saved; their inputs are recomputed in the backward pass.
     """
 
     @staticmethod
@@ -222,7 +221,7 @@ class _Attention(torch.autograd.Function):
         rate: float,
         groups: list[_Group],
     ) -> Tensor:
-        made, kept = torch.empty_like(right), []
+        out, saved = torch.empty_like(right), []
         drop = Dropout(rate)
         edge = torch.cat([edge, edge.new_zeros(1, *edge.shape[1:])])
         for group in groups:
@@ -234,22 +233,22 @@ class _Attention(torch.autograd.Function):
                 scores.masked_fill_(group.missing, -torch.inf)
             shares = scores.softmax(dim=1)
             used = (drop(shares) if rate else shares).to(left.dtype)
-            kept += [shares, used]
+            saved += [shares, used]
             torch.mul(near, used.unsqueeze(-2), out=inner)
-            made[group.goals] = inner.sum(dim=1)
-        ctx.save_for_backward(left, right, edge, weight, *kept)
+            out[group.goals] = inner.sum(dim=1)
+        ctx.save_for_backward(left, right, edge, weight, *saved)
         ctx.slope, ctx.groups = slope, groups
-        return made
+        return out
 
     @staticmethod
     @once_differentiable
     @_as_given
     def backward(ctx: Any, above: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        left, right, edge, weight, *kept = ctx.saved_tensors
+        left, right, edge, weight, *saved = ctx.saved_tensors
         above, exact = above.to(left.dtype), _exact(left)
         of_left, of_right, of_edge = torch.zeros_like(left), torch.empty_like(right), edge.clone()
         of_weight = torch.zeros_like(weight, dtype=exact)
-        for group, shares, used in zip(ctx.groups, kept[::2], kept[1::2], strict=True):
+        for group, shares, used in zip(ctx.groups, saved[::2], saved[1::2], strict=True):
             here = above.index_select(0, group.goals)[:, None]
             near = group.table(left.index_select(0, group.sources))
             inner = _inner(near, right, edge, group)
@@ -268,14 +267,14 @@ class _Attention(torch.autograd.Function):
 
 
 def _inner(near: Tensor, right: Tensor, edge: Tensor, group: _Group) -> Tensor:
-    """What attention looks at: of a source, of a goal and of the edge between them."""
-    made = near + right.index_select(0, group.goals)[:, None]
-    made += edge[group.edges][..., None]
-    return made
+    """Sum of the source's, the goal's and the edge's values, before the activation."""
+    inner = near + right.index_select(0, group.goals)[:, None]
+    inner += edge[group.edges][..., None]
+    return inner
 
 
 def _exact(values: Tensor) -> torch.dtype:
-    """In which sums over edges and their shares are computed."""
+    """Precision of sums over edges and of shares: at least float32."""
     return torch.promote_types(values.dtype, torch.float32)
 
 

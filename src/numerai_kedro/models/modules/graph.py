@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class GraphNetwork(nn.Module):
     """int8[n, n_features] to float[n, 1, n_targets].
 
-    Features that are in no node, such as latents, are further nodes without neighbours.
+    Features that are in no node, such as latents, form further nodes without neighbours.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class GraphNetwork(nn.Module):
         members = _members(graph)
         self.edges = Edges(graph, len(members))
         most = max(map(len, members))
-        # Where a node has fewer features than the largest, a column of zeros stands for the rest.
+        # Nodes with fewer features than the largest are padded with a column of zeros.
         padded = torch.tensor([member + [n_features] * (most - len(member)) for member in members])
         self.register_buffer("members", padded, persistent=False)
         sizes = torch.tensor([float(len(member)) for member in members])[:, None, None]
@@ -50,11 +50,11 @@ class GraphNetwork(nn.Module):
             nn.Linear(n_features, params.d_beside), nn.ReLU(), Dropout(params.dropout)
         )
         self.head = nn.Linear(2 * width + params.d_beside, n_targets)
-        # So small a signal would take epochs to find below what a random head says at first.
+        # The signal is small: with a random head it would take epochs to emerge from the noise.
         nn.init.zeros_(self.head.weight)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Predict every target from what nodes came to, and from the features themselves."""
+        """Predict every target from the nodes' final states, and from the features themselves."""
         values = self.centred(features)
         columns = nn.functional.pad(values, (0, 1)).T.contiguous()
         members = cast("Tensor", self.members)
@@ -64,11 +64,11 @@ class GraphNetwork(nn.Module):
         for layer in self.layers:
             nodes = layer(nodes, self.edges)
         looked_at = (linear(self.attention, nodes).softmax(dim=0) * nodes).sum(dim=0)
-        found = torch.cat([looked_at.T, nodes.mean(dim=0).T, self.beside(values)], dim=1)
-        return self.head(found)[:, None, :]
+        pooled = torch.cat([looked_at.T, nodes.mean(dim=0).T, self.beside(values)], dim=1)
+        return self.head(pooled)[:, None, :]
 
     def checkpoint_activations(self) -> None:
-        """Keep the inputs of each layer alone, and compute the rest again in the backward pass."""
+        """Keep only each layer's inputs, and recompute the rest in the backward pass."""
         for layer in self.layers:
             plain = layer.forward
             layer.forward = lambda *given, plain=plain: checkpoint(
@@ -77,7 +77,7 @@ class GraphNetwork(nn.Module):
 
 
 class MessageLayer(nn.Module):
-    """What nodes hear of their neighbours, added to what they are."""
+    """A residual layer: messages from neighbours are added to each node."""
 
     def __init__(self, params: GraphNetworkParams) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class MessageLayer(nn.Module):
         return nodes + self.dropout(self.heard(self.norm(nodes), edges))
 
     def heard(self, nodes: Tensor, edges: Edges) -> Tensor:
-        """What comes over the edges."""
+        """Messages over the edges."""
         raise NotImplementedError
 
 
@@ -119,7 +119,7 @@ class AttentionLayer(MessageLayer):
         )
 
     def heard(self, nodes: Tensor, edges: Edges) -> Tensor:
-        """By attention, bent."""
+        """Messages by attention, through an ELU."""
         return nn.functional.elu(edges.attend(self.layer, nodes))
 
 
@@ -133,16 +133,16 @@ class SumLayer(MessageLayer):
         self.layer = GINConv(inside, train_eps=True)
 
     def heard(self, nodes: Tensor, edges: Edges) -> Tensor:
-        """The sum over neighbours, and itself."""
+        """The sum over neighbours and the node itself, through two layers."""
         return edges.add(self.layer, nodes)
 
 
 def _members(graph: FeatureGraph) -> list[list[int]]:
-    """Columns of each node; those that are in none are in further ones of the usual size."""
+    """Columns of each node; columns in no node form further nodes of the usual size."""
     members: list[list[int]] = [[] for _ in range(graph.n_nodes)]
-    others: list[int] = []
+    ungrouped: list[int] = []
     for column, node in enumerate(graph.node):
-        (members[node] if node >= 0 else others).append(column)
-    inside = len(graph.node) - len(others)
+        (members[node] if node >= 0 else ungrouped).append(column)
+    inside = len(graph.node) - len(ungrouped)
     usual = max(FEATURES_A_NODE, -(-inside // max(1, graph.n_nodes)))
-    return [*members, *(others[k : k + usual] for k in range(0, len(others), usual))]
+    return [*members, *(ungrouped[k : k + usual] for k in range(0, len(ungrouped), usual))]

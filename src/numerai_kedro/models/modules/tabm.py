@@ -1,4 +1,4 @@
-"""TabM as the authors' package makes it."""
+"""TabM from the authors' package."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class TabMNetwork(nn.Module):
         return self.ensemble(self.centred(features))
 
     def checkpoint_activations(self) -> None:
-        """Keep the inputs of each block alone, and compute the rest again in the backward pass."""
+        """Keep only each block's inputs, and recompute the rest in the backward pass."""
         backbone: Any = self.ensemble.backbone
         for block in backbone.blocks:
             plain = block.forward

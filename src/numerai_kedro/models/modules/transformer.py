@@ -22,7 +22,7 @@ from numerai_kedro.models.modules.centred import Centred
 
 
 class FeatureTransformerConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
-    """What `FeatureTransformer` is made of; saved beside its weights."""
+    """Configuration of `FeatureTransformer`, saved with its weights."""
 
     model_type = "numerai_feature_transformer"
     SIZES = (
@@ -85,7 +85,7 @@ class FeatureTransformer(PreTrainedModel):  # type: ignore[no-untyped-call]
                 attention_probs_dropout_prob=config.dropout,
                 max_position_embeddings=n_tokens,
                 hidden_act="relu",
-                # BERT's own .02 is for 768 numbers a token: narrow ones would hardly be mixed.
+                # BERT's own .02 is for a width of 768: narrow tokens would hardly be mixed.
                 initializer_range=config.initializer_range,
                 attn_implementation="sdpa",
             ),
@@ -93,7 +93,7 @@ class FeatureTransformer(PreTrainedModel):  # type: ignore[no-untyped-call]
         )
         self.head = nn.Linear(config.d_token, config.n_targets)
         self.post_init()  # type: ignore[no-untyped-call]
-        # So small a signal would take epochs to find below what a random head says at first.
+        # The signal is small: with a random head it would take epochs to emerge from the noise.
         nn.init.zeros_(self.head.weight)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -101,13 +101,13 @@ class FeatureTransformer(PreTrainedModel):  # type: ignore[no-untyped-call]
         ordered = self.centred(features).index_select(1, self.order)
         values = nn.functional.pad(ordered, (0, self.n_padding))
         patches = values.view(len(values), -1, self.config.patch)
-        # Every patch has a matrix of its own: one product for all of them.
+        # Every patch has its own matrix: one product for all of them.
         tokens = torch.einsum("ntp,tpd->ntd", patches, self.tokens.to(patches.dtype))
         encoded = self.encoder(inputs_embeds=tokens).last_hidden_state
         return self.head(encoded.mean(dim=1))[:, None, :]
 
     def checkpoint_activations(self) -> None:
-        """Keep the inputs of each layer alone, and compute the rest again in the backward pass."""
+        """Keep only each layer's inputs, and recompute the rest in the backward pass."""
         for layer in self.encoder.encoder.layer:
             plain = layer.forward
             layer.forward = lambda *given, plain=plain, **named: checkpoint(
@@ -120,7 +120,7 @@ TRAINED_WHOLE = ("head",)
 
 
 def with_adapters(network: nn.Module, rank: int) -> PeftModel:
-    """Freeze a network, and give its attention adapters of this rank and a head of its own."""
+    """Freeze a network; add adapters of this rank to its attention, and a trainable head."""
     config = LoraConfig(
         r=rank,
         lora_alpha=2 * rank,
@@ -129,31 +129,31 @@ def with_adapters(network: nn.Module, rank: int) -> PeftModel:
         modules_to_save=list(TRAINED_WHOLE),
     )
     with warnings.catch_warnings():
-        # PEFT asks transformers by a name that those are about to drop.
+        # PEFT uses a name that transformers has deprecated.
         warnings.filterwarnings("ignore", ".*gradient_checkpointing", FutureWarning)
         return get_peft_model(network, config)
 
 
 def adapters_of(network: nn.Module) -> dict[str, Tensor]:
-    """What an adapted network has beside its base, as PEFT saves it; empty without adapters."""
+    """The adapters' weights as PEFT saves them; empty for a network without adapters."""
     if not isinstance(network, PeftModel):
         return {}
     return get_peft_model_state_dict(network)
 
 
 def set_adapters(network: PeftModel, tensors: dict[str, Tensor]) -> None:
-    """Back from `adapters_of`."""
+    """Load weights from `adapters_of`."""
     set_peft_model_state_dict(network, tensors)
 
 
 def without_adapters(network: nn.Module) -> dict[str, Tensor]:
-    """The weights that were there before the adapters, by their names without them."""
+    """The weights of the base network, by their names before adapters were added."""
     if not isinstance(network, PeftModel):
         return network.state_dict()
-    found = {}
+    weights = {}
     inner: Any = network.base_model.model
     for name, value in inner.state_dict().items():
         if "lora_" in name or ".modules_to_save." in name:
             continue
-        found[name.replace(".base_layer", "").replace(".original_module", "")] = value
-    return found
+        weights[name.replace(".base_layer", "").replace(".original_module", "")] = value
+    return weights

@@ -15,24 +15,24 @@ from numerai_kedro.models.modules.dropout import Dropout
 if TYPE_CHECKING:
     from numerai_kedro.models.vae_head import VaeParams
 
-WIDEST = 8.0  # of the logarithm of a latent's variance: beyond it exponentials overflow
+WIDEST = 8.0  # bound of a latent's log-variance: beyond it, exponentials overflow
 
 
 class SupervisedVae(nn.Module):
     """int8[n, n_features] to float[n, 1, n_targets], and a penalty float[n] while training.
 
-    The penalty is what a row's features cost to tell from its latents, and the latents from noise:
-    the negative evidence bound in nats a feature.
+    The penalty is the negative evidence lower bound in nats a feature: the reconstruction loss of
+    the features plus the weighted divergence of the latents from noise.
     """
 
     def __init__(
         self, params: VaeParams, n_features: int, n_targets: int, n_latents: int = 0
     ) -> None:
         super().__init__()
-        # Latents of another autoencoder are read, and not told.
+        # Latents of another autoencoder are inputs, but are not reconstructed.
         self.params, self.n_told = params, n_features - n_latents
         self.checkpointed = False
-        self.done = 0.0  # share of the training that lies behind; the loop keeps it
+        self.done = 0.0  # share of the training that is done; set by the loop
         self.centred = Centred(params.feature_dropout)
         self.encoder = nn.Sequential(
             nn.Linear(n_features, params.d_hidden),
@@ -53,7 +53,8 @@ class SupervisedVae(nn.Module):
             nn.Linear(params.d_hidden, n_targets),
         )
 
-        # A head without weight is not trained: not even the clipping of gradients may know targets.
+        # A head without weight is not trained, so that targets do not even affect gradient
+        # clipping.
         self.head.requires_grad_(params.head_weight > 0)
 
     def latents(self, features: Tensor) -> tuple[Tensor, Tensor]:
@@ -62,13 +63,13 @@ class SupervisedVae(nn.Module):
         return mean, log_variance.clamp(-WIDEST, WIDEST)
 
     def forward(self, features: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """Predict; while training, with the penalty."""
+        """Predict; while training, return the penalty as well."""
         mean, log_variance = self.latents(features)
         if not self.training:
             return self.head(mean)[:, None, :]
         drawn = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
         predictions = self.head(self._read(drawn))[:, None, :]
-        told = (
+        nll = (
             checkpoint(self.told, drawn, features, use_reentrant=False)
             if self.checkpointed
             else self.told(drawn, features)
@@ -76,21 +77,21 @@ class SupervisedVae(nn.Module):
         nats = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
         beta = self.params.beta * min(1.0, self.done / self.params.beta_warm_up)
         noise = nats.clamp(min=self.params.free_nats).sum(dim=1) / self.n_told
-        return predictions, self.params.reconstruction_weight * (told + beta * noise)
+        return predictions, self.params.reconstruction_weight * (nll + beta * noise)
 
     def told(self, drawn: Tensor, features: Tensor) -> Tensor:
-        """What the features cost to tell from drawn latents, nats a feature: float[n]."""
+        """Reconstruction loss of the features given drawn latents, in nats a feature: float[n]."""
         logits = self.decoder(drawn).view(len(features), self.n_told, N_VALUES)
-        told = features[:, : self.n_told].long()
+        labels = features[:, : self.n_told].long()
         return nn.functional.cross_entropy(
-            logits.float().transpose(1, 2), told, reduction="none"
+            logits.float().transpose(1, 2), labels, reduction="none"
         ).mean(dim=1)
 
     def _read(self, drawn: Tensor) -> Tensor:
-        """What the head gets, whose gradient counts for the encoder by its weight."""
+        """The head's input; its gradient to the encoder is scaled by `head_weight`."""
         weight = self.params.head_weight
         return drawn if weight == 1 else weight * drawn + (1 - weight) * drawn.detach()
 
     def checkpoint_activations(self) -> None:
-        """Compute the decoder, which is most of the memory, again in the backward pass."""
+        """Recompute the decoder, which takes most of the memory, in the backward pass."""
         self.checkpointed = True

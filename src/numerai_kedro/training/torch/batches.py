@@ -23,7 +23,7 @@ class Batch:
     ----------
     era
     rows : int64[n]
-        Positions inside the era, in the order in which they are seen.
+        Positions inside the era, in training order.
     """
 
     era: int
@@ -31,18 +31,18 @@ class Batch:
 
 
 class TrainingEras:
-    """Eras to learn from, in an order that hangs on seed and epoch alone.
+    """Training eras, in an order that depends on seed and epoch alone.
 
-    Features stay memory-mapped, or, where the device can hold them, lie there as a whole. Labels
-    are made once: 4 bytes a row and target.
+    Features stay memory-mapped, or are all on the device where they fit. Labels are computed once:
+    4 bytes a row and target.
 
     Parameters
     ----------
     panel
     targets
-        The first is the one that counts; rows without it teach nothing.
+        The first one is predicted; rows without it are not used.
     batch_rows
-        Rows of a batch at most: an era is cut into as many parts as that takes, of nearly one size.
+        Maximum rows of a batch: an era is cut into as few parts as possible, of nearly equal size.
     """
 
     def __init__(self, panel: EraPanel, targets: Sequence[str], batch_rows: int) -> None:
@@ -56,9 +56,9 @@ class TrainingEras:
         starts = panel.era_starts
         for era, start, stop in zip(panel.eras, starts, starts[1:], strict=False):
             columns = np.column_stack([value[start:stop] for value in values])
-            known = np.flatnonzero(~np.isnan(columns[:, 0]))
-            if len(known) > 1:
-                self._known[int(era)] = known
+            labelled = np.flatnonzero(~np.isnan(columns[:, 0]))
+            if len(labelled) > 1:
+                self._known[int(era)] = labelled
                 self.labels[int(era)] = torch.from_numpy(labels_of(columns))
 
     @property
@@ -67,17 +67,17 @@ class TrainingEras:
         return sum(len(rows) for rows in self._known.values())
 
     def some(self, n_eras: int) -> EraPanel:
-        """So many of the eras, spread over all."""
+        """A panel of `n_eras` of the eras, spread over all of them."""
         eras = list(self._known)
         return self._panel.select(eras=eras[:: max(1, len(eras) // n_eras)][:n_eras])
 
     def let_go(self) -> None:
-        """Keep nothing on the device, and move no more of an era than a batch needs."""
+        """Free the features on the device, and from now on move only the rows of a batch."""
         self._resident.clear()
         self._moves_eras = False
 
     def keep_on(self, device: torch.device, budget_bytes: float) -> bool:
-        """Put all features on the device, where they take no more than so many bytes of it."""
+        """Move all features to the device if they take at most `budget_bytes`; returns whether."""
         if self._panel.n_rows * self.n_features > budget_bytes:
             return False
         for era in self._known:
@@ -86,19 +86,19 @@ class TrainingEras:
         return True
 
     def epoch(self, number: int, seed: int) -> list[Batch]:
-        """All batches of an epoch, in order: another order and other parts in every epoch."""
+        """All batches of an epoch, in order; order and parts differ from epoch to epoch."""
         rng = np.random.default_rng([seed, number])
         batches = []
-        for era, known in self._known.items():
-            n_parts = -(-len(known) // self.batch_rows)
-            parts = np.array_split(rng.permutation(known), n_parts)
+        for era, labelled in self._known.items():
+            n_parts = -(-len(labelled) // self.batch_rows)
+            parts = np.array_split(rng.permutation(labelled), n_parts)
             batches += [Batch(era, rows) for rows in parts]
         return [batches[k] for k in rng.permutation(len(batches))]
 
     def load(self, batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
         """Features int8[n, n_features] and labels float32[n, 1 + n_targets], on the device.
 
-        Features come as a transposed view: they lie by columns, as in the panel.
+        Features are a transposed view: stored by columns, as in the panel.
         """
         rows = torch.from_numpy(batch.rows)
         labels = self.labels[batch.era].to(device).index_select(0, rows.to(device))
@@ -107,8 +107,8 @@ class TrainingEras:
             columns = _columns(self._panel.features(batch.era))
             if not self._moves_eras:
                 return columns.index_select(1, rows).to(device).T, labels
-            # The whole era is moved, and its rows are picked on the device: a copy of one piece is
-            # ten times as fast as picking rows from thousands of columns on one core.
+            # Move the whole era and pick its rows on the device: copying one block is ten times as
+            # fast as picking rows from thousands of columns on one core.
             columns = columns.to(device, non_blocking=True)
         return columns.index_select(1, rows.to(device)).T, labels
 
@@ -123,7 +123,7 @@ def eras_in_parts(panel: EraPanel, max_rows: int) -> Iterator[tuple[slice, Tenso
 
 
 def _columns(matrix: npt.NDArray[np.int8]) -> Tensor:
-    """int8[n_features, n_rows], without a copy where the panel lies by columns."""
+    """int8[n_features, n_rows], without a copy if the panel is stored by columns."""
     with warnings.catch_warnings():
         # The panel's memory map is read-only; torch warns that writing to it would be undefined.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
@@ -131,20 +131,20 @@ def _columns(matrix: npt.NDArray[np.int8]) -> Tensor:
 
 
 def labels_of(targets: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-    """What one era teaches: float32[n_rows, 1 + n_targets].
+    """Labels of one era: float32[n_rows, 1 + n_targets].
 
-    The first column is what CORR compares with, the first target's tails; then Gaussian ranks of
-    every target, tie-kept, variance 1. NaN where a target is missing.
+    The first column is the first target as CORR uses it, to the power of `TAIL_POWER`; then
+    Gaussian ranks of every target, tie-kept, variance 1. NaN where a target is missing.
     """
-    made = np.full((len(targets), 1 + targets.shape[1]), np.nan, dtype=np.float32)
+    labels = np.full((len(targets), 1 + targets.shape[1]), np.nan, dtype=np.float32)
     first = ~np.isnan(targets[:, 0])
     if first.any():
         centred = targets[first, 0].astype(np.float64)
-        made[first, 0] = signed_power(centred - centred.mean(), TAIL_POWER)
+        labels[first, 0] = signed_power(centred - centred.mean(), TAIL_POWER)
     for column in range(targets.shape[1]):
-        known = ~np.isnan(targets[:, column])
-        if known.sum() > 1:
-            ranks = gaussian_rank(targets[known, column : column + 1].astype(np.float64))[:, 0]
+        labelled = ~np.isnan(targets[:, column])
+        if labelled.sum() > 1:
+            ranks = gaussian_rank(targets[labelled, column : column + 1].astype(np.float64))[:, 0]
             deviation = ranks.std()
-            made[known, 1 + column] = ranks / deviation if deviation > 0 else 0.0
-    return made
+            labels[labelled, 1 + column] = ranks / deviation if deviation > 0 else 0.0
+    return labels

@@ -1,10 +1,10 @@
-"""What a training run does about what goes wrong: the ladder of remedies, each step a line.
+"""Remedies of a training run, in order; each one taken is a line of recovery.
 
 skip the batch ─► back to the checkpoint, half the rate, another order ─► full precision ─► give up
 half the rows at once ─► the backward pass computes again what it does not keep ─► give up
 
-Memory that gives up here is tried again outside, on the CPU or by a smaller preset; what diverges
-is an outcome.
+After the last memory remedy, the caller tries the CPU or a smaller preset; a diverged run is a
+failed fit.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 OUT_OF_MEMORY = "out of memory"
-SKIPS_IN_A_ROW = 3  # after so many the run goes back
-SCALER_SKIPS_IN_A_ROW = 12  # fp16 begins with a scale that is too large, and halves it
+SKIPS_IN_A_ROW = 3  # after so many the run is rolled back
+SCALER_SKIPS_IN_A_ROW = 12  # fp16 starts with too large a scale, and halves it
 RESTORES_BEFORE_FULL_PRECISION, RESTORES = 1, 3
 LEAST_VIDEO = 0.02  # of a card's memory
-LOOK_S, LOOK_AGAIN_S = 5.0, 60.0  # between looks at memory, and after one that changed something
+LOOK_S, LOOK_AGAIN_S = 5.0, 60.0  # between checks of memory, and after a check that led to a remedy
 
 
 class Diverged(NumeraiKedroError):
-    """Training has come to nothing that could be used, whatever was tried."""
+    """Training did not lead to a usable model, after all remedies."""
 
 
 @dataclass
 class Position:
-    """Where a run stands at the end of an epoch; with a checkpoint's tensors, all of its state."""
+    """Position of a run at the end of an epoch; with a checkpoint's tensors, its whole state."""
 
     epoch: int = 0
     step: int = 0
@@ -67,7 +67,7 @@ class Position:
 
 
 def video_pressure(device: torch.device) -> str | None:
-    """Evidence that a card is nearly full, as when another program takes of it."""
+    """Evidence that a GPU's memory is nearly full, as when another program uses it; else None."""
     if device.type != "cuda":
         return None
     free, total = torch.cuda.mem_get_info(device)
@@ -78,17 +78,17 @@ def video_pressure(device: torch.device) -> str | None:
 
 
 class Care:
-    """Watches one run and repairs it."""
+    """Watches one run and applies remedies."""
 
     def __init__(self, run: TrainingRun) -> None:
         self._run = run
         self._losses = health.LossWatch()
-        self.held_rows: int | None = None  # where the device's memory decided how many
+        self.held_rows: int | None = None  # rows at once, if limited by the device's memory
         self._look_at = time.monotonic() + LOOK_S
         self._no_room = self._keeping_less = False
 
     def resume(self) -> None:
-        """Be as the run was when its checkpoint was written."""
+        """Restore the state that a checkpoint holds."""
         at = self._run.at
         self._losses = health.LossWatch(**at.usual)
         if at.keeps_less and not self._keeping_less:
@@ -96,33 +96,33 @@ class Care:
             self._keeping_less = True
 
     def note(self, symptom: str, evidence: str, remedy: str) -> None:
-        """Add a line; what came of it follows (`settled`)."""
+        """Add a recovery line; `settled` adds its result."""
         run = self._run
         place = f"step {run.at.step} of {run.n_steps}"
         run.at.recoveries.append(noted(place, symptom, evidence, remedy).as_json())
 
     def settled(self, result: str) -> None:
-        """Say what came of the newest lines."""
+        """Set the result of the newest lines that have none."""
         for line in reversed(self._run.at.recoveries):
             if line["result"]:
                 return
             line["result"] = result
 
-    # -- numbers that are none ---------------------------------------------------------------
+    # -- values that are not finite ---------------------------------------------------------------
 
     def skipped(self, evidence: str, scaler: Any | None) -> None:
-        """Count a batch that was left out; with a scaler, it may be on its way to its scale."""
+        """Count a skipped batch; with a scaler, it may still be finding its scale."""
         at = self._run.at
         if scaler is None:
             at.skips += 1
             self.note("not finite", evidence, "batch skipped")
             return
-        # How fp16 finds its scale: a fault only where it never ends.
+        # fp16 finds its scale this way: a fault only if it does not end.
         at.skips += SKIPS_IN_A_ROW / SCALER_SKIPS_IN_A_ROW
         logger.info("step %d: %s, scale %g", at.step, evidence, scaler.get_scale())
 
     def symptom_of(self, loss: float | None) -> tuple[str, str] | None:
-        """Why the run has to go back, and the evidence; None where it goes on."""
+        """Why the run must be rolled back, and the evidence; None if it goes on."""
         if loss is None:
             skips = self._run.at.skips
             in_a_row = skips >= SKIPS_IN_A_ROW
@@ -132,12 +132,12 @@ class Care:
         return None if evidence is None else ("loss exploded", evidence)
 
     def rollback(self, symptom: str, evidence: str) -> None:
-        """To the last checkpoint, at half the rate and in another order; in the end, give up.
+        """Go back to the last checkpoint, with half the rate and another order; at last, give up.
 
         Raises
         ------
         Diverged
-            After `RESTORES` times, or without a checkpoint.
+            After `RESTORES` rollbacks, or without a checkpoint.
         """
         run = self._run
         recoveries, restores = run.at.recoveries, run.at.restores + 1
@@ -145,8 +145,8 @@ class Care:
             recoveries[-1]["result"] = "it came back"
         rate, order = run.at.rate_factor / 2, run.at.order + 1
         rows, keeps_less = run.at.micro_rows, run.at.keeps_less
-        kept = run.work is not None and (run.work / "state.json").exists()
-        if restores > RESTORES or not kept:
+        has_checkpoint = run.work is not None and (run.work / "state.json").exists()
+        if restores > RESTORES or not has_checkpoint:
             self.settled("it did not help")
             self.note(symptom, evidence, "given up")
             self._give_up(
@@ -168,7 +168,7 @@ class Care:
         self.note(symptom, evidence, f"back to epoch {run.at.epoch}, half the rate{words}")
 
     def look_at_epoch(self, loss: float) -> None:
-        """Halve the rate where the loss does not fall any more."""
+        """Halve the rate if the loss has stopped falling."""
         watch = health.EpochWatch(self._run.at.losses)
         evidence = watch.plateau(loss) if math.isfinite(loss) else None
         self._run.at.losses = watch.losses
@@ -181,7 +181,7 @@ class Care:
     def fit_to(self, memory: Memory) -> None:
         """Choose how many rows the device holds at once."""
         run = self._run
-        batch = max(run.eras.epoch(0, run.seed), key=lambda one: len(one.rows))
+        batch = max(run.eras.epoch(0, run.seed), key=lambda candidate: len(candidate.rows))
 
         def step(rows: int) -> None:
             few = Batch(batch.era, batch.rows[:rows])
@@ -206,12 +206,12 @@ class Care:
         checkpoint.set_random_state(drawn)
 
     def halve(self, evidence: str, symptom: str = OUT_OF_MEMORY) -> None:
-        """Half the rows at once; where those are few already, keep less for the backward pass.
+        """Halve the rows at once; if they are few already, recompute activations instead.
 
         Raises
         ------
         ResourceError
-            There is nothing left that could be made smaller.
+            No remedy is left.
         """
         run = self._run
         if run.micro_rows <= LEAST_ROWS:
@@ -219,7 +219,7 @@ class Care:
             return
         if run.accelerator.device.type == "cuda":
             torch.cuda.empty_cache()
-        longest = max(len(one.rows) for one in run.eras.epoch(0, run.seed))
+        longest = max(len(batch.rows) for batch in run.eras.epoch(0, run.seed))
         run.micro_rows = max(LEAST_ROWS, min(run.micro_rows, longest) // 2)
         if symptom == OUT_OF_MEMORY:
             self.held_rows = run.micro_rows
@@ -241,7 +241,7 @@ class Care:
         self.note(OUT_OF_MEMORY, evidence, "the backward pass computes again what it needs")
 
     def _give_up(self, error: NumeraiKedroError) -> NoReturn:
-        """Raise an error that takes along what was tried."""
+        """Raise an error that carries the recovery lines."""
         error.lines = tuple(self._run.at.recoveries)
         raise error
 
@@ -250,7 +250,7 @@ class Care:
         self.note("out of memory in evaluation", evidence, f"{rows} rows at once")
 
     def loaded(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """A batch on the device; where it does not fit, the rest of its era stays away."""
+        """Load a batch on the device; if its era does not fit, only its rows."""
         eras, device = self._run.eras, self._run.accelerator.device
         try:
             faults.in_loading()
@@ -264,7 +264,7 @@ class Care:
         return eras.load(batch, device)
 
     def look_at_memory(self) -> None:
-        """Now and then: half the rows at once where memory is nearly gone."""
+        """From time to time, halve the rows at once if memory is nearly full."""
         if time.monotonic() < self._look_at:
             return
         self._look_at = time.monotonic() + LOOK_S
@@ -274,12 +274,12 @@ class Care:
             self._look_at = time.monotonic() + LOOK_AGAIN_S
 
     def has_room(self) -> bool:
-        """Whether a checkpoint fits on the disk; said once where it does not."""
+        """Whether a checkpoint fits on the disk; noted the first time it does not."""
         run = self._run
         assert run.work is not None
-        # Weights, average, best, two moments; beside the one before until that is replaced.
-        wanted = 5.0 * sum(v.numel() * v.element_size() for v in run.bare.state_dict().values())
-        evidence = pressure.disk_pressure(run.work, wanted)
+        # Weights, average, best, two moments; the previous checkpoint stays until it is replaced.
+        n_bytes = 5.0 * sum(v.numel() * v.element_size() for v in run.bare.state_dict().values())
+        evidence = pressure.disk_pressure(run.work, n_bytes)
         if evidence is not None and not self._no_room:
             self._no_room = True
             self.note("little disk left", evidence, "no checkpoint")

@@ -1,4 +1,4 @@
-"""All state of a training run, written whole or not at all, and read back bit by bit.
+"""All state of a training run, written atomically and restored exactly.
 
 network, average, optimiser, random .safetensors     tensors; no pickle
 state.json                                           where the run stands, and the scaler
@@ -28,7 +28,7 @@ def save(
     optimiser: torch.optim.Optimizer,
     state: dict[str, Any],
 ) -> None:
-    """Replace `folder`; a kill leaves the one before."""
+    """Replace `folder`; after a kill, the previous checkpoint is still there."""
     with atomic_folder(folder) as partial:
         _write(partial / "network.safetensors", network.state_dict())
         _write(partial / "average.safetensors", average)
@@ -40,22 +40,22 @@ def save(
 def load(
     folder: Path, network: nn.Module, average: Tensors, optimiser: torch.optim.Optimizer
 ) -> dict[str, Any]:
-    """Bring everything back in place; returns what was given as `state`.
+    """Restore everything in place; returns the `state` that was saved.
 
     Raises
     ------
     StoreError
-        The checkpoint is torn, or of another network.
+        The checkpoint is torn, or from another network.
     """
     device = str(next(network.parameters()).device)
     try:
-        # All of it is read before any of it is put in place: a torn one changes nothing.
+        # Everything is read before anything is restored: a torn checkpoint changes nothing.
         parts = {
             name: load_file(folder / f"{name}.safetensors", device=device)
             for name in ("network", "average", "optimiser")
         }
         drawn = load_file(folder / "random.safetensors")
-        found: dict[str, Any] = json.loads((folder / "state.json").read_text())
+        state: dict[str, Any] = json.loads((folder / "state.json").read_text())
         if parts["average"].keys() != average.keys():
             raise KeyError("other weights")
         network.load_state_dict(parts["network"])
@@ -67,11 +67,11 @@ def load(
         raise StoreError(
             f"{folder}: no checkpoint of this network ({error}); delete it to begin anew."
         ) from None
-    return found
+    return state
 
 
 def random_state() -> Tensors:
-    """Of every generator that a step draws from."""
+    """State of every generator that a step draws from."""
     states = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         states["cuda"] = torch.cuda.get_rng_state()
@@ -79,7 +79,7 @@ def random_state() -> Tensors:
 
 
 def set_random_state(states: Tensors) -> None:
-    """Go on drawing where `random_state` was taken."""
+    """Restore the generators to a `random_state`."""
     torch.set_rng_state(states["cpu"])
     if "cuda" in states and torch.cuda.is_available():
         torch.cuda.set_rng_state(states["cuda"])
@@ -91,7 +91,9 @@ def _write(path: Path, tensors: Tensors) -> None:
 
 def _flat(optimiser: torch.optim.Optimizer) -> Tensors:
     state = optimiser.state_dict()["state"]
-    return {f"{name}.{number}": v for number, one in state.items() for name, v in one.items()}
+    return {
+        f"{name}.{number}": v for number, tensors in state.items() for name, v in tensors.items()
+    }
 
 
 def _restore(optimiser: torch.optim.Optimizer, tensors: Tensors) -> None:

@@ -1,4 +1,4 @@
-"""What a drill's fault does in a network's process; nothing without an order."""
+"""Injected faults in a network's process; without an order of a drill, nothing happens."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FACTORS = {"nan": float("nan"), "overflow": float("inf")}
 
 
 def happen(fault: str) -> float:
-    """Raise what a device raises, or return what predictions are multiplied by."""
+    """Raise the error of a device, or return the factor of the predictions."""
     if fault == "oom":
         raise torch.OutOfMemoryError("CUDA out of memory: a drill.")
     if fault == "gpu-lost":
@@ -19,12 +19,12 @@ def happen(fault: str) -> float:
 
 
 def in_evaluation() -> float:
-    """Where eras are predicted; what predictions are multiplied by."""
+    """The factor of predictions in evaluation; raises if an error was ordered there."""
     return _elsewhere("evaluation")
 
 
 def in_loading() -> None:
-    """Where a batch is brought to the device; int8 holds no NaN."""
+    """Raise if an error was ordered where a batch is loaded; int8 has no NaN."""
     _elsewhere("loading")
 
 

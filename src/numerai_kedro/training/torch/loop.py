@@ -1,10 +1,10 @@
-"""The training loop: evaluate, step, save, log; what goes wrong is repaired, and said.
+"""The training loop: evaluate, step, save, log; faults are repaired and reported.
 
-A step sees one batch of rows of one era. Where the device holds fewer rows at a time, the batch is
-seen in parts: once without gradients for all predictions, from which the loss and its gradient
-follow, then once more with them, part by part (Gao et al. 2021, Scaling deep contrastive learning
-batch size under memory limited setup). The result is the whole batch's, not that of its parts.
-Several processes share a batch in the same way.
+A step uses one batch of rows of one era. Where the device holds fewer rows at a time, the batch is
+processed in parts: once without gradients for all predictions, which give the loss and its
+gradient, then again with gradients, part by part (Gao et al. 2021, Scaling deep contrastive
+learning batch size under memory limited setup). The gradient is that of the whole batch. Several
+processes share a batch in the same way.
 """
 
 from __future__ import annotations
@@ -50,29 +50,29 @@ from numerai_kedro.training.torch.microbatch import (
 
 logger = logging.getLogger(__name__)
 
-RESIDENT_SHARE = 0.4  # of the GPU's memory that features may take
-ERAS_OF_THE_GAP = 5  # training eras that are predicted to see what was overfitted
+RESIDENT_SHARE = 0.4  # share of the GPU's memory for features
+ERAS_OF_THE_GAP = 5  # training eras that are predicted to measure overfitting
 
 
 class TrainingRun:
-    """One network on its way from its first weights to its best.
+    """The training of one network.
 
     Parameters
     ----------
     build
-        Makes the network from a seeded generator: the same weights every time.
+        Builds the network; the generator is seeded before, so its weights are reproducible.
     eras
-        What it learns from.
+        Training eras.
     valid
-        Eras by whose CORR the best epoch is chosen, `target` of them; without, the last one is.
+        The best epoch is chosen by CORR with `target` on these eras; without them, it is the last.
     device
         ``"cpu"`` or ``"cuda"``.
     memory
-        Of the device; asked for the size of the micro-batch. None holds any batch.
+        Makes the device's `Memory`, which sizes the micro-batch; None for a GPU's own, or the CPU.
     work
-        Folder of the checkpoint; without, nothing is kept, and nothing can be restored.
+        Folder of the checkpoint; without it, nothing is saved and nothing can be restored.
     micro_rows
-        Rows that the device is known to hold at once; without, it is tried out.
+        Rows that the device is known to hold at once; without it, they are probed.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class TrainingRun:
     ) -> None:
         self.eras, self.params, self.seed, self.work = eras, params, seed, work
         self.valid, self.target = valid, target
-        # One a process, which remembers the first device: a fit on another one begins afresh.
+        # One per process, and it keeps its first device: reset it for a fit on another one.
         AcceleratorState._reset_state(reset_partial_state=True)
         self.accelerator = Accelerator(cpu=device == "cpu", mixed_precision=_precision(device))
         torch.manual_seed(seed)
@@ -99,7 +99,7 @@ class TrainingRun:
         groups = _groups(network, params.weight_decay)
         optimiser = torch.optim.AdamW(groups, lr=params.learning_rate, fused=True)
         self.network, self.optimiser = self.accelerator.prepare(network, optimiser)
-        # Without Accelerate's own wrapper, which would compute in half precision for ever.
+        # Without Accelerate's wrapper, which would always compute in half precision.
         self.bare = self.accelerator.unwrap_model(self.network, keep_fp32_wrapper=False)
         self.average = {name: v.detach().clone() for name, v in self.bare.state_dict().items()}
         self.best = {name: value.clone() for name, value in self.average.items()}
@@ -117,7 +117,7 @@ class TrainingRun:
         self._drawn = checkpoint.random_state()
 
     def train(self, progress: FitProgress = no_progress) -> None:
-        """Go on to the end, from the checkpoint where there is one."""
+        """Train to the end, from the checkpoint if there is one."""
         if self.work is None or not self._resumed(self.work):
             checkpoint.set_random_state(self._drawn)
             self.save()
@@ -127,7 +127,7 @@ class TrainingRun:
         self.care.settled("went on to the end")
 
     def _resumed(self, work: Path) -> bool:
-        """Whether there was a checkpoint to go on from; a damaged one is none."""
+        """Resume from a checkpoint; False if there is none or it is damaged."""
         if not (work / "state.json").exists():
             return False
         try:
@@ -141,7 +141,7 @@ class TrainingRun:
 
     @property
     def micro_rows(self) -> int:
-        """Rows that are held at once."""
+        """Rows that are processed at once."""
         return self.at.micro_rows
 
     @micro_rows.setter
@@ -151,7 +151,7 @@ class TrainingRun:
     def predict(
         self, panel: EraPanel, weights: dict[str, Tensor] | None = None
     ) -> npt.NDArray[np.float32]:
-        """Predict every row, float32[n_rows], by the best weights or by some others."""
+        """Predict every row, float32[n_rows], with the best weights or the given ones."""
         own = {name: value.clone() for name, value in self.bare.state_dict().items()}
         self.bare.load_state_dict(self.best if weights is None else weights)
         self.bare.eval()
@@ -173,9 +173,9 @@ class TrainingRun:
         waited = 0.0
         with ahead(self._loaded(batches)) as loaded:
             while True:
-                asked = time.monotonic()
+                requested_at = time.monotonic()
                 features, labels = next(loaded, (None, None))
-                waited += time.monotonic() - asked
+                waited += time.monotonic() - requested_at
                 if features is None or labels is None:
                     break
                 loss = self._step(features, labels)
@@ -190,8 +190,8 @@ class TrainingRun:
         evidence = self._choose()
         if evidence is not None:
             return self.care.rollback("dead predictions", evidence)
-        known = [loss for loss in losses if loss is not None]
-        self.care.look_at_epoch(float(np.mean(known)) if known else math.nan)
+        finite = [loss for loss in losses if loss is not None]
+        self.care.look_at_epoch(float(np.mean(finite)) if finite else math.nan)
         spent = max(time.monotonic() - begin, 1e-9)
         self.wait_share = waited / spent
         logger.info(
@@ -199,7 +199,7 @@ class TrainingRun:
             "%.1f GB of memory%s",
             self.at.epoch,
             self.params.epochs,
-            np.mean(known) if known else math.nan,
+            np.mean(finite) if finite else math.nan,
             f"{self.at.scores[-1]:.4f}" if self.valid is not None else "-",
             self._rate(),
             rows / spent,
@@ -230,7 +230,7 @@ class TrainingRun:
                 break
             except torch.OutOfMemoryError as error:
                 evidence = str(error).splitlines()[0]
-            # Outside of the handler: the traceback would keep the tensors of the failed step.
+            # Outside the handler, whose traceback would keep the tensors of the failed step.
             self.care.halve(evidence)
             self.optimiser.zero_grad()
             checkpoint.set_random_state(drawn)
@@ -244,7 +244,7 @@ class TrainingRun:
             self._update_ema()
             return loss
         if scaler is not None:
-            self.optimiser.step()  # leaves the weights as they are, and makes its scale smaller
+            self.optimiser.step()  # leaves the weights unchanged, and reduces its scale
         self.optimiser.zero_grad()
         evidence = f"loss {loss:.3g}, norm of the gradient {float(norm):.3g}"
         self.care.skipped(evidence, scaler if math.isfinite(loss) else None)
@@ -284,10 +284,10 @@ class TrainingRun:
         return float(loss.detach()) + penalties * n_processes / len(labels)
 
     def _forward(self, network: nn.Module, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Predictions float[n, k, n_targets], and what a network adds to the loss, float[n]."""
+        """Predictions float[n, k, n_targets], and the network's penalty on the loss, float[n]."""
         with self._autocast():
-            made = network(features)
-        predictions, penalty = made if isinstance(made, tuple) else (made, None)
+            output = network(features)
+        predictions, penalty = output if isinstance(output, tuple) else (output, None)
         if self._fault is not None:
             fault, self._fault = self._fault, None
             predictions = predictions * faults.happen(fault)
@@ -296,22 +296,22 @@ class TrainingRun:
         return predictions.float(), penalty.float()
 
     def _gathered(self, predictions: Tensor) -> Tensor:
-        """Of all processes, in the order of the batch's rows."""
+        """Predictions of all processes, in the order of the batch's rows."""
         if self.accelerator.num_processes == 1:
             return predictions
         pieces = gather_object([predictions.cpu()])
         return torch.cat(pieces).to(predictions.device)
 
     def _update_ema(self) -> None:
-        """Let the running average follow the weights; early on, when it knows little, faster."""
+        """Update the running average of the weights; faster early on."""
         decay = min(self.params.average_decay, (1 + self.at.step) / (10 + self.at.step))
         with torch.no_grad():
             torch._foreach_lerp_(self._averages, self._followed, 1 - decay)
 
     def _choose(self) -> str | None:
-        """Keep the average's weights, unless significantly worse than the highest (`_is_worse`).
+        """Keep the averaged weights as the best, unless they are significantly worse (`_is_worse`).
 
-        Returns evidence that it predicts nothing.
+        Returns evidence of dead predictions, if any.
         """
         if self.valid is not None:
             predictions = self.predict(self.valid, self.average)
@@ -346,22 +346,22 @@ class TrainingRun:
     def _corr(
         self, panel: EraPanel, predictions: npt.NDArray[np.float32]
     ) -> npt.NDArray[np.float64]:
-        """CORR era by era, float64[n_eras]; an era without one counts as nothing."""
+        """CORR era by era, float64[n_eras]; 0 where it is not defined."""
         target = panel.target(self.target).astype(np.float64)
         columns = predictions[:, None].astype(np.float64)
         scores = rank_scores(panel.era_starts, columns, target)[0][:, 0]
         return np.nan_to_num(scores)
 
     def _look_at_the_gap(self) -> None:
-        """Compare with what the best epoch knows of some eras that it has learned."""
+        """Compare validation CORR with CORR on some training eras, both of the best epoch."""
         if self.valid is None:
             return
         learned = self.eras.some(ERAS_OF_THE_GAP)
         corr = float(np.mean(self._corr(learned, self.predict(learned))))
         evidence = health.gap(corr, float(np.mean(self.at.best_by_era)))
         if evidence is not None:
-            kept = f"epoch {self.at.best_epoch} of {self.at.epoch} kept"
-            self.care.note("overfitted", evidence, kept)
+            remedy = f"epoch {self.at.best_epoch} of {self.at.epoch} kept"
+            self.care.note("overfitted", evidence, remedy)
 
     def _patience_is_over(self) -> bool:
         waited = self.at.epoch - self.at.best_epoch
@@ -383,21 +383,21 @@ class TrainingRun:
         return nullcontext() if self.at.full_precision else self.accelerator.autocast()
 
     def _card(self) -> Memory | None:
-        """A GPU's memory, with the features on it where it can hold them; None on the CPU."""
+        """A GPU's memory, after moving the features to it if they fit; None on the CPU."""
         device = self.accelerator.device
         if device.type != "cuda":
             return None
         card = CudaMemory(device)
-        kept = self.eras.keep_on(device, RESIDENT_SHARE * card.budget)
-        return CudaMemory(device) if kept else card
+        resident = self.eras.keep_on(device, RESIDENT_SHARE * card.budget)
+        return CudaMemory(device) if resident else card
 
     def _watched(self) -> Any:
-        """A simulated device counts in every step; a real one does by itself."""
+        """Count memory in every step on a simulated device; a real one counts by itself."""
         memory = self.device_memory
         return memory.watch() if isinstance(memory, CountedMemory) else nullcontext()
 
     def save(self) -> None:
-        """Write all state down."""
+        """Save a checkpoint."""
         if self.work is None or not self.accelerator.is_main_process:
             return
         if not self.care.has_room():
@@ -408,11 +408,11 @@ class TrainingRun:
         state = dataclasses.asdict(self.at) | {"scaler": scaler and scaler.state_dict()}
         try:
             checkpoint.save(self.work, self.bare, tensors, self.optimiser.optimizer, state)
-        except (OSError, DiskFull) as error:  # filled up meanwhile; the one before stays
+        except (OSError, DiskFull) as error:  # disk full meanwhile; the previous one stays
             self.care.note("no checkpoint could be written", str(error), "none, it goes on")
 
     def restore(self) -> None:
-        """Bring all state back."""
+        """Restore the checkpoint."""
         assert self.work is not None
         tensors = {f"average.{k}": v for k, v in self.average.items()}
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
@@ -431,19 +431,19 @@ def predictions_of(
     device: torch.device,
     less: Callable[[int, str], None] = lambda rows, evidence: None,
 ) -> npt.NDArray[np.float32]:
-    """Predict every row of the first target, so many rows at a time: float32[n_rows].
+    """Predict the first target for every row, at most `max_rows` at a time: float32[n_rows].
 
     Parameters
     ----------
     less
-        Told the rows and the reason where memory allows only fewer.
+        Called with the new number of rows and the reason if memory allows only fewer.
 
     Raises
     ------
     ResourceError
         The device does not hold `LEAST_ROWS` rows.
     """
-    made = np.empty(panel.n_rows, np.float32)
+    predictions = np.empty(panel.n_rows, np.float32)
     with torch.no_grad():
         for rows, features in eras_in_parts(panel, max_rows):
             begin, again = 0, False
@@ -451,14 +451,14 @@ def predictions_of(
                 part = slice(begin, begin + max_rows)
                 try:
                     factor = faults.in_evaluation()
-                    found = first_target(network(features[part].to(device))) * factor
+                    predicted = first_target(network(features[part].to(device))) * factor
                 except torch.OutOfMemoryError as error:
                     evidence = str(error).splitlines()[0]
                 else:
-                    if not again and not np.isfinite(found).all():
-                        again = True  # a card that errs once; whoever asked refuses what is left
+                    if not again and not np.isfinite(predicted).all():
+                        again = True  # a GPU may err once; the caller refuses what stays not finite
                         continue
-                    made[rows][part], again = found, False
+                    predictions[rows][part], again = predicted, False
                     begin += max_rows
                     continue
                 if max_rows <= LEAST_ROWS:
@@ -468,7 +468,7 @@ def predictions_of(
                     )
                 max_rows = max(LEAST_ROWS, max_rows // 2)
                 less(max_rows, evidence)
-    return made
+    return predictions
 
 
 def first_target(predictions: Tensor) -> npt.NDArray[np.float32]:
@@ -477,7 +477,7 @@ def first_target(predictions: Tensor) -> npt.NDArray[np.float32]:
 
 
 def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay on matrices only: it would pull biases and norms to nothing."""
+    """Weight decay on matrices only, not on biases and norms."""
     trained = [p for p in network.parameters() if p.requires_grad]
     return [
         {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
@@ -486,7 +486,7 @@ def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
 
 
 def _precision(device: str) -> str:
-    """bf16 where the card computes in it, fp16 with a scaler where not, fp32 on the CPU."""
+    """bf16 where the GPU supports it, else fp16 with a scaler; fp32 on the CPU."""
     if device == "cpu":
         return "no"
     return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"

@@ -1,7 +1,7 @@
-"""What a network minimises, on rows of one era.
+"""The loss of a network, on rows of one era.
 
-Shapes: predictions float[n, k, n_targets], where k is the number of members that a network has
-inside it (1, or TabM's); labels as `batches.labels_of` makes them.
+Shapes: predictions float[n, k, n_targets], where k is the number of members of the network (1, or
+TabM's); labels as in `batches.labels_of`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ EPSILON = 1e-6
 def objective(predictions: Tensor, labels: Tensor, corr_weight: float) -> Tensor:
     """Mean squared error to Gaussian ranks, plus how far CORR of the first target is from 1.
 
-    Every member has a loss of its own, and the mean of their losses counts: never the loss of
-    their mean, which would let them hide behind each other (Gorishniy et al. 2024, TabM).
+    The result is the mean of the members' losses, not the loss of their mean, which would let
+    single members stay poor (Gorishniy et al. 2024, TabM).
     """
     predictions = predictions.float()
     loss = squared_error(predictions, labels[:, 1:])
@@ -27,10 +27,10 @@ def objective(predictions: Tensor, labels: Tensor, corr_weight: float) -> Tensor
 
 def squared_error(predictions: Tensor, labels: Tensor) -> Tensor:
     """Mean over rows, members and targets; missing labels are ignored."""
-    known = ~labels.isnan()
+    labelled = ~labels.isnan()
     differences = predictions - labels.nan_to_num()[:, None, :]
-    squares = differences.square().mean(dim=1) * known
-    return squares.sum() / known.sum().clamp(min=1)
+    squares = differences.square().mean(dim=1) * labelled
+    return squares.sum() / labelled.sum().clamp(min=1)
 
 
 def corr_surrogate(predictions: Tensor, tails: Tensor) -> Tensor:
@@ -39,15 +39,15 @@ def corr_surrogate(predictions: Tensor, tails: Tensor) -> Tensor:
     Predictions, float[n, k], are standardised in place of ranked: on Gaussian ones the two agree
     within a hundredth. `tails` are the centred target to the power of 1.5, NaN where missing.
     """
-    known = ~tails.isnan()
-    weight = known.float() / known.sum().clamp(min=1)
+    labelled = ~tails.isnan()
+    weight = labelled.float() / labelled.sum().clamp(min=1)
     centred = predictions - (weight @ predictions)
     variance = weight @ centred.square()
     scores = centred * (variance + EPSILON).rsqrt()
     powered = scores.sign() * (scores.abs() + EPSILON).pow(1.5)
     powered = powered - weight @ powered
     against = tails.nan_to_num()
-    against = (against - weight @ against) * known
+    against = (against - weight @ against) * labelled
     product = (weight * against) @ powered
     norms = (weight @ powered.square()) * (weight @ against.square())
     return product * (norms + EPSILON**2).rsqrt()

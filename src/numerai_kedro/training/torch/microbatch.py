@@ -1,7 +1,7 @@
-"""How many rows a device holds at once: two small ones are tried, and the rest follows.
+"""How many rows a device holds at once, extrapolated from two small batches.
 
-On a GPU the allocator tells. Elsewhere what autograd saves is counted, which is most of it: a
-simulated device of any size, for tests and for predictions.
+On a GPU the allocator reports memory. Elsewhere the tensors that autograd saves are counted, which
+are most of it: a simulated device of any size, for tests and drills.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from numerai_kedro.training.network_params import LEAST_ROWS
 logger = logging.getLogger(__name__)
 
 PROBED = (64, 128)  # rows
-MARGIN = 0.9  # of the memory: the allocator's pieces do not fit together perfectly
+MARGIN = 0.9  # share of the memory that is used: the allocator fragments
 MIB = 2**20
 INF = float("inf")
 
 
 class Memory(Protocol):
-    """What a device has, and how much of it a piece of work takes at its peak."""
+    """A device's memory, and the peak that a piece of work takes of it."""
 
     budget: float
 
@@ -42,7 +42,7 @@ class CudaMemory:
     Parameters
     ----------
     budget
-        Bytes; by default what is free, with what this process holds.
+        Bytes; by default what is free plus what this process has reserved.
     """
 
     def __init__(self, device: torch.device, budget: float | None = None) -> None:
@@ -67,7 +67,7 @@ class CountedMemory:
     ----------
     network
     budget
-        Bytes; what goes beyond raises `torch.OutOfMemoryError`, as a GPU does.
+        Bytes; beyond them `torch.OutOfMemoryError` is raised, as on a GPU.
     """
 
     def __init__(self, network: nn.Module, budget: float) -> None:
@@ -84,7 +84,7 @@ class CountedMemory:
     def watch(self) -> Iterator[Callable[[], float]]:
         """See `Memory`."""
         self._held, self._peak = {}, self.fixed
-        with torch.autograd.graph.saved_tensors_hooks(self._pack, lambda held: held.tensor):
+        with torch.autograd.graph.saved_tensors_hooks(self._pack, lambda saved: saved.tensor):
             yield lambda: float(self._peak)
 
     def _pack(self, tensor: Tensor) -> _Held:
@@ -94,7 +94,7 @@ class CountedMemory:
             return _Held(tensor, {}, place)
         users, _ = self._held.get(place, (0, 0))
         self._held[place] = (users + 1, size)
-        held = _Held(tensor, self._held, place)
+        packed = _Held(tensor, self._held, place)
         now = self.fixed + sum(size for _, size in self._held.values())
         self._peak = max(self._peak, now)
         if now > self.budget:
@@ -102,14 +102,14 @@ class CountedMemory:
                 f"out of memory: {now / MIB:.1f} MiB wanted, this device has "
                 f"{self.budget / MIB:.1f} MiB"
             )
-        return held
+        return packed
 
 
 class _Held:
-    """A tensor that autograd keeps; what it takes is given back when autograd frees it."""
+    """A tensor that autograd keeps; its bytes are no longer counted once autograd frees it."""
 
-    def __init__(self, tensor: Tensor, held: dict[int, tuple[int, int]], place: int) -> None:
-        self.tensor, self._held, self._place = tensor, held, place
+    def __init__(self, tensor: Tensor, storages: dict[int, tuple[int, int]], place: int) -> None:
+        self.tensor, self._held, self._place = tensor, storages, place
 
     def __del__(self) -> None:
         users, size = self._held.get(self._place, (0, 0))
@@ -121,7 +121,7 @@ class _Held:
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """How many rows are held at once, and what a step then takes at its peak, in bytes."""
+    """Rows that are held at once, and the peak memory of a step with them, in bytes."""
 
     rows: int
     peak: float
@@ -132,15 +132,15 @@ def rows_that_fit(
 ) -> MicroBatch:
     """Choose the rows of a micro-batch, at most `most`.
 
-    Two small batches tell bytes a row. The size that follows is tried itself: what takes most at a
-    hundred rows is often not what takes most at a thousand.
+    Two small batches give the bytes per row. The resulting size is then tried: the peak of a
+    thousand rows often has another cause than that of a hundred.
 
     Parameters
     ----------
     step
         Forward and backward of so many rows; leaves no gradient behind.
     later
-        Bytes that the first real step will take beside: the optimiser's.
+        Bytes that the first real step takes in addition: the optimiser's.
 
     Raises
     ------
@@ -169,7 +169,7 @@ def rows_that_fit(
 
 
 def _peak(memory: Memory, step: Callable[[int], None], rows: int) -> float:
-    """Bytes of a step; infinite where it does not fit."""
+    """Peak bytes of a step; infinite if it does not fit."""
     try:
         with memory.watch() as peak:
             step(rows)

@@ -2,5 +2,5 @@
 
     space ─► study (ask, fold by fold, prune or finish) ─► objective ─► adoption
 
-`tune` in `decide` is the whole; it knows families by the protocol only.
+`tune` in `decide` does all of it; it knows families by the protocol only.
 """

@@ -20,7 +20,7 @@ from numerai_kedro.training.tuning.space import Space
 
 
 class Weights(Strict):
-    """What CORR and MMC are paid."""
+    """Payout multipliers of CORR and MMC."""
 
     corr: float = Field(ge=0)
     mmc: float = Field(ge=0)
@@ -42,7 +42,7 @@ class TuningParams(Block):
 
 @dataclass(frozen=True)
 class Calendar:
-    """When a study is due, and on which folds; known before there is any data.
+    """When a study is due, and on which folds; needs no data.
 
     Parameters
     ----------
@@ -78,9 +78,9 @@ class Calendar:
         return folds
 
     def is_due(self, last: Mapping[str, Any], retune_weeks: int) -> bool:
-        """After so many weeks, but late: once all eras that the next fold allows are there.
+        """True after `retune_weeks`, once all eras that the next fold may learn are resolved.
 
-        So the folds of a re-tuning never change, whatever week it is finished in.
+        So the folds of a re-tuning do not depend on the week in which it runs.
         """
         weeks = self.live_era - int(last["tuned_for"])
         begin = self.next_fold_begin()
@@ -129,15 +129,15 @@ class Search:
     Parameters
     ----------
     recipe : Recipe
-        With the parameters of the preset that the user chose.
+        Has the parameters of the preset that the user chose.
     presets : dict
         Parameters by name; the incumbent first.
     space : dict
         Ranges by parameter.
     n_trials
-        Finished trials that end a study; 0 never tunes.
+        Number of finished trials of a study; 0 for no tuning.
     options : dict
-        By name, other ways to make the model, compared when the parameters are chosen.
+        Variations of the recipe by name, compared once the parameters are chosen.
     """
 
     recipe: Recipe
@@ -147,7 +147,7 @@ class Search:
     options: Mapping[str, Option] = field(default_factory=dict)
 
     def plan_key(self, tuning: TuningParams) -> dict[str, Any]:
-        """Under which its decisions are known before there is any data."""
+        """Key of its decisions for plans, computed before any data is loaded."""
         recipe = self.recipe
         return {
             "tuned": [recipe.cache_key(target) for target in recipe.targets],
@@ -155,19 +155,23 @@ class Search:
             "engineered": [recipe.verdicts, recipe.latents, recipe.engineered_by],
             "n_trials": self.n_trials,
             "tuning": tuning.model_dump(mode="json"),
-            "space": {name: one.model_dump() for name, one in self.space.items()},
-            "presets": {name: one.model_dump(mode="json") for name, one in self.presets.items()},
-            "options": {name: one.model_dump(mode="json") for name, one in self.options.items()},
+            "space": {name: span.model_dump() for name, span in self.space.items()},
+            "presets": {
+                name: preset.model_dump(mode="json") for name, preset in self.presets.items()
+            },
+            "options": {
+                name: option.model_dump(mode="json") for name, option in self.options.items()
+            },
         }
 
 
 def low_fidelity_trial(recipe: Recipe, params: Any, tuning: TuningParams) -> Recipe:
-    """The cheap fit by which a trial judges parameters."""
+    """The cheap fit that a trial scores."""
     stride = max(tuning.low_fidelity_stride, recipe.era_stride)
     cheap = params.low_fidelity(tuning.low_fidelity_trees, recipe.era_stride / stride)
     return dataclasses.replace(recipe, params=cheap, era_stride=stride, n_offsets=1)
 
 
 def low_fidelity_option(recipe: Recipe, tuning: TuningParams) -> Recipe:
-    """The cheaper fit that scores an option: fewer trees, but all of its eras."""
+    """The cheaper fit that scores an option: fewer trees, all of its eras."""
     return recipe.with_params(recipe.params.low_fidelity(tuning.low_fidelity_trees, 1.0))

@@ -1,8 +1,8 @@
-"""When to tune, on which eras, and whether what was found replaces the incumbent.
+"""When to tune, on which eras, and whether the best trial replaces the incumbent.
 
-Parameters are chosen on the validation period; a later re-tuning may also see test eras up to a
-purge before the first fold that it is effective for. Finished folds keep the parameters that they
-had then, so that the out-of-fold record is what would have been submitted.
+Parameters are chosen on the validation period; a later re-tuning may also use test eras up to a
+purge before the first fold that it applies to. Finished folds keep their parameters, so that the
+out-of-fold record is what would have been submitted.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ def tune(
     executor: Executor,
     progress: Callable[[float, float], None],
 ) -> tuple[list[dict[str, Any]], pd.DataFrame, pd.DataFrame]:
-    """Return parameters with their effective eras, all trials, and the choice's predictions.
+    """Return parameters with the eras they apply to, all trials, and predictions of the choice.
 
-    Tunes where that is due, and comes back from the study store where it is not.
+    Tunes if that is due, else reads the study store.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def tune(
 def incumbent_decisions(
     search: Search, context: TuningContext, params: TuningParams, study_store: StudyStore
 ) -> list[dict[str, Any]]:
-    """The decisions that there are, without tuning: the preset before the first."""
+    """The stored decisions, without tuning; the preset if there are none."""
     untuned = _untuned(search, context)
     if search.n_trials == 0:
         return [untuned]
@@ -109,13 +109,13 @@ def without_overfitted(
     context: TuningContext,
     params: TuningParams,
 ) -> list[dict[str, Any]]:
-    """Decisions as they are kept, without parameters that are found overfitted.
+    """The stored decisions, with overfitted parameters taken back.
 
-    Such a one, adopted before there was this rule or under another `max_overfitting`, falls back
-    to the source before it, and so does what later decisions kept of it.
+    An overfitted decision, adopted before this rule or under another `max_overfitting`, falls back
+    to the source before it; so do later decisions that kept its parameters.
     """
     kind = search.recipe.family.params_type
-    before, kept = dict(untuned), dict(untuned)
+    before, stored = dict(untuned), dict(untuned)
     sound = []
     for decision in decisions:
         now = dict(decision)
@@ -124,15 +124,15 @@ def without_overfitted(
             if decision["adopted"]
             else ""
         )
-        stayed = not decision["adopted"] and decision["source"] == kept["source"]
-        if luck or (stayed and before["source"] != kept["source"]):
+        stayed = not decision["adopted"] and decision["source"] == stored["source"]
+        if luck or (stayed and before["source"] != stored["source"]):
             point = point_of(kind.model_validate(before["params"]), search.space)
             now |= {"source": before["source"], "params": before["params"], "point": point}
         if luck:
             verdict = f"{decision['verdict']}; since then it is {luck}, so {before['source']} stays"
             now |= {"adopted": False, "verdict": verdict}
         sound.append(now)
-        before, kept = now, dict(decision)
+        before, stored = now, dict(decision)
     return sound
 
 
@@ -149,15 +149,15 @@ def _without_trials(decisions: Sequence[Mapping[str, Any]]) -> list[dict[str, An
 
 
 def recipe_at(asked: Recipe, decisions: Sequence[Mapping[str, Any]], era: int) -> Recipe:
-    """The recipe by the newest decision that is effective at `era`."""
-    effective = [one for one in decisions if one["first_era"] <= era]
+    """The recipe with the newest decision that is effective at `era`."""
+    effective = [candidate for candidate in decisions if candidate["first_era"] <= era]
     decision = (effective or decisions[:1])[-1]
     params = asked.family.params_type.model_validate(decision["params"])
     return asked.with_params(params).with_option(option_of(decision))
 
 
 def _procedure(search: Search, context: TuningContext, params: TuningParams) -> dict[str, Any]:
-    """What a choice depends on: another one of these is another procedure, tuned anew."""
+    """Everything that a choice depends on; if any of it changes, the model is tuned again."""
     first, last = context.folds["periods"]["validation"]
     eras = context.history.eras[context.history.eras <= last]
     judging = context.history.select(eras=eras[eras >= first])
@@ -172,8 +172,10 @@ def _procedure(search: Search, context: TuningContext, params: TuningParams) -> 
             "folds": context.folds["validation"],
             "benchmark": digest_bytes(benchmark.tobytes()),
             "cache_keys": [recipe.cache_key(target) for target in recipe.targets],
-            "presets": {name: one.model_dump(mode="json") for name, one in search.presets.items()},
-            "space": {name: one.model_dump() for name, one in search.space.items()},
+            "presets": {
+                name: preset.model_dump(mode="json") for name, preset in search.presets.items()
+            },
+            "space": {name: span.model_dump() for name, span in search.space.items()},
             "n_trials": search.n_trials,
             "tuning": params.model_dump(
                 exclude={"retune_weeks", "weights", "adaptive", "max_overfitting"}
@@ -188,18 +190,18 @@ def _procedure(search: Search, context: TuningContext, params: TuningParams) -> 
 
 
 def _procedure_of_options(search: Search, params: TuningParams) -> dict[str, Any]:
-    """What a choice among options depends on beside; a search without has none."""
+    """What a choice among options depends on as well; empty without options."""
     if not search.options:
         return {}
-    options = {name: one.model_dump(mode="json") for name, one in search.options.items()}
-    made = [search.recipe.n_offsets, search.recipe.adaptive]
-    return {"options": options, "made": made, "adaptive": params.adaptive.model_dump()}
+    options = {name: option.model_dump(mode="json") for name, option in search.options.items()}
+    ensemble = [search.recipe.n_offsets, search.recipe.adaptive]
+    return {"options": options, "made": ensemble, "adaptive": params.adaptive.model_dump()}
 
 
 def _procedure_of_features(search: Search) -> dict[str, Any]:
-    """By which parameters features are engineered, for a choice that may hang on it.
+    """Parameters of feature engineering, for a choice that may depend on them.
 
-    Not what they came to: a week without latents must not lose what was decided with them.
+    Not their results: a week without latents must not lose decisions made with them.
     """
     recipe = search.recipe
     if not recipe.engineered_by:
@@ -224,8 +226,8 @@ def _study_and_decide(
     kind = recipe.family.params_type
     base = kind.model_validate(before["params"])
     points: list[dict[str, Any]] = []
-    for one in (base, *search.presets.values()):
-        point = point_of(one, search.space)
+    for start in (base, *search.presets.values()):
+        point = point_of(start, search.space)
         points += [point] if point not in points else []
     trials = Trials(search, context, params, fold_store, executor, (points[0], base))
     study = open_study(name, study_store.journal(name), study_store.storage_url)
@@ -310,14 +312,14 @@ def _decide(
 
 
 def _overfitting(trials: Sequence[Mapping[str, Any]], context: TuningContext) -> float | None:
-    """Probability that the best of a study's whole trials is the best by luck."""
+    """Probability that the best of a study's complete trials is best by luck."""
     payoffs = [trial["payoff"] for trial in trials if trial["state"] == "complete"]
     scores = np.array(payoffs, dtype=float).T
     return probability_of_overfitting(scores, context.overlap_eras) if payoffs else None
 
 
 def _overfitted(probability: float | None, params: TuningParams) -> str:
-    """In words where a probability of overfitting is too high; empty where it is not."""
+    """A clause if the probability of overfitting is too high, else empty."""
     if probability is None or probability <= params.max_overfitting:
         return ""
     limit = short(params.max_overfitting)
@@ -325,7 +327,7 @@ def _overfitted(probability: float | None, params: TuningParams) -> str:
 
 
 def verdict(decision: Mapping[str, Any], params: TuningParams) -> str:
-    """One sentence: what tuning came to."""
+    """The result of tuning in one sentence."""
     if decision["best_trial"] == 0:
         return f"no trial was better than {decision['source']}, which stays"
     gain = f"trial {decision['best_trial']} gains {decision['gain']:.4f} an era"
@@ -380,10 +382,10 @@ AS_JSON = ("params", "recoveries")  # families have different ones; lists of dic
 
 
 def _trials_frame(trials: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """One row a trial; parameters, and what was repaired, as sorted JSON."""
+    """One row per trial; parameters and recoveries as sorted JSON."""
     rows = [
-        [json.dumps(one[c], sort_keys=True) if c in AS_JSON else one[c] for c in COLUMNS]
-        for one in ({"recoveries": [], **trial} for trial in trials)
+        [json.dumps(row[c], sort_keys=True) if c in AS_JSON else row[c] for c in COLUMNS]
+        for row in ({"recoveries": [], **trial} for trial in trials)
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

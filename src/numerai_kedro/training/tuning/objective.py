@@ -1,4 +1,4 @@
-"""What a trial is worth: what it would have earned in the validation eras, less its uncertainty."""
+"""A trial's objective: its payoff in the validation eras, less a penalty for uncertainty."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class EraScores:
     bmc: tuple[float, ...]
 
     def payoff(self, w_corr: float, w_mmc: float) -> npt.NDArray[np.float64]:
-        """What each era would have paid: BMC stands in for MMC, which reaches back too little."""
+        """Payoff of each era, with BMC in place of MMC, whose history is too short."""
         return w_corr * np.array(self.corr) + w_mmc * np.array(self.bmc)
 
     def __add__(self, later: EraScores) -> EraScores:
@@ -48,8 +48,8 @@ def era_scores(panel: EraPanel, predictions: Vector, benchmark: Vector, target: 
     columns = predictions.astype(np.float64)[:, None]
     labels = panel.target(target).astype(np.float64)
     corr, bmc = rank_scores(panel.era_starts, columns, labels, [benchmark])[:, :, 0]
-    # A model that says the same of every stock of a resolved era is worth nothing there, which is a
-    # score: parameters that flatten a model would have none at all.
+    # A model that is constant in a resolved era scores 0 there, not NaN: otherwise parameters that
+    # flatten a model would have no score at all.
     resolved = np.isin(panel.eras, panel.resolved_eras(target))
     corr = np.where(np.isnan(corr) & resolved, 0.0, corr)
     eras = tuple(int(era) for era in panel.eras)
@@ -59,23 +59,23 @@ def era_scores(panel: EraPanel, predictions: Vector, benchmark: Vector, target: 
 def objective(payoff: Vector, overlap_eras: int, risk_aversion: float) -> float:
     """Mean payoff less a multiple of its overlap-robust standard error.
 
-    With fewer eras than two spans of a target there is no standard error, and the mean counts.
+    With fewer eras than two spans of a target there is no standard error: it is the mean.
     """
-    known = payoff[~np.isnan(payoff)]
-    if not len(known):
+    resolved = payoff[~np.isnan(payoff)]
+    if not len(resolved):
         return float("nan")
-    if len(known) < 2 * overlap_eras:
-        return float(known.mean())
-    n_cosines = degrees_of_freedom(len(known), overlap_eras)
-    error = np.sqrt(long_run_variance(known, n_cosines) / len(known))
-    return float(known.mean() - risk_aversion * error)
+    if len(resolved) < 2 * overlap_eras:
+        return float(resolved.mean())
+    n_cosines = degrees_of_freedom(len(resolved), overlap_eras)
+    error = np.sqrt(long_run_variance(resolved, n_cosines) / len(resolved))
+    return float(resolved.mean() - risk_aversion * error)
 
 
 def block_means(payoff: Vector, block_eras: int) -> list[float]:
-    """Means of blocks as long as a target spans: nearly independent values of one fold."""
-    known = payoff[~np.isnan(payoff)]
-    n_blocks = max(1, len(known) // block_eras)
-    return [float(block.mean()) for block in np.array_split(known, n_blocks) if len(block)]
+    """Means of blocks at least one target span long: nearly independent values of one fold."""
+    resolved = payoff[~np.isnan(payoff)]
+    n_blocks = max(1, len(resolved) // block_eras)
+    return [float(block.mean()) for block in np.array_split(resolved, n_blocks) if len(block)]
 
 
 def gain_bound(

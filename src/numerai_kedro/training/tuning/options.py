@@ -1,7 +1,8 @@
-"""Other ways of making the model, compared when its parameters are chosen.
+"""Variations of a recipe, compared once its parameters are chosen.
 
 Era sub-sampling, averaged era offsets, more targets, a strength that adapts. Unlike trials, options
-are scored on all the eras that they use: a trial's fewer eras would hide what they cost.
+are scored on all the eras that they use: on a trial's fewer eras, the cost of sub-sampling would
+not show.
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ from numerai_kedro.training.tuning.objective import NOTHING, EraScores, gain_bou
 logger = logging.getLogger(__name__)
 
 INCUMBENT = "incumbent"
-AS_ASKED = "as asked"  # one among others where a study before has adopted an option
+AS_ASKED = "as asked"  # the recipe without an option, a candidate once one was adopted
 
 
 def option_of(decision: Mapping[str, Any]) -> Option:
-    """The option that a decision adopted, or none."""
+    """The option that a decision adopted; an empty one if none."""
     return Option.model_validate(decision.get("option", {}))
 
 
 def n_candidates(options: Mapping[str, Option]) -> int:
-    """How many options are scored, the incumbent among them."""
+    """How many options are scored, including the incumbent."""
     return 1 + len(options) if options else 0
 
 
@@ -41,32 +42,32 @@ def decide_option(
     context: TuningContext,
     params: TuningParams,
 ) -> dict[str, Any]:
-    """Adopt the best option by the rule of trials: the paired lower bound of its gain is above 0.
+    """Adopt the best option by the same rule as trials: the lower bound of its paired gain is > 0.
 
     Parameters
     ----------
     decision, before
-        What was just decided about parameters; the incumbent before it.
+        The decision on parameters just made; the incumbent before it.
     score
-        Gets an option and its number, fits and scores it with the parameters just decided, and
-        says what went wrong on the way and was repaired.
+        Called with an option and its number; fits and scores it with the parameters just decided,
+        and returns its scores and recovery lines.
 
     Returns
     -------
     dict
-        What changes in the decision: ``option``, ``verdict``, ``trials`` with a row an option, also
-        for one that could not be made.
+        Changes to the decision: ``option``, ``verdict``, and ``trials`` with a row per option,
+        including those that could not be fitted.
     """
     now = option_of(before)
-    others = {name: one for name, one in search.options.items() if one != now}
+    candidates = {name: option for name, option in search.options.items() if option != now}
     if now != Option():
-        others[AS_ASKED] = Option()
+        candidates[AS_ASKED] = Option()
     rows: dict[str, dict[str, Any]] = {}
-    for number, (name, option) in enumerate([(INCUMBENT, now), *others.items()]):
+    for number, (name, option) in enumerate([(INCUMBENT, now), *candidates.items()]):
         begin, ended = time.monotonic(), None
         try:
             scores, lines = score(option, number)
-        except Exception as error:  # noqa: BLE001 - what is no outcome is raised again
+        except Exception as error:  # noqa: BLE001 - `failed_fit` raises bugs again
             failed = failed_fit("tune", error)
             scores, lines, ended = NOTHING, [*failed.remedies], failed.symptom
             logger.warning("%s: option %s: %s", search.recipe.name, name, ended)
@@ -79,11 +80,11 @@ def decide_option(
             "recoveries": lines,
             "seconds": round(time.monotonic() - begin, 3),
         }
-    made = {name: row for name, row in rows.items() if row["ended"] is None}
+    scored = {name: row for name, row in rows.items() if row["ended"] is None}
     chosen, verdict = now, "options could not be tried"
-    if INCUMBENT in made:
-        best, verdict, adopted = _best(made, context, params)
-        chosen = others[best] if adopted else now
+    if INCUMBENT in scored:
+        best, verdict, adopted = _best(scored, context, params)
+        chosen = candidates[best] if adopted else now
     return {
         "option": chosen.model_dump(mode="json", exclude_none=True),
         "verdict": f"{decision['verdict']}; {verdict}",
@@ -100,7 +101,7 @@ def _score_row(scores: EraScores, context: TuningContext, params: TuningParams) 
 def _best(
     rows: Mapping[str, dict[str, Any]], context: TuningContext, params: TuningParams
 ) -> tuple[str, str, bool]:
-    """Name of the best, one clause about it, and whether it is adopted."""
+    """Name of the best option, a clause about it, and whether it is adopted."""
     best = max(rows, key=lambda name: (rows[name]["objective"], -rows[name]["trial"]))
     if best == INCUMBENT:
         return best, "no option was better", False

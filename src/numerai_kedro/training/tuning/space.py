@@ -1,4 +1,4 @@
-"""What a study searches: ranges of a family's parameters, typed as the family types them."""
+"""The search space of a study: ranges of a family's parameters, with the family's types."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Range(Strict):
-    """From `low` to `high`, both included; `log` searches orders of magnitude alike."""
+    """From `low` to `high`, both included; `log` samples on a logarithmic scale."""
 
     low: float
     high: float
@@ -33,7 +33,7 @@ REFERENCE_TREES = 2_000
 
 
 def distributions(space: Space, params: Block, name: str) -> dict[str, BaseDistribution]:
-    """Optuna's distributions; whole numbers where the parameter is one.
+    """Optuna's distributions; integer ones for integer parameters.
 
     Raises
     ------
@@ -58,23 +58,23 @@ def distributions(space: Space, params: Block, name: str) -> dict[str, BaseDistr
 
 
 def point_of(params: Any, space: Space) -> dict[str, Any]:
-    """Where parameters lie in the space, clipped to it.
+    """The parameters as a point of the space, clipped to it.
 
-    Learning rates of the space go with `REFERENCE_TREES`, so that a preset with ten times as many
-    trees of a tenth of the rate is the same point.
+    Learning rates of the space are for `REFERENCE_TREES` trees: a preset with ten times as many
+    trees and a tenth of the rate is the same point.
     """
     values = params.model_dump()
     if "learning_rate" in values and "n_estimators" in values:
         values["learning_rate"] *= values["n_estimators"] / REFERENCE_TREES
     point = {}
-    for parameter, one in space.items():
-        value = min(max(values[parameter], one.low), one.high)
+    for parameter, span in space.items():
+        value = min(max(values[parameter], span.low), span.high)
         point[parameter] = round(value) if isinstance(values[parameter], int) else float(value)
     return point
 
 
 def params_at(point: Mapping[str, Any], base: Any) -> dict[str, Any]:
-    """What a point of the space says of parameters that have `base`'s number of trees."""
+    """The parameter values of a point, for `base`'s number of trees."""
     values = dict(point)
     if "learning_rate" in values and hasattr(base, "n_estimators"):
         rate = values["learning_rate"] * REFERENCE_TREES / base.n_estimators

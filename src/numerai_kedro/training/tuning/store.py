@@ -1,4 +1,4 @@
-"""What one week's tuning hands to later weeks: studies, and the decisions drawn from them."""
+"""Studies and their decisions, kept from week to week."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ REMEDY = "Restore it, or delete it and its copy to tune anew."
 
 
 class StudyStore:
-    """A folder of studies and decisions, each under the digest of what it was made for.
+    """A folder of studies and decisions, each under the digest of its procedure or key.
 
     Parameters
     ----------
     folder
-        Created when the first study begins.
+        Created by the first study.
     storage_url
         A database that keeps the studies in place of the folder; a secret, because it may hold a
         password.
@@ -35,17 +35,16 @@ class StudyStore:
         self.storage_url = storage_url
 
     def journal(self, study: str) -> Path:
-        """The file of a study."""
+        """The journal file of a study."""
         return self.folder / "studies" / f"{study}.journal"
 
     def decisions(self, procedure: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """What was decided for a procedure so far, oldest first.
+        """Decisions of a procedure so far, oldest first.
 
         Raises
         ------
         StoreError
-            File and copy are damaged: without them a past choice would be made anew, on data that
-            it did not have.
+            File and copy are damaged: a past choice would be made again with data from later weeks.
         """
         path = self._path("decisions", procedure)
         try:
@@ -56,16 +55,16 @@ class StudyStore:
             raise StoreError(f"{damaged} {REMEDY}") from None
 
     def decide(self, procedure: Mapping[str, Any], decision: Mapping[str, Any]) -> None:
-        """Add a decision; those before it stay."""
-        kept = {"procedure": procedure, "decisions": [*self.decisions(procedure), decision]}
-        write_kept(self._path("decisions", procedure), kept, copied=True)
+        """Append a decision."""
+        document = {"procedure": procedure, "decisions": [*self.decisions(procedure), decision]}
+        write_kept(self._path("decisions", procedure), document, copied=True)
 
     def note(self, asked: Mapping[str, Any], decisions: Sequence[Mapping[str, Any]]) -> None:
-        """Let plans know what was decided, before they have any data."""
+        """Note decisions for plans, which are made before any data is loaded."""
         write_kept(self._path("noted", asked), list(decisions))
 
     def noted(self, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """What was decided when this was asked last; a hint, empty where there is none."""
+        """The last decisions noted under a key; a hint, empty if there are none."""
         return list(find_kept(self._path("noted", asked)) or [])
 
     def _path(self, kind: str, key: Mapping[str, Any]) -> Path:

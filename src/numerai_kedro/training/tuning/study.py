@@ -1,9 +1,8 @@
-"""A study on disk: it goes on where it stopped, and a killed trial is run again first.
+"""A study on disk: it resumes where it stopped, and runs a killed trial again first.
 
-A journal file, or a database for several machines. Optuna's own reader never recovers from a
-journal whose last record is torn, and waits for ever on the lock of a killed process: so the file
-is cut back to its last whole line before it is opened, and what keeps writers apart is the lock of
-the data folder.
+A journal file, or a database for several machines. Optuna's own reader does not recover from a torn
+last record, and waits for ever for the lock of a killed process. So the file is cut back to its
+last whole line before it is opened, and the lock of the data folder keeps writers apart.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ N_STARTUP_TRIALS = 8  # sampled at random before the estimator has seen enough
 PRUNE_P = 0.1
 PRUNE_STARTUP_STEPS = 2
 DIGEST = "digest"
-SAID = 200  # characters of what a database says
+SAID = 200  # characters of an error message
 HEARTBEAT_S, GRACE_S = 60, 300
 
-# Evaluates a trial: gets it, returns its value; raises `optuna.TrialPruned`.
+# Evaluates a trial and returns its value, or raises `optuna.TrialPruned`.
 Evaluate = Callable[["optuna.Trial"], float]
 
 
@@ -44,10 +43,10 @@ def open_study(name: str, journal: Path, storage_url: str | None) -> optuna.Stud
     Parameters
     ----------
     journal
-        The file that keeps it, where `storage_url` is None.
-        A record that is damaged puts it aside, and the study begins anew.
+        The study's file if `storage_url` is None. If a record is damaged, the file is moved aside
+        and the study starts again.
     storage_url
-        A database that takes its place, such as ``postgresql+psycopg://host/optuna``.
+        A database used in place of the file, such as ``postgresql+psycopg://host/optuna``.
 
     Raises
     ------
@@ -163,7 +162,7 @@ def run_study(
     Parameters
     ----------
     space
-        What every trial is asked for.
+        Distributions by parameter.
     first
         Points that are tried before any is sampled.
     seed
@@ -176,9 +175,9 @@ def run_study(
 
     again = _fail_dead_trials(study, set(space))
     while n_finished(study) < n_trials:
-        # Other machines may be at trials of the same database.
+        # Other machines may be running trials of the same database.
         begun = n_finished(study, TrialState.RUNNING)
-        # One at a time, so that what a killed process was at comes before what it never began.
+        # One at a time, so that a killed trial is run before those that were never begun.
         waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
         if not waiting and (again or begun < len(first)):
             study.enqueue_trial(dict(again.pop(0) if again else first[begun]))
@@ -201,7 +200,7 @@ def run_study(
 
 
 def n_finished(study: optuna.Study, *others: TrialState) -> int:
-    """Trials that ran to their end or were pruned, or are in another of the states named."""
+    """Number of trials that are complete or pruned, or in one of the other states named."""
     from optuna.trial import TrialState
 
     done = (TrialState.COMPLETE, TrialState.PRUNED, *others)
@@ -209,10 +208,9 @@ def n_finished(study: optuna.Study, *others: TrialState) -> int:
 
 
 def trial_numbers(study: optuna.Study) -> dict[int, int]:
-    """The place of each trial among those that did not fail, by the number that Optuna gave it.
+    """The place of each trial among those that did not fail, by Optuna's number.
 
-    Optuna counts failed trials. A trial that was killed is run again first, and so has the place
-    that it would have had.
+    Optuna counts failed trials. A killed trial is run again first, so it gets its old place.
     """
     from optuna.trial import TrialState
 
@@ -222,10 +220,10 @@ def trial_numbers(study: optuna.Study) -> dict[int, int]:
 
 
 def _fail_dead_trials(study: optuna.Study, names: set[str]) -> list[dict[str, Any]]:
-    """Fail what a killed process left running; returns its parameters, to be run again first.
+    """Fail trials that a killed process left running; return their parameters, to rerun first.
 
-    A trial that was killed before it had all of them was given them (a preset), or the sampler
-    draws the same ones again.
+    Presets have fixed parameters. Other trials that were killed before they had all parameters are
+    not returned: the sampler draws the same again.
     """
     import optuna
     from optuna.trial import TrialState

@@ -1,4 +1,4 @@
-"""One trial: cheap fits on the validation folds, scored as they come, ended early when hopeless."""
+"""One trial: cheap fits on the validation folds, scored fold by fold, pruned when hopeless."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Trials:
         progress: Progress,
         may_prune: bool,
     ) -> float:
-        """Fit and score fold by fold; end early what is worse than the best so far."""
+        """Fit and score fold by fold; prune a trial that is worse than the best so far."""
         import optuna
 
         begin, scores, step = time.monotonic(), NOTHING, 0
@@ -93,8 +93,8 @@ class Trials:
                 lines += self._fit_ahead(cheap, folds, number, progress)
                 parts = self._predict(cheap, fold, within)
             except Exception as error:
-                # What cannot be fitted counts as a trial that was not worth its end; the parameters
-                # incumbent are tried again in a later run: nothing is decided without them.
+                # A trial that cannot be fitted counts as pruned; the incumbent's is tried again in
+                # a later run, as nothing is decided without it.
                 failed = failed_fit("tune", error)
                 trial.set_user_attr(RECOVERIES, [*lines, *failed.remedies])
                 if not may_prune:
@@ -149,17 +149,17 @@ class Trials:
     def scores_of(
         self, option: Option, params: Mapping[str, Any], folds: Sequence[Fold], progress: Progress
     ) -> tuple[EraScores, list[dict[str, Any]]]:
-        """Score a way of making the model, fold by fold, by fits on all eras that it takes.
+        """Score an option fold by fold, by fits on all eras that it uses.
 
         Returns
         -------
         EraScores, list of dict
-            And what went wrong in its fits and was repaired.
+            The scores, and the fits' lines of recovery.
 
         Raises
         ------
         Exception
-            Of a fit; its `lines` begin with those of the folds before.
+            A fit's error; its `lines` begin with those of the folds before.
         """
         lines: list[dict[str, Any]] = []
         try:
@@ -176,8 +176,8 @@ class Trials:
         progress: Progress,
         lines: list[dict[str, Any]],
     ) -> EraScores:
-        asked, scores = self._search.recipe, NOTHING
-        recipe = asked.with_params(asked.family.params_type.model_validate(params))
+        base, scores = self._search.recipe, NOTHING
+        recipe = base.with_params(base.family.params_type.model_validate(params))
         recipe = recipe.with_option(option)
         purge = self._context.folds["purge_eras"]
         for number, fold in enumerate(folds):
@@ -204,18 +204,18 @@ class Trials:
     def _fit_ahead(
         self, cheap: Recipe, folds: Sequence[Fold], number: int, progress: Progress
     ) -> list[dict[str, Any]]:
-        """As many folds as a pool makes at once, when the first of them is due, and no more.
+        """Fit as many folds at once as the pool has workers, when the first of them is due.
 
-        A trial that ends early has then cost few. Returns what went wrong on the way.
+        So a pruned trial wastes few fits. Returns the pool's recovery lines.
         """
         pool, context = self._executor, self._context
         if not isinstance(pool, WorkerPool) or number % pool.size:
             return []
         due = folds[number : number + pool.size]
         recipes = [self._engineered(cheap, fold) for fold in due]
-        given = (context.history, due, context.folds["purge_eras"], self._store, pool)
+        arguments = (context.history, due, context.folds["purge_eras"], self._store, pool)
         within = lambda done, of: progress(number + len(due) * done / of, len(folds))  # noqa: E731
-        fit_ahead(recipes, *given, within, keep=False)
+        fit_ahead(recipes, *arguments, within, keep=False)
         return pool.taken_lines()
 
     def _predict(self, cheap: Recipe, fold: Fold, progress: Progress) -> list[Part]:
