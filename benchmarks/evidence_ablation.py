@@ -40,7 +40,7 @@ RESULT = ROOT / "docs" / "evidence" / "ablation.json"
 SEEDS = range(1000, 1005)
 ALONE = "lightgbm"
 # Models that use a room's output: they are no members by themselves.
-USES = {"verdicts": "verdicts=weigh", "latents": "latents=true"}
+USES = {"verdicts": "features=[weigh]", "latents": "features=[latents]"}
 PIPELINES = {"gbm": BOOSTED, "deep_learning": TABULAR, "gnn": GRAPHS}
 ROOMS = {name: (name,) for name in BUILT_IN} | {
     "all trees": BOOSTED,

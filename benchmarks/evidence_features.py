@@ -34,10 +34,10 @@ PIPELINES = {"lightgbm": "gbm", "tabm": "deep_learning"}
 PLAIN = "keep_all"
 USES = {
     PLAIN: "",
-    "drop_unstable": "verdicts=drop_unstable",
-    "keep_confirmed": "verdicts=keep_confirmed",
-    "weigh": "verdicts=weigh",
-    "latents": "latents=true",
+    "drop_unstable": "features=[drop_unstable]",
+    "keep_confirmed": "features=[keep_confirmed]",
+    "weigh": "features=[weigh]",
+    "latents": "features=[latents]",
 }
 SCORES = ("corr", "bmc", "payoff")
 

@@ -17,7 +17,7 @@ STORES = ("04_feature/era_tables", "04_feature/block_gram", "06_models/fold_stor
 SMALL = {"epochs": 1, "d_hidden": 16, "d_latent": 8}
 WEEK = QUICK | {
     "vae": {"enabled": True, "presets": {"cpu": SMALL}},
-    "lightgbm": QUICK["lightgbm"] | {"verdicts": "weigh", "latents": True},
+    "lightgbm": QUICK["lightgbm"] | {"features": ["weigh", "latents"]},
     "ingestion": {"periods": {"tiny": {"validation_fold_eras": 18}}},
     # Every fit in a process of its own, which is killed with its parent.
     "resources": {"isolate_gb": 0.0},

@@ -31,6 +31,8 @@ RENAMED = {
     "min_judged_eras": "min_test_eras",
     "scout_stride": "low_fidelity_stride",
     "scout_trees": "low_fidelity_trees",
+    "verdicts": "features, a list, such as features: [drop_unstable, latents]",
+    "latents": "features, a list, such as features: [drop_unstable, latents]",
 }
 
 BlockType = TypeVar("BlockType", bound="Block")

@@ -7,10 +7,10 @@ import pytest
 from tests.panels import TARGETS, era_rows, small_panel
 
 from numerai_kedro.data import EraRows, FeatureBlock, JoinedPanel, open_panel, write_panel
-from numerai_kedro.data.joined import n_latents
+from numerai_kedro.data.joined import n_derived
 from numerai_kedro.errors import PanelError
 
-NAMES = ["latent_000_abc", "latent_001_abc"]
+NAMES = ["derived_latents_000_abc", "derived_latents_001_abc"]
 
 
 def latents_of(panel, folder, eras=None):
@@ -35,7 +35,7 @@ def test_columns_stand_beside_each_other_in_every_form(both):
     panel, latents = both
     joined = JoinedPanel(panel, latents)
     assert joined.feature_names == [*panel.feature_names, *NAMES]
-    assert n_latents(joined.feature_names) == 2
+    assert n_derived(joined.feature_names) == 2
     assert joined.n_values == 16
     for era in (1, 6):
         whole = np.hstack([panel.features(era), latents.features(era)])

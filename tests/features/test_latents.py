@@ -17,7 +17,7 @@ from numerai_kedro.features.sufficient import products_of
 from numerai_kedro.files.trusted_pickle import read_trusted, write_trusted
 from numerai_kedro.models.registry import family
 from numerai_kedro.models.vae_head import VaeHead
-from numerai_kedro.models.with_latents import WithLatents
+from numerai_kedro.models.with_derived import WithDerived
 from numerai_kedro.training.protocol import no_progress
 from numerai_kedro.training.recipe import Recipe
 
@@ -110,7 +110,7 @@ def test_a_model_brings_its_encoder_and_predicts_live_rows_by_it(panel, tmp_path
     params = trees.params
     model = trees.family(params, seed=0, threads=1).fit(joined, None, TARGET)
     encoder = latents.fit.model(latents.store, no_progress)
-    write_trusted(tmp_path / "model", [WithLatents(model, encoder)])
+    write_trusted(tmp_path / "model", [WithDerived(model, [encoder])])
     (whole,) = read_trusted(tmp_path / "model")
     live = panel.select(eras=[26], features=panel.feature_names[::-1])
     np.testing.assert_array_equal(whole.predict(live), model.predict(joined.select(eras=[26])))

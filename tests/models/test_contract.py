@@ -172,7 +172,7 @@ def test_latents_are_learned_beside_features(name, panel, tmp_path):
         noise = np.random.default_rng(int(era)).integers(0, 16, size=(len(bins), 2))
         levels = noise.astype(np.int8)
         levels[:, 1] = 5 + 2 * bins  # between 5 and 13: with five bins few would differ
-        names = ["latent_000_a", "latent_001_a"]
+        names = ["derived_latents_000_a", "derived_latents_001_a"]
         nothing = rows.targets.select([])
         blocks.append(
             EraRows(int(era), "latent", rows.ids, FeatureBlock.of(names, levels), nothing)

@@ -601,11 +601,13 @@ def test_a_refit_is_the_same_procedure_and_a_changed_parameter_another(given):
     from tests.pipelines.test_base_model import TUNING
 
     def named(
-        folds=given.folds, features=FEATURES, encoder=ENCODER, near=4, name="lightgbm", **changed
+        folds=given.folds, verdicts=FEATURES, encoder=ENCODER, near=4, name="lightgbm", **changed
     ):
         model = MODEL.model_copy(update=changed).model_dump()
         graph = GraphParams(neighbours=near, control_folds=0)
-        return name_procedures(folds, TUNING, ENSEMBLE, features, encoder, graph, **{name: model})
+        return name_procedures(
+            folds, TUNING, ENSEMBLE, verdicts, encoder, graph, {}, **{name: model}
+        )
 
     later = given.folds | {
         "history": [1, 161],
@@ -617,11 +619,11 @@ def test_a_refit_is_the_same_procedure_and_a_changed_parameter_another(given):
     assert named()["ensemble"] == named(seed=7)["ensemble"]  # members come in by `procedure_of`
     # Settings of verdicts, latents and graphs count only for models that use them.
     strict = FEATURES.model_copy(update={"q": 0.01})
-    assert named() == named(features=strict)
-    assert named(verdicts="weigh") != named(features=strict, verdicts="weigh")
+    assert named() == named(verdicts=strict)
+    assert named(features=("weigh",)) != named(verdicts=strict, features=("weigh",))
     other = ENCODER.model_copy(update={"seed": 1})
     assert named() == named(encoder=other)
-    assert named(latents=True) != named(encoder=other, latents=True)
+    assert named(features=("latents",)) != named(encoder=other, features=("latents",))
     assert named() == named(near=8)
     assert named(name="gin") != named(name="gin", near=8)
 

@@ -204,7 +204,7 @@ def test_the_encoder_comes_last_unless_a_model_learns_from_it(given):
     assert fits == ["lightgbm fits", "vae fits"]
     assert "vae trials" not in given.seconds
     assert decisions["models"]["vae"]["preset"] == "small"
-    given.plan(MODEL.model_copy(update={"latents": True}))
+    given.plan(MODEL.model_copy(update={"features": ("latents",)}))
     assert [name for name in given.seconds if name.endswith("fits")] == fits[::-1]
 
 

@@ -23,7 +23,7 @@ def test_an_option_is_paired_with_the_incumbent():
             row(0, {"max_depth": 3}, state="complete"),
             row(8, {}),
             row(9, {"verdicts": "weigh"}, shift=0.25),
-            row(10, {"latents": True}, shift=-0.25, eras=range(1, 61)),
+            row(10, {"features": ["latents"]}, shift=-0.25, eras=range(1, 61)),
         ]
     )
     worth = option_worth(history, overlap_eras=4)
@@ -33,7 +33,7 @@ def test_an_option_is_paired_with_the_incumbent():
 
 
 def test_a_way_that_could_not_be_made_is_a_dash():
-    worth = option_worth(pd.DataFrame([row(8, {}), row(9, {"latents": True}, eras=[])]), 4)
+    worth = option_worth(pd.DataFrame([row(8, {}), row(9, {"features": ["latents"]}, eras=[])]), 4)
     assert worth.iloc[0].tolist() == ["tabm", "latents True", "–", "–", "–"]
 
 

@@ -12,8 +12,9 @@ from tests.training.test_walk_forward import FOLDS, PURGE, recipe
 from numerai_kedro.cache import FoldStore
 from numerai_kedro.errors import Failed, PanelError
 from numerai_kedro.training.engineered import Engineered
-from numerai_kedro.training.importance import LATENTS, importance_by_fold
+from numerai_kedro.training.importance import importance_by_fold
 from numerai_kedro.training.recipe import Option
+from numerai_kedro.training.transforms import LATENTS
 from numerai_kedro.training.walk_forward import fit_live, predictions_frame, walk_forward
 
 FEATURES = [f"feature_{k}" for k in range(8)]
@@ -43,20 +44,20 @@ def asked(**option):
     ],
 )
 def test_verdicts_decide_what_is_learned(use, kept):
-    applied = Engineered({"0020": report()}).applied(asked(verdicts=use), (1, 20), FEATURES)
+    applied = Engineered({"0020": report()}).applied(asked(features=[use]), (1, 20), FEATURES)
     assert applied.columns.features == tuple(FEATURES[k] for k in kept)
 
 
 def test_where_nothing_stands_the_tests_all_features_stay():
     nothing = Engineered({"0020": report(["null"] * 8)})
-    applied = nothing.applied(asked(verdicts="keep_confirmed"), (1, 20), FEATURES)
+    applied = nothing.applied(asked(features=["keep_confirmed"]), (1, 20), FEATURES)
     assert applied.columns.features is None
 
 
 def test_weights_follow_the_order_of_the_panel_and_change_the_key(tmp_path):
     panel = small_panel(tmp_path / "panel")
     shuffled = report().sample(frac=1, random_state=0)
-    applied = Engineered({"0020": shuffled}).applied(asked(verdicts="weigh"), (1, 20), FEATURES)
+    applied = Engineered({"0020": shuffled}).applied(asked(features=["weigh"]), (1, 20), FEATURES)
     assert applied.columns.weights == tuple(report()["weight"])
     (weighed,), (plain,) = applied.fits(panel, (1, 20)), recipe().fits(panel, (1, 20))
     assert weighed.key != plain.key
@@ -64,16 +65,16 @@ def test_weights_follow_the_order_of_the_panel_and_change_the_key(tmp_path):
 
 def test_a_window_that_was_not_made_is_a_sentence():
     with pytest.raises(PanelError, match="verdicts, and there are none for eras up to 0020; run"):
-        Engineered({"0019": report()}).applied(asked(verdicts="weigh"), (1, 20), FEATURES)
+        Engineered({"0019": report()}).applied(asked(features=["weigh"]), (1, 20), FEATURES)
     postponed = Failed("compress", "postponed to a later run", kind="postponed")
     with pytest.raises(PanelError, match="postponed to a later run"):
-        Engineered(latents=postponed).applied(asked(latents=True), (1, 20), FEATURES)
+        Engineered(latents=postponed).applied(asked(features=["latents"]), (1, 20), FEATURES)
 
 
 def test_who_asks_for_nothing_hangs_on_nothing():
     plain = recipe()
     failed = Failed("compress", "never made", kind="not run")
-    assert Engineered(failed, failed).applied(plain, (1, 20), FEATURES) is plain
+    assert Engineered(failed, failed).applied(plain, (1, 20), FEATURES) == plain
 
 
 def test_folds_learn_from_latents_and_predict_by_them(tmp_path):
@@ -81,7 +82,7 @@ def test_folds_learn_from_latents_and_predict_by_them(tmp_path):
     latents = latents_of(panel, tmp_path / "latents")
     windows = {f"{fold.train[1]:04d}": latents for fold in FOLDS}
     with_latents = Engineered(latents=windows)
-    recipes = [with_latents.applied(asked(latents=True), f.train, FEATURES) for f in FOLDS]
+    recipes = [with_latents.applied(asked(features=["latents"]), f.train, FEATURES) for f in FOLDS]
     store = FoldStore(tmp_path / "store")
     oof, _ = walk_forward(panel, FOLDS, recipes, store, PURGE)
     plain, _ = walk_forward(panel, FOLDS, [recipe()] * 2, store, PURGE)
@@ -98,7 +99,7 @@ def test_importance_counts_latents_as_one_and_what_is_not_seen_as_nothing(tmp_pa
     latents = latents_of(panel, tmp_path / "latents")
     reports = {"0016": report(), "0022": report(["unstable", *VERDICTS[1:]])}
     engineered = Engineered(reports, dict.fromkeys(reports, latents))
-    way = asked(latents=True, verdicts="drop_unstable")
+    way = asked(features=["latents", "drop_unstable"])
     recipes = [engineered.applied(way, fold.train, FEATURES) for fold in FOLDS]
     store = FoldStore(tmp_path / "store")
     walk_forward(panel, FOLDS, recipes, store, PURGE)
@@ -114,7 +115,7 @@ def test_importance_counts_latents_as_one_and_what_is_not_seen_as_nothing(tmp_pa
 
 def test_weights_that_are_all_alike_weigh_nothing():
     alike = Engineered({"0020": report(["untestable"] * 8)})
-    applied = alike.applied(asked(verdicts="weigh"), (1, 20), FEATURES)
+    applied = alike.applied(asked(features=["weigh"]), (1, 20), FEATURES)
     assert applied.columns.weights == ()
     assert applied.cache_key("target_ender_60") == recipe().cache_key("target_ender_60")
 
@@ -123,13 +124,13 @@ def test_an_era_without_latents_is_an_error_and_not_one_era_less(tmp_path):
     panel = small_panel(tmp_path / "panel", n_eras=32)
     latents = latents_of(panel, tmp_path / "latents", eras=range(1, 19))
     short = Engineered(latents={"0020": latents})
-    applied = short.applied(asked(latents=True), (1, 20), FEATURES)
+    applied = short.applied(asked(features=["latents"]), (1, 20), FEATURES)
     with pytest.raises(PanelError, match="era 0019 is not in the panel"):
         applied.fits(panel, (1, 20))
 
 
 def test_what_features_are_engineered_by_makes_another_plan():
-    way = asked(verdicts="weigh")
+    way = asked(features=["weigh"])
     other = dataclasses.replace(way, engineered_by="another q")
     assert way.plan_keys((1, 20), FEATURES) != other.plan_keys((1, 20), FEATURES)
     plain = dataclasses.replace(recipe(), engineered_by="another q")
@@ -137,9 +138,9 @@ def test_what_features_are_engineered_by_makes_another_plan():
 
 
 def test_options_are_ways_that_can_be_switched(tmp_path):
-    way = asked(verdicts="weigh", latents=True)
+    way = asked(features=["weigh", "latents"])
     assert (way.verdicts, way.latents) == ("weigh", True)
-    back = way.with_option(Option(verdicts="keep_all", latents=False))
+    back = way.with_option(Option(features=[]))
     assert (back.verdicts, back.latents) == ("keep_all", False)
     keys = [r.plan_keys((1, 20), FEATURES) for r in (way, back, recipe())]
     assert keys[0] != keys[1] == keys[2]

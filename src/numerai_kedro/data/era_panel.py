@@ -69,7 +69,7 @@ class EraPanel:
         self._columns = {name: number for number, name in enumerate(index["features"])}
         self._verified: set[tuple[str | int, ...]] = set()
         self.feature_names = list(feature_names)
-        self.target_names = list(index["targets"])
+        self.target_names = [] if index.get("hides_targets") else list(index["targets"])
         self.eras = np.array(list(self._entries), dtype=np.int64)
         sizes = [entry["n_rows"] for entry in index["eras"]]
         self.era_starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
@@ -116,6 +116,12 @@ class EraPanel:
             if name not in self._columns:
                 raise PanelError(self._unknown("feature", name, self._index["features"]))
         view = EraPanel(self.folder, index, chosen)
+        view._verified = self._verified
+        return view
+
+    def without_targets(self) -> EraPanel:
+        """View the same rows without any target, for code that must not see the targets."""
+        view = EraPanel(self.folder, self._index | {"hides_targets": True}, self.feature_names)
         view._verified = self._verified
         return view
 
@@ -228,7 +234,7 @@ class EraPanel:
         entry = self._entry(era)
         message = self._message(entry, "rows")
         try:
-            return pa.ipc.read_record_batch(message, rows_schema(self.target_names))
+            return pa.ipc.read_record_batch(message, rows_schema(self._index["targets"]))
         except (OSError, pa.ArrowInvalid):
             raise self._damaged(entry, "ids and targets") from None
 

@@ -14,17 +14,29 @@ from numerai_kedro.data.segment import FeatureBlock
 from numerai_kedro.errors import PanelError
 from numerai_kedro.files import digest_json
 
-N_LEVELS = 16  # of a latent
-LATENT = "latent_"  # prefix of its name
+N_LEVELS = 16  # of a derived column, such as a latent
+DERIVED = "derived_"  # prefix of its name
 
 
-def n_latents(names: Sequence[str]) -> int:
-    """Number of latents among a joined panel's columns; they are last."""
-    return sum(name.startswith(LATENT) for name in names)
+def derived_names(transform: str, digest: str, n_columns: int) -> list[str]:
+    """Names that include a digest of the fit: columns of different fits cannot be confused."""
+    return [f"{DERIVED}{transform}_{number:03d}_{digest[:8]}" for number in range(n_columns)]
+
+
+def n_derived(names: Sequence[str]) -> int:
+    """Number of derived columns among a panel's columns; they are last."""
+    return sum(name.startswith(DERIVED) for name in names)
+
+
+def transform_of(column: str) -> str | None:
+    """Name of the transformation that a column is derived by; None for a feature."""
+    if not column.startswith(DERIVED):
+        return None
+    return column.removeprefix(DERIVED).rsplit("_", 2)[0]
 
 
 class JoinedPanel(EraPanel):
-    """A panel whose last columns come from another one, such as its latents.
+    """A panel whose last columns come from another one, such as one of latents.
 
     Ids and targets are the first panel's. An era's matrix is a copy, Arrow columns are not.
 

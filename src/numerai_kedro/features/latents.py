@@ -9,25 +9,24 @@ its model) are never mixed.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from numerai_kedro.cache import FoldStore, code_of
 from numerai_kedro.compute.isolation import Executor
-from numerai_kedro.data import EraPanel, EraRows, FeatureBlock
+from numerai_kedro.data import EraPanel
 from numerai_kedro.data.era_panel import N_VALUES
-from numerai_kedro.data.joined import LATENT
 from numerai_kedro.errors import StoreError
+from numerai_kedro.features.derived import DerivedColumns
 from numerai_kedro.files import digest_bytes, read_arrays, write_arrays
 from numerai_kedro.training.protocol import FitProgress, no_progress
 from numerai_kedro.training.recipe import Fit, Recipe
+from numerai_kedro.training.transforms import LATENTS
 from numerai_kedro.training.walk_forward import made_by, mark_fitted
 
 ERAS_TO_READ = 20  # training eras, spread over all, on which an encoder is evaluated
@@ -47,13 +46,8 @@ class Encoder(Protocol):
         """Mean negative log-likelihood of a feature given the latents."""
 
 
-def latent_names(encoder: str, n_latents: int) -> list[str]:
-    """Names that include the encoder's digest: latents of different encoders cannot be confused."""
-    return [f"{LATENT}{number:03d}_{encoder[:8]}" for number in range(n_latents)]
-
-
 @dataclass(frozen=True)
-class Latents:
+class Latents(DerivedColumns):
     """Latents of all eras of a panel, to be written as a panel: a sized iterable of its eras.
 
     Parameters
@@ -62,8 +56,8 @@ class Latents:
         The panel that is encoded.
     fit
         The encoder's fit.
-    encoder
-        Digest of the fitted encoder.
+    digest
+        Of the fitted encoder.
     store : FoldStore
         Where the latents are kept.
     code
@@ -72,37 +66,29 @@ class Latents:
 
     panel: EraPanel
     fit: Fit
-    encoder: str
+    digest: str
     store: FoldStore
     code: str
-    version: ClassVar[str] = ""  # no data version: the panel of latents has its own key
 
-    def __len__(self) -> int:
-        return len(self.panel.eras)
+    @property
+    def transform(self) -> str:
+        """The built-in transformation ``latents``."""
+        return LATENTS
 
-    def __iter__(self) -> Iterator[EraRows]:
-        nothing = pa.RecordBatch.from_arrays([], names=[])
-        for era in self.panel.eras.tolist():
-            alone = self.panel.select(eras=[era])
-            levels = self._levels(alone)
-            ids = pa.array(alone.ids().tolist(), pa.string())
-            block = FeatureBlock.of(latent_names(self.encoder, levels.shape[1]), levels)
-            yield EraRows(era, "latent", ids, block, nothing)
-
-    def _levels(self, alone: EraPanel) -> npt.NDArray[np.int8]:
+    def levels(self, alone: EraPanel) -> npt.NDArray[np.int8]:
         """int8[n_rows, n_latents] of one era; recomputes damaged ones while it can."""
         (era,) = alone.eras.tolist()
 
         def build(path: Path) -> None:
             model, encoder = _fitted(self.fit, self.store, no_progress)
-            if encoder != self.encoder:
+            if encoder != self.digest:
                 raise StoreError(
                     f"latents of era {era:04d} are damaged and their encoder is gone; delete "
                     "06_models/fold_store/values and run kedro run --pipeline=feature_engineering."
                 )
             _save(path, model.levels(alone.features(era)))
 
-        file = self.store.file(_key(self.encoder, alone, self.code), build)
+        file = self.store.file(_key(self.digest, alone, self.code), build)
         return read_arrays(file)["levels"].T
 
 

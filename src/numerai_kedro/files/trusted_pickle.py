@@ -40,6 +40,14 @@ UNTRUSTED = (
 )
 
 
+class _Untrusted(StoreError):
+    """What a pickle names, or does, that is not allowed."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(UNTRUSTED.format(name=problem))
+        self.problem = problem
+
+
 # The stubs of `pickle` know neither its stack nor its opcodes.
 _PurePython: Any = pickle._Unpickler
 
@@ -51,7 +59,7 @@ class _TrustedUnpickler(_PurePython):  # type: ignore[misc]
         """Set the state of an instance; refused for a class, a function or a module."""
         target = self.stack[-2]
         if isinstance(target, type | ModuleType | FunctionType):
-            raise StoreError(UNTRUSTED.format(name=f"sets attributes of {target!r}"))
+            raise _Untrusted(f"sets attributes of {target!r}")
         super().load_build()
 
     dispatch = {**_PurePython.dispatch, pickle.BUILD[0]: load_build}  # noqa: RUF012
@@ -68,7 +76,7 @@ class _TrustedUnpickler(_PurePython):  # type: ignore[misc]
             # Classes alone: a function of a library could be called with anything.
             if isinstance(member, type) and member.__module__ == module:
                 return member
-        raise StoreError(UNTRUSTED.format(name=f"names {module}.{name}"))
+        raise _Untrusted(f"names {module}.{name}")
 
 
 def trust(module: str) -> None:
@@ -105,7 +113,10 @@ def check_readable(value: object) -> None:
     StoreError
         Names the function or the class.
     """
-    _TrustedUnpickler(io.BytesIO(pickle.dumps(value, protocol=5))).load()
+    try:
+        _TrustedUnpickler(io.BytesIO(pickle.dumps(value, protocol=5))).load()
+    except _Untrusted as refused:
+        raise StoreError(f"it {refused.problem}, which is not read back from a file.") from None
 
 
 def version_of(manifest: Path) -> str:

@@ -18,7 +18,7 @@ class LiveFit:
     Parameters
     ----------
     models
-        Each follows `training.protocol.Model`, or is a `WithLatents`.
+        Each follows `training.protocol.Model`, or is a `WithDerived`.
     configuration
         Digest of the parameters and decisions; out-of-fold predictions of the same configuration
         have the same digest (`pipelines.recipes.configuration_of`).

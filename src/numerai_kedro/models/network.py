@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from numerai_kedro.compute.machine import GIB, gpu_memory_gb, simulated_gpu_gb
 from numerai_kedro.data.era_panel import N_VALUES
-from numerai_kedro.data.joined import N_LEVELS, n_latents
+from numerai_kedro.data.joined import N_LEVELS, n_derived
 from numerai_kedro.errors import NumeraiKedroError
 from numerai_kedro.strict import Block
 from numerai_kedro.training.protocol import (
@@ -89,14 +89,14 @@ class NetworkModel:
         raise NotImplementedError
 
     def _built(self, n_features: int, n_targets: int) -> nn.Module:
-        """A new network, set up for latents and feature weights."""
+        """A new network, set up for derived columns and feature weights."""
         from numerai_kedro.models.modules.centred import Centred
 
         network = self.build(n_features, n_targets)
-        latents = n_latents(self.feature_names)
+        derived = n_derived(self.feature_names)
         for module in network.modules():
-            if isinstance(module, Centred) and (latents or self.weights):
-                module.read_as(n_features, latents, self.weights)
+            if isinstance(module, Centred) and (derived or self.weights):
+                module.read_as(n_features, derived, self.weights)
         return network
 
     def prepare(self, train: EraPanel, context: FitContext) -> None:
@@ -232,12 +232,12 @@ class NetworkModel:
         generator = torch.Generator().manual_seed(self.seed)
         shape = (256, len(self.feature_names))
         values = torch.randint(0, N_VALUES, shape, generator=generator)
-        latents = n_latents(self.feature_names)
+        derived = n_derived(self.feature_names)
         deviations = np.full(shape[1], spread_of(N_VALUES))
-        if latents:
-            levels = torch.randint(0, N_LEVELS, (shape[0], latents), generator=generator)
-            values[:, -latents:] = levels
-            deviations[-latents:] = spread_of(N_LEVELS)
+        if derived:
+            levels = torch.randint(0, N_LEVELS, (shape[0], derived), generator=generator)
+            values[:, -derived:] = levels
+            deviations[-derived:] = spread_of(N_LEVELS)
         rows = values.float().requires_grad_()
         self._fitted().to("cpu")(rows)[..., 0].mean(dim=1).sum().backward()
         assert rows.grad is not None

@@ -1,10 +1,11 @@
 """Base class of the user's own models: a subclass learns from a matrix, and predicts rows.
 
-class Ridge(SimpleModel):
-def fit_rows(self, rows, label):
-self.slopes = ...
-def predict_rows(self, rows):
-return rows @ self.slopes
+    class Ridge(SimpleModel):
+        def fit_rows(self, rows, label):
+            self.slopes = ...
+
+        def predict_rows(self, rows):
+            return rows @ self.slopes
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from numerai_kedro.data.joined import N_LEVELS, n_latents
+from numerai_kedro.data.joined import N_LEVELS, n_derived
 from numerai_kedro.models.network import NetworkModel, Size
 from numerai_kedro.training.network_params import NetworkParams
 from numerai_kedro.training.protocol import (
@@ -58,7 +58,7 @@ class VaeHead(NetworkModel):
         """Make the network with fresh weights."""
         from numerai_kedro.models.modules.vae import SupervisedVae
 
-        return SupervisedVae(self.params, n_features, n_targets, n_latents(self.feature_names))
+        return SupervisedVae(self.params, n_features, n_targets, n_derived(self.feature_names))
 
     def fit(
         self,
@@ -99,6 +99,11 @@ class VaeHead(NetworkModel):
         columns = self.latents(rows).T
         levels = [np.searchsorted(e, c) for e, c in zip(self.edges.T, columns, strict=True)]
         return np.array(levels, dtype=np.int8).T
+
+    def derive(self, panel: EraPanel) -> npt.NDArray[np.int8]:
+        """Levels of the latents of a panel's rows: int8[n_rows, d_latent]."""
+        seen = panel.select(features=self.feature_names)
+        return np.concatenate([self.levels(seen.features(int(era))) for era in seen.eras])
 
     def reconstruction_nll(self, rows: npt.NDArray[np.int8]) -> float:
         """Mean negative log-likelihood of a feature given the latents, in nats."""

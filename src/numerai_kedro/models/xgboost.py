@@ -9,7 +9,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from numerai_kedro.data.era_panel import N_VALUES
-from numerai_kedro.data.joined import n_latents
+from numerai_kedro.data.joined import n_derived
 from numerai_kedro.models.boosting import (
     GIB,
     STEPS_A_REPORT,
@@ -215,7 +215,7 @@ def _cuts(train: EraPanel, max_bin: int) -> xgboost.QuantileDMatrix:
 
     values = np.arange(train.n_values, dtype=np.float32)
     rows = np.repeat(values[:, None], len(train.feature_names), axis=1)
-    n_plain = len(train.feature_names) - n_latents(train.feature_names)
+    n_plain = len(train.feature_names) - n_derived(train.feature_names)
     rows[:, :n_plain] = np.minimum(rows[:, :n_plain], N_VALUES - 1)
     return xgb.QuantileDMatrix(rows, label=values, max_bin=max_bin)
 

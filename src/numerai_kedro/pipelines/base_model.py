@@ -1,6 +1,6 @@
 """One model, from its parameters to live predictions; instantiated once for each model.
 
-    history_panel, folds, feature_report, latent_panel (and feature_graph, where it is read)
+    history_panel, folds, feature_report, latent_panel, own_feature_panel (and feature_graph)
                          ─► tune ─► best_params ─┬─► walk_forward ─► oof_predictions, recovery
                                                  ├─► importance ─► importance_by_era
                                                  └─► fit ─► model
@@ -34,7 +34,7 @@ from numerai_kedro.data import EraPanel
 from numerai_kedro.errors import Failed, PanelError
 from numerai_kedro.models.live_fit import LiveFit
 from numerai_kedro.models.registry import family
-from numerai_kedro.models.with_latents import WithLatents
+from numerai_kedro.models.with_derived import WithDerived
 from numerai_kedro.numerai.schema import benchmark_of, overlap_eras
 from numerai_kedro.pipelines.recipes import (
     asked_as_json,
@@ -51,9 +51,10 @@ from numerai_kedro.pipelines.recipes import (
 from numerai_kedro.pipelines.wiring import as_named
 from numerai_kedro.progress import steps_bar
 from numerai_kedro.runtime.parameters import ModelParams, ResourceParams
-from numerai_kedro.training.engineered import Engineered, check_made, window_name
+from numerai_kedro.training.engineered import Engineered, derived_by
 from numerai_kedro.training.importance import importance_by_fold
 from numerai_kedro.training.recipe import Fit, are_of_other_code
+from numerai_kedro.training.transforms import derives_columns
 from numerai_kedro.training.tuning.context import Search, TuningContext, TuningParams
 from numerai_kedro.training.tuning.decide import incumbent_decisions
 from numerai_kedro.training.tuning.decide import tune as tune_family
@@ -80,6 +81,7 @@ SHARED = {
     "tuning": "params:tuning",
     "report": "feature_report",
     "latents": "latent_panel",
+    "own_features": "own_feature_panel",
 }
 SHARED_INPUTS = {
     "history_panel",
@@ -95,7 +97,9 @@ SHARED_INPUTS = {
     "score_weights",
     "feature_report",
     "latent_panel",
+    "own_feature_panel",
     "live_encoders",
+    "live_transforms",
     "feature_graph",
 }
 SHARED_PARAMETERS = {"params:resources", "params:tuning"}
@@ -140,7 +144,7 @@ def _fitting(name: str, shared: dict[str, str]) -> list[Node]:
         Node(
             _named(fit, name),
             shared
-            | {"encoders": "live_encoders"}
+            | {"encoders": "live_encoders", "own_transforms": "live_transforms"}
             | as_named("best_params", "recovery", "history_version"),
             ["model", "fit_report", "fit_readings"],
             name="fit",
@@ -180,6 +184,7 @@ def tune(
     tuning: TuningParams,
     report: Any,
     latents: Any,
+    own_features: Any,
     study_store: StudyStore,
     benchmarks: pd.DataFrame,
     weights: dict[str, float],
@@ -205,7 +210,7 @@ def tune(
         benchmark_of(benchmarks, folds["paid_target"]),
         (weights["corr"], weights["mmc"]),
         overlap_eras(folds["paid_target"]),
-        Engineered(report, latents, graphs),
+        Engineered(report, latents, graphs, own_features),
     )
     settings = asked_as_json(params)
     postponed = not_now(name, plan, schedule, params, "trials", "tune")
@@ -237,6 +242,7 @@ def predict_out_of_fold(
     tuning: TuningParams,
     report: Any,
     latents: Any,
+    own_features: Any,
     best_params: Any,
     benchmarks: pd.DataFrame,
     history_version: dict[str, str],
@@ -252,7 +258,7 @@ def predict_out_of_fold(
         return off, off, off, {}
     panel = history.select(features=folds["features"])
     try:
-        engineered = Engineered(report, latents, graphs)
+        engineered = Engineered(report, latents, graphs, own_features)
         windows, recipes = fold_recipes(name, folds, plan, params, best_params, engineered)
     except PanelError as error:
         failed = failed_fit("walk_forward", error)
@@ -339,6 +345,7 @@ def measure_importance(
     tuning: TuningParams,
     report: Any,
     latents: Any,
+    own_features: Any,
     best_params: Any,
     recovery: Any,
     name: str,
@@ -349,7 +356,7 @@ def measure_importance(
         return recovery
     panel = history.select(features=folds["features"])
     windows, recipes = fold_recipes(
-        name, folds, plan, params, best_params, Engineered(report, latents, graphs)
+        name, folds, plan, params, best_params, Engineered(report, latents, graphs, own_features)
     )
     strengthened = strengthening(panel, folds, tuning, store)
     _, lighter = ladder(name, plan["models"][name], params)
@@ -383,7 +390,9 @@ def fit(
     tuning: TuningParams,
     report: Any,
     latents: Any,
+    own_features: Any,
     encoders: Any,
+    own_transforms: Any,
     best_params: Any,
     recovery: Any,
     history_version: dict[str, str],
@@ -399,10 +408,12 @@ def fit(
         return recovery, {"failed": recovery.symptom, "lines": []}, {}
     panel = history.select(features=folds["features"])
     try:
-        engineered = Engineered(report, latents, graphs)
+        engineered = Engineered(report, latents, graphs, own_features)
         recipe, eras, updated_to = live_recipe(name, folds, plan, params, best_params, engineered)
-        if recipe.latents:
-            check_made(encoders, eras[1], name, "the encoder of latents")
+        derivers = [
+            derived_by(transform, encoders, own_transforms, eras[1], name)
+            for transform in derives_columns(recipe.transforms)
+        ]
     except PanelError as error:
         failed = failed_fit("fit", error)
         return failed, {"failed": failed.symptom, "lines": []}, {}
@@ -422,8 +433,8 @@ def fit(
     if isinstance(fitted, Failed):
         return fitted, {"failed": fitted.symptom, "lines": list(fitted.remedies)}, readings
     models, repaired = fitted.value
-    if recipe.latents:
-        models = [WithLatents(model, encoders[window_name(eras[1])]) for model in models]
+    if derivers:
+        models = [WithDerived(model, derivers) for model in models]
     version = history_version["data_version"]
     made_by = (name, folds, plan, params, tuning, best_params, version)
     configuration = configuration_of(*made_by, fitted.lighter)
@@ -450,7 +461,7 @@ def predict_live(
         return model
     model_class = family(name)
     models = model if isinstance(model, LiveFit) else ()
-    bare = [fitted.model if isinstance(fitted, WithLatents) else fitted for fitted in models]
+    bare = [fitted.model if isinstance(fitted, WithDerived) else fitted for fitted in models]
     if not bare or not all(isinstance(fitted, model_class) for fitted in bare):
         return Failed("predict_live", f"{name}.model holds a {type(model).__name__}")
     if not isinstance(best_params, Failed) and best_params["asked"] != asked_as_json(params):

@@ -118,8 +118,7 @@ def planned_recipe(
         groups=tuple(map(tuple, folds["groups"])) if kind.reads_groups else (),
         update=params.update,
         update_every=folds["refit_eras"],
-        verdicts=params.verdicts,
-        latents=params.latents,
+        transforms=params.features,
         engineered_by=decided.get("engineered_by", ""),
     )
 

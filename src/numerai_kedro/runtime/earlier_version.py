@@ -15,7 +15,7 @@ from numerai_kedro.files import atomic_write, folder_lock
 logger = logging.getLogger(__name__)
 
 # Raise it whenever a store's keys, fields or files change so that older ones cannot be read.
-LAYOUT = 2
+LAYOUT = 3
 LAYOUT_FILE = ".layout"
 ASIDE = "earlier_version"
 STORES = (

@@ -14,8 +14,13 @@ from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
 
 from numerai_kedro.errors import ConfigurationError, RoundMoved, SubmissionError
+from numerai_kedro.files.trusted_pickle import trust
 from numerai_kedro.models.registry import ENCODER, model_names, register_own_models
-from numerai_kedro.runtime.own_model_blocks import is_own_model, make_importable
+from numerai_kedro.runtime.own_model_blocks import (
+    OWN_TRANSFORMS,
+    is_own_model,
+    make_importable,
+)
 from numerai_kedro.runtime.session import check_session
 from numerai_kedro.strict import WHERE, read_block
 
@@ -80,9 +85,11 @@ class ParameterHooks:
         base = {name for text in texts for name in BLOCK.findall(text)}
         parameters = context.config_loader["parameters"]
         own = {name for name, block in parameters.items() if is_own_model(block)}
-        check_blocks(parameters.keys() - own, texts)
+        check_blocks(parameters.keys() - own - {OWN_TRANSFORMS}, texts)
         make_importable(Path(context.project_path))
         register_own_models(parameters, tuple(sorted(base)))
+        for path in parameters[OWN_TRANSFORMS]:
+            trust(path.rpartition(".")[0])
 
 
 def check_blocks(given: Iterable[str], texts: Iterable[str]) -> None:

@@ -13,6 +13,7 @@ from numerai_kedro.files import digest_file, digest_json
 from numerai_kedro.own_code import DOTTED
 
 OWN_MODEL = "own_model"  # the block of defaults
+OWN_TRANSFORMS = "own_transforms"  # digests of the code of own feature transformations
 # Files that a block may name: other predictions are another model.
 DATA = (".parquet", ".csv")
 # Folders of a project in which a user's modules lie.
@@ -28,7 +29,8 @@ def with_defaults(parameters: Mapping[str, Any], project: Path) -> dict[str, Any
     """Parameters whose blocks of own models say all that a model's block says.
 
     They, and an ensemble that is weighed by a function of the user's own, get a digest of the code
-    behind their paths as ``source``.
+    behind their paths as ``source``; ``own_transforms`` has one for each feature transformation of
+    the user's own.
     """
     completed = dict(parameters)
     for name, block in parameters.items():
@@ -38,7 +40,20 @@ def with_defaults(parameters: Mapping[str, Any], project: Path) -> dict[str, Any
         elif name == "ensemble" and DOTTED.fullmatch(str(block.get("scheme"))):
             source = source_of({"scheme": block["scheme"]}, project)
             completed[name] = {**block, "source": source}
+    paths = sorted({path for block in completed.values() for path in _own_transforms(block)})
+    completed[OWN_TRANSFORMS] = {path: source_of({"type": path}, project) for path in paths}
     return completed
+
+
+def _own_transforms(block: Any) -> Iterator[str]:
+    """Dotted paths among the ``features`` of a model's block and of its options."""
+    if not isinstance(block, Mapping):
+        return
+    options = block.get("options")
+    for part in (block, *(options.values() if isinstance(options, Mapping) else ())):
+        names = part.get("features") if isinstance(part, Mapping) else None
+        if isinstance(names, list | tuple):
+            yield from (name for name in names if DOTTED.fullmatch(str(name)))
 
 
 def make_importable(project: Path) -> None:

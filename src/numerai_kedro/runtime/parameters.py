@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import (
@@ -23,7 +23,8 @@ from numerai_kedro.features.stability import StabilityRule
 from numerai_kedro.models.registry import family
 from numerai_kedro.runtime.tournament_settings import NUMERAI_SIZE
 from numerai_kedro.strict import Block, BlockType, Strict, read_block
-from numerai_kedro.training.recipe import Option, Recipe, Update, VerdictUse
+from numerai_kedro.training.recipe import Option, Recipe, Transforms, Update
+from numerai_kedro.training.transforms import LATENTS, own_of, verdict_use
 from numerai_kedro.training.tuning.space import Range
 
 
@@ -107,8 +108,7 @@ class ModelParams(Block):
     more_targets: tuple[str, ...]
     adaptive: bool
     update: Update = "none"
-    verdicts: VerdictUse
-    latents: bool
+    features: Transforms
     n_trials: NonNegativeInt | dict[str, NonNegativeInt]
     try_options: Literal["auto"] | bool
     options: dict[str, Option]
@@ -173,7 +173,12 @@ class ModelParams(Block):
         return self.options if tried else {}
 
     def engineered_by(
-        self, size: str, features: FeatureParams, vae: EncoderParams, graph: GraphParams | None
+        self,
+        size: str,
+        features: FeatureParams,
+        vae: EncoderParams,
+        graph: GraphParams | None,
+        own_transforms: Mapping[str, str],
     ) -> dict[str, Any]:
         """Parameters of feature engineering that decide what the model may come to.
 
@@ -181,16 +186,20 @@ class ModelParams(Block):
         ----------
         graph
             None for a family that reads none.
+        own_transforms
+            Digests of the code of the user's own transformations.
         """
         ways: list[ModelParams | Option] = [self, *self.options_at(size).values()]
-        made: dict[str, Any] = {}
-        if any(way.verdicts not in (None, "keep_all") for way in ways):
-            made["features"] = features.decisive()
-        if any(way.latents for way in ways):
-            made["vae"] = vae.model_dump(mode="json", exclude={"enabled"})
+        transforms = {name for way in ways for name in way.features or ()}
+        decisive: dict[str, Any] = {}
+        if verdict_use(transforms) is not None:
+            decisive["features"] = features.decisive()
+        if LATENTS in transforms:
+            decisive["vae"] = vae.model_dump(mode="json", exclude={"enabled"})
         if graph is not None:
-            made["graph"] = graph.model_dump(mode="json", exclude={"control_folds"})
-        return made
+            decisive["graph"] = graph.model_dump(mode="json", exclude={"control_folds"})
+        own = sorted(own_of(transforms))
+        return decisive | ({"own": {name: own_transforms[name] for name in own}} if own else {})
 
     def trials(self, size: str) -> int:
         """Finished trials that end a study of this model."""
@@ -216,8 +225,7 @@ class EncoderParams(Block):
             n_offsets=1,
             more_targets=(),
             adaptive=False,
-            verdicts="keep_all",
-            latents=False,
+            features=(),
             n_trials=0,
             try_options=False,
             options={},

@@ -16,7 +16,13 @@ from numerai_kedro.data import EraPanel
 from numerai_kedro.data.feature_graph import FeatureGraph
 from numerai_kedro.data.verdict import Verdict
 from numerai_kedro.errors import Failed, PanelError
-from numerai_kedro.training.recipe import ALL_COLUMNS, Columns, Recipe, VerdictUse
+from numerai_kedro.training.recipe import ALL_COLUMNS, Columns, Recipe
+from numerai_kedro.training.transforms import (
+    LATENTS,
+    VerdictUse,
+    derives_columns,
+    verdict_use,
+)
 
 FEATURES, GNN = "feature_engineering", "gnn"  # pipelines that produce missing results
 DROPPED: dict[VerdictUse, tuple[Verdict, ...]] = {
@@ -31,23 +37,31 @@ def window_name(newest_era: int) -> str:
     return f"{newest_era:04d}"
 
 
+def record_name(transform: str, newest_era: int) -> str:
+    """Name of an own transformation's result for a window, which can name a file."""
+    return f"{transform.replace('.', '-')}-{window_name(newest_era)}"
+
+
 @dataclass(frozen=True)
 class Engineered:
-    """Verdicts, latents and graphs by window.
+    """Results of feature engineering by window; in place of any, why there are none.
 
     Parameters
     ----------
     reports
-        Each with columns ``feature``, ``verdict`` and ``weight``; or why there are none.
+        Each with columns ``feature``, ``verdict`` and ``weight``.
     latents
-        Panels of latents, whose rows are the history's; or why there are none.
+        Panels of latents, whose rows are the history's.
     graphs
-        `FeatureGraph` as JSON values; or why there are none.
+        `FeatureGraph` as JSON values.
+    own_features
+        Panels of the columns of own transformations, by `record_name`.
     """
 
     reports: Mapping[str, pd.DataFrame] | Failed = field(default_factory=dict)
     latents: Mapping[str, EraPanel] | Failed = field(default_factory=dict)
     graphs: Mapping[str, Any] | Failed = field(default_factory=dict)
+    own_features: Mapping[str, EraPanel] | Failed = field(default_factory=dict)
 
     def applied(self, recipe: Recipe, eras: tuple[int, int], features: Sequence[str]) -> Recipe:
         """The recipe with the columns that it asks for, from the results of its training window.
@@ -62,21 +76,43 @@ class Engineered:
         PanelError
             There are no results for this window.
         """
-        if recipe.verdicts == "keep_all" and not (recipe.latents or recipe.family.reads_graph):
-            return recipe
-        columns = ALL_COLUMNS
-        if recipe.verdicts != "keep_all":
+        columns, use = ALL_COLUMNS, verdict_use(recipe.transforms)
+        if use is not None:
             report = check_made(self.reports, eras[1], recipe.name, "verdicts")
-            columns = _chosen(report.set_index("feature").loc[list(features)], recipe.verdicts)
-        if recipe.latents:
-            latents = check_made(self.latents, eras[1], recipe.name, "latents")
-            # Latents have no verdict; where features are weighted, their weight is 1.
-            weights = columns.weights and (*columns.weights, *[1.0] * len(latents.feature_names))
-            columns = dataclasses.replace(columns, latents=latents, weights=weights)
+            columns = _chosen(report.set_index("feature").loc[list(features)], use)
+        for transform in derives_columns(recipe.transforms):
+            derived = derived_by(transform, self.latents, self.own_features, eras[1], recipe.name)
+            # Derived columns have no verdict; where features are weighted, their weight is 1.
+            weights = columns.weights and (*columns.weights, *[1.0] * len(derived.feature_names))
+            panels = (*columns.derived, derived)
+            columns = dataclasses.replace(columns, derived=panels, weights=weights)
         if recipe.family.reads_graph:
             graph = check_made(self.graphs, eras[1], recipe.name, "the graph of features", GNN)
             columns = dataclasses.replace(columns, graph=FeatureGraph.from_json(graph))
         return dataclasses.replace(recipe, columns=columns)
+
+
+def derived_by(
+    transform: str,
+    latents: Mapping[str, Any] | Failed,
+    own: Mapping[str, Any] | Failed,
+    newest_era: int,
+    model: str,
+) -> Any:
+    """A transformation's result for the window that ends with an era: its columns or its deriver.
+
+    Raises
+    ------
+    PanelError
+        There is none; the message names the model and the transformation.
+    """
+    if transform == LATENTS:
+        return check_made(latents, newest_era, model, LATENTS)
+    if isinstance(own, Failed):
+        return check_made(own, newest_era, model, transform)
+    window, record = window_name(newest_era), record_name(transform, newest_era)
+    of_window = {window: own[record]} if record in own else {}
+    return check_made(of_window, newest_era, model, transform)
 
 
 def _chosen(report: pd.DataFrame, use: VerdictUse) -> Columns:

@@ -20,14 +20,14 @@ from numerai_kedro.cache import FoldStore, code_of
 from numerai_kedro.compute.isolation import Executor, Inline
 from numerai_kedro.data import EraPanel
 from numerai_kedro.data.folds import Fold
-from numerai_kedro.data.joined import LATENT
+from numerai_kedro.data.joined import transform_of
 from numerai_kedro.metrics.corr import corr_of_era
 from numerai_kedro.training.protocol import FitProgress, Model, no_progress
 from numerai_kedro.training.recipe import Fit, Recipe
+from numerai_kedro.training.transforms import derives_columns
 
 logger = logging.getLogger(__name__)
 
-LATENTS = "latents"  # the name of all latents together
 N_SHUFFLED = 15  # features, those with the most gain in all folds together
 ERA_STRIDE = 4  # every fourth test era is enough for a mean, and a quarter of the time
 COLUMNS = ("fold", "first_era", "last_era", "feature", "gain", "drop", "drop_error", "n_eras")
@@ -72,8 +72,8 @@ def importance_by_fold(
         for fold, recipe in zip(folds, recipes, strict=True)
     ]
     features = list(history.feature_names)
-    if any(recipe.latents for recipe in recipes):
-        features.append(LATENTS)
+    used = (name for recipe in recipes for name in derives_columns(recipe.transforms))
+    features += dict.fromkeys(used)
     work = _Work(features, target, store, executor or Inline())
     gains = [work.gains(fits) for _, fits, _ in blocks]
     measured = [gain for gain in gains if gain is not None]
@@ -114,7 +114,7 @@ class _Work:
     def _by_feature(
         self, columns: Sequence[str], gains: npt.NDArray[np.float64]
     ) -> npt.NDArray[np.float64]:
-        """Gains by feature: 0 for features that the fit did not see, one sum for all latents."""
+        """Gains by feature: 0 for those that the fit did not see, one sum a transformation."""
         place = {name: number for number, name in enumerate(self._features)}
         totals = np.zeros(len(self._features))
         np.add.at(totals, [place[_named(column)] for column in columns], gains)
@@ -195,7 +195,7 @@ def _drop_key(fit: Fit, era: EraPanel, target: str, names: Sequence[str]) -> dic
 
 
 def _named(column: str) -> str:
-    return LATENTS if column.startswith(LATENT) else column
+    return transform_of(column) or column
 
 
 def shuffled_drops(
@@ -203,8 +203,8 @@ def shuffled_drops(
 ) -> list[float | None]:
     """Loss of one era's CORR when each feature is shuffled; None for a feature not in the panel.
 
-    The permutation is seeded by the era number alone: the same for every model and run. Latents are
-    shuffled together.
+    The permutation is seeded by the era number alone: the same for every model and run. Columns of
+    one transformation are shuffled together.
     """
     (number,) = era.eras
     rows, label = era.features(int(number)), era.target(target).astype(np.float64)

@@ -6,11 +6,11 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from numerai_kedro.cache import FoldStore, code_of, is_of_other_code
 from numerai_kedro.compute.recovery import noted
@@ -27,6 +27,7 @@ from numerai_kedro.training.protocol import (
     Model,
     no_progress,
 )
+from numerai_kedro.training.transforms import check_transforms
 
 if TYPE_CHECKING:
     from numerai_kedro.data.feature_graph import FeatureGraph
@@ -39,11 +40,6 @@ CALLED = ("predict", "predict_rows")  # of a fitted model
 UPDATE_ERAS = 52  # newest eras that an update learns from
 
 
-# How verdicts of features (`features.discovery`) are used: keep all features, drop the unstable,
-# drop the unstable and the null, or weight each.
-VerdictUse = Literal["keep_all", "drop_unstable", "keep_confirmed", "weigh"]
-
-
 @dataclass(frozen=True)
 class Columns:
     """The features and further inputs that the fits of one training window see.
@@ -54,27 +50,30 @@ class Columns:
         Names; None for all.
     weights
         Weight of each feature; empty where all are equal.
-    latents : EraPanel
-        From an encoder that learned no era after the window; None where none are used.
+    derived : tuple of EraPanel
+        Panels of derived columns, such as latents, by what learned no era after the window.
     graph : FeatureGraph
         Built from the window's eras alone; None for a family that reads no graph.
     """
 
     features: tuple[str, ...] | None = None
     weights: tuple[float, ...] = ()
-    latents: EraPanel | None = None
+    derived: tuple[EraPanel, ...] = ()
     graph: FeatureGraph | None = None
 
     def of(self, history: EraPanel) -> EraPanel:
-        """The panel that fits see; where latents are used, only eras that have them."""
-        chosen = history if self.features is None else history.select(features=self.features)
-        if self.latents is None:
-            return chosen
-        eras = np.intersect1d(history.eras, self.latents.eras)
-        return JoinedPanel(chosen.select(eras=eras), self.latents)
+        """The panel that fits see; of derived columns, only eras that have them all."""
+        panel = history if self.features is None else history.select(features=self.features)
+        for derived in self.derived:
+            eras = np.intersect1d(panel.eras, derived.eras)
+            panel = JoinedPanel(panel.select(eras=eras), derived)
+        return panel
 
 
 ALL_COLUMNS = Columns()
+
+# Names of feature transformations, as parameters have them.
+Transforms = Annotated[tuple[str, ...], AfterValidator(check_transforms)]
 
 
 class Option(Strict):
@@ -85,8 +84,7 @@ class Option(Strict):
     more_targets: tuple[str, ...] | None = None
     adaptive: bool | None = None
     update: Update | None = None
-    verdicts: VerdictUse | None = None
-    latents: bool | None = None
+    features: Transforms | None = None
 
 
 @dataclass(frozen=True)
@@ -121,8 +119,8 @@ class Recipe:
         Features by official group, for a family that reads them.
     update, update_every
         How a fitted model learns new eras between full fits, and after how many of them.
-    verdicts, latents
-        What is used of feature engineering.
+    transforms
+        Names of the feature transformations (`training.transforms`), in the order of their columns.
     engineered_by
         Identifies the parameters of feature engineering.
     columns
@@ -146,8 +144,7 @@ class Recipe:
     groups: tuple[tuple[str, ...], ...] = ()
     update: Update = "none"
     update_every: int = 0
-    verdicts: VerdictUse = "keep_all"
-    latents: bool = False
+    transforms: tuple[str, ...] = ()
     engineered_by: str = ""
     columns: Columns = ALL_COLUMNS
     code: str = ""
@@ -234,9 +231,9 @@ class Recipe:
     def with_option(self, option: Option) -> Recipe:
         """Apply an option; no fit then has more eras than before, which might exceed the memory."""
         changed = self if option.era_stride is None else self.thinned(option.era_stride)
-        values: dict[str, Any] = option.model_dump(
-            include={"n_offsets", "adaptive", "update", "verdicts", "latents"}
-        )
+        values: dict[str, Any] = option.model_dump(include={"n_offsets", "adaptive", "update"}) | {
+            "transforms": option.features
+        }
         if option.more_targets is not None:
             values["targets"] = tuple(dict.fromkeys((self.targets[0], *option.more_targets)))
         changes = {name: value for name, value in values.items() if value is not None}
@@ -278,8 +275,8 @@ class Recipe:
             key.pop(name, None)
         if self.adaptive:
             key["params"].pop("strength")
-        if self.verdicts != "keep_all" or self.latents or self.family.reads_graph:
-            key["engineered"] = [self.verdicts, self.latents, self.engineered_by]
+        if self.transforms or self.family.reads_graph:
+            key["engineered"] = [list(self.transforms), self.engineered_by]
         place = {"eras": list(eras), "stride": [self.era_stride, offset]}
         return {"fitted": key | place | {"features": list(features)}}
 

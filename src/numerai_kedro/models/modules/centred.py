@@ -24,16 +24,16 @@ class Centred(nn.Module):
         self.middle: float | Tensor = MIDDLE
         self.deviation: float | Tensor = DEVIATION
 
-    def read_as(self, n_features: int, n_latents: int, weights: Sequence[float]) -> None:
-        """Read the last columns as latents, and scale features by their weights.
+    def read_as(self, n_features: int, n_derived: int, weights: Sequence[float]) -> None:
+        """Read the last columns as derived ones, and scale features by their weights.
 
         Buffers are derived from feature names and weights, and not saved.
         """
         middle = torch.full((n_features,), MIDDLE)
         deviation = torch.full((n_features,), DEVIATION)
-        if n_latents:
-            middle[-n_latents:] = (N_LEVELS - 1) / 2
-            deviation[-n_latents:] = ((N_LEVELS**2 - 1) / 12) ** 0.5
+        if n_derived:
+            middle[-n_derived:] = (N_LEVELS - 1) / 2
+            deviation[-n_derived:] = ((N_LEVELS**2 - 1) / 12) ** 0.5
         if weights:
             deviation /= torch.tensor(weights)
         del self.middle, self.deviation

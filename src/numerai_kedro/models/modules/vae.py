@@ -26,11 +26,11 @@ class SupervisedVae(nn.Module):
     """
 
     def __init__(
-        self, params: VaeParams, n_features: int, n_targets: int, n_latents: int = 0
+        self, params: VaeParams, n_features: int, n_targets: int, n_derived: int = 0
     ) -> None:
         super().__init__()
         # Latents of another autoencoder are inputs, but are not reconstructed.
-        self.params, self.n_told = params, n_features - n_latents
+        self.params, self.n_told = params, n_features - n_derived
         self.checkpointed = False
         self.done = 0.0  # share of the training that is done; set by the loop
         self.centred = Centred(params.feature_dropout)

@@ -53,6 +53,7 @@ def name_procedures(
     feature_engineering: FeatureParams,
     vae: EncoderParams,
     feature_graph: GraphParams,
+    own_transforms: dict[str, str],
     **models: Any,
 ) -> dict[str, str]:
     """Fingerprint what a person chose for each model, and for weighing them.
@@ -69,7 +70,8 @@ def name_procedures(
         kind = family(name)
         graph = feature_graph if kind.reads_graph else None
         chosen = tuning.model_dump(mode="json")
-        chosen |= model.engineered_by(folds["size"], feature_engineering, vae, graph)
+        settings = (feature_engineering, vae, graph, own_transforms)
+        chosen |= model.engineered_by(folds["size"], *settings)
         named[name] = digest_json([name, code_of_fits(kind), params, chosen, shared])
     named[ENSEMBLE] = digest_json([ENSEMBLE, ensemble.model_dump(mode="json")])
     return named

@@ -37,6 +37,7 @@ def _record() -> list[Node]:
                 "folds": "folds",
                 **{name: f"params:{name}" for name in ("tuning", "ensemble", "vae")},
                 **{name: f"params:{name}" for name in ("feature_engineering", "feature_graph")},
+                "own_transforms": "params:own_transforms",
                 **parameters_of_models(),
             },
             "procedures",

@@ -10,14 +10,15 @@ import numpy as np
 import pandas as pd
 
 from numerai_kedro.cache import FoldStore
-from numerai_kedro.compute.remedies import until_it_fits
+from numerai_kedro.compute.remedies import failed_fit, until_it_fits
 from numerai_kedro.data import EraPanel
 from numerai_kedro.data.verdict import Verdict
-from numerai_kedro.errors import Failed
+from numerai_kedro.errors import Failed, PanelError
 from numerai_kedro.features.effect_trend import effect_trend, turned_effects
 from numerai_kedro.features.era_tables import corr, information_beyond_chance, spearman
 from numerai_kedro.features.latent_worth import latent_worth
 from numerai_kedro.features.latents import Latents, encode
+from numerai_kedro.features.own_transforms import derive
 from numerai_kedro.features.screening import screen, weighed
 from numerai_kedro.features.stability import with_interactions
 from numerai_kedro.features.sufficient import products_of, scores_of
@@ -34,7 +35,7 @@ from numerai_kedro.pipelines.recipes import (
 )
 from numerai_kedro.progress import steps_bar
 from numerai_kedro.runtime.parameters import EncoderParams, FeatureParams, ResourceParams
-from numerai_kedro.training.engineered import window_name
+from numerai_kedro.training.engineered import record_name, window_name
 from numerai_kedro.training.protocol import no_progress
 from numerai_kedro.training.walk_forward import sub_progress, with_location
 from numerai_kedro.training.windows import live_windows, windows_of
@@ -190,6 +191,29 @@ def compress(
     recovery = {"lighter": outcome.lighter, "lines": [*outcome.lines(), *lines], "rungs": {}}
     read = {name: reading for name, (_, reading) in outcome.value.items()}
     return latents, encoders, read, recovery, readings
+
+
+def derive_features(
+    history: EraPanel, folds: dict[str, Any], store: FoldStore, own_transforms: dict[str, str]
+) -> tuple[Any, Any]:
+    """Fit each own transformation on every window's eras; derive the columns its fits will see."""
+    panel, windows = history.select(features=folds["features"]), windows_of(folds)
+    live = {window_name(train[1]) for train in live_windows(folds)}
+    columns, fitted = {}, {}
+    with steps_bar("own transformations: windows") as bar:
+        for number, (path, source) in enumerate(own_transforms.items()):
+            for done, (window, eras) in enumerate(windows.items()):
+                bar(number * len(windows) + done, len(own_transforms) * len(windows))
+                try:
+                    derived = derive(path, source, panel, eras.train, eras.newest, store)
+                except PanelError as error:
+                    failed = failed_fit("derive_features", error)
+                    return failed, failed
+                record = record_name(path, eras.train[1])
+                columns[record] = derived
+                if window in live:
+                    fitted[record] = derived.fitted
+    return columns, fitted
 
 
 def judge_latents(

@@ -3,6 +3,7 @@
 history_panel, folds ─► tabulate ─► linear_effect_by_era, rank_effect_by_era, information_by_era
 these, products of features ─► find_verdicts ─► feature_report ─► trace_effects ─► effect_trend
 history_panel, folds ─► compress ─► latent_panel, encoders ─► judge_latents ─► latent_report
+history_panel, folds ─► derive_features ─► own_feature_panel, live_transforms
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from numerai_kedro.pipelines.feature_engineering import nodes
 
 def create_pipeline() -> Pipeline:
     """Wire it; a window's partition is learned from the window's eras alone."""
-    return Pipeline([*_effects(), *_latents()])
+    return Pipeline([*_effects(), *_latents(), _own_transforms()])
 
 
 def _effects() -> list[Node]:
@@ -89,3 +90,13 @@ def _latents() -> list[Node]:
             name="judge_latents",
         ),
     ]
+
+
+def _own_transforms() -> Node:
+    """Columns by the user's own feature transformations."""
+    return Node(
+        nodes.derive_features,
+        ["history_panel", "folds", "fold_store", "params:own_transforms"],
+        ["own_feature_panel", "live_transforms"],
+        name="derive_features",
+    )

@@ -104,6 +104,7 @@ def judge_graph(
     resources: ResourceParams,
     report: Any,
     latents: Any,
+    own_features: Any,
     graphs: Any,
     **of_models: Any,
 ) -> dict[str, Any] | Failed:
@@ -113,7 +114,7 @@ def judge_graph(
     if schedule["postponed"]:
         return Failed("judge_graph", POSTPONED, kind="postponed")
     panel = history.select(features=folds["features"])
-    engineered = Engineered(report, latents, graphs)
+    engineered = Engineered(report, latents, graphs, own_features)
     rows: list[dict[str, Any]] = []
     for name in GRAPHS:
         params: ModelParams = of_models[name]

@@ -36,6 +36,7 @@ def create_pipeline() -> Pipeline:
                     "resources": "params:resources",
                     "report": "feature_report",
                     "latents": "latent_panel",
+                    "own_features": "own_feature_panel",
                     "graphs": "feature_graph",
                 }
                 | {name: f"params:{name}" for name in GRAPHS}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -21,6 +22,7 @@ from numerai_kedro.numerai.schema import FeatureMetadata, overlap_eras, parse_er
 from numerai_kedro.runtime.parameters import IngestionParams
 from numerai_kedro.training import Cost
 from numerai_kedro.training.recipe import Recipe
+from numerai_kedro.training.transforms import derives_columns
 
 logger = logging.getLogger(__name__)
 
@@ -39,15 +41,15 @@ class History:
         Those that models learn from.
     groups
         The same by official group.
-    n_latents
-        Extra columns of a model that learns from latents.
+    derived
+        Columns that a transformation adds, by its name.
     """
 
     data: Data
     last_era: int
     features: list[str]
     groups: list[list[str]]
-    n_latents: int = 0
+    derived: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def read(
@@ -79,11 +81,12 @@ class History:
         """Cost of one fit on a range of eras, taking eras as equally long."""
         share = (eras[1] - eras[0] + 1) / self.last_era
         n_rows = round(self.data.n_rows * share / recipe.era_stride)
-        return recipe.cost(n_rows, self.n_columns(recipe.latents))
+        return recipe.cost(n_rows, self.n_columns(recipe.transforms))
 
-    def n_columns(self, latents: bool) -> int:
+    def n_columns(self, transforms: Sequence[str]) -> int:
         """How many columns a model learns from."""
-        return len(self.features) + (self.n_latents if latents else 0)
+        derived = (self.derived[name] for name in derives_columns(transforms))
+        return len(self.features) + sum(derived)
 
 
 def folds_to_be(params: IngestionParams, history: History) -> dict[str, Any]:

@@ -61,6 +61,7 @@ def _plan() -> list[Node]:
                 "feature_engineering": "params:feature_engineering",
                 "vae": "params:vae",
                 "feature_graph": "params:feature_graph",
+                "own_transforms": "params:own_transforms",
                 **parameters_of_models(),
             },
             ["resource_plan", "resource_readings", "run_schedule"],

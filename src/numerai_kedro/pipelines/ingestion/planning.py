@@ -27,6 +27,7 @@ from numerai_kedro.compute.plan import (
 )
 from numerai_kedro.data.folds import live_window
 from numerai_kedro.errors import ResourceError
+from numerai_kedro.features.own_transforms import columns_by_name
 from numerai_kedro.files import digest_json
 from numerai_kedro.models.registry import ENCODER, family
 from numerai_kedro.numerai.client import Client
@@ -54,6 +55,7 @@ from numerai_kedro.training import Cost, Model
 from numerai_kedro.training.adaptive import low_fidelity_strength
 from numerai_kedro.training.probe import lightgbm_work_per_second
 from numerai_kedro.training.recipe import UPDATE_ERAS, Option, Recipe, cost_on
+from numerai_kedro.training.transforms import LATENTS
 from numerai_kedro.training.tuning.context import (
     Calendar,
     Search,
@@ -85,6 +87,7 @@ def plan(
     feature_engineering: FeatureParams,
     vae: EncoderParams,
     feature_graph: GraphParams,
+    own_transforms: dict[str, str],
     **models: Any,
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Decide what each model may use, predict each step's costs, and postpone the rest."""
@@ -94,14 +97,15 @@ def plan(
     history = History.read(tournament, machine, metadata, params)
     typed = {name: read_block(ModelParams, name, raw) for name, raw in models.items()}
     widest = max(int(preset.get("d_latent", 0)) for preset in vae.presets.values())  # type: ignore[arg-type]
-    history = replace(history, n_latents=widest)
+    history = replace(history, derived={LATENTS: widest} | columns_by_name(own_transforms))
     folds, members = folds_to_be(params, history), []
     resources_at_hand = (machine, params, tuning, fold_store, study_store)
     for name, model in typed.items():
         for target in model.all_targets():
             metadata.check_target(target)
         graph = feature_graph if family(name).reads_graph else None
-        engineered_by = model.engineered_by(params.size, feature_engineering, vae, graph)
+        settings = (feature_engineering, vae, graph, own_transforms)
+        engineered_by = model.engineered_by(params.size, *settings)
         windows = windows_to_be(params, history.last_era)
         members.append(
             _plan_model(name, model, history, folds, windows, engineered_by, *resources_at_hand)
@@ -291,7 +295,7 @@ def _plan_model(
         preset = preset_for(device, gpu_memory_gb() if device != "cpu" else 0.0)
         logger.info("plan: %s: preset %s, chosen for this machine", name, preset)
     chosen = model.chosen(kind.params_type, name, preset)
-    n_rows, n_features = history.data.n_rows, history.n_columns(model.latents)
+    n_rows, n_features = history.data.n_rows, history.n_columns(model.features)
     configured = Sampling(model.era_stride, min(model.n_offsets, model.era_stride))
     try:
         sampling = sampling_of(
@@ -317,7 +321,7 @@ def _plan_model(
         for cost in _fits_to_come(recipe, decisions, eras, history, params, tuning, store)
     ]
     trials = _trials_to_come(search, decisions, history, params, tuning)
-    adopted = any(option_of(decision).latents for decision in decisions)
+    used = [model.features, *(option_of(decision).features or () for decision in decisions)]
     newest = recipe_at(recipe, decisions, history.last_era + 1) if decisions else recipe
     whole = history.cost(newest, (1, history.last_era))
     at_once = 1
@@ -327,7 +331,7 @@ def _plan_model(
         logger.info("plan: %s: %d fits at once, a core each", name, at_once)
     return replace(
         model_plan,
-        latents=model.latents or adopted,
+        latents=any(LATENTS in transforms for transforms in used),
         at_once=at_once,
         whole_gb=whole.memory_gb,
         memory_gb=max((cost.memory_gb for cost in fits), default=0.0),

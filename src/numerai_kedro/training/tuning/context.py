@@ -106,7 +106,7 @@ class TuningContext:
     overlap_eras
         How many eras the paid target spans.
     engineered
-        Verdicts and latents by window.
+        Results of feature engineering by window.
     """
 
     history: EraPanel
@@ -152,7 +152,7 @@ class Search:
         return {
             "tuned": [recipe.cache_key(target) for target in recipe.targets],
             "made": [recipe.name, recipe.era_stride, recipe.n_offsets, recipe.adaptive],
-            "engineered": [recipe.verdicts, recipe.latents, recipe.engineered_by],
+            "engineered": [list(recipe.transforms), recipe.engineered_by],
             "n_trials": self.n_trials,
             "tuning": tuning.model_dump(mode="json"),
             "space": {name: span.model_dump() for name, span in self.space.items()},

@@ -206,7 +206,7 @@ def _procedure_of_features(search: Search) -> dict[str, Any]:
     recipe = search.recipe
     if not recipe.engineered_by:
         return {}
-    return {"engineered": [recipe.verdicts, recipe.latents, recipe.engineered_by]}
+    return {"engineered": [list(recipe.transforms), recipe.engineered_by]}
 
 
 def _study_and_decide(
