@@ -6,6 +6,8 @@
 
         def predict_rows(self, rows):
             return rows @ self.slopes
+
+A block of parameters names it by its dotted path (`conf/base/parameters_models.yml`).
 """
 
 from __future__ import annotations
