@@ -21,7 +21,7 @@ def pieces():
 
 
 def test_the_readmes_models_are_members_of_the_week(tmp_path):
-    elsewhere = ("elsewhere", "sharpe", "Spread")
+    elsewhere = ("elsewhere", "sharpe", "Spread", "less_of")
     ridge, module, means, commands = (
         piece for piece in pieces() if not any(word in piece for word in elsewhere)
     )
@@ -178,3 +178,29 @@ def test_a_model_learns_from_a_transformation_of_ones_own(tmp_path):
     reason = "learns from my_features.Spread, and there are none: my_features.Spread: transform of"
     assert reason in run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_a_blend_is_neutralised_by_a_function_of_ones_own(tmp_path):
+    function, block = (piece for piece in pieces() if "less_of" in piece)
+    project = Project.make(tmp_path / "project")
+    two_trials = {"lightgbm": QUICK["lightgbm"] | {"n_trials": 2}}
+    project.local("parameters", QUICK | two_trials)
+    # So low a level adopts any gain, to see the function at work in blend and round.
+    level = "  adopt_level: 0.5001\n  proportions: [1.0]\n"
+    (project.folder / "conf" / "local" / "parameters_ensemble.yml").write_text(block + level)
+    path = project.folder / "src" / "my_neutral.py"
+    path.write_text(function)
+    weekly = ("run", "--pipeline=weekly")
+    run = project.kedro(*weekly)
+    assert run.returncode == 0, run.stderr[-3000:]
+    chosen = project.json("07_model_output/ensemble/neutralisation.json")
+    assert chosen["features"] == ["my_neutral.less_of_the_first_feature"]
+    assert "neutralising to my_neutral.less_of_the_first_feature: " in run.stderr + run.stdout
+    assert project.kedro(*weekly).returncode == 0
+    assert {*project.json(".incremental/last_run.json")["ran"].values()} == {"always runs"}
+    path.write_text(path.read_text().replace("0.05", "-0.05"))
+    run = project.kedro(*weekly)
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert "choose_neutralisation" in project.json(".incremental/last_run.json")["ran"]
+    again = project.json("07_model_output/ensemble/neutralisation.json")
+    assert again["source"] != chosen["source"]

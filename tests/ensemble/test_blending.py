@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numerai_kedro.ensemble.blending import blend, partly_neutral
+from numerai_kedro.ensemble.blending import blend, not_linear_in, partly_neutral
 from numerai_kedro.errors import BlendError
 
 STARTS = np.array([0, 50, 120])
@@ -47,8 +47,9 @@ def test_a_blend_of_which_nothing_would_be_left_is_refused():
     rng = np.random.default_rng(0)
     features = rng.integers(0, 5, size=(20, 19)).astype(np.int8)
     with pytest.raises(BlendError, match=r"era number 0 .* has 20 rows and 19 features"):
-        partly_neutral(rng.normal(size=(20, 1)), np.array([0, 20]), lambda era: features, [1.0])
-    neutral = partly_neutral(
-        rng.normal(size=(20, 1)), np.array([0, 20]), lambda era: features[:, :18], [1.0]
-    )
+        partly_neutral(
+            rng.normal(size=(20, 1)), np.array([0, 20]), not_linear_in(lambda era: features), [1.0]
+        )
+    fewer = not_linear_in(lambda era: features[:, :18])
+    neutral = partly_neutral(rng.normal(size=(20, 1)), np.array([0, 20]), fewer, [1.0])
     assert np.unique(neutral).size > 1

@@ -152,7 +152,7 @@ def test_a_member_that_collapses_costs_only_itself():
 
 @pytest.mark.parametrize(
     ("returned", "words"),
-    [([1.0], "2 weights"), ([1.0, -1.0], "0 or more"), ([np.nan, 1.0], "0 or more")],
+    [([1.0], "2 finite"), ([1.0, -1.0], "0 or more"), ([np.nan, 1.0], "2 finite")],
 )
 def test_what_is_no_weights_is_refused(returned, words):
     with pytest.raises(BlendError, match=words):

@@ -72,7 +72,8 @@ def weighed_members(weights: pd.DataFrame) -> dict[str, str]:
 def configuration_of_blend(weights: pd.DataFrame, neutralisation: Mapping[str, Any]) -> str:
     """Digest of what a blend is made by: its members, how they are weighed, what is taken out."""
     shares = [[one["first_era"], one["proportion"]] for one in neutralisation.get("shares", ())]
-    neutralised = [neutralisation["features"], shares or neutralisation["proportion"]]
+    features = [*neutralisation["features"], *filter(None, [neutralisation.get("source")])]
+    neutralised = [features, shares or neutralisation["proportion"]]
     return digest_json([weighed_members(weights), weights.attrs.get(ASKED, ""), neutralised])
 
 

@@ -26,52 +26,70 @@ def standardise_of_era(predictions: Matrix) -> Matrix:
 def partly_neutral(
     predictions: Matrix,
     era_starts: IntVector,
-    features_of: Callable[[int], npt.NDArray[np.generic]],
+    neutral_of: Callable[[int, Matrix], Matrix],
     proportions: Sequence[float],
 ) -> npt.NDArray[np.float64]:
-    """Take a share of what is linear in the features out of predictions, era by era.
+    """Go a share of the way from predictions to their neutral form, era by era.
 
     Parameters
     ----------
     predictions : float[n_rows, n_columns]
         Any scale.
-    features_of
-        Gets an era's number; returns its [n_rows, n_features].
+    neutral_of
+        Gets an era's number and the Gaussian ranks of its predictions; returns their neutral form.
     proportions
-        Between 0, which changes nothing, and 1, which leaves nothing linear. One for all columns,
-        or several for a single column.
+        Between 0, which changes nothing, and 1, the neutral form. One for all columns, or several
+        for a single column.
 
     Returns
     -------
     float64[n_rows, n_columns or n_proportions]
         Ranks strictly inside (0, 1).
 
-    Raises
-    ------
-    BlendError
-        An era has so many features that nothing but rounding would be left.
-
     References
     ----------
     numerai-tools, ``scoring.neutralize``.
     """
-    made = np.empty((len(predictions), max(predictions.shape[1], len(proportions))))
+    neutralised = np.empty((len(predictions), max(predictions.shape[1], len(proportions))))
 
-    def one(era: int) -> None:
+    def neutralise_era(era: int) -> None:
         rows = slice(int(era_starts[era]), int(era_starts[era + 1]))
-        columns, features = gaussian_rank(predictions[rows]), features_of(era)
+        columns = gaussian_rank(predictions[rows])
+        change = neutral_of(era, columns) - columns
+        neutralised[rows] = percentile_rank(columns + np.asarray(proportions) * change)
+
+    for _ in over_eras(neutralise_era, range(len(era_starts) - 1)):
+        pass
+    return neutralised
+
+
+def not_linear_in(
+    features_of: Callable[[int], npt.NDArray[np.generic]],
+) -> Callable[[int, Matrix], Matrix]:
+    """A neutral form for `partly_neutral`: what is not linear in an era's features.
+
+    Parameters
+    ----------
+    features_of
+        Gets an era's number; returns its [n_rows, n_features].
+
+    Raises
+    ------
+    BlendError
+        When called: an era has so many features that nothing but rounding would be left.
+    """
+
+    def neutral_of(era: int, columns: Matrix) -> Matrix:
+        features = features_of(era)
         if leaves_nothing(*features.shape):
             raise BlendError(
                 f"era number {era} of those neutralised has {features.shape[0]} rows and "
                 f"{features.shape[1]} features, which leave nothing but rounding of a blend; "
                 "choose another ensemble.neutralise_to."
             )
-        neutral = Neutraliser(features).residuals(columns)
-        made[rows] = percentile_rank(columns + np.asarray(proportions) * (neutral - columns))
+        return Neutraliser(features).residuals(columns)
 
-    for _ in over_eras(one, range(len(era_starts) - 1)):
-        pass
-    return made
+    return neutral_of
 
 
 def blend(predictions: Matrix, weights: Vector, era_starts: IntVector) -> npt.NDArray[np.float64]:

@@ -1,7 +1,11 @@
-"""What may be taken out of a blend: what is linear in a group of features, or in the benchmark."""
+"""What may be taken out of a blend: what is linear in features or in the benchmark, or anything.
+
+Anything by a function of the user's own.
+"""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,14 +14,17 @@ import numpy.typing as npt
 import pandas as pd
 
 from numerai_kedro.data import EraPanel
-from numerai_kedro.ensemble.blending import partly_neutral
+from numerai_kedro.ensemble.blending import not_linear_in, partly_neutral
+from numerai_kedro.ensemble.own_function import vector_of
 from numerai_kedro.errors import BlendError, ConfigurationError
 from numerai_kedro.metrics.backtest import align
-from numerai_kedro.metrics.ranks import gaussian_rank
+from numerai_kedro.metrics.ranks import Matrix, gaussian_rank
 from numerai_kedro.metrics.scoring import MAX_LEFT_OUT
 from numerai_kedro.numerai.schema import FeatureMetadata, benchmark_of
+from numerai_kedro.own_code import DOTTED, import_own
 
 NOTHING, BENCHMARK, FEATURES = "nothing", "benchmark", "features"
+PLACE = "ensemble.neutralise_to"  # of the parameter, for error messages
 
 
 def features_to(
@@ -25,11 +32,16 @@ def features_to(
 ) -> list[str]:
     """Names of the features that `neutralise_to` means; none for `nothing` and `benchmark`.
 
+    Of a function of the user's own its dotted path, which names no feature.
+
     Raises
     ------
     ConfigurationError
-        There is no such feature set, or the panel holds none of it.
+        There is no such feature set, or the panel holds none of it, or no such function.
     """
+    if DOTTED.fullmatch(name):
+        import_own(name, PLACE)
+        return [name]
     if name in (NOTHING, BENCHMARK):
         return []
     if name in (FEATURES, "neutral_features"):
@@ -52,20 +64,44 @@ def neutralised(
     features: list[str],
     proportions: list[float],
 ) -> npt.NDArray[np.float64]:
-    """Take shares out of columns; see `partly_neutral`. Without features, of the benchmark.
+    """Take shares out of columns; see `partly_neutral`.
+
+    Parameters
+    ----------
+    features
+        As `features_to` returns them; none for the benchmark.
 
     Raises
     ------
     BlendError
-        The benchmark lacks more than a fifth of an era.
+        The benchmark lacks more than a fifth of an era, or the user's function fails.
     """
+    if len(features) == 1 and DOTTED.fullmatch(features[0]):
+        neutral_of = _by_own_function(features[0], panel)
+        return partly_neutral(blends, panel.era_starts, neutral_of, proportions)
     columns_of: Callable[[int], npt.NDArray[np.generic]]
     if features:
         columns_of = panel.select(features=features).features_at
     else:
         ids = np.asarray(panel.ids(), dtype=object)
         columns_of = _by_era(align(benchmark_of(benchmarks, paid_target), ids), panel)
-    return partly_neutral(blends, panel.era_starts, columns_of, proportions)
+    return partly_neutral(blends, panel.era_starts, not_linear_in(columns_of), proportions)
+
+
+def _by_own_function(path: str, panel: EraPanel) -> Callable[[int, Matrix], Matrix]:
+    """A neutral form by a function that gets one blend and the features of its era."""
+    function, lock = import_own(path, PLACE), threading.Lock()
+
+    def neutral_of(era: int, columns: Matrix) -> Matrix:
+        features = panel.features_at(era)
+        with lock:  # eras are neutralised by threads, for which it need not be made
+            neutral = [
+                vector_of(path, function, column, features, size=len(column))
+                for column in columns.T
+            ]
+        return np.column_stack(neutral)
+
+    return neutral_of
 
 
 def _by_era(

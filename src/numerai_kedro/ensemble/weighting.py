@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from numerai_kedro.ensemble.member_scores import MemberScores, blend_scores
+from numerai_kedro.ensemble.own_function import vector_of
 from numerai_kedro.errors import BlendError
 from numerai_kedro.metrics.intervals import (
     MIN_ERAS,
@@ -49,7 +50,7 @@ class EnsembleParams(Block):
     """How members are weighed; see parameters_ensemble.yml."""
 
     scheme: Scheme | str
-    source: str | None = None  # digest of the code behind a scheme of one's own
+    source: str | None = None  # digest of the code behind functions of the user's own
     half_life_eras: float = Field(gt=0)
     sharpness: float = Field(ge=0)
     doubt: float = Field(ge=0)
@@ -101,12 +102,10 @@ def own_weights(path: str, function: Callable[[Matrix], Any], payoffs: Matrix) -
     BlendError
         What it returns are no weights.
     """
-    weights = np.asarray(function(payoffs.copy()), dtype=np.float64)
-    n_members = payoffs.shape[1]
-    if weights.shape != (n_members,) or not np.isfinite(weights).all() or (weights < 0).any():
+    weights = vector_of(path, function, payoffs, size=payoffs.shape[1])
+    if (weights < 0).any():
         raise BlendError(
-            f"{path} returned {weights.tolist()!r:.200}; it should return {n_members} weights, "
-            "each 0 or more."
+            f"{path} returned {weights.tolist()!r:.200}; every weight should be 0 or more."
         )
     return _normalised(weights)
 

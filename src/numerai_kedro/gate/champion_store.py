@@ -41,8 +41,8 @@ class Champion:
     weights : dict
         Of its members.
     proportion, neutral
-        Share of the linear exposure to these features (without features, to the benchmark) that was
-        removed.
+        Share of the neutralisation that was applied, and to which features: names, or the dotted
+        path of a function of the user's own; none for the benchmark.
     promised : dict
         What its record led us to expect.
     data_version

@@ -13,6 +13,7 @@ from numerai_kedro.files import digest_file, digest_json
 from numerai_kedro.own_code import DOTTED
 
 OWN_MODEL = "own_model"  # the block of defaults
+OWN_FUNCTIONS = ("scheme", "neutralise_to")  # of an ensemble
 OWN_TRANSFORMS = "own_transforms"  # digests of the code of own feature transformations
 # Files that a block may name: other predictions are another model.
 DATA = (".parquet", ".csv")
@@ -28,18 +29,19 @@ def is_own_model(block: Any) -> bool:
 def with_defaults(parameters: Mapping[str, Any], project: Path) -> dict[str, Any]:
     """Parameters whose blocks of own models say all that a model's block says.
 
-    They, and an ensemble that is weighed by a function of the user's own, get a digest of the code
-    behind their paths as ``source``; ``own_transforms`` has one for each feature transformation of
-    the user's own.
+    They, and an ensemble that is weighed or neutralised by a function of the user's own, get a
+    digest of the code behind their paths as ``source``; ``own_transforms`` has one for each feature
+    transformation of the user's own.
     """
     completed = dict(parameters)
     for name, block in parameters.items():
         if is_own_model(block):
             defaults = parameters.get(OWN_MODEL, {})
             completed[name] = {**defaults, **block, "source": source_of(block, project)}
-        elif name == "ensemble" and DOTTED.fullmatch(str(block.get("scheme"))):
-            source = source_of({"scheme": block["scheme"]}, project)
-            completed[name] = {**block, "source": source}
+        elif name == "ensemble":
+            functions = {key: block.get(key) for key in OWN_FUNCTIONS}
+            if any(DOTTED.fullmatch(str(path)) for path in functions.values()):
+                completed[name] = {**block, "source": source_of(functions, project)}
     paths = sorted({path for block in completed.values() for path in _own_transforms(block)})
     completed[OWN_TRANSFORMS] = {path: source_of({"type": path}, project) for path in paths}
     return completed

@@ -215,7 +215,9 @@ def name_neutral(
 ) -> dict[str, Any]:
     """Resolve `neutralise_to` to features, before anything is fitted."""
     features = features_to(params.neutralise_to, folds, feature_metadata, history)
-    return {"to": params.neutralise_to, "features": features}
+    # Shares are chosen again when the code of the user's own function changes.
+    source = {"source": params.source} if params.source else {}
+    return {"to": params.neutralise_to, "features": features, **source}
 
 
 def choose_neutralisation(
