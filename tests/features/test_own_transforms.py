@@ -66,7 +66,7 @@ def module(monkeypatch):
 
 @pytest.fixture
 def panel(tmp_path):
-    return small_panel(tmp_path / "panel")
+    return small_panel(tmp_path / "panel", n_eras=FOLDS[-1].test[1])
 
 
 def derived(panel, tmp_path, train=(1, 20), newest=25, name=NAME):
@@ -79,11 +79,9 @@ def test_columns_are_the_levels_of_what_it_returns(panel, tmp_path):
     written = open_panel(tmp_path / "columns")
     assert written.eras.tolist() == list(range(1, 26))
     assert [transform_of(name) for name in written.feature_names] == [NAME, NAME]
-    values = columns.fitted.transform.transform(panel.select(eras=[23]))
+    values = columns.fitted.transform.transform(panel.select(eras=[23])).astype(np.float32)
     expected = (values[:, :, None] > columns.fitted.edges.T[None]).sum(axis=2)
     np.testing.assert_array_equal(written.features(23), expected)
-    levels = np.concatenate([written.features(era) for era in range(1, 21)])
-    assert (levels.min(), levels.max()) == (0, 15)
 
 
 def test_a_fit_and_its_columns_are_made_once(panel, tmp_path, module):
@@ -135,10 +133,10 @@ def test_a_live_model_brings_its_transformations(panel, tmp_path):
     (model,) = fit_live(panel, (1, 20), applied, FoldStore(tmp_path / "store"))
     write_trusted(tmp_path / "model", WithDerived(model, [columns.fitted]))
     read = read_trusted(tmp_path / "model")
-    live = panel.select(eras=[27, 28])
+    live = panel.select(eras=[24, 25])
     rows = [
         np.hstack([live.features(era), columns.fitted.derive(live.select(eras=[era]))])
-        for era in (27, 28)
+        for era in (24, 25)
     ]
     expected = np.concatenate([model.predict_rows(piece) for piece in rows])
     np.testing.assert_array_equal(read.predict(live), expected)

@@ -115,19 +115,19 @@ class Given:
     def tune(self, plan=PLAN, schedule=ALL_RUNS, params=PARAMS):
         return base_model.tune(
             *(self.history, self.folds, plan, schedule, self.store, params, RESOURCES),
-            *(TUNING, NONE, NONE, self.studies, self.benchmarks, WEIGHTS, "lightgbm"),
+            *(TUNING, NONE, NONE, NONE, self.studies, self.benchmarks, WEIGHTS, "lightgbm"),
         )
 
     def out_of_fold(self, best, plan=PLAN, schedule=ALL_RUNS, params=PARAMS):
         return base_model.predict_out_of_fold(
             *(self.history, self.folds, plan, schedule, self.store, params, RESOURCES),
-            *(TUNING, NONE, NONE, best, self.benchmarks, VERSION, "lightgbm"),
+            *(TUNING, NONE, NONE, NONE, best, self.benchmarks, VERSION, "lightgbm"),
         )
 
     def fit(self, best, recovery, params=PARAMS, version=VERSION):
         return base_model.fit(
             *(self.history, self.folds, PLAN, ALL_RUNS, self.store, params, RESOURCES),
-            *(TUNING, NONE, NONE, NONE, best, recovery, version, "lightgbm"),
+            *(TUNING, NONE, NONE, NONE, NONE, NONE, best, recovery, version, "lightgbm"),
         )
 
 

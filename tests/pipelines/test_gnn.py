@@ -140,7 +140,7 @@ def test_what_cannot_be_computed_is_an_outcome(given, monkeypatch):
 def walk_forward(given, name, graphs, plan=PLAN):
     return base_model.predict_out_of_fold(
         *(given.history, given.folds, plan, ALL_RUNS, given.store, OF[name], RESOURCES),
-        *(TUNING, NONE, NONE, best_of(name), given.benchmarks, VERSION, name, graphs),
+        *(TUNING, NONE, NONE, NONE, best_of(name), given.benchmarks, VERSION, name, graphs),
     )
 
 
@@ -177,7 +177,7 @@ def compared(given, graphs, params=ONE_FOLD, schedule=ALL_RUNS, **of_models):
         models |= {name: OF[name], f"{name}__recovery": recovery}
     return nodes.judge_graph(
         *(given.history, given.folds, PLAN, schedule, given.store, params, RESOURCES),
-        *(NONE, NONE, graphs),
+        *(NONE, NONE, NONE, graphs),
         **(models | of_models),
     )
 
@@ -248,8 +248,8 @@ def test_the_live_model_keeps_the_graph_that_it_learned_on(given):
     graphs = {name: ring(names).as_json() for name in ("0020", "0033", "0046")}
     models, *_ = base_model.fit(
         *(given.history, given.folds, PLAN, ALL_RUNS, given.store, OF["gin"], RESOURCES),
-        *(TUNING, NONE, NONE, NONE, best_of("gin"), WHOLE, {"data_version": "v5.3"}, "gin"),
-        graphs,
+        *(TUNING, NONE, NONE, NONE, NONE, NONE, best_of("gin"), WHOLE),
+        *({"data_version": "v5.3"}, "gin", graphs),
     )
     assert FeatureGraph.from_json(models.models[0].graph) == ring(names)
     assert isinstance(models.models[0], family("gin"))

@@ -68,6 +68,7 @@ class Given:
             DISCOVERY,
             self.encoder,
             GRAPH,
+            {},
             **{name: model.model_dump()},
         )
         self.seconds = {step["name"]: step["seconds"] for step in readings["steps"]}
@@ -236,6 +237,7 @@ def test_networks_train_beside_boosting_where_both_fit(given, device, memory_gb,
         DISCOVERY,
         NO_ENCODER,
         GRAPH,
+        {},
         lightgbm=MODEL.model_dump(),
         tabm=network,
     )

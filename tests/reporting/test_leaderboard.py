@@ -22,19 +22,19 @@ def test_an_option_is_paired_with_the_incumbent():
         [
             row(0, {"max_depth": 3}, state="complete"),
             row(8, {}),
-            row(9, {"verdicts": "weigh"}, shift=0.25),
+            row(9, {"features": ["weigh", "latents"]}, shift=0.25),
             row(10, {"features": ["latents"]}, shift=-0.25, eras=range(1, 61)),
         ]
     )
     worth = option_worth(history, overlap_eras=4)
-    assert worth["option"].tolist() == ["verdicts weigh", "latents True"]
+    assert worth["option"].tolist() == ["features weigh + latents", "features latents"]
     gains = (np.full(80, 0.25), np.full(60, -0.25))
     assert worth["payoff"].tolist() == [str(mean_interval(gain, 4)) for gain in gains]
 
 
 def test_a_way_that_could_not_be_made_is_a_dash():
     worth = option_worth(pd.DataFrame([row(8, {}), row(9, {"features": ["latents"]}, eras=[])]), 4)
-    assert worth.iloc[0].tolist() == ["tabm", "latents True", "–", "–", "–"]
+    assert worth.iloc[0].tolist() == ["tabm", "features latents", "–", "–", "–"]
 
 
 def test_without_options_there_is_nothing_to_compare():

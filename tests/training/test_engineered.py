@@ -139,8 +139,8 @@ def test_what_features_are_engineered_by_makes_another_plan():
 
 def test_options_are_ways_that_can_be_switched(tmp_path):
     way = asked(features=["weigh", "latents"])
-    assert (way.verdicts, way.latents) == ("weigh", True)
+    assert way.transforms == ("weigh", "latents")
     back = way.with_option(Option(features=[]))
-    assert (back.verdicts, back.latents) == ("keep_all", False)
+    assert back.transforms == ()
     keys = [r.plan_keys((1, 20), FEATURES) for r in (way, back, recipe())]
     assert keys[0] != keys[1] == keys[2]

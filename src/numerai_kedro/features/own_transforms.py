@@ -18,9 +18,9 @@ from numerai_kedro.cache import FoldStore, code_of
 from numerai_kedro.data import EraPanel
 from numerai_kedro.errors import ConfigurationError, PanelError, StoreError
 from numerai_kedro.features.derived import DerivedColumns
+from numerai_kedro.features.fitted_transform import FittedTransform, columns_of, levels_between
 from numerai_kedro.files import read_arrays, write_arrays
 from numerai_kedro.files.trusted_pickle import check_readable
-from numerai_kedro.models.transform import FittedTransform, columns_of, levels_between
 from numerai_kedro.own_code import import_own
 
 ERAS_FOR_EDGES = 50  # training eras, spread over all, whose values decide the levels

@@ -20,7 +20,7 @@ from numerai_kedro.errors import StoreError
 from numerai_kedro.files.atomic import atomic_folder
 
 CONTENT, MANIFEST = "content.pkl", "manifest.json"
-TRUSTED_PACKAGES = ("numerai_kedro.models.",)
+TRUSTED_PACKAGES = ("numerai_kedro.models.", "numerai_kedro.features.fitted_transform")
 TRUSTED_NAMES = {
     ("collections", "OrderedDict"),
     ("numpy", "dtype"),

@@ -54,8 +54,13 @@ def option_worth(history: pd.DataFrame, overlap_eras: int) -> pd.DataFrame:
 
 
 def _in_words(params: str) -> str:
-    given = json.loads(params)
-    return ", ".join(f"{name} {value}" for name, value in given.items()) or "as asked"
+    """An option's changes, such as ``features weigh + latents, era_stride 4``."""
+    changes = json.loads(params).items()
+    return ", ".join(f"{name} {_as_text(value)}" for name, value in changes) or "as asked"
+
+
+def _as_text(value: Any) -> str:
+    return " + ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
 
 
 def leaderboard(history: pd.DataFrame, overlap_eras: int, n: int = LEADERS) -> pd.DataFrame:
