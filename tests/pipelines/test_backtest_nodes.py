@@ -13,12 +13,14 @@ from tests.project import ROOT
 
 from numerai_kedro.cache.live_id_store import LiveIdStore
 from numerai_kedro.errors import Failed, SchemaError
+from numerai_kedro.files import digest_bytes
 from numerai_kedro.gate.champion_store import ChampionStore, ProcedureStore
 from numerai_kedro.gate.checks import GateParams
 from numerai_kedro.metrics.payout import PayoutRule
 from numerai_kedro.models.live_fit import LiveFit
 from numerai_kedro.models.registry import family
 from numerai_kedro.numerai.schema import benchmark_of
+from numerai_kedro.numerai.submission import csv_of_ranks
 from numerai_kedro.pipelines.backtest.champions import comparison, predict_champions
 from numerai_kedro.pipelines.backtest.judge import judge
 from numerai_kedro.pipelines.backtest.nodes import (
@@ -90,7 +92,14 @@ class Given:
     def record(self, scores, trials=NO_TRIALS):
         return check_record(scores, self.folds, WEIGHTS, RULE, PARAMS, lightgbm=trials)
 
-    def judge(self, slots, scores=None, params=PARAMS, champions=None, round_info=ROUND, **entries):
+    def judge(self, *arguments, **entries):
+        """Decisions by round and slot; the csv files are kept in `submissions`."""
+        decisions, self.submissions = self._judge(*arguments, **entries)
+        return decisions
+
+    def _judge(
+        self, slots, scores=None, params=PARAMS, champions=None, round_info=ROUND, **entries
+    ):
         scores = scores_of() if scores is None else scores
         return judge(
             self.record(scores),
@@ -220,6 +229,7 @@ def test_one_slots_broken_predictions_are_that_slots_alone(given, broken):
     assert missed(decisions["1412-a"]) == {"predictions_unusable", "no_record"}
     assert not decisions["1412-a"]["passed"]
     assert decisions["1412-b"]["passed"]
+    assert list(given.submissions) == ["1412-b"]
 
 
 def test_a_model_that_failed_blocks_its_slot_and_no_other(given):
@@ -229,6 +239,19 @@ def test_a_model_that_failed_blocks_its_slot_and_no_other(given):
     assert "no memory" in decisions["1412-a"]["reasons"][0]
     assert not decisions["1412-a"]["passed"]
     assert decisions["1412-b"]["passed"]
+    assert list(given.submissions) == ["1412-b"]
+
+
+def test_what_is_submitted_is_the_ranks_that_were_checked(given):
+    ours = given.predictions()
+    decision = given.one(ours=ours)
+    (csv,) = given.submissions.values()
+    lines = csv.splitlines()
+    values = pd.Series({i: float(v) for i, _, v in (x.partition(",") for x in lines[1:])})
+    assert lines[0] == "id,prediction"
+    assert values.between(0, 1, inclusive="neither").all()
+    assert values.reindex(ours["id"]).rank().tolist() == ours["prediction"].rank().tolist()
+    assert decision["predictions_digest"] == digest_bytes(csv.encode())
 
 
 def test_where_predictions_are_broken_the_champion_goes(given):
@@ -241,6 +264,7 @@ def test_where_predictions_are_broken_the_champion_goes(given):
         assert (decision["passed"], decision["feeds"]) == (True, "champion")
         assert decision["configuration"] == OURS
         assert decision["champion_checks"]
+        assert given.submissions == {"1417-demo": csv_of_ranks(champions["1417-demo"])}
 
 
 def test_the_same_round_again_is_compared_with_nobody(given):

@@ -3,13 +3,10 @@
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
-from tests.panels import small_panel
 
 from numerai_kedro.errors import (
     CredentialsError,
-    Failed,
     RoundClosed,
     RoundMoved,
     SubmissionError,
@@ -17,8 +14,7 @@ from numerai_kedro.errors import (
     TournamentUnreachable,
 )
 from numerai_kedro.files import digest_bytes
-from numerai_kedro.numerai.submission import csv_of_ranks
-from numerai_kedro.pipelines.submission.nodes import submit, write
+from numerai_kedro.pipelines.submission.nodes import submit
 from numerai_kedro.reasons import BlockReason
 from numerai_kedro.runtime.parameters import SubmissionParams
 
@@ -263,33 +259,6 @@ def test_another_round_that_opened_meanwhile_is_named():
     assert (receipt["status"], receipt["reason"]) == ("moved", BlockReason.ROUND_MOVED.value)
 
 
-def test_one_slots_broken_predictions_leave_the_other_its_csv(tmp_path):
-    live = small_panel(tmp_path / "panel", n_eras=1)
-    good = pd.DataFrame({"id": live.ids(), "prediction": np.arange(live.n_rows, dtype=float)})
-    broken = good.assign(prediction=np.nan)
-    slots = {"a": "lightgbm", "b": "ensemble"}
-    assert list(write(slots, OPEN, {}, {}, lightgbm=broken, ensemble=good)) == ["1412-b"]
-
-
-def test_a_model_that_failed_has_no_csv_and_stops_no_other(tmp_path):
-    live = small_panel(tmp_path / "panel", n_eras=1)
-    frame = pd.DataFrame({"id": live.ids(), "prediction": np.arange(live.n_rows)})
-    slots = {"a": "lightgbm", "b": "ensemble"}
-    written = write(slots, OPEN, {}, {}, lightgbm=Failed("fit", "x"), ensemble=frame)
-    assert list(written) == ["1412-b"]
-
-
-def test_where_the_gate_says_so_the_champion_is_written(tmp_path):
-    live = small_panel(tmp_path / "panel", n_eras=1)
-    ours = pd.DataFrame({"id": live.ids(), "prediction": np.arange(live.n_rows)})
-    theirs = ours.assign(prediction=ours["prediction"][::-1].to_numpy())
-    decisions = {"1412-a": {"feeds": "champion"}, "1412-b": {"feeds": "ensemble"}}
-    slots = {"a": "ensemble", "b": "ensemble"}
-    written = write(slots, OPEN, decisions, {"1412-a": theirs, "1412-b": theirs}, ensemble=ours)
-    assert written["1412-a"] == csv_of_ranks(theirs)
-    assert written["1412-b"] == csv_of_ranks(ours)
-
-
 def test_the_gate_speaks_before_the_switch():
     """A user who has switched uploading off still sees that the gate would have refused."""
     blocked, slots = {"passed": False, "reasons": ["CORR is low"]}, {"first": "ensemble"}
@@ -319,18 +288,6 @@ def test_an_unknown_slot_names_those_there_are_and_stops_no_other():
     assert by_slot["1412-frist"]["reason"] == BlockReason.UNKNOWN_MODEL.value
     assert "it has: first, second" in by_slot["1412-frist"]["detail"]
     assert tournament.taken == ["id-2"]
-
-
-def test_what_is_written_is_ranks_of_the_live_ids(tmp_path):
-    live = small_panel(tmp_path / "panel", n_eras=1)
-    raw = np.random.default_rng(0).normal(size=live.n_rows) * 100
-    frame = pd.DataFrame({"id": live.ids(), "era": 1, "prediction": raw})
-    written = write({"first": "ensemble"}, OPEN, {}, {}, ensemble=frame)
-    lines = written["1412-first"].splitlines()
-    values = pd.Series({i: float(v) for i, _, v in (x.partition(",") for x in lines[1:])})
-    assert lines[0] == "id,prediction"
-    assert values.between(0, 1, inclusive="neither").all()
-    assert values.reindex(frame["id"]).rank().tolist() == frame["prediction"].rank().tolist()
 
 
 def test_slots_that_changed_since_they_were_named_are_not_submitted():

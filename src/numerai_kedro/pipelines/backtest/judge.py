@@ -128,10 +128,16 @@ def judge(
     payout_notes: list[str],
     params: GateParams,
     **live: Any,
-) -> dict[str, dict[str, Any]]:
-    """Judge each slot's predictions separately; keyed by round and slot.
+) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Judge each slot's predictions separately.
 
     `live` holds predictions by entry; broken ones affect only the slots that they feed.
+
+    Returns
+    -------
+    dict, dict
+        By round and slot: the decisions, and the csv files that they are about, as they are
+        uploaded; of predictions that cannot be submitted there is none.
     """
     number = round_info["number"]
     stale = stale_check(live_id_store, number, live_panel)
@@ -156,15 +162,17 @@ def judge(
         rule=PayoutRule(**score_weights),
         params=params,
     )
-    decisions = {}
+    decisions, submissions = {}, {}
     for slot, entry in slots.items():
         key = f"{number}-{slot}"
         champion = champion_of(champion_store, slot, round_info, params)
         theirs = champions.get(key)
-        decisions[key] = decide(
+        decisions[key], csv = decide(
             evidence, slot, entry, live[entry], champion, theirs, procedure_store
         )
-    return decisions
+        if csv:
+            submissions[key] = csv
+    return decisions, submissions
 
 
 def decide(
@@ -175,8 +183,8 @@ def decide(
     champion: Champion | None,
     theirs: pd.DataFrame | None,
     procedure_store: ProcedureStore,
-) -> dict[str, Any]:
-    """Judge one slot.
+) -> tuple[dict[str, Any], str]:
+    """Judge one slot; returns the decision, and the csv of what it submits ("" if nothing can be).
 
     Parameters
     ----------
@@ -228,12 +236,13 @@ def decide(
         submitted = theirs
         decision |= stand_in_decision(evidence, slot, champion, theirs, decision["reasons"])
     if isinstance(submitted, Failed) or not usable(submitted, evidence.live_panel):
-        return decision | {"passed": False}
+        return decision | {"passed": False}, ""
+    csv = csv_of_ranks(submitted)
     made_by = champion.configuration if decision["feeds"] == CHAMPION and champion else ""
     return decision | {
-        "predictions_digest": digest_bytes(csv_of_ranks(submitted).encode()),
+        "predictions_digest": digest_bytes(csv.encode()),
         "configuration": made_by or configuration(submitted),
-    }
+    }, csv
 
 
 def prediction_checks(

@@ -3,7 +3,7 @@
 oof predictions, panel, meta model, benchmark ─► score ─► era_scores ─► report ─► backtest_report
 these two, round_weights, live predictions ─► settle_record ─► round_scores, _report, _checks
 champion_store, live panel ─► predict_champions ─► champion.live_predictions
-round_*, live predictions, live panel, champions ─► judge ─► gate_decision
+round_*, live predictions, live panel, champions ─► judge ─► gate_decision, submission (csv)
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def _decision() -> list[Node]:
                 "ensemble": "ensemble.live_predictions",
                 **of_models("live_predictions"),
             },
-            "gate_decision",
+            ["gate_decision", "submission"],
             name="judge",
         ),
     ]

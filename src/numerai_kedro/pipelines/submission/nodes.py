@@ -1,4 +1,4 @@
-"""Write every slot's submission, upload what may be uploaded, and promote champions."""
+"""Upload what the gate lets through, and promote champions."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ import pandas as pd
 from numerai_kedro.cache.provenance import ENSEMBLE, alike, weighed_members
 from numerai_kedro.data import EraPanel
 from numerai_kedro.errors import (
-    Failed,
     NumeraiKedroError,
-    PredictionError,
     RoundMoved,
     StoreError,
     SubmissionError,
@@ -28,7 +26,6 @@ from numerai_kedro.numerai.round_info import RoundInfo
 from numerai_kedro.numerai.submission import (
     UNNAMED_SLOT,
     RuleBroken,
-    csv_of_ranks,
     read_csv,
     reason_of,
     validate_submission,
@@ -66,27 +63,6 @@ VALIDATED, KEPT_HERE = "accepted", "written"
 UNSETTLED = ("pending", "unconfirmed")
 ROUNDS_ASKED_FOR = 10  # two weeks: what has not been validated by then will not be
 FOUND_INVALID = "found_invalid"  # set in an earlier round's receipt by the run that learns it
-
-
-def write(
-    slots: dict[str, str],
-    round_info: dict[str, Any],
-    gate_decision: dict[str, dict[str, Any]],
-    champions: dict[str, pd.DataFrame],
-    **live: Any,
-) -> dict[str, str]:
-    """Write the csv of each slot as ranks: of its entry, or of the champion if the gate says so."""
-    written = {}
-    for slot, entry in slots.items():
-        key = f"{round_info['number']}-{slot}"
-        by_champion = gate_decision.get(key, {}).get("feeds") == CHAMPION
-        predictions = champions[key] if by_champion else live[entry]
-        try:
-            if not isinstance(predictions, Failed):  # the gate reports it
-                written[key] = csv_of_ranks(predictions)
-        except PredictionError as broken:  # the gate reports it, too
-            logger.warning("submission, %s: no csv: %s", slot, broken)
-    return written
 
 
 @dataclass(frozen=True)

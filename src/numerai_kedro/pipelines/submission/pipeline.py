@@ -1,6 +1,5 @@
 """From live predictions to receipts, by round and slot.
 
-live predictions, gate_decision, champions ─► write ─► submission (csv)
 submission, gate_decision, tournament ─► submit ─► submission_receipt
 submission_receipt, gate_decision, models ─► promote ─► champion_store, champions
 """
@@ -19,17 +18,6 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             slots_node(),
-            Node(
-                nodes.write,
-                {
-                    **as_named("slots", "round_info", "gate_decision"),
-                    "champions": "champion.live_predictions",
-                    "ensemble": "ensemble.live_predictions",
-                    **of_models("live_predictions"),
-                },
-                "submission",
-                name="write_submission",
-            ),
             Node(
                 nodes.submit,
                 [
