@@ -33,6 +33,7 @@ import pyarrow as pa
 from numerai_kedro.cache import FoldStore
 from numerai_kedro.compute.isolation import Inline, Worker
 from numerai_kedro.data import EraRows, FeatureBlock, open_panel, write_panel
+from numerai_kedro.data.folds import Fold, Folds, Periods
 from numerai_kedro.models.lightgbm import DATASET_PARAMS, LightGBM, LightGBMParams
 from numerai_kedro.models.registry import family
 from numerai_kedro.training.adaptive import AdaptiveParams
@@ -179,17 +180,31 @@ def study(
     cuts = [last - 75, last - 50, last - 25] if last > 100 else [last - 9, last - 6, last - 3]
     width = cuts[1] - cuts[0]
     purge = PURGE if last > 100 else 1
-    folds = {
-        "paid_target": TARGET,
-        "purge_eras": purge,
-        "test_fold_eras": 10,
-        "history": [1, last + 40],
-        "periods": {"validation": [cuts[0], last], "test": [last + 40, last + 40]},
-        "validation": [
-            {"name": f"tuning-{k}", "train": [1, cut - purge - 1], "test": [cut, cut + width - 1]}
+    folds = Folds(
+        size="simulated",
+        target=TARGET,
+        paid_target=TARGET,
+        features=panel.feature_names,
+        neutral_features=[],
+        groups=[],
+        purge_eras=purge,
+        valid_eras=0,
+        refit_eras=10,
+        test_fold_eras=10,
+        history=(1, last + 40),
+        periods=Periods(
+            warm_up=(1, cuts[0] - purge - 1),
+            validation=(cuts[0], last),
+            test=(last + 40, last + 40),
+        ),
+        resolved_to={},
+        validation=[
+            Fold(f"tuning-{k}", (1, cut - purge - 1), (cut, cut + width - 1))
             for k, cut in enumerate(cuts)
         ],
-    }
+        test=[],
+        live_fit=(1, last),
+    )
     ids = panel.ids()
     benchmark = pd.Series(np.random.default_rng(1).random(len(ids)), index=ids)
     params, threads = params_of(options.trees), os.cpu_count() or 1

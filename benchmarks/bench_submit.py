@@ -68,8 +68,9 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, float]:
     seconds["deep"] *= DEEP_TREES / max(1, options.trees // 20)
     weights = pd.DataFrame({"era": 1, "model": ["a", "b"], "weight": 0.5, "chosen": True})
     plain = {"features": [], "proportion": 0.0}
+    folds: Any = None  # read only where something is neutralised
     blended = timed(
-        seconds, "blend", lambda: blend_live(weights, plain, panel, {}, None, a=frame, b=frame)
+        seconds, "blend", lambda: blend_live(weights, plain, panel, folds, None, a=frame, b=frame)
     )
     predictions = blended["prediction"].to_numpy()
     gate = GateParams.model_validate(yaml.safe_load(GATE_CONF.read_text())["gate"])

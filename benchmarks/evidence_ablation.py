@@ -12,7 +12,6 @@ t intervals over seeds.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -28,6 +27,7 @@ import yaml
 from claim_seeds import Table, demo_project, interval, kedro, parser, run_seeds
 from numerai_kedro.cache.provenance import CONFIGURATION
 from numerai_kedro.data import EraPanel, open_panel
+from numerai_kedro.data.folds import Folds
 from numerai_kedro.ensemble.weighting import EnsembleParams
 from numerai_kedro.models.live_fit import LiveFit
 from numerai_kedro.models.registry import BOOSTED, BUILT_IN, GRAPHS, TABULAR
@@ -113,7 +113,7 @@ class World:
     """What predictions are scored with."""
 
     history: EraPanel
-    folds: dict[str, Any]
+    folds: Folds
     meta_model: pd.DataFrame
     benchmarks: pd.DataFrame
     params: EnsembleParams
@@ -124,7 +124,7 @@ class World:
         conf = yaml.safe_load((ROOT / "conf/base/parameters_ensemble.yml").read_text())
         return cls(
             open_panel(data / "02_intermediate" / "history_panel"),
-            json.loads((data / "02_intermediate" / "folds.json").read_text()),
+            Folds.model_validate_json((data / "02_intermediate" / "folds.json").read_text()),
             pd.read_parquet(data / "01_raw" / "meta_model.parquet"),
             pd.read_parquet(data / "02_intermediate" / "benchmark_predictions.parquet"),
             EnsembleParams.model_validate(conf["ensemble"]),
@@ -132,8 +132,8 @@ class World:
 
     def scores(self, predictions: pd.DataFrame) -> dict[str, float]:
         """Means over the test eras."""
-        target = self.folds["paid_target"]
-        first, last = self.folds["periods"]["test"]
+        target = self.folds.paid_target
+        first, last = self.folds.periods.test
         holdout = self.history.select(eras=np.arange(first, last + 1))
         benchmark = benchmark_of(self.benchmarks, target).reindex(holdout.ids()).to_numpy(float)
         column = predictions.set_index("id")["prediction"].reindex(holdout.ids()).to_numpy(float)

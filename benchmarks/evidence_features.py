@@ -12,7 +12,6 @@ on every user's dashboard.
 
 from __future__ import annotations
 
-import json
 import resource
 import shutil
 from pathlib import Path
@@ -23,6 +22,7 @@ import pandas as pd
 
 from claim_seeds import Table, demo_project, interval, kedro, parser, run_seeds
 from numerai_kedro.data import open_panel
+from numerai_kedro.data.folds import Folds
 from numerai_kedro.numerai.schema import benchmark_of
 from numerai_kedro.training.engineered import DROPPED, window_name
 from numerai_kedro.training.tuning.objective import era_scores
@@ -83,10 +83,10 @@ def core_minutes() -> float:
 
 def scores_of(data: Path, model: str) -> dict[str, float]:
     """Means over the test eras."""
-    folds = json.loads((data / "02_intermediate" / "folds.json").read_text())
-    target = folds["paid_target"]
+    folds = Folds.model_validate_json((data / "02_intermediate" / "folds.json").read_text())
+    target = folds.paid_target
     panel = open_panel(data / "02_intermediate" / "history_panel")
-    first, last = folds["periods"]["test"]
+    first, last = folds.periods.test
     holdout = panel.select(eras=np.arange(first, last + 1))
     benchmarks = pd.read_parquet(data / "02_intermediate" / "benchmark_predictions.parquet")
     benchmark = benchmark_of(benchmarks, target).reindex(holdout.ids()).to_numpy(dtype=np.float64)
@@ -102,10 +102,10 @@ def scores_of(data: Path, model: str) -> dict[str, float]:
 
 def columns_of(data: Path, use: str) -> dict[str, float]:
     """Columns that a fold learns, on average over the test folds."""
-    folds = json.loads((data / "02_intermediate" / "folds.json").read_text())
+    folds = Folds.model_validate_json((data / "02_intermediate" / "folds.json").read_text())
     counts = []
-    for fold in folds["test"]:
-        name = window_name(fold["train"][1])
+    for fold in folds.test:
+        name = window_name(fold.train[1])
         report = pd.read_parquet(data / "04_feature" / "feature_report" / f"{name}.parquet")
         n_columns = len(report)
         if use in DROPPED:

@@ -18,7 +18,6 @@ mean over the test eras; differences are paired by seed, with a t interval over 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +33,7 @@ from evidence_discovery import targets_of, twelve_weeks
 from numerai_kedro.cache import FoldStore
 from numerai_kedro.data import EraPanel, EraRows, FeatureBlock, open_panel, write_panel
 from numerai_kedro.data.feature_graph import FeatureGraph
-from numerai_kedro.data.folds import Fold
+from numerai_kedro.data.folds import Folds
 from numerai_kedro.demo.market import Market
 from numerai_kedro.demo.names import stock_ids
 from numerai_kedro.demo.sizes import SIZES
@@ -72,10 +71,10 @@ def one_seed(folder: Path, size: str, seed: int) -> dict[str, dict[str, float]]:
     """Mean CORR of each network by its edges, in both worlds."""
     demo_project(folder, size, seed)
     (data,) = folder.glob("data/*/02_intermediate")
-    folds = json.loads((data / "folds.json").read_text())
-    demo = open_panel(data / "history_panel").select(features=folds["features"])
+    folds = Folds.model_validate_json((data / "folds.json").read_text())
+    demo = open_panel(data / "history_panel").select(features=folds.features)
     store = FoldStore(folder / "graph_store")
-    windows = {window_name(fold["train"][1]): tuple(fold["train"]) for fold in folds["test"]}
+    windows = {window_name(fold.train[1]): fold.train for fold in folds.test}
     params = GraphParams.model_validate(CONF["feature_graph"])
     graphs = graphs_of(demo, windows, params.neighbours, store)
     planted = planted_panel(folder / "planted", demo, size, seed, graphs[min(graphs)])
@@ -92,7 +91,7 @@ def mean_corr(
     name: str,
     edges: str,
     panel: EraPanel,
-    folds: dict[str, Any],
+    folds: Folds,
     graphs: dict[str, FeatureGraph],
     store: FoldStore,
 ) -> float:
@@ -102,12 +101,12 @@ def mean_corr(
     recipe = planned_recipe(name, folds, decided, THREADS, params)
     recipe = recipe.with_params(recipe.params.model_copy(update={"edges": edges}))
     engineered = Engineered(graphs={window: graph.as_json() for window, graph in graphs.items()})
-    windows = [Fold(f["name"], tuple(f["train"]), tuple(f["test"])) for f in folds["test"]]
-    recipes = [engineered.applied(recipe, window.train, folds["features"]) for window in windows]
-    oof, _ = walk_forward(panel, windows, recipes, store, folds["purge_eras"])
+    windows = folds.test
+    recipes = [engineered.applied(recipe, window.train, folds.features) for window in windows]
+    oof, _ = walk_forward(panel, windows, recipes, store, folds.purge_eras)
     holdout = panel.select(eras=oof["era"].unique())
     column = oof["prediction"].to_numpy(dtype=np.float64)[:, None]
-    labels = holdout.target(folds["paid_target"]).astype(np.float64)
+    labels = holdout.target(folds.paid_target).astype(np.float64)
     return float(np.nanmean(rank_scores(holdout.era_starts, column, labels)[0]))
 
 

@@ -7,8 +7,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from kedro.io import DatasetError
+from tests.folds import folds_with
 
-from numerai_kedro.datasets.atomic_file import FigureDataset, JSONDataset, ParquetDataset
+from numerai_kedro.datasets.atomic_file import (
+    FigureDataset,
+    JSONDataset,
+    ParquetDataset,
+    TypedDataset,
+)
 from numerai_kedro.errors import StoreError
 
 
@@ -59,4 +65,30 @@ def test_a_damaged_description_of_columns_is_a_sentence(tmp_path):
     pq.write_table(table.replace_schema_metadata({b"pandas": broken}), path)
     with pytest.raises(DatasetError, match="Lloat64") as refused:
         ParquetDataset(filepath=str(path)).load()
+    assert isinstance(refused.value.__cause__, StoreError)
+
+
+def test_a_typed_record_comes_back_as_its_object_in_plain_json(tmp_path):
+    path = tmp_path / "folds.json"
+    dataset = TypedDataset(filepath=str(path), kind="numerai_kedro.data.folds.Folds")
+    folds = folds_with(test=[{"name": "test-1", "train": (1, 64), "test": (81, 100)}])
+    dataset.save(folds)
+    assert dataset.load() == folds
+    assert json.loads(path.read_text())["test"] == [
+        {"name": "test-1", "train": [1, 64], "test": [81, 100]}
+    ]
+    assert json.loads(json.loads(json.dumps(dataset.preview())))["history"] == [1, 130]
+
+
+@pytest.mark.parametrize(
+    ("written", "flipped"),
+    [(b'"purge_eras": 16', b'"purge_eraS": 16'), (b'"size": "tiny"', b'"size": 7'), (b"{", b"[")],
+)
+def test_a_damaged_typed_record_is_a_sentence(tmp_path, written, flipped):
+    path = tmp_path / "folds.json"
+    dataset = TypedDataset(filepath=str(path), kind="numerai_kedro.data.folds.Folds")
+    dataset.save(folds_with())
+    path.write_bytes(path.read_bytes().replace(written, flipped, 1))
+    with pytest.raises(DatasetError, match=r"folds\.json: cannot be read") as refused:
+        dataset.load()
     assert isinstance(refused.value.__cause__, StoreError)

@@ -6,6 +6,7 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 import pytest
+from tests.folds import folds_with
 from tests.panels import small_panel
 
 from numerai_kedro.ensemble.neutralisation import features_to, neutralised
@@ -99,7 +100,7 @@ def test_nothing_and_the_benchmark_name_no_features(panel, name):
 
 
 def test_a_set_of_the_folds_is_taken_as_it_is(panel):
-    folds = {"features": ["feature_1"], "neutral_features": ["feature_2"]}
+    folds = folds_with(features=["feature_1"], neutral_features=["feature_2"])
     assert features_to("features", folds, {}, panel) == ["feature_1"]
     assert features_to("neutral_features", folds, {}, panel) == ["feature_2"]
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from tests.folds import changed_folds, folds_with
 from tests.models.test_contract import SMALL
 from tests.panels import small_panel
 from tests.pipelines.test_ensemble_nodes import PARAMS as ENSEMBLE
@@ -71,17 +72,17 @@ class Given:
     def __init__(self, folder):
         self.live = small_panel(folder / "live", n_eras=1, seed=5)
         self.history = small_panel(folder / "history", n_eras=20)
-        self.folds = {
-            "paid_target": "target_ender_60",
-            "target": "target_ender_60",
-            "purge_eras": 16,
-            "neutral_features": self.live.feature_names,
-            "features": self.live.feature_names,
-            "test": [{"name": "test-1", "train": [1, 71], "test": [88, 147]}],
-            "history": [1, 160],
-            "size": "tiny",
-            "periods": {"validation": [54, 71], "test": [88, 147]},
-        }
+        self.folds = folds_with(
+            paid_target="target_ender_60",
+            target="target_ender_60",
+            purge_eras=16,
+            neutral_features=self.live.feature_names,
+            features=self.live.feature_names,
+            test=[{"name": "test-1", "train": [1, 71], "test": [88, 147]}],
+            history=[1, 160],
+            size="tiny",
+            periods={"validation": [54, 71], "test": [88, 147]},
+        )
         self.store = ChampionStore(folder / "champions")
         self.procedure_store = ProcedureStore(folder / "procedures")
         self.live_ids = LiveIdStore(folder / "live_ids")
@@ -633,10 +634,7 @@ def test_a_refit_is_the_same_procedure_and_a_changed_parameter_another(given):
             folds, TUNING, ENSEMBLE, verdicts, encoder, graph, {}, **{name: model}
         )
 
-    later = given.folds | {
-        "history": [1, 161],
-        "periods": given.folds["periods"] | {"test": [88, 148]},
-    }
+    later = changed_folds(given.folds, history=[1, 161], periods={"test": [88, 148]})
     assert named() == named(later)
     assert named() != named(seed=7)
     assert named()["ensemble"] != named()["lightgbm"]

@@ -4,6 +4,7 @@ import lightgbm
 import numpy as np
 import pandas as pd
 import pytest
+from tests.folds import changed_folds, folds_with
 from tests.panels import small_panel
 
 from numerai_kedro.cache import FoldStore
@@ -88,25 +89,25 @@ class Given:
 
     def __init__(self, folder):
         self.history = small_panel(folder / "history", n_eras=60)
-        self.folds = {
-            "target": "target_ender_20",
-            "paid_target": "target_ender_20",
-            "size": "tiny",
-            "purge_eras": 5,
-            "features": self.history.feature_names,
-            "history": [1, 60],
-            "periods": {"validation": [14, 19], "test": [26, 50]},
-            "test_fold_eras": 13,
-            "valid_eras": 4,
-            "refit_eras": 5,
-            "groups": [self.history.feature_names],
-            "validation": [{"name": "validation-1", "train": [1, 8], "test": [14, 19]}],
-            "test": [
+        self.folds = folds_with(
+            target="target_ender_20",
+            paid_target="target_ender_20",
+            size="tiny",
+            purge_eras=5,
+            features=self.history.feature_names,
+            history=[1, 60],
+            periods={"validation": [14, 19], "test": [26, 50]},
+            test_fold_eras=13,
+            valid_eras=4,
+            refit_eras=5,
+            groups=[self.history.feature_names],
+            validation=[{"name": "validation-1", "train": [1, 8], "test": [14, 19]}],
+            test=[
                 {"name": "test-1", "train": [1, 20], "test": [26, 38]},
                 {"name": "test-2", "train": [1, 33], "test": [39, 50]},
             ],
-            "live_fit": [1, 46],
-        }
+            live_fit=[1, 46],
+        )
         ids = self.history.ids()
         rng = np.random.default_rng(0)
         self.benchmarks = pd.DataFrame({"v53_lgbm_ender20": rng.random(len(ids))}, index=ids)
@@ -171,7 +172,7 @@ def test_live_and_out_of_fold_predictions_say_by_what_they_were_made(given, tmp_
     oof = given.out_of_fold(best)[0]
     assert oof.attrs["configuration"] == made_by()["configuration"]
     assert made_by()["data_version"] == "v5.3"
-    given.folds["live_fit"] = [1, 41]
+    given.folds = changed_folds(given.folds, live_fit=[1, 41])
     assert made_by()["configuration"] == oof.attrs["configuration"]
     deeper = {**best, "decisions": [{**best["decisions"][0], "params": PRESET | {"max_depth": 2}}]}
     for changed in (

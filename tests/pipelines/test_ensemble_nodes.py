@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from tests.folds import changed_folds, folds_with
 from tests.panels import small_panel
 from tests.project import ROOT
 
@@ -38,12 +39,12 @@ def holdout(tmp_path_factory):
     rng = np.random.default_rng(0)
     return {
         "history": history,
-        "folds": {
-            "periods": {"test": [FIRST, FRONTIER]},
-            "paid_target": TARGET,
-            "resolved_to": {TARGET: 87},
-            "history": [1, FRONTIER],
-        },
+        "folds": folds_with(
+            periods={"test": [FIRST, FRONTIER]},
+            paid_target=TARGET,
+            resolved_to={TARGET: 87},
+            history=[1, FRONTIER],
+        ),
         "meta_model": pd.DataFrame({META_MODEL: rng.random(len(ids))}, index=ids),
         "benchmark_predictions": pd.DataFrame(
             {"v53_lgbm_ender60": rng.random(len(ids))}, index=ids
@@ -277,7 +278,7 @@ def sharing(holdout, tmp_path, monkeypatch):
     monkeypatch.setattr("numerai_kedro.metrics.intervals.MIN_ERAS", 10)
     return {
         "history": holdout["history"],
-        "folds": holdout["folds"] | {"purge_eras": PURGE},
+        "folds": changed_folds(holdout["folds"], purge_eras=PURGE),
         "benchmark_predictions": holdout["benchmark_predictions"],
         "score_weights": RULE | {"clip": 100.0},
         "params": PARAMS,
@@ -367,7 +368,7 @@ def test_a_later_decision_changes_no_share_before_it(holdout, sharing):
     np.testing.assert_array_equal(blends[1][unserved], blends[2][unserved])
     assert not np.allclose(blends[0][now], blends[1][now])
     # The newest share serves the live era; until it serves, the one before it does.
-    sharing["folds"] |= {"history": [1, LATER - 2]}
+    sharing["folds"] = changed_folds(sharing["folds"], history=[1, LATER - 2])
     assert choose_neutralisation(ASKED, **sharing, **later)["proportion"] == before["proportion"]
 
 
@@ -462,7 +463,7 @@ METADATA = {
     ],
 )
 def test_what_is_taken_out_has_a_name(holdout, to, features):
-    folds = holdout["folds"] | {"features": ["feature_0"]}
+    folds = changed_folds(holdout["folds"], features=["feature_0"])
     params = PARAMS.model_copy(update={"neutralise_to": to})
     neutral = name_neutral(folds, METADATA, holdout["history"], params)
     assert neutral == {"to": to, "features": features}

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from tests.folds import changed_folds, folds_with
 from tests.models.sizes import NETWORKS
 from tests.panels import era_rows, small_panel
 from tests.pipelines.test_base_model import ALL_RUNS, RESOURCES
@@ -31,25 +32,25 @@ PLAN = {"threads": 1, "models": {"vae": DECIDED | {"asked": ASKED}}}
 
 
 def folds_of(n_eras=60):
-    return {
-        "target": "target_ender_20",
-        "paid_target": "target_ender_20",
-        "size": "tiny",
-        "purge_eras": 5,
-        "features": [f"feature_{k}" for k in range(8)],
-        "history": [1, n_eras],
-        "periods": {"validation": [14, 19], "test": [26, 50]},
-        "test_fold_eras": 13,
-        "valid_eras": 4,
-        "refit_eras": 5,
-        "groups": [[f"feature_{k}" for k in range(8)]],
-        "validation": [{"name": "validation-1", "train": [1, 8], "test": [14, 19]}],
-        "test": [
+    return folds_with(
+        target="target_ender_20",
+        paid_target="target_ender_20",
+        size="tiny",
+        purge_eras=5,
+        features=[f"feature_{k}" for k in range(8)],
+        history=[1, n_eras],
+        periods={"validation": [14, 19], "test": [26, 50]},
+        test_fold_eras=13,
+        valid_eras=4,
+        refit_eras=5,
+        groups=[[f"feature_{k}" for k in range(8)]],
+        validation=[{"name": "validation-1", "train": [1, 8], "test": [14, 19]}],
+        test=[
             {"name": "test-1", "train": [1, 20], "test": [26, 38]},
             {"name": "test-2", "train": [1, 33], "test": [39, 50]},
         ],
-        "live_fit": [1, 46],
-    }
+        live_fit=[1, 46],
+    )
 
 
 class Given:
@@ -102,7 +103,7 @@ def test_effects_of_all_kinds_have_one_row_an_era(given):
     frames = given.effects()
     for frame in frames:
         assert frame.index.tolist() == list(range(1, 61))
-        assert list(frame.columns) == given.folds["features"]
+        assert list(frame.columns) == given.folds.features
     linear, rank, information = frames
     assert linear["feature_0"].mean() > 0.2
     assert np.corrcoef(linear["feature_0"], rank["feature_0"])[0, 1] > 0.8
@@ -156,7 +157,7 @@ def test_encoders_of_the_live_windows_are_kept_apart(given):
 
 
 def test_a_window_that_is_updated_has_latents_up_to_its_update():
-    folds = folds_of() | {"history": [1, 58], "live_fit": [1, 41]}
+    folds = changed_folds(folds_of(), history=[1, 58], live_fit=[1, 41])
     begun, updated_to = next(
         (train, newest) for train, newest in live_windows(folds).items() if newest
     )

@@ -4,6 +4,7 @@ import dataclasses
 
 import pandas as pd
 import pytest
+from tests.folds import changed_folds
 from tests.models.sizes import GRAPHS
 from tests.models.sizes import graph_of as ring
 from tests.pipelines.test_base_model import (
@@ -51,7 +52,7 @@ def given(tmp_path, monkeypatch):
 
 def graphs_of(given, **changed):
     graphs, changes = nodes.build_graphs(
-        given.history, given.folds | changed, given.store, PLAN, ONE_FOLD
+        given.history, changed_folds(given.folds, **changed), given.store, PLAN, ONE_FOLD
     )
     assert [row["window"] for row in changes["windows"]] == sorted(graphs)
     return graphs

@@ -61,12 +61,12 @@ def panels(tmp_path_factory):
 
 def test_folds_keep_their_distance_and_cover_every_judged_era_once(panels):
     folds = cut_folds(panels[0], METADATA, params())
-    test_folds = folds["test"]
-    assert [era for f in test_folds for era in range(f["test"][0], f["test"][1] + 1)] == list(
+    test_folds = folds.test
+    assert [era for f in test_folds for era in range(f.test[0], f.test[1] + 1)] == list(
         range(81, 118)
     )
-    assert all(f["train"][1] + folds["purge_eras"] < f["test"][0] for f in test_folds)
-    assert folds["live_fit"][1] + folds["purge_eras"] < 131
+    assert all(f.train[1] + folds.purge_eras < f.test[0] for f in test_folds)
+    assert folds.live_fit[1] + folds.purge_eras < 131
 
 
 def test_only_the_end_of_the_test_period_follows_the_frontier(panels, tmp_path):
@@ -75,9 +75,9 @@ def test_only_the_end_of_the_test_period_follows_the_frontier(panels, tmp_path):
         cut_folds(panels[0], METADATA, params()),
         cut_folds(open_panel(tmp_path / "later"), METADATA, params()),
     )
-    assert after["periods"]["test"] == [81, 119]
-    assert after["validation"] == before["validation"]
-    assert [f["train"] for f in after["test"]] == [f["train"] for f in before["test"]]
+    assert after.periods.test == (81, 119)
+    assert after.validation == before.validation
+    assert [f.train for f in after.test] == [f.train for f in before.test]
 
 
 def test_a_purge_shorter_than_the_target_is_a_leak(panels):
@@ -86,9 +86,9 @@ def test_a_purge_shorter_than_the_target_is_a_leak(panels):
 
 
 def test_feature_sets_auto_is_all_on_the_demo_and_medium_on_the_real_one(panels):
-    assert cut_folds(panels[0], METADATA, params(feature_set="auto"))["features"] == FEATURES
+    assert cut_folds(panels[0], METADATA, params(feature_set="auto")).features == FEATURES
     real = params(feature_set="auto", size="numerai", periods={"numerai": STRETCH})
-    assert cut_folds(panels[0], METADATA, real)["features"] == FEATURES[:4]
+    assert cut_folds(panels[0], METADATA, real).features == FEATURES[:4]
 
 
 def test_the_live_era_is_the_one_after_history_and_live_rows_are_marked(tmp_path, panels):
@@ -191,7 +191,7 @@ def test_groups_overlaps_and_ungrouped_features_are_said(panels, caplog):
     with caplog.at_level("INFO"):
         folds = cut_folds(panels[0], metadata, params())
     assert "features.json: 2 groups; 1 features in several, 4 in none" in caplog.text
-    assert folds["groups"] == [FEATURES[:3], FEATURES[3:4], FEATURES[4:]]
+    assert folds.groups == [FEATURES[:3], FEATURES[3:4], FEATURES[4:]]
 
 
 def test_benchmarks_of_two_files_become_one_table_without_doubles():

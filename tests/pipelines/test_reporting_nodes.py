@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from tests.folds import folds_with
 
 from numerai_kedro.cache.provenance import procedure_of
 from numerai_kedro.errors import CredentialsError, Failed, TournamentUnreachable
@@ -96,13 +97,13 @@ def test_before_the_first_score_the_plot_says_so():
 def summary(**changed):
     inputs = {
         "round_info": {"number": 1412, "data_version": "v5.3"},
-        "folds": {
-            "paid_target": "target_ender_60",
-            "target": "target_ender_20",
-            "history": [1, 160],
-            "resolved_to": {"target_ender_20": 155, "target_ender_60": 147},
-            "features": ["a", "b"],
-        },
+        "folds": folds_with(
+            paid_target="target_ender_60",
+            target="target_ender_20",
+            history=[1, 160],
+            resolved_to={"target_ender_20": 155, "target_ender_60": 147},
+            features=["a", "b"],
+        ),
         "report": {
             "models": {"ensemble": {}},
             "eras": [88, 147],
@@ -172,7 +173,7 @@ def test_schemes_are_compared_with_equal_weights_era_by_era():
     scores.loc[scores["scheme"] == "decayed", "corr"] = (
         scores.loc[scores["scheme"] == "equal", "corr"].to_numpy() + 0.01
     )
-    table = compare_schemes(scores, {"paid_target": "target_ender_60"}).set_index("scheme")
+    table = compare_schemes(scores, folds_with()).set_index("scheme")
     assert table.loc["decayed", "corr_gain"] == ".0100 [.0100, .0100]"
     assert table.loc["equal", "payoff_gain"] == ".0000 [.0000, .0000]"
 
@@ -196,7 +197,7 @@ def test_versions_are_paired_on_their_common_eras_and_keep_what_they_took_first(
     def note(code, n_eras, shift, reading):
         monkeypatch.setattr(nodes, "code_version", lambda: code)
         scores = era_scores(n_eras, shift)
-        folds = {"paid_target": "target_ender_60"}
+        folds = folds_with()
         arguments = (PROCEDURES, WEIGHTS, RULE, folds, store)
         return note_version(scores, *arguments, lightgbm__fold=reading, xgboost__fold={})
 
@@ -213,6 +214,6 @@ def test_versions_are_paired_on_their_common_eras_and_keep_what_they_took_first(
 
 def test_payouts_are_drawn_for_every_model_the_ensemble_first():
     scores = pd.concat([era_scores(), era_scores().assign(model="catboost")])
-    grown, burn = draw_payout(scores, RULE, {"paid_target": "target_ender_60"})
+    grown, burn = draw_payout(scores, RULE, folds_with())
     assert [line.name for line in grown.data] == ["ensemble", "catboost"]
     assert [line.name for line in burn.data] == ["ensemble", "catboost"]

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from tests.folds import folds_with
 from tests.panels import small_panel
 from tests.pipelines.test_ensemble_nodes import (
     FAILED,
@@ -37,14 +38,14 @@ def holdout(tmp_path_factory):
     ids, rng = history.ids(), np.random.default_rng(0)
     return {
         "history": history,
-        "folds": {
-            "periods": {"test": [5, 100], "validation": [1, 2]},
-            "test": [{"name": "test-1", "train": [1, 2], "test": [5, 100]}],
-            "paid_target": TARGET,
-            "neutral_features": history.feature_names,
-            "resolved_to": {TARGET: 87},
-            "history": [1, 100],
-        },
+        "folds": folds_with(
+            periods={"test": [5, 100], "validation": [1, 2]},
+            test=[{"name": "test-1", "train": [1, 2], "test": [5, 100]}],
+            paid_target=TARGET,
+            neutral_features=history.feature_names,
+            resolved_to={TARGET: 87},
+            history=[1, 100],
+        ),
         "meta_model": pd.DataFrame({META_MODEL: rng.random(len(ids))}, index=ids),
         "benchmark_predictions": pd.DataFrame(
             {"v53_lgbm_ender60": rng.random(len(ids))}, index=ids

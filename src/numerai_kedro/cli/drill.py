@@ -97,17 +97,16 @@ def setting_of(project_path: Path, model: str) -> Setting:
                 "drill: there is no data yet; type kedro run --pipeline=ingestion first."
             )
         folds, plan = catalog.load("folds"), catalog.load("resource_plan")
-        history = catalog.load("history_panel").select(features=folds["features"])
+        history = catalog.load("history_panel").select(features=folds.features)
         params = catalog.load(f"params:{model}")
     reason = plan["models"].get(model, {}).get("reason")
     if reason is not None:
         raise ConfigurationError(f"drill: {model} does not run: {reason}.")
     recipe = asked_recipe(model, folds, plan, params)
     words, lighter = ladder(model, plan["models"][model], params)
-    first = folds["test"][0]
-    fold = Fold(first["name"], tuple(first["train"]), tuple(first["test"]))
-    purge, target = folds["purge_eras"], folds["paid_target"]
-    return Setting(recipe, words, lighter, history, fold, purge, target)
+    return Setting(
+        recipe, words, lighter, history, folds.test[0], folds.purge_eras, folds.paid_target
+    )
 
 
 def undisturbed(setting: Setting) -> npt.NDArray[np.float32]:

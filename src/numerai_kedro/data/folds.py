@@ -10,9 +10,11 @@ Eras are plain ints here; a range of eras is (first, last), both included.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from numerai_kedro.errors import ConfigurationError, LeakError
+from numerai_kedro.strict import Strict
+
+EraRange = tuple[int, int]  # first and last era, both included
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,64 @@ class Fold:
                 f"{self.test[0] - self.train[1]} before test era {self.test[0]:04d}; "
                 f"the target needs purge_eras: {purge_eras} (parameters_ingestion.yml)."
             )
+
+
+class Periods(Strict):
+    """Parts of history: what is only learned from, what choices are made on, what is judged on."""
+
+    warm_up: EraRange
+    validation: EraRange
+    test: EraRange
+
+
+class Folds(Strict):
+    """Who may look at which eras of a week's history, as the catalog's `folds` holds it.
+
+    Parameters
+    ----------
+    size
+        Of the data, such as ``"demo"``.
+    target, paid_target
+        What models learn, and what a round pays by.
+    features, neutral_features, groups
+        Names that models learn, that FNC neutralises to, and the former by official group.
+    purge_eras
+        Eras dropped between training and test.
+    valid_eras
+        Newest training eras by which networks stop early; 0 where none is held back.
+    refit_eras, test_fold_eras
+        Eras from one live fit to the next, and of one test fold.
+    history
+        First and newest era with features.
+    resolved_to
+        The newest resolved era of each target.
+    validation, test
+        Folds of the two periods, oldest first.
+    live_fit
+        Training eras of the live fit.
+    """
+
+    size: str
+    target: str
+    paid_target: str
+    features: list[str]
+    neutral_features: list[str]
+    groups: list[list[str]]
+    purge_eras: int
+    valid_eras: int
+    refit_eras: int
+    test_fold_eras: int
+    history: EraRange
+    periods: Periods
+    resolved_to: dict[str, int]
+    validation: list[Fold]
+    test: list[Fold]
+    live_fit: EraRange
+
+    @property
+    def live_era(self) -> int:
+        """The era that predictions are made for."""
+        return self.history[1] + 1
 
 
 def walk_forward_folds(
@@ -103,11 +163,11 @@ def live_fit_eras(
     return (first_era, grid_era - purge_eras - 1)
 
 
-def live_window(folds: dict[str, Any], update_every: int) -> tuple[tuple[int, int], int | None]:
+def live_window(folds: Folds, update_every: int) -> tuple[EraRange, int | None]:
     """Training eras of the newest fold that has begun, and the newest era of its update."""
-    purge, live_era = folds["purge_eras"], folds["history"][1] + 1
-    test_begin, fold_eras = folds["periods"]["test"][0], folds["test_fold_eras"]
+    purge, live_era = folds.purge_eras, folds.live_era
+    test_begin, fold_eras = folds.periods.test[0], folds.test_fold_eras
     begin = test_begin + fold_eras * max(0, (live_era - test_begin) // fold_eras)
     n_updates = (live_era - begin) // update_every
     updated_to = begin + n_updates * update_every - purge - 1
-    return (folds["live_fit"][0], begin - purge - 1), updated_to if n_updates else None
+    return (folds.live_fit[0], begin - purge - 1), updated_to if n_updates else None

@@ -13,7 +13,9 @@ import plotly.graph_objects as go
 import plotly.io
 import pyarrow as pa
 from kedro.io import AbstractDataset, DatasetError
+from kedro.utils import load_obj
 from kedro_datasets._typing import JSONPreview, PlotlyPreview, TablePreview
+from pydantic import BaseModel
 
 from numerai_kedro.cache.content import parts_at
 from numerai_kedro.errors import StoreError
@@ -88,6 +90,34 @@ class JSONDataset(AtomicFileDataset[Any]):
     def preview(self) -> JSONPreview:
         """The text, for Kedro-Viz."""
         return JSONPreview(json.dumps(self.load()))
+
+
+class TypedDataset(AtomicFileDataset[BaseModel]):
+    """A pydantic model, as JSON: nodes get the object, people can read the file.
+
+    Parameters
+    ----------
+    kind
+        Dotted path of its class.
+    """
+
+    def __init__(self, *, filepath: str, kind: str, metadata: dict[str, Any] | None = None) -> None:
+        super().__init__(filepath=filepath, metadata=metadata)
+        self._kind = kind
+
+    def _read(self, path: Path) -> BaseModel:
+        kind: type[BaseModel] = load_obj(self._kind)
+        try:
+            return kind.model_validate_json(path.read_bytes())
+        except ValueError as error:
+            raise damaged(path, error) from None
+
+    def _write(self, data: BaseModel, handle: IO[bytes]) -> None:
+        handle.write(json.dumps(data.model_dump(mode="json"), indent=1, sort_keys=True).encode())
+
+    def preview(self) -> JSONPreview:
+        """The text, for Kedro-Viz."""
+        return JSONPreview(self._path.read_text(encoding="utf-8"))
 
 
 class SealedDataset(JSONDataset):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from numerai_kedro.data import EraPanel
+from numerai_kedro.data.folds import Folds
 from numerai_kedro.errors import PredictionError
 from numerai_kedro.metrics.backtest import align
 from numerai_kedro.metrics.payout import PayoutRule, contribution
@@ -29,14 +29,14 @@ class Holdout:
     def of(
         cls,
         history: EraPanel,
-        folds: dict[str, Any],
+        folds: Folds,
         meta_model: pd.DataFrame,
         benchmarks: pd.DataFrame,
     ) -> Holdout:
         """Read targets, meta model and benchmark of the test period."""
-        first, last = folds["periods"]["test"]
+        first, last = folds.periods.test
         panel = history.select(eras=history.eras[(history.eras >= first) & (history.eras <= last)])
-        ids, paid = np.asarray(panel.ids(), dtype=object), folds["paid_target"]
+        ids, paid = np.asarray(panel.ids(), dtype=object), folds.paid_target
         return cls(
             panel,
             panel.target(paid).astype(np.float64),

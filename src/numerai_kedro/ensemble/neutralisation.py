@@ -6,7 +6,7 @@ Anything by a function of the user's own.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from numerai_kedro.data import EraPanel
+from numerai_kedro.data.folds import Folds
 from numerai_kedro.ensemble.blending import not_linear_in, partly_neutral
 from numerai_kedro.ensemble.own_function import vector_of
 from numerai_kedro.errors import BlendError, ConfigurationError
@@ -28,7 +29,7 @@ PLACE = "ensemble.neutralise_to"  # of the parameter, for error messages
 
 
 def features_to(
-    name: str, folds: Mapping[str, Any], feature_metadata: dict[str, Any], panel: EraPanel
+    name: str, folds: Folds, feature_metadata: dict[str, Any], panel: EraPanel
 ) -> list[str]:
     """Names of the features that `neutralise_to` means; none for `nothing` and `benchmark`.
 
@@ -44,8 +45,10 @@ def features_to(
         return [name]
     if name in (NOTHING, BENCHMARK):
         return []
-    if name in (FEATURES, "neutral_features"):
-        return list(folds[name])
+    if name == FEATURES:
+        return folds.features
+    if name == "neutral_features":
+        return folds.neutral_features
     wanted = set(FeatureMetadata.read(feature_metadata).features(name, "ensemble"))
     found = [feature for feature in panel.feature_names if feature in wanted]
     if not found:

@@ -31,6 +31,7 @@ from numerai_kedro.compute.recovery import noted
 from numerai_kedro.compute.remedies import failed_fit, until_it_fits
 from numerai_kedro.compute.worker_pool import WorkerPool
 from numerai_kedro.data import EraPanel
+from numerai_kedro.data.folds import Folds
 from numerai_kedro.errors import Failed, PanelError
 from numerai_kedro.models.live_fit import LiveFit
 from numerai_kedro.models.registry import family
@@ -175,7 +176,7 @@ def _results(name: str) -> list[Node]:
 
 def tune(
     history: EraPanel,
-    folds: dict[str, Any],
+    folds: Folds,
     plan: dict[str, Any],
     schedule: dict[str, Any],
     store: FoldStore,
@@ -201,15 +202,15 @@ def tune(
         recipe,
         params.all_presets(recipe.family.params_type, name, preset),
         params.space,
-        params.trials(folds["size"]),
-        params.options_at(folds["size"]),
+        params.trials(folds.size),
+        params.options_at(folds.size),
     )
     context = TuningContext(
-        history.select(features=folds["features"]),
+        history.select(features=folds.features),
         folds,
-        benchmark_of(benchmarks, folds["paid_target"]),
+        benchmark_of(benchmarks, folds.paid_target),
         (weights["corr"], weights["mmc"]),
-        overlap_eras(folds["paid_target"]),
+        overlap_eras(folds.paid_target),
         Engineered(report, latents, graphs, own_features),
     )
     settings = asked_as_json(params)
@@ -233,7 +234,7 @@ def tune(
 
 def predict_out_of_fold(
     history: EraPanel,
-    folds: dict[str, Any],
+    folds: Folds,
     plan: dict[str, Any],
     schedule: dict[str, Any],
     store: FoldStore,
@@ -256,7 +257,7 @@ def predict_out_of_fold(
     off = not_now(name, plan, schedule, params, "fits", "walk_forward")
     if off is not None:
         return off, off, off, {}
-    panel = history.select(features=folds["features"])
+    panel = history.select(features=folds.features)
     try:
         engineered = Engineered(report, latents, graphs, own_features)
         windows, recipes = fold_recipes(name, folds, plan, params, best_params, engineered)
@@ -274,7 +275,7 @@ def predict_out_of_fold(
                 for recipe, window in zip(recipes, windows, strict=True)
             ]
             strong_recipes = [recipe for recipe, _ in climbed]
-            purge = folds["purge_eras"]
+            purge = folds.purge_eras
             rungs = {
                 window.name: [dataclasses.asdict(rung) for rung in rungs]
                 for (_, rungs), window in zip(climbed, windows, strict=True)
@@ -320,10 +321,10 @@ def kept_of_other_code(name: str) -> list[dict[str, Any]]:
 
 
 def copies(
-    name: str, predictions: pd.DataFrame, benchmarks: pd.DataFrame, folds: dict[str, Any]
+    name: str, predictions: pd.DataFrame, benchmarks: pd.DataFrame, folds: Folds
 ) -> list[dict[str, Any]]:
     """A line if the model has come to predict what the benchmark predicts; else none."""
-    benchmark = benchmark_of(benchmarks, folds["paid_target"])
+    benchmark = benchmark_of(benchmarks, folds.paid_target)
     both = predictions.assign(benchmark=benchmark.reindex(predictions["id"]).to_numpy())
     ranks = both.groupby("era")[["prediction", "benchmark"]].rank()
     by_era = ranks.groupby(both["era"])
@@ -336,7 +337,7 @@ def copies(
 
 def measure_importance(
     history: EraPanel,
-    folds: dict[str, Any],
+    folds: Folds,
     plan: dict[str, Any],
     schedule: dict[str, Any],
     store: FoldStore,
@@ -354,7 +355,7 @@ def measure_importance(
     """Feature importance of each fold's models, by blocks of test eras."""
     if isinstance(recovery, Failed):
         return recovery
-    panel = history.select(features=folds["features"])
+    panel = history.select(features=folds.features)
     windows, recipes = fold_recipes(
         name, folds, plan, params, best_params, Engineered(report, latents, graphs, own_features)
     )
@@ -369,8 +370,8 @@ def measure_importance(
                     strengthened(lighter(recipe, recovery["lighter"]), window.train, worker)[0]
                     for recipe, window in zip(recipes, windows, strict=True)
                 ],
-                folds["paid_target"],
-                overlap_eras(folds["paid_target"]),
+                folds.paid_target,
+                overlap_eras(folds.paid_target),
                 store,
                 worker,
                 bar,
@@ -381,7 +382,7 @@ def measure_importance(
 
 def fit(
     history: EraPanel,
-    folds: dict[str, Any],
+    folds: Folds,
     plan: dict[str, Any],
     schedule: dict[str, Any],
     store: FoldStore,
@@ -406,7 +407,7 @@ def fit(
     """
     if isinstance(recovery, Failed):
         return recovery, {"failed": recovery.symptom, "lines": []}, {}
-    panel = history.select(features=folds["features"])
+    panel = history.select(features=folds.features)
     try:
         engineered = Engineered(report, latents, graphs, own_features)
         recipe, eras, updated_to = live_recipe(name, folds, plan, params, best_params, engineered)

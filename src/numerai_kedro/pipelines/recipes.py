@@ -10,7 +10,7 @@ from numerai_kedro.compute.isolation import Executor, Worker
 from numerai_kedro.compute.plan import LARGEST_STRIDE, lighter_presets
 from numerai_kedro.compute.worker_pool import WorkerPool
 from numerai_kedro.data import EraPanel
-from numerai_kedro.data.folds import Fold, live_window
+from numerai_kedro.data.folds import Fold, Folds, live_window
 from numerai_kedro.errors import ConfigurationError, Failed
 from numerai_kedro.files import digest_json
 from numerai_kedro.models.registry import family
@@ -74,23 +74,15 @@ def decided_for(name: str, plan: dict[str, Any]) -> dict[str, Any]:
     return decided
 
 
-def asked_recipe(
-    name: str, folds: dict[str, Any], plan: dict[str, Any], params: ModelParams
-) -> Recipe:
+def asked_recipe(name: str, folds: Folds, plan: dict[str, Any], params: ModelParams) -> Recipe:
     """The recipe of the preset that the user chose, with the plan's decisions."""
     return planned_recipe(name, folds, plan["models"][name], plan["threads"], params)
 
 
 def planned_recipe(
-    name: str, folds: dict[str, Any], decided: dict[str, Any], threads: int, params: ModelParams
+    name: str, folds: Folds, decided: dict[str, Any], threads: int, params: ModelParams
 ) -> Recipe:
     """The recipe that follows from a plan's decisions.
-
-    Parameters
-    ----------
-    folds
-        As the entry `folds` has them: ``target``, ``valid_eras``, ``purge_eras``, ``refit_eras``
-        and ``groups``.
 
     Raises
     ------
@@ -101,23 +93,23 @@ def planned_recipe(
     """
     kind = family(name)
     check_abilities(name, kind, params)
-    check_horizons(params.all_targets(), folds["purge_eras"])
+    check_horizons(params.all_targets(), folds.purge_eras)
     return Recipe(
         name=name,
         family=kind,
         params=params.chosen(kind.params_type, name, params.preset_in(decided)),
-        targets=(folds["target"], *params.more_targets),
+        targets=(folds.target, *params.more_targets),
         era_stride=decided["era_stride"],
         n_offsets=decided["n_offsets"],
         seed=params.seed,
         threads=threads,
         device=decided["device"],
         adaptive=params.adaptive,
-        valid_eras=folds["valid_eras"] if kind.stops_early else 0,
-        purge_eras=folds["purge_eras"],
-        groups=tuple(map(tuple, folds["groups"])) if kind.reads_groups else (),
+        valid_eras=folds.valid_eras if kind.stops_early else 0,
+        purge_eras=folds.purge_eras,
+        groups=tuple(map(tuple, folds.groups)) if kind.reads_groups else (),
         update=params.update,
-        update_every=folds["refit_eras"],
+        update_every=folds.refit_eras,
         transforms=params.features,
         engineered_by=decided.get("engineered_by", ""),
     )
@@ -136,9 +128,9 @@ def workers_of(name: str, plan: dict[str, Any], resources: ResourceParams) -> Wo
     return WorkerPool(at_once, name, 60 * resources.stall_minutes)
 
 
-def without_stopping(folds: dict[str, Any]) -> dict[str, Any]:
+def without_stopping(folds: Folds) -> Folds:
     """Folds for a fit that holds no eras back: an autoencoder learns without a target."""
-    return {**folds, "valid_eras": 0}
+    return folds.model_copy(update={"valid_eras": 0})
 
 
 def check_abilities(name: str, kind: type[Model], params: ModelParams) -> None:
@@ -190,7 +182,7 @@ def asked_as_json(params: ModelParams) -> dict[str, Any]:
 
 def configuration_of(
     name: str,
-    folds: dict[str, Any],
+    folds: Folds,
     plan: dict[str, Any],
     params: ModelParams,
     tuning: TuningParams,
@@ -212,7 +204,7 @@ def configuration_of(
     # The preset's parameters are among the decisions; the others decide no fit.
     elsewhere = {"enabled", "device", "preset", "presets", "source"}
     searched = {"n_trials", "try_options", "options", "space"}
-    learned = ("target", "features", "purge_eras", "valid_eras", "refit_eras", "groups")
+    learned = {"target", "features", "purge_eras", "valid_eras", "refit_eras", "groups"}
     adapts = params.adaptive or any(
         (decision.get("option") or {}).get("adaptive") for decision in best_params["decisions"]
     )
@@ -228,7 +220,7 @@ def configuration_of(
                 for decision in best_params["decisions"]
             ],
             "lighter": [lighter, params.model_dump(mode="json")["presets"]] if lighter else 0,
-            "learned": [folds[key] for key in learned],
+            "learned": folds.model_dump(mode="json", include=learned),
             "data_version": data_version,
         }
     )
@@ -236,7 +228,7 @@ def configuration_of(
 
 def fold_recipes(
     name: str,
-    folds: dict[str, Any],
+    folds: Folds,
     plan: dict[str, Any],
     params: ModelParams,
     best_params: Any,
@@ -249,20 +241,19 @@ def fold_recipes(
     PanelError
         A fold learns from verdicts, latents or a graph that was not made.
     """
-    windows = [Fold(f["name"], tuple(f["train"]), tuple(f["test"])) for f in folds["test"]]
     preset_recipe = asked_recipe(name, folds, plan, params)
     decisions = best_params["decisions"]
-    return windows, [
+    return folds.test, [
         engineered.applied(
-            recipe_at(preset_recipe, decisions, window.test[0]), window.train, folds["features"]
+            recipe_at(preset_recipe, decisions, window.test[0]), window.train, folds.features
         )
-        for window in windows
+        for window in folds.test
     ]
 
 
 def live_recipe(
     name: str,
-    folds: dict[str, Any],
+    folds: Folds,
     plan: dict[str, Any],
     params: ModelParams,
     best_params: Any,
@@ -279,17 +270,17 @@ def live_recipe(
         It learns from verdicts, latents or a graph that was not made.
     """
     preset_recipe, decisions = asked_recipe(name, folds, plan, params), best_params["decisions"]
-    first, last = folds["live_fit"]
-    recipe = recipe_at(preset_recipe, decisions, last + folds["purge_eras"] + 1)
+    first, last = folds.live_fit
+    recipe = recipe_at(preset_recipe, decisions, last + folds.purge_eras + 1)
     if recipe.update == "none":
-        return engineered.applied(recipe, (first, last), folds["features"]), (first, last), None
+        return engineered.applied(recipe, (first, last), folds.features), (first, last), None
     eras, updated_to = live_window(folds, recipe.update_every)
-    recipe = recipe_at(preset_recipe, decisions, eras[1] + folds["purge_eras"] + 1)
-    return engineered.applied(recipe, eras, folds["features"]), eras, updated_to
+    recipe = recipe_at(preset_recipe, decisions, eras[1] + folds.purge_eras + 1)
+    return engineered.applied(recipe, eras, folds.features), eras, updated_to
 
 
 def strengthening(
-    panel: EraPanel, folds: dict[str, Any], tuning: TuningParams, store: FoldStore
+    panel: EraPanel, folds: Folds, tuning: TuningParams, store: FoldStore
 ) -> Callable[[Recipe, tuple[int, int], Executor], tuple[Recipe, list[Rung]]]:
     """A function that gives adaptive recipes the strength that suits their training eras."""
 
@@ -298,7 +289,7 @@ def strengthening(
     ) -> tuple[Recipe, list[Rung]]:
         if not recipe.adaptive:
             return recipe, []
-        purge = folds["purge_eras"]
+        purge = folds.purge_eras
         return adapted(recipe, panel, eras, purge, tuning.adaptive, store, executor)
 
     return strengthened

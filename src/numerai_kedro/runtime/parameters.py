@@ -28,7 +28,7 @@ from numerai_kedro.training.transforms import LATENTS, own_of, verdict_use
 from numerai_kedro.training.tuning.space import Range
 
 
-class Periods(Strict):
+class Borders(Strict):
     """Borders of one size, in eras; they never move."""
 
     warm_up_end: int = Field(gt=0)
@@ -50,7 +50,7 @@ class IngestionParams(Block):
     purge_eras: int = Field(ge=0)
     refit_eras: int = Field(gt=0)
     recheck_days: float = Field(ge=0)
-    periods: dict[str, Periods]
+    periods: dict[str, Borders]
 
     @property
     def tournament(self) -> Literal["demo", "numerai"]:
@@ -58,7 +58,7 @@ class IngestionParams(Block):
         return "numerai" if self.size == NUMERAI_SIZE else "demo"
 
     @property
-    def borders(self) -> Periods:
+    def borders(self) -> Borders:
         """Of the data's own size."""
         return self.periods[self.size]
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
-from numerai_kedro.data.folds import live_window
+from numerai_kedro.data.folds import Folds, live_window
 from numerai_kedro.training.engineered import window_name
 from numerai_kedro.training.tuning.context import Calendar
 
@@ -34,13 +33,13 @@ class Window:
         return max(self.train[1], self.updated_to, self.test[1] if self.test else 0)
 
 
-def windows_of(folds: dict[str, Any]) -> dict[str, Window]:
+def windows_of(folds: Folds) -> dict[str, Window]:
     """All training windows of this week's fits by name, oldest first.
 
     Windows of the test folds, the validation folds of (re-)tuning, and the live fits.
     """
     calendar = Calendar(folds)
-    cut = [(tuple(fold["train"]), tuple(fold["test"])) for fold in folds["test"]]
+    cut = [(fold.train, fold.test) for fold in folds.test]
     later = calendar.validation_folds(calendar.next_fold_begin())
     cut += [(fold.train, fold.test) for fold in later]
     windows: dict[str, Window] = {}
@@ -55,7 +54,7 @@ def windows_of(folds: dict[str, Any]) -> dict[str, Window]:
     return dict(sorted(windows.items()))
 
 
-def live_windows(folds: dict[str, Any]) -> dict[tuple[int, int], int]:
+def live_windows(folds: Folds) -> dict[tuple[int, int], int]:
     """Training eras of the live fits, and the newest era of each one's update (0 without)."""
-    begun, updated_to = live_window(folds, folds["refit_eras"])
-    return {tuple(folds["live_fit"]): 0, begun: updated_to or 0}
+    begun, updated_to = live_window(folds, folds.refit_eras)
+    return {folds.live_fit: 0, begun: updated_to or 0}

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from tests.folds import folds_with
 from tests.models.sizes import NETWORKS
 from tests.panels import small_panel
 from tests.pipelines.test_base_model import DECIDED, PARAMS
@@ -84,18 +85,18 @@ def test_eras_that_come_later_change_no_update(history, tmp_path, ten_eras):
     [(66, 50, None), (70, 50, None), (79, 50, 63), (105, 50, 89), (106, 90, None)],
 )
 def test_the_live_fit_is_the_newest_fold_updated_as_that_would_be(live_era, learned_to, updated_to):
-    folds = {
-        "target": TARGET,
-        "purge_eras": 15,
-        "valid_eras": 4,
-        "refit_eras": 13,
-        "groups": [],
-        "features": [],
-        "history": [1, live_era - 1],
-        "periods": {"test": [66, live_era - 14]},
-        "test_fold_eras": 40,
-        "live_fit": [1, live_era - 16],
-    }
+    folds = folds_with(
+        target=TARGET,
+        purge_eras=15,
+        valid_eras=4,
+        refit_eras=13,
+        groups=[],
+        features=[],
+        history=[1, live_era - 1],
+        periods={"test": [66, live_era - 14]},
+        test_fold_eras=40,
+        live_fit=[1, live_era - 16],
+    )
     params = PARAMS.model_copy(
         update={"presets": {"small": NETWORKS["transformer"]}, "update": "lora", "options": {}}
     )

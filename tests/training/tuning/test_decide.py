@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from tests.damage import overwrite
+from tests.folds import changed_folds, folds_with
 from tests.panels import era_rows, small_panel
 
 from numerai_kedro.cache import FoldStore
@@ -56,23 +57,25 @@ TUNING = TuningParams(
     seed=0,
     adaptive=ADAPTIVE,
 )
-FOLDS = {
-    "paid_target": TARGET,
-    "purge_eras": 4,
-    "test_fold_eras": 10,
-    "history": [1, 60],
-    "periods": {"validation": [16, 29], "test": [36, 50]},
-    "validation": [
+FOLDS = folds_with(
+    paid_target=TARGET,
+    purge_eras=4,
+    test_fold_eras=10,
+    history=[1, 60],
+    periods={"validation": [16, 29], "test": [36, 50]},
+    validation=[
         {"name": "validation-1", "train": [1, 11], "test": [16, 22]},
         {"name": "validation-2", "train": [1, 18], "test": [23, 29]},
     ],
-}
+)
 
 
 def context(panel, **changed):
     ids = panel.ids()
     benchmark = pd.Series(np.random.default_rng(5).random(len(ids)), index=ids)
-    return TuningContext(panel, FOLDS | changed, benchmark, (3.0, 15.0), overlap_eras=4)
+    return TuningContext(
+        panel, changed_folds(FOLDS, **changed), benchmark, (3.0, 15.0), overlap_eras=4
+    )
 
 
 def search(n_trials=4, options=None, **changed):
@@ -294,7 +297,7 @@ def test_a_re_tuning_is_due_after_so_many_weeks_and_serves_the_next_fold(week, e
     later = context(
         small_panel(week.panel.folder, n_eras=73),
         history=[1, 73],
-        periods=FOLDS["periods"] | {"test": [36, 63]},
+        periods={"test": [36, 63]},
     )
     decisions, trials, _ = week.tune(where=later)
     assert [decision["first_era"] for decision in decisions] == [36, 66]

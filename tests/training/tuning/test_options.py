@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from tests.panels import small_panel
-from tests.training.tuning.test_decide import FOLDS, TARGET, Week, context, search
+from tests.training.tuning.test_decide import TARGET, Week, context, search
 
 from numerai_kedro.errors import ResourceError
 from numerai_kedro.training.recipe import Option
@@ -126,7 +126,7 @@ def test_a_later_study_goes_back_to_what_was_asked_where_that_is_better(week, mo
     week.tune(settings)
     planted(monkeypatch, {Option(): 0.02, OFFSETS: 0.0})
     panel = small_panel(week.panel.folder, n_eras=73)
-    later = context(panel, history=[1, 73], periods=FOLDS["periods"] | {"test": [36, 63]})
+    later = context(panel, history=[1, 73], periods={"test": [36, 63]})
     first, second = week.tune(settings, later)[0]
     assert first["option"] == {"era_stride": 2, "n_offsets": 2}
     assert second["option"] == {}

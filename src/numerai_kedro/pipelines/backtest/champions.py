@@ -11,6 +11,7 @@ import pandas as pd
 
 from numerai_kedro.cache.provenance import ENSEMBLE, members_of
 from numerai_kedro.data import EraPanel
+from numerai_kedro.data.folds import Folds
 from numerai_kedro.ensemble.blending import blend
 from numerai_kedro.ensemble.holdout import returns_of
 from numerai_kedro.ensemble.neutralisation import neutralised
@@ -35,7 +36,7 @@ def predict_champions(
     live_panel: EraPanel,
     slots: dict[str, str],
     round_info: dict[str, Any],
-    folds: dict[str, Any],
+    folds: Folds,
     live_benchmarks: Any,
     params: GateParams,
 ) -> dict[str, pd.DataFrame]:
@@ -48,7 +49,7 @@ def predict_champions(
                 models = champion_store.models(slot, champion)
                 missing = isinstance(live_benchmarks, Failed)
                 benchmarks = pd.DataFrame() if missing else live_benchmarks
-                live = (live_panel, benchmarks, folds["paid_target"])
+                live = (live_panel, benchmarks, folds.paid_target)
                 by_slot[f"{round_info['number']}-{slot}"] = _predicted(champion, models, *live)
         # A library or a feature may have been removed since.
         except (NumeraiKedroError, ImportError) as error:

@@ -21,6 +21,7 @@ from numerai_kedro.cache.provenance import (
     procedure_of,
 )
 from numerai_kedro.data import EraPanel
+from numerai_kedro.data.folds import Folds
 from numerai_kedro.errors import Failed, SchemaError
 from numerai_kedro.files import digest_bytes
 from numerai_kedro.gate.champion_store import Champion, ChampionStore, ProcedureStore
@@ -113,7 +114,7 @@ def judge(
     record_checks: dict[str, list[dict[str, Any]]],
     scores: pd.DataFrame,
     weights: pd.DataFrame,
-    folds: dict[str, Any],
+    folds: Folds,
     history: EraPanel,
     live_panel: EraPanel,
     live_benchmarks: Any,
@@ -154,10 +155,10 @@ def judge(
         record_checks=record_checks,
         weights=weights,
         procedures=procedures,
-        paid_target=folds["paid_target"],
+        paid_target=folds.paid_target,
         live_panel=live_panel,
-        neutral_features=folds["neutral_features"],
-        benchmark=_benchmark(live_benchmarks, live_panel, folds["paid_target"]),
+        neutral_features=folds.neutral_features,
+        benchmark=_benchmark(live_benchmarks, live_panel, folds.paid_target),
         data_checks=data_checks,
         rule=PayoutRule(**score_weights),
         params=params,
@@ -364,10 +365,10 @@ def stale_check(store: LiveIdStore, number: int, live_panel: EraPanel) -> Check:
 
 
 def drift_of(
-    history: EraPanel, live_panel: EraPanel, folds: dict[str, Any], params: GateParams
+    history: EraPanel, live_panel: EraPanel, folds: Folds, params: GateParams
 ) -> tuple[Check, ...]:
     """Compare live features with the last year's: some over all eras, all over the newest."""
-    learned = folds["features"]
+    learned = folds.features
     recent = history.select(eras=history.eras[-CONSTANT_ERAS:], features=learned)
     constant = constant_check(
         live_panel.select(features=learned).features_at(0),

@@ -11,6 +11,7 @@ import pandas as pd
 
 from numerai_kedro.cache.provenance import ENSEMBLE, configuration, members_of, procedure_of
 from numerai_kedro.data import EraPanel
+from numerai_kedro.data.folds import Folds
 from numerai_kedro.ensemble.holdout import Holdout, returns_of
 from numerai_kedro.ensemble.weighting import EnsembleParams
 from numerai_kedro.errors import Failed
@@ -47,7 +48,7 @@ logger = logging.getLogger(__name__)
 
 
 def name_procedures(
-    folds: dict[str, Any],
+    folds: Folds,
     tuning: TuningParams,
     ensemble: EnsembleParams,
     feature_engineering: FeatureParams,
@@ -61,8 +62,9 @@ def name_procedures(
     A refit, a re-tuning or another week leaves the procedure the same; a parameter changed by hand
     makes another. An ensemble's follows from its members (`cache.provenance.procedure_of`).
     """
-    shared = {name: folds[name] for name in ("target", "paid_target", "purge_eras", "features")}
-    shared |= {"periods": {k: v for k, v in folds["periods"].items() if k != "test"}}
+    names = {"target", "paid_target", "purge_eras", "features"}
+    shared = folds.model_dump(mode="json", include=names)
+    shared |= {"periods": folds.periods.model_dump(mode="json", exclude={"test"})}
     named = {}
     typed = {name: read_block(ModelParams, name, raw) for name, raw in sorted(models.items())}
     for name, model in typed.items():
@@ -71,7 +73,7 @@ def name_procedures(
         graph = feature_graph if kind.reads_graph else None
         chosen = tuning.model_dump(mode="json")
         settings = (feature_engineering, vae, graph, own_transforms)
-        chosen |= model.engineered_by(folds["size"], *settings)
+        chosen |= model.engineered_by(folds.size, *settings)
         named[name] = digest_json([name, code_of_fits(kind), params, chosen, shared])
     named[ENSEMBLE] = digest_json([ENSEMBLE, ensemble.model_dump(mode="json")])
     return named
@@ -79,7 +81,7 @@ def name_procedures(
 
 def score(
     history: EraPanel,
-    folds: dict[str, Any],
+    folds: Folds,
     meta_model: pd.DataFrame,
     benchmark_predictions: pd.DataFrame,
     **entries: Any,
@@ -92,12 +94,12 @@ def score(
     holdout = Holdout.of(history, folds, meta_model, benchmark_predictions)
     frames = {name: frame for name, frame in entries.items() if not isinstance(frame, Failed)}
     predictions = pd.DataFrame(holdout.columns(frames), holdout.panel.ids(), list(frames))
-    benchmark = benchmark_of(benchmark_predictions, folds["paid_target"])
+    benchmark = benchmark_of(benchmark_predictions, folds.paid_target)
     references = (
         meta_model_of(meta_model),
         benchmark,
-        folds["paid_target"],
-        folds["neutral_features"],
+        folds.paid_target,
+        folds.neutral_features,
     )
     with steps_bar("backtest: eras") as bar:
         ours = score_columns(holdout.panel, predictions, *references, progress=bar)
@@ -126,7 +128,7 @@ def score_reference(panel: EraPanel, benchmark: pd.Series, *given: Any) -> pd.Da
 
 def report(
     era_scores: pd.DataFrame,
-    folds: dict[str, Any],
+    folds: Folds,
     score_weights: dict[str, float],
     procedures: dict[str, str],
     procedure_store: ProcedureStore,
@@ -134,7 +136,7 @@ def report(
     **trials: Any,
 ) -> dict[str, Any]:
     """Assess the scores: intervals, luck, payouts, and what the next weeks may burn."""
-    overlap, rule = overlap_eras(folds["paid_target"]), PayoutRule(**score_weights)
+    overlap, rule = overlap_eras(folds.paid_target), PayoutRule(**score_weights)
     for entry in sorted(set(era_scores["model"]) - {BENCHMARK}):
         procedure_store.register(procedure_of(entry, procedures, weights), {"entry": entry})
     n_procedures = procedure_store.count()
@@ -161,7 +163,7 @@ def report(
     against = table.get(BENCHMARK, pd.Series(np.nan, index=table.index))
     backtest_report = {
         "eras": [int(era_scores["era"].min()), int(era_scores["era"].max())],
-        "target": folds["paid_target"],
+        "target": folds.paid_target,
         "models": models,
         "made_by": made_by_of(era_scores),
         "n_procedures": n_procedures,
@@ -204,7 +206,7 @@ def overfitting_of(trials: pd.DataFrame, overlap: int) -> dict[str, dict[str, An
 
 def check_record(
     scores: pd.DataFrame,
-    folds: dict[str, Any],
+    folds: Folds,
     weights: pd.DataFrame,
     score_weights: dict[str, float],
     params: GateParams,
@@ -214,7 +216,7 @@ def check_record(
 
     The number of configurations that a slot has tried is considered later (`judge`).
     """
-    overlap, rule = overlap_eras(folds["paid_target"]), PayoutRule(**score_weights)
+    overlap, rule = overlap_eras(folds.paid_target), PayoutRule(**score_weights)
     checks_by_entry = {}
     for entry in sorted(set(scores["model"]) - {BENCHMARK}):
         checks = (
@@ -228,11 +230,11 @@ def check_record(
 def _honesty(
     scores: pd.DataFrame,
     entry: str,
-    folds: dict[str, Any],
+    folds: Folds,
     members: Sequence[str],
     trials: Mapping[str, Any],
 ) -> tuple[Check, ...]:
-    windows = [(fold["train"][1], fold["test"][0]) for fold in folds["test"]]
+    windows = [(fold.train[1], fold.test[0]) for fold in folds.test]
     choices = [
         (int(max(row.eras)), int(row.first_era))
         for name in members
@@ -241,10 +243,9 @@ def _honesty(
         if len(row.eras)
     ]
     scored = scores[(scores["model"] == entry) & scores["corr"].notna()]
-    live_era = int(folds["history"][1]) + 1
-    overlap = overlap_eras(folds["paid_target"])
+    overlap = overlap_eras(folds.paid_target)
     last_scored = int(scored["era"].max()) if len(scored) else 0
-    return honesty_checks(windows, choices, last_scored, live_era, overlap)
+    return honesty_checks(windows, choices, last_scored, folds.live_era, overlap)
 
 
 def _number(value: float) -> float | None:

@@ -21,6 +21,7 @@ from numerai_kedro.cache.provenance import (
     weighed_members,
 )
 from numerai_kedro.data import EraPanel
+from numerai_kedro.data.folds import Folds
 from numerai_kedro.ensemble.holdout import Holdout
 from numerai_kedro.gate.champion_store import ProcedureStore
 from numerai_kedro.gate.checks import GateParams
@@ -37,7 +38,7 @@ def settle_record(
     era_scores: pd.DataFrame,
     backtest_report: dict[str, Any],
     history: EraPanel,
-    folds: dict[str, Any],
+    folds: Folds,
     meta_model: pd.DataFrame,
     benchmark_predictions: pd.DataFrame,
     score_weights: dict[str, float],

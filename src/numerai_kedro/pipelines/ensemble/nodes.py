@@ -24,6 +24,7 @@ from numerai_kedro.cache.provenance import (
     weighed_members,
 )
 from numerai_kedro.data import EraPanel
+from numerai_kedro.data.folds import Folds
 from numerai_kedro.ensemble.blending import blend
 from numerai_kedro.ensemble.holdout import Holdout
 from numerai_kedro.ensemble.member_scores import MemberScores
@@ -51,7 +52,7 @@ logger = logging.getLogger(__name__)
 
 def weigh(
     history: EraPanel,
-    folds: dict[str, Any],
+    folds: Folds,
     meta_model: pd.DataFrame,
     benchmark_predictions: pd.DataFrame,
     score_weights: dict[str, float],
@@ -98,7 +99,7 @@ def member_of(oof: Any, model: Any) -> pd.DataFrame | str:
 def weights_of(
     members: dict[str, pd.DataFrame],
     holdout: Holdout,
-    folds: dict[str, Any],
+    folds: Folds,
     score_weights: dict[str, float],
     params: EnsembleParams,
 ) -> pd.DataFrame:
@@ -112,12 +113,12 @@ def weights_of(
         holdout.meta_model,
         holdout.benchmark,
     )
-    paid = folds["paid_target"]
-    overlap, live_era = overlap_eras(paid), int(folds["history"][1]) + 1
+    paid = folds.paid_target
+    overlap, live_era = overlap_eras(paid), folds.live_era
     eras = np.append(holdout.panel.eras, live_era)
     multipliers = (score_weights["corr"], score_weights["mmc"])
     # In every era of the record, scores become known with the same delay as live.
-    delay = live_era - int(folds["resolved_to"][paid])
+    delay = live_era - folds.resolved_to[paid]
     frames = []
     for scheme in params.schemes:
         weights = walk_weights(scores, eras, delay, scheme, multipliers, overlap, params)
@@ -146,7 +147,7 @@ def weights_of(
 def settle_weights(
     weights: pd.DataFrame,
     history: EraPanel,
-    folds: dict[str, Any],
+    folds: Folds,
     meta_model: pd.DataFrame,
     benchmark_predictions: pd.DataFrame,
     score_weights: dict[str, float],
@@ -208,7 +209,7 @@ def is_value(entry: Any) -> bool:
 
 
 def name_neutral(
-    folds: dict[str, Any],
+    folds: Folds,
     feature_metadata: dict[str, Any],
     history: EraPanel,
     params: EnsembleParams,
@@ -223,7 +224,7 @@ def name_neutral(
 def choose_neutralisation(
     neutral_columns: dict[str, Any],
     history: EraPanel,
-    folds: dict[str, Any],
+    folds: Folds,
     benchmark_predictions: pd.DataFrame,
     score_weights: dict[str, float],
     params: EnsembleParams,
@@ -252,7 +253,7 @@ def choose_neutralisation(
     frames = {
         name: frame for name, frame in values_by_model(made, "validation").items() if len(frame)
     }
-    newest, paid, purge_eras = max(choices), folds["paid_target"], folds["purge_eras"]
+    newest, paid, purge_eras = max(choices), folds.paid_target, folds.purge_eras
     request = {
         "neutralise": neutral_columns,
         "paid_target": paid,
@@ -277,7 +278,7 @@ def choose_neutralisation(
         stored_shares = [*stored_shares, {"first_era": newest, "choices": chosen_from, **share}]
         _keep_share(study_store, request, stored_shares[-1])
     shares = [share_of(stored_shares, era, by_model) for era, by_model in choices.items()]
-    live = effective_share(shares, int(folds["history"][1]) + 1)
+    live = effective_share(shares, folds.live_era)
     of_live = {"proportion": live["proportion"], "verdict": live["verdict"]}
     return nothing | {"shares": shares} | of_live
 
@@ -300,7 +301,7 @@ def _keep_share(store: StudyStore, request: dict[str, Any], share: Share) -> Non
 def _neutralised(
     blends: np.ndarray,
     panel: EraPanel,
-    folds: dict[str, Any],
+    folds: Folds,
     chosen: dict[str, Any],
     benchmarks: pd.DataFrame,
 ) -> np.ndarray:
@@ -313,7 +314,7 @@ def _neutralised(
     shares = chosen.get("shares", [])
     if not any(share["proportion"] for share in shares):
         return blends
-    inputs = (blends, panel, benchmarks, folds["paid_target"], chosen["features"])
+    inputs = (blends, panel, benchmarks, folds.paid_target, chosen["features"])
     return shares_taken_out(*inputs, shares)
 
 
@@ -321,7 +322,7 @@ def blend_out_of_fold(
     weights: pd.DataFrame,
     neutralisation: dict[str, Any],
     history: EraPanel,
-    folds: dict[str, Any],
+    folds: Folds,
     meta_model: pd.DataFrame,
     benchmark_predictions: pd.DataFrame,
     score_weights: dict[str, float],
@@ -352,7 +353,7 @@ def blend_out_of_fold(
     frames = []
     for position, scheme in enumerate(blends):
         by_score = {"corr": corr[:, position], "mmc": mmc[:, position], "bmc": bmc[:, position]}
-        beyond = contribution(by_score["mmc"], by_score["bmc"], overlap_eras(folds["paid_target"]))
+        beyond = contribution(by_score["mmc"], by_score["bmc"], overlap_eras(folds.paid_target))
         payoff = PayoutRule(**score_weights).returns(by_score["corr"], beyond)
         frames.append(pd.DataFrame({"scheme": scheme, "era": eras, **by_score, "payoff": payoff}))
     scores = pd.concat(frames, ignore_index=True)
@@ -375,7 +376,7 @@ def blend_live(
     weights: pd.DataFrame,
     neutralisation: dict[str, Any],
     live_panel: EraPanel,
-    folds: dict[str, Any],
+    folds: Folds,
     live_benchmarks: Any,
     **live: Any,
 ) -> pd.DataFrame | Failed:

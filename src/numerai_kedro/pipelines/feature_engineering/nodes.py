@@ -12,6 +12,7 @@ import pandas as pd
 from numerai_kedro.cache import FoldStore
 from numerai_kedro.compute.remedies import failed_fit, until_it_fits
 from numerai_kedro.data import EraPanel
+from numerai_kedro.data.folds import Folds
 from numerai_kedro.data.verdict import Verdict
 from numerai_kedro.errors import Failed, PanelError
 from numerai_kedro.features.effect_trend import effect_trend, turned_effects
@@ -46,12 +47,12 @@ SCORES = (corr, spearman, information_beyond_chance)
 
 
 def tabulate(
-    history: EraPanel, folds: dict[str, Any], era_tables: FoldStore
+    history: EraPanel, folds: Folds, era_tables: FoldStore
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Score every feature in every era: CORR, rank correlation, information; read each era once."""
-    panel = history.select(features=folds["features"])
+    panel = history.select(features=folds.features)
     with steps_bar("features: eras") as bar:
-        eras, tables = scores_of(panel, folds["target"], era_tables, SCORES, bar)
+        eras, tables = scores_of(panel, folds.target, era_tables, SCORES, bar)
     index, names = pd.Index(eras, name="era"), list(panel.feature_names)
     linear, rank, information = (
         pd.DataFrame(table, index=index, columns=names) for table in tables
@@ -61,7 +62,7 @@ def tabulate(
 
 def find_verdicts(
     history: EraPanel,
-    folds: dict[str, Any],
+    folds: Folds,
     linear: pd.DataFrame,
     rank: pd.DataFrame,
     information: pd.DataFrame,
@@ -72,11 +73,11 @@ def find_verdicts(
     resources: ResourceParams,
 ) -> dict[str, pd.DataFrame]:
     """Give every feature a verdict for every window, from that window's eras alone."""
-    panel = history.select(features=folds["features"])
+    panel = history.select(features=folds.features)
     windows = {name: window.train for name, window in windows_of(folds).items()}
-    rule = params.rule(folds["purge_eras"], overlap_eras(folds["target"]))
+    rule = params.rule(folds.purge_eras, overlap_eras(folds.target))
     with steps_bar("features: products of eras") as bar:
-        reports = screen(panel, windows, folds["target"], linear, rule, block_gram, bar)
+        reports = screen(panel, windows, folds.target, linear, rule, block_gram, bar)
     if params.stability.pairs:
         reports = _interactions(reports, windows, panel, folds, store, plan, params, resources)
     for name, report in reports.items():
@@ -93,7 +94,7 @@ def _interactions(
     reports: dict[str, pd.DataFrame],
     windows: dict[str, tuple[int, int]],
     panel: EraPanel,
-    folds: dict[str, Any],
+    folds: Folds,
     store: FoldStore,
     plan: dict[str, Any],
     params: FeatureParams,
@@ -101,8 +102,8 @@ def _interactions(
 ) -> dict[str, pd.DataFrame]:
     settings, with_stability = params.stability, {}
     recipe, rule = (
-        settings.recipe(folds["target"], plan["threads"]),
-        settings.rule(folds["purge_eras"]),
+        settings.recipe(folds.target, plan["threads"]),
+        settings.rule(folds.purge_eras),
     )
     name = "interactions"
     with (
@@ -130,21 +131,21 @@ def _interacts(report: pd.DataFrame) -> pd.Series:
 def trace_effects(
     linear: pd.DataFrame,
     feature_report: dict[str, pd.DataFrame],
-    folds: dict[str, Any],
+    folds: Folds,
     params: FeatureParams,
 ) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
     """Follow effects through all eras, and name the clusters whose effect dies or flips."""
-    report = feature_report[window_name(folds["live_fit"][1])]
-    overlap = overlap_eras(folds["target"])
+    report = feature_report[window_name(folds.live_fit[1])]
+    overlap = overlap_eras(folds.target)
     trend = effect_trend(linear, params.trend_eras, overlap)
     clusters = linear[[name for name in report["representative"].dropna().unique()]]
-    gap = folds["purge_eras"]
+    gap = folds.purge_eras
     return trend, turned_effects(clusters, params.trend_eras, gap, overlap, params.q)
 
 
 def compress(
     history: EraPanel,
-    folds: dict[str, Any],
+    folds: Folds,
     plan: dict[str, Any],
     schedule: dict[str, Any],
     store: FoldStore,
@@ -156,7 +157,7 @@ def compress(
     off = not_now(ENCODER, plan, schedule, model, "fits", "compress")
     if off is not None:
         return off, off, off, off, {}
-    panel, windows = history.select(features=folds["features"]), windows_of(folds)
+    panel, windows = history.select(features=folds.features), windows_of(folds)
     recipe = asked_recipe(ENCODER, without_stopping(folds), plan, model)
     begin = time.monotonic()
     words, lighter = ladder(ENCODER, plan["models"][ENCODER], model)
@@ -194,10 +195,10 @@ def compress(
 
 
 def derive_features(
-    history: EraPanel, folds: dict[str, Any], store: FoldStore, own_transforms: dict[str, str]
+    history: EraPanel, folds: Folds, store: FoldStore, own_transforms: dict[str, str]
 ) -> tuple[Any, Any]:
     """Fit each own transformation on every window's eras; derive the columns its fits will see."""
-    panel, windows = history.select(features=folds["features"]), windows_of(folds)
+    panel, windows = history.select(features=folds.features), windows_of(folds)
     live = {window_name(train[1]) for train in live_windows(folds)}
     columns, fitted = {}, {}
     with steps_bar("own transformations: windows") as bar:
@@ -218,7 +219,7 @@ def derive_features(
 
 def judge_latents(
     history: EraPanel,
-    folds: dict[str, Any],
+    folds: Folds,
     latents: Any,
     encoders: Any,
     block_gram: FoldStore,
@@ -227,12 +228,12 @@ def judge_latents(
     """Say what the latents keep, and whether they beat as many principal components."""
     if isinstance(latents, Failed):
         return latents
-    panel = history.select(features=folds["features"])
+    panel = history.select(features=folds.features)
     windows = {
         name: window for name, window in windows_of(folds).items() if window.test is not None
     }
     ends = [window.train[1] for window in windows.values()]
-    target, rows, differences = folds["paid_target"], [], []
+    target, rows, differences = folds.paid_target, [], []
     pooled = products_of(panel, ends, block_gram)
     for (name, window), products in zip(windows.items(), pooled, strict=True):
         assert window.test is not None

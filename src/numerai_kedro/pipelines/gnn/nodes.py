@@ -13,7 +13,7 @@ from numerai_kedro.cache import FoldStore
 from numerai_kedro.compute.isolation import Executor
 from numerai_kedro.compute.remedies import failed_fit
 from numerai_kedro.data import EraPanel
-from numerai_kedro.data.folds import Fold
+from numerai_kedro.data.folds import Fold, Folds
 from numerai_kedro.errors import Failed
 from numerai_kedro.features.window_graphs import change_since, changes_of, graphs_of
 from numerai_kedro.metrics.intervals import Interval, mean_interval
@@ -49,7 +49,7 @@ NOT_ASKED = f"not asked for here (feature_graph.control_folds); {ON_DEMOS}"
 
 def build_graphs(
     history: EraPanel,
-    folds: dict[str, Any],
+    folds: Folds,
     block_gram: FoldStore,
     plan: dict[str, Any],
     params: GraphParams,
@@ -59,7 +59,7 @@ def build_graphs(
     if all(reasons):
         off = Failed("build_graphs", f"no network learns on it: {reasons[0]}", kind="off")
         return off, off
-    panel = history.select(features=folds["features"])
+    panel = history.select(features=folds.features)
     windows = {name: window.train for name, window in windows_of(folds).items()}
     try:
         with steps_bar("graph: products of eras") as bar:
@@ -96,7 +96,7 @@ def build_graphs(
 
 def judge_graph(
     history: EraPanel,
-    folds: dict[str, Any],
+    folds: Folds,
     plan: dict[str, Any],
     schedule: dict[str, Any],
     store: FoldStore,
@@ -113,7 +113,7 @@ def judge_graph(
         return {"models": [], "text": NOT_ASKED}
     if schedule["postponed"]:
         return Failed("judge_graph", POSTPONED, kind="postponed")
-    panel = history.select(features=folds["features"])
+    panel = history.select(features=folds.features)
     engineered = Engineered(report, latents, graphs, own_features)
     rows: list[dict[str, Any]] = []
     for name in GRAPHS:
@@ -149,14 +149,14 @@ def judge_graph(
 def _controls(
     name: str,
     panel: EraPanel,
-    folds: dict[str, Any],
+    folds: Folds,
     fold_recipe_pairs: list[tuple[Fold, Recipe]],
     oof: pd.DataFrame,
     store: FoldStore,
     workers: Executor,
 ) -> Iterator[dict[str, Any]]:
     """CORR by the real graph less that by each control, over the eras of the newest folds."""
-    target, windows = folds["paid_target"], [window for window, _ in fold_recipe_pairs]
+    target, windows = folds.paid_target, [window for window, _ in fold_recipe_pairs]
     real = oof[oof["era"] >= windows[0].test[0]]
     with steps_bar(f"{name}: controls") as bar:
         for number, edges in enumerate(CONTROLS):
@@ -166,7 +166,7 @@ def _controls(
                 recipe.with_params(recipe.params.model_copy(update={"edges": edges}))
                 for _, recipe in fold_recipe_pairs
             ]
-            purge = folds["purge_eras"]
+            purge = folds.purge_eras
             control, _ = walk_forward(
                 panel, windows, control_recipes, store, purge, progress=within, executor=workers
             )

@@ -17,7 +17,7 @@ from numerai_kedro.cache.provenance import version_key
 from numerai_kedro.cache.rule_store import RuleStore
 from numerai_kedro.data import EraPanel
 from numerai_kedro.data.convert import ParquetEras
-from numerai_kedro.data.folds import Fold, walk_forward_folds
+from numerai_kedro.data.folds import Folds
 from numerai_kedro.errors import ConfigurationError, LeakError, SchemaError
 from numerai_kedro.files import RemoteFile
 from numerai_kedro.files.verified import data_version_of
@@ -32,7 +32,7 @@ from numerai_kedro.numerai.schema import (
     overlap_eras,
     parse_era,
 )
-from numerai_kedro.pipelines.ingestion.outlook import features_of, live_fit, neutral_features
+from numerai_kedro.pipelines.ingestion.outlook import features_of, folds_of, neutral_features
 from numerai_kedro.runtime.parameters import IngestionParams
 from numerai_kedro.training.tuning.context import TuningParams
 
@@ -238,7 +238,7 @@ def join_benchmarks(train: pd.DataFrame, validation: pd.DataFrame) -> pd.DataFra
 
 def cut_folds(
     history: EraPanel, feature_metadata: dict[str, Any], params: IngestionParams
-) -> dict[str, Any]:
+) -> Folds:
     """Cut history into periods and folds; only the test period's end follows the label frontier."""
     if params.purge_eras <= overlap_eras(params.target):
         raise LeakError(
@@ -256,39 +256,14 @@ def cut_folds(
             f"{period.test_begin:04d} on, so there is nothing to judge by; check paid_target "
             "and periods (parameters_ingestion.yml)."
         )
-    frontier = int(resolved[-1])
-    test = (period.test_begin, frontier)
-    cut = functools.partial(walk_forward_folds, purge_eras=params.purge_eras)
-    return {
-        "target": params.target,
-        "paid_target": params.paid_target,
-        "purge_eras": params.purge_eras,
-        "test_fold_eras": period.test_fold_eras,
-        "valid_eras": period.valid_eras,
-        "refit_eras": params.refit_eras,
-        "groups": metadata.groups(features_of(metadata, params)),
-        "features": features_of(metadata, params),
-        "neutral_features": neutral_features(metadata, params),
-        "history": [int(history.eras[0]), int(history.eras[-1])],
-        "periods": {
-            "warm_up": [int(history.eras[0]), period.warm_up_end],
-            "validation": list(period.validation),
-            "test": list(test),
-        },
-        "resolved_to": {
-            name: int(max(history.resolved_eras(name), default=0)) for name in history.target_names
-        },
-        "validation": _as_json(
-            cut(period.validation, period.validation_fold_eras, name="validation")
-        ),
-        "test": _as_json(cut(test, period.test_fold_eras, name="test")),
-        "size": params.size,
-        "live_fit": list(live_fit(params, int(history.eras[-1]))),
-    }
-
-
-def _as_json(folds: list[Fold]) -> list[dict[str, Any]]:
-    return [{"name": f.name, "train": list(f.train), "test": list(f.test)} for f in folds]
+    names = (features_of(metadata, params), neutral_features(metadata, params))
+    return folds_of(
+        params,
+        (*names, metadata.groups(names[0])),
+        (int(history.eras[0]), int(history.eras[-1])),
+        (period.test_begin, int(resolved[-1])),
+        {name: int(max(history.resolved_eras(name), default=0)) for name in history.target_names},
+    )
 
 
 def _panel_features(metadata: FeatureMetadata, params: IngestionParams) -> list[str]:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from numerai_kedro.compute.machine import Machine
 from numerai_kedro.compute.plan import Data
-from numerai_kedro.data.folds import live_fit_eras, walk_forward_folds
+from numerai_kedro.data.folds import (
+    EraRange,
+    Folds,
+    Periods,
+    live_fit_eras,
+    walk_forward_folds,
+)
 from numerai_kedro.errors import DownloadError, TournamentError
 from numerai_kedro.files.remote_reader import RemoteReader
 from numerai_kedro.files.verified import is_as_verified
@@ -89,27 +95,52 @@ class History:
         return len(self.features) + sum(derived)
 
 
-def folds_to_be(params: IngestionParams, history: History) -> dict[str, Any]:
+def folds_to_be(params: IngestionParams, history: History) -> Folds:
     """What `cut_folds` will return, as far as it follows from numbers and names alone."""
-    borders, purge, last_era = params.borders, params.purge_eras, history.last_era
-    validation = walk_forward_folds(
-        borders.validation, borders.validation_fold_eras, purge, "validation"
+    period = _test_period(params, history.last_era)
+    names: tuple[list[str], list[str], list[list[str]]] = (history.features, [], history.groups)
+    return folds_of(params, names, (1, history.last_era), period, {})
+
+
+def folds_of(
+    params: IngestionParams,
+    names: tuple[list[str], list[str], list[list[str]]],
+    history: EraRange,
+    test: EraRange,
+    resolved_to: dict[str, int],
+) -> Folds:
+    """Cut history into periods and folds.
+
+    Parameters
+    ----------
+    names
+        Features that models learn, those that FNC neutralises to, and the former by group.
+    test
+        The test period.
+    """
+    borders = params.borders
+    cut = functools.partial(walk_forward_folds, purge_eras=params.purge_eras)
+    features, neutral, groups = names
+    return Folds(
+        size=params.size,
+        target=params.target,
+        paid_target=params.paid_target,
+        features=features,
+        neutral_features=neutral,
+        groups=groups,
+        purge_eras=params.purge_eras,
+        valid_eras=borders.valid_eras,
+        refit_eras=params.refit_eras,
+        test_fold_eras=borders.test_fold_eras,
+        history=history,
+        periods=Periods(
+            warm_up=(history[0], borders.warm_up_end), validation=borders.validation, test=test
+        ),
+        resolved_to=resolved_to,
+        validation=cut(borders.validation, borders.validation_fold_eras, name="validation"),
+        test=cut(test, borders.test_fold_eras, name="test"),
+        live_fit=live_fit(params, history[1]),
     )
-    period = _test_period(params, last_era)
-    test = walk_forward_folds(period, borders.test_fold_eras, purge, "test")
-    return {
-        "history": [1, last_era],
-        "periods": {"test": period},
-        "live_fit": live_fit(params, last_era),
-        "validation": [{"name": f.name, "train": f.train, "test": f.test} for f in validation],
-        "test": [{"train": f.train, "test": f.test} for f in test],
-        "test_fold_eras": borders.test_fold_eras,
-        "valid_eras": borders.valid_eras,
-        "refit_eras": params.refit_eras,
-        "groups": history.groups,
-        "target": params.target,
-        "purge_eras": purge,
-    }
 
 
 def windows_to_be(params: IngestionParams, last_era: int) -> list[tuple[int, int]]:

@@ -25,7 +25,7 @@ from numerai_kedro.compute.plan import (
     sampling_of,
     schedule_steps,
 )
-from numerai_kedro.data.folds import live_window
+from numerai_kedro.data.folds import Folds, live_window
 from numerai_kedro.errors import ResourceError
 from numerai_kedro.features.own_transforms import columns_by_name
 from numerai_kedro.files import digest_json
@@ -141,7 +141,7 @@ def plan(
 
 
 def _plan_encoder(
-    vae: EncoderParams, history: History, folds: dict[str, Any], *resources_at_hand: Any
+    vae: EncoderParams, history: History, folds: Folds, *resources_at_hand: Any
 ) -> _Planned:
     """Plan the encoder's fits, and disk for its latents: by era in the store, and as panels."""
     windows = [window.train for window in windows_of(folds).values()]
@@ -277,7 +277,7 @@ def _plan_model(
     name: str,
     model: ModelParams,
     history: History,
-    folds: dict[str, Any],
+    folds: Folds,
     windows: list[tuple[int, int]],
     engineered_by: dict[str, Any],
     machine: Machine,
@@ -338,7 +338,7 @@ def _plan_model(
         disk_gb=sum(cost.disk_gb + cost.bins_gb for cost in fits),
         fit_work=sum(cost.work for cost in fits) / quickened(len(fits), at_once),
         trial_memory_gb=max((cost.memory_gb for cost in trials), default=0.0),
-        trial_work=sum(cost.work for cost in trials) / quickened(len(folds["validation"]), at_once),
+        trial_work=sum(cost.work for cost in trials) / quickened(len(folds.validation), at_once),
     )
 
 

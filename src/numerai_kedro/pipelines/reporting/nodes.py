@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 
 from numerai_kedro.cache.provenance import ENSEMBLE, procedure_of
 from numerai_kedro.data.feature_graph import FeatureGraph
+from numerai_kedro.data.folds import Folds
 from numerai_kedro.data.version_change import change_text
 from numerai_kedro.datasets.atomic_file import without_nan
 from numerai_kedro.ensemble.holdout import returns_of
@@ -154,10 +155,10 @@ def draw_exposure(era_scores: pd.DataFrame) -> go.Figure:
 
 
 def draw_payout(
-    era_scores: pd.DataFrame, score_weights: dict[str, float], folds: dict[str, Any]
+    era_scores: pd.DataFrame, score_weights: dict[str, float], folds: Folds
 ) -> tuple[go.Figure, go.Figure]:
     """What a stake would have become, and what the next weeks may earn or burn."""
-    rule, overlap = PayoutRule(**score_weights), overlap_eras(folds["paid_target"])
+    rule, overlap = PayoutRule(**score_weights), overlap_eras(folds.paid_target)
     grown, forecasts = {}, {}
     names = sorted(era_scores["model"].unique(), key=lambda name: (name != "ensemble", name))
     for name in names:
@@ -172,9 +173,9 @@ def draw_payout(
     return payout_growth(grown), burn_density(forecasts)
 
 
-def compare_schemes(scheme_scores: pd.DataFrame, folds: dict[str, Any]) -> pd.DataFrame:
+def compare_schemes(scheme_scores: pd.DataFrame, folds: Folds) -> pd.DataFrame:
     """Every weighting scheme compared with equal weights, paired era by era."""
-    overlap = overlap_eras(folds["paid_target"])
+    overlap = overlap_eras(folds.paid_target)
     table = scheme_scores.pivot(index="era", columns="scheme")
     rows = []
     for scheme in scheme_scores["scheme"].unique():
@@ -193,7 +194,7 @@ def note_version(
     procedures: dict[str, str],
     weights: pd.DataFrame,
     score_weights: dict[str, float],
-    folds: dict[str, Any],
+    folds: Folds,
     version_store: VersionStore,
     **readings: Any,
 ) -> pd.DataFrame:
@@ -201,7 +202,7 @@ def note_version(
 
     Readings are ``{model}__fold`` and so on, each of the newest run in which its node did work.
     """
-    rule, overlap = PayoutRule(**score_weights), overlap_eras(folds["paid_target"])
+    rule, overlap = PayoutRule(**score_weights), overlap_eras(folds.paid_target)
     rows = era_scores[era_scores["model"] == "ensemble"].sort_values("era")
     paid = rows.assign(payoff=returns_of(rows, rule, overlap)).dropna(subset=["payoff"])
     measured = [
@@ -248,7 +249,7 @@ def draw_live_scores(live_scores: dict[str, pd.DataFrame]) -> go.Figure:
 
 def build_summary(
     round_info: dict[str, Any],
-    folds: dict[str, Any],
+    folds: Folds,
     report: dict[str, Any],
     gate_decision: dict[str, Any],
     receipts: dict[str, Any],
@@ -278,12 +279,12 @@ def build_summary(
         "data": {
             "tournament": params.tournament,
             "version": round_info["data_version"],
-            "target": folds["paid_target"],
-            "trained_on": folds["target"],
-            "first_era": folds["history"][0],
-            "last_era": folds["history"][1],
-            "resolved_to": folds["resolved_to"][folds["paid_target"]],
-            "n_features": len(folds["features"]),
+            "target": folds.paid_target,
+            "trained_on": folds.target,
+            "first_era": folds.history[0],
+            "last_era": folds.history[1],
+            "resolved_to": folds.resolved_to[folds.paid_target],
+            "n_features": len(folds.features),
             "version_change": change_text(version_change) if version_change else "",
         },
         "scores": report["models"],
@@ -371,14 +372,14 @@ def draw_importance(importance_history: pd.DataFrame) -> go.Figure:
 def draw_effects(
     linear: pd.DataFrame,
     feature_report: dict[str, pd.DataFrame],
-    folds: dict[str, Any],
+    folds: Folds,
     params: FeatureParams,
 ) -> tuple[go.Figure, go.Figure]:
     """Effects of features against their significance, and over eras with the tests' regimes."""
-    newest = folds["live_fit"][1]
+    newest = folds.live_fit[1]
     report = feature_report[window_name(newest)]
     eras = linear.index[linear.index <= newest]
-    rule = params.rule(folds["purge_eras"], overlap_eras(folds["target"]))
+    rule = params.rule(folds.purge_eras, overlap_eras(folds.target))
     regimes = [(int(eras[regime][0]), int(eras[regime][-1])) for regime in rule.regimes(len(eras))]
     return volcano(report, params.q), effects_by_era(linear, report, regimes, newest)
 
@@ -402,14 +403,14 @@ def draw_graph(feature_graph: Any, feature_metadata: dict[str, Any]) -> go.Figur
     return feature_graph_figure(graphs, groups)
 
 
-def compare_options(history: pd.DataFrame, folds: dict[str, Any]) -> pd.DataFrame:
+def compare_options(history: pd.DataFrame, folds: Folds) -> pd.DataFrame:
     """Paired gains of the options of each model on the validation period."""
-    return option_worth(history, overlap_eras(folds["paid_target"]))
+    return option_worth(history, overlap_eras(folds.paid_target))
 
 
-def rank_trials(history: pd.DataFrame, folds: dict[str, Any]) -> pd.DataFrame:
+def rank_trials(history: pd.DataFrame, folds: Folds) -> pd.DataFrame:
     """The best trials of all families, with intervals."""
-    return leaderboard(history, overlap_eras(folds["paid_target"]))
+    return leaderboard(history, overlap_eras(folds.paid_target))
 
 
 def draw_optimisation_history(history: pd.DataFrame) -> go.Figure:

@@ -11,7 +11,7 @@ import pandas as pd
 from pydantic import Field
 
 from numerai_kedro.data import EraPanel
-from numerai_kedro.data.folds import Fold, walk_forward_folds
+from numerai_kedro.data.folds import Fold, Folds, walk_forward_folds
 from numerai_kedro.strict import Block, Strict
 from numerai_kedro.training.adaptive import AdaptiveParams
 from numerai_kedro.training.engineered import Engineered
@@ -46,31 +46,23 @@ class Calendar:
 
     Parameters
     ----------
-    folds : dict
-        ``history``, ``periods``, ``tuning``, ``purge_eras`` and ``test_fold_eras``, as the
-        entry `folds` has them.
+    folds : Folds
+        Of this week.
     """
 
-    folds: Mapping[str, Any]
-
-    @property
-    def live_era(self) -> int:
-        """The era that predictions are made for."""
-        return int(self.folds["history"][1]) + 1
+    folds: Folds
 
     def next_fold_begin(self) -> int:
         """First era of the first test fold that no resolved era has reached yet."""
-        first, frontier = self.folds["periods"]["test"]
-        fold_eras = self.folds["test_fold_eras"]
-        return int(first + fold_eras * ((frontier - first) // fold_eras + 1))
+        first, frontier = self.folds.periods.test
+        fold_eras = self.folds.test_fold_eras
+        return first + fold_eras * ((frontier - first) // fold_eras + 1)
 
     def validation_folds(self, first_era: int) -> list[Fold]:
         """Folds of the validation period, and of test eras a purge before `first_era`."""
-        folds = [
-            Fold(f["name"], tuple(f["train"]), tuple(f["test"])) for f in self.folds["validation"]
-        ]
-        first, frontier = self.folds["periods"]["test"]
-        purge = self.folds["purge_eras"]
+        folds = list(self.folds.validation)
+        first, frontier = self.folds.periods.test
+        purge = self.folds.purge_eras
         last = min(first_era - purge - 1, frontier)
         if last >= first:
             fold_eras = folds[0].test[1] - folds[0].test[0] + 1
@@ -82,10 +74,10 @@ class Calendar:
 
         So the folds of a re-tuning do not depend on the week in which it runs.
         """
-        weeks = self.live_era - int(last["tuned_for"])
+        weeks = self.folds.live_era - int(last["tuned_for"])
         begin = self.next_fold_begin()
-        frontier = int(self.folds["periods"]["test"][1])
-        whole = frontier >= begin - int(self.folds["purge_eras"]) - 1
+        frontier = self.folds.periods.test[1]
+        whole = frontier >= begin - self.folds.purge_eras - 1
         return weeks >= retune_weeks and begin > int(last["first_era"]) and whole
 
 
@@ -97,8 +89,8 @@ class TuningContext:
     ----------
     history : EraPanel
         Only the features that models learn.
-    folds : dict
-        As the entry `folds` holds them.
+    folds : Folds
+        Of this week.
     benchmark : pandas.Series
         The paid target's benchmark predictions, by id.
     weights : (float, float)
@@ -110,7 +102,7 @@ class TuningContext:
     """
 
     history: EraPanel
-    folds: Mapping[str, Any]
+    folds: Folds
     benchmark: pd.Series
     weights: tuple[float, float]
     overlap_eras: int

@@ -138,7 +138,7 @@ def without_overfitted(
 
 def _untuned(search: Search, context: TuningContext) -> dict[str, Any]:
     return {
-        "first_era": int(context.folds["periods"]["test"][0]),
+        "first_era": context.folds.periods.test[0],
         "source": f"preset {next(iter(search.presets))}",
         "params": search.recipe.params.model_dump(mode="json"),
     }
@@ -158,18 +158,18 @@ def recipe_at(asked: Recipe, decisions: Sequence[Mapping[str, Any]], era: int) -
 
 def _procedure(search: Search, context: TuningContext, params: TuningParams) -> dict[str, Any]:
     """Everything that a choice depends on; if any of it changes, the model is tuned again."""
-    first, last = context.folds["periods"]["validation"]
+    first, last = context.folds.periods.validation
     eras = context.history.eras[context.history.eras <= last]
     judging = context.history.select(eras=eras[eras >= first])
     benchmark = context.benchmark.reindex(judging.ids()).to_numpy(dtype="float64")
     recipe = search.recipe
-    targets = tuple(dict.fromkeys((*recipe.targets, context.folds["paid_target"])))
+    targets = tuple(dict.fromkeys((*recipe.targets, context.folds.paid_target)))
     return (
         {
             "code": code_of(_study_and_decide),
             "model": recipe.name,
             "era_stride": recipe.era_stride,
-            "folds": context.folds["validation"],
+            "folds": [dataclasses.asdict(fold) for fold in context.folds.validation],
             "benchmark": digest_bytes(benchmark.tobytes()),
             "cache_keys": [recipe.cache_key(target) for target in recipe.targets],
             "presets": {
@@ -181,7 +181,7 @@ def _procedure(search: Search, context: TuningContext, params: TuningParams) -> 
                 exclude={"retune_weeks", "weights", "adaptive", "max_overfitting"}
             ),
             "weights": list(context.weights),
-            "purge_eras": context.folds["purge_eras"],
+            "purge_eras": context.folds.purge_eras,
             "data": context.history.select(eras=eras).digest(targets=targets),
         }
         | _procedure_of_options(search, params)
@@ -259,7 +259,7 @@ def _study_and_decide(
     logger.info("%s: %s", recipe.name, decision["verdict"])
     study_store.decide(
         procedure,
-        {**decision, "study": name, "tuned_for": context.calendar.live_era, "first_era": first_era},
+        {**decision, "study": name, "tuned_for": context.folds.live_era, "first_era": first_era},
     )
 
 

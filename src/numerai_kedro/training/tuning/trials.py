@@ -179,7 +179,7 @@ class Trials:
         base, scores = self._search.recipe, NOTHING
         recipe = base.with_params(base.family.params_type.model_validate(params))
         recipe = recipe.with_option(option)
-        purge = self._context.folds["purge_eras"]
+        purge = self._context.folds.purge_eras
         for number, fold in enumerate(folds):
             strong = recipe
             if not recipe.adaptive:
@@ -213,13 +213,13 @@ class Trials:
             return []
         due = folds[number : number + pool.size]
         recipes = [self._engineered(cheap, fold) for fold in due]
-        arguments = (context.history, due, context.folds["purge_eras"], self._store, pool)
+        arguments = (context.history, due, context.folds.purge_eras, self._store, pool)
         within = lambda done, of: progress(number + len(due) * done / of, len(folds))  # noqa: E731
         fit_ahead(recipes, *arguments, within, keep=False)
         return pool.taken_lines()
 
     def _predict(self, cheap: Recipe, fold: Fold, progress: Progress) -> list[Part]:
-        context, purge = self._context, self._context.folds["purge_eras"]
+        context, purge = self._context, self._context.folds.purge_eras
         cheap = self._engineered(cheap, fold)
         return list(
             predict_fold(
@@ -249,6 +249,6 @@ class Trials:
         scores, context = NOTHING, self._context
         for part in parts:
             benchmark = context.benchmark.reindex(part.test.ids()).to_numpy(dtype=np.float64)
-            paid = context.folds["paid_target"]
+            paid = context.folds.paid_target
             scores += era_scores(part.test, part.predictions, benchmark, paid)
         return scores
