@@ -37,6 +37,7 @@ from numerai_kedro.cache import FoldStore
 from numerai_kedro.compute.memory import unshared_gb
 from numerai_kedro.data import EraRows, FeatureBlock, open_panel, write_panel
 from numerai_kedro.models.registry import BOOSTED, family
+from numerai_kedro.training.fit_runner import FitRunner
 from numerai_kedro.training.protocol import FitContext
 from numerai_kedro.training.recipe import Recipe
 from numerai_kedro.training.walk_forward import fit_live
@@ -220,7 +221,7 @@ def fit_by_offsets(folder: Path, n_eras: int, store: Path, progress: Any) -> tup
         seed=0,
         threads=os.cpu_count() or 1,
     )
-    fit_live(panel, (1, n_eras), recipe, FoldStore(store), progress)
+    fit_live(panel, (1, n_eras), recipe, FitRunner(FoldStore(store), progress=progress))
     return panel.n_rows, len(panel.feature_names)
 
 

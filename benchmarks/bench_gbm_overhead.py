@@ -31,12 +31,13 @@ import pandas as pd
 import pyarrow as pa
 
 from numerai_kedro.cache import FoldStore
-from numerai_kedro.compute.isolation import Inline, Worker
+from numerai_kedro.compute.isolation import Worker
 from numerai_kedro.data import EraRows, FeatureBlock, open_panel, write_panel
 from numerai_kedro.data.folds import Fold, Folds, Periods
 from numerai_kedro.models.lightgbm import DATASET_PARAMS, LightGBM, LightGBMParams
 from numerai_kedro.models.registry import family
 from numerai_kedro.training.adaptive import AdaptiveParams
+from numerai_kedro.training.fit_runner import FitRunner
 from numerai_kedro.training.recipe import Recipe
 from numerai_kedro.training.tuning.context import Search, TuningContext, TuningParams, Weights
 from numerai_kedro.training.tuning.decide import tune
@@ -141,7 +142,7 @@ def ours(folder: Path, store: Path, trees: int) -> None:
         "lightgbm", family("lightgbm"), params_of(trees), (TARGET,), 1, 1, 0, threads=threads
     )
     with Worker("lightgbm") as worker:
-        fit_live(panel, (1, 10_000), recipe, FoldStore(store), executor=worker)
+        fit_live(panel, (1, 10_000), recipe, FitRunner(FoldStore(store), worker))
     print(time.perf_counter() - begin)
 
 
@@ -238,7 +239,7 @@ def study(
     for point, n_trials in ((first, 1), (params, N_TRIALS)):
         search = Search(recipe.with_params(point), {"example": point}, space, n_trials)
         spent[0], begin = 0.0, time.perf_counter()
-        tune(search, context, tuning, store, studies, Inline(), lambda *_: None)
+        tune(search, context, tuning, FitRunner(store), studies)
         in_all.append(time.perf_counter() - begin)
         outside.append(in_all[-1] - spent[0])
     lgb.train = train

@@ -43,6 +43,7 @@ from numerai_kedro.numerai.schema import (
     overlap_eras,
     parse_era,
 )
+from numerai_kedro.training.fit_runner import FitRunner
 from numerai_kedro.training.recipe import Recipe
 from numerai_kedro.training.walk_forward import (
     fit_live,
@@ -88,8 +89,8 @@ def one_seed(folder: Path, size: str, seed: int) -> dict[str, Any]:
         kind = family(name)
         preset = kind.params_type.model_validate(settings["presets"][settings["preset"]])
         recipe = Recipe(name, kind, preset, (TARGET,), settings["era_stride"], 1, 0, threads=2)
-        oof[name], _ = walk_forward(panel, folds, [recipe] * len(folds), store, purge)
-        models[name] = fit_live(panel, eras, recipe, store)
+        oof[name], _ = walk_forward(panel, folds, [recipe] * len(folds), purge, FitRunner(store))
+        models[name] = fit_live(panel, eras, recipe, FitRunner(store))
     scores, means = holdout_scores(panel, files, oof, (period["test_begin"], frontier))
     best = list(BOOSTED)[int(np.nanargmax(means))]
     params = EnsembleParams.model_validate(

@@ -44,6 +44,7 @@ from numerai_kedro.models.registry import GRAPHS
 from numerai_kedro.pipelines.recipes import planned_recipe
 from numerai_kedro.runtime.parameters import GraphParams, ModelParams
 from numerai_kedro.training.engineered import Engineered, window_name
+from numerai_kedro.training.fit_runner import FitRunner
 from numerai_kedro.training.walk_forward import walk_forward
 
 ROOT = Path(__file__).parents[1]
@@ -103,7 +104,7 @@ def mean_corr(
     engineered = Engineered(graphs={window: graph.as_json() for window, graph in graphs.items()})
     windows = folds.test
     recipes = [engineered.applied(recipe, window.train, folds.features) for window in windows]
-    oof, _ = walk_forward(panel, windows, recipes, store, folds.purge_eras)
+    oof, _ = walk_forward(panel, windows, recipes, folds.purge_eras, FitRunner(store))
     holdout = panel.select(eras=oof["era"].unique())
     column = oof["prediction"].to_numpy(dtype=np.float64)[:, None]
     labels = holdout.target(folds.paid_target).astype(np.float64)

@@ -42,6 +42,7 @@ from numerai_kedro.metrics.backtest import score_columns
 from numerai_kedro.metrics.payout import PayoutRule
 from numerai_kedro.models.registry import family
 from numerai_kedro.numerai.schema import benchmark_of, meta_model_of, overlap_eras, parse_era
+from numerai_kedro.training.fit_runner import FitRunner
 from numerai_kedro.training.recipe import Recipe
 from numerai_kedro.training.walk_forward import walk_forward
 
@@ -177,7 +178,7 @@ def record(
     whole: Any = kind.params_type.model_validate(settings["presets"]["example"])
     preset = whole.low_fidelity(200, 1.0)
     recipe = Recipe("lightgbm", kind, preset, (TARGET,), 1, 1, 0, threads=1)
-    oof, _ = walk_forward(panel, folds, [recipe] * len(folds), store, purge)
+    oof, _ = walk_forward(panel, folds, [recipe] * len(folds), purge, FitRunner(store))
     eras = np.arange(folds[0].test[0], folds[-1].test[1] + 1)
     holdout = honest.select(eras=eras)
     parts = [files[f"{name}_benchmark_models.parquet"] for name in ("train", "validation")]

@@ -26,6 +26,7 @@ from numerai_kedro.metrics.scoring import rank_scores
 from numerai_kedro.models.registry import family
 from numerai_kedro.reporting.dashboard.figures import strength_figure
 from numerai_kedro.training.adaptive import AdaptiveParams, adapted
+from numerai_kedro.training.fit_runner import FitRunner
 from numerai_kedro.training.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
@@ -68,7 +69,7 @@ def one_seed(folder: Path, seed: int) -> dict[str, Any]:
             preset = presets[name]["presets"]["example"] | CHANGED
             plain = Recipe(name, kind, kind.params_type(**preset), (TARGET,), 1, 1, seed, threads=2)
             store = FoldStore(folder / "store")
-            steered, rungs = adapted(plain, panel, (1, LEARNED), PURGE, steering, store)
+            steered, rungs = adapted(plain, panel, (1, LEARNED), PURGE, steering, FitRunner(store))
             results[f"{name} {signal}"] = {
                 "rungs": [[rung.strength, rung.train_corr, rung.valid_corr] for rung in rungs],
                 "strength": steered.params.strength,

@@ -35,6 +35,7 @@ from numerai_kedro.demo.world import World
 from numerai_kedro.files import atomic_write, digest_bytes
 from numerai_kedro.models.registry import family
 from numerai_kedro.numerai.schema import parse_era
+from numerai_kedro.training.fit_runner import FitRunner
 from numerai_kedro.training.recipe import Recipe
 from numerai_kedro.training.walk_forward import fit_live, predictions_frame
 
@@ -86,7 +87,7 @@ def live_scores(folder: Path, size: str, seed: int, permuted: bool, threads: int
     model_class = family("lightgbm")
     params = model_class.params_type.model_validate(model["presets"][model["preset"]])
     recipe = Recipe("lightgbm", model_class, params, (TARGET,), 1, 1, model["seed"], threads)
-    models = fit_live(panel, eras, recipe, FoldStore(folder / "store"))
+    models = fit_live(panel, eras, recipe, FitRunner(FoldStore(folder / "store")))
     return [
         _score(world, era, _predictions(models, _live_panel(folder, world, era)))
         for era in range(demo.n_eras + 1, demo.n_eras + N_WEEKS + 1)

@@ -9,7 +9,6 @@ from tests.panels import era_rows, small_panel
 from tests.training.test_walk_forward import recipe as trees_recipe
 
 from numerai_kedro.cache import FoldStore
-from numerai_kedro.compute.isolation import Inline
 from numerai_kedro.data import JoinedPanel, open_panel, write_panel
 from numerai_kedro.features.latent_worth import Components, latent_worth, ridge_corr
 from numerai_kedro.features.latents import encode
@@ -18,6 +17,7 @@ from numerai_kedro.files.trusted_pickle import read_trusted, write_trusted
 from numerai_kedro.models.registry import family
 from numerai_kedro.models.vae_head import VaeHead
 from numerai_kedro.models.with_derived import WithDerived
+from numerai_kedro.training.fit_runner import FitRunner
 from numerai_kedro.training.protocol import no_progress
 from numerai_kedro.training.recipe import Recipe
 
@@ -34,7 +34,7 @@ def recipe():
 
 def encoded(panel, folder, newest=26):
     store = FoldStore(folder)
-    return encode(panel, WINDOW, newest, recipe(), store, Inline(), lambda done, total: None)
+    return encode(panel, WINDOW, newest, recipe(), FitRunner(store))
 
 
 def written(latents, folder):

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 from tests.panels import small_panel
+from tests.runners import runner_at
 from tests.training.test_walk_forward import FOLDS, PURGE, recipe
 
 from numerai_kedro.cache import FoldStore
@@ -17,6 +18,7 @@ from numerai_kedro.features.own_transforms import columns_by_name, derive
 from numerai_kedro.files.trusted_pickle import TRUSTED_VARIABLE, trust
 from numerai_kedro.models.with_derived import WithDerived
 from numerai_kedro.training.engineered import Engineered, record_name
+from numerai_kedro.training.fit_runner import FitRunner
 from numerai_kedro.training.importance import importance_by_fold
 from numerai_kedro.training.recipe import Option
 from numerai_kedro.training.walk_forward import fit_live, walk_forward
@@ -111,9 +113,9 @@ def test_fits_learn_the_columns_of_their_own_window(panel, tmp_path):
             fit.train.feature_names[-2:] == windows[record_name(NAME, fold.train[1])].feature_names
         )
     store = FoldStore(tmp_path / "store")
-    predictions, _ = walk_forward(panel, FOLDS, recipes, store, PURGE)
+    predictions, _ = walk_forward(panel, FOLDS, recipes, PURGE, FitRunner(store))
     assert np.isfinite(predictions["prediction"]).all()
-    importance = importance_by_fold(panel, FOLDS, recipes, TARGET, 13, store)
+    importance = importance_by_fold(panel, FOLDS, recipes, TARGET, 13, FitRunner(store))
     assert importance.loc[importance["feature"] == NAME, "gain"].gt(0).all()
     with pytest.raises(PanelError, match=rf"learns from {NAME}, and there are none for eras up to"):
         engineered.applied(way, (1, 5), panel.feature_names)
@@ -130,7 +132,7 @@ def test_a_live_model_brings_its_transformations(panel, tmp_path):
     record = {record_name(NAME, 20): open_panel(tmp_path / "columns")}
     way = recipe().with_option(Option(features=[NAME]))
     applied = Engineered(own_features=record).applied(way, (1, 20), panel.feature_names)
-    (model,) = fit_live(panel, (1, 20), applied, FoldStore(tmp_path / "store"))
+    (model,) = fit_live(panel, (1, 20), applied, runner_at(tmp_path / "store"))
     write_trusted(tmp_path / "model", WithDerived(model, [columns.fitted]))
     read = read_trusted(tmp_path / "model")
     live = panel.select(eras=[24, 25])

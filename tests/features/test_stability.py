@@ -7,10 +7,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from tests.panels import BINS, era_rows
+from tests.runners import runner_at
 from tests.training.test_walk_forward import recipe
 
-from numerai_kedro.cache import FoldStore
-from numerai_kedro.compute.isolation import Inline
 from numerai_kedro.data import open_panel, write_panel
 from numerai_kedro.data.verdict import Verdict
 from numerai_kedro.features.stability import StabilityRule, with_interactions
@@ -54,10 +53,9 @@ def found(panel, folder, given=None, **changes):
         (1, 40),
         recipe(max_depth=4, num_leaves=15),
         rule,
-        FoldStore(folder),
-        Inline(),
+        runner_at(folder),
     )
-    return with_interactions(plain, *arguments, lambda done, total: None)
+    return with_interactions(plain, *arguments)
 
 
 def test_the_interaction_is_found_and_nothing_else(panel, tmp_path):

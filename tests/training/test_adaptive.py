@@ -4,9 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from tests.panels import BINS
+from tests.runners import runner_at
 from tests.training.test_walk_forward import PARAMS, TARGET, recipe
 
-from numerai_kedro.cache import FoldStore
 from numerai_kedro.data import EraRows, FeatureBlock, open_panel, write_panel
 from numerai_kedro.models.boosting import Strength
 from numerai_kedro.models.registry import BOOSTED, family
@@ -47,7 +47,7 @@ def panel_of(folder, signal, after=N_ERAS):
 def climbed(folder, signal, store="store", **changed):
     chosen = recipe(num_leaves=31, max_depth=6, n_estimators=60, **changed)
     panel = panel_of(folder / "panel", signal)
-    return adapted(chosen, panel, (1, N_ERAS), PURGE, STEERED, FoldStore(folder / store))
+    return adapted(chosen, panel, (1, N_ERAS), PURGE, STEERED, runner_at(folder / store))
 
 
 def test_pure_noise_drives_it_to_the_maximum_and_the_model_to_nothing(tmp_path):
@@ -79,7 +79,7 @@ def test_eras_beyond_the_fold_are_not_read(tmp_path):
     honest = panel_of(tmp_path / "a", 0.12)
     turned = panel_of(tmp_path / "b", 0.12, after=60)
     results = [
-        adapted(recipe(), panel, (1, 60), PURGE, STEERED, FoldStore(tmp_path / f"store-{k}"))
+        adapted(recipe(), panel, (1, 60), PURGE, STEERED, runner_at(tmp_path / f"store-{k}"))
         for k, panel in enumerate((honest, turned))
     ]
     assert results[0][1] == results[1][1]
@@ -89,7 +89,10 @@ def test_eras_beyond_the_fold_are_not_read(tmp_path):
 def test_too_few_eras_leave_the_recipe_alone(tmp_path):
     panel = panel_of(tmp_path / "panel", 0.5)
     plain = recipe()
-    assert adapted(plain, panel, (1, 30), PURGE, STEERED, FoldStore(tmp_path / "s")) == (plain, [])
+    assert adapted(plain, panel, (1, 30), PURGE, STEERED, runner_at(tmp_path / "s")) == (
+        plain,
+        [],
+    )
 
 
 @pytest.mark.parametrize(

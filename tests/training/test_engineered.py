@@ -12,6 +12,7 @@ from tests.training.test_walk_forward import FOLDS, PURGE, recipe
 from numerai_kedro.cache import FoldStore
 from numerai_kedro.errors import Failed, PanelError
 from numerai_kedro.training.engineered import Engineered
+from numerai_kedro.training.fit_runner import FitRunner
 from numerai_kedro.training.importance import importance_by_fold
 from numerai_kedro.training.recipe import Option
 from numerai_kedro.training.transforms import LATENTS
@@ -84,11 +85,11 @@ def test_folds_learn_from_latents_and_predict_by_them(tmp_path):
     with_latents = Engineered(latents=windows)
     recipes = [with_latents.applied(asked(features=["latents"]), f.train, FEATURES) for f in FOLDS]
     store = FoldStore(tmp_path / "store")
-    oof, _ = walk_forward(panel, FOLDS, recipes, store, PURGE)
-    plain, _ = walk_forward(panel, FOLDS, [recipe()] * 2, store, PURGE)
+    oof, _ = walk_forward(panel, FOLDS, recipes, PURGE, FitRunner(store))
+    plain, _ = walk_forward(panel, FOLDS, [recipe()] * 2, PURGE, FitRunner(store))
     assert (oof["id"] == plain["id"]).all()
     assert (oof["prediction"] != plain["prediction"]).any()
-    (model,) = fit_live(panel, (1, 20), recipes[0], store)
+    (model,) = fit_live(panel, (1, 20), recipes[0], FitRunner(store))
     assert model.feature_names == [*FEATURES, *NAMES]
     seen = recipes[0].columns.of(panel).select(eras=[30])
     assert len(predictions_frame([model], seen)) == 40
@@ -102,8 +103,8 @@ def test_importance_counts_latents_as_one_and_what_is_not_seen_as_nothing(tmp_pa
     way = asked(features=["latents", "drop_unstable"])
     recipes = [engineered.applied(way, fold.train, FEATURES) for fold in FOLDS]
     store = FoldStore(tmp_path / "store")
-    walk_forward(panel, FOLDS, recipes, store, PURGE)
-    importance = importance_by_fold(panel, FOLDS, recipes, "target_ender_60", 4, store)
+    walk_forward(panel, FOLDS, recipes, PURGE, FitRunner(store))
+    importance = importance_by_fold(panel, FOLDS, recipes, "target_ender_60", 4, FitRunner(store))
     assert set(importance["feature"]) == {*FEATURES, LATENTS}
     assert importance.groupby("fold")["gain"].sum().to_numpy() == pytest.approx([1, 1])
     first = importance[importance["feature"] == "feature_0"].set_index("fold")

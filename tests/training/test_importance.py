@@ -10,6 +10,7 @@ from numerai_kedro.cache import FoldStore
 from numerai_kedro.data.folds import walk_forward_folds
 from numerai_kedro.reporting.importance import drifting
 from numerai_kedro.training import importance
+from numerai_kedro.training.fit_runner import FitRunner
 from numerai_kedro.training.importance import importance_by_fold
 from numerai_kedro.training.walk_forward import walk_forward
 
@@ -19,12 +20,12 @@ FOLDS = walk_forward_folds((21, 44), 12, PURGE, "test")
 @pytest.fixture
 def made(tmp_path):
     panel, store = small_panel(tmp_path / "panel", n_eras=48), FoldStore(tmp_path / "store")
-    walk_forward(panel, FOLDS, 2 * [recipe()], store, PURGE)
+    walk_forward(panel, FOLDS, 2 * [recipe()], PURGE, FitRunner(store))
     return panel, store
 
 
 def measured(panel, store, folds=FOLDS):
-    return importance_by_fold(panel, folds, len(folds) * [recipe()], TARGET, 12, store)
+    return importance_by_fold(panel, folds, len(folds) * [recipe()], TARGET, 12, FitRunner(store))
 
 
 def test_the_planted_feature_carries_gain_and_corr_in_every_fold(made):

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from tests.panels import era_rows, small_panel
+from tests.runners import runner_at
 
 from numerai_kedro.cache import FoldStore
 from numerai_kedro.compute.worker_pool import WorkerPool
@@ -18,6 +19,7 @@ from numerai_kedro.data import EraRows, open_panel, write_panel
 from numerai_kedro.data.folds import Fold, walk_forward_folds
 from numerai_kedro.errors import LeakError
 from numerai_kedro.models.registry import family
+from numerai_kedro.training.fit_runner import FitRunner
 from numerai_kedro.training.recipe import Recipe
 from numerai_kedro.training.walk_forward import (
     fit_live,
@@ -69,7 +71,7 @@ def test_targets_after_a_folds_training_window_change_nothing_of_it(tmp_path, nu
     honest = small_panel(tmp_path / "a", n_eras=36)
     changed = permuted_after(tmp_path / "b", last_era=fold.train[1])
     frames = [
-        walk_forward(panel, [fold], [recipe()], FoldStore(tmp_path / f"store-{k}"), PURGE)[0]
+        walk_forward(panel, [fold], [recipe()], PURGE, runner_at(tmp_path / f"store-{k}"))[0]
         for k, panel in enumerate((honest, changed))
     ]
     np.testing.assert_array_equal(frames[0]["prediction"], frames[1]["prediction"])
@@ -81,7 +83,7 @@ def test_the_check_above_can_fail(tmp_path):
     honest = small_panel(tmp_path / "a", n_eras=36)
     changed = permuted_after(tmp_path / "b", last_era=fold.train[1] - 1)
     frames = [
-        walk_forward(panel, [fold], [recipe()], FoldStore(tmp_path / f"store-{k}"), PURGE)[0]
+        walk_forward(panel, [fold], [recipe()], PURGE, runner_at(tmp_path / f"store-{k}"))[0]
         for k, panel in enumerate((honest, changed))
     ]
     assert (frames[0]["prediction"] != frames[1]["prediction"]).any()
@@ -92,7 +94,8 @@ def test_the_live_fit_is_blind_to_later_targets_too(tmp_path):
     changed = permuted_after(tmp_path / "b", last_era=25)
     predictions = [
         predictions_frame(
-            fit_live(panel, (1, 25), recipe(), FoldStore(tmp_path / f"store-{k}")), honest
+            fit_live(panel, (1, 25), recipe(), runner_at(tmp_path / f"store-{k}")),
+            honest,
         )["prediction"]
         for k, panel in enumerate((honest, changed))
     ]
@@ -103,7 +106,7 @@ def test_a_planted_leak_is_refused(tmp_path):
     panel = small_panel(tmp_path / "a", n_eras=36)
     leaking = Fold("test-1", (1, 19), (21, 26))
     with pytest.raises(LeakError, match="trains on era 0019, 2 before test era 0021"):
-        walk_forward(panel, [leaking], [recipe()], FoldStore(tmp_path / "store"), PURGE)
+        walk_forward(panel, [leaking], [recipe()], PURGE, runner_at(tmp_path / "store"))
 
 
 def counted_fits(monkeypatch):
@@ -128,19 +131,19 @@ def test_folds_that_are_fitted_at_once_are_the_folds_fitted_in_turn(tmp_path, ca
     with WorkerPool(2, "lightgbm") as pool:
         store = FoldStore(tmp_path / "at-once")
         progress = lambda done, of: steps.append(done / of)  # noqa: E731 - handed on
-        arguments = (panel, FOLDS, 2 * [recipe()], store, PURGE)
+        arguments = (panel, FOLDS, 2 * [recipe()], PURGE)
         beside = [fit for spec in (recipe(), BROKEN) for fit in spec.fits(panel, (1, 29))]
         at_once, iterations = walk_forward(
-            *arguments, progress=progress, executor=pool, beside=beside
+            *arguments, FitRunner(store, pool, progress), prefetch=beside
         )
         assert caplog.text.count(", fitted") == 2
         assert [store.has_model(fit.key) for fit in beside] == [True, False]
         assert pool.readings() != []
     with WorkerPool(2, "lightgbm") as idle:
-        walk_forward(*arguments, executor=idle)
+        walk_forward(*arguments, FitRunner(store, idle))
         assert idle.readings() == []
         assert caplog.text.count("from the fold store") == 2
-    in_turn, as_many = walk_forward(panel, FOLDS, 2 * [recipe()], FoldStore(tmp_path / "b"), PURGE)
+    in_turn, as_many = walk_forward(panel, FOLDS, 2 * [recipe()], PURGE, runner_at(tmp_path / "b"))
     pd.testing.assert_frame_equal(at_once, in_turn)
     assert iterations == as_many
     assert steps == sorted(steps)
@@ -151,14 +154,14 @@ def test_a_new_era_adds_a_prediction_and_no_refit(tmp_path, monkeypatch):
     calls = counted_fits(monkeypatch)
     store = FoldStore(tmp_path / "store")
     panel = small_panel(tmp_path / "panel", n_eras=34)
-    before, _ = walk_forward(panel, FOLDS, 2 * [recipe()], store, PURGE)
+    before, _ = walk_forward(panel, FOLDS, 2 * [recipe()], PURGE, FitRunner(store))
     assert len(calls) == 2
     panel = small_panel(tmp_path / "panel", n_eras=35)
     later = walk_forward_folds((21, 33), 6, PURGE, "test")
-    after, _ = walk_forward(panel, later[:2], 2 * [recipe()], store, PURGE)
+    after, _ = walk_forward(panel, later[:2], 2 * [recipe()], PURGE, FitRunner(store))
     assert len(calls) == 2
     np.testing.assert_array_equal(before["prediction"], after["prediction"])
-    walk_forward(panel, later, 3 * [recipe()], store, PURGE)
+    walk_forward(panel, later, 3 * [recipe()], PURGE, FitRunner(store))
     assert len(calls) == 3
 
 
@@ -167,8 +170,8 @@ def test_whatever_decides_a_fit_is_part_of_its_key(tmp_path, monkeypatch, change
     calls = counted_fits(monkeypatch)
     store = FoldStore(tmp_path / "store")
     panel = small_panel(tmp_path / "panel", n_eras=34)
-    walk_forward(panel, FOLDS, 2 * [recipe()], store, PURGE)
-    walk_forward(panel, FOLDS, 2 * [recipe(**changed)], store, PURGE)
+    walk_forward(panel, FOLDS, 2 * [recipe()], PURGE, FitRunner(store))
+    walk_forward(panel, FOLDS, 2 * [recipe(**changed)], PURGE, FitRunner(store))
     assert len(calls) == 4
 
 
@@ -190,10 +193,10 @@ def test_several_fits_are_blended_era_by_era(tmp_path, monkeypatch):
     calls = counted_fits(monkeypatch)
     panel, store = small_panel(tmp_path / "panel", n_eras=34), FoldStore(tmp_path / "store")
     both = recipe(era_stride=2, n_offsets=2)
-    averaged, iterations = walk_forward(panel, FOLDS[:1], [both], store, PURGE)
+    averaged, iterations = walk_forward(panel, FOLDS[:1], [both], PURGE, FitRunner(store))
     assert len(calls) == 2
     assert iterations == {"test-1": 40}
-    single, _ = walk_forward(panel, FOLDS[:1], [recipe(era_stride=2)], store, PURGE)
+    single, _ = walk_forward(panel, FOLDS[:1], [recipe(era_stride=2)], PURGE, FitRunner(store))
     assert len(calls) == 2  # the newest offset was made before
     by_era = averaged.assign(one=single["prediction"]).groupby("era")
     assert (by_era[["prediction", "one"]].corr("spearman").iloc[0::2, 1] > 0.5).all()
@@ -203,7 +206,7 @@ def test_several_fits_are_blended_era_by_era(tmp_path, monkeypatch):
 def test_more_targets_are_models_of_their_own(tmp_path):
     panel, store = small_panel(tmp_path / "panel", n_eras=34), FoldStore(tmp_path / "store")
     two = recipe(targets=(TARGET, "target_ender_20"))
-    models = fit_live(panel, (1, 20), two, store)
+    models = fit_live(panel, (1, 20), two, FitRunner(store))
     assert len(models) == 2
     assert len(predictions_frame(models, panel)) == panel.n_rows
 
@@ -228,13 +231,13 @@ def test_a_gpu_that_fails_falls_back_to_the_cpu_and_is_said(tmp_path, monkeypatc
     monkeypatch.setattr(model_class, "fit", fit)
     panel, store = small_panel(tmp_path / "panel", n_eras=34), FoldStore(tmp_path / "store")
     on_gpu = dataclasses.replace(recipe(), device="cuda")
-    oof, _ = walk_forward(panel, FOLDS[:1], [on_gpu], store, PURGE)
+    oof, _ = walk_forward(panel, FOLDS[:1], [on_gpu], PURGE, FitRunner(store))
     assert devices == ["cuda", "cpu"]
     assert "the GPU failed (CUDA error 35: driver too old): fitted on the CPU" in caplog.text
     (line,) = recoveries_of(panel, FOLDS[:1], [on_gpu], store)
     assert (line["place"], line["remedy"]) == ("test-1, lightgbm", "fitted on the CPU")
     assert line["result"] == "went through"
-    on_cpu, _ = walk_forward(panel, FOLDS[:1], [recipe()], FoldStore(tmp_path / "other"), PURGE)
+    on_cpu, _ = walk_forward(panel, FOLDS[:1], [recipe()], PURGE, runner_at(tmp_path / "other"))
     pd.testing.assert_frame_equal(oof, on_cpu)
 
 
@@ -243,12 +246,13 @@ import os, signal, sys
 from tests.training.test_walk_forward import FOLDS, PURGE, recipe
 from numerai_kedro.cache import FoldStore
 from numerai_kedro.data import open_panel
+from numerai_kedro.training.fit_runner import FitRunner
 from numerai_kedro.training.walk_forward import walk_forward
 def kill_in_the_second_fold(done, total):
     if done == 1:
         os.kill(os.getpid(), signal.SIGKILL)
-walk_forward(open_panel(sys.argv[1]), FOLDS, 2 * [recipe()], FoldStore(sys.argv[2]), PURGE,
-             progress=kill_in_the_second_fold)
+runner = FitRunner(FoldStore(sys.argv[2]), progress=kill_in_the_second_fold)
+walk_forward(open_panel(sys.argv[1]), FOLDS, 2 * [recipe()], PURGE, runner)
 """
 
 
@@ -261,7 +265,7 @@ def test_a_killed_walk_forward_goes_on_after_the_last_finished_fold(tmp_path, mo
     )
     assert killed.returncode == -signal.SIGKILL
     calls = counted_fits(monkeypatch)
-    resumed, _ = walk_forward(panel, FOLDS, 2 * [recipe()], FoldStore(tmp_path / "store"), PURGE)
+    resumed, _ = walk_forward(panel, FOLDS, 2 * [recipe()], PURGE, runner_at(tmp_path / "store"))
     assert calls == [FOLDS[1].train[1]]
-    unbroken, _ = walk_forward(panel, FOLDS, 2 * [recipe()], FoldStore(tmp_path / "other"), PURGE)
+    unbroken, _ = walk_forward(panel, FOLDS, 2 * [recipe()], PURGE, runner_at(tmp_path / "other"))
     np.testing.assert_array_equal(resumed["prediction"], unbroken["prediction"])

@@ -33,6 +33,7 @@ from numerai_kedro.metrics.scoring import rank_scores
 from numerai_kedro.models.registry import NETWORKS
 from numerai_kedro.pipelines.recipes import asked_recipe, ladder
 from numerai_kedro.progress import steps_bar
+from numerai_kedro.training.fit_runner import FitRunner
 from numerai_kedro.training.recipe import Recipe
 from numerai_kedro.training.walk_forward import predict_fold, with_location
 
@@ -177,8 +178,8 @@ def _fitted(
 
         def attempt(steps: int) -> tuple[npt.NDArray[np.float32], list[dict[str, Any]]]:
             recipe = setting.lighter(setting.recipe, steps)
-            given = (recipe, setting.history, setting.fold, setting.purge_eras, store, worker, bar)
-            parts = list(predict_fold(*given))
+            inputs = (recipe, setting.history, setting.fold, setting.purge_eras)
+            parts = list(predict_fold(*inputs, FitRunner(store, worker, bar)))
             lines = [
                 line for p in parts for line in with_location(p.fits, setting.fold.name, store)
             ]

@@ -18,16 +18,16 @@ import numpy as np
 import numpy.typing as npt
 
 from numerai_kedro.cache import FoldStore, code_of
-from numerai_kedro.compute.isolation import Executor
 from numerai_kedro.data import EraPanel
 from numerai_kedro.data.era_panel import N_VALUES
 from numerai_kedro.errors import StoreError
 from numerai_kedro.features.derived import DerivedColumns
 from numerai_kedro.files import digest_bytes, read_arrays, write_arrays
+from numerai_kedro.training.fit_runner import FitRunner
 from numerai_kedro.training.protocol import FitProgress, no_progress
 from numerai_kedro.training.recipe import Fit, Recipe
 from numerai_kedro.training.transforms import LATENTS
-from numerai_kedro.training.walk_forward import made_by, mark_fitted
+from numerai_kedro.training.walk_forward import mark_fitted
 
 ERAS_TO_READ = 20  # training eras, spread over all, on which an encoder is evaluated
 ACTIVE_VARIANCE = 0.01  # of a latent's mean over rows: above it the latent is active
@@ -97,9 +97,7 @@ def encode(
     window: tuple[int, int],
     newest: int,
     recipe: Recipe,
-    store: FoldStore,
-    executor: Executor,
-    progress: FitProgress,
+    runner: FitRunner,
 ) -> tuple[Latents, dict[str, Any]]:
     """Fit an encoder on a window's eras, and encode all eras up to `newest`.
 
@@ -109,14 +107,13 @@ def encode(
         The latents, and measures of the encoder: ``n_latents``, ``active``, ``variances``, and
         ``told_nats`` and ``marginal_nats`` a feature.
     """
-    (fit,) = recipe.fits(panel, window)
+    (fit,), store = recipe.fits(panel, window), runner.store
     inside = panel.between(window[0], newest)
     code = code_of(_save, _read, recipe.family, reads=("levels", "latents", "reconstruction_nll"))
     read_key = {"encoder read": fit.key, "code": code}
     summary = store.find(read_key) if store.has_model(fit.key) else None
     if summary is None or _lacking(summary["encoder"], inside, store, code):
-        arguments = (inside, store, read_key)
-        made_by(executor, fit, _fit_and_encode, *arguments, progress=progress)
+        runner.run(fit, _fit_and_encode, inside, store, read_key)
         summary = store.find(read_key)
         assert summary is not None
         mark_fitted(recipe, window, panel, store)

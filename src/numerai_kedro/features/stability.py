@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from numerai_kedro.cache import FoldStore
-from numerai_kedro.compute.isolation import Executor
 from numerai_kedro.data import EraPanel
 from numerai_kedro.data.verdict import Verdict
 from numerai_kedro.features.clusters import NO_CLUSTER
@@ -18,8 +16,8 @@ from numerai_kedro.features.stability_selection import (
     selection_share,
 )
 from numerai_kedro.metrics.ranks import Vector
+from numerai_kedro.training.fit_runner import FitRunner
 from numerai_kedro.training.importance import gain_of
-from numerai_kedro.training.protocol import FitProgress
 from numerai_kedro.training.recipe import Fit, Recipe
 
 
@@ -54,9 +52,7 @@ def with_interactions(
     window: tuple[int, int],
     recipe: Recipe,
     rule: StabilityRule,
-    store: FoldStore,
-    executor: Executor,
-    progress: FitProgress,
+    runner: FitRunner,
 ) -> pd.DataFrame:
     """Give a null feature that trees select on most halves the verdict interaction.
 
@@ -78,8 +74,8 @@ def with_interactions(
     gains = []
     for number, half in enumerate(half for pair in pairs for half in pair):
         fit = Fit(recipe, target, panel.select(eras=eras[half]), keep=False, shares_bins=False)
-        gains.append(_by_cluster(gain_of(fit, store, executor), numbers))
-        progress(number + 1, 2 * rule.n_pairs)
+        gains.append(_by_cluster(gain_of(fit, runner.store, runner.executor), numbers))
+        runner.progress(number + 1, 2 * rule.n_pairs)
     n_clusters = int(numbers.max()) + 1
     n_selected = largest_selection(rule.by_chance, rule.threshold, rule.n_pairs, n_clusters)
     share = selection_share(np.stack(gains), n_selected)

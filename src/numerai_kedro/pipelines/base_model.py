@@ -53,6 +53,7 @@ from numerai_kedro.pipelines.wiring import as_named
 from numerai_kedro.progress import steps_bar
 from numerai_kedro.runtime.parameters import ModelParams, ResourceParams
 from numerai_kedro.training.engineered import Engineered, derived_by
+from numerai_kedro.training.fit_runner import FitRunner
 from numerai_kedro.training.importance import importance_by_fold
 from numerai_kedro.training.recipe import Fit, are_of_other_code
 from numerai_kedro.training.transforms import derives_columns
@@ -222,7 +223,7 @@ def tune(
     with workers_of(name, plan, resources) as worker, steps_bar(f"{name}: trials") as bar:
         try:
             decisions, trials, predictions = tune_family(
-                search, context, tuning, store, study_store, worker, bar
+                search, context, tuning, FitRunner(store, worker, bar), study_store
             )
         except Exception as error:  # noqa: BLE001 - what is no outcome is raised again
             failed = failed_fit("tune", error)
@@ -264,30 +265,31 @@ def predict_out_of_fold(
     except PanelError as error:
         failed = failed_fit("walk_forward", error)
         return failed, failed, failed, {}
-    strengthened = strengthening(panel, folds, tuning, store)
+    strengthened = strengthening(panel, folds, tuning)
     begin = time.monotonic()
     with workers_of(name, plan, resources) as worker, steps_bar(f"{name}: folds") as bar:
         words, lighter = ladder(name, plan["models"][name], params)
 
+        runner = FitRunner(store, worker, bar)
+
         def attempt(steps: int) -> tuple[Any, ...]:
             climbed = [
-                strengthened(lighter(recipe, steps), window.train, worker)
+                strengthened(lighter(recipe, steps), window.train, runner)
                 for recipe, window in zip(recipes, windows, strict=True)
             ]
             strong_recipes = [recipe for recipe, _ in climbed]
-            purge = folds.purge_eras
             rungs = {
                 window.name: [dataclasses.asdict(rung) for rung in rungs]
                 for (_, rungs), window in zip(climbed, windows, strict=True)
                 if rungs
             }
-            beside: list[Fit] = []
+            prefetch: list[Fit] = []
             if isinstance(worker, WorkerPool):
                 live = (name, folds, plan, params, best_params, engineered)
                 recipe, eras, updated_to = live_recipe(*live)
-                beside = lighter(recipe, steps).fits(panel, eras, updated_to=updated_to)
-            fold_inputs = (panel, windows, strong_recipes, store, purge, bar, worker, beside)
-            predictions, iterations = walk_forward(*fold_inputs)
+                prefetch = lighter(recipe, steps).fits(panel, eras, updated_to=updated_to)
+            fold_inputs = (panel, windows, strong_recipes, folds.purge_eras)
+            predictions, iterations = walk_forward(*fold_inputs, runner, prefetch)
             repaired = recoveries_of(panel, windows, strong_recipes, store)
             return predictions, iterations, repaired, rungs
 
@@ -359,22 +361,21 @@ def measure_importance(
     windows, recipes = fold_recipes(
         name, folds, plan, params, best_params, Engineered(report, latents, graphs, own_features)
     )
-    strengthened = strengthening(panel, folds, tuning, store)
+    strengthened = strengthening(panel, folds, tuning)
     _, lighter = ladder(name, plan["models"][name], params)
     with worker_of(name, resources) as worker, steps_bar(f"{name}: importance") as bar:
+        runner = FitRunner(store, worker, bar)
         try:
             return importance_by_fold(
                 panel,
                 windows,
                 [
-                    strengthened(lighter(recipe, recovery["lighter"]), window.train, worker)[0]
+                    strengthened(lighter(recipe, recovery["lighter"]), window.train, runner)[0]
                     for recipe, window in zip(recipes, windows, strict=True)
                 ],
                 folds.paid_target,
                 overlap_eras(folds.paid_target),
-                store,
-                worker,
-                bar,
+                runner,
             )
         except Exception as error:  # noqa: BLE001 - what is no outcome is raised again
             return failed_fit("importance", error)
@@ -418,14 +419,15 @@ def fit(
     except PanelError as error:
         failed = failed_fit("fit", error)
         return failed, {"failed": failed.symptom, "lines": []}, {}
-    strengthened = strengthening(panel, folds, tuning, store)
+    strengthened = strengthening(panel, folds, tuning)
     begin = time.monotonic()
     with worker_of(name, resources) as worker, steps_bar(f"{name}: live fit") as bar:
         words, lighter = ladder(name, plan["models"][name], params)
 
         def attempt(steps: int) -> tuple[list[Any], list[dict[str, Any]]]:
-            strong, _ = strengthened(lighter(recipe, steps), eras, worker)
-            models = fit_live(panel, eras, strong, store, bar, worker, updated_to)
+            runner = FitRunner(store, worker, bar)
+            strong, _ = strengthened(lighter(recipe, steps), eras, runner)
+            models = fit_live(panel, eras, strong, runner, updated_to)
             fits = strong.fits(panel, eras, updated_to=updated_to)
             return models, with_location(fits, "live fit", store)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from numerai_kedro.cache import FoldStore
-from numerai_kedro.compute.isolation import Executor, Worker
+from numerai_kedro.compute.isolation import Worker
 from numerai_kedro.compute.plan import LARGEST_STRIDE, lighter_presets
 from numerai_kedro.compute.worker_pool import WorkerPool
 from numerai_kedro.data import EraPanel
@@ -18,6 +17,7 @@ from numerai_kedro.numerai.schema import check_horizons
 from numerai_kedro.runtime.parameters import BY_MACHINE, SWITCHED_OFF, ModelParams, ResourceParams
 from numerai_kedro.training.adaptive import Rung, adapted
 from numerai_kedro.training.engineered import Engineered
+from numerai_kedro.training.fit_runner import FitRunner
 from numerai_kedro.training.protocol import Model
 from numerai_kedro.training.recipe import Recipe, code_of_fits
 from numerai_kedro.training.tuning.context import TuningParams
@@ -280,16 +280,16 @@ def live_recipe(
 
 
 def strengthening(
-    panel: EraPanel, folds: Folds, tuning: TuningParams, store: FoldStore
-) -> Callable[[Recipe, tuple[int, int], Executor], tuple[Recipe, list[Rung]]]:
+    panel: EraPanel, folds: Folds, tuning: TuningParams
+) -> Callable[[Recipe, tuple[int, int], FitRunner], tuple[Recipe, list[Rung]]]:
     """A function that gives adaptive recipes the strength that suits their training eras."""
 
     def strengthened(
-        recipe: Recipe, eras: tuple[int, int], executor: Executor
+        recipe: Recipe, eras: tuple[int, int], runner: FitRunner
     ) -> tuple[Recipe, list[Rung]]:
         if not recipe.adaptive:
             return recipe, []
         purge = folds.purge_eras
-        return adapted(recipe, panel, eras, purge, tuning.adaptive, store, executor)
+        return adapted(recipe, panel, eras, purge, tuning.adaptive, runner.quiet())
 
     return strengthened

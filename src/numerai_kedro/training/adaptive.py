@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from pydantic import Field
 
-from numerai_kedro.cache import FoldStore, code_of
-from numerai_kedro.compute.isolation import Executor, Inline
+from numerai_kedro.cache import code_of
 from numerai_kedro.data import EraPanel
 from numerai_kedro.metrics.scoring import rank_scores
 from numerai_kedro.strict import Strict
-from numerai_kedro.training.protocol import no_progress
+from numerai_kedro.training.fit_runner import FitRunner
 from numerai_kedro.training.recipe import Recipe
 from numerai_kedro.training.walk_forward import predict_by_fits
 
@@ -65,9 +63,7 @@ def adapted(
     eras: tuple[int, int],
     purge_eras: int,
     params: AdaptiveParams,
-    store: FoldStore,
-    executor: Executor | None = None,
-    progress: Callable[[float, float], None] = no_progress,
+    runner: FitRunner,
 ) -> tuple[Recipe, list[Rung]]:
     """Return the recipe with the strength chosen on its training eras, and the rungs.
 
@@ -83,11 +79,10 @@ def adapted(
     With too few eras to hold any out, the recipe is returned unchanged.
     """
     key = _key(recipe, history, eras, purge_eras, params)
-    stored = store.find(key)
+    stored = runner.store.find(key)
     if stored is None:
-        run = executor or Inline()
-        rungs = _climb(recipe, history, eras, purge_eras, params, store, run, progress)
-        stored = store.value(key, lambda: [dataclasses.asdict(rung) for rung in rungs])
+        rungs = _climb(recipe, history, eras, purge_eras, params, runner)
+        stored = runner.store.value(key, lambda: [dataclasses.asdict(rung) for rung in rungs])
     rungs = [Rung(**rung) for rung in stored]
     if not rungs:
         return recipe, []
@@ -114,9 +109,7 @@ def _climb(
     eras: tuple[int, int],
     purge_eras: int,
     params: AdaptiveParams,
-    store: FoldStore,
-    executor: Executor,
-    progress: Callable[[float, float], None],
+    runner: FitRunner,
 ) -> list[Rung]:
     target = recipe.targets[0]
     resolved = history.resolved_eras(target)
@@ -131,10 +124,10 @@ def _climb(
     rungs: list[Rung] = []
     strength = BEGIN
     for number in range(params.rungs):
-        progress(number, params.rungs)
+        runner.progress(number, params.rungs)
         cheap = low_fidelity_strength(recipe, strength, params)
         fits = cheap.fits(history, (int(learned[0]), int(learned[-1])), keep=False)
-        predictions, _ = predict_by_fits(fits, pieces, store, executor)
+        predictions, _ = predict_by_fits(fits, pieces, runner.quiet())
         cut = pieces[0].n_rows
         train_corr = _mean_corr(pieces[0], predictions[:cut], target)
         rungs.append(Rung(strength, train_corr, _mean_corr(pieces[1], predictions[cut:], target)))

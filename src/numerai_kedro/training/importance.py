@@ -17,11 +17,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from numerai_kedro.cache import FoldStore, code_of
-from numerai_kedro.compute.isolation import Executor, Inline
+from numerai_kedro.compute.isolation import Executor
 from numerai_kedro.data import EraPanel
 from numerai_kedro.data.folds import Fold
 from numerai_kedro.data.joined import transform_of
 from numerai_kedro.metrics.corr import corr_of_era
+from numerai_kedro.training.fit_runner import FitRunner
 from numerai_kedro.training.protocol import FitProgress, Model, no_progress
 from numerai_kedro.training.recipe import Fit, Recipe
 from numerai_kedro.training.transforms import derives_columns
@@ -39,9 +40,7 @@ def importance_by_fold(
     recipes: Sequence[Recipe],
     target: str,
     overlap_eras: int,
-    store: FoldStore,
-    executor: Executor | None = None,
-    progress: FitProgress = no_progress,
+    runner: FitRunner,
 ) -> pd.DataFrame:
     """Importance of every feature in every fold.
 
@@ -74,7 +73,7 @@ def importance_by_fold(
     features = list(history.feature_names)
     used = (name for recipe in recipes for name in derives_columns(recipe.transforms))
     features += dict.fromkeys(used)
-    work = _Work(features, target, store, executor or Inline())
+    work = _Work(features, target, runner.store, runner.executor)
     gains = [work.gains(fits) for _, fits, _ in blocks]
     measured = [gain for gain in gains if gain is not None]
     if not measured:
@@ -83,11 +82,11 @@ def importance_by_fold(
     shuffled = [features[number] for number in sorted(order[:N_SHUFFLED])]
     frames = []
     for number, ((fold, fits, eras), gain) in enumerate(zip(blocks, gains, strict=True)):
-        progress(number, len(blocks))
+        runner.progress(number, len(blocks))
         if gain is not None:
             drops = work.drops(fits, eras, shuffled)
             frames.append(_frame(fold, features, gain, shuffled, drops, overlap_eras))
-    progress(len(blocks), len(blocks))
+    runner.progress(len(blocks), len(blocks))
     return pd.concat(frames, ignore_index=True)
 
 

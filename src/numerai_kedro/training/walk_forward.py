@@ -8,7 +8,7 @@ eras. So a new era adds one prediction, and no refit.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -18,31 +18,26 @@ import numpy.typing as npt
 import pandas as pd
 
 from numerai_kedro.cache import FoldStore
-from numerai_kedro.compute.isolation import Executor, Inline
 from numerai_kedro.compute.worker_pool import WorkerPool
 from numerai_kedro.data import EraPanel
 from numerai_kedro.data.folds import Fold
 from numerai_kedro.ensemble.blending import blend
 from numerai_kedro.errors import PredictionError
 from numerai_kedro.files import digest_json
+from numerai_kedro.training.fit_runner import FitRunner
 from numerai_kedro.training.protocol import FitProgress, Model, no_progress
 from numerai_kedro.training.recipe import Fit, Recipe
 
 logger = logging.getLogger(__name__)
-
-# Called with the folds done, including the fraction of the current one, and their total.
-Progress = Callable[[float, float], None]
 
 
 def walk_forward(
     history: EraPanel,
     folds: Sequence[Fold],
     recipes: Sequence[Recipe],
-    store: FoldStore,
     purge_eras: int,
-    progress: Progress = no_progress,
-    executor: Executor | None = None,
-    beside: Sequence[Fit] = (),
+    runner: FitRunner,
+    prefetch: Sequence[Fit] = (),
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Predict every fold's test eras by models that were not trained on them.
 
@@ -55,11 +50,7 @@ def walk_forward(
         In time order; the purge of each is checked again before it is fitted.
     recipes
         One per fold: tuning may change the parameters from some fold on.
-    store : FoldStore
-        Stores finished fits and predictions.
-    executor
-        Where fits run; by default here.
-    beside
+    prefetch
         Fits that are needed later; idle workers of a pool do them meanwhile.
 
     Returns
@@ -75,15 +66,14 @@ def walk_forward(
     ProcessDied
         The child process of a fit was killed from outside.
     """
-    pieces, iterations, executor = [], {}, executor or Inline()
-    arguments = (recipes, history, folds, purge_eras, store, executor, progress)
-    ahead = fit_ahead(*arguments, beside=beside)
-    report = no_progress if ahead else progress
+    pieces, iterations, store = [], {}, runner.store
+    ahead = fit_ahead(recipes, history, folds, purge_eras, runner, prefetch)
+    one_by_one = runner.quiet() if ahead else runner
     for number, (fold, recipe) in enumerate(zip(folds, recipes, strict=True)):
-        report(number, len(folds))
-        within, computed = sub_progress(report, number, len(folds)), fold.name in ahead
-        for part in predict_fold(recipe, history, fold, purge_eras, store, executor, within):
-            computed |= part.made
+        one_by_one.progress(number, len(folds))
+        within, computed = one_by_one.part(number, len(folds)), fold.name in ahead
+        for part in predict_fold(recipe, history, fold, purge_eras, within):
+            computed |= part.computed
             pieces.append(frame_of(part.test, part.predictions))
         fits = recipe.fits(history, fold.train)
         mark_fitted(recipe, fold.train, history, store)
@@ -97,7 +87,7 @@ def walk_forward(
             fold.train[1],
             "fitted" if computed else "from the fold store",
         )
-    progress(len(folds), len(folds))
+    runner.progress(len(folds), len(folds))
     return pd.concat(pieces, ignore_index=True), iterations
 
 
@@ -124,14 +114,14 @@ class Part:
     test : EraPanel
     predictions : float32[n_rows]
     fits
-    made
+    computed
         Whether any of the predictions were computed in this run.
     """
 
     test: EraPanel
     predictions: npt.NDArray[np.float32]
     fits: list[Fit]
-    made: bool
+    computed: bool
 
 
 def predict_fold(
@@ -139,9 +129,7 @@ def predict_fold(
     history: EraPanel,
     fold: Fold,
     purge_eras: int,
-    store: FoldStore,
-    executor: Executor | None = None,
-    progress: FitProgress = no_progress,
+    runner: FitRunner,
     keep: bool = True,
 ) -> Iterator[Part]:
     """Predict a fold: whole, or part by part where fitted models are updated between parts.
@@ -159,8 +147,8 @@ def predict_fold(
     """
     steps = list(_steps(recipe, history, fold, purge_eras, keep))
     for number, (test, pieces, fits) in enumerate(steps):
-        within = sub_progress(progress, number, len(steps))
-        predictions, computed = predict_by_fits(fits, pieces, store, executor or Inline(), within)
+        within = runner.part(number, len(steps))
+        predictions, computed = predict_by_fits(fits, pieces, within)
         yield Part(test, predictions, fits, computed)
 
 
@@ -182,25 +170,28 @@ def fit_ahead(
     history: EraPanel,
     folds: Sequence[Fold],
     purge_eras: int,
-    store: FoldStore,
-    executor: Executor,
-    progress: Progress = no_progress,
-    keep: bool = True,
-    beside: Sequence[Fit] = (),
+    runner: FitRunner,
+    prefetch: Sequence[Fit] | None = None,
 ) -> set[str]:
     """Try to do the missing fits of folds in a worker pool, so that the folds find them stored.
+
+    Parameters
+    ----------
+    prefetch
+        Further fits; None for trials, whose models are not stored.
 
     Returns
     -------
     set of str
-        Folds of these fits, "" for those of `beside`; empty where the executor is no pool.
+        Folds of these fits, "" for those of `prefetch`; empty where the executor is no pool.
     """
-    if not isinstance(executor, WorkerPool):
+    store, pool, keep = runner.store, runner.executor, prefetch is not None
+    if not isinstance(pool, WorkerPool):
         return set()
     missing: dict[str, tuple[str, Fit, list[EraPanel]]] = {}
     # The live fit goes first: it takes longest.
     requests: list[tuple[str, Fit, list[EraPanel]]] = [
-        ("", fit, []) for fit in beside if not store.has_model(fit.key)
+        ("", fit, []) for fit in prefetch or () if not store.has_model(fit.key)
     ] + [
         (fold.name, fit, pieces)
         for fold, recipe in zip(folds, recipes, strict=True)
@@ -213,7 +204,8 @@ def fit_ahead(
             missing[digest_json(fit.key)] = name, fit, pieces
     if missing:
         tasks = [(fit, pieces, store) for _, fit, pieces in missing.values()]
-        executor.try_all(_fit_and_predict, tasks, progress, max(f.planned_gb for f, *_ in tasks))
+        largest_gb = max(fit.planned_gb for fit, *_ in tasks)
+        pool.try_all(_fit_and_predict, tasks, runner.progress, largest_gb)
     return {name for name, *_ in missing.values()}
 
 
@@ -227,11 +219,7 @@ def with_location(fits: Sequence[Fit], place: str, store: FoldStore) -> list[dic
 
 
 def predict_by_fits(
-    fits: Sequence[Fit],
-    pieces: Sequence[EraPanel],
-    store: FoldStore,
-    executor: Executor,
-    progress: FitProgress = no_progress,
+    fits: Sequence[Fit], pieces: Sequence[EraPanel], runner: FitRunner
 ) -> tuple[npt.NDArray[np.float32], bool]:
     """Average the predictions of all fits of a recipe on pieces of a panel; uses stored ones.
 
@@ -241,13 +229,12 @@ def predict_by_fits(
         One fit's predictions unchanged, several blended era by era; and whether any were computed
         now.
     """
-    columns, computed = [], False
+    columns, computed, store = [], False, runner.store
     for number, fit in enumerate(fits):
         stored = fit.stored_predictions(pieces, store)
         if stored is None:
             computed = True
-            step = sub_progress(progress, number, len(fits))
-            made_by(executor, fit, _fit_and_predict, pieces, store, progress=step)
+            runner.part(number, len(fits)).run(fit, _fit_and_predict, pieces, store)
             stored = fit.stored_predictions(pieces, store)
             assert stored is not None, "predictions that were just made are gone"
         columns.append(stored)
@@ -264,22 +251,6 @@ def average(
     starts = np.concatenate([[0], np.cumsum(sizes)])
     table = np.column_stack(columns).astype(np.float64)
     return blend(table, np.ones(len(columns)), starts).astype(np.float32)
-
-
-def made_by(
-    executor: Executor,
-    fit: Fit,
-    task: Callable[..., None],
-    *arguments: Any,
-    progress: FitProgress,
-) -> None:
-    """Run a fit's task; after a GPU failure run it again on the CPU, in a new process."""
-    try:
-        executor.run(task, fit, *arguments, progress=progress, planned_gb=fit.planned_gb)
-    except Exception as error:  # noqa: BLE001 - `on_cpu` raises all but GPU failures again
-        again = fit.on_cpu(error)
-        executor.close()
-        executor.run(task, again, *arguments, progress=progress, planned_gb=again.planned_gb)
 
 
 def _finite_predictions(model: Model, piece: EraPanel) -> npt.NDArray[np.float32]:
@@ -299,19 +270,16 @@ def fit_live(
     history: EraPanel,
     eras: tuple[int, int],
     recipe: Recipe,
-    store: FoldStore,
-    progress: Progress = no_progress,
-    executor: Executor | None = None,
+    runner: FitRunner,
     updated_to: int | None = None,
 ) -> list[Model]:
     """Fit the models that predict live, exactly as a fold that begins at the same era would."""
     fits = recipe.fits(history, eras, updated_to=updated_to)
-    refitted = False
+    store, refitted = runner.store, False
     for number, fit in enumerate(fits):
         if not store.has_model(fit.key):
             refitted = True
-            step = sub_progress(progress, number, len(fits))
-            made_by(executor or Inline(), fit, _fit_only, store, progress=step)
+            runner.part(number, len(fits)).run(fit, _fit_only, store)
     models = [fit.model(store, no_progress) for fit in fits]
     mark_fitted(recipe, eras, history, store)
     logger.info(
@@ -366,11 +334,6 @@ def finite(predictions: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
             "diverged: choose a lower learning rate, or leave it out."
         )
     return predictions
-
-
-def sub_progress(progress: Progress, parts_done: int, n_parts: int) -> FitProgress:
-    """Turn the steps of one part into steps of the whole."""
-    return lambda done, total: progress(parts_done + done / total, n_parts)
 
 
 def mark_fitted(recipe: Recipe, eras: tuple[int, int], history: EraPanel, store: FoldStore) -> None:

@@ -13,12 +13,13 @@ from tests.training.torch.test_loop import PARAMS, TARGETS, NoDropout, Small, ru
 from numerai_kedro.cache import FoldStore
 from numerai_kedro.compute import pressure
 from numerai_kedro.compute.fault_injection import Order, variable
-from numerai_kedro.compute.isolation import Worker
+from numerai_kedro.compute.isolation import Inline, Worker
 from numerai_kedro.compute.machine import SIMULATED_GPU
 from numerai_kedro.compute.remedies import AGAIN, until_it_fits
 from numerai_kedro.data.folds import Fold
 from numerai_kedro.errors import NumeraiKedroError, ProcessDied, ResourceError
 from numerai_kedro.models.registry import family
+from numerai_kedro.training.fit_runner import FitRunner
 from numerai_kedro.training.network_params import LEAST_ROWS
 from numerai_kedro.training.protocol import EarlyStoppingSplit, FitContext
 from numerai_kedro.training.recipe import Recipe
@@ -206,7 +207,8 @@ def recipe(**changed):
 
 
 def predicted(history, store, made, executor=None):
-    parts = list(predict_fold(made, history, FOLD, 4, store, executor))
+    runner = FitRunner(store, executor or Inline())
+    parts = list(predict_fold(made, history, FOLD, 4, runner))
     lines = [line for part in parts for line in with_location(part.fits, FOLD.name, store)]
     return np.concatenate([part.predictions for part in parts]), lines
 

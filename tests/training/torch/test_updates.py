@@ -8,6 +8,7 @@ from tests.folds import folds_with
 from tests.models.sizes import NETWORKS
 from tests.panels import small_panel
 from tests.pipelines.test_base_model import DECIDED, PARAMS
+from tests.runners import runner_at
 
 from numerai_kedro.cache import FoldStore
 from numerai_kedro.data.folds import Fold
@@ -16,6 +17,7 @@ from numerai_kedro.models.registry import family
 from numerai_kedro.pipelines.recipes import live_recipe
 from numerai_kedro.training import recipe as recipe_module
 from numerai_kedro.training.engineered import Engineered
+from numerai_kedro.training.fit_runner import FitRunner
 from numerai_kedro.training.recipe import Option, Recipe
 from numerai_kedro.training.walk_forward import predict_fold, walk_forward
 
@@ -51,13 +53,13 @@ def test_the_first_part_is_the_full_fits_and_the_others_are_updates_of_it(
     history, tmp_path, ten_eras
 ):
     store = FoldStore(tmp_path / "store")
-    plain, _ = walk_forward(history, [FOLD], [recipe(update="none")], store, PURGE)
-    updated, _ = walk_forward(history, [FOLD], [recipe()], store, PURGE)
+    plain, _ = walk_forward(history, [FOLD], [recipe(update="none")], PURGE, FitRunner(store))
+    updated, _ = walk_forward(history, [FOLD], [recipe()], PURGE, FitRunner(store))
     same = (plain["prediction"] == updated["prediction"]).groupby(plain["era"]).all()
     assert same[same].index.tolist() == [24, 25, 26, 27]
     assert len(list((tmp_path / "store" / "models").glob("*"))) == 3
-    parts = list(predict_fold(recipe(), history, FOLD, PURGE, store))
-    assert not any(part.made for part in parts)
+    parts = list(predict_fold(recipe(), history, FOLD, PURGE, FitRunner(store)))
+    assert not any(part.computed for part in parts)
     (fit,) = parts[2].fits
     assert fit.train.eras.tolist() == list(range(19, 29))
     assert fit.base.train.eras[-1] == 20
@@ -67,15 +69,15 @@ def test_an_update_that_learns_too_near_is_a_leak(history, tmp_path, monkeypatch
     near = [(FOLD, None), (Fold("test-1", (1, 20), (28, 31)), 25)]
     monkeypatch.setattr(Recipe, "steps", lambda self, fold: near)
     with pytest.raises(LeakError, match="trains on era 0025"):
-        list(predict_fold(recipe(), history, FOLD, PURGE, FoldStore(tmp_path / "store")))
+        list(predict_fold(recipe(), history, FOLD, PURGE, runner_at(tmp_path / "store")))
 
 
 def test_eras_that_come_later_change_no_update(history, tmp_path, ten_eras):
     """Removing the newest eras changes no prediction before them."""
     shorter = history.select(eras=range(1, 32))
     short = Fold("test-1", FOLD.train, (24, 31))
-    whole, _ = walk_forward(history, [FOLD], [recipe()], FoldStore(tmp_path / "a"), PURGE)
-    early, _ = walk_forward(shorter, [short], [recipe()], FoldStore(tmp_path / "b"), PURGE)
+    whole, _ = walk_forward(history, [FOLD], [recipe()], PURGE, runner_at(tmp_path / "a"))
+    early, _ = walk_forward(shorter, [short], [recipe()], PURGE, runner_at(tmp_path / "b"))
     both = whole[whole["era"] <= 31]["prediction"].to_numpy()
     np.testing.assert_array_equal(both, early["prediction"].to_numpy())
 

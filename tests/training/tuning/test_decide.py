@@ -12,10 +12,10 @@ from tests.folds import changed_folds, folds_with
 from tests.panels import era_rows, small_panel
 
 from numerai_kedro.cache import FoldStore
-from numerai_kedro.compute.isolation import Inline
 from numerai_kedro.data import EraRows, open_panel, write_panel
 from numerai_kedro.errors import LeakError, PredictionError, StoreError
 from numerai_kedro.models.registry import family
+from numerai_kedro.training.fit_runner import FitRunner
 from numerai_kedro.training.recipe import Recipe
 from numerai_kedro.training.torch.care import Diverged
 from numerai_kedro.training.tuning import decide, study
@@ -96,9 +96,7 @@ class Week:
 
     def tune(self, what=None, where=None, params=TUNING):
         where = where or context(self.panel)
-        return tune(
-            what or search(), where, params, self.store, self.studies, Inline(), lambda *_: None
-        )
+        return tune(what or search(), where, params, FitRunner(self.store), self.studies)
 
 
 @pytest.fixture

@@ -102,7 +102,7 @@ def test_an_option_that_fails_late_tells_what_was_repaired_before(week, monkeypa
             raise ResourceError("no memory left")
         parts = real(self, cheap, fold, progress)
         for fit in parts[0].fits if cheap.n_offsets == 2 else ():
-            self._store.remember(fit.recovery_key, [line])
+            self._runner.store.remember(fit.recovery_key, [line])
         return parts
 
     monkeypatch.setattr(Trials, "_predict", predict)

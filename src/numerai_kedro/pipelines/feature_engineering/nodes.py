@@ -37,8 +37,9 @@ from numerai_kedro.pipelines.recipes import (
 from numerai_kedro.progress import steps_bar
 from numerai_kedro.runtime.parameters import EncoderParams, FeatureParams, ResourceParams
 from numerai_kedro.training.engineered import record_name, window_name
+from numerai_kedro.training.fit_runner import FitRunner
 from numerai_kedro.training.protocol import no_progress
-from numerai_kedro.training.walk_forward import sub_progress, with_location
+from numerai_kedro.training.walk_forward import with_location
 from numerai_kedro.training.windows import live_windows, windows_of
 
 logger = logging.getLogger(__name__)
@@ -111,9 +112,9 @@ def _interactions(
         steps_bar(f"{name}: windows") as bar,
     ):
         for number, (window, report) in enumerate(reports.items()):
-            selecting = (panel, windows[window], recipe, rule, store, worker)
+            runner = FitRunner(store, worker, bar).part(number, len(reports))
             with_stability[window] = with_interactions(
-                report, *selecting, sub_progress(bar, number, len(reports))
+                report, panel, windows[window], recipe, rule, runner
             )
             logger.info(
                 "discovery, eras up to %s: %d clusters interact; at most %g by chance",
@@ -169,9 +170,10 @@ def compress(
         def attempt(steps: int) -> dict[str, tuple[Latents, dict[str, Any]]]:
             encoded = {}
             for number, (name, window) in enumerate(windows.items()):
-                within = sub_progress(bar, number, len(windows))
-                encoding = (lighter(recipe, steps), store, worker, within)
-                encoded[name] = encode(panel, window.train, window.newest, *encoding)
+                runner = FitRunner(store, worker, bar).part(number, len(windows))
+                encoded[name] = encode(
+                    panel, window.train, window.newest, lighter(recipe, steps), runner
+                )
                 bar(number + 1, len(windows))
             return encoded
 

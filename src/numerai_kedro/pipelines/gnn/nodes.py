@@ -31,8 +31,9 @@ from numerai_kedro.pipelines.recipes import (
 from numerai_kedro.progress import steps_bar
 from numerai_kedro.runtime.parameters import GraphParams, ModelParams, ResourceParams
 from numerai_kedro.training.engineered import Engineered
+from numerai_kedro.training.fit_runner import FitRunner, sub_progress
 from numerai_kedro.training.recipe import Recipe
-from numerai_kedro.training.walk_forward import sub_progress, walk_forward
+from numerai_kedro.training.walk_forward import walk_forward
 from numerai_kedro.training.windows import windows_of
 
 logger = logging.getLogger(__name__)
@@ -166,10 +167,8 @@ def _controls(
                 recipe.with_params(recipe.params.model_copy(update={"edges": edges}))
                 for _, recipe in fold_recipe_pairs
             ]
-            purge = folds.purge_eras
-            control, _ = walk_forward(
-                panel, windows, control_recipes, store, purge, progress=within, executor=workers
-            )
+            runner = FitRunner(store, workers, within)
+            control, _ = walk_forward(panel, windows, control_recipes, folds.purge_eras, runner)
             differences = _corr(panel, real, target) - _corr(panel, control, target)
             gain = mean_interval(differences.to_numpy(), overlap_eras(target))
             comparison = (name, CONTROLS[edges], gain, _verdict(gain))

@@ -10,18 +10,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from numerai_kedro.cache import FoldStore, code_of
-from numerai_kedro.compute.isolation import Executor
+from numerai_kedro.cache import code_of
 from numerai_kedro.errors import ResourceError
 from numerai_kedro.files import digest_bytes, digest_json
 from numerai_kedro.metrics.intervals import short
 from numerai_kedro.metrics.overfitting import probability_of_overfitting
+from numerai_kedro.training.fit_runner import FitRunner, sub_progress
 from numerai_kedro.training.recipe import Option, Recipe
 from numerai_kedro.training.tuning.context import Search, TuningContext, TuningParams
 from numerai_kedro.training.tuning.objective import NOTHING, EraScores, gain_bound
@@ -30,7 +30,6 @@ from numerai_kedro.training.tuning.space import distributions, params_at, point_
 from numerai_kedro.training.tuning.store import StudyStore
 from numerai_kedro.training.tuning.study import open_study, run_study, trial_numbers
 from numerai_kedro.training.tuning.trials import RECOVERIES, SCORES, Trials
-from numerai_kedro.training.walk_forward import sub_progress
 
 if TYPE_CHECKING:
     import optuna
@@ -42,10 +41,8 @@ def tune(
     search: Search,
     context: TuningContext,
     params: TuningParams,
-    fold_store: FoldStore,
+    runner: FitRunner,
     study_store: StudyStore,
-    executor: Executor,
-    progress: Callable[[float, float], None],
 ) -> tuple[list[dict[str, Any]], pd.DataFrame, pd.DataFrame]:
     """Return parameters with the eras they apply to, all trials, and predictions of the choice.
 
@@ -72,9 +69,10 @@ def tune(
     if decisions:
         before = {**decisions[-1], "first_era": context.calendar.next_fold_begin()}
     if not decisions or context.calendar.is_due(decisions[-1], params.retune_weeks):
-        _study_and_decide(
-            procedure, before, search, context, params, fold_store, study_store, executor, progress
-        )
+        name = f"{search.recipe.name}-{before['first_era']:04d}-{digest_json(procedure)[:12]}"
+        study = open_study(name, study_store.journal(name), study_store.storage_url)
+        decision = _study_and_decide(study, before, search, context, params, runner)
+        study_store.decide(procedure, decision)
     decisions = kept()
     trials = [
         {"study": decision["study"], "first_era": decision["first_era"], **trial}
@@ -84,7 +82,7 @@ def tune(
     study_store.note(search.plan_key(params), _without_trials(decisions))
     newest = decisions[-1]
     exact = (newest["point"], search.recipe.family.params_type.model_validate(newest["params"]))
-    chosen = Trials(search, context, params, fold_store, executor, exact)
+    chosen = Trials(search, context, params, runner, exact)
     validation_folds = context.calendar.validation_folds(newest["first_era"])
     predictions = chosen.predictions(newest["point"], option_of(newest), validation_folds)
     return _without_trials(decisions), _trials_frame(trials), predictions
@@ -210,18 +208,14 @@ def _procedure_of_features(search: Search) -> dict[str, Any]:
 
 
 def _study_and_decide(
-    procedure: Mapping[str, Any],
+    study: optuna.Study,
     before: Mapping[str, Any],
     search: Search,
     context: TuningContext,
     params: TuningParams,
-    fold_store: FoldStore,
-    study_store: StudyStore,
-    executor: Executor,
-    progress: Callable[[float, float], None],
-) -> None:
+    runner: FitRunner,
+) -> dict[str, Any]:
     recipe, first_era = search.recipe, int(before["first_era"])
-    name = f"{recipe.name}-{first_era:04d}-{digest_json(procedure)[:12]}"
     folds = context.calendar.validation_folds(first_era)
     kind = recipe.family.params_type
     base = kind.model_validate(before["params"])
@@ -229,14 +223,12 @@ def _study_and_decide(
     for start in (base, *search.presets.values()):
         point = point_of(start, search.space)
         points += [point] if point not in points else []
-    trials = Trials(search, context, params, fold_store, executor, (points[0], base))
-    study = open_study(name, study_store.journal(name), study_store.storage_url)
-
+    trials = Trials(search, context, params, runner, (points[0], base))
     n_steps = search.n_trials + n_candidates(search.options)
 
     def evaluate(trial: optuna.Trial) -> float:
         number = trial_numbers(study)[trial.number]
-        step = sub_progress(progress, min(number, search.n_trials - 1), n_steps)
+        step = sub_progress(runner.progress, min(number, search.n_trials - 1), n_steps)
         return trials.evaluate(trial, number, folds, step, may_prune=trial.params != points[0])
 
     run_study(
@@ -251,16 +243,14 @@ def _study_and_decide(
     if search.options:
 
         def score(option: Option, number: int) -> tuple[EraScores, list[dict[str, Any]]]:
-            step = sub_progress(progress, search.n_trials + number, n_steps)
+            step = sub_progress(runner.progress, search.n_trials + number, n_steps)
             return trials.scores_of(option, decision["params"], folds, step)
 
         decision |= decide_option(decision, before, score, search, context, params)
-    progress(n_steps, n_steps)
+    runner.progress(n_steps, n_steps)
     logger.info("%s: %s", recipe.name, decision["verdict"])
-    study_store.decide(
-        procedure,
-        {**decision, "study": name, "tuned_for": context.folds.live_era, "first_era": first_era},
-    )
+    of_study = {"study": study.study_name, "tuned_for": context.folds.live_era}
+    return {**decision, **of_study, "first_era": first_era}
 
 
 def _decide(

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from numerai_kedro.cache import FoldStore
-from numerai_kedro.compute.isolation import Executor
 from numerai_kedro.compute.remedies import failed_fit
 from numerai_kedro.compute.worker_pool import WorkerPool
 from numerai_kedro.data.folds import Fold
 from numerai_kedro.errors import PredictionError
 from numerai_kedro.training.adaptive import adapted
+from numerai_kedro.training.fit_runner import FitRunner, Progress, sub_progress
 from numerai_kedro.training.protocol import no_progress
 from numerai_kedro.training.recipe import Option, Recipe
 from numerai_kedro.training.tuning.context import (
@@ -37,11 +36,9 @@ from numerai_kedro.training.tuning.objective import (
 from numerai_kedro.training.tuning.space import params_at
 from numerai_kedro.training.walk_forward import (
     Part,
-    Progress,
     fit_ahead,
     frame_of,
     predict_fold,
-    sub_progress,
     with_location,
 )
 
@@ -64,12 +61,11 @@ class Trials:
         search: Search,
         context: TuningContext,
         params: TuningParams,
-        store: FoldStore,
-        executor: Executor,
+        runner: FitRunner,
         exact: tuple[Mapping[str, Any], Any],
     ) -> None:
         self._search, self._context, self._params = search, context, params
-        self._store, self._executor = store, executor
+        self._runner = runner
         self._exact_point, self._exact_params = exact
 
     def evaluate(
@@ -192,8 +188,7 @@ class Trials:
                     fold.train,
                     purge,
                     self._params.adaptive,
-                    self._store,
-                    self._executor,
+                    self._runner.quiet(),
                 )
             within = sub_progress(progress, number, len(folds))
             parts = self._predict(low_fidelity_option(strong, self._params), fold, within)
@@ -208,32 +203,29 @@ class Trials:
 
         So a pruned trial wastes few fits. Returns the pool's recovery lines.
         """
-        pool, context = self._executor, self._context
+        pool, context = self._runner.executor, self._context
         if not isinstance(pool, WorkerPool) or number % pool.size:
             return []
         due = folds[number : number + pool.size]
         recipes = [self._engineered(cheap, fold) for fold in due]
-        arguments = (context.history, due, context.folds.purge_eras, self._store, pool)
         within = lambda done, of: progress(number + len(due) * done / of, len(folds))  # noqa: E731
-        fit_ahead(recipes, *arguments, within, keep=False)
+        runner = dataclasses.replace(self._runner, progress=within)
+        fit_ahead(recipes, context.history, due, context.folds.purge_eras, runner)
         return pool.taken_lines()
 
     def _predict(self, cheap: Recipe, fold: Fold, progress: Progress) -> list[Part]:
         context, purge = self._context, self._context.folds.purge_eras
         cheap = self._engineered(cheap, fold)
-        return list(
-            predict_fold(
-                *(cheap, context.history, fold, purge, self._store, self._executor, progress),
-                keep=False,
-            )
-        )
+        runner = dataclasses.replace(self._runner, progress=progress)
+        return list(predict_fold(cheap, context.history, fold, purge, runner, keep=False))
 
     def _engineered(self, recipe: Recipe, fold: Fold) -> Recipe:
         context = self._context
         return context.engineered.applied(recipe, fold.train, context.history.feature_names)
 
     def _lines(self, parts: Sequence[Part], fold: Fold) -> list[dict[str, Any]]:
-        return [line for part in parts for line in with_location(part.fits, fold.name, self._store)]
+        store = self._runner.store
+        return [line for part in parts for line in with_location(part.fits, fold.name, store)]
 
     def _low_fidelity(self, point: Mapping[str, Any]) -> Recipe:
         recipe = self._search.recipe
