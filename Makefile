@@ -57,10 +57,13 @@ evidence: setup  ## claims over the claim seeds: make evidence NAME=weekly (resu
 	@test -f benchmarks/evidence_$(NAME).py || { echo "make: NAME is one of: $(patsubst benchmarks/evidence_%.py,%,$(wildcard benchmarks/evidence_*.py))"; exit 1; }
 	@$(BIN)/python benchmarks/evidence_$(NAME).py
 
+mutants: setup  ## changes of the code that quick tests must notice; SEED=1 COUNT=300, resumable
+	$(BIN)/python tools/mutants.py --seed $(or $(SEED),1) --count $(or $(COUNT),300) $(if $(AGAIN),--again)
+
 viz: setup  ## the graph, in a browser
 	$(BIN)/kedro viz run
 
 clean:  ## remove what can be made again; data and conf/local stay
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis .viz
 
-.PHONY: help setup weekly test drill drill-night faults quick lint bench evidence viz clean
+.PHONY: help setup weekly test drill drill-night faults quick lint bench evidence mutants viz clean

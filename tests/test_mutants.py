@@ -1,0 +1,140 @@
+"""tools/mutants.py changes what it says, leaves the rest alone, and tells what tests notice."""
+
+import textwrap
+
+import pytest
+from tools import mutants
+from tools.mutants import Map, Mutant, draw, left_of, operators, places, summary, try_mutant
+
+MODULE = "src/numerai_kedro/metrics/small.py"
+CODE = '''
+"""One of 3."""
+import logging
+
+logger = logging.getLogger(__name__)
+
+
+def f(a: int | None, b: str = "x") -> int | None:
+    """Two of 3."""
+    logger.info("%s", a + 1)
+    a += 2
+    return a if a < 9 else -a
+'''
+TEST = """
+from numerai_kedro.metrics.small import f
+
+
+def test_f():
+    assert f(1) == 3
+"""
+
+
+def changes(code):
+    """Every changed line of a module, by operator."""
+    return {
+        (mutant.operator, line.strip())
+        for place in places(MODULE, code)
+        for mutant in place
+        for line in mutants.mutate_code(
+            code, operators()[mutant.operator], mutant.occurrence
+        ).splitlines()
+        if line not in code.splitlines()
+    }
+
+
+def test_places_are_changed_one_at_a_time():
+    found = changes(CODE)
+    assert ("RemoveStatement", "pass") in found
+    assert ("ReturnNone", "return None") in found
+    assert ("AddNot", "return a if not a < 9 else -a") in found
+    assert ("NumberReplacer", "return a if a < 10 else -a") in found
+    assert ("ReplaceComparisonOperator_Lt_LtE", "return a if a <= 9 else -a") in found
+    assert ("DefaultText", 'def f(a: int | None, b: str = "another") -> int | None:') in found
+
+
+def test_annotations_docstrings_and_log_calls_are_left_alone():
+    assert all("logger" not in line and "of 3" not in line for _, line in changes(CODE))
+    assert all("int | None" in line for _, line in changes(CODE) if line.startswith("def"))
+
+
+def test_a_statement_that_only_has_an_effect_is_removed():
+    code = "def f(x, y):\n    x.y = 1\n    z = 2\n    y[0] -= 1\n    g(z)\n    raise E\n"
+    removed = [
+        place[0].line for place in places(MODULE, code) if place[0].operator == "RemoveStatement"
+    ]
+    assert removed == [2, 4, 5, 6]
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A checkout of one module, and its copy."""
+    root, tree = tmp_path / "root", tmp_path / "tree"
+    for folder in (root, tree):
+        for name, text in (
+            (MODULE, textwrap.dedent(CODE)),
+            ("src/numerai_kedro/__init__.py", ""),
+            ("src/numerai_kedro/metrics/__init__.py", ""),
+            ("tests/metrics/test_small.py", TEST),
+            ("pyproject.toml", '[tool.pytest.ini_options]\nmarkers = ["slow"]\n'),
+        ):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
+    monkeypatch.setattr(mutants, "ROOT", root)
+    monkeypatch.setattr(mutants, "KEPT", tmp_path / "kept")
+    return tree
+
+
+def test_draw_begins_with_the_same_mutants_whatever_the_count(checkout):
+    assert draw(3, 5) == draw(3, 9)[:5]
+    assert draw(3, 5) != draw(4, 5)
+
+
+def test_a_mutant_is_noticed_by_a_test_that_fails_and_the_copy_is_restored(checkout):
+    file = "tests/metrics/test_small.py"
+    tests = Map({"files": [file], "seconds": {file: 0.1}, "failed": [], "modules": {}})
+    (comparison,) = (p for p in places(MODULE, CODE) if p[0].operator.startswith("ReplaceComp"))
+    by_name = {
+        mutant.operator.removeprefix("ReplaceComparisonOperator_"): mutant for mutant in comparison
+    }
+    noticed = try_mutant(by_name["Lt_Gt"], checkout, tests)
+    assert (noticed["outcome"], noticed["by"]) == ("noticed", f"{file}::test_f")
+    assert "+    return a if a > 9 else -a" in noticed["diff"]
+    survived = try_mutant(by_name["Lt_LtE"], checkout, tests)
+    assert (survived["outcome"], survived["by"]) == ("survived", "")
+    assert (checkout / MODULE).read_text() == CODE
+
+
+def test_tests_are_the_mirrored_file_and_those_that_reach_the_line(checkout):
+    mirrored, near, slow, far = "tests/metrics/test_small.py", "near", "slow", "far"
+    lines = {"10": [1, 2], "11": [3]}
+    tests = Map(
+        {
+            "files": [mirrored, near, slow, far],
+            "seconds": {mirrored: 99, near: 1, slow: 50, far: 1},
+            "failed": [],
+            "modules": {MODULE: {"digest": mutants.digest(mutants.ROOT / MODULE), "lines": lines}},
+        }
+    )
+    mutant = Mutant(MODULE, 10, "AddNot", 0, (9, 10))
+    assert tests.tests_of(mutant, 20) == [mirrored, near]
+    assert tests.tests_of(mutant, 60) == [mirrored, near, slow]
+    (mutants.ROOT / MODULE).write_text("# other lines\n")
+    assert tests.tests_of(mutant, 60) == [mirrored, far, near, slow]
+
+
+def test_what_has_a_result_is_not_tried_again_unless_it_survived(checkout):
+    first, second, third = draw(0, 3)
+    known = {first.key: {"outcome": "noticed"}, second.key: {"outcome": "survived"}}
+    assert left_of([first, second, third], known, again=False) == [third]
+    assert left_of([first, second, third], known, again=True) == [second, third]
+
+
+def test_summary_gives_the_share_and_the_survivors():
+    survivor = {"module": MODULE, "line": 11, "operator": "AddNot", "diff": "-a\n+b"}
+    results = [{"outcome": "noticed"}] * 46 + [
+        {"outcome": "hung"},
+        survivor | {"outcome": "survived"},
+    ]
+    text = summary(results, 5)
+    assert text.startswith("seed 5: 48 mutants, 47 noticed, 97.9% [89.1%, 99.6%]; survivors:\n")
+    assert text.endswith(f"{MODULE}:11 AddNot\n-a\n+b\n")
