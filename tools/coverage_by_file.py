@@ -61,6 +61,8 @@ class CoverageByFile:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start measuring."""
+    """Start measuring, unless the workers of pytest-xdist do."""
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        return
     folder = Path(os.environ["MUTANTS_MAP"])
     config.pluginmanager.register(CoverageByFile(folder, config.rootpath))
