@@ -1,9 +1,11 @@
 """A container's limits count, not the machine that it runs on."""
 
+from types import SimpleNamespace
+
 import psutil
 import pytest
 
-from numerai_kedro.compute import cgroups
+from numerai_kedro.compute import cgroups, machine
 from numerai_kedro.compute.machine import GIB, read_machine
 
 
@@ -30,6 +32,19 @@ def test_a_memory_limit_caps_total_and_free(limits, tmp_path):
     measured = read_machine(tmp_path)
     assert measured.memory_gb == 0.5
     assert measured.free_memory_gb <= 0.5
+
+
+def test_free_disk_and_video_memory_are_in_gib(limits, tmp_path, monkeypatch):
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda _: SimpleNamespace(free=3 * GIB))
+    assert read_machine(tmp_path).free_disk_gb == 3.0
+    said = SimpleNamespace(stdout="12288\n24576\n")
+    monkeypatch.setattr(machine.subprocess, "run", lambda *_, **__: said)
+    monkeypatch.delenv(machine.SIMULATED_GPU, raising=False)
+    assert machine.gpu_memory_gb() == 12.0
+    said.stdout = "no devices were found\n"
+    assert machine.gpu_memory_gb() == 0.0
+    monkeypatch.setenv(machine.SIMULATED_GPU, "2.5")
+    assert machine.gpu_memory_gb() == 2.5
 
 
 def test_max_is_no_limit(limits, tmp_path):

@@ -11,6 +11,7 @@ from numerai_kedro.compute.plan import (
     RESERVE_MEMORY_GB,
     Data,
     Sampling,
+    Schedule,
     Step,
     check_disk,
     fit_hours,
@@ -109,6 +110,38 @@ def test_a_file_that_is_replaced_is_on_the_disk_twice_meanwhile():
         check_disk(refreshed.steps(), machine(free_disk_gb=4.9, **used), 20)
     fits = (*refreshed.steps(), Step("lightgbm fits", disk_gb=4.0))  # after the old file is gone
     check_disk(fits, machine(free_disk_gb=5.1, **used), 20)
+
+
+def test_data_are_planned_in_gib_and_seconds():
+    """20 MB and 150 million cells a second; a row is 780 features and 200 bytes."""
+    data = Data(9 * GIB, 3 * GIB, 6_900_000, 780, replaced_bytes=2 * GIB)
+    download, panel = data.steps()
+    assert download == Step("download", 0.2, 9.0, 3.0, pytest.approx(161.06, abs=0.01), "", 2.0)
+    assert panel == Step("panel", 1.0, pytest.approx(6.2976, abs=1e-4), 0.0, pytest.approx(35.88))
+
+
+def test_a_refusal_adds_up_what_is_missing_and_the_reserve():
+    """7 GB missing of 9 + 3, the larger of 4 GB twice and 2 GB of models, 1 GB of reserve."""
+    plan = (
+        Step("download", disk_gb=9.0, passing_gb=4.0),
+        Step("panel", disk_gb=3.0),
+        *(Step(f"{name} fits", disk_gb=1.0) for name in "ab"),
+    )
+    check_disk(plan, machine(free_disk_gb=12.0, used_disk_gb=5.0), 20)
+    with pytest.raises(ResourceError) as refused:
+        check_disk(plan, machine(free_disk_gb=11.9, used_disk_gb=5.0), 20)
+    assert str(refused.value) == (
+        "not enough disk: 9.0 GB of downloads (4.0 GB twice meanwhile), 3.0 GB of panel and 2.0 GB "
+        "of models need 12.0 GB with the reserve, 11.9 GB are free; free some (kedro tournament "
+        "clean), or choose a smaller feature_set (parameters_ingestion.yml)."
+    )
+
+
+def test_seconds_of_what_runs_are_added_up_and_a_budget_that_is_just_enough_is_enough():
+    assert schedule_steps(WORK, 6.0) == Schedule(
+        tuple(step.name for step in WORK), (), 6.0, 6 * HOUR
+    )
+    assert schedule_steps(WORK, 5.99).postponed == ("lightgbm trials",)
 
 
 def test_a_panel_that_is_there_takes_no_time():

@@ -37,6 +37,18 @@ def test_a_selection_means_what_it_says(tmp_path):
     )
 
 
+def test_ids_and_targets_are_those_that_were_written_in_the_order_of_the_rows(tmp_path):
+    write_panel(tmp_path, [era_rows(era, n_rows=10 * era) for era in (1, 2, 3)])
+    panel = open_panel(tmp_path)
+    for eras in ((1, 2, 3), (3,), (1, 3)):
+        view, written = panel.select(eras=eras), [era_rows(era, n_rows=10 * era) for era in eras]
+        assert view.ids().tolist() == [name for rows in written for name in rows.ids.to_pylist()]
+        assert view.era_of_rows().tolist() == [era for era in eras for _ in range(10 * era)]
+        for name in TARGETS:
+            column = np.concatenate([rows.targets.column(name).to_numpy() for rows in written])
+            np.testing.assert_array_equal(view.target(name), column)
+
+
 def test_what_is_not_there_is_named_with_what_is_close(tmp_path):
     panel = small_panel(tmp_path / "panel")
     with pytest.raises(PanelError, match="did you mean target_ender_60"):

@@ -109,6 +109,16 @@ def decision(first_era, tuned_for, params=PRESET, **others):
     return {"first_era": first_era, "tuned_for": tuned_for, "params": params} | others
 
 
+def test_seconds_of_fits_are_their_work_by_the_work_of_a_second(given, monkeypatch):
+    monkeypatch.setattr(planning, "lightgbm_work_per_second", lambda cores: 2e9 * cores)
+    given.plan(MODEL.model_copy(update={"n_trials": 0}))
+    # 1,000 rows an era, 8 features.
+    sizes = [1_000 * (last - first + 1) for first, last in given.windows()]
+    work = sum(family("lightgbm").cost(given.recipe().params, rows, 8).work for rows in sizes)
+    assert given.seconds["lightgbm fits"] == pytest.approx(work / 4e9)
+    assert given.seconds["lightgbm trials"] == 0
+
+
 def test_what_is_made_is_not_planned_again(given):
     given.plan()
     whole = given.seconds["lightgbm fits"]

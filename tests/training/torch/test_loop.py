@@ -144,6 +144,47 @@ def test_valid_eras_choose_the_epoch(panel, tmp_path):
     assert np.mean(training.at.highest_by_era) == pytest.approx(max(training.at.scores))
 
 
+def test_the_best_weights_are_the_averaged_ones_of_the_last_epoch_that_was_not_worse(
+    panel, tmp_path, monkeypatch
+):
+    valid = small_panel(tmp_path / "valid", n_eras=6, seed=3)
+    training, averages = run(panel, valid=valid, target=TARGETS[0]), []
+    by_epoch = [[0.01] * 6, [0.03] * 6, [0.02] * 6]
+
+    def corr(seen, predictions):
+        if len(averages) < 3:  # afterwards the gap to the training eras is measured
+            averages.append({name: value.clone() for name, value in training.average.items()})
+        return np.array(by_epoch[len(averages) - 1])
+
+    monkeypatch.setattr(training, "_corr", corr)
+    training.train()
+    assert training.at.best_epoch == 2
+    assert_equal(training.best, averages[1])
+    assert not torch.equal(averages[1]["first.weight"], averages[2]["first.weight"])
+    assert training.at.scores == pytest.approx([0.01, 0.03, 0.02])
+
+
+def test_without_eras_to_choose_by_the_best_weights_are_the_averaged_ones_at_the_end(panel):
+    training = run(panel)
+    before = {name: value.clone() for name, value in training.average.items()}
+    training.train()
+    assert training.at.best_epoch == training.at.epoch == PARAMS.epochs
+    assert_equal(training.best, training.average)
+    assert not torch.equal(training.best["first.weight"], before["first.weight"])
+
+
+def test_predictions_are_those_of_the_best_weights_member_by_member_averaged(panel):
+    training = run(panel)
+    training.train()
+    network = Small(len(panel.feature_names))
+    network.load_state_dict(training.best)
+    network.eval()
+    with torch.no_grad():
+        expected = network(torch.from_numpy(np.array(panel.features(2))))[:, :, 0].mean(dim=1)
+    predicted = training.predict(panel.select(eras=[2]))
+    np.testing.assert_allclose(predicted, expected.numpy(), rtol=1e-6)
+
+
 @pytest.mark.parametrize(("lost", "worse"), [(0.0, False), (0.02, False), (0.06, True)])
 def test_only_a_sure_loss_of_corr_is_one(panel, lost, worse):
     """Sixteen eras whose differences have a standard error of .04."""

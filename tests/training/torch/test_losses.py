@@ -63,6 +63,25 @@ def test_missing_labels_count_for_nothing():
     assert torch.isfinite(objective(given_, labels, 0.5))
 
 
+def test_squared_error_is_the_mean_of_the_squares_of_known_labels():
+    labels = torch.tensor([[1.0, 0.0], [3.0, float("nan")]])
+    predictions = torch.zeros(2, 2, 2)
+    predictions[:, 1, :] = 1.0  # the second member's
+    # Squares: 1 and 0, 9 and 4 of the first target; 0 and 1 of the second.
+    assert squared_error(predictions, labels) == pytest.approx((0.5 + 6.5 + 0.5) / 3)
+
+
+def test_the_objective_adds_the_members_mean_distance_of_corr_from_one():
+    predictions, target = era(4, n=200)
+    labels = torch.from_numpy(labels_of(np.column_stack([target, target])))
+    given_ = torch.from_numpy(predictions).float()[:, :, None].expand(-1, -1, 2)
+    squares = float(squared_error(given_, labels[:, 1:]))
+    corr = corr_surrogate(given_[..., 0], labels[:, 0]).tolist()
+    expected = squares + 0.5 * sum(1 - each for each in corr) / 3
+    assert float(objective(given_, labels, 0.5)) == pytest.approx(expected, rel=1e-5)
+    assert float(objective(given_, labels, 0.0)) == pytest.approx(squares)
+
+
 def test_labels_have_variance_one_and_keep_ties():
     labels = labels_of(era(3)[1][:, None])
     assert labels[:, 1].std() == pytest.approx(1, abs=1e-3)
