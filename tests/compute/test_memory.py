@@ -65,6 +65,9 @@ def test_nearing_the_plan_is_said_once(readings, caplog):
 
 
 def test_little_left_is_said_whatever_the_plan(readings, caplog):
+    readings[1][0] = 0.6
+    MemoryWatch("lightgbm", 2.0).sample(1)
+    assert caplog.text == ""
     readings[1][0] = 0.2
     MemoryWatch("lightgbm", 2.0).sample(1)
     assert "0.2 GB are left" in caplog.text

@@ -123,6 +123,30 @@ def test_an_error_body_is_not_appended(server, remote, tmp_path):
     assert target.read_bytes() == CONTENT
 
 
+def test_waits_between_attempts_double_and_there_are_five(monkeypatch):
+    waits = []
+    monkeypatch.setattr(download, "WAIT", waits.append)
+
+    def once():
+        raise download.Interrupted("cut")
+
+    with pytest.raises(DownloadError, match=r"^x: cut, 5 times in a row; type it again$"):
+        download.in_attempts("x", once, "type it again")
+    assert waits == [1.0, 2.0, 4.0, 8.0]
+
+
+def test_progress_of_a_block_begins_the_count_of_attempts_anew(monkeypatch):
+    waits, received = [], iter([0, 10, 10 + download.BLOCK_BYTES, *[10 + download.BLOCK_BYTES] * 5])
+    monkeypatch.setattr(download, "WAIT", waits.append)
+
+    def once():
+        raise download.Interrupted("cut")
+
+    with pytest.raises(DownloadError):
+        download.in_attempts("x", once, "type it again", lambda: next(received))
+    assert waits == [1.0, 1.0, 1.0, 2.0, 4.0, 8.0]
+
+
 def changing(server, **faults):
     """A file that changes after the first attempt, on a server with these faults."""
     attempts = iter(range(10))

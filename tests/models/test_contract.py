@@ -71,6 +71,9 @@ def test_a_saved_model_predicts_the_same_in_a_new_process(name, new_process, pan
     np.testing.assert_array_equal(there[name], model.predict(panel))
     again = read_trusted(saved / name)
     assert again.n_iterations == model.n_iterations > 0
+    assert again.params == model.params
+    assert (again.seed, again.threads) == (0, 1)
+    assert again.feature_names == panel.feature_names
 
 
 def test_it_finds_its_features_by_name_not_by_place(name, panel):
@@ -90,6 +93,44 @@ def with_holes(era, only_known):
     targets = pa.record_batch([target[kept]] * 2, names=rows.targets.schema.names)
     block = FeatureBlock.of(rows.features.names, features[kept])
     return EraRows(era, rows.data_type, rows.ids.filter(pa.array(kept)), block, targets)
+
+
+def test_features_that_it_has_not_learned_are_left_alone(name, panel):
+    """A panel of a later version has more features, and another order."""
+    some = panel.select(features=panel.feature_names[5:1:-1])
+    model = fitted(name, some)
+    np.testing.assert_array_equal(model.predict(panel), model.predict(some))
+
+
+# Stops early, reads groups, reads the graph, uses one core; and how much faster a GPU is.
+TRAITS = {
+    "lightgbm": (False, False, False, False, 1.0),
+    "catboost": (False, False, False, False, 1.0),
+    "xgboost": (False, False, False, False, 1.0),
+    "tabm": (True, False, False, False, 30.0),
+    "transformer": (True, True, False, False, 30.0),
+    "vae_head": (True, False, False, False, 30.0),
+    "gatv2": (True, False, True, True, 10.0),
+    "gin": (True, False, True, True, 10.0),
+}
+
+
+def test_the_plan_reads_its_traits_from_the_class(name):
+    kind = family(name)
+    traits = (kind.stops_early, kind.reads_groups, kind.reads_graph, kind.one_core, kind.gpu_speed)
+    assert traits == TRAITS[name]
+
+
+def test_progress_is_told_by_twenty_trees_or_every_step(name, panel):
+    kind, steps = family(name), []
+    changed = {"n_estimators": 45} if name in BOOSTED else {}
+    model = kind(kind.params_type.model_validate(SMALL[name] | changed), seed=0, threads=1)
+    context = FitContext(graph=graph_of(panel.feature_names))
+    model.fit(panel, None, TARGET, lambda *step: steps.append(step), context)
+    if name in BOOSTED:
+        assert [step for step in steps if step[0]] == [(20, 45), (40, 45)]
+    else:
+        assert steps == [(k, 120) for k in range(1, 121)]  # 30 eras in 4 epochs
 
 
 def test_rows_without_a_target_teach_nothing(name, panel, tmp_path):
