@@ -32,6 +32,19 @@ def era_rows(
     )
 
 
+def with_holes(era: int, only_known: bool) -> EraRows:
+    """Rows of which three of ten have no target and garbage features, or the others alone."""
+    rows, random = era_rows(era), np.random.default_rng(era)
+    known = random.random(len(rows.ids)) > 0.3
+    features = np.array(rows.features.matrix)
+    features[~known] = np.where(features[~known] == 0, 4, 0)
+    target = np.where(known, rows.targets.column(TARGETS[0]).to_numpy(), np.nan).astype(np.float32)
+    kept = known if only_known else np.full(len(known), True)
+    targets = pa.record_batch([target[kept]] * 2, names=rows.targets.schema.names)
+    block = FeatureBlock.of(rows.features.names, features[kept])
+    return EraRows(era, rows.data_type, rows.ids.filter(pa.array(kept)), block, targets)
+
+
 class Eras:
     """A stream of eras of a data version, as a panel is saved from."""
 

@@ -1,6 +1,7 @@
 """tools/mutants.py changes what it says, leaves the rest alone, and tells what tests notice."""
 
 import textwrap
+from pathlib import Path
 
 import pytest
 from tools import mutants
@@ -91,7 +92,7 @@ def test_draw_begins_with_the_same_mutants_whatever_the_count(checkout):
 
 def test_a_mutant_is_noticed_by_a_test_that_fails_and_the_copy_is_restored(checkout):
     file = "tests/metrics/test_small.py"
-    tests = Map({"files": [file], "seconds": {file: 0.1}, "failed": [], "modules": {}})
+    tests = Map({file: {"seconds": 0.1, "failed": [], "reached": {}}})
     (comparison,) = (p for p in places(MODULE, CODE) if p[0].operator.startswith("ReplaceComp"))
     by_name = {
         mutant.operator.removeprefix("ReplaceComparisonOperator_"): mutant for mutant in comparison
@@ -106,13 +107,13 @@ def test_a_mutant_is_noticed_by_a_test_that_fails_and_the_copy_is_restored(check
 
 def test_tests_are_the_mirrored_file_and_those_that_reach_the_line(checkout):
     mirrored, near, slow, far = "tests/metrics/test_small.py", "near", "slow", "far"
-    lines = {"10": [1, 2], "11": [3]}
+    code = mutants.digest(mutants.ROOT / MODULE)
     tests = Map(
         {
-            "files": [mirrored, near, slow, far],
-            "seconds": {mirrored: 99, near: 1, slow: 50, far: 1},
-            "failed": [],
-            "modules": {MODULE: {"digest": mutants.digest(mutants.ROOT / MODULE), "lines": lines}},
+            mirrored: {"seconds": 99, "reached": {}},
+            near: {"seconds": 1, "reached": {MODULE: [code, [9, 12]]}},
+            slow: {"seconds": 50, "reached": {MODULE: [code, [10]]}},
+            far: {"seconds": 1, "reached": {MODULE: [code, [8, 11]]}},
         }
     )
     mutant = Mutant(MODULE, 10, "AddNot", 0, (9, 10))
@@ -120,6 +121,22 @@ def test_tests_are_the_mirrored_file_and_those_that_reach_the_line(checkout):
     assert tests.tests_of(mutant, 60) == [mirrored, near, slow]
     (mutants.ROOT / MODULE).write_text("# other lines\n")
     assert tests.tests_of(mutant, 60) == [mirrored, far, near, slow]
+
+
+def test_the_map_is_measured_of_test_files_that_are_new(checkout, monkeypatch):
+    file = "tests/metrics/test_small.py"
+    mutants.KEPT.mkdir()
+    for name in ("__init__.py", "coverage_by_file.py"):
+        (checkout / "tools").mkdir(exist_ok=True)
+        source = Path(mutants.__file__).with_name(name)
+        (checkout / "tools" / name).write_text(source.read_text() if source.exists() else "")
+    noted = Map.open(checkout).tests[file]
+    code, lines = noted["reached"][MODULE]
+    assert code == mutants.digest(checkout / MODULE)
+    assert {10, 11, 12} <= set(lines)
+    assert noted["failed"] == []
+    monkeypatch.setattr(Map, "measured", pytest.fail)
+    assert Map.open(checkout).tests == {file: noted}
 
 
 def test_what_has_a_result_is_not_tried_again_unless_it_survived(checkout):

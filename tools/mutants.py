@@ -7,8 +7,8 @@ alone. One change is drawn for each place. It is made in a temporary copy of the
 the test files run that reach the place: the file named like the module first, then the quickest.
 A failed test, an import that breaks and a run beyond its time all count as noticed.
 
-Everything is below ``.mutants``. ``map.json`` says which test file reaches which line: it is
-measured at the first run (ten minutes) and whenever it is missing. ``results.jsonl`` gets a line
+Everything is below ``.mutants``. ``map.json`` says which test file reaches which line: all files
+are measured at the first run (ten minutes), later those that changed. ``results.jsonl`` gets a line
 for each mutant, so that a killed run goes on where it was. ``summary-SEED.txt`` lists the
 survivors. With ``--again`` the survivors are tried once more, with the tests as they are now.
 
@@ -313,83 +313,98 @@ def end_group(leader: subprocess.Popen[bytes]) -> None:
 
 
 class Map:
-    """Which test files reach a line of the code, and how many seconds each takes."""
+    """Which lines of the code each test file reaches, and how many seconds it takes.
 
-    def __init__(self, content: dict[str, Any]) -> None:
-        self.files: list[str] = content["files"]
-        self.seconds: dict[str, float] = content["seconds"]
-        self.failed: list[str] = content["failed"]
-        self.modules: dict[str, dict[str, Any]] = content["modules"]
+    Parameters
+    ----------
+    tests
+        By test file: its ``digest``, ``seconds``, tests that have ``failed`` without any mutation,
+        and by module what it ``reached``: digest of the module's code, and lines.
+    """
+
+    def __init__(self, tests: dict[str, dict[str, Any]]) -> None:
+        self.tests = tests
 
     @classmethod
     def open(cls, tree: Path) -> Map:
-        """Read the map; measure it in a copy of the checkout where it is missing."""
+        """Read the map, and measure in a copy of the checkout the test files that it lacks."""
         path = KEPT / "map.json"
-        if not path.exists():
-            shutil.rmtree(KEPT / "map", ignore_errors=True)
-            (KEPT / "map").mkdir(parents=True)
-            print("measuring which test reaches which line", flush=True)
-            run_tests(tree, ["-p", "tools.coverage_by_file", "-n", "2", "--dist", "loadfile"])
-            path.write_text(json.dumps(cls.measured(KEPT / "map")))
-            shutil.rmtree(KEPT / "map")
-        return cls(json.loads(path.read_text()))
+        tests = json.loads(path.read_text()) if path.exists() else {}
+        files = {
+            file.relative_to(tree).as_posix(): file for file in tree.glob("tests/**/test_*.py")
+        }
+        tests = {name: noted for name, noted in tests.items() if name in files}
+        digests = {name: digest(file) for name, file in files.items()}
+        lacking = [name for name in files if tests.get(name, {}).get("digest") != digests[name]]
+        if lacking:
+            print(f"measuring which lines {len(lacking)} test files reach", flush=True)
+            found = cls.measured(tree, lacking)
+            tests |= {name: found[name] | {"digest": digests[name]} for name in lacking}
+            path.write_text(json.dumps(tests))
+        return cls(tests)
 
     @classmethod
-    def measured(cls, folder: Path) -> dict[str, Any]:
-        """What the plugin of `tools.coverage_by_file` left in a folder."""
-        left = [json.loads(path.read_text()) for path in folder.glob("tests-*.json")]
-        data = coverage.CoverageData(basename=str(folder / "all"))
-        for path in folder.glob("coverage*"):
-            part = coverage.CoverageData(basename=str(path))
-            part.read()
-            data.update(part)
-        seconds = {name: round(s, 2) for each in left for name, s in each["seconds"].items()}
-        return {
-            "files": sorted(seconds),
-            "seconds": seconds,
-            "failed": [name for each in left for name in each["failed"]],
-            "modules": dict(cls._lines(data, sorted(seconds))),
+    def measured(cls, tree: Path, names: list[str]) -> dict[str, dict[str, Any]]:
+        """Run some test files with the plugin `tools.coverage_by_file`."""
+        folder = KEPT / "map"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        plugin = ["-p", "tools.coverage_by_file", "-n", "2", "--dist", "loadfile"]
+        run_tests(tree, [*plugin, *names])
+        found: dict[str, dict[str, Any]] = {
+            name: {"seconds": 0.0, "failed": [], "reached": {}} for name in names
         }
-
-    @staticmethod
-    def _lines(data: coverage.CoverageData, files: list[str]) -> Iterator[tuple[str, Any]]:
-        """Of each module, its digest and the numbers of the test files by line."""
-        number = {name: i for i, name in enumerate(files)}
-        for path in data.measured_files():
-            module = path[path.index(SOURCES) :]
-            lines = {
-                line: sorted(number[name] for name in names if name in number)
-                for line, names in data.contexts_by_lineno(path).items()
-            }
-            if (ROOT / module).exists():
-                yield module, {"digest": digest(ROOT / module), "lines": lines}
+        for part in (json.loads(path.read_text()) for path in folder.glob("tests-*.json")):
+            for name, seconds in part["seconds"].items():
+                found[name]["seconds"] = round(seconds, 2)
+            for test in part["failed"]:
+                found[test.partition("::")[0]]["failed"].append(test)
+        for name, module, line in reached_lines(folder):
+            reached = found[name]["reached"]
+            reached.setdefault(module, [digest(tree / module), []])[1].append(line)
+        return found
 
     def tests_of(self, mutant: Mutant, budget: float) -> list[str]:
         """The mirrored file, then those that reach the lines, the quickest first."""
-        name = PurePosixPath(mutant.module).relative_to(SOURCES)
-        mirrored = str(Path("tests", name.parent, f"test_{name.name}"))
-        chosen = [mirrored] if mirrored in self.seconds else []
+        module = PurePosixPath(mutant.module).relative_to(SOURCES)
+        mirrored = str(Path("tests", module.parent, f"test_{module.name}"))
+        chosen = [mirrored] if mirrored in self.tests else []
         others = self._reaching(mutant) - {mirrored}
-        for file in sorted(others, key=lambda name: (self.seconds[name], name)):
-            budget -= self.seconds[file]
+        for file in sorted(others, key=lambda name: (self.tests[name]["seconds"], name)):
+            budget -= self.tests[file]["seconds"]
             if budget > 0 or not chosen:
                 chosen.append(file)
         return chosen
 
     def _reaching(self, mutant: Mutant) -> set[str]:
         """Test files that reach the lines; what only imports run, those that reach the module."""
-        module = self.modules.get(mutant.module, {"digest": "", "lines": {}})
-        lines = module["lines"]
-        if module["digest"] == digest(ROOT / mutant.module):
-            near = (lines.get(str(n), []) for n in range(mutant.lines[0], mutant.lines[1] + 1))
-            found = {self.files[i] for numbers in near for i in numbers}
-            if found:
-                return found
-        return {self.files[i] for numbers in lines.values() for i in numbers}
+        now, lines = digest(ROOT / mutant.module), range(mutant.lines[0], mutant.lines[1] + 1)
+        module: set[str] = set()
+        place: set[str] = set()
+        for name, noted in self.tests.items():
+            code, reached = noted["reached"].get(mutant.module, ("", []))
+            module |= {name} if reached else set()
+            place |= {name} if code == now and not set(lines).isdisjoint(reached) else set()
+        return place or module
+
+    def failed(self, files: list[str]) -> list[str]:
+        """Tests of some files that fail without any mutation."""
+        return [test for file in files for test in self.tests[file]["failed"]]
 
     def limit(self, files: list[str]) -> float:
         """Seconds after which a run counts as hung."""
-        return MORE_SECONDS + SLOWER * sum(self.seconds[file] for file in files)
+        return MORE_SECONDS + SLOWER * sum(self.tests[file]["seconds"] for file in files)
+
+
+def reached_lines(folder: Path) -> Iterator[tuple[str, str, int]]:
+    """Test file, module and line, from the coverage data of a folder."""
+    for path in folder.glob("coverage*"):
+        data = coverage.CoverageData(basename=str(path))
+        data.read()
+        for measured in data.measured_files():
+            module = measured[measured.index(SOURCES) :]
+            for line, names in data.contexts_by_lineno(measured).items():
+                yield from ((name, module, line) for name in names if name)
 
 
 class Trials:
@@ -415,7 +430,7 @@ def try_mutant(mutant: Mutant, tree: Path, tests: Map) -> dict[str, Any]:
     """Put a mutant into the copy, run its tests, and take it out again."""
     path, start = tree / mutant.module, time.monotonic()
     files = tests.tests_of(mutant, OTHER_TESTS)
-    known = [f"--deselect={name}" for name in tests.failed]
+    known = [f"--deselect={name}" for name in tests.failed(files)]
     write(path, mutant.code)
     try:
         code, output = run_tests(tree, ["-x", *files, *known], tests.limit(files))

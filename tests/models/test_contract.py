@@ -3,11 +3,10 @@
 import pickle
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from tests.models.sizes import SMALL, graph_of
 from tests.new_process import predicted_in_a_new_process
-from tests.panels import era_rows, small_panel
+from tests.panels import era_rows, small_panel, with_holes
 
 from numerai_kedro.cache import FoldStore
 from numerai_kedro.data import EraRows, FeatureBlock, JoinedPanel, open_panel, write_panel
@@ -80,19 +79,6 @@ def test_it_finds_its_features_by_name_not_by_place(name, panel):
     model = fitted(name, panel)
     turned = panel.select(features=panel.feature_names[::-1])
     np.testing.assert_array_equal(model.predict(turned), model.predict(panel))
-
-
-def with_holes(era, only_known):
-    """Rows of which three of ten have no target and garbage features, or the others alone."""
-    rows, random = era_rows(era), np.random.default_rng(era)
-    known = random.random(len(rows.ids)) > 0.3
-    features = np.array(rows.features.matrix)
-    features[~known] = np.where(features[~known] == 0, 4, 0)
-    target = np.where(known, rows.targets.column(TARGET).to_numpy(), np.nan).astype(np.float32)
-    kept = known if only_known else np.full(len(known), True)
-    targets = pa.record_batch([target[kept]] * 2, names=rows.targets.schema.names)
-    block = FeatureBlock.of(rows.features.names, features[kept])
-    return EraRows(era, rows.data_type, rows.ids.filter(pa.array(kept)), block, targets)
 
 
 def test_features_that_it_has_not_learned_are_left_alone(name, panel):
