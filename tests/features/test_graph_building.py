@@ -12,6 +12,7 @@ from numerai_kedro.features.graph_building import (
     cohesion,
     graph_of,
     n_nodes_of,
+    signed_weight,
 )
 
 N_ROWS = 20_000
@@ -137,6 +138,12 @@ def test_graphs_without_a_feature_in_common_have_nothing_that_moved():
     graphs = [FeatureGraph((name,), (0,), (), (), ()) for name in ("a", "b")]
     change = change_between(*graphs)
     assert (change.moved, change.came, change.left) == ((), ("b",), ("a",))
+
+
+def test_an_edge_weighs_the_larger_of_its_correlations_with_its_sign():
+    edges = ((0, 1), (0, 2), (1, 2))
+    graph = FeatureGraph(("a", "b", "c"), (0, 1, 2), edges, (0.5, -0.2, 0.1), (0.4, 0.1, -0.3))
+    assert signed_weight(graph).tolist() == [0.5, -0.2, -0.3]
 
 
 def test_a_graph_of_some_features_knows_nothing_of_the_others():

@@ -56,6 +56,11 @@ def test_rows_are_found_by_id_whatever_their_order(files, panel, table):
     np.testing.assert_array_equal(model.predict(era), wanted.to_numpy(np.float32))
 
 
+def test_looking_predictions_up_costs_a_second_and_little_memory():
+    cost = Elsewhere.cost(None, 10**6, 1_000)
+    assert (cost.memory_gb, cost.work, cost.disk_gb) == (0.2, 1e9, 0.0)
+
+
 def test_an_era_whose_targets_the_model_knew_is_refused(files, panel, table):
     table.loc[table["era"] == "0035", "trained_to"] += 1
     model = files.fitted(panel, table)

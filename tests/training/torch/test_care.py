@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -59,6 +60,73 @@ def test_an_explosion_goes_back_at_half_the_rate(panel, tmp_path, monkeypatch):
     assert remedy == "back to epoch 1, half the rate"
     assert training.at.recoveries[0]["result"] == "training went on"
     assert (training.at.epoch, training.at.rate_factor) == (6, 0.5)
+
+
+def test_lines_get_their_result_back_to_the_last_that_has_one(panel):
+    training = run(panel)
+    training.at.step = 7
+    for symptom in "abc":
+        training.care.note(symptom, "evidence", "remedy")
+    training.at.recoveries[0]["result"] = "known"
+    training.care.settled("went on")
+    assert [line["result"] for line in training.at.recoveries] == ["known", "went on", "went on"]
+    assert training.at.recoveries[0]["place"] == "step 7 of 36"
+
+
+def test_skipped_batches_are_counted_to_three_or_twelve_of_a_scaler(panel):
+    training = run(panel)
+    scaler = SimpleNamespace(get_scale=lambda: 1024.0)
+    for times, by in ((3, None), (12, scaler)):
+        training.at.skips = 0
+        for number in range(times):
+            assert training.care.symptom_of(None) is None, number
+            training.care.skipped("loss nan", by)
+        symptom, evidence = training.care.symptom_of(None)
+        assert (symptom, evidence) == ("not finite again and again", "3 in a row")
+    assert len(training.at.recoveries) == 3  # a scaler that looks for its scale is no fault
+
+
+@pytest.mark.parametrize(("rows", "halved"), [(1_000, 20), (40, 20), (34, 17), (20, 16), (17, 16)])
+def test_rows_are_halved_from_those_of_the_longest_batch_to_sixteen(panel, rows, halved):
+    training = run(panel)
+    training.micro_rows = rows
+    training.care.halve("evidence")
+    assert training.micro_rows == training.care.held_rows == halved
+    training.care.held_rows = None
+    training.micro_rows = 40
+    training.care.halve("evidence", "little memory left")
+    assert (training.micro_rows, training.care.held_rows) == (20, None)
+    assert said(training)[-1] == ("little memory left", "20 rows at once")
+
+
+def test_a_checkpoint_needs_room_for_its_weights_five_times(panel, tmp_path, monkeypatch):
+    training, asked = run(panel, work=tmp_path / "work"), []
+    monkeypatch.setattr(
+        care.pressure, "disk_pressure", lambda folder, n_bytes: asked.append((folder, n_bytes))
+    )
+    assert training.care.has_room()
+    n_weights = 8 * 16 + 16 + 16 * 4 + 4
+    assert asked == [(tmp_path / "work", 5.0 * 4 * n_weights)]
+
+
+def test_memory_is_looked_at_every_five_seconds_and_after_a_remedy_in_a_minute(panel, monkeypatch):
+    now, evidence = [1_000.0], [None]
+    monkeypatch.setattr(care, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    looks = []
+    monkeypatch.setattr(
+        care.pressure, "memory_pressure", lambda: looks.append(now[0]) or evidence[0]
+    )
+    training = run(panel)
+    for seconds, found in ((4.9, None), (5.0, None), (9.9, "0.1 GB left"), (10.0, "0.1 GB left")):
+        now[0], evidence[0] = 1_000.0 + seconds, found
+        training.care.look_at_memory()
+    assert looks == [1_005.0, 1_010.0]
+    assert training.micro_rows == 20
+    for seconds in (69.9, 70.0):
+        now[0] = 1_000.0 + seconds
+        training.care.look_at_memory()
+    assert looks[2:] == [1_070.0]
+    assert training.micro_rows == 16
 
 
 def test_a_plateau_halves_the_rate_once(panel):

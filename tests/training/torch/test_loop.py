@@ -13,6 +13,7 @@ from numerai_kedro.training.network_params import LoopParams
 from numerai_kedro.training.torch.batches import TrainingEras
 from numerai_kedro.training.torch.care import RESTORES, SKIPS_IN_A_ROW, Diverged
 from numerai_kedro.training.torch.loop import TrainingRun
+from numerai_kedro.training.torch.losses import objective
 from numerai_kedro.training.torch.microbatch import CountedMemory
 
 TARGETS = ["target_ender_60", "target_ender_20"]
@@ -99,6 +100,101 @@ def test_a_resumed_run_is_the_unbroken_one_bit_by_bit(panel, tmp_path, epochs_be
     ours, theirs = (training.optimiser.state_dict()["state"] for training in (again, whole))
     for number, state in theirs.items():
         assert_equal(state, ours[number])
+
+
+def test_the_rate_warms_up_and_falls_by_half_a_cosine_to_a_hundredth(panel):
+    training = run(panel, params=PARAMS.model_copy(update={"epochs": 10, "warm_up": 0.1}))
+    assert training.n_steps == 120
+    rates = {}
+    for step in (0, 6, 11, 12, 66, 120):
+        training.at.step = step
+        rates[step] = training._rate() / PARAMS.learning_rate
+    # 1 of 12 warm steps is done in the first; the cosine is half way down at step 66 of 12 to 120.
+    expected = {0: 1 / 12, 6: 7 / 12, 11: 1.0, 12: 1.0, 66: 0.505, 120: 0.01}
+    assert rates == pytest.approx(expected)
+    training.at.rate_factor = 0.25
+    assert training._rate() == pytest.approx(0.0025 * PARAMS.learning_rate)
+
+
+def test_every_step_has_its_rate_and_the_average_follows_faster_early_on(panel):
+    training = run(panel)
+    batch = training.eras.epoch(0, 0)[0]
+    for step, decay in ((0, 0.1), (8, 0.5), (1_000, PARAMS.average_decay)):
+        training.at.step = step
+        before = training.average["last.weight"].clone()
+        training._step(*training.eras.load(batch, torch.device("cpu")))
+        now = training.bare.last.weight.detach()
+        expected = decay * before + (1 - decay) * now
+        torch.testing.assert_close(training.average["last.weight"], expected)
+        rates = {group["lr"] for group in training.optimiser.param_groups}
+        assert rates == {training._rate()}
+
+
+def test_matrices_decay_and_biases_do_not(panel):
+    training = run(panel)
+    network = training.bare
+    groups = [
+        (group["weight_decay"], [id(p) for p in group["params"]])
+        for group in training.optimiser.param_groups
+    ]
+    assert groups == [
+        (PARAMS.weight_decay, [id(network.first.weight), id(network.last.weight)]),
+        (0.0, [id(network.first.bias), id(network.last.bias)]),
+    ]
+
+
+def test_a_loss_is_the_objective_of_the_batch_and_its_penalty(panel):
+    class Penalised(NoDropout):
+        def forward(self, features):
+            return super().forward(features), features[:, 0].float()
+
+    training = run(panel, Penalised)
+    batch = training.eras.epoch(0, 0)[0]
+    features, labels = training.eras.load(batch, torch.device("cpu"))
+    with torch.no_grad():
+        predictions, penalty = training.bare(features)
+    expected = float(objective(predictions, labels, PARAMS.corr_weight) + penalty.mean())
+    for rows in (40, 16):
+        training.micro_rows = rows
+        training.optimiser.zero_grad()
+        assert training._backward(features, labels) == pytest.approx(expected, rel=1e-5)
+
+
+def test_what_is_overfitted_is_noted_with_both_scores(panel, tmp_path, monkeypatch):
+    valid = small_panel(tmp_path / "valid", n_eras=6, seed=3)
+    training = run(panel, valid=valid, target=TARGETS[0])
+    training.at.best_by_era, training.at.best_epoch, training.at.epoch = [0.01, 0.03], 2, 3
+    seen = []
+
+    def corr(learned, predictions):
+        seen.append(learned.eras.tolist())
+        return np.array([0.2, 0.4])
+
+    monkeypatch.setattr(training, "_corr", corr)
+    training._look_at_the_gap()
+    assert seen == [[1, 3, 5, 7, 9]]
+    (line,) = training.at.recoveries
+    assert (line["symptom"], line["remedy"]) == ("overfitted", "epoch 2 of 3 kept")
+    assert line["evidence"] == "CORR 0.300 on training eras, 0.020 on later ones"
+
+
+def test_patience_counts_epochs_since_the_best_and_needs_eras_to_choose_by(panel, tmp_path):
+    valid = small_panel(tmp_path / "valid", n_eras=6, seed=3)
+    training, alone = run(panel, valid=valid, target=TARGETS[0]), run(panel)
+    for epoch, over in ((5, False), (6, True), (7, True)):
+        for one in (training, alone):
+            one.at.best_epoch, one.at.epoch = 3, epoch
+        assert training._patience_is_over() is over
+        assert not alone._patience_is_over()
+
+
+def test_eras_without_corr_count_as_0(panel):
+    training = run(panel, target=TARGETS[0])
+    two = panel.select(eras=[1, 2])
+    predictions = np.concatenate([np.zeros(40), two.target(TARGETS[0])[40:]]).astype(np.float32)
+    first, second = training._corr(two, predictions)
+    assert first == 0
+    assert second > 0.9
 
 
 class NoDropout(Small):
