@@ -45,7 +45,11 @@ def report(verdicts):
     )
 
 
+steps = []
+
+
 def found(panel, folder, given=None, **changes):
+    steps.clear()
     plain = report(["null"] * 6 + ["untestable", "null"]) if given is None else given
     rule = dataclasses.replace(RULE, **changes)
     arguments = (
@@ -55,13 +59,14 @@ def found(panel, folder, given=None, **changes):
         rule,
         runner_at(folder),
     )
-    return with_interactions(plain, *arguments)
+    return with_interactions(plain, *arguments, lambda *step: steps.append(step))
 
 
 def test_the_interaction_is_found_and_nothing_else(panel, tmp_path):
     verdicts = found(panel, tmp_path / "store").set_index("feature")
     names = verdicts.index[verdicts["verdict"] == Verdict.INTERACTION].tolist()
     assert names == ["feature_2", "feature_5"]
+    assert steps == [(k, 10) for k in range(1, 11)]  # two halves of each pair
     assert verdicts["stability"]["feature_2"] == 1
     assert np.isnan(verdicts["stability"]["feature_6"])
     assert verdicts["verdict"]["feature_6"] == Verdict.UNTESTABLE

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from numerai_kedro.errors import DiskFull
-from numerai_kedro.files import atomic_folder, atomic_path, atomic_write
+from numerai_kedro.files import atomic, atomic_folder, atomic_path, atomic_write
 
 KILLED_WRITER = """
 import os, signal, sys
@@ -105,3 +105,18 @@ def test_a_full_disk_is_a_sentence_and_leaves_what_was_there(tmp_path, kind):
         write()
     assert [path.name for path in tmp_path.iterdir()] == ["target"] * (kind == "file")
     assert kind == "folder" or target.read_bytes() == b"old"
+
+
+def test_a_writer_is_asked_for_by_a_signal_that_does_nothing(monkeypatch):
+    sent = []
+
+    def kill(process, number):
+        sent.append((process, number))
+        if process == 8:
+            raise ProcessLookupError
+        if process == 9:
+            raise PermissionError
+
+    monkeypatch.setattr(atomic.os, "kill", kill)
+    assert [atomic._alive(process) for process in (7, 8, 9)] == [True, False, True]
+    assert sent == [(7, 0), (8, 0), (9, 0)]

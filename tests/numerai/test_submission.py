@@ -5,9 +5,19 @@ from hypothesis import given
 from hypothesis import strategies as some
 from numerai_tools.submissions import validate_submission_numerai
 
-from numerai_kedro.errors import SubmissionError
+from numerai_kedro.errors import (
+    CredentialsError,
+    RoundClosed,
+    RoundMoved,
+    SubmissionError,
+    TournamentRefused,
+    TournamentUnreachable,
+)
 from numerai_kedro.numerai.submission import (
     RuleBroken,
+    csv_of_ranks,
+    read_csv,
+    reason_of,
     to_csv,
     validate_submission,
 )
@@ -72,6 +82,69 @@ def test_each_rule_is_named_and_nothing_is_uploaded(name):
     assert refused.value.reason is reason
     assert reason.value in str(refused.value)
     assert "Nothing was uploaded" in str(refused.value)
+
+
+FOUND = {
+    "no rows": '"n000000000000000" and 49 more',
+    "one id short": '"n000000000000031" and 0 more',
+    "an id is NaN": "1 rows have no id",
+    "an id twice": '"n000000000000031" and 0 more',
+    "an id of last week": '"nffff" and 0 more',
+    "index instead of column": "found prediction",
+    "one column more": "found id, prediction, era",
+    "NaN": "1 rows, the first is nan",
+    "above 1": "1 rows, the first is 1.000009",
+    "constant": "standard deviation at most 0.001",
+    "many ties": "88%, at most 10% may be",
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_a_refusal_says_what_was_found_and_how_often(name):
+    frame, reason = BROKEN[name]
+    with pytest.raises(RuleBroken) as refused:
+        validate_submission(LIVE, frame)
+    assert str(refused.value) == (
+        f"submission: {reason.value}: {FOUND[name]}. Nothing was uploaded; run the ensemble "
+        "pipeline again on this round's live data."
+    )
+
+
+def test_one_tie_in_ten_is_let_pass_and_a_spread_above_a_thousandth():
+    tied = valid()
+    tied.loc[:5, "prediction"] = 0.3  # 45 values of 50
+    validate_submission(LIVE, tied)
+    tied.loc[6, "prediction"] = 0.3
+    with pytest.raises(RuleBroken, match="12%, at most 10% may be"):
+        validate_submission(LIVE, tied)
+    narrow = valid()["prediction"] - 0.5
+    narrow /= narrow.std()
+    validate_submission(LIVE, valid().assign(prediction=0.5 + 0.00101 * narrow))
+    with pytest.raises(RuleBroken, match="standard deviation"):
+        validate_submission(LIVE, valid().assign(prediction=0.5 + 0.00099 * narrow))
+
+
+def test_an_error_has_the_reason_of_its_kind():
+    reasons = {
+        RuleBroken(BlockReason.TIED, "x"): BlockReason.TIED,
+        RoundClosed("x"): BlockReason.ROUND_CLOSED,
+        RoundMoved("x"): BlockReason.ROUND_CLOSED,
+        CredentialsError("x"): BlockReason.NO_KEYS,
+        TournamentRefused("x"): BlockReason.REFUSED,
+        TournamentUnreachable("x"): BlockReason.UNREACHABLE,
+        SubmissionError("x"): BlockReason.REFUSED,
+    }
+    assert [reason_of(error) for error in reasons] == list(reasons.values())
+
+
+def test_ranks_are_written_by_id_and_read_as_texts():
+    live = pd.DataFrame({"id": ["b", "a", "c"], "prediction": [3.0, 7.0, -1.0], "era": 1})
+    text = csv_of_ranks(live)
+    assert text == "id,prediction\na,0.83333333333333337\nb,0.5\nc,0.16666666666666666\n"
+    assert read_csv("id,prediction\n007,0.5\n")["id"].tolist() == ["007"]
+    with pytest.raises(RuleBroken, match="no csv") as refused:
+        read_csv("")
+    assert refused.value.reason is BlockReason.COLUMNS_WRONG
 
 
 def test_ours_are_stricter_than_numerai_tools():
