@@ -175,8 +175,12 @@ class Mutant:
 
     @cached_property
     def code(self) -> str:
-        """The changed module."""
-        return mutate_code(read(self.module), operators()[self.operator], self.occurrence) or ""
+        """The changed module; empty where cosmic-ray cannot, as in ``except errors.Dotted``."""
+        try:
+            code = mutate_code(read(self.module), operators()[self.operator], self.occurrence)
+        except AttributeError:
+            return ""
+        return code or ""
 
 
 def read(module: str) -> str:
@@ -251,7 +255,7 @@ def draw(seed: int, count: int) -> list[Mutant]:
     mutants: list[Mutant] = []
     for place in each:
         mutant = order.choice(place)
-        if is_code(mutant.code) and mutant.code != read(mutant.module):
+        if mutant.code and is_code(mutant.code) and mutant.code != read(mutant.module):
             mutants.append(mutant)
         if len(mutants) == count:
             break
