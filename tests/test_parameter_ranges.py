@@ -161,7 +161,7 @@ RANGES = {
 
 def ranges_of(block):
     """Of each parameter of the class's own that has a range, the range as it is written above."""
-    return {
+    found = {
         name: " ".join(
             f"{sign} {getattr(bound, attribute)}"
             for bound in field.metadata
@@ -174,8 +174,9 @@ def ranges_of(block):
             if isinstance(bound, kind)
         )
         for name, field in block.model_fields.items()
-        if name in block.__annotations__ and field.metadata
+        if name in block.__annotations__
     }
+    return {name: text for name, text in found.items() if text}
 
 
 @pytest.mark.parametrize("place", RANGES)

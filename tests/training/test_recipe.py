@@ -65,11 +65,11 @@ def test_eras_that_decide_when_to_stop_shrink_with_the_stride():
     assert of("lightgbm", valid_eras=9, purge_eras=5).stop is None
 
 
-def test_columns_choose_features_and_eras_that_have_latents(panel, tmp_path):
+def test_columns_choose_features_and_eras_that_have_what_is_derived(panel, tmp_path):
     assert Columns().of(panel) is panel
     chosen = Columns(features=("feature_5", "feature_1")).of(panel)
     assert chosen.feature_names == ["feature_5", "feature_1"]
-    joined = Columns(features=("feature_5",), latents=panel.select(eras=range(3, 9))).of(panel)
+    joined = Columns(features=("feature_5",), derived=(panel.select(eras=range(3, 9)),)).of(panel)
     assert joined.eras.tolist() == list(range(3, 9))
     assert joined.feature_names == ["feature_5", *panel.feature_names]
 
@@ -114,7 +114,7 @@ def test_plans_know_fits_by_eras_and_names():
     assert "strength" not in adaptive["fitted"]["params"]
     graph = Columns(weights=(1.0,), graph=graph_of(["a"]))
     (built,) = of("gin", columns=graph, engineered_by="x").plan_keys((1, 9), ["a"])
-    assert built["fitted"]["engineered"] == ["keep_all", False, "x"]
+    assert built["fitted"]["engineered"] == [[], "x"]
     assert not {"weights", "graph"} & built["fitted"].keys()
 
 
