@@ -13,6 +13,7 @@ from numerai_kedro.features.era_tables import (
     AT_ONCE,
     corr,
     era_table,
+    information_beyond_chance,
     mutual_information,
     spearman,
     target_levels,
@@ -73,6 +74,24 @@ def test_rank_correlation_and_information_are_scipys_and_the_definitions():
         alone = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
         expected = stats.entropy(joint.ravel(), alone.ravel())
         assert nats == pytest.approx(expected, abs=1e-12)
+
+
+def test_levels_that_nobody_has_change_no_score():
+    """A feature without 0 and 4, and an era without the target's ends."""
+    features, target = era(400, 3)
+    features[:, 1] = np.clip(features[:, 1], 1, 3)
+    target = np.clip(target, 0.25, 0.75)
+    tables = era_table(features, target, TARGET)
+    theirs = numerai_corr(pd.DataFrame(features).astype(float), pd.Series(target, name="t"))
+    np.testing.assert_allclose(corr(tables, TARGET), theirs, rtol=0, atol=1e-10)
+    ranks = [stats.spearmanr(features[:, column], target)[0] for column in range(3)]
+    np.testing.assert_allclose(spearman(tables, TARGET), ranks, atol=1e-12)
+    # Degrees of freedom of the levels that occur, over twice the rows.
+    chance = np.array([4 * 2, 2 * 2, 4 * 2]) / 800
+    beyond = information_beyond_chance(tables, TARGET)
+    np.testing.assert_allclose(beyond, mutual_information(tables) - chance, atol=1e-15)
+    features[:, 1] = 3
+    assert np.isnan(information_beyond_chance(era_table(features, target, TARGET), TARGET)[1])
 
 
 def test_tables_of_many_eras_are_scored_at_once():

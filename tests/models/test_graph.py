@@ -11,7 +11,7 @@ from torch_geometric.nn import GATv2Conv, GINConv
 
 from numerai_kedro.data import open_panel
 from numerai_kedro.data.feature_graph import FeatureGraph
-from numerai_kedro.models.modules.edges import CHUNK_BYTES, Edges
+from numerai_kedro.models.modules.edges import CHUNK_BYTES, Edges, _groups_of
 from numerai_kedro.models.modules.graph import NodeNorm
 from numerai_kedro.models.registry import family
 from numerai_kedro.training.protocol import FitContext
@@ -79,6 +79,38 @@ def test_layers_come_to_what_pytorch_geometric_comes_to(kind, edges, chunk, monk
     inputs = [nodes, *layer.parameters()]
     for gradient, other in zip(gradients(ours, inputs), gradients(theirs, inputs), strict=True):
         torch.testing.assert_close(gradient, other, rtol=1e-4, atol=1e-5)
+
+
+def test_edges_go_both_ways_and_to_every_node_itself():
+    graph = FeatureGraph(("a", "b", "c"), (0, 1, 2), ((0, 1), (1, 2)), (0.5, -0.2), (0.4, 0.1))
+    edges = Edges(graph, 4)
+    ends = list(zip(edges.goal.tolist(), edges.source.tolist(), strict=True))
+    assert ends == [(0, 0), (0, 1), (1, 0), (1, 1), (1, 2), (2, 1), (2, 2), (3, 3)]
+    itself, first, second = [1.0, 1.0], [0.5, 0.4], [-0.2, 0.1]
+    expected = [itself, first, first, itself, second, second, itself, itself]
+    torch.testing.assert_close(edges.attributes, torch.tensor(expected))
+    assert edges.adjacency.tolist() == [[0, 1, 0, 0], [1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
+    assert edges.state_dict() == {}
+
+
+def test_nodes_of_nearly_as_many_edges_share_a_table_within_the_memory():
+    edges = Edges(graph_with(UNEVEN, 5), 5)
+
+    def nodes_of(at_once):
+        source, goal = edges.source.tolist(), edges.goal.tolist()
+        groups = _groups_of(source, goal, 5, at_once, torch.device("cpu"))
+        return groups, [group.goals.tolist() for group in groups]
+
+    groups, nodes = nodes_of(12)
+    # Four edges and three, of which three quarters are enough; two and one are apart.
+    assert nodes == [[0, 1, 2], [3], [4]]
+    assert groups[0].missing.flatten().tolist() == [False] * 7 + [True] + [False] * 3 + [True]
+    assert groups[1].missing is None
+    table = groups[0].edges
+    assert [edges.goal[table[k][:3]].tolist() for k in range(3)] == [[0] * 3, [1] * 3, [2] * 3]
+    assert table[1, 3] == table[2, 3] == len(edges.goal)
+    assert nodes_of(11)[1] == [[0, 1], [2], [3], [4]]
+    assert nodes_of(1)[1] == [[0], [1], [2], [3], [4]]
 
 
 @pytest.mark.parametrize("groups", [Edges._groups, as_on_a_card], ids=["core", "card"])

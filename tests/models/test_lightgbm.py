@@ -56,6 +56,32 @@ def test_prediction_in_pieces_is_prediction(panel, fitted, monkeypatch):
     np.testing.assert_array_equal(fitted.predict(panel), whole)
 
 
+def test_strength_changes_leaves_depth_and_samples():
+    plain = LightGBM(PARAMS, seed=1, threads=1)._training_params(2, 8_000)
+    given = PARAMS.model_dump(exclude={"n_estimators", "strength"})
+    assert plain == DATASET_PARAMS | given | {
+        "objective": "regression",
+        "seed": 1,
+        "deterministic": True,
+        "force_col_wise": True,
+        "num_threads": 2,
+        "device_type": "cpu",
+    }
+    half = PARAMS.model_copy(update={"strength": 0.5, "max_depth": 5})
+    strong = LightGBM(half, seed=1, threads=1)._training_params(2, 8_000)
+    changed = {name: value for name, value in strong.items() if value != plain.get(name)}
+    assert changed == {
+        "lambda_l2": pytest.approx(10.0),
+        "path_smooth": pytest.approx(10.0),
+        "min_data_in_leaf": 141,  # the geometric mean of 20 and 1,000
+        "max_depth": 3,
+        "num_leaves": 8,
+        "colsample_bytree": pytest.approx(0.3125),
+        "bagging_fraction": 0.75,
+        "bagging_freq": 1,
+    }
+
+
 def test_it_comes_back_from_its_text(panel, fitted):
     again = pickle.loads(pickle.dumps(fitted))
     np.testing.assert_array_equal(again.predict(panel), fitted.predict(panel))

@@ -13,7 +13,7 @@ from tests.damage import overwrite
 
 from numerai_kedro.errors import ConfigurationError
 from numerai_kedro.training.tuning import study as module
-from numerai_kedro.training.tuning.study import n_finished, open_study, run_study
+from numerai_kedro.training.tuning.study import n_finished, open_study, run_study, trial_numbers
 
 SPACE = {
     "x": optuna.distributions.FloatDistribution(-3, 3),
@@ -70,6 +70,17 @@ def test_another_seed_asks_for_other_points(tmp_path, unbroken):
     study = open_study("s", tmp_path / "s.journal", None)
     run_study(study, N_TRIALS, SPACE, FIRST, evaluate, seed=1)
     assert finished(study) != unbroken
+
+
+def test_trials_are_numbered_and_counted_without_those_that_failed(tmp_path):
+    study = open_study("s", tmp_path / "s.journal", None)
+    states = [TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED, TrialState.FAIL]
+    for state in states:
+        study.tell(study.ask(SPACE), 0.5 if state is TrialState.COMPLETE else None, state=state)
+    study.ask(SPACE)
+    assert trial_numbers(study) == {0: 0, 2: 1, 4: 2}
+    assert n_finished(study) == 2
+    assert n_finished(study, TrialState.RUNNING) == 3
 
 
 KILLED = """
