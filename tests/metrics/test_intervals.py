@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 from benchmarks.simulated import OVERLAP, overlapping
+from scipy import stats
 
 from numerai_kedro.metrics.intervals import (
     degrees_of_freedom,
+    implied_variance,
     mean_interval,
     narrower_interval,
     short,
@@ -94,3 +96,55 @@ def test_below_three_spans_there_is_no_interval_at_all():
     for interval in (short_interval, narrower_interval):
         assert interval(np.full(35, 0.02), 12).low is None
         assert np.isnan(interval(np.full(35, np.nan), 12).mean)
+
+
+def test_an_interval_by_cosines_is_mean_and_t_times_the_error():
+    scores = np.random.default_rng(0).normal(0.02, 0.03, size=60)
+    times = (np.arange(60) + 0.5) / 60
+    loadings = [np.sqrt(2 / 60) * np.cos(np.pi * k * times) @ scores for k in range(1, 6)]
+    error = np.sqrt(np.mean(np.square(loadings)) / 60)
+    for level, quantile in ((0.95, 0.975), (0.8, 0.9)):
+        found = mean_interval(np.append(scores, np.nan), 4, level)
+        reach = stats.t.ppf(quantile, 5) * error
+        bounds = (scores.mean(), scores.mean() - reach, scores.mean() + reach)
+        assert (found.mean, found.low, found.high) == pytest.approx(bounds)
+        assert (found.n_eras, found.degrees_of_freedom) == (60, 5)
+    assert mean_interval(scores, 4) == mean_interval(scores, 4, 0.95)
+
+
+def test_the_implied_variance_is_that_of_a_mean_of_overlapping_eras():
+    series = np.random.default_rng(0).normal(size=(9, 2))
+    # Lags 1 to 3 share 3/4, 2/4 and 1/4, over 8, 7 and 6 pairs of 9 eras.
+    of_mean = 1 + 2 * (3 / 4 * 8 + 2 / 4 * 7 + 1 / 4 * 6) / 9
+    spread = series.var(axis=0) / (1 - of_mean / 9)
+    variance, freedom = implied_variance(series, 4)
+    np.testing.assert_allclose(variance, spread * of_mean)
+    assert freedom == pytest.approx(9 / (1 + 2 * (9 + 4 + 1) / 16))
+    few, _ = implied_variance(series[:3, 0], 4)
+    of_mean = 1 + 2 * (3 / 4 * 2 + 2 / 4 * 1) / 3
+    assert few == pytest.approx(series[:3, 0].var() / (1 - of_mean / 3) * of_mean)
+
+
+def test_a_short_interval_uses_it_from_three_spans_on():
+    scores = np.random.default_rng(0).normal(size=12)
+    variance, freedom = implied_variance(scores, 4)
+    reach = stats.t.ppf(0.95, freedom) * np.sqrt(variance / 12)
+    found = short_interval(np.insert(scores, 2, np.nan), 4, 0.9)
+    assert (found.low, found.high) == pytest.approx((scores.mean() - reach, scores.mean() + reach))
+    assert (found.n_eras, found.degrees_of_freedom) == (12, round(freedom))
+    none = short_interval(scores[:11], 4)
+    assert (none.mean, none.low, none.n_eras) == (pytest.approx(scores[:11].mean()), None, 11)
+    assert str(short_interval(np.full(3, np.nan), 4)) == "none [no era has it]"
+
+
+def test_the_narrower_interval_is_one_of_the_two():
+    for seed in range(6):
+        scores = np.random.default_rng(seed).normal(size=60)
+        both = [short_interval(scores, 12), mean_interval(scores, 12)]
+        assert narrower_interval(scores, 12) == min(both, key=lambda found: found.high - found.low)
+
+
+def test_large_integers_are_written_as_they_are_and_others_with_four_decimals():
+    assert [short(10.0), short(9.0), short(-10.0), short(10.5), short(-0.5), short(1.0)] == [
+        "10", "9.0000", "-10", "10.5000", "-.5000", "1.0000",
+    ]  # fmt: skip

@@ -1,12 +1,18 @@
 """Known answers: noise, one really better configuration, and the published example."""
 
+import itertools
+
 import numpy as np
 import pytest
 from benchmarks.simulated import OVERLAP, overlapping
+from scipy import stats
 
+from numerai_kedro.metrics.intervals import implied_variance, long_run_variance
 from numerai_kedro.metrics.overfitting import (
+    blocks_for,
     deflated_sharpe,
     expected_max_sharpe,
+    largest_t,
     minimum_detectable,
     overlap_sharpe,
     probabilistic_sharpe,
@@ -138,3 +144,110 @@ def test_what_is_far_worse_is_no_candidate():
     alone = superior_predictive_ability(better, against, 1, seed=0)
     beside = superior_predictive_ability(np.hstack([better, worse]), against, 1, seed=0)
     assert beside == pytest.approx(alone, abs=0.02)
+
+
+def by_hand(scores, overlap, n_blocks):
+    """The probability split by split: means over eras that are left after the purge."""
+    blocks = np.array_split(scores, n_blocks)
+    logits = []
+    for chosen in itertools.combinations(range(n_blocks), n_blocks // 2):
+        halves = ([], [])
+        for k, block in enumerate(blocks):
+            is_cut = k > 0 and (k in chosen) != (k - 1 in chosen)
+            halves[k not in chosen].append(block[overlap - 1 :] if is_cut else block)
+        inside, outside = (np.vstack(half).mean(axis=0) for half in halves)
+        rank = stats.rankdata(outside)[inside.argmax()]
+        relative = rank / (scores.shape[1] + 1)
+        logits.append(np.log(relative / (1 - relative)))
+    return np.mean(np.array(logits) < 0) + np.mean(np.array(logits) == 0) / 2
+
+
+@pytest.mark.parametrize(("n_eras", "overlap", "n_blocks"), [(24, 4, 6), (17, 4, 4), (50, 3, 16)])
+def test_the_probability_is_that_of_all_splits(n_eras, overlap, n_blocks):
+    scores = np.random.default_rng(n_eras).normal(size=(n_eras, 5))
+    if n_blocks == 16:
+        scores = scores[:, :2]
+    assert blocks_for(n_eras, overlap) == n_blocks
+    found = probability_of_overfitting(scores, overlap)
+    if n_blocks < 16:
+        assert found == pytest.approx(by_hand(scores, overlap, n_blocks))
+    holed = np.insert(scores, 3, np.nan, axis=0)
+    assert probability_of_overfitting(holed, overlap) == found
+
+
+def test_four_blocks_are_enough_and_sixteen_the_most():
+    assert [blocks_for(n, 4) for n in (15, 16, 23, 24, 64, 640)] == [2, 4, 4, 6, 16, 16]
+    scores = np.random.default_rng(0).normal(size=(16, 2))
+    assert probability_of_overfitting(scores, 4) is not None
+    assert probability_of_overfitting(scores[:15], 4) is None
+
+
+def test_the_sharpe_of_overlapping_eras_is_mean_over_long_run_deviation():
+    scores = np.random.default_rng(0).normal(0.5, 1, size=25)
+    cosines = [
+        np.sqrt(2 / 24) * np.cos(np.pi * k * (np.arange(24) + 0.5) / 24) @ scores[:24]
+        for k in (1, 2)
+    ]
+    variance = np.mean(np.square(cosines))
+    holed = np.insert(scores[:24], 5, np.nan)
+    assert overlap_sharpe(holed, 12) == pytest.approx(scores[:24].mean() / np.sqrt(variance))
+    assert np.isnan(overlap_sharpe(scores[:23], 12))
+    assert np.isnan(overlap_sharpe(np.zeros(24), 12))
+
+
+@pytest.mark.parametrize("n_procedures", [1, 2, 50])
+def test_a_deflated_sharpe_is_that_of_the_paper_with_independent_eras(n_procedures):
+    scores = np.random.default_rng(0).gamma(2.0, size=36) - 1.8
+    sharpe = scores.mean() / scores.std(ddof=1)
+    luck = expected_max_sharpe(1 / 2, n_procedures)  # three independent eras
+    skewness, kurtosis = stats.skew(scores), stats.kurtosis(scores, fisher=False)
+    spread = 1 - skewness * sharpe + (kurtosis - 1) / 4 * sharpe**2
+    expected = stats.norm.cdf((sharpe - luck) * np.sqrt(2) / np.sqrt(spread))
+    assert deflated_sharpe(np.append(scores, np.nan), n_procedures, 12) == pytest.approx(expected)
+    assert np.isnan(deflated_sharpe(scores[:35], n_procedures, 12))
+    assert np.isnan(deflated_sharpe(np.ones(36), n_procedures, 12))
+    assert np.isnan(deflated_sharpe(np.full(36, np.nan), n_procedures, 12))
+
+
+def test_one_procedure_has_no_luck_and_two_have_some():
+    assert expected_max_sharpe(4.0, 1) == 0
+    first, second = stats.norm.ppf(1 / 2), stats.norm.ppf(1 - 1 / (2 * np.e))
+    expected = 2 * ((1 - np.euler_gamma) * first + np.euler_gamma * second)
+    assert expected_max_sharpe(4.0, 2) == pytest.approx(expected)
+
+
+def test_the_detectable_effect_is_two_quantiles_of_its_error():
+    differences = np.random.default_rng(0).normal(size=90)
+    for overlap, n_cosines in ((12, 2), (4, 8)):
+        error = np.sqrt(long_run_variance(differences, n_cosines) / 90)
+        quantiles = stats.t.ppf([0.9, 0.8], n_cosines).sum()
+        found = minimum_detectable(np.append(differences, np.nan), overlap)
+        assert found == pytest.approx(quantiles * error)
+    wider = minimum_detectable(differences, 4, level=0.99)
+    assert wider == pytest.approx(stats.t.ppf([0.99, 0.8], 8).sum() * error)
+    assert np.isnan(minimum_detectable(differences[:23], 12))
+    assert not np.isnan(minimum_detectable(differences[:24], 12))
+
+
+def test_the_p_value_compares_the_largest_t_with_draws():
+    rng = np.random.default_rng(3)
+    ours, against = rng.normal(0.2, 1, size=(24, 3)), rng.normal(size=24)
+    ours[:, 2] -= 3  # far worse, so it is not counted
+    differences = ours - against[:, None]
+    variance, freedom = implied_variance(differences, 4)
+    statistics = differences.mean(axis=0) / np.sqrt(variance / 24)
+    drawn = largest_t(np.corrcoef(differences[:, :2].T), round(freedom), np.random.default_rng(7))
+    expected = (1 + (drawn >= statistics[:2].max()).sum()) / 2_001
+    assert superior_predictive_ability(ours, against, 4, seed=7) == pytest.approx(expected)
+    holed = np.vstack([ours, np.full(3, np.nan)])
+    found = superior_predictive_ability(holed, np.append(against, 0.0), 4, seed=7)
+    assert found == pytest.approx(expected)
+    assert superior_predictive_ability(ours[:23], against[:23], 4, seed=7) is None
+
+
+def test_the_largest_of_one_t_is_a_t_and_of_many_larger():
+    drawn = largest_t(np.ones((1, 1)), 5, np.random.default_rng(0))
+    assert len(drawn) == 2_000
+    assert stats.kstest(drawn, stats.t(5).cdf).pvalue > 0.01
+    many = largest_t(np.eye(6), 5, np.random.default_rng(0))
+    assert np.median(many) == pytest.approx(1.3, abs=0.15)

@@ -3,8 +3,16 @@
 import numpy as np
 import pytest
 from benchmarks.simulated import OVERLAP, overlapping
+from scipy import stats
 
-from numerai_kedro.metrics.payout import PayoutRule, contribution, forecast_burn, growth
+from numerai_kedro.metrics.intervals import long_run_variance
+from numerai_kedro.metrics.payout import (
+    BurnForecast,
+    PayoutRule,
+    contribution,
+    forecast_burn,
+    growth,
+)
 
 
 def test_a_round_pays_its_multipliers_within_the_clip():
@@ -59,3 +67,51 @@ def test_payouts_are_never_made_of_two_scores():
     mmc[-40:] = 0.01
     np.testing.assert_array_equal(contribution(mmc, bmc, OVERLAP), mmc)
     np.testing.assert_array_equal(contribution(mmc[:80], bmc[:80], OVERLAP), bmc[:80])
+
+
+@pytest.mark.parametrize(("overlap", "weeks", "n_cosines"), [(12, 12, 2), (4, 12, 5), (4, 3, 5)])
+def test_a_forecast_adds_the_windows_variance_and_that_of_the_mean(overlap, weeks, n_cosines):
+    returns = np.random.default_rng(0).normal(0.01, 0.05, size=60)
+    of_mean = long_run_variance(returns, n_cosines) / 60
+    sums = [returns[k : k + weeks].mean() - returns.mean() for k in range(60 - weeks + 1)]
+    of_window = (np.mean(np.square(sums)) + of_mean) * (1 + weeks / 60)
+    found = forecast_burn(np.append(returns, np.nan), overlap, weeks)
+    n_windows = 60 / max(overlap, weeks)
+    scale = np.sqrt(of_window + of_mean)
+    freedom = scale**4 / (of_window**2 / n_windows + of_mean**2 / n_cosines)
+    assert found.mean == pytest.approx(returns.mean())
+    assert found.scale == pytest.approx(scale)
+    assert found.degrees_of_freedom == pytest.approx(freedom)
+    assert (found.n_windows, found.weeks) == (n_windows, weeks)
+
+
+def test_a_forecast_is_a_t_distribution():
+    forecast = BurnForecast(0.02, 0.01, 4.0, 5.0, 12)
+    low, high = forecast.interval()
+    reach = 0.01 * stats.t.ppf(0.975, 4)
+    assert (low, high) == pytest.approx((0.02 - reach, 0.02 + reach))
+    assert forecast.interval(0.8)[0] == pytest.approx(0.02 - 0.01 * stats.t.ppf(0.9, 4))
+    assert forecast.probability_of_burn == pytest.approx(stats.t.cdf(-2, 4))
+    assert forecast.quantile(0.1) == pytest.approx(0.02 + 0.01 * stats.t.ppf(0.1, 4))
+    assert forecast.density(np.array([0.03]))[0] == pytest.approx(100 * stats.t.pdf(1, 4))
+
+
+def test_a_forecast_needs_sixty_eras_and_three_spans():
+    returns = np.random.default_rng(0).normal(size=75)
+    assert forecast_burn(returns[:60], 20) is not None
+    assert forecast_burn(returns[:59], 4) is None
+    assert forecast_burn(returns[:62], 21) is None
+    assert forecast_burn(returns[:63], 21) is not None
+
+
+def test_mmc_counts_from_three_spans_on():
+    mmc, bmc = np.full(40, np.nan), np.zeros(40)
+    mmc[-12:] = 0.01
+    assert contribution(mmc, bmc, 4) is mmc
+    mmc[-12] = np.nan
+    assert contribution(mmc, bmc, 4) is bmc
+
+
+def test_by_default_nothing_is_clipped_below_the_stake_and_all_is_paid():
+    paid = PayoutRule(corr=1.0, mmc=2.0).returns(np.array([0.3, 0.5]), np.array([0.3, 0.5]))
+    np.testing.assert_allclose(paid, [0.9, 1.0])
