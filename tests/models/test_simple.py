@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from tests.panels import small_panel
+from tests.panels import small_panel, with_holes
 
+from numerai_kedro.data import open_panel, write_panel
 from numerai_kedro.errors import StoreError
 from numerai_kedro.files.trusted_pickle import read_trusted, trust, write_trusted
 from numerai_kedro.models.simple import SimpleModel, SimpleParams
@@ -36,6 +37,15 @@ def test_it_learns_from_rows_with_a_target_alone_and_predicts_all(panel):
     predictions = fitted.predict(panel)
     assert (predictions.shape, predictions.dtype) == ((panel.n_rows,), np.float32)
     assert np.nanstd(predictions) > 0
+
+
+def test_rows_without_a_target_are_not_given_to_it(panel, tmp_path):
+    predictions = []
+    for only_known in (False, True):
+        folder = tmp_path / f"only known {only_known}"
+        write_panel(folder, [with_holes(era, only_known) for era in range(1, 5)])
+        predictions.append(model().fit(open_panel(folder), None, TARGET).predict(panel))
+    np.testing.assert_array_equal(*predictions)
 
 
 def test_columns_are_found_by_their_names(panel):
