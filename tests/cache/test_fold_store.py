@@ -88,6 +88,30 @@ def test_models_go_least_recently_used_first_and_predictions_stay(tmp_path):
     assert store.keep_within(1e9) == 0
 
 
+def test_binned_data_are_used_when_they_are_read_and_go_last(tmp_path):
+    store = FoldStore(tmp_path)
+    for number in range(3):
+        store.file({"k": number}, lambda path: path.write_bytes(bytes(10_000)))
+    for number, folder in enumerate(store.sizes()):
+        os.utime(folder, ns=(number, number))
+    store.file({"k": 0}, lambda path: pytest.fail("it is there"))
+    store.keep_within(15_000)
+    assert [store.has_file({"k": number}) for number in range(3)] == [True, False, False]
+
+
+def test_a_model_that_is_marked_as_used_goes_last(tmp_path):
+    store = FoldStore(tmp_path)
+    for number in range(3):
+        store.model({"k": number}, lambda: "x" * 10_000)
+    for number, folder in enumerate(store.sizes()):
+        os.utime(folder, ns=(number, number))
+    store.touch({"k": 1})
+    store.touch({"k": "absent"})
+    store.keep_within(15_000)
+    assert store.model({"k": 1}, lambda: pytest.fail("it was used last"))
+    assert len(store.sizes()) == 1
+
+
 def test_a_damaged_value_is_computed_again(tmp_path):
     store = FoldStore(tmp_path)
     store.value({"k": 1}, lambda: 207)

@@ -105,6 +105,7 @@ def test_the_plan_reads_its_traits_from_the_class(name):
     kind = family(name)
     traits = (kind.stops_early, kind.reads_groups, kind.reads_graph, kind.one_core, kind.gpu_speed)
     assert traits == TRAITS[name]
+    assert kind(None, seed=0, threads=1).device == "cpu"
 
 
 def test_progress_is_told_by_twenty_trees_or_every_step(name, panel):
