@@ -140,6 +140,66 @@ def test_graphs_without_a_feature_in_common_have_nothing_that_moved():
     assert (change.moved, change.came, change.left) == ((), ("b",), ("a",))
 
 
+def blocks(*given):
+    """Correlations of blocks of (features, correlation inside)."""
+    n = sum(size for size, _ in given)
+    correlation, begin = np.eye(n), 0
+    for size, inside in given:
+        correlation[begin : begin + size, begin : begin + size] = inside
+        begin += size
+    np.fill_diagonal(correlation, 1.0)
+    return correlation
+
+
+def test_a_node_of_twice_its_share_is_cut_before_one_that_is_less_alike():
+    uneven = blocks((6, 0.95), (6, 0.95), (2, 0.5), (2, 0.5))
+    uneven[:6, 6:12] = uneven[6:12, :6] = 0.85
+    node = graph_of(names_of(16), uneven, N_ROWS, 4).node
+    assert node == (*[0] * 6, *[1] * 6, 2, 2, 3, 3)
+    even = blocks((8, 0.9), (4, 0.5), (4, 0.5))  # eight are no more than twice four
+    assert len(set(graph_of(names_of(16), even, N_ROWS, 4).node[:8])) == 1
+
+
+def test_edges_are_correlations_of_nodes_shrunk_by_three_standard_errors():
+    """Four nodes of four features, correlated inside by .8, and two of the nodes by .4."""
+    correlation = blocks(*[(4, 0.8)] * 4)
+    correlation[:4, 4:8] = correlation[4:8, :4] = 0.4
+    graph = graph_of(names_of(16), correlation, 10_000, 4)
+    assert graph.node == tuple(k // 4 for k in range(16))
+    between = 16 * 0.4 / (4 + 12 * 0.8)  # of two nodes' means
+    assert graph.edges == ((0, 1),)
+    assert graph.correlation == (pytest.approx(between - 0.03, abs=1e-4),)
+    # Two variables: the partial correlation is theirs, less for the ridge.
+    assert graph.partial == (pytest.approx(between / 1.05 - 0.03, abs=1e-4),)
+    assert graph_of(names_of(16), correlation, 9, 4).edges == ()
+
+
+def test_signs_of_features_do_not_count_inside_a_node():
+    correlation = blocks(*[(4, 0.8)] * 4)
+    correlation[:4, 4:8] = correlation[4:8, :4] = 0.4
+    signs = np.where(np.arange(16) % 2, -1.0, 1.0)
+    turned = graph_of(names_of(16), correlation * np.outer(signs, signs), 10_000, 4)
+    plain = graph_of(names_of(16), correlation, 10_000, 4)
+    assert turned.node == plain.node
+    assert np.abs(turned.correlation).tolist() == list(plain.correlation)
+
+
+def test_cohesion_is_the_mean_correlation_with_the_nodes_mean():
+    correlation = blocks((2, 0.5), (2, 0.8))
+    # A feature of two correlates with their mean by the root of (1 + r) / 2.
+    expected = (0.75**0.5 + 0.9**0.5) / 2
+    assert cohesion(np.array([0, 0, 1, 1]), correlation) == pytest.approx(expected)
+    turned = correlation * np.outer([1, -1, 1, 1], [1, -1, 1, 1])
+    assert cohesion(np.array([0, 0, 1, 1]), turned) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("n_features", "n_nodes"), [(1, 1), (7, 1), (8, 2), (1_023, 255), (5_000, 256)]
+)
+def test_a_node_has_four_features_and_there_are_256_at_most(n_features, n_nodes):
+    assert n_nodes_of(n_features) == n_nodes
+
+
 def test_an_edge_weighs_the_larger_of_its_correlations_with_its_sign():
     edges = ((0, 1), (0, 2), (1, 2))
     graph = FeatureGraph(("a", "b", "c"), (0, 1, 2), edges, (0.5, -0.2, 0.1), (0.4, 0.1, -0.3))

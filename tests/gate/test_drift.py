@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from numerai_kedro.gate.drift import (
     Drift,
@@ -75,6 +76,34 @@ def test_an_era_like_the_others_is_not_told_apart_and_another_is():
     moved[:, 1] = 4
     assert adversarial_auc(moved, past).value == pytest.approx(0.9, abs=0.03)
     assert alike.smallest_spread == 0.01
+
+
+def area_by_hand(era, others):
+    """Of Fisher's direction, learned on even rows, over the odd ones."""
+    one, other = era[::2].astype(float), others[::2].astype(float)
+    centred = np.vstack([one - one.mean(axis=0), other - other.mean(axis=0)])
+    covariance = centred.T @ centred / len(centred)
+    covariance += 0.01 * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
+    direction = np.linalg.solve(covariance, one.mean(axis=0) - other.mean(axis=0))
+    ours, theirs = era[1::2] @ direction, others[1::2] @ direction
+    return stats.mannwhitneyu(ours, theirs).statistic / (len(ours) * len(theirs))
+
+
+def test_the_area_is_that_of_ranks_on_rows_that_were_not_learned():
+    live, *past = (rows(k, 31) for k in range(4))
+    live[:, 0] = np.maximum(live[:, 0], 2)
+    drift = adversarial_auc(live, past)
+    assert drift.value == pytest.approx(area_by_hand(live, np.vstack(past)))
+    expected = [
+        area_by_hand(past[k], np.vstack([past[j] for j in range(3) if j != k])) for k in range(3)
+    ]
+    assert drift.past == pytest.approx(expected)
+
+
+def test_of_long_eras_two_hundred_rows_are_taken():
+    live, *past = (rows(k, 500) for k in range(3))
+    few = [each[np.unique(np.linspace(0, 499, 200).astype(int))] for each in past]
+    assert adversarial_auc(live, past).value == pytest.approx(area_by_hand(live, np.vstack(few)))
 
 
 def test_at_most_thirteen_past_eras_are_controls():

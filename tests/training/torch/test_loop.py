@@ -1,6 +1,8 @@
 """A run ends with the same weights when resumed, run in parts, or repaired after a fault."""
 
+import itertools
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from torch import nn
 
 from numerai_kedro.errors import ResourceError
 from numerai_kedro.training.network_params import LoopParams
+from numerai_kedro.training.torch import loop
 from numerai_kedro.training.torch.batches import TrainingEras
 from numerai_kedro.training.torch.care import RESTORES, SKIPS_IN_A_ROW, Diverged
 from numerai_kedro.training.torch.loop import TrainingRun
@@ -158,6 +161,15 @@ def test_a_loss_is_the_objective_of_the_batch_and_its_penalty(panel):
         training.micro_rows = rows
         training.optimiser.zero_grad()
         assert training._backward(features, labels) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_share_of_waiting_is_that_of_the_epochs_time(panel, monkeypatch):
+    """A clock that is read once a second: 13 waits of a second, in 27."""
+    seconds = itertools.count()
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    training = run(panel, params=PARAMS.model_copy(update={"epochs": 1}))
+    training.train()
+    assert training.wait_share == pytest.approx(13 / 27)
 
 
 def test_what_is_overfitted_is_noted_with_both_scores(panel, tmp_path, monkeypatch):
