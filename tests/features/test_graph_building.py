@@ -153,7 +153,7 @@ def blocks(*given):
 
 def test_a_node_of_twice_its_share_is_cut_before_one_that_is_less_alike():
     uneven = blocks((6, 0.95), (6, 0.95), (2, 0.5), (2, 0.5))
-    uneven[:6, 6:12] = uneven[6:12, :6] = 0.85
+    uneven[:6, 6:12] = uneven[6:12, :6] = 0.9
     node = graph_of(names_of(16), uneven, N_ROWS, 4).node
     assert node == (*[0] * 6, *[1] * 6, 2, 2, 3, 3)
     even = blocks((8, 0.9), (4, 0.5), (4, 0.5))  # eight are no more than twice four
