@@ -9,6 +9,7 @@ from scipy import stats
 from numerai_kedro.features.invariance import (
     MIN_TARGETS,
     Regimes,
+    by_known_eras,
     flips,
     heterogeneity,
     mean_test,
@@ -17,6 +18,7 @@ from numerai_kedro.features.invariance import (
     q_values,
     regime_test,
 )
+from numerai_kedro.metrics.intervals import cosine_powers
 
 OVERLAP = 12
 
@@ -183,3 +185,66 @@ def test_q_values_leave_out_what_has_no_p():
     harmonic = 1 + 1 / 2 + 1 / 3
     np.testing.assert_allclose(q_values(p, True)[:1], [0.003 * harmonic])
     assert np.isnan(q_values(np.array([np.nan]))).all()
+
+
+def test_a_mean_is_tested_by_its_long_run_variance_with_as_many_degrees_as_cosines():
+    series = overlapping(100, 2)
+    dof = n_cosines(100, 4)
+    variance = cosine_powers(series, dof).mean(axis=0) / 100
+    tested = mean_test(series, 4)
+    expected = series.mean(axis=0) / np.sqrt(variance)
+    np.testing.assert_allclose(tested.mean, series.mean(axis=0))
+    np.testing.assert_allclose(tested.t, expected)
+    np.testing.assert_allclose(tested.p, 2 * stats.t.sf(np.abs(expected), dof))
+    naive = stats.ttest_1samp(series, 0).pvalue
+    np.testing.assert_allclose(tested.naive_p, naive)
+    for sign in (1, -1):
+        np.testing.assert_allclose(tested.p_of(sign), stats.t.sf(sign * expected, dof))
+
+
+def test_means_are_known_of_few_eras_and_tests_of_sixty():
+    few = mean_test(np.array([[0.1], [0.3], [np.nan]]), 4)
+    assert (few.mean[0], few.n_eras[0]) == (pytest.approx(0.2), 2)
+    assert few.p_of(1)[0] == few.p_of(-1)[0] == 1
+    assert not np.isnan(mean_test(overlapping(60, 1), 4).p[0])
+    assert np.isnan(mean_test(np.full((3, 1), np.nan), 4).mean[0])
+
+
+def test_regimes_have_their_means_and_one_variance_of_all():
+    effects = overlapping(150, 2)
+    regimes = Regimes.of(150, 3, 4)
+    parts = [effects[0:50], effects[54:100], effects[104:150]]
+    assert [(part.start, part.stop) for part in regimes] == [(0, 50), (54, 100), (104, 150)]
+    counts = [n_cosines(len(part), 4) for part in parts]
+    powers = sum(cosine_powers(part, n).sum(axis=0) for part, n in zip(parts, counts, strict=True))
+    tested = regime_test(effects, regimes, 4)
+    np.testing.assert_allclose(tested.means, [part.mean(axis=0) for part in parts])
+    expected = [powers / sum(counts) / len(part) for part in parts]
+    np.testing.assert_allclose(tested.variances, expected)
+    assert tested.dof.tolist() == [sum(counts)] * 2
+    t = tested.means / np.sqrt(expected)
+    np.testing.assert_allclose(tested.p(-1), stats.t.cdf(t, sum(counts)))
+
+
+@pytest.mark.parametrize("least", [1, 2, 3])
+def test_a_conjunction_is_fishers_of_all_but_the_smallest(least):
+    tested = regime_test(overlapping(150, 5) + 0.3, Regimes.of(150, 3, 4), 4)
+    by_sign = []
+    for sign in (1, -1):
+        p = np.sort(stats.t.sf(sign * tested.t, tested.dof), axis=0)[least - 1 :]
+        by_sign.append([stats.combine_pvalues(column).pvalue for column in p.T])
+    expected = np.minimum(1, 2 * np.min(by_sign, axis=0))
+    np.testing.assert_allclose(partial_conjunction(least, tested), expected)
+
+
+def test_regimes_of_four_targets_are_long_enough():
+    exact = regime_test(overlapping(48, 1), Regimes.of(48, 1, 4), OVERLAP)
+    assert exact.known.tolist() == [1]
+    assert np.isnan(heterogeneity(exact)[0])
+    assert regime_test(overlapping(47, 1), Regimes.of(47, 1, 4), OVERLAP).known.tolist() == [0]
+
+
+def test_series_are_grouped_by_the_eras_in_which_they_are_known():
+    effects = np.array([[1.0, np.nan, 1], [2, 2, 2], [np.nan, np.nan, np.nan], [3, 3, 3]])
+    groups = {tuple(columns): eras.tolist() for eras, columns in by_known_eras(effects)}
+    assert groups == {(0, 2): [0, 1, 3], (1,): [1, 3]}
