@@ -107,6 +107,10 @@ def test_a_mutant_is_noticed_by_a_test_that_fails_and_the_copy_is_restored(check
 
 def test_tests_are_the_mirrored_file_and_those_that_reach_the_line(checkout):
     mirrored, near, slow, far = "tests/metrics/test_small.py", "near", "slow", "far"
+    beside, naming = "tests/metrics/test_beside.py", "naming"
+    for name, text in ((near, ""), (slow, ""), (far, ""), (naming, '"metrics.small"')):
+        (mutants.ROOT / name).write_text(text)
+    (mutants.ROOT / beside).write_text("")
     code = mutants.digest(mutants.ROOT / MODULE)
     tests = Map(
         {
@@ -114,13 +118,15 @@ def test_tests_are_the_mirrored_file_and_those_that_reach_the_line(checkout):
             near: {"seconds": 1, "reached": {MODULE: [code, [9, 12]]}},
             slow: {"seconds": 50, "reached": {MODULE: [code, [10]]}},
             far: {"seconds": 1, "reached": {MODULE: [code, [8, 11]]}},
+            beside: {"seconds": 5, "reached": {MODULE: [code, [9]]}},
+            naming: {"seconds": 2, "reached": {}},
         }
     )
     mutant = Mutant(MODULE, 10, "AddNot", 0, (9, 10))
-    assert tests.tests_of(mutant, 20) == [mirrored, near]
-    assert tests.tests_of(mutant, 60) == [mirrored, near, slow]
+    assert tests.tests_of(mutant, 20) == [mirrored, beside, near]
+    assert tests.tests_of(mutant, 60) == [mirrored, beside, near, slow]
     (mutants.ROOT / MODULE).write_text("# other lines\n")
-    assert tests.tests_of(mutant, 60) == [mirrored, far, near, slow]
+    assert tests.tests_of(mutant, 60) == [mirrored, beside, far, near, naming, slow]
 
 
 def test_the_map_is_measured_of_test_files_that_are_new(checkout, monkeypatch):

@@ -4,7 +4,8 @@
 
 Places are drawn by seed from the core packages; annotations, docstrings and log calls are left
 alone. One change is drawn for each place. It is made in a temporary copy of the checkout, where
-the test files run that reach the place: the file named like the module first, then the quickest.
+the test files run that reach the place: the file named like the module, others of its folder, and
+the quickest others.
 A failed test, an import that breaks and a run beyond its time all count as noticed.
 
 Everything is below ``.mutants``. ``map.json`` says which test file reaches which line: all files
@@ -58,7 +59,7 @@ CORE = (
 )
 PYTEST = ("-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", "-m", "not slow")
 # Seconds of tests besides the mirrored file; a survivor costs all of them.
-OTHER_TESTS = 60.0
+OTHER_TESTS = 120.0
 # A run may take so much longer than was measured, and so many seconds more.
 SLOWER, MORE_SECONDS = 5.0, 60.0
 TOO_LONG = -1
@@ -184,7 +185,7 @@ class Mutant:
 
 
 def read(module: str) -> str:
-    """A module's code."""
+    """The code of a module, or of a test file."""
     return (ROOT / module).read_text(encoding="utf-8")
 
 
@@ -369,19 +370,23 @@ class Map:
         return found
 
     def tests_of(self, mutant: Mutant, budget: float) -> list[str]:
-        """The mirrored file, then those that reach the lines, the quickest first."""
+        """The mirrored file, then those that reach the lines: of its folder, then the quickest."""
         module = PurePosixPath(mutant.module).relative_to(SOURCES)
-        mirrored = str(Path("tests", module.parent, f"test_{module.name}"))
+        folder = f"tests/{module.parent}"
+        mirrored = f"{folder}/test_{module.name}"
         chosen = [mirrored] if mirrored in self.tests else []
-        others = self._reaching(mutant) - {mirrored}
-        for file in sorted(others, key=lambda name: (self.tests[name]["seconds"], name)):
+
+        def worth(name: str) -> tuple[bool, float, str]:
+            return str(PurePosixPath(name).parent) != folder, self.tests[name]["seconds"], name
+
+        for file in sorted(self._reaching(mutant) - {mirrored}, key=worth):
             budget -= self.tests[file]["seconds"]
             if budget > 0 or not chosen:
                 chosen.append(file)
         return chosen
 
     def _reaching(self, mutant: Mutant) -> set[str]:
-        """Test files that reach the lines; what only imports run, those that reach the module."""
+        """Test files that reach the lines; of lines that imports run, those of the module."""
         now, lines = digest(ROOT / mutant.module), range(mutant.lines[0], mutant.lines[1] + 1)
         module: set[str] = set()
         place: set[str] = set()
@@ -389,7 +394,13 @@ class Map:
             code, reached = noted["reached"].get(mutant.module, ("", []))
             module |= {name} if reached else set()
             place |= {name} if code == now and not set(lines).isdisjoint(reached) else set()
-        return place or module
+        return place or module | self._naming(mutant.module)
+
+    def _naming(self, module: str) -> set[str]:
+        """Quick test files that name a module, as in an import."""
+        dotted = module.removeprefix(f"{SOURCES}/").removesuffix(".py").replace("/", ".")
+        quick = (name for name, noted in self.tests.items() if noted["seconds"])
+        return {name for name in quick if dotted in read(name)}
 
     def failed(self, files: list[str]) -> list[str]:
         """Tests of some files that fail without any mutation."""
