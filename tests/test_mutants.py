@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tools import mutants
-from tools.mutants import Map, Mutant, draw, left_of, operators, places, summary, try_mutant
+from tools.mutants import Map, Mutant, Trials, draw, left_of, operators, places, summary, try_mutant
 
 MODULE = "src/numerai_kedro/metrics/small.py"
 CODE = '''
@@ -143,6 +143,19 @@ def test_the_map_is_measured_of_test_files_that_are_new(checkout, monkeypatch):
     assert noted["failed"] == []
     monkeypatch.setattr(Map, "measured", pytest.fail)
     assert Map.open(checkout).tests == {file: noted}
+
+
+def test_results_are_kept_by_seed_and_a_torn_line_is_tried_again(checkout):
+    mutants.KEPT.mkdir()
+    three, four = Trials(3), Trials(4)
+    three.add({"key": "a", "outcome": "survived"})
+    three.add({"key": "a", "outcome": "noticed"})
+    four.add({"key": "a", "outcome": "hung"})
+    with three.path.open("a") as handle:
+        handle.write('{"key": "b", "outco')
+    assert three.read() == {"a": {"key": "a", "outcome": "noticed", "seed": 3}}
+    assert four.read()["a"]["outcome"] == "hung"
+    assert Trials(5).read() == {}
 
 
 def test_what_has_a_result_is_not_tried_again_unless_it_survived(checkout):

@@ -432,8 +432,12 @@ class Trials:
     def read(self) -> dict[str, dict[str, Any]]:
         """The last result of each mutant of the seed, by key."""
         lines = self.path.read_text().splitlines() if self.path.exists() else []
-        results = [json.loads(line) for line in lines if line.endswith("}")]
-        return {each["key"]: each for each in results if each["seed"] == self.seed}
+        results: dict[str, dict[str, Any]] = {}
+        for line in lines:
+            with suppress(ValueError):  # the last line of a run that was killed
+                result = json.loads(line)
+                results |= {result["key"]: result} if result["seed"] == self.seed else {}
+        return results
 
     def add(self, result: dict[str, Any]) -> None:
         """Append one."""
@@ -493,6 +497,8 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--again", action="store_true", help="try the survivors once more")
     options = parser.parse_args()
+    # An exit ends the tests that run and removes the copy.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     KEPT.mkdir(exist_ok=True)
     trials, mutants = Trials(options.seed), draw(options.seed, options.count)
     with tempfile.TemporaryDirectory() as folder:
