@@ -61,3 +61,71 @@ def test_only_what_is_the_benchmark_is_said_to_be_it():
     assert health.collapsed([0.999, 0.998, float("nan"), 0.4]) is not None
     assert health.collapsed([0.9, 0.95, 0.999]) is None
     assert health.collapsed([]) is None
+
+
+def watched(*values):
+    watch = LossWatch()
+    for value in values:
+        assert watch.exploded(value) is None
+    return watch
+
+
+def test_the_usual_loss_is_a_plain_mean_early_on_and_then_forgets_by_half_in_thirty_steps():
+    values = [1.5, 1.2, 1.4, 1.3]
+    early = watched(*values)
+    assert early.mean == pytest.approx(np.mean(values))
+    assert early.variance == pytest.approx(np.var(values))
+    watch = LossWatch(mean=1.0, variance=0.04, seen=500)
+    assert watch.exploded(1.1) is None
+    rate = 1 - 0.5 ** (1 / 30)
+    assert watch.mean == pytest.approx(1 + rate * 0.1)
+    assert watch.variance == pytest.approx((1 - rate) * (0.04 + rate * 0.01))
+    assert (watch.seen, watch.far) == (501, 0)
+
+
+@pytest.mark.parametrize(("loss", "is_far"), [(1.00 + 8 * 0.201 - 0.001, False), (2.61, True)])
+def test_a_loss_is_far_eight_deviations_and_a_thousandth_above(loss, is_far):
+    watch = LossWatch(mean=1.0, variance=0.04, seen=20)
+    assert watch.exploded(loss) is None
+    assert (watch.far, watch.seen) == ((1, 20) if is_far else (0, 21))
+    early = LossWatch(mean=1.0, variance=0.04, seen=19)
+    assert early.exploded(2.61) is None
+    assert early.far == 0
+
+
+def test_an_explosion_is_told_from_the_third_step_in_a_row_on():
+    watch = LossWatch(mean=1.0, variance=0.04, seen=20)
+    told = [watch.exploded(9.0) for _ in range(5)]
+    assert told == [None, None, *["loss 9, usually 1 ± 0.2"] * 3]
+    assert watch.mean == 1.0
+    assert watch.exploded(1.0) is None
+    assert watch.far == 0
+
+
+def test_a_plateau_begins_anew_after_it_was_told():
+    watch = EpochWatch()
+    values = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+    assert [watch.plateau(value) is not None for value in values] == [
+        False, False, False, True, False, False, False, True,
+    ]  # fmt: skip
+
+
+def test_eras_of_one_row_say_nothing_and_half_of_the_eras_is_not_most():
+    starts = np.array([0, 1, 2, 3, 6, 9])
+    values = np.array([1.0, 2, 3, 5, 5, 5, 1, 2, 3], dtype=np.float32)
+    assert health.dead(values, starts) is None
+    assert health.dead(values[:3], starts[:4]) is None
+    assert health.dead(np.full(9, 2.0, np.float32), starts) == "constant in 2 of 2 eras"
+    spread = np.array([0.5, 0.5 + 2e-6, 0.5], dtype=np.float64)
+    assert health.dead(spread, np.array([0, 3])) is None
+    assert health.dead(spread / 4, np.array([0, 3])) is not None
+
+
+def test_gaps_and_likeness_are_told_with_their_numbers():
+    assert health.gap(0.05, 0.005) == "CORR 0.050 on training eras, 0.005 on later ones"
+    assert health.gap(0.05, 0.0051) is None
+    assert health.gap(0.0499, 0.0) is None
+    told = "correlates 0.9950 with the benchmark in the median era"
+    assert health.collapsed([0.995, 0.995, 0.2]) == told
+    assert health.collapsed([0.9949, 0.9949, 1.0]) is None
+    assert health.collapsed([float("nan")]) is None

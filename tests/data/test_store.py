@@ -51,6 +51,22 @@ def test_what_goes_in_comes_out(tmp_path_factory, sizes, n_features, seed):
     )
 
 
+def test_a_target_that_is_missing_is_the_same_however_it_is_said(tmp_path):
+    other_bits = np.array([0x7FC00001], np.uint32).view(np.float32)[0]
+    digests = set()
+    for number, missing in enumerate((None, np.nan, other_bits, -np.nan)):
+        rows = era_rows(1)
+        columns = []
+        for name in rows.targets.schema.names:
+            values = rows.targets.column(name).to_numpy().copy()
+            values[3] = np.nan if missing is None else missing
+            columns.append(pa.array(values, from_pandas=missing is None))
+        targets = pa.RecordBatch.from_arrays(columns, names=rows.targets.schema.names)
+        write_panel(tmp_path / str(number), [rows_like(rows, targets=targets)])
+        digests.add(open_panel(tmp_path / str(number)).digest(rows.targets.schema.names))
+    assert len(digests) == 1
+
+
 def test_an_unchanged_week_writes_nothing(tmp_path):
     folder = tmp_path / "panel"
     small_panel(folder)
