@@ -44,6 +44,39 @@ def test_a_change_of_code_is_another_digest(toy, tmp_path):
     assert not other
 
 
+def test_annotations_say_whose_methods_count_and_count_for_nothing_else(toy, tmp_path):
+    text = textwrap.dedent("""
+        import numpy as np
+
+        class A:
+            def method(self):
+                return 1
+
+            def unused(self):
+                return 6
+
+        class B:
+            def method(self):
+                return 5
+
+        def learns(x: A, y: int = 2):
+            return x.method() + y
+    """)
+
+    def digest_with(old="", new=""):
+        assert old in text
+        (toy[0] / "__init__.py").write_text(text.replace(old, new))
+        return run(toy, tmp_path)[0]
+
+    before = digest_with()
+    assert digest_with("return 1", "return 3") != before
+    assert digest_with("return 5", "return 3") == before
+    assert digest_with("return 6", "return 3") == before
+    for kind in ("float", "np.ndarray"):
+        assert digest_with("y: int", f"y: {kind}") == before
+    assert digest_with("int = 2", "int = 3") != before
+
+
 def test_on_request_the_digest_stays_and_it_is_said(toy, tmp_path):
     before, _ = run(toy, tmp_path)
     toy[1](2)
