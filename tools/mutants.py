@@ -61,7 +61,7 @@ PYTEST = ("-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", "-m", "
 # Seconds of tests besides the mirrored file; a survivor costs all of them.
 OTHER_TESTS = 120.0
 # A run may take so much longer than was measured, and so many seconds more.
-SLOWER, MORE_SECONDS = 5.0, 60.0
+SLOWER, MORE_SECONDS = 3.0, 60.0
 TOO_LONG = -1
 # By pytest's exit code; 5 where nothing was collected.
 OUTCOMES = {TOO_LONG: "hung", 0: "survived", 5: "survived"}
