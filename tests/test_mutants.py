@@ -11,8 +11,11 @@ MODULE = "src/numerai_kedro/metrics/small.py"
 CODE = '''
 """One of 3."""
 import logging
+from typing import TYPE_CHECKING
 
 logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    import os
 
 
 def f(a: int | None, b: str = "x") -> int | None:
@@ -55,6 +58,7 @@ def test_places_are_changed_one_at_a_time():
 
 def test_annotations_docstrings_and_log_calls_are_left_alone():
     assert all("logger" not in line and "of 3" not in line for _, line in changes(CODE))
+    assert not any("TYPE_CHECKING" in line for _, line in changes(CODE))
     assert all("int | None" in line for _, line in changes(CODE) if line.startswith("def"))
 
 
@@ -139,7 +143,7 @@ def test_the_map_is_measured_of_test_files_that_are_new(checkout, monkeypatch):
     noted = Map.open(checkout).tests[file]
     code, lines = noted["reached"][MODULE]
     assert code == mutants.digest(checkout / MODULE)
-    assert {10, 11, 12} <= set(lines)
+    assert {13, 14, 15} <= set(lines)
     assert noted["failed"] == []
     monkeypatch.setattr(Map, "measured", pytest.fail)
     assert Map.open(checkout).tests == {file: noted}

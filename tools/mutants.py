@@ -219,9 +219,11 @@ def places(module: str, code: str) -> list[list[Mutant]]:
 
 
 def is_left_alone(node: Any) -> bool:
-    """Whether a node is part of an annotation or of a log call."""
+    """Whether a node is part of an annotation or a log call, or asks for a type checker."""
     child, parent = node, node.parent
     if node.type == "simple_stmt" and LOG_CALL.match(node.get_code()):
+        return True
+    if node.type == "if_stmt" and node.children[1].get_code().strip() == "TYPE_CHECKING":
         return True
     while parent is not None:
         if child is annotation_of(parent):

@@ -1,5 +1,6 @@
 """The three silent corruptions of numerapi's downloader, and what else a server can do."""
 
+import errno
 import json
 import os
 import threading
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from numerai_kedro.errors import DiskFull, DownloadError
+from numerai_kedro.errors import DiskFull, DownloadError, SystemRefused
 from numerai_kedro.files import RemoteFile, digest_file, download, fetch, verified
 from numerai_kedro.files.verified import is_as_verified
 
@@ -145,6 +146,15 @@ def test_progress_of_a_block_begins_the_count_of_attempts_anew(monkeypatch):
     with pytest.raises(DownloadError):
         download.in_attempts("x", once, "type it again", lambda: next(received))
     assert waits == [1.0, 1.0, 1.0, 2.0, 4.0, 8.0]
+
+
+def test_no_file_left_to_connect_by_is_not_the_servers_fault(remote, tmp_path, monkeypatch):
+    def refuse(*given):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr("urllib3.util.connection.socket.socket", refuse)
+    with pytest.raises(SystemRefused, match="Too many open files; raise the limit"):
+        fetch(remote, tmp_path / "file")
 
 
 def changing(server, **faults):

@@ -106,6 +106,7 @@ def test_nodes_of_nearly_as_many_edges_share_a_table_within_the_memory():
     assert nodes == [[0, 1, 2], [3], [4]]
     assert groups[0].missing.flatten().tolist() == [False] * 7 + [True] + [False] * 3 + [True]
     assert groups[1].missing is None
+    assert all(group.adding is None for group in groups)  # the CPU adds by index
     table = groups[0].edges
     assert [edges.goal[table[k][:3]].tolist() for k in range(3)] == [[0] * 3, [1] * 3, [2] * 3]
     assert table[1, 3] == table[2, 3] == len(edges.goal)

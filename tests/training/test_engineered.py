@@ -64,6 +64,16 @@ def test_weights_follow_the_order_of_the_panel_and_change_the_key(tmp_path):
     assert weighed.key != plain.key
 
 
+def test_derived_columns_weigh_one_beside_weighed_features_and_nothing_beside_others(tmp_path):
+    derived = small_panel(tmp_path / "panel", n_features=3)
+    made = Engineered({"0020": report()}, latents={"0020": derived})
+    weighed = made.applied(asked(features=["weigh", "latents"]), (1, 20), FEATURES).columns
+    assert weighed.weights == (*report()["weight"], 1.0, 1.0, 1.0)
+    assert weighed.derived == (derived,)
+    plain = made.applied(asked(features=["latents"]), (1, 20), FEATURES).columns
+    assert (plain.weights, plain.derived) == ((), (derived,))
+
+
 def test_a_window_that_was_not_made_is_a_sentence():
     with pytest.raises(PanelError, match="verdicts, and there are none for eras up to 0020; run"):
         Engineered({"0019": report()}).applied(asked(features=["weigh"]), (1, 20), FEATURES)

@@ -138,6 +138,18 @@ def test_what_was_repaired_in_a_fit_is_found_by_that_fit_alone(panel, tmp_path):
     assert other.n_iterations(store) is None
 
 
+def test_unfinished_work_is_dropped_once_the_model_is_stored(panel, tmp_path):
+    store = FoldStore(tmp_path / "store")
+    (fit,) = recipe().fits(panel, (1, 9))
+    store.work(fit.key).mkdir(parents=True)
+    fit.model(store, lambda done, total: None)
+    assert not store.work(fit.key).exists()
+    assert store.has_model(fit.key)
+    (trial,) = recipe(seed=1).fits(panel, (1, 9), keep=False)
+    trial.model(store, lambda done, total: None)
+    assert not store.has_model(trial.key)
+
+
 def test_keys_depend_on_rows_and_on_the_base(panel):
     (fit,) = of("transformer", update="lora").fits(panel, (1, 9), updated_to=15)
     alone = dataclasses.replace(fit, base=None)
