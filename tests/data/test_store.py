@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.panels import TARGETS, era_rows, small_panel
 
 from numerai_kedro.data import EraRows, open_panel, write_panel
+from numerai_kedro.data.store import PanelChange
 from numerai_kedro.errors import LabelFrontierError, PanelError
 
 
@@ -48,6 +49,14 @@ def test_what_goes_in_comes_out(tmp_path_factory, sizes, n_features, seed):
     np.testing.assert_array_equal(
         np.column_stack([c.to_numpy() for c in panel.arrow().columns]),
         np.vstack([panel.features(int(era)) for era in panel.eras]),
+    )
+
+
+def test_a_change_is_told_with_counts_and_spans_of_eras():
+    change = PanelChange((7, 8, 9), (), (5,), 12)
+    assert str(change) == "12 eras unchanged, 3 new (0007-0009), 1 with changed targets (0005)"
+    assert str(PanelChange((), (1, 2), (), 0)) == (
+        "0 eras unchanged, 2 with changed features (0001-0002)"
     )
 
 

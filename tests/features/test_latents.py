@@ -68,6 +68,15 @@ def test_levels_are_equally_frequent_in_the_training_eras(panel, tmp_path):
     np.testing.assert_allclose(shares, 1 / 16, atol=0.01)
 
 
+def test_columns_are_named_by_the_transformation_the_fit_and_their_number(panel, tmp_path):
+    latents, figures = encoded(panel, tmp_path / "store")
+    rows = next(iter(latents))
+    digest = latents.digest[:8]
+    names = [f"derived_latents_{number:03d}_{digest}" for number in range(figures["n_latents"])]
+    assert rows.features.names == names
+    assert (rows.era, rows.data_type) == (1, "latents")
+
+
 def test_eras_after_the_window_change_no_latent_of_it(panel, tmp_path):
     later = [era_rows(era) for era in range(1, 21)]
     later += [era_rows(era, seed=7) for era in range(21, 29)]
