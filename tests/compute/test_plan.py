@@ -16,6 +16,8 @@ from numerai_kedro.compute.plan import (
     check_disk,
     fit_hours,
     fits_at_once,
+    lighter_presets,
+    preset_for,
     quickened,
     sampling_of,
     schedule_steps,
@@ -168,6 +170,14 @@ def test_fits_of_one_core_go_side_by_side_as_far_as_the_machine_goes(
 @pytest.mark.parametrize(("n_fits", "at_once", "times"), [(3, 2, 1.5), (4, 2, 2), (3, 1, 1)])
 def test_the_last_round_of_fits_may_leave_cores_idle(n_fits, at_once, times):
     assert quickened(n_fits, at_once) == times
+
+
+def test_a_card_of_ten_gib_is_large_and_lighter_presets_follow_in_order():
+    presets = [preset_for("cuda", gb) for gb in (12.0, 10.0, 9.99, 0.5)]
+    assert presets == ["large_gpu", "large_gpu", "small_gpu", "small_gpu"]
+    assert preset_for("cpu", 80.0) == "cpu"
+    assert lighter_presets("large_gpu") == ("small_gpu", "cpu")
+    assert lighter_presets("cpu") == lighter_presets("mine") == ()
 
 
 HOUR = 3600.0

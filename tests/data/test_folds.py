@@ -54,6 +54,14 @@ def test_an_empty_period_is_an_error_not_an_empty_list():
         walk_forward_folds((10, 60), 40, 16, "test")
 
 
+def test_one_era_is_enough_to_learn_from():
+    assert walk_forward_folds((18, 20), 40, 16, "test") == [Fold("test-1", (1, 1), (18, 20))]
+    assert walk_forward_folds((22, 22), 40, 16, "test", 5) == [Fold("test-1", (5, 5), (22, 22))]
+    for first, first_era in ((17, 1), (21, 5)):
+        with pytest.raises(ConfigurationError, match="too early"):
+            walk_forward_folds((first, 30), 40, 16, "test", first_era)
+
+
 def test_the_live_fit_moves_on_a_grid_of_eras():
     assert live_fit_eras(268, 401, 13, 16) == (1, 381)
     fits = {live_fit_eras(268, era, 13, 16) for era in range(398, 411)}

@@ -134,6 +134,16 @@ def test_features_come_and_go_from_one_version_to_the_next():
     assert made(more, before=first, names=[*names, "new"]).node[-1] == first.node[17]
 
 
+def test_nodes_that_only_have_other_numbers_have_not_moved():
+    names = tuple("abcdef")
+    before = FeatureGraph(names, (0, 0, 1, 1, 2, 2), ((0, 1),), (0.5,), (0.5,))
+    after = FeatureGraph(names, (2, 2, 0, 0, 1, 0), ((0, 1), (0, 2)), (0.1, 0.5), (0.1, 0.5))
+    change = change_between(before, after)
+    # Node 0 is 2 now, and 1 is 0: their edge stays, another came, and f joined c and d.
+    assert change.moved == ("f",)
+    assert (change.new, change.gone) == (1, 0)
+
+
 def test_graphs_without_a_feature_in_common_have_nothing_that_moved():
     graphs = [FeatureGraph((name,), (0,), (), (), ()) for name in ("a", "b")]
     change = change_between(*graphs)

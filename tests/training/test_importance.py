@@ -170,6 +170,19 @@ def test_gains_and_drops_are_means_over_a_folds_fits(made):
     np.testing.assert_allclose(drops.mean(axis=0), expected)
 
 
+def test_where_no_model_is_left_no_era_is_measured(made):
+    panel, store = made
+    work = importance._Work(panel.feature_names, TARGET, store, Inline())
+    fits = recipe(seed=9).fits(panel, FOLDS[0].train)
+    assert work.drops(
+        fits, importance._test_eras(panel, FOLDS[0], TARGET), ["feature_1"]
+    ).shape == (
+        0,
+        1,
+    )
+    assert work.gains(fits) is None
+
+
 def test_progress_counts_folds(made):
     steps = []
     panel, store = made
