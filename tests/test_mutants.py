@@ -62,6 +62,12 @@ def test_annotations_docstrings_and_log_calls_are_left_alone():
     assert all("int | None" in line for _, line in changes(CODE) if line.startswith("def"))
 
 
+def test_what_imports_run_is_told_from_bodies_of_functions():
+    code = "A = 1\n\nclass C:\n    b: int = 2\n\n    def f(self, c=3):\n        return 4\n"
+    lines = {place[0].line: place[0].lines for place in places(MODULE, code)}
+    assert lines == {1: (0, 0), 4: (0, 0), 6: (0, 0), 7: (7, 7)}
+
+
 def test_a_statement_that_only_has_an_effect_is_removed():
     code = "def f(x, y):\n    x.y = 1\n    z = 2\n    y[0] -= 1\n    g(z)\n    raise E\n"
     removed = [

@@ -165,7 +165,7 @@ class Mutant:
     line: int
     operator: str
     occurrence: int
-    # Lines of the statement up to the change.
+    # Lines of the statement up to the change; (0, 0) for what imports run.
     lines: tuple[int, int]
 
     @property
@@ -211,7 +211,7 @@ def places(module: str, code: str) -> list[list[Mutant]]:
         for name, operator in available.items():
             for start, end in operator.mutation_positions(node):
                 if not is_left_alone(node):
-                    lines = (statement_line(node), end[0])
+                    lines = (statement_line(node), end[0]) if is_in_a_body(node) else (0, 0)
                     mutant = Mutant(module, start[0], name, occurrences[name], lines)
                     found[start, end].append(mutant)
                 occurrences[name] += 1
@@ -241,6 +241,15 @@ def annotation_of(node: Any) -> Any:
     if node.type == "tfpdef":
         return node.children[2]
     return node.annotation if node.type == "funcdef" else None
+
+
+def is_in_a_body(node: Any) -> bool:
+    """Whether a node is in the body of a function, which runs when that is called."""
+    while node.parent is not None:
+        if node.parent.type in ("funcdef", "lambdef") and node is node.parent.children[-1]:
+            return True
+        node = node.parent
+    return False
 
 
 def statement_line(node: Any) -> int:
