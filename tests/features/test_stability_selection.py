@@ -53,3 +53,20 @@ def test_what_passes_by_chance_is_below_the_bound_and_signal_passes():
         assert share[0] >= 0.75
         false.append((share[1:] >= 0.6).sum())
     assert np.mean(false) <= expected_by_chance(0.6, n_pairs, n_selected, n_candidates)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "n_pairs", "factor"),
+    [
+        (0.75, 50, 1 / (2 * 0.49)),
+        (0.6, 5, 1 / (2 * 0.1)),
+        (0.9, 50, 4 * 0.11 / 1.02),
+        (0.8, 5, 4 * 0.3 / 1.2),
+    ],
+)
+def test_the_bound_has_one_form_up_to_three_quarters_and_another_above(threshold, n_pairs, factor):
+    found = expected_by_chance(threshold, n_pairs, 20, 1_000)
+    assert found == pytest.approx(factor * 400 / 1_000)
+    # As many as have one by chance, and no more than where the bound holds.
+    assert largest_selection(1.0, threshold, n_pairs, 1_000) == int((1_000 / factor) ** 0.5)
+    assert largest_selection(1e6, threshold, n_pairs, 1_000) == 577
