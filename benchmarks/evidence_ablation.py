@@ -1,4 +1,4 @@
-"""Claim: what every room earns by itself, relative to LightGBM alone, and inside the ensemble.
+"""Claim: what every model earns by itself, relative to LightGBM alone, and inside the ensemble.
 
     make evidence NAME=ablation        resumable seed by seed; docs/evidence/ablation.json
 
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def one_seed(folder: Path, size: str, seed: int) -> dict[str, dict[str, float]]:
-    """Scores, costs and the ensemble's loss without it, of every room in one world."""
+    """Scores, costs and the ensemble's loss without it, of every model in one world."""
     demo_project(folder, size, seed)
     kedro(folder, "run", "--pipeline=feature_engineering")
     kedro(folder, "run", "--pipeline=gnn", "--nodes=build_graphs")
@@ -177,7 +177,7 @@ def concluded(seeds: dict[str, Any]) -> dict[str, Any]:
 
 
 def page(result: dict[str, Any]) -> Table:
-    """What every room earns and costs relative to LightGBM, and what it adds to the ensemble."""
+    """What every model earns and costs relative to LightGBM, and what it adds to the ensemble."""
     earned = {"level": "CORR", "corr": f"less {ALONE}'s", "bmc": "BMC less"}
     costs = {"minutes": "core minutes more", "memory_gb": "GB of the largest process more"}
     owed = {"lost_corr": "the ensemble's CORR owed to it", "lost_payoff": "its payoff"}
@@ -198,7 +198,7 @@ def page(result: dict[str, Any]) -> Table:
         f"Verdicts and latents are {ALONE}'s, as further members; fits that verdicts leave as they "
         "were are not made again, so that their minutes are fewer."
     )
-    return Table(title="What every room earns", heads=heads, rows=rows, said=text)
+    return Table(title="What every model earns", heads=heads, rows=rows, said=text)
 
 
 def _shorter(interval: str) -> str:

@@ -271,7 +271,7 @@ CASES = (
     Case("a download answers 429 twice", _file("get", "status", 429, times=2), True, ""),
     Case("a download answers 500 twice", _file("get", "status", 500, times=2), True, ""),
     Case(
-        "the history cannot be had anew",
+        "the history cannot be downloaded again",
         _file("get", "status", 404, name="validation.parquet"),
         True,
         "file verified earlier",

@@ -41,7 +41,7 @@ def test_a_fit_that_is_killed_goes_on_and_comes_to_the_same_week(brought_in, tmp
     ledger, _ = week(killed, tmp_path, "kill", "middle")
     line = ledger.iloc[0]
     assert (line["model"], line["symptom"]) == ("tabm", "the process was killed")
-    assert line["result"] == "went through"
+    assert line["result"] == "succeeded"
     for name in ("oof_predictions", "live_predictions"):
         ours, theirs = (
             pd.read_parquet(project.data / "07_model_output" / "tabm" / f"{name}.parquet")

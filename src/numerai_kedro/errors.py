@@ -125,9 +125,9 @@ class ProcessDied(ResourceError):
         )
         reason = ": out of memory, ended by the kernel" if self.out_of_memory else ""
         if self.stalled:
-            reason = f": it had stood still for {stalled_s:.0f} s"
+            reason = f": it made no progress for {stalled_s:.0f} s"
         killed = f"the process was killed{' for memory' if self.out_of_memory else ''}"
-        self.symptom = "the process stood still" if self.stalled else killed
+        self.symptom = "the process made no progress" if self.stalled else killed
         super().__init__(
             f"{name}: the process of the fit was ended by {ended} with {peak_gb:.2f} GB in use and "
             f"{left_gb:.2f} GB left{reason}"

@@ -73,7 +73,7 @@ class BlockReason(StrEnum):
         "rule",
         "run the ensemble again",
     )
-    CONSTANT = ("predictions hardly differ", "rule", "see the models' outcomes")
+    CONSTANT = ("predictions are nearly constant", "rule", "see the models' outcomes")
     TIED = ("too many predictions are equal", "rule", "see the models' outcomes")
     REFUSED_BY_RULES = ("numerai-tools refuses it", "rule", "see its words in the receipt")
     NO_KEYS = (
@@ -88,7 +88,7 @@ class BlockReason(StrEnum):
         "run kedro run --pipeline=backtest, then --pipeline=submission",
     )
     UNREACHABLE = ("the tournament did not answer", "rule", "run the same command again")
-    GATE = ("the gate said no", "rule", "see the gate's table")
+    GATE = ("the gate blocked it", "rule", "see the gate's table")
     ROUND_MOVED = (
         "another round has opened since",
         "rule",
@@ -158,7 +158,11 @@ class BlockReason(StrEnum):
         "predictions",
         "run kedro run --pipeline=weekly, which brings that version's history in",
     )
-    LIVE_CONSTANT = ("live predictions hardly differ", "predictions", "see the models' outcomes")
+    LIVE_CONSTANT = (
+        "live predictions are nearly constant",
+        "predictions",
+        "see the models' outcomes",
+    )
     LIVE_TIES = ("too many live predictions are equal", "predictions", "see the models' outcomes")
     LIVE_EXPOSURE_TOO_HIGH = (
         "live predictions follow a single feature",

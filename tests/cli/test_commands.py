@@ -234,7 +234,7 @@ def test_a_port_in_use_and_a_second_server_are_refused(kedro, project, tiny):
         (server.tournament.folder / "server.json").unlink()
         answer = kedro("serve", "--port", str(server.port))
         assert answer.exit_code == 1
-        assert f"Port {server.port} cannot be had" in answer.output
+        assert f"Port {server.port} is not available" in answer.output
 
 
 @pytest.mark.parametrize("where", ["environment", "conf/local"])

@@ -108,8 +108,8 @@ def test_a_child_that_stands_still_is_ended_and_tried_once_more(tmp_path):
         )
         assert (outcome.value, outcome.lighter) == ("went on", 0)
         (line,) = outcome.remedies
-        assert line.evidence.endswith("it had stood still for 1 s")
-        assert (line.remedy, line.result) == (AGAIN, "went through")
+        assert line.evidence.endswith("it made no progress for 1 s")
+        assert (line.remedy, line.result) == (AGAIN, "succeeded")
 
 
 def test_what_stands_still_again_is_an_outcome():
@@ -117,7 +117,7 @@ def test_what_stands_still_again_is_an_outcome():
         failed = until_it_fits(
             "fit", "model", ("lighter",), lambda steps: run(worker, kill_itself, signal.SIGSTOP)
         )
-    assert "it had stood still" in failed.symptom
+    assert "it made no progress" in failed.symptom
     assert len(failed.remedies) == 1
 
 
@@ -240,7 +240,7 @@ with Worker("model") as worker:
 @pytest.mark.parametrize(
     ("megabytes", "words"),
     [
-        (400, ["Made(value=209715200, lighter=1", "on every second era", "went through"]),
+        (400, ["Made(value=209715200, lighter=1", "on every second era", "succeeded"]),
         (2000, ["Failed(stage='fit'", "kind='resource'", "on every fourth era"]),
     ],
 )

@@ -39,7 +39,7 @@ def test_each_lack_of_memory_is_a_step_of_the_ladder():
     assert (made.value, made.lighter, steps) == ("model", 2, [0, 1, 2])
     assert told(made.remedies) == [
         ("tabm", "not enough memory", "a", LADDER[0], "it did not help"),
-        ("tabm", "not enough memory", "b", LADDER[1], "went through"),
+        ("tabm", "not enough memory", "b", LADDER[1], "succeeded"),
     ]
     assert made.lines()[0]["remedy"] == LADDER[0]
 
@@ -70,11 +70,11 @@ def test_a_killed_process_is_tried_again_once_and_then_fails():
     attempt, steps = attempts(killed, "model")
     made = until_it_fits("fit", "tabm", LADDER, attempt)
     assert (made.value, made.lighter, steps) == ("model", 0, [0, 0])
-    assert told(made.remedies) == [("tabm", killed.symptom, str(killed), AGAIN, "went through")]
+    assert told(made.remedies) == [("tabm", killed.symptom, str(killed), AGAIN, "succeeded")]
     attempt, steps = attempts(killed, killed, "lighter")
     made = until_it_fits("fit", "tabm", LADDER, attempt)
     assert (made.value, steps) == ("lighter", [0, 0, 1])
-    assert [line["result"] for line in made.lines()] == ["it did not help", "went through"]
+    assert [line["result"] for line in made.lines()] == ["it did not help", "succeeded"]
 
 
 def test_a_process_that_stalls_again_fails_without_a_lighter_attempt():
@@ -116,7 +116,7 @@ def test_lines_that_an_error_brings_come_after_the_remedies():
 def test_a_fault_is_logged_and_its_line_has_the_time(caplog):
     line = noted("fold 0101", "no memory", "5 GB", "fewer eras")
     assert caplog.messages == ["fold 0101: no memory (5 GB): fewer eras"]
-    assert noted("fold 0101", "no memory", "", "fewer eras", "went through").result
+    assert noted("fold 0101", "no memory", "", "fewer eras", "succeeded").result
     assert caplog.messages[1] == "fold 0101: no memory: fewer eras"
     assert line.time.endswith("+00:00")
     assert len(line.time) == len("2026-01-01T00:00:00+00:00")

@@ -7,7 +7,7 @@ from tests.project import ROOT
 from numerai_kedro.demo.published_rows import ERAS_BEHIND
 from numerai_kedro.demo.sizes import SIZES
 from numerai_kedro.metrics.intervals import MIN_ERAS
-from numerai_kedro.runtime.parameters import Periods
+from numerai_kedro.runtime.parameters import Borders
 
 
 def conf(name, block):
@@ -21,7 +21,7 @@ def size(request):
 
 @pytest.fixture
 def period(size):
-    return Periods.model_validate(conf("ingestion", "ingestion")["periods"][size.name])
+    return Borders.model_validate(conf("ingestion", "ingestion")["periods"][size.name])
 
 
 def test_the_first_gate_has_enough_test_eras(size, period):

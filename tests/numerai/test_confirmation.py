@@ -83,9 +83,9 @@ UNKNOWN = VALID | {"status": "vetting", "selected": False}
             "scored, not staked, and queued",
         ),
         ([VALID | {"round": ROUND | {"number": 1413}}], "late", "next round, whose stocks"),
-        (TournamentRefused("No scope."), "unconfirmed", "its list cannot be had: No scope."),
-        (TournamentUnreachable("No network."), "unconfirmed", "cannot be had: No network."),
-        (CredentialsError("401."), "unconfirmed", "cannot be had: 401."),
+        (TournamentRefused("No scope."), "unconfirmed", "its list is unavailable: No scope."),
+        (TournamentUnreachable("No network."), "unconfirmed", "is unavailable: No network."),
+        (CredentialsError("401."), "unconfirmed", "is unavailable: 401."),
     ],
 )
 def test_the_receipt_says_what_the_tournament_says(listed, status, words):

@@ -85,7 +85,7 @@ def test_a_blocked_round_is_asked_about_every_minute_while_it_is_open():
     )
     assert (reached.number, reached.server_time) == (1410, changes)
     assert world.lines == [
-        "round 1410 is blocked in part or whole, and tried again when what that hangs on changes; "
+        "round 1410 is blocked in part or whole, and tried again when its inputs change; "
         "the next opens Wed 02 Dec, not before 12:00 UTC; asking from then on"
     ]
 

@@ -256,7 +256,7 @@ def test_what_went_through_with_less_predicts_live_with_less(given, monkeypatch)
     _, _, recovery, _ = given.out_of_fold(best)
     (line,) = recovery["lines"]
     assert (recovery["lighter"], line["symptom"]) == (1, "not enough memory")
-    assert (line["remedy"], line["result"]) == ("fitted again on every second era", "went through")
+    assert (line["remedy"], line["result"]) == ("fitted again on every second era", "succeeded")
     seen = []
     monkeypatch.setattr(
         base_model, "fit_live", lambda panel, eras, recipe, *_: seen.append(recipe.era_stride) or []

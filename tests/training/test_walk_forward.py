@@ -236,7 +236,7 @@ def test_a_gpu_that_fails_falls_back_to_the_cpu_and_is_said(tmp_path, monkeypatc
     assert "the GPU failed (CUDA error 35: driver too old): fitted on the CPU" in caplog.text
     (line,) = recoveries_of(panel, FOLDS[:1], [on_gpu], store)
     assert (line["place"], line["remedy"]) == ("test-1, lightgbm", "fitted on the CPU")
-    assert line["result"] == "went through"
+    assert line["result"] == "succeeded"
     on_cpu, _ = walk_forward(panel, FOLDS[:1], [recipe()], PURGE, runner_at(tmp_path / "other"))
     pd.testing.assert_frame_equal(oof, on_cpu)
 

@@ -272,7 +272,7 @@ def serve(metadata: ProjectMetadata, port: int, speed: float, wall_clock: bool) 
         server = DemoServer(demo, port, wall_clock=wall_clock)
     except OSError as error:
         raise ConfigurationError(
-            f"Port {port} cannot be had ({error.strerror}); choose another, or 0 for any."
+            f"Port {port} is not available ({error.strerror}); choose another, or 0 for any."
         ) from None
     with server:
         click.echo(_instructions(server.url, demo.keys, wall_clock=wall_clock))

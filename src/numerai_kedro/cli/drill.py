@@ -164,7 +164,7 @@ def show(drilled: Drilled) -> None:
         return
     alike = "are equal bit by bit" if drilled.same else f"correlate {drilled.correlation:.4f}"
     console.print(
-        f"went through: predictions with the fault and without {alike}; CORR {drilled.corr:.4f} "
+        f"succeeded: predictions with the fault and without {alike}; CORR {drilled.corr:.4f} "
         f"and {drilled.undisturbed_corr:.4f}"
     )
 

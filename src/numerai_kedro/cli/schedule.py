@@ -15,8 +15,8 @@ CRON_OPENINGS = [datetime(2026, 12, day, 11, tzinfo=UTC) for day in range(1, 6)]
 # Saturday's round closes on Sunday 14:00 UTC, and the week's new era is out by then.
 CRON_WEEKEND = [datetime(2026, 12, 6, 15, tzinfo=UTC)]
 # A window lasts an hour: what failed is tried again in it, by a `wait` that returns at once where a
-# slot was not sent, and for a blocked one when what its verdict hangs on has changed; so a blocked
-# round costs one start a change. What goes on failing is left in the end.
+# slot was not sent, and for a blocked one when the inputs of its verdict have changed; so a blocked
+# round costs one start a change. What goes on failing is given up in the end.
 SUBMIT_AGAIN = (300, "6h", 12)
 PREPARE_AGAIN = (7200, "1d", 6)
 

@@ -81,7 +81,7 @@ def until_it_fits(
             remedies.append(noted(name, symptom_of(error), failed.symptom, ladder[lighter]))
             lighter += 1
         else:
-            return Made(value, lighter, tuple(_came_to(remedies, "went through")))
+            return Made(value, lighter, tuple(_came_to(remedies, "succeeded")))
 
 
 def symptom_of(error: Exception) -> str:

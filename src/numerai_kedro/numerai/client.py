@@ -324,7 +324,7 @@ class Client(numerapi.NumerAPI):
             try:
                 self.models()
             except (TournamentError, CredentialsError) as error:
-                logger.warning("model %s: its name cannot be had: %s", model_id, error)
+                logger.warning("model %s: its name is unavailable: %s", model_id, error)
             self._model_names.setdefault(model_id, model_id)  # and is not asked for again
         return self._model_names[model_id]
 

@@ -139,7 +139,7 @@ def ask(client: Client, created: Created) -> Heard:
     try:
         entries = client.submissions(created.model_id)
     except (TournamentError, CredentialsError) as error:
-        return Heard(None, Verdict.UNKNOWN, f"its list cannot be had: {error}")
+        return Heard(None, Verdict.UNKNOWN, f"its list is unavailable: {error}")
     listed = next((entry for entry in entries if entry.get("id") == created.id), None)
     if listed is None:
         return Heard(None, Verdict.UNKNOWN, "the tournament does not list it", may_change=True)

@@ -88,7 +88,7 @@ def wait_for_opening(
             next_step = f"the next opens {_when(earliest, now)}"
             state = "submitted" if newest.is_open else "closed"
             if may_retry:
-                state = "blocked in part or whole, and tried again when what that hangs on changes"
+                state = "blocked in part or whole, and tried again when its inputs change"
             line = f"round {newest.number} is {state}; {next_step}"
         if next_step != announced:
             announced = next_step

@@ -359,7 +359,7 @@ class Fit:
             raise error
         reason = " ".join(str(error).split())
         line = noted(self.recipe.name, "the GPU failed", reason, "fitted on the CPU")
-        before = (*getattr(error, "lines", ()), replace(line, result="went through").as_json())
+        before = (*getattr(error, "lines", ()), replace(line, result="succeeded").as_json())
         return replace(self, on="cpu", repaired=(*self.repaired, *before))
 
     @property

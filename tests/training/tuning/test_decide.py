@@ -210,7 +210,7 @@ def test_a_gain_of_noise_is_not(week, monkeypatch):
     assert trials["objective"].max() > trials["objective"][0]
     assert decisions[0]["source"] == "preset small"
     assert decisions[0]["params"]["max_depth"] == 3
-    assert "wanted above 0); preset small stays" in decisions[0]["verdict"]
+    assert "must be above 0); preset small stays" in decisions[0]["verdict"]
 
 
 def lucky(monkeypatch):

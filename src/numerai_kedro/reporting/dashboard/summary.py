@@ -105,7 +105,7 @@ def headline(summary: dict[str, Any], now: str | None = None) -> str:
 
 
 def _round_now(catalog: Any, summary: dict[str, Any]) -> str | None:
-    """What the tournament says of the round at this moment; None where it cannot be had."""
+    """What the tournament says of the round at this moment; None where it is unavailable."""
     try:
         newest = catalog.load("tournament").newest_round()
     except (NumeraiKedroError, DatasetError):

@@ -329,7 +329,7 @@ def verdict(decision: Mapping[str, Any], params: TuningParams) -> str:
     if decision["gain_low"] > 0:
         luck = _overfitted(decision["overfitting"], params)
         return f"{gain} ({bound}), and is {luck}; {decision['source']} stays"
-    return f"{gain} ({bound}, wanted above 0); {decision['source']} stays"
+    return f"{gain} ({bound}, must be above 0); {decision['source']} stays"
 
 
 def _trial_rows(study: optuna.Study, context: TuningContext) -> list[dict[str, Any]]:
