@@ -57,9 +57,9 @@ def found(panel, folder, given=None, **changes):
         (1, 40),
         recipe(max_depth=4, num_leaves=15),
         rule,
-        runner_at(folder),
+        dataclasses.replace(runner_at(folder), progress=lambda *step: steps.append(step)),
     )
-    return with_interactions(plain, *arguments, lambda *step: steps.append(step))
+    return with_interactions(plain, *arguments)
 
 
 def test_the_interaction_is_found_and_nothing_else(panel, tmp_path):

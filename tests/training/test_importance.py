@@ -157,8 +157,8 @@ def test_gains_and_drops_are_means_over_a_folds_fits(made):
     fold = FOLDS[:1]
     apart = []
     for each in seeds:
-        walk_forward(panel, fold, [each], store, PURGE)
-        apart.append(importance_by_fold(panel, fold, [each], TARGET, 12, store))
+        walk_forward(panel, fold, [each], PURGE, FitRunner(store))
+        apart.append(importance_by_fold(panel, fold, [each], TARGET, 12, FitRunner(store)))
     work = importance._Work(panel.feature_names, TARGET, store, Inline())
     fits = [fit for each in seeds for fit in each.fits(panel, FOLDS[0].train)]
     gains = np.mean([frame["gain"] for frame in apart], axis=0)
@@ -186,9 +186,8 @@ def test_where_no_model_is_left_no_era_is_measured(made):
 def test_progress_counts_folds(made):
     steps = []
     panel, store = made
-    importance_by_fold(
-        panel, FOLDS, 2 * [recipe()], TARGET, 12, store, None, lambda *step: steps.append(step)
-    )
+    runner = FitRunner(store, progress=lambda *step: steps.append(step))
+    importance_by_fold(panel, FOLDS, 2 * [recipe()], TARGET, 12, runner)
     assert steps == [(0, 2), (1, 2), (2, 2)]
 
 
