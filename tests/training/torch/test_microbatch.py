@@ -56,6 +56,19 @@ def test_a_guess_that_takes_more_than_expected_is_shrunk():
     assert (found.rows, found.peak) == (1_071, pytest.approx(11_345.5))
 
 
+def test_a_guess_that_does_not_fit_at_all_is_halved():
+    device = Device(14_000)
+    step = device.step
+
+    def thrice_from_1000_rows(rows):
+        device.a_row = 30.0 if rows >= 1_000 else 10.0
+        step(rows)
+
+    found = rows_that_fit(device, thrice_from_1000_rows, 5_000)
+    assert device.tried == [64, 128, 1_250, 625]
+    assert found.rows == 625
+
+
 def test_even_64_rows_may_be_too_many_and_16_fit():
     device = Device(300)
     assert rows_that_fit(device, device.step, 5_000).rows == 16

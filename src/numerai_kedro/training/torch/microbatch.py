@@ -165,7 +165,9 @@ def rows_that_fit(
                 f"not enough memory: {LEAST_ROWS} rows do not fit into "
                 f"{memory.budget / MIB:.0f} MiB; choose a smaller preset."
             )
-        rows = max(LEAST_ROWS, int(rows * min(0.9 * usable / peak, 0.5 if peak == INF else 0.95)))
+        # Of a step that did not fit, nothing is known but that.
+        share = 0.5 if peak == INF else min(0.9 * usable / peak, 0.95)
+        rows = max(LEAST_ROWS, int(rows * share))
 
 
 def _peak(memory: Memory, step: Callable[[int], None], rows: int) -> float:
