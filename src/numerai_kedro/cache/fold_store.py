@@ -169,13 +169,13 @@ class FoldStore:
         Predictions and values stay: they are small, and all that a finished fold needs.
         """
         sizes = self.sizes()
-        left = total = sum(sizes.values())
+        n_bytes = total = sum(sizes.values())
         for folder, size in sizes.items():
-            if left <= limit_bytes:
+            if n_bytes <= limit_bytes:
                 break
             shutil.rmtree(folder, ignore_errors=True)
-            left -= size
-        return total - left
+            n_bytes -= size
+        return total - n_bytes
 
     @property
     def _models(self) -> Path:

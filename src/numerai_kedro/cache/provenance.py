@@ -40,9 +40,9 @@ def values_by_model(entries: Mapping[str, Any], kind: str) -> dict[str, Any]:
     }
 
 
-def alike(one: str, other: str) -> bool:
+def alike(first: str, other: str) -> bool:
     """Whether two things were made by the same; what does not say by what never was."""
-    return bool(one) and one == other
+    return bool(first) and first == other
 
 
 def version_key(data_version: str) -> str:
@@ -55,7 +55,7 @@ def data_versions(frame: pd.DataFrame) -> set[str]:
 
     Empty where each model has seen features of the version that it knows.
     """
-    return {one for one in str(frame.attrs.get(DATA_VERSION, "")).split() if one}
+    return {version for version in str(frame.attrs.get(DATA_VERSION, "")).split() if version}
 
 
 def of_other_code(frame: pd.DataFrame) -> set[str]:
@@ -65,13 +65,15 @@ def of_other_code(frame: pd.DataFrame) -> set[str]:
 
 def weighed_members(weights: pd.DataFrame) -> dict[str, str]:
     """The configuration of each member whose record its weights were found from."""
-    known = weights.attrs.get(MEMBERS, {})
-    return {str(name): str(known.get(name, "")) for name in weights["model"].unique()}
+    by_member = weights.attrs.get(MEMBERS, {})
+    return {str(name): str(by_member.get(name, "")) for name in weights["model"].unique()}
 
 
 def configuration_of_blend(weights: pd.DataFrame, neutralisation: Mapping[str, Any]) -> str:
     """Digest of what a blend is made by: its members, how they are weighed, what is taken out."""
-    shares = [[one["first_era"], one["proportion"]] for one in neutralisation.get("shares", ())]
+    shares = [
+        [share["first_era"], share["proportion"]] for share in neutralisation.get("shares", ())
+    ]
     features = [*neutralisation["features"], *filter(None, [neutralisation.get("source")])]
     neutralised = [features, shares or neutralisation["proportion"]]
     return digest_json([weighed_members(weights), weights.attrs.get(ASKED, ""), neutralised])

@@ -348,8 +348,8 @@ def write_local_globals(path: Path, chosen: dict[str, Any], dropped: Collection[
         present = "no YAML"
     if not isinstance(present or {}, dict):
         raise ConfigurationError(f"{path}: holds no mapping of names to values; fix or delete it.")
-    kept = {key: value for key, value in (present or {}).items() if key not in dropped}
-    text = yaml.safe_dump(kept | chosen, sort_keys=False)
+    existing = {key: value for key, value in (present or {}).items() if key not in dropped}
+    text = yaml.safe_dump(existing | chosen, sort_keys=False)
     with atomic_write(path) as handle:
         handle.write(text.encode())
 

@@ -138,14 +138,14 @@ def drill(
             disturbed = dataclasses.replace(setting, recipe=recipe)
             card = variable(SIMULATED_GPU, str(LOST_GPU_GB))
         with card, order.given():
-            found, lines, failed = _fitted(disturbed, Path(folder) / "disturbed", inject)
+            predictions, lines, failed = _fitted(disturbed, Path(folder) / "disturbed", inject)
         came = Path(order.count).exists()
     corr = _mean_corr(setting, calm)
-    if found is None:
+    if predictions is None:
         return Drilled(lines, failed, float("nan"), False, float("nan"), corr, came)
-    same = bool(np.array_equal(found, calm))
-    correlation = 1.0 if same else float(np.corrcoef(found, calm)[0, 1])
-    return Drilled(lines, None, correlation, same, _mean_corr(setting, found), corr, came)
+    same = bool(np.array_equal(predictions, calm))
+    correlation = 1.0 if same else float(np.corrcoef(predictions, calm)[0, 1])
+    return Drilled(lines, None, correlation, same, _mean_corr(setting, predictions), corr, came)
 
 
 def show(drilled: Drilled) -> None:
@@ -185,11 +185,11 @@ def _fitted(
             ]
             return np.concatenate([part.predictions for part in parts]), lines
 
-        made = until_it_fits("drill", setting.recipe.name, setting.words, attempt)
-    if isinstance(made, Failed):
-        return None, list(made.remedies), made.symptom
-    predictions, lines = made.value
-    return predictions, [*made.lines(), *lines], None
+        outcome = until_it_fits("drill", setting.recipe.name, setting.words, attempt)
+    if isinstance(outcome, Failed):
+        return None, list(outcome.remedies), outcome.symptom
+    predictions, lines = outcome.value
+    return predictions, [*outcome.lines(), *lines], None
 
 
 def _mean_corr(setting: Setting, predictions: npt.NDArray[np.float32]) -> float:

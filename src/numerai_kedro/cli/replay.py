@@ -120,5 +120,5 @@ def _read_week(data_folder: Path, fits: int, seconds: float) -> Week:
 
 def _models(data_folder: Path) -> set[str]:
     """Models in the fold store: each new one is a fit that was really made."""
-    found = (data_folder / "06_models" / "fold_store" / "models").glob("*")
-    return {path.name for path in found if not path.name.endswith(PARTIAL_SUFFIX)}
+    folders = (data_folder / "06_models" / "fold_store" / "models").glob("*")
+    return {path.name for path in folders if not path.name.endswith(PARTIAL_SUFFIX)}

@@ -176,11 +176,12 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
         for name in ("era", *self._feature_names()):
             if name not in types:
                 raise SchemaError(f'{self._path.name}: column "{name}" is missing; {UNTOUCHED}')
-        for prefix, wanted in (("feature_", pa.int8()), ("target_", pa.float32())):
+        for prefix, column_type in (("feature_", pa.int8()), ("target_", pa.float32())):
             for name, actual in types.items():
-                if name.startswith(prefix) and actual != wanted:
+                if name.startswith(prefix) and actual != column_type:
                     raise SchemaError(
-                        f'{self._path.name}: column "{name}" is {actual}, not {wanted}; {UNTOUCHED}'
+                        f'{self._path.name}: column "{name}" is {actual}, not {column_type}; '
+                        f"{UNTOUCHED}"
                     )
 
     def _feature_names(self) -> list[str]:

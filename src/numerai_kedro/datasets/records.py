@@ -71,8 +71,8 @@ class RecordsDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
         for key, record in data.items():
             entry = self._at(self._folder / f"{key}{self._suffix}")
             entry.save(self._merged(entry, record))
-        gone = [p for key, p in self._records().items() if self._replaces and key not in data]
-        for path in gone:
+        dropped = [p for key, p in self._records().items() if self._replaces and key not in data]
+        for path in dropped:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def contents(self) -> dict[str, Path | str]:

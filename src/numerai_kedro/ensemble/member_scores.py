@@ -70,13 +70,13 @@ class MemberScores:
 
     def until(self, era: int) -> Self:
         """Eras up to and with `era`."""
-        known = self.eras <= era
+        resolved = self.eras <= era
         return type(self)(
-            self.eras[known],
-            self.corr[known],
-            self.mmc[known],
-            self.bmc[known],
-            self.products[known],
+            self.eras[resolved],
+            self.corr[resolved],
+            self.mmc[resolved],
+            self.bmc[resolved],
+            self.products[resolved],
         )
 
     def earned(self, w_corr: float, w_mmc: float, overlap_eras: int) -> tuple[Matrix, Matrix]:
@@ -89,9 +89,9 @@ class MemberScores:
         -------
         float64[n_eras, n_members], float64[n_eras, n_members]
         """
-        known = ~np.isnan(self.mmc)
-        share = mmc_share(int(known.all(axis=1).sum()), overlap_eras)
-        mixed = np.where(known, (1 - share) * self.bmc + share * self.mmc, self.bmc)
+        scored = ~np.isnan(self.mmc)
+        share = mmc_share(int(scored.all(axis=1).sum()), overlap_eras)
+        mixed = np.where(scored, (1 - share) * self.bmc + share * self.mmc, self.bmc)
         return w_corr * self.corr, w_mmc * mixed
 
     def payoff(self, w_corr: float, w_mmc: float, overlap_eras: int) -> Matrix:

@@ -45,10 +45,14 @@ def choices_by_era(
         First era -> model -> study, and digest of the parameters and option that it came to: they
         change where a choice is found overfitted later.
     """
-    tuned = {name: [one for one in made if "study" in one] for name, made in decisions.items()}
-    eras = sorted({one["first_era"] for made in tuned.values() for one in made})
+    tuned = {
+        name: [decision for decision in of_model if "study" in decision]
+        for name, of_model in decisions.items()
+    }
+    eras = sorted({decision["first_era"] for of_model in tuned.values() for decision in of_model})
     return {
-        era: {name: _choice_at(made, era) for name, made in tuned.items() if made} for era in eras
+        era: {name: _choice_at(of_model, era) for name, of_model in tuned.items() if of_model}
+        for era in eras
     }
 
 
@@ -59,18 +63,21 @@ def share_of(kept: Sequence[Share], first_era: int, choices: Mapping[str, str]) 
     most of these: a model that came or went since changes no share of then.
     """
     fitting = [
-        one
-        for one in kept
-        if one["first_era"] == first_era
-        and all(choices.get(name, choice) == choice for name, choice in one["choices"].items())
-        and one["choices"].items() & choices.items()
+        share
+        for share in kept
+        if share["first_era"] == first_era
+        and all(choices.get(name, choice) == choice for name, choice in share["choices"].items())
+        and share["choices"].items() & choices.items()
     ]
     # Sorting is stable: of equals the newest is the last.
     fitting.sort(
-        key=lambda one: (len(one["choices"].items() & choices.items()), one["choices"] == choices)
+        key=lambda share: (
+            len(share["choices"].items() & choices.items()),
+            share["choices"] == choices,
+        )
     )
-    found = fitting[-1] if fitting else NO_SHARE
-    return {"first_era": first_era} | {name: found[name] for name in NO_SHARE}
+    newest = fitting[-1] if fitting else NO_SHARE
+    return {"first_era": first_era} | {name: newest[name] for name in NO_SHARE}
 
 
 def missing_share(
@@ -81,8 +88,8 @@ def missing_share(
     What was chosen from all models, or from all that have predicted, is never chosen again.
     """
     present = {name: choice for name, choice in choices.items() if name in frames}
-    known = [one["choices"] for one in kept if one["first_era"] == first_era]
-    return {} if choices in known or present in known else present
+    chosen_from = [share["choices"] for share in kept if share["first_era"] == first_era]
+    return {} if choices in chosen_from or present in chosen_from else present
 
 
 def effective_share(shares: Sequence[Share], era: int) -> Share:
@@ -107,14 +114,14 @@ def shares_taken_out(
     shares
         Oldest first.
     """
-    made = blends.copy()
+    neutral = blends.copy()
     proportions = np.array([effective_share(shares, int(era))["proportion"] for era in panel.eras])
     for proportion in np.unique(proportions[proportions > 0]):
         eras = panel.eras[proportions == proportion]
         rows = np.isin(panel.era_of_rows(), eras)
-        given = (blends[rows], panel.select(eras=eras), benchmarks, paid_target, features)
-        made[rows] = neutralised(*given, [float(proportion)])
-    return made
+        inputs = (blends[rows], panel.select(eras=eras), benchmarks, paid_target, features)
+        neutral[rows] = neutralised(*inputs, [float(proportion)])
+    return neutral
 
 
 def choose_share(
@@ -151,10 +158,10 @@ def choose_share(
     ).astype(float)
     blended = blend(columns, np.ones(len(frames)), panel.era_starts)[:, None]
     proportions = [0.0, *params.proportions]
-    made = neutralised(blended, panel, benchmarks, paid_target, features, proportions)
+    candidates = neutralised(blended, panel, benchmarks, paid_target, features, proportions)
     benchmark = align(benchmark_of(benchmarks, paid_target), ids)
     target = panel.target(paid_target).astype(float)
-    payoff = rule.returns(*rank_scores(panel.era_starts, made, target, [benchmark]))
+    payoff = rule.returns(*rank_scores(panel.era_starts, candidates, target, [benchmark]))
     best = int(np.nanmean(payoff, axis=0).argmax())
     if best == 0:
         return {"proportion": 0.0, "verdict": "nothing: no share earned more"}
@@ -169,8 +176,8 @@ def choose_share(
     }
 
 
-def _choice_at(made: Sequence[Mapping[str, Any]], era: int) -> str:
+def _choice_at(decisions: Sequence[Mapping[str, Any]], era: int) -> str:
     """The choice effective in an era; the first one, where none is as old."""
-    before = [one for one in made if one["first_era"] <= era]
-    chosen = (before or made[:1])[-1]
+    before = [decision for decision in decisions if decision["first_era"] <= era]
+    chosen = (before or decisions[:1])[-1]
     return f"{chosen['study']} {digest_json([chosen['params'], chosen.get('option', {})])}"

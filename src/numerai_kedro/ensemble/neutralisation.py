@@ -49,14 +49,14 @@ def features_to(
         return folds.features
     if name == "neutral_features":
         return folds.neutral_features
-    wanted = set(FeatureMetadata.read(feature_metadata).features(name, "ensemble"))
-    found = [feature for feature in panel.feature_names if feature in wanted]
-    if not found:
+    members = set(FeatureMetadata.read(feature_metadata).features(name, "ensemble"))
+    features = [feature for feature in panel.feature_names if feature in members]
+    if not features:
         raise ConfigurationError(
             f'ensemble.neutralise_to: "{name}": the panel holds none of its features; choose a '
             "larger ingestion.feature_set, or another set."
         )
-    return found
+    return features
 
 
 def neutralised(
@@ -114,15 +114,15 @@ def _by_era(
 
     def column(era: int) -> npt.NDArray[np.float64]:
         values = benchmark[int(panel.era_starts[era]) : int(panel.era_starts[era + 1])]
-        known = ~np.isnan(values)
-        if known.mean() < 1 - MAX_LEFT_OUT:
+        predicted = ~np.isnan(values)
+        if predicted.mean() < 1 - MAX_LEFT_OUT:
             raise BlendError(
-                f"the benchmark does not predict {int((~known).sum())} of {len(values)} stocks of "
-                f"era {panel.eras[era]:04d}, so that nothing can be neutralised to it; download "
+                f"the benchmark does not predict {int((~predicted).sum())} of {len(values)} stocks "
+                f"of era {panel.eras[era]:04d}, so that nothing can be neutralised to it; download "
                 "its file again, or choose another ensemble.neutralise_to."
             )
-        made = np.zeros((len(values), 1))
-        made[known] = gaussian_rank(values[known, None])
-        return made
+        ranks = np.zeros((len(values), 1))
+        ranks[predicted] = gaussian_rank(values[predicted, None])
+        return ranks
 
     return column

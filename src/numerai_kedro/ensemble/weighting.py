@@ -119,7 +119,9 @@ def decayed(
     """
     decay = 0.5 ** (np.arange(len(products))[::-1] / params.half_life_eras)
     decay /= decay.sum()
-    corr, beyond = (shrunk_differences(one, decay, overlap_eras, params.doubt) for one in earned)
+    corr, beyond = (
+        shrunk_differences(score, decay, overlap_eras, params.doubt) for score in earned
+    )
     common = np.add(*earned).mean(axis=1)
     n_cosines = degrees_of_freedom(len(common), overlap_eras)
     error = np.sqrt(long_run_variance(common, n_cosines) * (decay @ decay))
@@ -153,7 +155,7 @@ def shrunk_differences(earned: Matrix, decay: Vector, overlap_eras: int, doubt: 
     differences = means - means.mean()
     own = earned - earned.mean(axis=1, keepdims=True)
     n_cosines = degrees_of_freedom(len(own), overlap_eras)
-    variances = [long_run_variance(one, n_cosines) for one in own.T]
+    variances = [long_run_variance(series, n_cosines) for series in own.T]
     noise = doubt * sum(variances) / (n_members - 1) * (decay @ decay)
     seen = differences @ differences / (n_members - 1)
     return differences * max(0.0, 1 - noise / seen) if seen > 0 else differences
@@ -195,14 +197,14 @@ def mean_variance(
         risk = weights @ covariance @ weights
         return float((params.risk_aversion * risk / scale - means @ weights) / scale)
 
-    found = minimize(
+    solution = minimize(
         loss,
         np.full(n_members, 1 / n_members),
         method="SLSQP",
         bounds=[(0.0, 1.0)] * n_members,
         constraints={"type": "eq", "fun": lambda weights: weights.sum() - 1},
     )
-    return _shrunk(_normalised(np.clip(found.x, 0.0, 1.0)), n_eras, params)
+    return _shrunk(_normalised(np.clip(solution.x, 0.0, 1.0)), n_eras, params)
 
 
 def _shrunk(weights: Vector, n_eras: int, params: EnsembleParams) -> Vector:
@@ -250,15 +252,15 @@ def weights_at(
     own = None if scheme in ALL_SCHEMES else import_own(scheme, "ensemble.scheme")
     n_members = members.corr.shape[1]
     equal = np.full(n_members, 1 / n_members)
-    known = members.until(known_until)
-    corr, beyond = known.earned(*multipliers, overlap_eras)
+    resolved = members.until(known_until)
+    corr, beyond = resolved.earned(*multipliers, overlap_eras)
     whole = ~np.isnan(corr + beyond).any(axis=1)
     if scheme == "equal" or whole.sum() < MIN_ERAS or n_members == 1:
         return equal
     earned = corr[whole], beyond[whole]
     if own is not None:
         return own_weights(scheme, own, np.add(*earned))
-    return SCHEMES[scheme](earned, known.products[whole], overlap_eras, params)
+    return SCHEMES[scheme](earned, resolved.products[whole], overlap_eras, params)
 
 
 def walk_weights(
@@ -280,15 +282,15 @@ def walk_weights(
     delay
         Eras after which a score is known.
     """
-    first, made = int(members.eras[0]), {}
+    first, by_grid_era = int(members.eras[0]), {}
     rows = []
     for era in map(int, eras):
         grid = era - (era - first) % params.reweigh_eras
-        if grid not in made:
-            made[grid] = weights_at(
+        if grid not in by_grid_era:
+            by_grid_era[grid] = weights_at(
                 members, grid - delay, scheme, multipliers, overlap_eras, params
             )
-        rows.append(made[grid])
+        rows.append(by_grid_era[grid])
     return np.stack(rows)
 
 

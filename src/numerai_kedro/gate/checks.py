@@ -174,8 +174,8 @@ def _relative_checks(
 ) -> tuple[Check, ...]:
     """Compare with the benchmark over the eras that both have; of none, only for a leak."""
     beside = benchmark.set_index("era").reindex(ours["era"])
-    known = ours["corr"].notna().to_numpy() & beside["corr"].notna().to_numpy()
-    common, against = ours[known], beside[known]
+    scored = ours["corr"].notna().to_numpy() & beside["corr"].notna().to_numpy()
+    common, against = ours[scored], beside[scored]
     corr, theirs = common["corr"].to_numpy(), against["corr"].to_numpy()
     level = float(theirs.mean()) if len(common) else 0.0
     too_good = Check(
@@ -241,21 +241,21 @@ def honesty_checks(
     """
     learned = min((test - train - 1 for train, test in windows), default=overlap_eras + 1)
     looked = min((first_used - seen - 1 for seen, first_used in choices), default=overlap_eras + 1)
-    wanted = float(overlap_eras + 1)
+    least = float(overlap_eras + 1)
     return (
         Check(
             BlockReason.PURGE_TOO_SHORT,
             "eras between what a fold learns and predicts",
             float(learned),
             "at least",
-            wanted,
+            least,
         ),
         Check(
             BlockReason.SELECTED_ON_TEST_ERAS,
             "eras between what a choice saw and where it is used",
             float(looked),
             "at least",
-            wanted,
+            least,
         ),
         Check(
             BlockReason.UNRESOLVED_SCORED,
@@ -283,11 +283,11 @@ def champion_check(
     interval = mean_interval(differences, overlap_eras, level=2 * params.comparison_level - 1)
     if interval.high is None:
         return None
-    found = minimum_detectable(differences, overlap_eras, params.comparison_level)
+    detectable = minimum_detectable(differences, overlap_eras, params.comparison_level)
     return Check(
         BlockReason.WORSE_THAN_CHAMPION,
         f"payoff against the champion's, {params.comparison_level:.0%} upper bound over "
-        f"{len(common)} common eras (less than {short(found)} an era goes unseen)",
+        f"{len(common)} common eras (less than {short(detectable)} an era goes unseen)",
         interval.high,
         "at least",
         0.0,
@@ -302,11 +302,12 @@ def version_check(live: str, learned: Collection[str]) -> Check:
     learned
         Versions of all members whose version is known.
     """
-    others = sorted(set(learned) - {live})
+    other_versions = sorted(set(learned) - {live})
     return Check(
         BlockReason.DATA_VERSION_DIFFERS,
-        f"other data versions than {live} that models learned from ({', '.join(others) or 'none'})",
-        float(len(others)),
+        f"other data versions than {live} that models learned from "
+        f"({', '.join(other_versions) or 'none'})",
+        float(len(other_versions)),
         "at most",
         0.0,
     )
@@ -408,16 +409,16 @@ def benchmark_likeness_check(live: float, out_of_fold: Vector, params: GateParam
         The same of each era of the test period in time order, as `likeness_of_eras` gives it; NaN
         is left out. The newest year's count: folds before it learned from fewer eras.
     """
-    known = out_of_fold[~np.isnan(out_of_fold)][-params.newest_eras :]
+    recent = out_of_fold[~np.isnan(out_of_fold)][-params.newest_eras :]
     label = "rank correlation of live predictions with the benchmark's"
-    if np.isnan(live) or len(known) < MIN_LIKENESS_ERAS:
+    if np.isnan(live) or len(recent) < MIN_LIKENESS_ERAS:
         label = f"{label} is not known: eras to compare with"
-        n_eras = 0 if np.isnan(live) else len(known)
-        wanted = float(MIN_LIKENESS_ERAS)
-        return Check(BlockReason.BENCHMARK_TELLS_NOTHING, label, n_eras, "at least", wanted)
+        n_eras = 0 if np.isnan(live) else len(recent)
+        least = float(MIN_LIKENESS_ERAS)
+        return Check(BlockReason.BENCHMARK_TELLS_NOTHING, label, n_eras, "at least", least)
     # By the median: a first fold that learned from little is as unlike the live model as it gets.
-    usual = float(np.median(known))
-    deviation = DEVIATIONS_PER_MAD * float(np.median(np.abs(known - usual)))
+    usual = float(np.median(recent))
+    deviation = DEVIATIONS_PER_MAD * float(np.median(np.abs(recent - usual)))
     deviation = max(deviation, MIN_LIKENESS_DEVIATION * abs(usual))
     lowest = usual - params.max_benchmark_deviations * deviation
     label = f"{label} ({short(usual)} out of fold, deviation {short(deviation)})"

@@ -57,8 +57,8 @@ class Check:
     def __str__(self) -> str:
         """One sentence with value, threshold and distance."""
         verdict = "passed" if self.passed else f"missed by {short(self.missed_by)}"
-        wanted = f"{self.side} {short(self.threshold)}"
-        return f"{self.label} is {short(self.value)}, wanted {wanted}: {verdict}"
+        limit = f"{self.side} {short(self.threshold)}"
+        return f"{self.label} is {short(self.value)}, wanted {limit}: {verdict}"
 
     def as_json(self) -> dict[str, Any]:
         """A row of the gate's table."""
@@ -90,12 +90,12 @@ class GateDecision:
     @property
     def failures(self) -> Sequence[Check]:
         """The checks that block, in the order of the table."""
-        return [one for one in self._missed if one.reason.kind != "warning"]
+        return [check for check in self._missed if check.reason.kind != "warning"]
 
     @property
     def warnings(self) -> Sequence[Check]:
         """The checks that were missed and change nothing."""
-        return [one for one in self._missed if one.reason.kind == "warning"]
+        return [check for check in self._missed if check.reason.kind == "warning"]
 
     def leaves_champion(self, same_configuration: bool) -> bool:
         """Whether a champion may predict in place of what was checked.

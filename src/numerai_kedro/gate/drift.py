@@ -68,8 +68,8 @@ def moved_correlations(live: Rows, past: Sequence[Rows]) -> Drift:
     total = np.sum(matrices, axis=0)
     n = len(matrices)
     of_live = _distance(_correlations(live), total / n)
-    others = (_distance(matrix, (total - matrix) / (n - 1)) for matrix in matrices)
-    return Drift(of_live, tuple(others), SMALLEST_SPREAD["correlations"])
+    distances = (_distance(matrix, (total - matrix) / (n - 1)) for matrix in matrices)
+    return Drift(of_live, tuple(distances), SMALLEST_SPREAD["correlations"])
 
 
 def adversarial_auc(live: Rows, past: Sequence[Rows]) -> Drift:
@@ -77,8 +77,8 @@ def adversarial_auc(live: Rows, past: Sequence[Rows]) -> Drift:
     sampled = [_spaced(rows, N_ROWS) for rows in past]
     controls = np.unique(np.linspace(0, len(past) - 1, min(N_CONTROLS, len(past))).astype(int))
     of_live = _area(live, np.vstack(sampled))
-    others = (_area(past[k], np.vstack(sampled[:k] + sampled[k + 1 :])) for k in controls)
-    return Drift(of_live, tuple(others), SMALLEST_SPREAD["adversarial_auc"])
+    areas = (_area(past[k], np.vstack(sampled[:k] + sampled[k + 1 :])) for k in controls)
+    return Drift(of_live, tuple(areas), SMALLEST_SPREAD["adversarial_auc"])
 
 
 def _correlations(rows: Rows) -> Matrix:
@@ -88,27 +88,27 @@ def _correlations(rows: Rows) -> Matrix:
     return centred.T @ centred
 
 
-def _distance(one: Matrix, other: Matrix) -> float:
-    return float(np.sqrt(((one - other) ** 2).mean()))
+def _distance(first: Matrix, other: Matrix) -> float:
+    return float(np.sqrt(((first - other) ** 2).mean()))
 
 
 def _spaced(rows: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:
     return rows[np.unique(np.linspace(0, len(rows) - 1, min(n, len(rows))).astype(int))]
 
 
-def _area(era: Rows, others: Rows) -> float:
+def _area(era: Rows, other_eras: Rows) -> float:
     """Learned on the even rows, measured on the odd ones."""
-    direction = _discriminant(era[::2].astype(float), others[::2].astype(float))
-    values = np.concatenate([era[1::2] @ direction, others[1::2] @ direction])
+    direction = _discriminant(era[::2].astype(float), other_eras[::2].astype(float))
+    values = np.concatenate([era[1::2] @ direction, other_eras[1::2] @ direction])
     n_era, n = len(era[1::2]), len(values)
     ranks = percentile_rank(values[:, None])[:, 0] * n + 0.5
     return float((ranks[:n_era].sum() - n_era * (n_era + 1) / 2) / (n_era * (n - n_era)))
 
 
-def _discriminant(one: Matrix, other: Matrix) -> Vector:
+def _discriminant(first: Matrix, other: Matrix) -> Vector:
     """Fisher's direction with a ridge."""
-    centred = np.vstack([one - one.mean(axis=0), other - other.mean(axis=0)])
+    centred = np.vstack([first - first.mean(axis=0), other - other.mean(axis=0)])
     covariance = centred.T @ centred / len(centred)
     ridge = RIDGE * max(float(np.trace(covariance)) / len(covariance), 1e-9)
     covariance[np.diag_indices_from(covariance)] += ridge
-    return np.linalg.solve(covariance, one.mean(axis=0) - other.mean(axis=0))
+    return np.linalg.solve(covariance, first.mean(axis=0) - other.mean(axis=0))

@@ -13,12 +13,12 @@ from numerai_kedro.metrics.scoring import IntVector
 MIN_ROWS = 20
 
 
-def rank_correlation(one: Vector, other: Vector) -> float:
+def rank_correlation(first: Vector, other: Vector) -> float:
     """Spearman's correlation over the rows that both have; NaN where those are few or all equal."""
-    known = ~(np.isnan(one) | np.isnan(other))
-    if known.sum() < MIN_ROWS:
+    both = ~(np.isnan(first) | np.isnan(other))
+    if both.sum() < MIN_ROWS:
         return float("nan")
-    ranks: Matrix = percentile_rank(np.column_stack([one[known], other[known]]))
+    ranks: Matrix = percentile_rank(np.column_stack([first[both], other[both]]))
     centred = ranks - ranks.mean(axis=0)
     spreads = np.sqrt((centred**2).sum(axis=0))
     if not spreads.all():

@@ -46,11 +46,11 @@ def paid_checks(
             BlockReason.NEWEST_YEAR_NOT_POSITIVE,
         ),
     )
-    found = []
+    checks = []
     for name, series, blocks, warns in periods:
         interval = narrower_interval(series, overlap_eras, level)
-        found += _above_zero(name, interval, level, blocks, warns)
-    return (*found, *_burn_check(returns, overlap_eras, max_burn_chance))
+        checks += _above_zero(name, interval, level, blocks, warns)
+    return (*checks, *_burn_check(returns, overlap_eras, max_burn_chance))
 
 
 def _above_zero(
@@ -59,10 +59,10 @@ def _above_zero(
     """Block where even the upper end is below zero, warn where only the mean is."""
     if interval.high is None:
         return []
-    said = f"{interval}, {level:.0%}, {interval.n_eras} eras"
+    evidence = f"{interval}, {level:.0%}, {interval.n_eras} eras"
     if interval.mean < 0 <= interval.high:
-        return [Check(warns, f"mean {name} ({said})", interval.mean, "at least", 0.0)]
-    return [Check(blocks, f"upper end of mean {name} ({said})", interval.high, "at least", 0.0)]
+        return [Check(warns, f"mean {name} ({evidence})", interval.mean, "at least", 0.0)]
+    return [Check(blocks, f"upper end of mean {name} ({evidence})", interval.high, "at least", 0.0)]
 
 
 def _burn_check(returns: Vector, overlap_eras: int, max_burn_chance: float) -> list[Check]:

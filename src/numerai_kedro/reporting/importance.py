@@ -42,4 +42,4 @@ def drifting(importance: pd.DataFrame) -> list[dict[str, Any]]:
             kind = "flips" if flips else "dies"
             now = float(newest["drop"])
             found.append({"feature": str(feature), "kind": kind, "before": before, "now": now})
-    return sorted(found, key=lambda one: (one["now"] - one["before"], one["feature"]))
+    return sorted(found, key=lambda row: (row["now"] - row["before"], row["feature"]))

@@ -38,8 +38,8 @@ def option_worth(history: pd.DataFrame, overlap_eras: int) -> pd.DataFrame:
     rows = []
     tried = history[history["state"] == "option"]
     for (model, _), ways in tried.groupby(["model", "study"], sort=False):
-        incumbent, *others = ways.sort_values("trial").itertuples()
-        for other in others:
+        incumbent, *options = ways.sort_values("trial").itertuples()
+        for other in options:
             row = {"model": str(model), "option": _in_words(other.params)}
             for score in ("payoff", "corr", "bmc"):
                 mine, theirs = (
@@ -47,8 +47,8 @@ def option_worth(history: pd.DataFrame, overlap_eras: int) -> pd.DataFrame:
                     for way in (other, incumbent)
                 )
                 gain = (mine - theirs).dropna().sort_index()
-                known = len(gain) > 0
-                row[score] = str(mean_interval(gain.to_numpy(), overlap_eras)) if known else "–"
+                has_eras = len(gain) > 0
+                row[score] = str(mean_interval(gain.to_numpy(), overlap_eras)) if has_eras else "–"
             rows.append(row)
     return pd.DataFrame(rows, columns=["model", "option", "payoff", "corr", "bmc"])
 
@@ -114,14 +114,14 @@ def parameter_importance(history: pd.DataFrame) -> dict[str, dict[str, float]]:
     """
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
-    found = {}
+    importances = {}
     for model, rows in history[history["state"] == "complete"].groupby("model"):
         if len(rows) < TRIALS_FOR_IMPORTANCE or rows["objective"].nunique() == 1:
             continue
         study = _study_of(rows)
         shares = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
-        found[str(model)] = {name: float(share) for name, share in shares.items()}
-    return found
+        importances[str(model)] = {name: float(share) for name, share in shares.items()}
+    return importances
 
 
 def _study_of(rows: pd.DataFrame) -> optuna.Study:
@@ -129,12 +129,14 @@ def _study_of(rows: pd.DataFrame) -> optuna.Study:
 
     points = [json.loads(params) for params in rows["params"]]
     ranges = {name: _range_of([point[name] for point in points]) for name in points[0]}
-    moving = {name: one for name, one in ranges.items() if not one.single()}
+    moving = {
+        name: distribution for name, distribution in ranges.items() if not distribution.single()
+    }
     study = optuna.create_study(direction="maximize")
     for point, value in zip(points, rows["objective"], strict=True):
-        kept = {name: point[name] for name in moving}
+        values = {name: point[name] for name in moving}
         study.add_trial(
-            optuna.trial.create_trial(params=kept, distributions=moving, value=float(value))
+            optuna.trial.create_trial(params=values, distributions=moving, value=float(value))
         )
     return study
 

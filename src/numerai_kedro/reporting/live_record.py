@@ -43,13 +43,13 @@ def newest_versions(scores: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         With ``version`` as text, empty where none is said.
     """
-    known = scores.dropna(subset=["value"])
-    said = known.get("version", pd.Series("", known.index))
-    versions = said.where(said.notna(), "").astype(str)
-    known = known.assign(version=versions.astype(object))
-    by_score = known.groupby(["roundNumber", "displayName"])["version"]
-    newest = by_score.transform(lambda found: max(found, key=version_order))
-    return known[known["version"] == newest]
+    scored = scores.dropna(subset=["value"])
+    reported = scored.get("version", pd.Series("", scored.index))
+    versions = reported.where(reported.notna(), "").astype(str)
+    scored = scored.assign(version=versions.astype(object))
+    by_score = scored.groupby(["roundNumber", "displayName"])["version"]
+    newest = by_score.transform(lambda of_score: max(of_score, key=version_order))
+    return scored[scored["version"] == newest]
 
 
 def live_record(
@@ -75,8 +75,8 @@ def live_record(
     """
     rows: list[dict[str, Any]] = []
     for slot, frame in sorted(scores.items()):
-        known = newest_versions(frame.dropna(subset=["day"]))
-        for row in known.sort_values(["roundNumber", "displayName", "day"]).itertuples():
+        newest = newest_versions(frame.dropna(subset=["day"]))
+        for row in newest.sort_values(["roundNumber", "displayName", "day"]).itertuples():
             decision = _mapping(decisions.get(f"{row.roundNumber}-{slot}"))
             promised = _mapping(_mapping(decision.get("promised")).get(row.displayName))
             rows.append(

@@ -71,8 +71,8 @@ def _outcome(
 ) -> dict[str, Any]:
     path = data_folder / "01_raw" / "round_info.json"
     # A run that did not get as far as asking has no round, and no receipts.
-    asked = path.exists() and path.stat().st_mtime >= time.time() - seconds - CLOCK_TICK_S
-    current = _json(path) if asked else {}
+    is_new = path.exists() and path.stat().st_mtime >= time.time() - seconds - CLOCK_TICK_S
+    current = _json(path) if is_new else {}
     folder = data_folder / "07_model_output" / "receipts"
     receipts = folder.glob(f"{current.get('number')}-*.json")
     return {

@@ -197,13 +197,13 @@ def _log_era_scores(client: Any, run_id: str, scores: pd.DataFrame) -> None:
     metrics = []
     for model, rows in scores.groupby("model"):
         for name in ("corr", "mmc", "bmc", "fnc", "max_exposure"):
-            known = rows[["era", name]].dropna()
+            scored = rows[["era", name]].dropna()
             metrics += [
                 Metric(f"{model}.{name}", float(value), 0, int(era))
-                for era, value in zip(known["era"], known[name], strict=True)
+                for era, value in zip(scored["era"], scored[name], strict=True)
             ]
-            if len(known):
-                metrics.append(Metric(f"{model}.{name}.mean", float(known[name].mean()), 0, 0))
+            if len(scored):
+                metrics.append(Metric(f"{model}.{name}.mean", float(scored[name].mean()), 0, 0))
     for begin in range(0, len(metrics), BATCH):
         client.log_batch(run_id, metrics=metrics[begin : begin + BATCH])
 
@@ -211,7 +211,7 @@ def _log_era_scores(client: Any, run_id: str, scores: pd.DataFrame) -> None:
 def _git_revision() -> str:
     """Revision of the checkout, with a mark where files differ; "unknown" without git."""
     try:
-        found = subprocess.run(
+        result = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=12"],
             cwd=Path(__file__).parent,
             capture_output=True,
@@ -221,4 +221,4 @@ def _git_revision() -> str:
         )
     except (OSError, subprocess.SubprocessError):
         return "unknown"
-    return found.stdout.strip()
+    return result.stdout.strip()

@@ -55,5 +55,5 @@ class ReadOnceLoader(OmegaConfigLoader):
     def texts(self, env: str, pattern: str) -> list[str]:
         """Texts of an environment's files, from a folder or from an archive."""
         folder = Path(self._get_conf_env_path(env))
-        found = sorted(self._fs.glob((folder / pattern).as_posix()))
-        return [self._fs.cat_file(one).decode() for one in found]
+        paths = sorted(self._fs.glob((folder / pattern).as_posix()))
+        return [self._fs.cat_file(path).decode() for path in paths]

@@ -60,12 +60,12 @@ def check_entry(name: str, catalog: Any) -> None:
     ConfigurationError
         Names the entry, and the closest ones there are.
     """
-    known = [entry for entry in catalog.config_resolver.config if "{" not in entry]
+    entries = [entry for entry in catalog.config_resolver.config if "{" not in entry]
     pattern = catalog.config_resolver.match_dataset_pattern(name)
     namespace = name.partition(".")[0]
-    if name in known or (pattern and namespace in (*model_names(), ENCODER, *BLENDS)):
+    if name in entries or (pattern and namespace in (*model_names(), ENCODER, *BLENDS)):
         return
-    close = difflib.get_close_matches(name, known, n=2)
+    close = difflib.get_close_matches(name, entries, n=2)
     hint = f"did you mean {' or '.join(close)}?" if close else "add it to conf/base/catalog_*.yml."
     raise ConfigurationError(
         f'the catalog has no entry "{name}": its value would be lost when the run ends; {hint}'
@@ -100,10 +100,10 @@ def check_blocks(given: Iterable[str], texts: Iterable[str]) -> None:
     ConfigurationError
         Names the block, and the closest one there is.
     """
-    known = {name for text in texts for name in BLOCK.findall(text)}
+    blocks = {name for text in texts for name in BLOCK.findall(text)}
     for name in given:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1) or sorted(known)
+        if name not in blocks:
+            close = difflib.get_close_matches(name, blocks, n=1) or sorted(blocks)
             raise ConfigurationError(
                 f"parameters: {name}: nothing reads it; did you mean {' or '.join(close)}? {WHERE}"
             )

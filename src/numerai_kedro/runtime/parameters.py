@@ -125,8 +125,8 @@ class ModelParams(Block):
 
     @model_validator(mode="after")
     def _preset_is_there(self) -> ModelParams:
-        wanted = MACHINES if self.preset == BY_MACHINE else (self.preset,)
-        for preset in wanted:
+        names = MACHINES if self.preset == BY_MACHINE else (self.preset,)
+        for preset in names:
             if preset not in self.presets:
                 raise ConfigurationError(
                     f'preset: "{preset}" is not among {", ".join(sorted(self.presets))}'
@@ -152,7 +152,7 @@ class ModelParams(Block):
         names = [first, *(other for other in self.presets if other != first)]
         if self.preset == BY_MACHINE:
             names = [first, *lighter_presets(first)]
-        return {one: self._read(kind, name, one) for one in names}
+        return {preset: self._read(kind, name, preset) for preset in names}
 
     def _read(self, kind: type[BlockType], name: str, preset: str) -> BlockType:
         return read_block(kind, f"{name}.presets.{preset}", self.presets[preset])
@@ -349,12 +349,12 @@ class SubmissionParams(Block):
 
     @field_validator("slots", mode="before")
     @classmethod
-    def _short_form(cls, given: Any) -> Any:
+    def _short_form(cls, slots: Any) -> Any:
         """``my_model: ensemble`` is short for ``my_model: {feeds: ensemble}``."""
-        if not isinstance(given, dict):
-            return given
+        if not isinstance(slots, dict):
+            return slots
         return {
-            name: {"feeds": slot} if isinstance(slot, str) else slot for name, slot in given.items()
+            name: {"feeds": slot} if isinstance(slot, str) else slot for name, slot in slots.items()
         }
 
     @field_validator("slots", mode="after")

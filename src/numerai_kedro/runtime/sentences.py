@@ -66,21 +66,21 @@ def _not_made(error: BaseException) -> NumeraiKedroError | None:
 
 
 def _entry(error: BaseException) -> NumeraiKedroError | None:
-    found = ENTRY.search(_one_line(error)) if isinstance(error, DatasetError) else None
-    if found is None:
+    match = ENTRY.search(_one_line(error)) if isinstance(error, DatasetError) else None
+    if match is None:
         return None
-    problem = found["problem"].partition(". ")[0].rstrip(".")  # hints of Kedro's follow
+    problem = match["problem"].partition(". ")[0].rstrip(".")  # hints of Kedro's follow
     return ConfigurationError(
-        f"catalog: {found['name']}: {problem}. Correct the entry in conf/local or conf/base."
+        f"catalog: {match['name']}: {problem}. Correct the entry in conf/local or conf/base."
     )
 
 
 def _database(error: BaseException) -> NumeraiKedroError | None:
     if type(error).__name__ not in ("OperationalError", "DatabaseError"):
         return None
-    said = without_password(_one_line(error))[:SAID].rstrip(".")
+    sentence = without_password(_one_line(error))[:SAID].rstrip(".")
     return StoreError(
-        f"a database cannot be used: {said}. Free disk, give back the right to write there, or "
+        f"a database cannot be used: {sentence}. Free disk, give back the right to write there, or "
         "restore the file, and run the same command again."
     )
 

@@ -63,7 +63,7 @@ class WeeklySession(KedroSession):
         try:
             commands = self._commands()
             with interruptible():
-                made = self._run_in_the_open_round(*args, **kwargs)
+                result = self._run_in_the_open_round(*args, **kwargs)
         except KeyboardInterrupt as stop:  # before or after the pipeline
             stopped = Stopped(stop.args[0] if stop.args else signal.SIGINT)
             tell(commands, stopped)
@@ -76,7 +76,7 @@ class WeeklySession(KedroSession):
             logger.debug("what was behind it", exc_info=error)
             raise sentence from None
         tell(commands, None)
-        return made
+        return result
 
     def _run_in_the_open_round(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Run; where another round opened meanwhile, repeat the live step for it, once."""
@@ -99,19 +99,19 @@ class WeeklySession(KedroSession):
 
     def _run(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         check_pipelines(kwargs.get("pipeline_names") or [])
-        given = inspect.signature(KedroSession.run).bind(self, *args, **kwargs).arguments
-        runner = given.setdefault("runner", None) or SequentialRunner()
+        arguments = inspect.signature(KedroSession.run).bind(self, *args, **kwargs).arguments
+        runner = arguments.setdefault("runner", None) or SequentialRunner()
         check_runner(runner)
-        given.pop("self")
-        check_versions(given.pop("load_versions", None))
-        names = given.get("pipeline_names") or []
+        arguments.pop("self")
+        check_versions(arguments.pop("load_versions", None))
+        names = arguments.get("pipeline_names") or []
         # The two halves write different entries; any other run may write both kinds.
         parts = names if names in (["prepare"], ["submit"]) else ["prepare", "submit"]
         folder = self._data_folder()
         set_aside_older(Path(folder))
         wait_s = SUBMIT_WAITS_S if parts == ["submit"] else 0.0
         with folder_lock(folder, parts, wait_s=wait_s), skipping(runner, folder), _own_run():
-            return super().run(**given | {"runner": runner})
+            return super().run(**arguments | {"runner": runner})
 
     def _get_config_loader(self) -> AbstractConfigLoader:
         """The session's one loader; Kedro makes another for each question."""
@@ -121,8 +121,8 @@ class WeeklySession(KedroSession):
 
     def _commands(self) -> NotifyParams:
         """Whom to tell: read by itself, because other parameters may be what the run fails by."""
-        given = self._get_config_loader()["parameters"].get("notify", {})
-        return read_block(NotifyParams, "notify", given)
+        settings = self._get_config_loader()["parameters"].get("notify", {})
+        return read_block(NotifyParams, "notify", settings)
 
     def _tell(
         self, begin: float, names: list[str], commands: NotifyParams, error: Exception | None
@@ -200,10 +200,10 @@ def check_pipelines(names: Iterable[str]) -> None:
     ConfigurationError
         Names the closest pipelines there are.
     """
-    known = sorted(path.parent.name for path in PIPELINES.glob("*/pipeline.py"))
+    pipelines = sorted(path.parent.name for path in PIPELINES.glob("*/pipeline.py"))
     for name in names:
-        if name not in (*known, "__default__"):
-            close = difflib.get_close_matches(name, known, n=1) or known
+        if name not in (*pipelines, "__default__"):
+            close = difflib.get_close_matches(name, pipelines, n=1) or pipelines
             raise ConfigurationError(
                 f'there is no pipeline "{name}"; did you mean {" or ".join(close)}?'
             )

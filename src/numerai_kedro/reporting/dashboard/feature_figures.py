@@ -44,9 +44,9 @@ def volcano(report: pd.DataFrame, q: float) -> go.Figure:
         False discovery rate that was accepted; drawn as a line.
     """
     figure = blank_figure("mean CORR of the feature", "−log₁₀ q of its cluster")
-    known = report.dropna(subset=["effect", "q"])
+    tested = report.dropna(subset=["effect", "q"])
     for verdict, (colour, symbol) in LOOKS.items():
-        rows = known[known["verdict"] == verdict]
+        rows = tested[tested["verdict"] == verdict]
         if rows.empty:
             continue
         figure.add_scatter(
@@ -59,7 +59,7 @@ def volcano(report: pd.DataFrame, q: float) -> go.Figure:
             hovertemplate="%{text}<br>effect %{x:.4f}, −log₁₀ q %{y:.2f}",
         )
     figure.update_layout(hovermode="closest", showlegend=True)
-    if known.empty:
+    if tested.empty:
         return nothing_yet(figure, "no feature could be tested: too few eras")
     figure.add_hline(y=-np.log10(q), line={"dash": "dot", "color": GREY})
     return figure
@@ -187,9 +187,9 @@ def _lay_out(figure: go.Figure, height: int, hovermode: str, legend_y: float) ->
 
 def _most_telling(trend: pd.DataFrame, importance: pd.DataFrame) -> list[str]:
     """Features that models owe most to; those with the largest effects where none was measured."""
-    known = {*trend["feature"]}
+    traced = {*trend["feature"]}
     lost = importance.groupby("feature")["drop"].mean().sort_values(ascending=False)
-    ranked = [str(name) for name in lost.index if name in known]
+    ranked = [str(name) for name in lost.index if name in traced]
     size = trend.groupby("feature")["effect"].mean().abs().sort_values(ascending=False)
     return [*dict.fromkeys([*ranked, *map(str, size.index)])][:TRENDS_SHOWN]
 

@@ -50,9 +50,9 @@ def features_table(features: dict[str, Any]) -> str:
         for window, counted in features["verdicts"].items()
     ]
     drifts = [
-        f"{one['feature']} {one['kind']}: CORR {short(one['before'])} before, "
-        f"{short(one['now'])} in the newest block"
-        for one in features["drift"]
+        f"{drift['feature']} {drift['kind']}: CORR {short(drift['before'])} before, "
+        f"{short(drift['now'])} in the newest block"
+        for drift in features["drift"]
     ]
     drifts = drifts or ["No effect has significantly died or flipped"]
     lines = "".join(
@@ -87,8 +87,10 @@ def graph_table(graph: dict[str, Any]) -> str:
     heads = ("model", "edges", "CORR of the real graph less theirs", "eras", "the real graph")
     controls = table_of(heads, worth) if worth else ""
     lines = [*_since(graph["since"]), f"What the graph earns: {graph['text']}"]
-    said = "".join(f"<p>{escape(line)}.</p>" for line in lines)
-    return f"<h2>Graph of the features</h2>{table_of((*titles, *changed), rows)}{controls}{said}"
+    paragraphs = "".join(f"<p>{escape(line)}.</p>" for line in lines)
+    return (
+        f"<h2>Graph of the features</h2>{table_of((*titles, *changed), rows)}{controls}{paragraphs}"
+    )
 
 
 def drift_table(drift: dict[str, list[dict[str, Any]]]) -> str:

@@ -43,11 +43,11 @@ def cumulative(era_scores: pd.DataFrame, score: str, intervals: dict[str, str]) 
         Text by model.
     """
     figure = blank_figure("era", f"cumulative {score.upper()}")
-    known = era_scores.dropna(subset=[score])
-    for model, rows, style in _by_model(known):
+    scored = era_scores.dropna(subset=[score])
+    for model, rows, style in _by_model(scored):
         label = f"{model}  {intervals.get(model, '')}".strip()
         figure.add_scatter(x=rows["era"], y=np.cumsum(rows[score]), name=label, line=style)
-    return figure if len(known) else nothing_yet(figure, f"no era has {score.upper()} yet")
+    return figure if len(scored) else nothing_yet(figure, f"no era has {score.upper()} yet")
 
 
 def exposure(era_scores: pd.DataFrame) -> go.Figure:
@@ -91,8 +91,8 @@ def burn_density(forecasts: dict[str, dict[str, list[float]]]) -> go.Figure:
     figure = blank_figure("mean return a round, share of its stake", "density")
     places = _places(forecasts)
     for name in sorted(forecasts, key=places.__getitem__):
-        one, style = forecasts[name], _style(places[name], name)
-        figure.add_scatter(x=one["returns"], y=one["density"], name=name, line=style)
+        forecast, style = forecasts[name], _style(places[name], name)
+        figure.add_scatter(x=forecast["returns"], y=forecast["density"], name=name, line=style)
     figure.add_vline(x=0.0, line_width=1, line_dash="dot")
     return figure if forecasts else nothing_yet(figure, "too few eras to forecast")
 
@@ -303,8 +303,8 @@ def _by_model(era_scores: pd.DataFrame) -> list[tuple[str, pd.DataFrame, dict[st
 
 def _places(names: Iterable[str]) -> dict[str, int]:
     """Places of models, by which they look; the benchmark's is the last."""
-    others = sorted({*map(str, names)} - {*KNOWN, "benchmark"})
-    return {name: place for place, name in enumerate((*KNOWN, *others, "benchmark"))}
+    further = sorted({*map(str, names)} - {*KNOWN, "benchmark"})
+    return {name: place for place, name in enumerate((*KNOWN, *further, "benchmark"))}
 
 
 def _style(position: int, name: str) -> dict[str, object]:

@@ -60,8 +60,8 @@ def notes_of(outcome: dict[str, Any]) -> list[str]:
 
 def remedies_of(outcome: dict[str, Any]) -> list[str]:
     """What was done about what, the same trouble once."""
-    said = [f"{line['symptom']}: {line['remedy']}" for line in outcome["remedies"]]
-    times = Counter(said)
+    sentences = [f"{line['symptom']}: {line['remedy']}" for line in outcome["remedies"]]
+    times = Counter(sentences)
     return [text if n == 1 else f"{text} ({n} times)" for text, n in times.items()]
 
 
@@ -95,7 +95,7 @@ def gate_text(decision: dict[str, Any]) -> str:
         text = f"passed, {passed}"
     else:
         text = f"blocked, {passed} passed: {reasons}"
-    return "; ".join([text, *(f"warning: {one}" for one in decision.get("warnings", ()))])
+    return "; ".join([text, *(f"warning: {warning}" for warning in decision.get("warnings", ()))])
 
 
 def headline(summary: dict[str, Any], now: str | None = None) -> str:

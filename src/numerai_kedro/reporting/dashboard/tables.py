@@ -103,9 +103,9 @@ def models_table(outcomes: dict[str, dict[str, Any]]) -> str:
             remedies = remedies_of(outcome)
             if outcome["refit_failed"]:
                 remedies.append(f"the incumbent fit stays: {outcome['refit_failed']}")
-            made = [*filter(None, [outcome.get("origin")]), outcome["source"]]
-            made += [*(f"{key} {one}" for key, one in outcome["option"].items())]
-            cells = [", ".join(made), outcome["tuning"] or "–", "; ".join(remedies) or "–"]
+            source = [*filter(None, [outcome.get("origin")]), outcome["source"]]
+            source += [*(f"{key} {value}" for key, value in outcome["option"].items())]
+            cells = [", ".join(source), outcome["tuning"] or "–", "; ".join(remedies) or "–"]
         else:
             remedies = remedies_of(outcome)
             cells = ["–", f"{outcome['stage']}: {outcome['symptom']}", "; ".join(remedies) or "–"]
@@ -226,19 +226,19 @@ def _luck_lines(worth: dict[str, Any]) -> list[str]:
             f"{worth['superior_to_benchmark']:.2f} (a test of superior predictive ability)."
         )
     for name, studies in sorted(worth["overfitting"].items()):
-        one = next(reversed(studies.values()))
-        ran = f"{one['n_trials']} trials that ran all folds, {one['n_pruned']} pruned"
-        known = one["probability"]
-        found = "too little to tell" if known is None else f"{known:.0%}"
-        lines.append(f"Probability that {name}'s best trial is overfitted: {found} ({ran}).")
+        newest = next(reversed(studies.values()))
+        ran = f"{newest['n_trials']} trials that ran all folds, {newest['n_pruned']} pruned"
+        probability = newest["probability"]
+        text = "too little to tell" if probability is None else f"{probability:.0%}"
+        lines.append(f"Probability that {name}'s best trial is overfitted: {text} ({ran}).")
     return lines
 
 
 def _ensemble_lines(summary: dict[str, Any]) -> list[str]:
     """What was neutralised, and who is champion."""
     lines = [f"Neutralisation of the blend: {summary['neutralisation']['verdict']}."]
-    for slot, one in sorted(summary["champions"].items()):
-        lines.append(f"Champion of slot {slot}: {one['entry']} of round {one['round']}.")
+    for slot, champion in sorted(summary["champions"].items()):
+        lines.append(f"Champion of slot {slot}: {champion['entry']} of round {champion['round']}.")
     return lines
 
 
