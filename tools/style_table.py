@@ -5,7 +5,7 @@
 Prints one row a package and one of all; ends with 1 where the whole is beyond what is allowed. Read
 with `ast`, tests left out: lines of every function body after its docstring; comment lines per 100
 lines of code; modules that have a test file of the same name; functions of more than six
-parameters (wide), Kedro nodes left out; circles among imports at module level.
+parameters (wide), Kedro nodes and resolvers left out; circles among imports at module level.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ PACKAGE = "numerai_kedro"
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "src" / PACKAGE
 Functions = ast.FunctionDef | ast.AsyncFunctionDef
-# Folders whose functions are Kedro nodes, which take what the catalog has.
-NODES = "pipelines"
+# Kedro nodes take what the catalog has, resolvers what the published schema says.
+GIVEN_SIGNATURES = ("pipelines/", "demo/resolvers.py")
 MOST_PARAMETERS = 6
 MEDIAN, NINE_TENTHS, LONGEST = 6, 25, 60
 COMMENTS = (3.0, 7.0)
 MIRRORED = 0.8
 # Two limits are not reached yet: nothing may get worse. Whoever betters a figure sets it here.
-FEWEST_COMMENTS_NOW, LEAST_MIRRORED_NOW, MOST_WIDE_NOW = 2.25, 0.8, 25
+FEWEST_COMMENTS_NOW, LEAST_MIRRORED_NOW, MOST_WIDE_NOW = 2.25, 0.8, 18
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Style:
             if n_lines > LONGEST:
                 self.too_long.append(f"{where}:{function.lineno} {function.name}: {n_lines} lines")
             n_parameters = parameters_of(function)
-            if n_parameters > MOST_PARAMETERS and where.parts[0] != NODES:
+            if n_parameters > MOST_PARAMETERS and not str(where).startswith(GIVEN_SIGNATURES):
                 line = f"{where}:{function.lineno} {function.name}: {n_parameters} parameters"
                 self.too_many.append(line)
         comments, code = lines_of(text)
