@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-SURE = 2.0  # standard errors from which on an importance is taken for one
-LEFT = 0.25  # of its former importance, below which a feature is called dead
-BLOCKS = 2  # at the least before the newest
+SURE = 2.0  # standard errors above which an importance is significant
+LEFT = 0.25  # share of its former importance below which a feature is called dead
+BLOCKS = 2  # earlier blocks that a feature must have at least, besides the newest
 
 
 def drifting(importance: pd.DataFrame) -> list[dict[str, Any]]:
@@ -35,6 +35,7 @@ def drifting(importance: pd.DataFrame) -> list[dict[str, Any]]:
         if before <= SURE * error:
             continue
         flips = newest["drop"] < -SURE * newest["drop_error"]
+        # A noisy newest block is no sign of death: its upper bound has to be lower, too.
         dies = newest["drop"] + SURE * newest["drop_error"] < before and (
             newest["drop"] < LEFT * before
         )

@@ -14,26 +14,24 @@ if TYPE_CHECKING:
     import optuna
 
 LEADERS = 10
-# Of parameters nothing can be said from fewer whole trials.
+# Fewer complete trials say nothing about the importance of parameters.
 TRIALS_FOR_IMPORTANCE = 6
 
 
 def option_worth(history: pd.DataFrame, overlap_eras: int) -> pd.DataFrame:
-    """Gains of options over the incumbent, paired era by era.
-
-    On the validation period, where they are chosen.
+    """Gains of options over the incumbent on the validation period, paired era by era.
 
     Parameters
     ----------
     history : pandas.DataFrame
-        As `leaderboard` takes it; of each study the first row of state ``option`` is the way in
-        force.
+        As `leaderboard` takes it; the first row of state ``option`` in each study is the
+        incumbent.
 
     Returns
     -------
     pandas.DataFrame
         ``model``, ``option``, and the gain in ``payoff``, ``corr`` and ``bmc`` with its interval;
-        a dash for a way that could not be made.
+        a dash if the two share no scored era.
     """
     rows = []
     tried = history[history["state"] == "option"]
@@ -64,7 +62,7 @@ def _as_text(value: Any) -> str:
 
 
 def leaderboard(history: pd.DataFrame, overlap_eras: int, n: int = LEADERS) -> pd.DataFrame:
-    """The best whole trials of all families, with the interval of what an era would have paid.
+    """The best complete trials of all families, with their mean payoff per era and its interval.
 
     Parameters
     ----------
@@ -77,7 +75,7 @@ def leaderboard(history: pd.DataFrame, overlap_eras: int, n: int = LEADERS) -> p
     Returns
     -------
     pandas.DataFrame
-        Best first; each family's best is there even where it is not among the first `n`.
+        Best first; each family's best trial is included even if it is not among the first `n`.
     """
     whole = history[history["state"] == "complete"]
     whole = whole.sort_values(["objective", "model", "trial"], ascending=[False, True, True])
@@ -106,7 +104,7 @@ def leaderboard(history: pd.DataFrame, overlap_eras: int, n: int = LEADERS) -> p
 def parameter_importance(history: pd.DataFrame) -> dict[str, dict[str, float]]:
     """How much of the objective's variation each parameter explains, by family; they sum to 1.
 
-    A family with few whole trials says nothing.
+    Families with too few complete trials, or with equal objectives, are left out.
 
     References
     ----------
@@ -144,7 +142,7 @@ def _study_of(rows: pd.DataFrame) -> optuna.Study:
 def _range_of(values: list[Any]) -> optuna.distributions.BaseDistribution:
     from optuna.distributions import FloatDistribution, IntDistribution
 
-    # Parameters that span orders of magnitude are searched by them.
+    # So wide a range was searched on a log scale, and is divided on one here.
     log = min(values) > 0 and max(values) > 20 * min(values)
     if all(isinstance(value, int) for value in values):
         return IntDistribution(min(values), max(values), log=log)

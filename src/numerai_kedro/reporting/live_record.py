@@ -1,4 +1,4 @@
-"""Scores that the backtest expected and realised ones, of rounds that were submitted."""
+"""Scores expected by the backtest and realised scores of submitted rounds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from numerai_kedro.metrics.intervals import short
 from numerai_kedro.numerai.payout_rule import version_order
 
-# Rounds open on five days a week, and a 60-day target spans so many of them.
+# One round opens on each weekday, so a target of 60 weekdays spans as many rounds.
 OVERLAP_ROUNDS = 60
 COLUMNS = (
     "round",
@@ -30,18 +30,19 @@ COLUMNS = (
 def newest_versions(scores: pd.DataFrame) -> pd.DataFrame:
     """Rows of the newest version of each round's score; those of older versions are left out.
 
-    Days of two versions are never one series, so that a version counts once it has a single day.
+    Days of two versions are never one series: a new version replaces the old one from its first
+    day.
 
     Parameters
     ----------
     scores
-        ``roundNumber``, ``displayName`` and ``value``; ``version`` where the tournament says it.
+        ``roundNumber``, ``displayName`` and ``value``; ``version`` if the tournament gives it.
         Rows without a value are ignored.
 
     Returns
     -------
     DataFrame
-        With ``version`` as text, empty where none is said.
+        With ``version`` as text, empty if it is unknown.
     """
     scored = scores.dropna(subset=["value"])
     reported = scored.get("version", pd.Series("", scored.index))
@@ -55,23 +56,23 @@ def newest_versions(scores: pd.DataFrame) -> pd.DataFrame:
 def live_record(
     scores: Mapping[str, pd.DataFrame], decisions: Mapping[str, Mapping[str, Any]]
 ) -> pd.DataFrame:
-    """Every score of every round, day by day, beside what was promised when it was submitted.
+    """Every score of every round, day by day, and what was promised when it was submitted.
 
     Parameters
     ----------
     scores
         Slot -> ``roundNumber``, ``displayName`` (such as ``corr60``), ``day``, ``value``,
-        ``resolved``, and ``version`` where the tournament says it; one row a round, score, day and
-        version. Of a round's score the newest version counts.
+        ``resolved``, and ``version`` if the tournament gives it; one row per round, score, day and
+        version. Only the newest version of a round's score counts.
     decisions
         Decisions of the gate by ``<round>-<slot>``; ``promised`` in them holds mean and bounds by
-        display name. Rounds without one were submitted by something else: they count, with no
-        promise; so do those of a decision that lacks it.
+        display name. Rounds without a decision were submitted by something else: they are included
+        without a promise, as are rounds whose decision has none.
 
     Returns
     -------
     DataFrame
-        `COLUMNS`, one row a slot, round, score and day.
+        `COLUMNS`, one row per slot, round, score and day.
     """
     rows: list[dict[str, Any]] = []
     for slot, frame in sorted(scores.items()):
@@ -101,16 +102,16 @@ def live_record(
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
-    """What a decision says; nothing where it holds something else."""
+    """The value if it is a mapping, otherwise an empty one."""
     return value if isinstance(value, Mapping) else {}
 
 
 def expected_vs_realized(record: pd.DataFrame) -> list[dict[str, Any]]:
     """Per slot, entry and score: means over resolved rounds, and how many of those are independent.
 
-    Of each round the newest day counts. Scores are never mixed, because a 20-day score is final
-    long before the 60-day one; nor are versions of a score, which have a line each. A mean of what
-    was promised goes over the same rounds as the mean of what came.
+    The newest day of each round counts. Scores are never mixed, because a 20-day score is final
+    long before the 60-day one; nor are versions of a score, which have one line each. The promised
+    mean covers those of the resolved rounds that have a promise.
     """
     lines = []
     newest = record.sort_values("day").groupby(["slot", "round", "score"]).tail(1)
@@ -137,7 +138,7 @@ def expected_vs_realized(record: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _gap(resolved: pd.DataFrame) -> str | None:
-    """Where what came lies beyond the interval of what was promised; None inside, or without."""
+    """How the realised mean misses the promised interval; None if inside, or without a promise."""
     came, low, high = (resolved[name].mean() for name in ("value", "promised_low", "promised_high"))
     if pd.isna(low) or pd.isna(high) or low <= came <= high:
         return None
@@ -146,7 +147,7 @@ def _gap(resolved: pd.DataFrame) -> str | None:
 
 
 def independent_rounds(numbers: list[int]) -> int:
-    """Most rounds of which no two share a day of a 60-day target."""
+    """Size of the largest set of these rounds whose 60-day targets do not overlap."""
     count, last = 0, -OVERLAP_ROUNDS
     for number in sorted(numbers):
         if number - last >= OVERLAP_ROUNDS:

@@ -37,12 +37,12 @@ def notify(
 ) -> None:
     """Run the command for this outcome, with the outcome as JSON on its standard input.
 
-    What goes wrong with it is a warning: the run is what it is.
+    A command that fails is only a warning: it does not change how the run ended.
 
     Parameters
     ----------
     error
-        What the run ended with; None where it succeeded.
+        What ended the run; None if it succeeded.
     """
     command = commands.on_success if error is None else commands.on_failure
     if not command:
@@ -59,7 +59,7 @@ def notify(
         try:
             process.communicate(outcome, timeout=TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+            os.killpg(process.pid, signal.SIGKILL)  # the shell, and what it started
             logger.warning("notify.%s: still running after %.0f s, stopped", name, TIMEOUT_S)
             return
     if process.returncode:
@@ -70,7 +70,7 @@ def _outcome(
     data_folder: Path, pipelines: Sequence[str], seconds: float, error: BaseException | None
 ) -> dict[str, Any]:
     path = data_folder / "01_raw" / "round_info.json"
-    # A run that did not get as far as asking has no round, and no receipts.
+    # A run that failed before it asked for the round would report an earlier run's receipts.
     is_new = path.exists() and path.stat().st_mtime >= time.time() - seconds - CLOCK_TICK_S
     current = _json(path) if is_new else {}
     folder = data_folder / "07_model_output" / "receipts"

@@ -34,14 +34,14 @@ LIBRARIES = (
     "torch",
     "transformers",
 )
-# By the extra that was installed.
+# One of the two, depending on the installed extra.
 EITHER = ("xgboost-cpu", "xgboost")
 MAX_PARAM_CHARACTERS = 500
 BATCH = 1000  # MLflow's limit of metrics in one call
 
 
 class TrackingParams(Block):
-    """What stands in parameters_tracking.yml."""
+    """The contents of parameters_tracking.yml."""
 
     enabled: bool = True
     uri: str
@@ -57,7 +57,7 @@ def track_run(
     began: float,
     error: Exception | None,
 ) -> None:
-    """Write the run; tracking that fails is a warning, never the end of a week's work."""
+    """Write the run to MLflow; a failure to do so is a warning, and never fails the run."""
     import mlflow
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
@@ -128,7 +128,7 @@ def _tags(run_params: dict[str, Any], error: Exception | None) -> dict[str, str]
 
 
 def _log_results(client: Any, run_id: str, outputs: set[str], catalog: Any) -> None:
-    """Per-era metrics, means, the gate's decision, models and reports of what this run made."""
+    """Log what this run made: per-era metrics, the gate's decision, models, trials and reports."""
     for name in ("backtest_report", "submission_receipt"):
         if name in outputs:
             client.log_dict(run_id, catalog.load(name), f"{name}.json")
@@ -161,7 +161,7 @@ def _log_data(client: Any, run_id: str, panel: Any) -> None:
 
 
 def _log_recovery(client: Any, run_id: str, ledger: pd.DataFrame) -> None:
-    """Every line as a file, and how many each model has as a tag."""
+    """Log all lines as a file, and the number and symptoms of each model's lines as a tag."""
     client.log_dict(run_id, json.loads(ledger.to_json(orient="records")), "recovery_ledger.json")
     for model, rows in ledger.groupby("model"):
         symptoms = ", ".join(sorted(rows["symptom"].unique()))
@@ -169,14 +169,14 @@ def _log_recovery(client: Any, run_id: str, ledger: pd.DataFrame) -> None:
 
 
 def _log_model(client: Any, run_id: str, name: str, catalog: Any) -> None:
-    """The manifest's folder as an artifact: MLflow's own loader would unpickle it unasked."""
+    """Log the folder as a plain artifact: MLflow's model loader would unpickle it unchecked."""
     folder = Path(str(catalog.get(name)._describe()["filepath"]))
     if folder.exists():
         client.log_artifacts(run_id, str(folder), f"models/{name}")
 
 
 def _log_trials(client: Any, run_id: str, model: str, trials: Any) -> None:
-    """Every trial's objective as a metric over trials; parameters and per-era scores as a file."""
+    """Log each trial's objective as a metric; parameters and per-era scores as a file."""
     from mlflow.entities import Metric
 
     if isinstance(trials, Failed) or not len(trials):
@@ -209,7 +209,7 @@ def _log_era_scores(client: Any, run_id: str, scores: pd.DataFrame) -> None:
 
 
 def _git_revision() -> str:
-    """Revision of the checkout, with a mark where files differ; "unknown" without git."""
+    """Revision of the checkout, marked if files differ from it; "unknown" without git."""
     try:
         result = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=12"],

@@ -24,13 +24,13 @@ def code_version() -> str:
 
 
 def paired_versions(versions: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """One row a version, oldest first; means over the eras that all versions scored.
+    """One row per version, oldest first; means over the eras that all versions scored.
 
     Parameters
     ----------
     versions
-        As `VersionStore.all` has them: ``code``, ``procedure``, ``seconds``, ``peak_gb``, and
-        ``scores``, by score and era; those without any era are left out.
+        As `VersionStore.all` returns them: ``code``, ``procedure``, ``seconds``, ``peak_gb``, and
+        ``scores`` by score and era; versions without any era are left out.
     """
     newest = [version for version in versions if version["scores"]["payoff"]][-SHOWN:]
     rows = []

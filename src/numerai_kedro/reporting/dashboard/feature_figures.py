@@ -19,10 +19,10 @@ from numerai_kedro.reporting.dashboard.figures import (
     nothing_yet,
 )
 
-CLUSTERS_SHOWN = 24  # of the heat map: those whose mean effect is surest
+CLUSTERS_SHOWN = 24  # in the heat map: those with the most significant mean effect
 TRENDS_SHOWN = 6
 ERAS_OF_A_CELL = 13
-LARGEST_PART = 1e-12  # of a q value, so that its logarithm is finite
+LARGEST_PART = 1e-12  # smaller q values are drawn as this one, so that the logarithm is finite
 # In the order in which they are drawn: what matters most lies on top.
 LOOKS = {
     Verdict.UNTESTABLE: (GREY, "x"),
@@ -34,12 +34,12 @@ LOOKS = {
 
 
 def volcano(report: pd.DataFrame, q: float) -> go.Figure:
-    """Each feature's mean effect against how sure it is, by verdict.
+    """Each feature's mean effect against its significance, by verdict.
 
     Parameters
     ----------
     report : pandas.DataFrame
-        Of one window, as `features.discovery.discover` has it.
+        Of one window, as `features.discovery.discover` returns it.
     q
         False discovery rate that was accepted; drawn as a line.
     """
@@ -68,18 +68,18 @@ def volcano(report: pd.DataFrame, q: float) -> go.Figure:
 def effects_by_era(
     linear: pd.DataFrame, report: pd.DataFrame, regimes: list[tuple[int, int]], newest: int
 ) -> go.Figure:
-    """Effects of the surest clusters over eras, with the regimes that the tests compare.
+    """Effects of the most significant clusters over eras, with the regimes that tests compare.
 
     Parameters
     ----------
     linear : pandas.DataFrame
-        A row an era, a column a feature: CORR.
+        CORR, one row per era and one column per feature.
     report
         Of the newest window.
     regimes
         First and last era of each.
     newest
-        The newest era that the report knows of; later ones are shown, and decided nothing.
+        The newest era that the report used; later eras are shaded, and influenced no verdict.
     """
     figure = blank_figure("era", "")
     sure = (
@@ -175,7 +175,7 @@ def effect_and_importance(trend: pd.DataFrame, importance: pd.DataFrame) -> go.F
 
 
 def _lay_out(figure: go.Figure, height: int, hovermode: str, legend_y: float) -> None:
-    """The look of the page, for a figure of several panels: their names stand below."""
+    """Give a figure of several panels the look of the page, with the legend below."""
     figure.update_layout(
         template="plotly_white",
         height=height,
@@ -186,7 +186,7 @@ def _lay_out(figure: go.Figure, height: int, hovermode: str, legend_y: float) ->
 
 
 def _most_telling(trend: pd.DataFrame, importance: pd.DataFrame) -> list[str]:
-    """Features that models owe most to; those with the largest effects where none was measured."""
+    """Features that models depend on most; after them, those with the largest effects."""
     traced = {*trend["feature"]}
     lost = importance.groupby("feature")["drop"].mean().sort_values(ascending=False)
     ranked = [str(name) for name in lost.index if name in traced]
@@ -195,12 +195,12 @@ def _most_telling(trend: pd.DataFrame, importance: pd.DataFrame) -> list[str]:
 
 
 def latent_summary(report: dict[str, Any] | None) -> go.Figure:
-    """How much each latent of the newest encoder varies; what windows told, and earned.
+    """Spread of the newest encoder's latents; what latents explain and earn, window by window.
 
     Parameters
     ----------
     report : dict
-        As `latent_report` holds it; None where there are no latents.
+        The entry `latent_report`; None if there are no latents.
     """
     if report is None or not report["windows"]:
         return nothing_yet(blank_figure("", ""), "no latents have been made")

@@ -1,4 +1,4 @@
-"""Tables of the page: verdicts on features, their graph, and what claims over seeds have found."""
+"""Tables of the page: verdicts on features, their graph, and measurements over demo seeds."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ CAUSAL = (
     "observational and anonymised, so that no test here can show a cause; a feature called null "
     "may be of use in an interaction, or too weak to show"
 )
-NAMED = 3  # features of a sentence; the rest are counted
+NAMED = 3  # features that a sentence names
 
 
 def claims() -> list[dict[str, Any]]:
-    """Tables of what was measured over seeds of the demo, which come with the package.
+    """Tables of measurements over seeds of the demo, which come with the package.
 
     Each has a title, heads, rows that begin with their names, and a sentence; ``make evidence``
     writes them.
@@ -33,7 +33,7 @@ def claims() -> list[dict[str, Any]]:
 
 
 def claims_tables() -> str:
-    """The same for every user: what to expect before one's own eras have told."""
+    """What to expect before a user's own eras have resolved; the same for every user."""
     tables = "".join(
         f"<h3>{escape(claim['title'])}</h3>"
         f"{table_of(claim['heads'], claim['rows'], 'scores claims')}"
@@ -62,7 +62,7 @@ def features_table(features: dict[str, Any]) -> str:
 
 
 def graph_table(graph: dict[str, Any]) -> str:
-    """What the graph is, what changed in it from window to window, and what it earns."""
+    """Size of the graph, its changes from window to window, and what it earns."""
     titles = ("eras up to", "features", "nodes", "edges", "nodes alone")
     changed = ("features in another node", "edges new", "edges gone")
     rows = [
@@ -94,7 +94,7 @@ def graph_table(graph: dict[str, Any]) -> str:
 
 
 def drift_table(drift: dict[str, list[dict[str, Any]]]) -> str:
-    """Features that mattered significantly and do not any more; nothing where there are none."""
+    """Features whose significant importance died or flipped; empty if there are none."""
     titles = ("model", "feature", "", "CORR lost without it, before", "in the newest block")
     rows = [
         [
@@ -111,7 +111,7 @@ def drift_table(drift: dict[str, list[dict[str, Any]]]) -> str:
 
 
 def _since(change: dict[str, Any] | None) -> Iterator[str]:
-    """What is other in the newest graph than in the newest one before, which another week made."""
+    """What changed in the newest graph since the newest graph of an earlier week."""
     if change is None:
         return
     parts = [f"{change['new']} edges new, {change['gone']} gone"]

@@ -1,4 +1,4 @@
-"""Plotly figures of per-era scores; one colour and one dash a model, readable without colour."""
+"""Plotly figures of per-era scores; one colour and dash per model, readable without colour."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ COLOURS = (
     *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"),
     *("#999933", "#882255", "#332288"),
 )
-# What has a look of its own in every figure, whoever else is in it; others come after.
+# Models that keep their colour and dash in every figure, whatever else it shows.
 KNOWN = (
     *("ensemble", "lightgbm", "catboost", "xgboost"),
     *("tabm", "transformer", "vae_head", "gatv2", "gin"),
 )
-ROWS_SHOWN = 30  # of the heat map: the features that matter most
+ROWS_SHOWN = 30  # in the heat map: the features that matter most
 SYMBOLS = (
     *("circle", "square", "diamond", "cross", "triangle-up", "x", "star", "hexagon"),
     "triangle-down",
@@ -33,12 +33,12 @@ GREY = "#8C8C8C"  # of the benchmark
 
 
 def cumulative(era_scores: pd.DataFrame, score: str, intervals: dict[str, str]) -> go.Figure:
-    """A score's sum over the test eras, one line a model; its mean and interval in the legend.
+    """Cumulative score over the test eras, one line per model, with mean and interval by name.
 
     Parameters
     ----------
     score
-        ``corr``, ``mmc``; eras where it is not known are left out.
+        ``corr`` or ``mmc``; eras without it are left out.
     intervals : dict
         Text by model.
     """
@@ -70,7 +70,7 @@ def weights_over_time(weights: pd.DataFrame) -> go.Figure:
 
 
 def payout_growth(growth: dict[str, tuple[list[int], list[float]]]) -> go.Figure:
-    """What a stake of 1 has become, with rounds that overlap; one line a model."""
+    """Growth of a stake of 1 over overlapping rounds, one line per model."""
     figure = blank_figure("era", "stake, from 1")
     places = _places(growth)
     for name in sorted(growth, key=places.__getitem__):
@@ -81,7 +81,7 @@ def payout_growth(growth: dict[str, tuple[list[int], list[float]]]) -> go.Figure
 
 
 def burn_density(forecasts: dict[str, dict[str, list[float]]]) -> go.Figure:
-    """Density of the mean return a round over the weeks to come; left of zero the stake burns.
+    """Density of the mean return per round over the coming weeks; below zero the stake burns.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def version_trend(versions: pd.DataFrame) -> go.Figure:
     Parameters
     ----------
     versions : pandas.DataFrame
-        One row a version, oldest first: ``version``, ``payoff``, ``corr``, ``mmc``, ``minutes``,
+        One row per version, oldest first: ``version``, ``payoff``, ``corr``, ``mmc``, ``minutes``,
         ``peak_gb``; scores over the eras that all versions have.
     """
     from plotly.subplots import make_subplots
@@ -167,7 +167,7 @@ def live_scores_figure(live_scores: pd.DataFrame) -> go.Figure:
 
 
 def optimisation_history(history: pd.DataFrame) -> go.Figure:
-    """Objective of every trial, one symbol a family, and each study's best so far."""
+    """Objective of every trial, one symbol per family, and each study's best so far."""
     figure = blank_figure("trial", "objective")
     whole = history[history["state"] == "complete"]
     places = _places(whole["model"])
@@ -200,7 +200,7 @@ def optimisation_history(history: pd.DataFrame) -> go.Figure:
 
 
 def importance_figure(importance: dict[str, dict[str, float]]) -> go.Figure:
-    """What share of the objective's variation each parameter explains, by family."""
+    """The share of the objective's variation that each parameter explains, by family."""
     figure = blank_figure("share of the objective's variation", "")
     places = _places(importance)
     for model in sorted(importance, key=places.__getitem__):
@@ -252,12 +252,12 @@ def importance_by_era_figure(importance: pd.DataFrame) -> go.Figure:
 
 
 def strength_figure(rungs: dict[str, list[list[float]]]) -> go.Figure:
-    """Strength of regularisation rung by rung, a name's climbs in one colour; empty without any.
+    """Strength of regularisation at each rung, one colour per name; no curves if `rungs` is empty.
 
     Parameters
     ----------
     rungs : dict
-        By name (a model, a signal), climbs: the strengths that were tried, in order.
+        Name of a model or signal -> climbs, each a list of the strengths tried, in order.
     """
     figure = blank_figure("rung", "strength of regularisation")
     for position, (name, climbs) in enumerate(rungs.items()):
@@ -279,7 +279,7 @@ def strength_figure(rungs: dict[str, list[list[float]]]) -> go.Figure:
 
 
 def nothing_yet(figure: go.Figure, text: str) -> go.Figure:
-    """The figure, small and without axes, with a text in the place of curves."""
+    """The figure, small and without axes, with a text instead of curves."""
     figure.add_annotation(text=text, showarrow=False, xref="paper", yref="paper")
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
@@ -302,13 +302,13 @@ def _by_model(era_scores: pd.DataFrame) -> list[tuple[str, pd.DataFrame, dict[st
 
 
 def _places(names: Iterable[str]) -> dict[str, int]:
-    """Places of models, by which they look; the benchmark's is the last."""
+    """Position of each model, which decides its colour and dash; the benchmark comes last."""
     further = sorted({*map(str, names)} - {*KNOWN, "benchmark"})
     return {name: place for place, name in enumerate((*KNOWN, *further, "benchmark"))}
 
 
 def _style(position: int, name: str) -> dict[str, object]:
-    """Colours come again; no dash does, up to ten."""
+    """Colour, dash and width; colours repeat, dashes only after ten models."""
     return {
         "color": GREY if name == "benchmark" else COLOURS[position % len(COLOURS)],
         "dash": DASHES[position % len(DASHES)],
@@ -317,7 +317,7 @@ def _style(position: int, name: str) -> dict[str, object]:
 
 
 def blank_figure(x_title: str, y_title: str) -> go.Figure:
-    """A figure in the look of the page, without curves."""
+    """An empty figure with the look of the page."""
     figure = go.Figure()
     figure.update_layout(
         template="plotly_white",

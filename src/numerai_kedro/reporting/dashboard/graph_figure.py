@@ -19,22 +19,23 @@ from numerai_kedro.reporting.dashboard.figures import (
 )
 
 NAMED = 3  # features of a node that its label names
-WIDTHS = ((0.0, 0.8), (0.1, 1.8), (0.3, 3.5))  # of edges from such a weight on
+WIDTHS = ((0.0, 0.8), (0.1, 1.8), (0.3, 3.5))  # smallest weight of a class of edges, and its width
 NO_GROUP = "of no group"
+# The invisible node in the middle, and the weight of its edges; see `_places`.
 MIDDLE, HELD = -1, 0.05
 
 
 def feature_graph_figure(
     graphs: Mapping[str, FeatureGraph], groups: Mapping[str, str]
 ) -> go.Figure:
-    """Nodes are as large as they have features; edges as wide as they weigh, dashed below 0.
+    """Larger nodes have more features, wider edges more weight; negative edges are dotted.
 
     Parameters
     ----------
     graphs
         By window; the last one is shown first.
     groups
-        Official group of each feature; those of none are missing.
+        Official group of each feature that has one.
     """
     figure = blank_figure("", "")
     if not graphs:
@@ -82,7 +83,7 @@ def _lay_out(figure: go.Figure, counts: Sequence[tuple[str, int]]) -> None:
 def _places(graph: FeatureGraph) -> np.ndarray:
     """float[n_nodes, 2]: neighbours near each other (Fruchterman and Reingold, by networkx).
 
-    A node in the middle, which is not drawn, keeps parts together that no edge joins.
+    An invisible node in the middle keeps parts together that no edge connects.
     """
     import networkx as nx
 
@@ -98,7 +99,7 @@ def _places(graph: FeatureGraph) -> np.ndarray:
 
 
 def _edges(graph: FeatureGraph, places: np.ndarray) -> list[go.Scatter]:
-    """A trace for each width and sign."""
+    """One trace per width and sign."""
     traces = []
     weights = signed_weight(graph) if graph.edges else np.zeros(0)
     floors = [floor for floor, _ in WIDTHS]
@@ -127,7 +128,7 @@ def _nodes(
     groups: Mapping[str, str],
     looks: Mapping[str, tuple[str, str]],
 ) -> list[go.Scatter]:
-    """A trace for each group that is the most frequent of a node."""
+    """One trace per group, of the nodes in which it is the most frequent."""
     degrees = graph.degrees
     members: list[list[str]] = [[] for _ in range(graph.n_nodes)]
     for name, node in zip(graph.features, graph.node, strict=True):

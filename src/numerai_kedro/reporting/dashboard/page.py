@@ -52,7 +52,7 @@ def render_page(
     leaders : pandas.DataFrame
         As `reporting.leaderboard` ranks them.
     ledger : pandas.DataFrame
-        What went wrong and was repaired, a line each.
+        Faults and their remedies, one row each.
     """
     template = Template(
         files("numerai_kedro.reporting.dashboard").joinpath("page.html").read_text("utf-8")
@@ -78,7 +78,7 @@ def render_page(
     )
 
 
-# How a receipt is shown: its mark and its colour; what was not sent is no success.
+# Mark and colour of a receipt by its status; what was not sent never looks like a success.
 MARKS = {
     "accepted": ("✓ submitted", "good"),
     "late": ("✓ submitted late", "open"),
@@ -107,7 +107,7 @@ def _verdict(summary: dict[str, Any]) -> str:
 
 
 def _notes(receipt: dict[str, Any], decision: dict[str, Any]) -> list[str]:
-    """Who predicts in the place of whom and why, what was overridden, and what warns."""
+    """Why the champion predicts if it does, what was overridden, and the gate's warnings."""
     notes = []
     if receipt.get("feeds") == "champion":
         notes.append(f"predicted by the champion: {'; '.join(decision.get('reasons', ()))}")
@@ -125,7 +125,7 @@ def _rows(lines: list[tuple[str, str]], header: str) -> str:
 
 
 def _section(title: str, figure: go.Figure) -> str:
-    # An id of our own making: plotly does not escape it.
+    # Letters, digits and dashes only, because plotly does not escape the id.
     plot = plotly.io.to_html(
         figure,
         include_plotlyjs=False,

@@ -59,7 +59,7 @@ def notes_of(outcome: dict[str, Any]) -> list[str]:
 
 
 def remedies_of(outcome: dict[str, Any]) -> list[str]:
-    """What was done about what, the same trouble once."""
+    """Each fault with its remedy; repeated ones once, with their number."""
     sentences = [f"{line['symptom']}: {line['remedy']}" for line in outcome["remedies"]]
     times = Counter(sentences)
     return [text if n == 1 else f"{text} ({n} times)" for text, n in times.items()]
@@ -74,7 +74,7 @@ def scores_text(scores: dict[str, Any], with_sharpe: bool = False) -> str:
 
 
 def payoff_text(scores: dict[str, Any]) -> str:
-    """What a round would have paid, and what the next weeks may burn."""
+    """Mean payoff of a round, and the chance that the next weeks burn."""
     text = f"{scores['payoff']['text']} of a round's stake"
     burn = scores["burn"]
     if burn is None:
@@ -99,13 +99,13 @@ def gate_text(decision: dict[str, Any]) -> str:
 
 
 def headline(summary: dict[str, Any], now: str | None = None) -> str:
-    """Which tournament, which round, and until when it is open; `now`, how long that is."""
+    """Tournament and round; `now` describes the round at this moment, if that is known."""
     name = summary["data"]["tournament"]
     return f"numerai_kedro · {name} tournament · {now or summary['round']['text']}"
 
 
 def _round_now(catalog: Any, summary: dict[str, Any]) -> str | None:
-    """What the tournament says of the round at this moment; None where it is unavailable."""
+    """The round's description at this moment; None if unavailable, or if another round is open."""
     try:
         newest = catalog.load("tournament").newest_round()
     except (NumeraiKedroError, DatasetError):

@@ -38,13 +38,13 @@ def scores_table(summary: dict[str, Any]) -> str:
 
 
 def _label(summary: dict[str, Any], model: str) -> str:
-    """Its name; predictions that were made elsewhere are marked."""
+    """The model's name, marked if its predictions were made elsewhere."""
     outcome = summary["outcomes"].get(model, {})
     return f"{model} (not ours)" if "origin" in outcome else model
 
 
 def worth_table(summary: dict[str, Any]) -> str:
-    """How much of the record is luck, and what the next weeks may burn."""
+    """How much of the record may be luck, and the chance that the next weeks burn."""
     titles = (
         "model",
         "Sharpe",
@@ -84,7 +84,7 @@ def schemes_table(schemes: list[dict[str, Any]]) -> str:
 
 
 def table_of(titles: Sequence[str], rows: Sequence[Sequence[str]], css: str = "") -> str:
-    """A table whose rows begin with their names."""
+    """A table in which the first cell of each row is its heading."""
     head = "".join(f"<th>{escape(title)}</th>" for title in titles)
     body = ""
     for name, *values in rows:
@@ -95,7 +95,7 @@ def table_of(titles: Sequence[str], rows: Sequence[Sequence[str]], css: str = ""
 
 
 def models_table(outcomes: dict[str, dict[str, Any]]) -> str:
-    """What became of each model: its parameters, what tuning said, what had to be tried."""
+    """Each model's parameters, verdict of tuning and remedies, or why it failed."""
     head = "".join(f"<th>{title}</th>" for title in ("model", "parameters", "tuning", "remedies"))
     body = ""
     for model, outcome in sorted(outcomes.items()):
@@ -115,7 +115,7 @@ def models_table(outcomes: dict[str, dict[str, Any]]) -> str:
 
 
 def ledger_table(ledger: pd.DataFrame) -> str:
-    """Everything that went wrong and was repaired; nothing where all went well."""
+    """All faults and their remedies; empty if there were none."""
     if ledger.empty:
         return ""
     titles = ("model", "stage", "when", "where", "seen", "evidence", "done", "what came of it")
@@ -130,7 +130,7 @@ def ledger_table(ledger: pd.DataFrame) -> str:
 
 
 def options_table(options: list[dict[str, Any]]) -> str:
-    """Options of each model compared with the incumbent; nothing where none was tried."""
+    """Options of each model compared with the incumbent; empty if none was tried."""
     if not options:
         return ""
     titles = ("model", "instead", "gain in payoff an era", "in CORR", "in BMC")
@@ -140,7 +140,7 @@ def options_table(options: list[dict[str, Any]]) -> str:
 
 
 def leaders_table(leaders: pd.DataFrame) -> str:
-    """The best trials of all families; nothing before the first has run."""
+    """The best trials of all families; empty before the first has run."""
     if leaders.empty:
         return ""
     titles = ("model", "trial", "objective", "payoff an era", "CORR", "BMC", "parameters")
@@ -156,7 +156,7 @@ def leaders_table(leaders: pd.DataFrame) -> str:
 
 
 def live_table(lines: list[dict[str, Any]]) -> str:
-    """Expected and realised scores; nothing before the first round is scored."""
+    """Expected and realised scores; empty before the first round is scored."""
     if not lines:
         return ""
     titles = ("slot", "fed by", "score", "promised", "came", "rounds resolved", "independent")
@@ -180,7 +180,7 @@ def live_table(lines: list[dict[str, Any]]) -> str:
 
 
 def gate_table(decision: dict[str, Any]) -> str:
-    """Every check of a slot's gate, and what speaks for a change of configuration."""
+    """Every check of a slot's gate, and the test whether anything of ours beats the champion."""
     title = escape(f"Gate · slot {decision['slot']}, fed by {decision['entry']}")
     table = f"<h2>{title}</h2>{_checks_table(decision['checks'])}"
     if "champion_checks" in decision:
@@ -235,7 +235,7 @@ def _luck_lines(worth: dict[str, Any]) -> list[str]:
 
 
 def _ensemble_lines(summary: dict[str, Any]) -> list[str]:
-    """What was neutralised, and who is champion."""
+    """The verdict on neutralisation, and the champions."""
     lines = [f"Neutralisation of the blend: {summary['neutralisation']['verdict']}."]
     for slot, champion in sorted(summary["champions"].items()):
         lines.append(f"Champion of slot {slot}: {champion['entry']} of round {champion['round']}.")
