@@ -30,7 +30,7 @@ MEDIAN, NINE_TENTHS, LONGEST = 6, 25, 60
 COMMENTS = (3.0, 7.0)
 MIRRORED = 0.8
 # Two limits are not reached yet: nothing may get worse. Whoever betters a figure sets it here.
-FEWEST_COMMENTS_NOW, LEAST_MIRRORED_NOW, MOST_WIDE_NOW = 2.25, 0.8, 18
+FEWEST_COMMENTS_NOW, LEAST_MIRRORED_NOW, MOST_WIDE_NOW = 2.4, 0.8, 18
 
 
 @dataclass

@@ -100,7 +100,7 @@ class CodeReader:
     def results(
         self, roots: Iterable[Root], reads: Iterable[str] = (), without: tuple[str, ...] = ()
     ) -> tuple[list[str], dict[str, str]]:
-        """What the results of functions and classes depend on, wherever it lies and is called from.
+        """Digests of the code that results of functions and classes depend on, wherever it lies.
 
         Statements count in their normal form (`normal_form`), each with what its names stand for;
         so do statements that a reached module executes on import. Of a class, the methods count
@@ -131,11 +131,12 @@ class CodeReader:
                 elsewhere += _own_code(_unwrapped(root)).values()
         reached.follow()
         versions = self._versions_of(reached.libraries)
+        # A patch release of a library makes no result stale.
         shortened = {name: ".".join(version.split(".")[:2]) for name, version in versions.items()}
         return sorted([*reached.digests(), *elsewhere]), shortened
 
     def save(self) -> None:
-        """Keep what was parsed for the next run."""
+        """Store parsed modules for the next run."""
         self._sources.save()
 
     def _places(self, root: Root, libraries: set[str]) -> list[Place]:
@@ -251,14 +252,14 @@ class _Reached:
             self._digests.append(digest_json(entry)[:DIGITS])
 
     def _edge(self, name: str, places: list[Place], libraries: set[str]) -> list[list[Any]]:
-        """Reach what a name stands for; returns what that is, or nothing."""
+        """Visit what a name stands for; returns its digests, or nothing if it is unknown."""
         self.visit(places)
         self.libraries |= libraries
         targets = [self._definition(place).result.digest for place in places if place[1] != DATA]
         return [[name, sorted(targets), sorted(libraries)]] if targets or libraries else []
 
     def digests(self) -> list[str]:
-        """Of all pieces, each with its class and what the names in it stand for."""
+        """Digests of all pieces, each with its class and what its names stand for."""
         return self._digests
 
     def _definition(self, place: Place) -> Definition:
@@ -273,7 +274,7 @@ class _Reached:
             base == "object" or self._sources.resolve(module, base, set())
             for base in definition.bases
         )
-        # ``predict = _predict`` in the body of a class.
+        # The body of a class may bind a method by its name: ``predict = _predict``.
         self.mention(definition.result.uses if definition.methods else ())
         for method, piece in definition.methods:
             special = method.startswith("__") and method.endswith("__")

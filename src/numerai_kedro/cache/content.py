@@ -28,7 +28,7 @@ class HasContents(Protocol):
     """An entry that names its parts."""
 
     def contents(self) -> Mapping[str, Path | str]:
-        """Part -> the file that holds it, or its digest; empty if not made yet."""
+        """Part -> the file that holds it, or its digest; empty if nothing was saved yet."""
 
 
 class Digests:

@@ -1,4 +1,4 @@
-"""What a node's outputs are made from, and in one line what of it changed."""
+"""What a node's outputs are made from, and what of it changed, in one line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from numerai_kedro.cache.code import CodeReader
 from numerai_kedro.cache.content import Contents, Digests, UnknownContentError, contents_of
 
-# Settings of a catalog entry that do not change its value: its place, who may read it, its looks.
+# Settings of a catalog entry that do not change its value: path, keys, and notes for Kedro-Viz.
 NO_CONTENT = {"filepath", "credentials", "metadata"}
 SHOWN = 3  # changes named in one line; the rest are counted
 LONGEST = 40  # characters of a value in such a line
@@ -55,7 +55,7 @@ def fingerprint(node: Node, catalog: Any, code: CodeReader, digests: Digests) ->
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What changed from one fingerprint to another, most telling first."""
+    """What changed from one fingerprint to another, most informative first."""
     changes = [f"parameter {change}" for change in _changes(old["parameters"], new["parameters"])]
     for name in sorted({*old["inputs"], *new["inputs"]}):
         changes += content_changes(name, old["inputs"].get(name, {}), new["inputs"].get(name, {}))
@@ -97,7 +97,7 @@ def plain(value: Any) -> Any:
     Raises
     ------
     UnknownContentError
-        The type does not say when two values are equal.
+        Equality of values of this type is not known.
     """
     if isinstance(value, BaseModel):
         return plain(value.model_dump(mode="python"))
@@ -165,6 +165,7 @@ def _bound(function: Any) -> dict[str, Any]:
         bound |= {f"argument {number}": plain(a) for number, a in enumerate(function.args)}
         bound |= {name: plain(value) for name, value in function.keywords.items()}
         function = function.func
+    # A closure over another value is another function, although its code is the same.
     names = function.__code__.co_freevars if hasattr(function, "__code__") else ()
     for name, cell in zip(names, function.__closure__ or (), strict=True):
         bound[name] = plain(cell.cell_contents)

@@ -1,8 +1,8 @@
 """Finished folds and fits, looked up by what they were made from.
 
-A key consists of digests of data, the parameters and the digest of the code that computes: after
-a crash, or in the next week, the same key finds the finished piece on disk. A node that
-uses the store stays pure: its output is the same with a full, an empty or an absent store.
+A key consists of digests of the data and the code, and the parameters: after a crash, or in the
+next week, the same key finds the finished piece on disk. A node that uses the store stays pure: its
+output is the same with a full, an empty or an absent store.
 """
 
 from __future__ import annotations
@@ -163,10 +163,10 @@ class FoldStore:
         return {folder: size for folder, (_, size) in sorted(used.items(), key=lambda i: i[1][0])}
 
     def keep_within(self, limit_bytes: float) -> int:
-        """Delete models and binned data, least recently used first, until the rest fits.
+        """Delete models, binned data and checkpoints, least recently used first, to fit the limit.
 
-        Returns the bytes freed.
-        Predictions and values stay: they are small, and all that a finished fold needs.
+        Returns the bytes freed. Predictions and values stay: they are small, and all that a
+        finished fold needs.
         """
         sizes = self.sizes()
         n_bytes = total = sum(sizes.values())

@@ -31,7 +31,7 @@ def in_order(
     apart
         Whether a node that could run now goes into the second lane.
     stop
-        Ends what runs in other threads, where this one has to end.
+        Ends what runs in other threads when this one has to end.
     """
     if pool is not None:
         yield from _pooled(pipeline, step, pool)

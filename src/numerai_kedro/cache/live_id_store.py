@@ -1,4 +1,4 @@
-"""Which stocks were live in which round: ids are new in every round, so old data are recognised."""
+"""Ids of live stocks by round: ids are new in every round, so old live data are recognised."""
 
 from __future__ import annotations
 
@@ -59,5 +59,5 @@ class LiveIdStore:
 
 
 def sample(ids: Sequence[str]) -> list[str]:
-    """The smallest ids, as many as are kept."""
+    """The `SAMPLE` smallest ids."""
     return sorted(map(str, ids))[:SAMPLE]

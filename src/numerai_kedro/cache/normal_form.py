@@ -13,9 +13,9 @@ from typing import Any
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 # Calls that only log: on which name, and by which methods (None for all).
 LOGGERS = {"logger": None, "logging": None, "warnings": {"warn"}}
-# Where one of these is called, a local name may be more than a name.
+# A function that uses one of these may read its local variables by name.
 BY_TEXT = {"locals", "vars", "eval", "exec"}
-# Fields that only tell a node's context, or that only a type checker reads.
+# Fields that repeat a node's context, or that only a type checker reads.
 SILENT_FIELDS = {"ctx", "type_comment", "kind", "returns", "type_params"}
 # Expressions in a log line that may do more than log.
 STATEFUL = (ast.NamedExpr, ast.Await, ast.Yield, ast.YieldFrom)
@@ -61,6 +61,7 @@ def _write(node: ast.AST, names: Mapping[str, str] | None, parts: list[str]) -> 
     if isinstance(node, ast.Raise):
         parts.append(_error_form(node, names))
         return
+    # Python does not evaluate annotations of local variables.
     if isinstance(node, ast.AnnAssign) and names is not None:
         node = ast.Assign([node.target], node.value or ast.Constant(None))
     parts.append(f"({type(node).__name__}")

@@ -1,4 +1,4 @@
-"""What made predictions and records, so that none is paired with another model's record.
+"""The origin of predictions and records: predictions are paired with their own model's record only.
 
 Frames carry it as attributes, which parquet keeps: out-of-fold predictions, live predictions,
 weights. `era_scores` carries it as a column.
@@ -26,12 +26,12 @@ OTHER_CODE = "other_code"
 
 
 def configuration(frame: pd.DataFrame) -> str:
-    """Digest of what made a frame of predictions; empty where it does not say."""
+    """Digest of what made a frame of predictions; empty if unknown."""
     return str(frame.attrs.get(CONFIGURATION, ""))
 
 
 def values_by_model(entries: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    """Entries ``{model}__{kind}`` that hold a value rather than the reason why there is none."""
+    """Values of the entries ``{model}__{kind}`` by model, without those that failed."""
     ending = f"__{kind}"
     return {
         key.removesuffix(ending): entry
@@ -41,36 +41,37 @@ def values_by_model(entries: Mapping[str, Any], kind: str) -> dict[str, Any]:
 
 
 def alike(first: str, other: str) -> bool:
-    """Whether two things were made by the same; what does not say by what never was."""
+    """Whether two digests of origin are equal; an empty one, of unknown origin, equals none."""
     return bool(first) and first == other
 
 
 def version_key(data_version: str) -> str:
-    """A data version as a name of a record: ``v5_3``."""
+    """A data version as the key of a record, such as ``v5_3`` for v5.3."""
     return data_version.replace(".", "_")
 
 
 def data_versions(frame: pd.DataFrame) -> set[str]:
-    """Data versions that models learned from, where the live features are the round's own.
+    """Data versions of models that predicted from the round's own live features.
 
-    Empty where each model has seen features of the version that it knows.
+    Models that predicted from live features of an older version, which they learned from, are left
+    out: their features are right.
     """
     return {version for version in str(frame.attrs.get(DATA_VERSION, "")).split() if version}
 
 
 def of_other_code(frame: pd.DataFrame) -> set[str]:
-    """Models whose fits were made by other code than there was when they predicted."""
+    """Models that were fitted by other code than they predicted with."""
     return set(str(frame.attrs.get(OTHER_CODE, "")).split())
 
 
 def weighed_members(weights: pd.DataFrame) -> dict[str, str]:
-    """The configuration of each member whose record its weights were found from."""
+    """Each member's configuration, as it was when the weights were computed from its record."""
     by_member = weights.attrs.get(MEMBERS, {})
     return {str(name): str(by_member.get(name, "")) for name in weights["model"].unique()}
 
 
 def configuration_of_blend(weights: pd.DataFrame, neutralisation: Mapping[str, Any]) -> str:
-    """Digest of what a blend is made by: its members, how they are weighed, what is taken out."""
+    """Digest of a blend's members, its settings, and its neutralisation."""
     shares = [
         [share["first_era"], share["proportion"]] for share in neutralisation.get("shares", ())
     ]
@@ -80,14 +81,14 @@ def configuration_of_blend(weights: pd.DataFrame, neutralisation: Mapping[str, A
 
 
 def members_of(entry: str, weights: pd.DataFrame) -> list[str]:
-    """Models behind an entry."""
+    """Models of an entry: itself, or the members of the ensemble."""
     return [entry] if entry != ENSEMBLE else list(map(str, weights["model"].unique()))
 
 
 def procedure_of(entry: str, procedures: Mapping[str, str], weights: pd.DataFrame) -> str:
-    """Fingerprint of what a person chose for an entry; of a blend, with the members that finished.
+    """Fingerprint of the settings that the user chose for an entry.
 
-    A blend without one of its members is another procedure.
+    That of the ensemble includes its members: without one of them, it is another procedure.
     """
     if entry != ENSEMBLE:
         return procedures[entry]

@@ -36,7 +36,7 @@ class NodeRecords:
         return record if is_valid else None
 
     def begin(self, node: str, outputs: Sequence[str] = ()) -> None:
-        """Note that a node runs, and what it makes."""
+        """Note that a node is running, and its outputs."""
         self._write(node, {"format": FORMAT, "status": "running", "makes": list(outputs)})
 
     def finish(
@@ -51,7 +51,7 @@ class NodeRecords:
     def outputs(self) -> dict[str, list[Any]]:
         """Entry -> its contents as recorded by each node that makes it.
 
-        Without entries that a node is making now, or was when it was killed: they are unknown.
+        Without the outputs of nodes that are running now, or were killed: they are unknown.
         """
         records = [self.read(path.stem) or {} for path in sorted(self._folder.glob("*.json"))]
         unknown = {name for record in records for name in record.get("makes", ())}

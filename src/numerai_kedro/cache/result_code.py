@@ -49,7 +49,8 @@ class ResultCode:
         return self.of(roots, reads) != self._now[self._name(roots, reads)]
 
     def save(self) -> None:
-        """Keep the digests for the next run."""
+        """Store the digests for the next run."""
+        # With `keeps`, this run stores its results under the earlier digests, which have to stay.
         digests = self._now | self._kept if self._keeps else self._kept | self._now
         if self._path is not None and digests != self._kept:
             write_kept(self._path, digests)

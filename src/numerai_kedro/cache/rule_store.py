@@ -1,4 +1,4 @@
-"""How rounds paid, as far as understood: the fallback if a round's own rule is not."""
+"""Payout rules of past rounds: the fallback if a round's own rule is not understood."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class RuleStore:
         self.folder = Path(folder)
 
     def keep(self, days: int, number: int, rule: PayoutRule) -> None:
-        """Note a round's rule, where it differs from the one before it."""
+        """Note a round's rule if it differs from the one before it."""
         previous = self.newest(days, number)
         if previous is None or previous[1] != rule:
             write_kept(self._path(days, number), asdict(rule), copied=True)
 
     def newest(self, days: int, number: int) -> tuple[int, PayoutRule] | None:
-        """The rule effective in a round, and since which round; None if none is known.
+        """The first round of the rule in force in a round, and the rule; None if none is known.
 
         A damaged file is skipped with a warning: the rule before it is a better guess than none.
         """

@@ -50,12 +50,13 @@ FOLDER = ".incremental"
 RUN_REPORT = f"{FOLDER}/last_run.json"
 ALWAYS = "always"
 GB = 1e9
+# Stores of results that depend on the code; `keep_fits_of_other_code` applies to them.
 CODED_STORES = {"fold_store", "study_store"}
 RUN_ALL = "kedro run --params=incremental.run_all=true"
 
 
 class IncrementalParams(Block):
-    """What is run again, and how much is kept; see parameters_incremental.yml."""
+    """What runs again, and how much is stored; see parameters_incremental.yml."""
 
     run_all: bool
     cache_limit_gb: float = Field(gt=0)
@@ -150,12 +151,12 @@ class Incremental:
         return node
 
     def _check_inputs(self, node: Node, catalog: Any) -> None:
-        """Compare what other runs made with what their records say of it.
+        """Compare inputs that other runs made with the records of those runs.
 
         Raises
         ------
         StoreError
-            An input is damaged, and cannot be left out.
+            An input is damaged, and the run cannot do without it.
         """
         for name in node.inputs:
             if name in self._made_here or name in self._compared or is_parameter(name):
@@ -233,7 +234,7 @@ class Incremental:
 
     @contextmanager
     def _own_time(self) -> Iterator[None]:
-        """One node at a time decides: what is read for one need not be read for the next."""
+        """Measure the time of decisions; one node decides at a time, as all share the digests."""
         with self._lock:
             begin = time.perf_counter()
             try:
@@ -251,7 +252,7 @@ def incremental_run(
     run_id: str | None = None,
     stop: Callable[[], None] = lambda: None,
 ) -> None:
-    """Stand in for `AbstractRunner._run`; early cutoff where outputs come out identical.
+    """Replace `AbstractRunner._run`; outputs that come out identical make no later node run.
 
     Parameters
     ----------
@@ -293,7 +294,7 @@ def incremental_run(
 
 
 def _distrust(catalog: Any, name: str) -> None:
-    """Treat a damaged input as missing if that costs one model only; else refuse it.
+    """Treat a damaged input as failed if that costs one model only; otherwise stop.
 
     Raises
     ------

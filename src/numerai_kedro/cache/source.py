@@ -23,19 +23,20 @@ PERHAPS = "?"
 MODULE_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 # Methods that add to a registry.
 ADDING = {"add", "append", "extend", "insert", "register", "setdefault", "update"}
+# Functions whose strings name attributes.
 BY_NAME = {"getattr", "hasattr", "setattr", "attrgetter", "methodcaller"}
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A statement, a class without its methods, or a method, as far as results depend on it.
+    """A statement, a class without its methods, or a method: the part that results depend on.
 
     Parameters
     ----------
     digest
         Of its normal form.
     uses, imports
-        As in `Definition`, of what is left in the normal form, and of annotations.
+        As in `Definition`, but without log lines, errors and the annotations of functions.
     attributes
         Names of attributes that it reads, of any object.
     annotations
@@ -65,7 +66,7 @@ class Definition:
         Modules and members that it imports inside its body, such as ``"lightgbm:"`` or
         ``"numerai_kedro.files:fetch"``; with a question mark before it, a string that may name one.
     acts
-        It does more than bind a name, so it counts with anything of its module that is used.
+        It does more than bind a name, so it counts as soon as anything of its module is used.
     acts_on
         Names that it adds to, such as a registry, and its decorators.
     bases

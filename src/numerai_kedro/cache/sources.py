@@ -13,13 +13,13 @@ from numerai_kedro.cache.source import PERHAPS, STAR, Module, parse_module
 from numerai_kedro.files import digest_bytes, digest_json
 from numerai_kedro.files.kept_json import find_kept, write_kept
 
-# A change in how sources are parsed makes a new cache.
+# If the way sources are parsed changes, the cache starts anew.
 _TAKEN_APART = digest_json(
     [Path(module.__file__ or "").read_text("utf-8") for module in (source, normal_form)]
 )
 _PYTHON = [_TAKEN_APART, *sys.version_info[:2]]
 INSTALLED = {"site-packages", "dist-packages"}
-# In place of a definition's number: files of a package that are no modules, such as templates.
+# In place of a definition's number: the non-module files of a package, such as templates.
 DATA = -1
 # What this process has parsed: two data folders have a cache each, but the same sources.
 _PARSED: dict[str, Any] = {}
@@ -48,7 +48,7 @@ class Sources:
         self._fresh = False
 
     def save(self) -> None:
-        """Keep what was parsed for the next run."""
+        """Store parsed modules for the next run."""
         if self._cache is not None and self._fresh:
             write_kept(self._cache, {"python": _PYTHON, "modules": self._known})
 
@@ -120,7 +120,7 @@ class Sources:
         if path:
             places = self.resolve(module, ".".join(path), libraries)
             is_defined = places or path[0] in parsed.imported
-            # A module that makes its attributes on demand.
+            # A module that makes its attributes on demand, by ``__getattr__``.
             return places if is_defined else [(module, n) for n in parsed.defining("__getattr__")]
         return [(module, number) for number in [*range(len(parsed.definitions)), DATA]]
 
@@ -195,7 +195,7 @@ class Sources:
 
 
 def _not_installed(package: str) -> Path | None:
-    """Folder or file of a package whose sources are here, not among installed ones."""
+    """Folder or file of a package that is not installed; None for any other."""
     if package in sys.stdlib_module_names or package == "__main__":
         return None
     try:

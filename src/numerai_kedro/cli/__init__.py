@@ -1,4 +1,4 @@
-"""The command line: what `kedro` knows beside its own commands."""
+"""The command line: commands in addition to Kedro's own."""
 
 from numerai_kedro.cli.commands import cli
 

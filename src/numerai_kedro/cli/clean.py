@@ -1,4 +1,4 @@
-"""What a data folder takes on the disk, and what of it can go."""
+"""The disk space that a data folder takes, and what of it can be deleted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from numerai_kedro.files import folder_lock
 from numerai_kedro.runtime.earlier_version import ASIDE
 
 GB = 1e9
-# Place in the data folder -> what it is, and whether `--free` takes it.
+# Place in the data folder -> what it is, and whether `--free` deletes it. Inner folders come before
+# outer ones, because a file counts for the first place that holds it.
 PLACES = {
     "01_raw": ("as downloaded", False),
     "02_intermediate": ("panel", False),
@@ -27,7 +28,7 @@ PLACES = {
 
 
 def usage_table(data_folder: Path) -> str:
-    """One line a place, in GB; each file counts once."""
+    """One line per place, in GB; each file counts once."""
     counted: set[Path] = set()
     lines = [f"{data_folder}"]
     for place, (what, goes) in PLACES.items():
@@ -40,7 +41,7 @@ def usage_table(data_folder: Path) -> str:
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file; none where a run beside this has just renamed it."""
+    """Bytes of a file; 0 if another run has just renamed it."""
     try:
         return path.stat().st_size
     except FileNotFoundError:
@@ -50,7 +51,7 @@ def _size(path: Path) -> int:
 def free_space(data_folder: Path) -> str:
     """Delete models of finished folds, binned data, checkpoints and stores of earlier versions.
 
-    Predictions of folds stay: no fold is computed again for what it has predicted already. Says
+    Predictions of folds stay, so that no finished fold is computed again. Returns a text that says
     how much was freed.
 
     Raises

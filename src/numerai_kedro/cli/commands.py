@@ -36,7 +36,7 @@ SETTINGS = ("data_version", "data_folder", "size", "seed", "api_url")
 
 def _choose_env(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
     if value is not None:
-        os.environ[ENV] = value  # for all that the command starts
+        os.environ[ENV] = value  # child processes of the command need it, too
 
 
 with_env = click.option(
@@ -177,8 +177,8 @@ def wait(metadata: ProjectMetadata) -> None:
     try:
         _wait_for_opening(metadata.project_path, settings, keys)
     except NumeraiKedroError as error:
-        given = _loader(metadata.project_path)["parameters"].get("notify", {})
-        commands = read_block(NotifyParams, "notify", given)
+        block = _loader(metadata.project_path)["parameters"].get("notify", {})
+        commands = read_block(NotifyParams, "notify", block)
         notify(commands, settings.data_folder, ["wait"], time.monotonic() - begin, error)
         raise
 
@@ -316,12 +316,12 @@ def drill(metadata: ProjectMetadata, inject: str, at: str, times: int, model: st
 
 
 def load_settings(project_path: Path) -> tuple[TournamentSettings, tuple[str | None, str | None]]:
-    """Read which tournament it is, and the keys, as `kedro run` reads them.
+    """Read the settings of the tournament and the keys, as `kedro run` reads them.
 
     Raises
     ------
     ConfigurationError
-        A setting is missing or of another kind; names it.
+        A setting is missing or of the wrong type; the message names it.
     """
     from numerai_kedro.runtime.tournament_settings import keys_of
 
@@ -330,12 +330,12 @@ def load_settings(project_path: Path) -> tuple[TournamentSettings, tuple[str | N
 
 
 def write_local_globals(path: Path, chosen: dict[str, Any], dropped: Collection[str] = ()) -> None:
-    """Put the choice into a globals.yml, which keeps its other keys but those that are dropped.
+    """Write the choice into a globals.yml, which keeps its other keys except `dropped` ones.
 
     Raises
     ------
     ConfigurationError
-        The file is there and is no mapping; it is left as it is.
+        The file exists and holds no mapping; it is left as it is.
     """
     import yaml
 
@@ -345,7 +345,7 @@ def write_local_globals(path: Path, chosen: dict[str, Any], dropped: Collection[
     try:
         present = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
     except yaml.YAMLError:
-        present = "no YAML"
+        present = "no YAML"  # no mapping either, so that it is refused below
     if not isinstance(present or {}, dict):
         raise ConfigurationError(f"{path}: holds no mapping of names to values; fix or delete it.")
     existing = {key: value for key, value in (present or {}).items() if key not in dropped}

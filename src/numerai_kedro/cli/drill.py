@@ -1,7 +1,7 @@
 """Let something go wrong in a fit on purpose, and show what was done about it.
 
-One fold of one network is fitted twice in a folder of its own, undisturbed and with the fault, in
-a child process and by the ladder, as the pipeline does it. The week's own files stay as they are.
+One fold of one network is fitted twice in a temporary folder, undisturbed and with the fault, in a
+child process and with the pipeline's remedies. The files of the real runs stay as they are.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ LOST_GPU_GB = 12.0  # of the simulated card that a drill loses
 
 @dataclass(frozen=True)
 class Setting:
-    """On what a drill is held: a network, and a fold of the demo."""
+    """What a drill runs on: a network, and a fold of the demo."""
 
     recipe: Recipe
     words: list[str]
@@ -55,20 +55,20 @@ class Setting:
 
 @dataclass(frozen=True)
 class Drilled:
-    """What came of it.
+    """The result of a drill.
 
     Parameters
     ----------
     lines
-        What was done, as `compute.recovery` has it.
+        Faults and remedies, as in `compute.recovery`.
     failed
-        The reason, where the ladder ended in an outcome without a model.
+        Why all remedies failed; None if there is a model.
     correlation
-        Of the predictions with those of the undisturbed fit; 1 where they are the same bit by bit.
+        Of the predictions with those of the undisturbed fit; 1 if they are equal bit by bit.
     corr, undisturbed_corr
         Mean CORR on the fold.
     came
-        Whether the fault came at all.
+        Whether the fault occurred at all.
     """
 
     lines: list[dict[str, Any]]
@@ -81,12 +81,12 @@ class Drilled:
 
 
 def setting_of(project_path: Path, model: str) -> Setting:
-    """Read what the week's own pipeline would fit.
+    """Read what the weekly pipeline would fit.
 
     Raises
     ------
     ConfigurationError
-        There is no data yet, or the model is no network.
+        There is no data yet, the model is no network, or the plan leaves it out.
     """
     if model not in NETWORKS:
         raise ConfigurationError(f"--model {model}: a drill needs one of {', '.join(NETWORKS)}.")
@@ -116,7 +116,7 @@ def undisturbed(setting: Setting) -> npt.NDArray[np.float32]:
     Raises
     ------
     ConfigurationError
-        Not even this fit comes to its end.
+        Even this fit failed.
     """
     with tempfile.TemporaryDirectory() as folder:
         calm, _, failed = _fitted(setting, Path(folder), "undisturbed")
@@ -128,12 +128,12 @@ def undisturbed(setting: Setting) -> npt.NDArray[np.float32]:
 def drill(
     setting: Setting, calm: npt.NDArray[np.float32], inject: str, at: str, times: int = 1
 ) -> Drilled:
-    """Fit with a fault, and compare with what comes without."""
+    """Fit with a fault, and compare with the undisturbed fit."""
     with tempfile.TemporaryDirectory() as folder:
         order = Order(inject, at, times, str(Path(folder) / "count"))
         disturbed = setting
         card: AbstractContextManager[None] = nullcontext()
-        if inject == "gpu-lost":
+        if inject == "gpu-lost":  # a simulated card, so that machines without one can drill this
             recipe = dataclasses.replace(setting.recipe, device="cuda")
             disturbed = dataclasses.replace(setting, recipe=recipe)
             card = variable(SIMULATED_GPU, str(LOST_GPU_GB))
@@ -149,7 +149,7 @@ def drill(
 
 
 def show(drilled: Drilled) -> None:
-    """One row a line, then where it ended."""
+    """Print one row per fault, then how the fit ended."""
     table = Table("where", "seen", "evidence", "done", "what came of it")
     for line in drilled.lines:
         keys = ("place", "symptom", "evidence", "remedy", "result")
@@ -172,7 +172,7 @@ def show(drilled: Drilled) -> None:
 def _fitted(
     setting: Setting, folder: Path, label: str
 ) -> tuple[npt.NDArray[np.float32] | None, list[dict[str, Any]], str | None]:
-    """Predictions of the fold, the lines, and why there is no model where there is none."""
+    """Predictions of the fold (None if the fit failed), recovery lines, and why it failed."""
     store = FoldStore(folder)
     with Worker(setting.recipe.name) as worker, steps_bar(f"{setting.recipe.name}, {label}") as bar:
 

@@ -33,7 +33,7 @@ class ReplayError(NumeraiKedroError):
 
 @dataclass(frozen=True)
 class Week:
-    """What one week came to."""
+    """The results of one week."""
 
     round_number: int
     last_era: int
@@ -47,12 +47,12 @@ class Week:
 
 
 def replay(project_path: Path, settings: TournamentSettings, n_weeks: int) -> list[Week]:
-    """Run `weekly` now, and again after each week that the demo's clock is moved on.
+    """Run `weekly` now, and again each time the demo's clock has moved on by a week.
 
     Raises
     ------
     ReplayError
-        A run ended before it came to a receipt; a blocked round is a week like any other.
+        A run failed without a receipt; a blocked round has one, and is a week like any other.
     """
     weeks: list[Week] = []
     for number in range(n_weeks):
@@ -77,12 +77,12 @@ def replay(project_path: Path, settings: TournamentSettings, n_weeks: int) -> li
 
 
 def _receipts(data_folder: Path) -> set[str]:
-    """Rounds and slots that have one."""
+    """Names of all receipts, by round and slot."""
     return {path.stem for path in (data_folder / "07_model_output" / "receipts").glob("*.json")}
 
 
 def print_table(weeks: list[Week]) -> None:
-    """One row a week: nodes that ran and that were current, models fitted, seconds, outcome."""
+    """One row per week: nodes that ran, current nodes, models fitted, seconds, outcome."""
     table = Table(title="replay", title_justify="left")
     for heading in ("round", "eras", "ran", "current", "fits", "s", "CORR", "gate", "submission"):
         table.add_column(heading, overflow="fold")
@@ -119,6 +119,6 @@ def _read_week(data_folder: Path, fits: int, seconds: float) -> Week:
 
 
 def _models(data_folder: Path) -> set[str]:
-    """Models in the fold store: each new one is a fit that was really made."""
+    """Models in the fold store: each new one is a fit that was really computed."""
     folders = (data_folder / "06_models" / "fold_store" / "models").glob("*")
     return {path.name for path in folders if not path.name.endswith(PARTIAL_SUFFIX)}

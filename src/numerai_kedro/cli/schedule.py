@@ -9,8 +9,8 @@ from pathlib import Path
 
 # Openings are Tuesday to Saturday, not before 12:00 UTC; `wait` finds the minute.
 OPENINGS, WEEKEND = "Tue..Sat 12:00 UTC", "Sun 15:00 UTC"
-# For cron, which knows local time only, and on Debian no time zone: an hour early, so that `wait`
-# is there on both sides of a change to or from summer time.
+# Cron knows local time only (on Debian, no time zones). An hour early, so that `wait` is running
+# before the opening in summer and in winter.
 CRON_OPENINGS = [datetime(2026, 12, day, 11, tzinfo=UTC) for day in range(1, 6)]
 # Saturday's round closes on Sunday 14:00 UTC, and the week's new era is out by then.
 CRON_WEEKEND = [datetime(2026, 12, 6, 15, tzinfo=UTC)]
@@ -27,7 +27,7 @@ def schedule_text(project: Path, zone: tzinfo | None = None) -> str:
     Parameters
     ----------
     zone
-        In which cron's lines are read; this machine's own by default.
+        Time zone in which cron reads its lines; this machine's own by default.
     """
     kedro = shlex.quote(str(Path(sys.executable).parent / "kedro"))
     submit = f"{kedro} tournament wait && {kedro} run --pipeline=submit"
@@ -52,12 +52,13 @@ def schedule_text(project: Path, zone: tzinfo | None = None) -> str:
 
 
 def _again(command: str, again: tuple[int, str, int]) -> str:
-    """The command in a shell's loop, which cron lacks: until it succeeds, and not for ever."""
+    """The command in a shell loop, as cron has no retries: until it succeeds, but not for ever."""
     pause_s, _, times = again
     return f"for n in $(seq {times}); do {command} && break; sleep {pause_s}; done"
 
 
 def _units(name: str, when: str, command: str, project: Path, again: tuple[int, str, int]) -> str:
+    # systemd reads backslashes and quotes as the shell does, and expands % and $ itself.
     inner = command.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     folder = str(project).replace("%", "%%")
     pause_s, span, times = again
@@ -88,8 +89,8 @@ WantedBy=timers.target
 
 
 def _cron(moments: list[datetime], command: str, zone: tzinfo | None) -> str:
-    """One line for moments at the same time of several days; cron counts days from Sunday."""
+    """One line for the same time on several days; cron counts days from Sunday."""
     local = [moment.astimezone(zone) for moment in moments]
     days = ",".join(str(day.isoweekday() % 7) for day in local)
-    escaped = command.replace("%", "\\%")
+    escaped = command.replace("%", "\\%")  # cron ends the command at a plain %
     return f"{local[0].minute} {local[0].hour} * * {days}  {escaped}"

@@ -16,7 +16,7 @@ from numerai_kedro.numerai.round_info import RoundInfo
 from numerai_kedro.reporting.live_record import expected_vs_realized, live_record, record_text
 
 LAST_ROUNDS = 10
-TWIN = "canon_"  # how a second name of a score begins
+TWIN = "canon_"  # prefix of the second name of a score
 DECISIONS = Path("08_reporting/gate_decisions")
 
 
@@ -29,7 +29,7 @@ def status_lines(
     ----------
     everything
         All rounds and all scores; otherwise the last `LAST_ROUNDS`, and the scores that some round
-        pays, each by one name.
+        pays, each under one name only.
     """
     models = client.models()
     scores = {
@@ -60,7 +60,7 @@ def status_lines(
 
 
 def submitted_lines(name: str, submissions: list[dict[str, Any]], round_number: int) -> list[str]:
-    """One line for the submission of a model that counts in the round."""
+    """One line for the model's submission that counts in the round."""
     return [
         f"submitted   {name}: {submission.get('filename') or 'without a name'}, "
         f"{submission.get('insertedAt') or 'at an unknown time'}"
@@ -70,7 +70,7 @@ def submitted_lines(name: str, submissions: list[dict[str, Any]], round_number: 
 
 
 def names_shown(names: Collection[str], paid: Collection[str]) -> list[str]:
-    """Scores that some round pays, each by one name; all of them if what pays is unknown.
+    """Scores that some round pays, each under one name; all of them if what pays is unknown.
 
     ``canon_corr60`` is another name of ``corr60``, and pays where that does.
     """
@@ -86,6 +86,7 @@ def names_shown(names: Collection[str], paid: Collection[str]) -> list[str]:
 def scored_lines(name: str, scores: pd.DataFrame) -> list[str]:
     """Each round's newest scores of a model."""
     by_score = ["roundNumber", "displayName"]
+    # A row of unknown day counts only if the round has no other row.
     ordered = scores.sort_values([*by_score, "day"], na_position="first")
     lines = []
     for number, rows in ordered.groupby(by_score).tail(1).groupby("roundNumber"):
@@ -100,7 +101,7 @@ def scored_lines(name: str, scores: pd.DataFrame) -> list[str]:
 def record_lines(
     folder: Path, scores: Mapping[str, pd.DataFrame], shown: Collection[str]
 ) -> list[str]:
-    """Scores expected by the backtest and realised scores, of rounds that this project submitted.
+    """Expected and realised scores of rounds that this project submitted.
 
     Only scores that are shown, and those with an expectation.
     """

@@ -1,7 +1,7 @@
 """Limits of this process's control groups: in a container they apply, not the machine's.
 
-Version 2 first, then version 1; a process may sit below the group that has the limit, so all groups
-from its own to the root are read. Where there are none, there is no limit.
+Version 2 first, then version 1. The limit may be set on a parent group, so all groups from the
+process's own to the root are read. Without any groups, there is no limit.
 """
 
 from __future__ import annotations

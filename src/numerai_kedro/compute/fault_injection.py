@@ -21,7 +21,7 @@ VARIABLE = "NUMERAI_KEDRO_DRILL"
 KINDS = ("oom", "nan", "overflow", "kill", "gpu-lost")
 MOMENTS = ("first", "middle", "last")
 PLACES = ("evaluation", "loading")
-IMPOSSIBLE = (("nan", "loading"), ("overflow", "loading"))  # int8 holds neither
+IMPOSSIBLE = (("nan", "loading"), ("overflow", "loading"))  # rows are int8, which has neither
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Order:
     count: str
 
     def given(self) -> AbstractContextManager[None]:
-        """Active for this process and its children."""
+        """Give the order to this process and its children, inside a block."""
         return variable(VARIABLE, json.dumps(asdict(self)))
 
 
@@ -92,6 +92,7 @@ def due(place: str, step: int = 0, n_steps: int = 1) -> str | None:
         return None
     order = Order(**json.loads(text))
     target_step = _step_of(order.at, n_steps)
+    # Later steps count, too: a fault that is ordered several times happens in steps in a row.
     here = place == order.at if target_step is None else place == "step" and step >= target_step
     if not here or not _counted(Path(order.count), order.times):
         return None
@@ -108,7 +109,7 @@ def _step_of(at: str, n_steps: int) -> int | None:
 
 
 def _counted(count: Path, times: int) -> bool:
-    """Whether it may happen again; counts it if so."""
+    """Whether the fault may happen once more; if so, it is counted."""
     happened = count.stat().st_size if count.exists() else 0
     if happened >= times:
         return False

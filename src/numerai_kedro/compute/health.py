@@ -15,13 +15,13 @@ import numpy.typing as npt
 
 HALF_LIFE = 30.0  # steps, of the running mean of the loss
 WARM_STEPS = 20  # no check before these steps
-DEVIATIONS, IN_A_ROW = 8.0, 3
-PLATEAU_EPOCHS = 3
+DEVIATIONS, IN_A_ROW = 8.0, 3  # a loss so far above its mean, in so many steps, has exploded
+PLATEAU_EPOCHS = 3  # without a new lowest loss
 DEAD_SPREAD = 1e-6  # of predictions inside an era, relative to their size
 DEAD_SHARE = 0.5  # of eras
 LARGEST_GAP = 10.0  # training CORR over validation CORR; overfitting of small data is normal
-SURE_CORR = 0.05
-BENCHMARK_CORR = 0.995
+SURE_CORR = 0.05  # of training; a smaller one is no sign of overfitting
+BENCHMARK_CORR = 0.995  # rank correlation from which predictions count as the benchmark's
 
 
 @dataclass
@@ -37,13 +37,14 @@ class LossWatch:
         """Evidence of an explosion; None while the loss is in its usual range."""
         above = loss - self.mean
         usual = math.sqrt(self.variance) + 1e-3 * abs(self.mean)
+        # Outliers do not enter mean and variance: an explosion would soon look usual.
         if self.seen >= WARM_STEPS and above > DEVIATIONS * usual:
             self.far += 1
             if self.far < IN_A_ROW:
                 return None
             return f"loss {loss:.3g}, usually {self.mean:.3g} ± {math.sqrt(self.variance):.2g}"
         self.far = 0
-        # A plain mean early on, an exponential one later.
+        # A plain mean over the first steps, an exponential one later.
         rate = max(1 / (self.seen + 1), 1 - 0.5 ** (1 / HALF_LIFE))
         self.variance = (1 - rate) * (self.variance + rate * above * above)
         self.mean += rate * above
@@ -58,7 +59,7 @@ class EpochWatch:
     losses: list[float] = field(default_factory=list)
 
     def plateau(self, loss: float) -> str | None:
-        """Evidence of a plateau, reported once; then the losses are forgotten."""
+        """Evidence of a plateau; the losses are then forgotten, so that it is reported once."""
         self.losses.append(loss)
         before, newest = self.losses[:-PLATEAU_EPOCHS], self.losses[-PLATEAU_EPOCHS:]
         if not before or min(newest) < min(before):
@@ -84,7 +85,7 @@ def gap(train_corr: float, valid_corr: float) -> str | None:
 
 
 def collapsed(correlations: Sequence[float]) -> str | None:
-    """Evidence that predictions equal the benchmark's, by rank correlations of each era."""
+    """Evidence that predictions equal the benchmark's, by the rank correlation of each era."""
     finite = [correlation for correlation in correlations if not math.isnan(correlation)]
     if not finite or float(np.median(finite)) < BENCHMARK_CORR:
         return None

@@ -27,8 +27,8 @@ from numerai_kedro.errors import ProcessDied
 
 SAMPLE_S = 0.2
 END_S = 10.0
-# The OOM killer's score, -1000 to 1000: the child is killed first, because a fit can be repeated,
-# but nobody restarts a run that dies at night.
+# The OOM killer's score, -1000 to 1000: the child is killed first, because its parent can repeat a
+# fit, but nobody restarts a run that dies at night.
 FIRST_TO_GO = ("/proc/self/oom_score_adj", "1000")
 # Called with the steps done and their total.
 Progress = Callable[[float, float], None]
@@ -146,13 +146,13 @@ class Worker:
         progress
             Called in this process with the task's progress.
         planned_gb
-            What the task should need, in GiB.
+            Predicted memory of the task, in GiB.
 
         Raises
         ------
         ProcessDied
-            The child was killed by a signal, which the error names, with whether memory was the
-            reason, or the child stalled.
+            The child stalled, or was killed by a signal; the error names it, and says whether
+            memory was the reason.
         Exception
             What the task raised, with the child's traceback as a note.
         """
@@ -169,8 +169,7 @@ class Worker:
         except (EOFError, ConnectionResetError, BrokenPipeError):
             raise self._death(watch, cgroups.oom_kills() > kills) from None
         except BaseException:
-            # `progress` raised: the child is still in its task, whose result is not needed any
-            # more.
+            # `progress` raised: nobody needs the result of the task that the child is still in.
             self.kill()
             self.close()
             raise

@@ -59,7 +59,7 @@ def read_machine(data_folder: str | os.PathLike[str]) -> Machine:
     used = sum(f.stat().st_size for f in folder.glob("0[12]_*/**/*") if f.is_file())
     raw = folder / "01_raw"
     downloaded = {f.name: f.stat().st_size for f in raw.glob("*") if f.is_file()}
-    while not folder.exists():
+    while not folder.exists():  # before the first run: its disk is that of its parent
         folder = folder.parent
     return Machine(
         memory_gb=total / GIB,

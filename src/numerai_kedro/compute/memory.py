@@ -20,7 +20,7 @@ CURVE_POINTS = 200
 
 
 def unshared_gb(pid: int) -> float:
-    """GiB that are freed when the process ends; mapped files belong to the page cache."""
+    """GiB that are freed when the process ends, so without mapped files: they may stay cached."""
     try:
         memory = psutil.Process(pid).memory_info()
     except psutil.Error:

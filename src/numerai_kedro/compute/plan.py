@@ -34,7 +34,7 @@ WORTH_A_PROCESS = 8e9
 
 
 def preset_for(device: str, gpu_gb: float) -> str:
-    """The one of `MACHINES` for a fit on this device."""
+    """The preset, of `MACHINES`, for a fit on this device."""
     if device == "cpu":
         return "cpu"
     return "large_gpu" if gpu_gb >= LARGE_GPU_GB else "small_gpu"
@@ -77,7 +77,7 @@ def sampling_of(
     Raises
     ------
     ResourceError
-        Not even every fourth era fits; names the need and what there is.
+        Not even every fourth era fits; the message names the need and what there is.
     """
     budget = machine.memory_gb - BASE_MEMORY_GB - RESERVE_MEMORY_GB
     strides = range(asked.era_stride, max(asked.era_stride, LARGEST_STRIDE) + 1)
@@ -86,6 +86,7 @@ def sampling_of(
             continue
         if stride == asked.era_stride:
             return asked
+        # If every era was to be used, by some offset, it still is: with more fits.
         offsets = stride if asked.n_offsets == asked.era_stride else asked.n_offsets
         fits = f"{offsets} fits, averaged, each" if offsets > 1 else "a fit"
         cut = (
@@ -119,7 +120,7 @@ def fits_at_once(work: float, memory_gb: float, n_fits: int, machine: Machine) -
 
 
 def quickened(n_fits: int, at_once: int) -> float:
-    """Speed-up of `n_fits` with `at_once` of them at a time."""
+    """Speed-up of `n_fits` if `at_once` of them run at the same time."""
     return n_fits / -(-n_fits // at_once) if n_fits else 1.0
 
 
@@ -134,7 +135,7 @@ class Step:
     after
         Name of the step that this one depends on.
     passing_gb
-        Disk in addition to `disk_gb` while it runs: a file stays until its successor is complete.
+        Additional disk while it runs: a file stays until its successor is complete.
     """
 
     name: str

@@ -45,7 +45,7 @@ def until_it_fits(
     attempt: Callable[[int], Any],
     lighter: int = 0,
 ) -> Made | Failed:
-    """Attempt a fit; if memory runs out, attempt it by the next step of the ladder.
+    """Attempt a fit; if memory runs out, attempt it with the next step of the ladder.
 
     A process that stalled, or was killed with memory left, is attempted once more unchanged.
 
@@ -61,7 +61,7 @@ def until_it_fits(
     Raises
     ------
     Exception
-        A bug: no error that `failed_fit` knows.
+        An error that `failed_fit` does not know, which is a bug.
     """
     remedies: list[Recovery] = []
     while True:

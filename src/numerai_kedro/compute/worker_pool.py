@@ -71,8 +71,8 @@ class WorkerPool:
     ) -> None:
         """Try a task with each of the arguments, in parallel on all workers.
 
-        A failure is no error here: the caller runs the task again, alone, and gets the error then.
-        A child that died is recorded as a line, because the next try may succeed.
+        A failure raises nothing here: the caller runs the task again, alone, and gets the error
+        then. A child that died is recorded, because the next attempt may succeed.
         """
         free: SimpleQueue[Worker] = SimpleQueue()
         for worker in self._workers:

@@ -1,1 +1,1 @@
-"""Kedro datasets of our own; named only in the catalog."""
+"""Kedro datasets of this project; only the catalog names them."""

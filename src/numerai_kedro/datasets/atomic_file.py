@@ -25,8 +25,8 @@ from numerai_kedro.files.kept_json import digest_of
 Value = TypeVar("Value")
 PREVIEW_ROWS = 8
 SEAL = "seal"
-# What reading a damaged table or text raises. The description of a table's columns has no checksum:
-# pandas stumbles over whatever it says.
+# What reading a damaged table or text raises: many errors, because the description of a table's
+# columns has no checksum, and pandas trusts it.
 UNREADABLE = (pa.ArrowException, OSError, ValueError, TypeError, LookupError, RecursionError)
 SAID = 200  # characters quoted from a library's message about a damaged file
 
@@ -121,7 +121,7 @@ class TypedDataset(AtomicFileDataset[BaseModel]):
 
 
 class SealedDataset(JSONDataset):
-    """A JSON object with its own digest, for what a server knows better than a damaged file."""
+    """A JSON object that is stored with its digest, so that a damaged one is never used."""
 
     def _read(self, path: Path) -> Any:
         content = super()._read(path)
@@ -146,7 +146,7 @@ def _is_nearly_a_seal(name: str) -> bool:
 
 
 class ReadingsDataset(JSONDataset):
-    """JSON of what was measured or postponed; no fingerprint includes it."""
+    """JSON of measurements and postponed work; no fingerprint includes it."""
 
     def contents(self) -> dict[str, Path | str]:
         """Constant: new readings make nothing stale."""
@@ -211,7 +211,7 @@ def damaged(path: Path, error: Exception) -> StoreError:
 
 
 def without_nan(value: Any) -> Any:
-    """NaN and infinity become None, which JSON has."""
+    """The value with None for NaN and infinity, which JSON lacks."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):

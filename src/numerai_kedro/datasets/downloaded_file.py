@@ -1,4 +1,4 @@
-"""A file of the tournament: saved by downloading it, loaded as what it holds."""
+"""A file of the tournament: saved by downloading it, loaded as its content."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
         ``"path"`` for files that are read era by era, ``"frame"`` for small ones, ``"json"`` for
         features.json.
     optional
-        If it cannot be downloaded, the run goes on: it loads as the earlier file, or as `Failed`.
+        If it cannot be downloaded, the run continues: it loads as the earlier file, or as `Failed`.
     checks_columns
         Whether a table of rows by era must have every feature that features.json names, and
         features and targets of the right types, before it replaces the old file. Without it, each
         reader checks the columns that it reads.
     before_serves
-        If it cannot be downloaded, the run goes on with the earlier file, if it is unchanged since
-        it was verified. For history; never for live files, which are new in each round.
+        If it cannot be downloaded, the run continues with the earlier file, if that is unchanged
+        since it was verified. For history; never for live files, which are new in each round.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
             return Failed(self._path.stem, f"{self._path.name} cannot be read: {error}")
 
     def contents(self) -> dict[str, Path | str]:
-        """The file, for fingerprints; for features.json its content, in any order."""
+        """The file, for fingerprints; of features.json the content, whatever its order."""
         metadata = self._feature_metadata()
         if metadata:
             return {"": digest_json(metadata.model_dump())}
@@ -129,6 +129,7 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
             return None
 
     def _exists(self) -> bool:
+        # An optional file always loads: if it is missing, as `Failed`.
         return self._optional or self._path.exists()
 
     def _describe(self) -> dict[str, Any]:
@@ -158,7 +159,7 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
             self._check_columns(pq.read_schema(path))
 
     def _verify_pages(self, path: Path) -> None:
-        """Decode every page of every row group: a page may be broken where two answers meet."""
+        """Decode every page of every row group: pages may be damaged where two answers meet."""
         try:
             with pq.ParquetFile(path, memory_map=True, page_checksum_verification=True) as file:
                 for _ in file.iter_batches(JOINED_ROWS, use_threads=False):
@@ -169,7 +170,7 @@ class DownloadedFileDataset(AbstractDataset[RemoteFile, Any]):
             ) from None
 
     def _check_columns(self, schema: pa.Schema) -> None:
-        """Refuse a table of rows by era that lacks a feature, or has one of another type."""
+        """Refuse a table of rows by era with a missing column, or with one of the wrong type."""
         types = dict(zip(schema.names, schema.types, strict=True))
         if not any(name.startswith("feature_") for name in types):
             return

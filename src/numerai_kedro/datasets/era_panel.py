@@ -1,4 +1,4 @@
-"""The SSD cache of rows by era."""
+"""The panel: rows by era in a folder, memory-mapped."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 @functools.lru_cache(maxsize=64)
 def _opened(path: Path, changed_ns: int, inode: int) -> tuple[EraPanel, dict[str, Path | str]]:
-    """A panel and its digests, cached: many nodes of a run ask for the same ones."""
+    """A panel and its digests, cached because many nodes of a run ask for the same ones."""
     panel = open_panel(path)
     return panel, dict(panel.era_digests())
 

@@ -1,4 +1,4 @@
-"""A value, or the reason why there is none, kept in the same place."""
+"""A value, or the reason why there is none, in one catalog entry."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ DAMAGE = (NumeraiKedroError, ImportError, OSError, pa.ArrowException, ValueError
 class OutcomeDataset(AbstractDataset[Any, Any]):
     """Wraps another dataset so that a `Failed` can take the place of its value.
 
-    An entry that was never made loads as ``Failed(kind="not run")``: the ensemble can run before
-    any model ever did.
+    An entry that was never saved loads as ``Failed(kind="not run")``: the ensemble can run before
+    any model has.
 
     Parameters
     ----------
@@ -48,11 +48,12 @@ class OutcomeDataset(AbstractDataset[Any, Any]):
         self._reason_path = self._path.with_name(self._path.name + ".failed.json")
         self._damage: str | None = None
         self.metadata = metadata
+        # Kedro-Viz calls the method of every entry that has one.
         if hasattr(self._dataset, "preview"):
             self.preview = self._dataset.preview
 
     def save(self, data: Any) -> None:
-        """Keep the value, or the reason; the last one saved counts."""
+        """Store the value, or the reason; the last one saved counts."""
         if isinstance(data, Failed):
             level = logging.INFO if data.kind in ("off", "postponed") else logging.WARNING
             logger.log(level, "%s: %s", self._name, data.symptom)
@@ -62,7 +63,7 @@ class OutcomeDataset(AbstractDataset[Any, Any]):
         self._reason_path.unlink(missing_ok=True)
 
     def distrust(self, damage: str) -> None:
-        """Load as a `Failed` from now on: what is here is not what was written."""
+        """Load as a `Failed` from now on, because the content is not what was written."""
         self._damage = damage
 
     def load(self) -> Any:
@@ -80,7 +81,7 @@ class OutcomeDataset(AbstractDataset[Any, Any]):
         try:
             return self._dataset.load()
         except (DatasetError, NumeraiKedroError) as error:
-            cause = error.__cause__ or error
+            cause = error.__cause__ or error  # Kedro wraps what a dataset raises
             if not isinstance(cause, DAMAGE):
                 raise
             symptom = " ".join(str(cause).split()) or type(cause).__name__
@@ -96,14 +97,14 @@ class OutcomeDataset(AbstractDataset[Any, Any]):
         return parts
 
     def unfinished(self) -> str | None:
-        """Why this entry should be made again; None if it holds a value."""
+        """Why this entry should be made again; None if it holds a value, or is switched off."""
         if not self._reason_path.exists():
             return None
         is_off = self._reason().kind == "off"
         return None if is_off else "ended without a value last time"
 
     def _reason(self) -> Failed:
-        """Why there is no value; an unreadable file only tells that there is none."""
+        """Why there is no value; of an unreadable file, only that there is none."""
         try:
             reason = read_kept(self._reason_path)
             return Failed(**{**reason, "remedies": tuple(reason["remedies"])})

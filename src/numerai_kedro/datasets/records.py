@@ -1,4 +1,4 @@
-"""Named records of one kind, one file each: by round and slot."""
+"""Records of one kind, one file each, such as receipts by round and slot."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 class RecordsDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
     """A folder; saving adds or replaces the given records, and keeps all others.
 
-    A record that has the field `keeps` is never replaced by one without it: the newer one goes
-    into its field ``later``.
+    A record that has the field `keeps` is never replaced by one without it: it gets the newer one
+    as its field ``later``.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class RecordsDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
     keeps
         A field of records that are mappings, such as the id of a submission that was accepted.
     replaces
-        Records that are not given are deleted.
+        Whether saving deletes records that are not given.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class RecordsDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
     def _records(self) -> dict[str, Path]:
         paths = sorted(self._folder.glob(f"*{self._suffix}"))
         paths_by_key = {path.name.removesuffix(self._suffix): path for path in paths}
-        # A record that a killed run only began does not count.
+        # A record that a killed run has only begun does not count.
         return {
             k: path
             for k, path in paths_by_key.items()
@@ -104,7 +104,7 @@ class RecordsDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
         try:
             return entry.load()
         except (DatasetError, NumeraiKedroError) as error:
-            cause = error.__cause__ or error
+            cause = error.__cause__ or error  # Kedro wraps what a dataset raises
             if not isinstance(cause, NumeraiKedroError):
                 raise
             logger.warning("%s It is ignored.", cause)

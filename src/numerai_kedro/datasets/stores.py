@@ -1,4 +1,4 @@
-"""Entries that give a node what it opens itself: the fold store, the machine, the tournament."""
+"""Entries that give nodes a store, a model, or the resources of this machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from numerai_kedro.training.tuning.store import StudyStore
 
 
 class StoreDataset(AbstractDataset[None, Any]):
-    """A store that nodes open and fill themselves: what one week passes on to later weeks."""
+    """A store that nodes open and fill themselves, for later nodes and weeks."""
 
     kind: ClassVar[type]
 
@@ -63,19 +63,19 @@ class CodedStoreDataset(StoreDataset):
     keeps_other_code = False
 
     def contents(self) -> dict[str, Path | str]:
-        """Constant, except for whether it gives results of other code."""
+        """Constant, except for whether results of other code are used."""
         extra = {"of other code": "kept"} if self.keeps_other_code else {}
         return {**super().contents(), **extra}
 
 
 class FoldStoreDataset(CodedStoreDataset):
-    """Folds' models and predictions, by content."""
+    """Models and predictions of folds, by what they were made from."""
 
     kind = FoldStore
 
 
 class ChampionStoreDataset(StoreDataset):
-    """What was submitted for each slot, round by round."""
+    """Champions of each slot, by round."""
 
     kind = ChampionStore
 
@@ -99,7 +99,7 @@ class VersionStoreDataset(StoreDataset):
 
 
 class RuleStoreDataset(StoreDataset):
-    """How rounds paid, as far as is understood."""
+    """Payout rules of past rounds."""
 
     kind = RuleStore
 
@@ -110,7 +110,7 @@ class StudyStoreDataset(CodedStoreDataset):
     Parameters
     ----------
     credentials
-        ``url`` of a database that keeps the studies, for trials on several machines; or null.
+        ``url`` of a database for the studies, for trials on several machines; or null.
     """
 
     kind = StudyStore
@@ -131,7 +131,7 @@ class StudyStoreDataset(CodedStoreDataset):
 
 
 class LearnedVersionsDataset(AbstractDataset[None, dict[str, str]]):
-    """Data version of every live fit that is kept, by model: from their manifests alone.
+    """Data version of every stored live fit, by model, read from the manifests alone.
 
     Parameters
     ----------
@@ -144,14 +144,14 @@ class LearnedVersionsDataset(AbstractDataset[None, dict[str, str]]):
         self.metadata = metadata
 
     def load(self) -> dict[str, str]:
-        """By model; one whose version is not given, or cannot be read, is missing."""
+        """Data version by model, without models whose version is unknown."""
         versions = {
             p.parts[-3]: version_of(p) for p in sorted(self._path.glob(f"*/model/{MANIFEST}"))
         }
         return {name: version for name, version in versions.items() if version}
 
     def save(self, data: None) -> None:
-        """Refuse: fits are saved, not what they learned from."""
+        """Refuse: the versions are saved with the fits."""
         raise DatasetError("what fits have learned from is only read")
 
     def contents(self) -> dict[str, Path | str]:
@@ -192,7 +192,7 @@ class MachineDataset(AbstractDataset[None, Machine]):
 
 
 class ModelDataset(AbstractDataset[Any, Any]):
-    """A fitted model: a pickle that only this project reads, behind a manifest of its digest."""
+    """A fitted model: a pickle, read only if its manifest holds its digest."""
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
         self._path = Path(filepath)

@@ -20,7 +20,7 @@ class TournamentDataset(AbstractDataset[None, Client]):
     filepath
         The data folder; the demo keeps its server's state in it.
     credentials
-        ``{public_id, secret_key}``; empty strings if there are none, which is enough for data.
+        ``{public_id, secret_key}``; downloads need none, so both may be empty.
     """
 
     def __init__(
@@ -69,4 +69,5 @@ class TournamentDataset(AbstractDataset[None, Client]):
         return {"tournament": self._settings.name}
 
     def __getstate__(self) -> dict[str, Any]:
+        # A copy in another process opens its own connection.
         return self.__dict__ | {"_client": None}

@@ -1,7 +1,7 @@
 """Named arrays in one file, as safetensors: no pickle, and threads may read in parallel.
 
-NumPy parses the headers of its own files with `ast.literal_eval`, which CPython 3.11 shares between
-threads: rarely, one of several fails with ``AST constructor recursion depth mismatch``.
+NumPy parses the headers of its own files with `ast.literal_eval`, which in CPython 3.11 keeps state
+that threads share: rarely, one of them fails with ``AST constructor recursion depth mismatch``.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
 def atomic_write(target: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Yield a binary file; its content becomes `target` when the block ends without an error."""
     with atomic_path(target) as partial, open(partial, "wb") as handle:
-        yield handle  # a writer that closes it has flushed it
+        yield handle  # `atomic_path` syncs it by name, so that a writer may also close it
 
 
 @contextmanager
@@ -102,6 +102,7 @@ def _clear_stale(target: Path) -> None:
     for stale in target.parent.glob(f"{target.name}.*{PARTIAL_SUFFIX}"):
         owner = stale.name.removeprefix(f"{target.name}.").partition(".")[0]
         process = owner.partition("-")[0]
+        # A file of this thread is stale, too: no thread writes the same target twice at once.
         if not process.isdigit() or (owner != _writer() and _alive(int(process))):
             continue
         if stale.is_dir():
@@ -111,7 +112,7 @@ def _clear_stale(target: Path) -> None:
 
 
 def _writer() -> str:
-    """Process and thread: two of either may write the same target at once."""
+    """Process and thread: two processes, or two threads, may write the same target at once."""
     return f"{os.getpid()}-{threading.get_ident()}"
 
 

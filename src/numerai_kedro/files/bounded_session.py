@@ -1,4 +1,4 @@
-"""HTTP sessions with a deadline: a slow trickle of bytes never times out by itself.
+"""HTTP sessions with a deadline: without one, a slow trickle of bytes never times out.
 
 A socket time-out only bounds the wait for the next piece, so a server that sends a byte a second
 can hold a call for ever: in its headers, during an upload, or in its answer. Here a timer shuts
@@ -45,7 +45,7 @@ class BoundedSession(requests.Session):
     Attributes
     ----------
     expired
-        Whether the deadline has passed; it is then the cause of whatever fails.
+        Whether the deadline has passed, which then explains any failure.
     """
 
     def __init__(self, url: str, deadline_s: float | None) -> None:
@@ -65,7 +65,7 @@ class BoundedSession(requests.Session):
             self._timer.start()
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Send as requests does; headers cut off by the deadline are no answer.
+        """Send as requests does; an answer that the deadline cut off is an error.
 
         Raises
         ------
@@ -79,7 +79,7 @@ class BoundedSession(requests.Session):
         return answer
 
     def without_end(self) -> None:
-        """Lift the deadline for the rest of the transfer: the reader watches its pace.
+        """Lift the deadline for the rest of the transfer, whose pace the reader checks.
 
         Raises
         ------
@@ -100,7 +100,7 @@ class BoundedSession(requests.Session):
             self._timer.cancel()
 
     def _note(self, connection: Any) -> None:
-        """Remember a connection that begins or is made; after the deadline, cut it at once."""
+        """Remember a connection before and after it is opened; after the deadline, cut it."""
         self._connections.append(connection)
         if self.expired:
             _cut(connection)

@@ -13,7 +13,7 @@ CONTENT, DIGEST = "content", "digest"
 
 
 def build_checked(folder: str | os.PathLike[str], build: Callable[[Path], None]) -> Path:
-    """Replace `folder` by what `build` writes to the path it is given, and its digest."""
+    """Replace `folder` by the file that `build` writes to the path it gets, and its digest."""
     with atomic_folder(folder) as partial:
         build(partial / CONTENT)
         (partial / DIGEST).write_text(digest_file(partial / CONTENT), encoding="ascii")

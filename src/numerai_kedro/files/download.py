@@ -42,7 +42,7 @@ HEADERS_S = 120.0  # until an answer begins
 # A trickle is no transfer: at least this many bytes have to arrive in this many seconds.
 PACE_BYTES, PACE_S = BLOCK_BYTES, 60.0
 ATTEMPTS = 5
-# How to wait 1, 2, 4, 8 s between attempts; tests replace it.
+# Called with the seconds to wait between attempts (1, 2, 4, 8); tests replace it.
 WAIT: Callable[[float], object] = time.sleep
 
 T = TypeVar("T")
@@ -59,7 +59,7 @@ class RemoteFile:
     name
         As the tournament lists it, such as ``"v5.3/train.parquet"``.
     url
-        Called again before each attempt: signed addresses expire.
+        Called again before each attempt, because signed addresses expire.
     recheck_days
         The file on disk is compared with its digest again after this many days; 0 compares it every
         time.
@@ -77,7 +77,7 @@ class Interrupted(Exception):
 def in_attempts(
     name: str, once: Callable[[], T], remedy: str, bytes_so_far: Callable[[], int] = lambda: 0
 ) -> T:
-    """Try until it works, or has failed five times in a row without progress.
+    """Try until it succeeds, or has failed five times in a row without progress.
 
     Parameters
     ----------
@@ -86,9 +86,9 @@ def in_attempts(
     once
         One attempt; raises `Interrupted` where another one may succeed.
     remedy
-        How the last error ends: what to do.
+        What the user can do; ends the message of the last error.
     bytes_so_far
-        Bytes received. The count of attempts restarts with each block more than ever before.
+        Bytes received. A failed attempt that got at least one block further is not counted.
 
     Raises
     ------
@@ -130,6 +130,7 @@ def ask(remote: RemoteFile, headers: dict[str, str]) -> Iterator[requests.Respon
             session.get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as answer,
         ):
             session.without_end()
+            # 403 is what an expired address gets; the next attempt asks for a fresh one.
             if answer.status_code >= 500 or answer.status_code in {403, 408, 429}:
                 raise Interrupted(f"the server answered {answer.status_code}")
             if answer.status_code not in {200, 206, 416}:
@@ -158,24 +159,24 @@ def fetch(
     remote : RemoteFile
         What to fetch.
     target : path
-        Where it goes; what is there stays until the new file is whole and verified.
+        Where it goes; the file that is there stays until the new one is complete and verified.
     verify : callable
-        Gets the path of the complete download; raises one of our errors if it is not sound.
+        Gets the path of the complete download; raises one of our errors if it is damaged.
     progress : callable
-        Gets (bytes so far, bytes in all).
+        Gets the bytes so far, and the bytes of the whole file.
     verify_joined : callable
         Called after `verify` where the file was assembled from more than one answer.
 
     Returns
     -------
     bool
-        False when `target` was already current: the server reports the same version and size (size
+        False if `target` was already current: the server reports the same version and size (size
         alone is not enough), and the bytes are those that were verified.
 
     Raises
     ------
     DownloadError
-        After five attempts without a new byte, or at once where trying again would not help.
+        After five attempts without progress, or at once if trying again would not help.
     DiskFull
         There is not enough space for it.
     """
@@ -265,7 +266,7 @@ def _append(
 
 
 def version_of(answer: requests.Response) -> str | None:
-    """Return the strong ETag; without one, no part can be continued and no file is current."""
+    """The strong ETag, or None: then no part can be continued, and no file is ever current."""
     etag = answer.headers.get("ETag")
     return etag if etag and not etag.startswith("W/") else None
 

@@ -49,6 +49,7 @@ def _passed(folder: Path, site: str) -> None:
     if not at_site and number not in order["at"]:
         return
     _counted(folder / KILLS, site)
+    # The parent dies, too: otherwise it would only see a failed fit, and repeat it.
     parent = multiprocessing.parent_process()
     if parent is not None and parent.pid is not None:
         os.kill(parent.pid, signal.SIGKILL)
@@ -56,7 +57,7 @@ def _passed(folder: Path, site: str) -> None:
 
 
 def kind_of(target: Path) -> str:
-    """A file's name; its folder's for one of many files that have numbers or digests."""
+    """A file's name; for one of many files that differ by number or digest, its folder's name."""
     is_one_of_many = target.parent.name in OF_ONE_KIND or OF_ONE_FILE.search(target.name)
     return f"{target.parent.name}/#" if is_one_of_many else target.name
 

@@ -11,8 +11,8 @@ BLOCK_BYTES = 1 << 16
 def cut_torn_tail(path: str | os.PathLike[str]) -> int:
     """Cut a journal back to its last complete line; returns how many bytes were removed.
 
-    A reader of lines never recovers from half a record: the next one is appended to it. The caller
-    holds the lock that keeps writers out.
+    Half a record would make the next one unreadable, too, which is appended to it. The caller must
+    hold the lock that keeps writers out.
     """
     path = Path(path)
     if not path.exists():

@@ -1,4 +1,4 @@
-"""Small JSON values on disk, each with its digest: a flipped bit never reads as another value.
+"""Small JSON values on disk, each with its digest, so that a flipped bit is never read as a value.
 
 A value that must not be lost is written twice: a damaged file is then restored from its copy.
 """

@@ -1,4 +1,4 @@
-"""Local files, requested like those of a server: whole, or a range."""
+"""Local files that are requested as if from a server: whole, or a range."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def path_of(url: str) -> Path:
 class FileAdapter(BaseAdapter):
     """Answers `requests` with the file at a ``file://`` address.
 
-    The ETag is made of size and time, as web servers do it: a changed file is another version.
+    The ETag consists of size and time, as that of many web servers: a changed file has another one.
     """
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
@@ -94,7 +94,7 @@ class _Part(io.BufferedIOBase):
     read1 = read
 
     def release_conn(self) -> None:
-        """What requests calls when it is done."""
+        """Close the file; requests calls this at the end."""
         self._handle.close()
 
     def close(self) -> None:

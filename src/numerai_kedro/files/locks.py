@@ -36,12 +36,12 @@ def folder_lock(
     wait_s
         How long to wait for another process, for each part.
     sleep
-        Gets seconds.
+        Called with the seconds to sleep.
 
     Raises
     ------
     ConfigurationError
-        Another process holds it; the sentence names its process id.
+        Another process holds it; the message names its process id.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -78,6 +78,7 @@ def _lock(
         os.pwrite(handle, str(os.getpid()).encode(), 0)
         yield
     finally:
+        # The file stays: if it were deleted, two processes could lock two files of that name.
         os.close(handle)
 
 

@@ -1,4 +1,4 @@
-"""Read a piece of a remote file: enough for a parquet footer, long before the download."""
+"""Read single ranges of a remote file, such as a parquet footer before the download."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ REMEDY = "check the network and run the same command again."
 
 
 class RemoteReader(io.RawIOBase):
-    """A seekable file of byte ranges, one request for each read, retried as downloads are.
+    """A remote file that can be read and sought; each read is one request, retried on failure.
 
     Raises
     ------
     DownloadError
-        The server is unreachable, does not say how long the file is, does not serve ranges, or has
+        The server is unreachable, does not tell the size of the file, does not serve ranges, or has
         another version of it by now.
     """
 
@@ -52,7 +52,7 @@ class RemoteReader(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Fetch exactly the range that the buffer holds."""
+        """Fetch the next bytes, as many as fit into the buffer."""
         stop = min(self._position + len(buffer), self.size)
         if stop <= self._position:
             return 0

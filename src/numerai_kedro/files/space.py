@@ -1,4 +1,4 @@
-"""Refusals of the operating system as sentences: a full or read-only disk, too many files."""
+"""Errors of the operating system that users can fix: a full or read-only disk, too many files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from numerai_kedro.errors import DiskFull, NumeraiKedroError, SystemRefused
 
 FULL = {errno.ENOSPC, errno.EDQUOT}  # the disk, or this user's share of it
-# What else a user can fix, and how.
+# Other errors that a user can fix, and how.
 FIXABLE = {
     errno.EROFS: "make the file system writable, or choose another data folder",
     errno.EACCES: "give this user the right to write there",
@@ -50,7 +50,7 @@ def refused_a_connection(error: BaseException) -> NumeraiKedroError | None:
 
 
 def refused(error: OSError) -> NumeraiKedroError | None:
-    """The error for what the system refused; None if a user cannot fix it."""
+    """The error to show for one of the system; None if a user cannot fix it."""
     where = Path(str(error.filename)) if error.filename else None
     if is_full(error):
         if where is not None and where.parent.exists():

@@ -1,8 +1,8 @@
 """Pickles that only this project wrote, and only of classes that are expected.
 
 A pickle can run any code when it is read. So a file is read only if the manifest next to it holds
-its SHA-256, and the reader refuses every class outside a short list: a foreign file with its own
-manifest still runs nothing.
+its SHA-256, and the reader refuses every class outside a short list: even a foreign file with a
+manifest of its own runs nothing.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ UNTRUSTED = (
 
 
 class _Untrusted(StoreError):
-    """What a pickle names, or does, that is not allowed."""
+    """A pickle names a class, or does something, that is not allowed."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(UNTRUSTED.format(name=problem))
@@ -80,7 +80,7 @@ class _TrustedUnpickler(_PurePython):  # type: ignore[misc]
 
 
 def trust(module: str) -> None:
-    """Let classes of a module be read; with a dot at its end, of all modules of a package."""
+    """Allow classes of a module; with a dot at the end, of all modules of a package."""
     names = {*os.environ.get(TRUSTED_VARIABLE, "").split(), module}
     os.environ[TRUSTED_VARIABLE] = " ".join(sorted(names))
 
@@ -106,7 +106,7 @@ def write_trusted(folder: str | os.PathLike[str], value: object) -> None:
 
 
 def check_readable(value: object) -> None:
-    """Refuse a value that could not be read back: its pickle calls functions of its library.
+    """Refuse a value that `read_trusted` would not read back, such as one of a library's class.
 
     Raises
     ------

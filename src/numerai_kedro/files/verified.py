@@ -1,7 +1,7 @@
-"""What is known of a downloaded file: its version at the server, and its bytes when verified.
+"""Notes on downloaded files: version on the server, and digest of the bytes that were verified.
 
-It is kept next to the file, in ``<name>.source.json``. Without it a flipped byte is taken for new
-data, and everything downstream is made again.
+A note lies next to its file, in ``<name>.source.json``. Without it, a flipped byte would look like
+new data, and everything downstream would run again.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ def note_verified(path: Path, name: str, version: str | None, digest: str) -> No
 
 
 def is_as_verified(path: Path, name: str, recheck_days: float) -> bool:
-    """Whether a file is still what was verified; if its bytes differ, its note is removed.
+    """Whether a file is unchanged since it was verified; if its bytes differ, its note is removed.
 
-    A file noted under another name (of another data version) is another file: its note stays.
+    A note under another name (of another data version) is about another file, and stays.
 
     Parameters
     ----------

@@ -16,6 +16,7 @@ from numerai_kedro.errors import StoreError
 from numerai_kedro.files.kept_json import forget_kept, read_kept, write_kept
 from numerai_kedro.files.trusted_pickle import read_trusted, write_trusted
 
+# Fields of a version that stay those of its first run.
 FIRST_SEEN = ("number", "seconds", "peak_gb")
 ROUNDS_A_WEEK = 5
 ROUNDS_KEPT = 2  # the current one, and the one that it is compared with
@@ -28,7 +29,7 @@ class Champion:
     Parameters
     ----------
     procedure
-        Fingerprint of what a person chose, of the members that finished.
+        Fingerprint of the settings that the user chose; see `provenance.procedure_of`.
     configuration
         Digest of what its models and its record were made with.
     entry
@@ -41,12 +42,12 @@ class Champion:
     weights : dict
         Of its members.
     proportion, neutral
-        Share of the neutralisation that was applied, and to which features: names, or the dotted
-        path of a function of the user's own; none for the benchmark.
+        Proportion of neutralisation, and what was neutralised: names of features, or the dotted
+        path of the user's own function; empty for the benchmark.
     promised : dict
-        What its record led us to expect.
+        Scores expected from its record.
     data_version
-        Of the history that its models learned from; empty if that is not known.
+        Of the history that its models learned from; empty if unknown.
     """
 
     procedure: str
@@ -62,10 +63,10 @@ class Champion:
 
 
 class ChampionStore:
-    """A folder by slot and round; models behind a manifest of their digest.
+    """One folder per slot and round; each model has a manifest with its digest.
 
-    A round is compared with the champion of rounds before it, so that running it again, or with
-    other parameters, finds the same one.
+    A round is compared with the champion of an earlier round, so that running it again, even with
+    other parameters, finds the same champion.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -98,6 +99,7 @@ class ChampionStore:
     def promote(self, slot: str, champion: Champion, models: Mapping[str, Any]) -> None:
         """Keep a slot's champion of a round, and the one before; the record is written last."""
         folder = self._path(slot, champion.round)
+        # A folder without this file is incomplete: a kill between two models leaves no champion.
         forget_kept(folder / "champion.json")
         for name in champion.weights:
             write_trusted(folder / "models" / name, models[name])
@@ -147,12 +149,12 @@ class ProcedureStore:
         )
 
     def passed_with(self, slot: str, procedure: str) -> int | None:
-        """Among how many tried ones a configuration passed; None if it never did."""
+        """How many configurations had been tried when this one passed; None if it never did."""
         n: int | None = _noted(self._of_slot(slot, procedure))["passed_with"]
         return n
 
     def note_passed(self, slot: str, procedure: str, n: int) -> None:
-        """Note that a configuration passed among `n`; the smallest `n` is kept."""
+        """Note that a configuration passed when `n` had been tried; the smallest `n` is kept."""
         note = _noted(self._of_slot(slot, procedure))
         fewest = n if note["passed_with"] is None else min(n, note["passed_with"])
         _write(self._of_slot(slot, procedure), note | {"passed_with": fewest})
@@ -170,7 +172,7 @@ class VersionStore:
     def keep(self, code: str, procedure: str, record: Mapping[str, Any]) -> None:
         """Note a version's scores; its time and memory stay those of its first complete run.
 
-        Later runs find most of the work done.
+        Later runs reuse most of the work, so that their time says nothing.
         """
         path = self._path(code, procedure)
         existing = _read(path) or {}
@@ -197,6 +199,7 @@ def _noted(path: Path) -> dict[str, Any]:
 
 
 def _is_note(note: Mapping[str, Any]) -> bool:
+    # A missing field is no None: the text makes such a note invalid.
     rounds, passed_with = note.get("rounds"), note.get("passed_with", "")
     has_rounds = isinstance(rounds, list) and all(isinstance(number, int) for number in rounds)
     return has_rounds and (passed_with is None or isinstance(passed_with, int))

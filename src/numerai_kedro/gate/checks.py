@@ -1,4 +1,4 @@
-"""What the gate asks of a slot's predictions: of their record, and of the live ones."""
+"""Checks of the gate: of a slot's record, and of its live predictions."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from numerai_kedro.metrics.ranks import Vector, percentile_rank
 from numerai_kedro.reasons import BlockReason
 from numerai_kedro.strict import Block
 
-# Of the benchmark's likeness: fewer eras say nothing; refits move even what hardly varies by era.
+# Likeness to the benchmark: fewer eras say nothing, and a refit moves even a stable correlation.
 MIN_LIKENESS_ERAS = 20
-MIN_LIKENESS_DEVIATION = 0.1  # of the usual
+MIN_LIKENESS_DEVIATION = 0.1  # relative to the usual correlation
 DEVIATIONS_PER_MAD = 1.4826  # of a normal distribution
 
 
 class GateParams(Block):
-    """Thresholds; what each does stands in parameters_backtest.yml."""
+    """Thresholds; parameters_backtest.yml explains each of them."""
 
     min_test_eras: int = Field(ge=0)
     corr_bound_level: float = Field(gt=0.5, lt=1)
@@ -76,7 +76,7 @@ def backtest_checks(
     Parameters
     ----------
     scores : DataFrame
-        As `backtest.score_columns` makes it, with the rows of `entry` and of ``benchmark``.
+        As `backtest.score_columns` returns it, with the rows of `entry` and of ``benchmark``.
     entry
         What feeds the slot: ``ensemble`` or a model.
     overlap_eras
@@ -143,8 +143,9 @@ def best_of_many_check(
 ) -> tuple[Check, ...]:
     """Whether CORR is above zero even if this is the best of so many worthless configurations.
 
-    Sidak's correction of the one-sided bound, by the variance that full overlap implies: with the
-    few degrees of freedom of other estimates no record of 72 eras could pass as one of sixty.
+    Sidak's correction of the one-sided bound. The variance is the one that full overlap implies:
+    other estimates have so few degrees of freedom that no record of 72 eras could pass as the best
+    of sixty configurations.
 
     Parameters
     ----------
@@ -157,7 +158,7 @@ def best_of_many_check(
     Returns
     -------
     tuple of Check
-        Empty where it is the only one, which the bound of CORR judges, or eras are too few.
+        Empty if it is the only one, which the plain bound of CORR judges, or if eras are too few.
     """
     if n_configurations < 2:
         return ()
@@ -172,7 +173,7 @@ def best_of_many_check(
 def _relative_checks(
     ours: pd.DataFrame, benchmark: pd.DataFrame, overlap_eras: int, params: GateParams
 ) -> tuple[Check, ...]:
-    """Compare with the benchmark over the eras that both have; of none, only for a leak."""
+    """Compare with the benchmark over common eras; without any, only check for a leak."""
     beside = benchmark.set_index("era").reindex(ours["era"])
     scored = ours["corr"].notna().to_numpy() & beside["corr"].notna().to_numpy()
     common, against = ours[scored], beside[scored]
@@ -228,7 +229,7 @@ def honesty_checks(
     live_era: int,
     overlap_eras: int,
 ) -> tuple[Check, ...]:
-    """Look for what makes a record worthless: learning, choosing or scoring too late.
+    """Check that nothing was learned, chosen or scored too close to the eras it is judged on.
 
     Parameters
     ----------
@@ -239,6 +240,7 @@ def honesty_checks(
     last_scored
         Newest era with a score.
     """
+    # Without folds or choices nothing can leak, so the default passes.
     learned = min((test - train - 1 for train, test in windows), default=overlap_eras + 1)
     looked = min((first_used - seen - 1 for seen, first_used in choices), default=overlap_eras + 1)
     least = float(overlap_eras + 1)
@@ -275,8 +277,8 @@ def champion_check(
 ) -> Check | None:
     """Compare payoffs in the eras that both have; None where those are too few.
 
-    The challenger is turned down where it is significantly worse: where even the upper bound of
-    the difference is below zero. What is smaller than the minimum detectable effect stays unseen.
+    The challenger is rejected if it is significantly worse: if even the upper bound of the
+    difference is below zero. Differences below the minimum detectable effect go unnoticed.
     """
     common = sorted(ours.keys() & champion.keys())
     differences = np.array([ours[era] - champion[era] for era in common])
@@ -295,7 +297,7 @@ def champion_check(
 
 
 def version_check(live: str, learned: Collection[str]) -> Check:
-    """Whether live features are of the data version that every model learned from.
+    """Whether the live features have the data version that every model learned from.
 
     Parameters
     ----------
@@ -314,12 +316,12 @@ def version_check(live: str, learned: Collection[str]) -> Check:
 
 
 def other_code_check(models: Collection[str]) -> Check:
-    """Whether live fits are of the code that is here now.
+    """Whether the current code made all live fits.
 
     Parameters
     ----------
     models
-        Names of those that are not.
+        Names of those that other code made.
     """
     return Check(
         BlockReason.FITS_OF_OTHER_CODE,
@@ -333,7 +335,7 @@ def other_code_check(models: Collection[str]) -> Check:
 def constant_check(
     live: npt.NDArray[np.int8], past: Sequence[npt.NDArray[np.int8]]
 ) -> tuple[Check, ...]:
-    """Count features that stand still, in the live era and in past ones; nothing without those."""
+    """Compare the number of constant features with past eras; no check without any."""
     if not past:
         return ()
     constant = constant_features(live, past)
@@ -351,13 +353,13 @@ def constant_check(
 def drift_checks(
     live: npt.NDArray[np.int8], past: Sequence[npt.NDArray[np.int8]], params: GateParams
 ) -> tuple[Check, ...]:
-    """Compare the live features with those of past eras; nothing where those are too few.
+    """Compare the live features with those of past eras; no check if those are too few.
 
     Parameters
     ----------
     live : int8[n_rows, n_features]
     past : sequence of int8[n_rows, n_features]
-        One an era, oldest first.
+        One per era, oldest first.
     """
     if len(past) < params.drift_eras:
         return ()
@@ -383,8 +385,8 @@ def likeness_check(predictions: Vector, champion: Vector, at_least: float) -> Ch
     Parameters
     ----------
     at_least
-        `GateParams.min_refit_correlation` where the champion is of the same configuration,
-        `GateParams.min_champion_correlation` where it is of another one.
+        `GateParams.min_refit_correlation` if the champion has the same configuration,
+        `GateParams.min_champion_correlation` if it has another one.
     """
     return Check(
         BlockReason.LIVE_UNLIKE_CHAMPION,
@@ -398,16 +400,16 @@ def likeness_check(predictions: Vector, champion: Vector, at_least: float) -> Ch
 def benchmark_likeness_check(live: float, out_of_fold: Vector, params: GateParams) -> Check:
     """Whether live predictions correlate with the benchmark's as they do out of fold.
 
-    Predictions with a flipped sign, of rows out of order or of noise correlate far less. Where
-    even noise would not stand out, the check warns that it says nothing.
+    Predictions with a flipped sign, with rows out of order, or of noise correlate far less. If
+    even noise would pass, the check warns that it says nothing.
 
     Parameters
     ----------
     live
-        Rank correlation with the round's benchmark predictions; NaN where there are none.
+        Rank correlation with the round's benchmark predictions; NaN if there are none.
     out_of_fold : float64[n_eras]
-        The same of each era of the test period in time order, as `likeness_of_eras` gives it; NaN
-        is left out. The newest year's count: folds before it learned from fewer eras.
+        The same for each era of the test period in time order, by `likeness_of_eras`; NaN is left
+        out. Only the newest year counts, because earlier folds learned from fewer eras.
     """
     recent = out_of_fold[~np.isnan(out_of_fold)][-params.newest_eras :]
     label = "rank correlation of live predictions with the benchmark's"
@@ -416,12 +418,13 @@ def benchmark_likeness_check(live: float, out_of_fold: Vector, params: GateParam
         n_eras = 0 if np.isnan(live) else len(recent)
         least = float(MIN_LIKENESS_ERAS)
         return Check(BlockReason.BENCHMARK_TELLS_NOTHING, label, n_eras, "at least", least)
-    # By the median: a first fold that learned from little is as unlike the live model as it gets.
+    # Median and MAD, because a first fold that learned from few eras may be an outlier.
     usual = float(np.median(recent))
     deviation = DEVIATIONS_PER_MAD * float(np.median(np.abs(recent - usual)))
     deviation = max(deviation, MIN_LIKENESS_DEVIATION * abs(usual))
     lowest = usual - params.max_benchmark_deviations * deviation
     label = f"{label} ({short(usual)} out of fold, deviation {short(deviation)})"
+    # Noise correlates by about 0, so a bound below 0 says something only if it is missed.
     if usual > deviation and (lowest > 0 or live < lowest):
         return Check(BlockReason.LIVE_UNLIKE_BENCHMARK, label, live, "at least", lowest)
     label = f"lowest usual {label}, which noise has too"

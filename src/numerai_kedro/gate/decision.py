@@ -1,4 +1,4 @@
-"""The checks of the gate: values, thresholds, and by how much one was missed."""
+"""A check of the gate (value, threshold, distance), and the decision from all checks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Check:
     Parameters
     ----------
     reason
-        For which the gate blocks where the check is missed.
+        Why the gate blocks or warns if the check fails.
     label
         What is measured, in the field's words.
     value, threshold
@@ -42,7 +42,7 @@ class Check:
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Self:
-        """The check of which `as_json` made a row."""
+        """The check that `as_json` turned into a row."""
         reason = BlockReason[row["reason"].upper()]
         value, threshold = (
             math.nan if number is None else number for number in (row["value"], row["threshold"])
@@ -51,7 +51,7 @@ class Check:
 
     @property
     def missed_by(self) -> float:
-        """Distance to the threshold where the check failed, else 0."""
+        """Distance to the threshold if the check failed, else 0."""
         return 0.0 if self.passed else abs(self.value - self.threshold)
 
     def __str__(self) -> str:
@@ -78,30 +78,30 @@ class Check:
 
 @dataclass(frozen=True)
 class GateDecision:
-    """Whether predictions may be submitted, and every check that says so."""
+    """Whether predictions may be submitted, by all checks."""
 
     checks: tuple[Check, ...]
 
     @property
     def passed(self) -> bool:
-        """All checks but warnings, and at least one."""
+        """Whether no check failed but warnings; without any check, nothing passes."""
         return bool(self.checks) and not self.failures
 
     @property
     def failures(self) -> Sequence[Check]:
-        """The checks that block, in the order of the table."""
+        """The failed checks that block, in the order of the table."""
         return [check for check in self._missed if check.reason.kind != "warning"]
 
     @property
     def warnings(self) -> Sequence[Check]:
-        """The checks that were missed and change nothing."""
+        """The failed checks that change nothing."""
         return [check for check in self._missed if check.reason.kind == "warning"]
 
     def leaves_champion(self, same_configuration: bool) -> bool:
         """Whether a champion may predict in place of what was checked.
 
-        Not where the live data are wrong, which it would meet, too; and where the record is what
-        was missed, only if the champion is another configuration.
+        Not if live data or a rule of submission failed, because it would meet the same; if a check
+        of the record failed, only a champion of another configuration may.
         """
         kinds = {failure.reason.kind for failure in self.failures}
         if not kinds or kinds & {"data", "rule"}:
@@ -113,7 +113,7 @@ class GateDecision:
         return [check for check in self.checks if not check.passed]
 
     def as_json(self) -> dict[str, Any]:
-        """The decision as it is kept."""
+        """The decision as it is stored."""
         return {
             "passed": self.passed,
             "reasons": [str(check) for check in self.failures],

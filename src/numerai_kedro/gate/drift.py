@@ -1,7 +1,7 @@
 """Whether live features are distributed as last year's, in measures scaled by their past spread.
 
-Every measure is taken of the live era against the past ones, and of each of some past eras against
-the others: where the live value lies among those says more than any fixed threshold.
+Each measure compares the live era with past eras, and single past eras with the other ones: where
+the live value lies among the past values says more than a fixed threshold.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from numerai_kedro.metrics.ranks import Matrix, Vector, percentile_rank
 
-N_FEATURES = 200  # evenly spaced over those given
+N_FEATURES = 200  # at most, evenly spaced
 N_ROWS = 200  # of a past era, evenly spaced
 N_CONTROLS = 13
 RIDGE = 0.01  # of the classifier, relative to the features' variance
-# Spreads from few eras are themselves uncertain: none is taken for smaller than this.
+# A spread estimated from few eras is uncertain, so none is taken to be smaller than this.
 SMALLEST_SPREAD = {"correlations": 0.002, "adversarial_auc": 0.01}
 
 Rows = npt.NDArray[np.int8]
@@ -34,9 +34,9 @@ class Drift:
     value
         Of the live era.
     past
-        Of the past eras that were measured against the others.
+        Of past eras, each compared with the others.
     smallest_spread
-        Below which their deviation is not believed.
+        Lower limit of the standard deviation of `past`.
     """
 
     value: float
@@ -45,14 +45,14 @@ class Drift:
 
     @property
     def deviations(self) -> float:
-        """How many deviations of past values the live one lies above their mean."""
+        """How many standard deviations of the past values the live value lies above their mean."""
         past = np.array(self.past)
         spread = max(float(past.std(ddof=1)), self.smallest_spread)
         return float((self.value - past.mean()) / spread)
 
 
 def features_shown(n_features: int) -> npt.NDArray[np.intp]:
-    """Which features are looked at: at most `N_FEATURES`, evenly spaced."""
+    """The features that are compared: at most `N_FEATURES`, evenly spaced."""
     return _spaced(np.arange(n_features), N_FEATURES)
 
 
@@ -73,8 +73,9 @@ def moved_correlations(live: Rows, past: Sequence[Rows]) -> Drift:
 
 
 def adversarial_auc(live: Rows, past: Sequence[Rows]) -> Drift:
-    """Area under the curve of a linear classifier of one era against the others, on other rows."""
+    """AUC of a linear classifier of one era against the others, on held-out rows."""
     sampled = [_spaced(rows, N_ROWS) for rows in past]
+    # Each control costs a classifier, so only some of the past eras are controls.
     controls = np.unique(np.linspace(0, len(past) - 1, min(N_CONTROLS, len(past))).astype(int))
     of_live = _area(live, np.vstack(sampled))
     areas = (_area(past[k], np.vstack(sampled[:k] + sampled[k + 1 :])) for k in controls)
@@ -97,10 +98,11 @@ def _spaced(rows: npt.NDArray[Any], n: int) -> npt.NDArray[Any]:
 
 
 def _area(era: Rows, other_eras: Rows) -> float:
-    """Learned on the even rows, measured on the odd ones."""
+    """AUC on the odd rows of a classifier that learned from the even ones."""
     direction = _discriminant(era[::2].astype(float), other_eras[::2].astype(float))
     values = np.concatenate([era[1::2] @ direction, other_eras[1::2] @ direction])
     n_era, n = len(era[1::2]), len(values)
+    # The AUC from the sum of ranks (Mann-Whitney), which are counted from 1.
     ranks = percentile_rank(values[:, None])[:, 0] * n + 0.5
     return float((ranks[:n_era].sum() - n_era * (n_era + 1) / 2) / (n_era * (n - n_era)))
 

@@ -14,7 +14,7 @@ MIN_ROWS = 20
 
 
 def rank_correlation(first: Vector, other: Vector) -> float:
-    """Spearman's correlation over the rows that both have; NaN where those are few or all equal."""
+    """Spearman's correlation over common rows; NaN if those are few, or one side is constant."""
     both = ~(np.isnan(first) | np.isnan(other))
     if both.sum() < MIN_ROWS:
         return float("nan")
@@ -29,7 +29,7 @@ def rank_correlation(first: Vector, other: Vector) -> float:
 def likeness_of_eras(
     predictions: Vector, reference: Vector, era_starts: IntVector
 ) -> npt.NDArray[np.float64]:
-    """Rank correlation of predictions with others, such as the benchmark's, in each era.
+    """Rank correlation with other predictions, such as the benchmark's, in each era.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def likeness_of_eras(
     Returns
     -------
     float64[n_eras]
-        NaN where the reference is missing.
+        NaN as in `rank_correlation`, for example where the reference is missing.
     """
     bounds = itertools.pairwise(map(int, era_starts))
     return np.array([rank_correlation(predictions[a:b], reference[a:b]) for a, b in bounds])

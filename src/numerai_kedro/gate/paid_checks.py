@@ -20,13 +20,13 @@ def paid_checks(
     newest_eras: int,
     max_burn_chance: float,
 ) -> tuple[Check, ...]:
-    """Judge what a record would have been paid; with too few eras there is no check.
+    """Check what a record would have been paid; no check with too few eras.
 
     Parameters
     ----------
     corr, mmc, bmc : float64[n_eras]
-        In time order; NaN where there is none. Where the meta model reaches back too little, BMC
-        stands in for MMC in the payoff.
+        In time order; NaN where there is none. If the meta model does not reach back far enough,
+        BMC stands in for MMC in the payoff.
     level
         Two-sided level of the intervals.
     newest_eras
@@ -56,7 +56,7 @@ def paid_checks(
 def _above_zero(
     name: str, interval: Interval, level: float, blocks: BlockReason, warns: BlockReason
 ) -> list[Check]:
-    """Block where even the upper end is below zero, warn where only the mean is."""
+    """Block if even the upper end is below zero, warn if only the mean is."""
     if interval.high is None:
         return []
     evidence = f"{interval}, {level:.0%}, {interval.n_eras} eras"

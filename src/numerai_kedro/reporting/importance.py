@@ -25,7 +25,7 @@ def drifting(importance: pd.DataFrame) -> list[dict[str, Any]]:
         ``feature``, ``kind`` (``dies`` or ``flips``), ``before`` and ``now``, largest loss first.
     """
     measured = importance.dropna(subset=["drop", "drop_error"]).sort_values("first_era")
-    found: list[dict[str, Any]] = []
+    drifts: list[dict[str, Any]] = []
     for feature, rows in measured.groupby("feature"):
         if len(rows) <= BLOCKS:
             continue
@@ -42,5 +42,5 @@ def drifting(importance: pd.DataFrame) -> list[dict[str, Any]]:
         if flips or dies:
             kind = "flips" if flips else "dies"
             now = float(newest["drop"])
-            found.append({"feature": str(feature), "kind": kind, "before": before, "now": now})
-    return sorted(found, key=lambda row: (row["now"] - row["before"], row["feature"]))
+            drifts.append({"feature": str(feature), "kind": kind, "before": before, "now": now})
+    return sorted(drifts, key=lambda drift: (drift["now"] - drift["before"], drift["feature"]))

@@ -127,6 +127,7 @@ def _study_of(rows: pd.DataFrame) -> optuna.Study:
 
     points = [json.loads(params) for params in rows["params"]]
     ranges = {name: _range_of([point[name] for point in points]) for name in points[0]}
+    # A parameter that never varied explains nothing.
     moving = {
         name: distribution for name, distribution in ranges.items() if not distribution.single()
     }

@@ -10,7 +10,7 @@ import pandas as pd
 from numerai_kedro.metrics.intervals import short
 from numerai_kedro.numerai.payout_rule import version_order
 
-# One round opens on each weekday, so a target of 60 weekdays spans as many rounds.
+# Five rounds open a week, so a target of 60 trading days spans as many rounds.
 OVERLAP_ROUNDS = 60
 COLUMNS = (
     "round",
@@ -96,6 +96,7 @@ def live_record(
                 }
             )
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    # Decisions come from files: a promise that is no number counts as none.
     numbers = ["value", "promised", "promised_low", "promised_high"]
     frame[numbers] = frame[numbers].apply(pd.to_numeric, errors="coerce")
     return frame.astype(dict.fromkeys(numbers, "float64"))
@@ -115,11 +116,11 @@ def expected_vs_realized(record: pd.DataFrame) -> list[dict[str, Any]]:
     """
     lines = []
     newest = record.sort_values("day").groupby(["slot", "round", "score"]).tail(1)
-    one = ["slot", "entry", "score"]
-    n_versions = newest.groupby(one)["version"].nunique()
-    for (*keys, version), rows in newest.groupby([*one, "version"], sort=True):
+    by_score = ["slot", "entry", "score"]
+    n_versions = newest.groupby(by_score)["version"].nunique()
+    for (*keys, version), rows in newest.groupby([*by_score, "version"], sort=True):
         resolved = rows[rows["resolved"]]
-        line: dict[str, Any] = dict(zip(one, map(str, keys), strict=True))
+        line: dict[str, Any] = dict(zip(by_score, map(str, keys), strict=True))
         if n_versions[*keys] > 1:
             line["score"] += f" (version {version or 'not said'})"
         lines.append(

@@ -103,6 +103,7 @@ def _write(
     name = ",".join(run_params.get("pipeline_names") or []) or "__default__"
     run = client.create_run(experiment_id, start_time=int(began * 1000), run_name=name)
     run_id = run.info.run_id
+    # Parameters that this pipeline does not read would make equal runs look different.
     read = {part.removeprefix("params:") for part in pipeline.inputs() if "params:" in part}
     used = {key: value for key, value in parameters.items() if key in read}
     client.log_batch(

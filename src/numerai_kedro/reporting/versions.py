@@ -35,16 +35,18 @@ def paired_versions(versions: Sequence[dict[str, Any]]) -> pd.DataFrame:
     newest = [version for version in versions if version["scores"]["payoff"]][-SHOWN:]
     rows = []
     common = (
-        set.intersection(*(set(one["scores"]["payoff"]) for one in newest)) if newest else set()
+        set.intersection(*(set(record["scores"]["payoff"]) for record in newest))
+        if newest
+        else set()
     )
-    for one in newest:
-        means = {name: _mean(one["scores"][name], common) for name in SCORES}
+    for record in newest:
+        means = {name: _mean(record["scores"][name], common) for name in SCORES}
         rows.append(
             {
-                "version": f"{one['code']} {one['procedure'][:6]}",
+                "version": f"{record['code']} {record['procedure'][:6]}",
                 **means,
-                "minutes": one["seconds"] / 60,
-                "peak_gb": one["peak_gb"],
+                "minutes": record["seconds"] / 60,
+                "peak_gb": record["peak_gb"],
                 "n_eras": len(common),
             }
         )

@@ -105,9 +105,9 @@ SCORE_COLUMNS = (
 
 
 def fetch_live_scores(tournament: Client, slots: dict[str, str]) -> dict[str, pd.DataFrame]:
-    """Every score that the tournament has given this account's slots, day by day; by slot.
+    """All daily scores of this account's slots, by slot.
 
-    Scores that cannot be fetched stay as they were: the report neither fails nor loses known ones.
+    Scores that cannot be fetched stay as they were: the report neither fails nor loses any.
     """
     fetched: dict[str, pd.DataFrame] = {}
     try:
@@ -200,11 +200,12 @@ def note_version(
 ) -> pd.DataFrame:
     """Store the results of this code and configuration, and compare all versions.
 
-    Readings are ``{model}__fold`` and so on, each of the newest run in which its node did work.
+    Readings are ``{model}__fold`` and so on, each from the newest run in which its node worked.
     """
     rule, overlap = PayoutRule(**score_weights), overlap_eras(folds.paid_target)
     rows = era_scores[era_scores["model"] == "ensemble"].sort_values("era")
     paid = rows.assign(payoff=returns_of(rows, rule, overlap)).dropna(subset=["payoff"])
+    # A stage that is off, postponed or failed may have no seconds to report.
     measured = [
         reading
         for reading in readings.values()
@@ -272,7 +273,8 @@ def build_summary(
     params: IngestionParams,
     **outcomes: dict[str, Any],
 ) -> dict[str, Any]:
-    """Gather the results of the run, for the lines that end it and for the page."""
+    """Gather the results of the run for its last lines and for the page."""
+    # Decisions and receipts of earlier rounds are inputs, too, but not part of this report.
     current = [f"{round_info['number']}-{slot}" for slot in slots]
     return {
         "round": round_info,
@@ -321,7 +323,7 @@ def build_summary(
 
 
 def _graph_summary(changes: Any, report: Any) -> dict[str, Any]:
-    """What the page says of the graph, or why there is none."""
+    """The page's data on the graph, or why there are none."""
     failed = [entry.symptom for entry in (changes, report) if isinstance(entry, Failed)]
     comparison = {"models": [], "text": failed[0]} if failed else report
     if isinstance(changes, Failed):
@@ -338,7 +340,7 @@ def join_trials(**trials: Any) -> pd.DataFrame:
 
 
 def join_recovery(**entries: Any) -> pd.DataFrame:
-    """Every line of what went wrong and was repaired, by time; inputs are ``{model}__{entry}``."""
+    """All faults and their remedies, by time; inputs are named ``{model}__{entry}``."""
     stages = {"trials": "tune", "recovery": "walk_forward", "fit_report": "fit"}
     rows = []
     for key, entry in entries.items():
@@ -365,7 +367,7 @@ def join_importance(**importance: Any) -> pd.DataFrame:
 
 
 def draw_importance(importance_history: pd.DataFrame) -> go.Figure:
-    """What CORR loses without a feature, block of eras by block."""
+    """What CORR loses without a feature, by block of eras."""
     return importance_by_era_figure(importance_history)
 
 
@@ -419,12 +421,12 @@ def draw_optimisation_history(history: pd.DataFrame) -> go.Figure:
 
 
 def draw_parameter_importance(history: pd.DataFrame) -> go.Figure:
-    """What share of the objective's variation each parameter explains."""
+    """The share of the objective's variation that each parameter explains."""
     return importance_figure(parameter_importance(history))
 
 
 def draw_strength(**outcomes: dict[str, Any]) -> go.Figure:
-    """How each fold of an adaptive model came to its strength."""
+    """Strengths that each fold of an adaptive model tried, in order."""
     rungs = {
         f"{model} · {fold}": [[rung["strength"] for rung in climb]]
         for model, outcome in sorted(outcomes.items())

@@ -54,7 +54,7 @@ def _record() -> list[Node]:
             ["tournament", "slots"],
             "live_scores",
             name="fetch_live_scores",
-            tags=["always"],
+            tags=["always"],  # scores change every day, which no fingerprint shows
         ),
         Node(
             nodes.join_history,

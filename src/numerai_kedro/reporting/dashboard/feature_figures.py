@@ -88,6 +88,7 @@ def effects_by_era(
     names = [name for name in sure["representative"] if name in linear]
     if not names:
         return nothing_yet(figure, "no feature could be tested: too few eras")
+    # Eras count from 1: the cells are eras 1 to 13, 14 to 26, and so on.
     cells = linear[names].groupby((linear.index - 1) // ERAS_OF_A_CELL * ERAS_OF_A_CELL + 1).mean()
     table = cells.T.iloc[::-1]
     verdicts = report.set_index("feature")["verdict"]

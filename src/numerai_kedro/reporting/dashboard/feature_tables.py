@@ -28,8 +28,8 @@ def claims() -> list[dict[str, Any]]:
     writes them.
     """
     folder = files("numerai_kedro.reporting.dashboard") / "claims"
-    kept = sorted(folder.iterdir(), key=lambda path: path.name) if folder.is_dir() else []
-    return [json.loads(path.read_text("utf-8")) for path in kept]
+    paths = sorted(folder.iterdir(), key=lambda path: path.name) if folder.is_dir() else []
+    return [json.loads(path.read_text("utf-8")) for path in paths]
 
 
 def claims_tables() -> str:

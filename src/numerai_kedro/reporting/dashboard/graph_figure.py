@@ -91,7 +91,8 @@ def _places(graph: FeatureGraph) -> np.ndarray:
     drawn.add_nodes_from(range(graph.n_nodes))
     weights: Sequence[float] = np.abs(signed_weight(graph)).tolist() if graph.edges else []
     drawn.add_weighted_edges_from(
-        (a, b, 0.1 + w) for (a, b), w in zip(graph.edges, weights, strict=True)
+        (a, b, 0.1 + w)  # so that even the weakest edge keeps its nodes near each other
+        for (a, b), w in zip(graph.edges, weights, strict=True)
     )
     drawn.add_weighted_edges_from((MIDDLE, node, HELD) for node in range(graph.n_nodes))
     places = nx.spring_layout(drawn, seed=0, iterations=100)
@@ -110,7 +111,7 @@ def _edges(graph: FeatureGraph, places: np.ndarray) -> list[go.Scatter]:
             if not len(chosen):
                 continue
             ends = np.array([graph.edges[k] for k in chosen])
-            gaps = np.full(len(chosen), None)
+            gaps = np.full(len(chosen), None)  # interrupt the line after each edge
             x, y = (
                 np.column_stack([places[ends[:, 0], axis], places[ends[:, 1], axis], gaps]).ravel()
                 for axis in (0, 1)
