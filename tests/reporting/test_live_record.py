@@ -70,6 +70,14 @@ def test_means_go_over_the_same_resolved_rounds():
     assert ours["gap"] is None  # .02 lies within the promised .01 to .08
 
 
+def test_a_round_without_a_promise_decides_no_gap():
+    frame = scores((1400, "corr60", 60, 0.001, True), (1403, "corr60", 60, 0.09, True))
+    decisions = DECISIONS | {"1403-a": {"entry": "ensemble"}}
+    (line,) = expected_vs_realized(live_record({"a": frame}, decisions))
+    assert line["came"] == pytest.approx(0.0455)
+    assert line["gap"] == "below the promised .0200 to .0600"
+
+
 def test_what_comes_beyond_the_promised_interval_is_said():
     for value, gap in ((0.03, None), (0.001, "below the promised .0200 to .0600")):
         frame = scores((1400, "corr60", 60, value, True))

@@ -139,8 +139,14 @@ def expected_vs_realized(record: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _gap(resolved: pd.DataFrame) -> str | None:
-    """How the realised mean misses the promised interval; None if inside, or without a promise."""
-    came, low, high = (resolved[name].mean() for name in ("value", "promised_low", "promised_high"))
+    """How the realised mean misses the promised interval; None if inside, or without a promise.
+
+    Only rounds with a promise count, for both sides of the comparison.
+    """
+    with_promise = resolved.dropna(subset=["promised_low", "promised_high"])
+    came, low, high = (
+        with_promise[name].mean() for name in ("value", "promised_low", "promised_high")
+    )
     if pd.isna(low) or pd.isna(high) or low <= came <= high:
         return None
     side = "below" if came < low else "above"
