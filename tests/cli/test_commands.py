@@ -313,12 +313,14 @@ def test_env_chooses_another_configuration_for_commands_of_ours(tmp_path):
 def test_a_versioned_entry_works_or_is_refused_in_a_sentence(kind, tmp_path):
     project = Project.make(tmp_path / "project")
     project.local("parameters", QUICK)
-    path = "data/demo-tiny-0/02_intermediate/folds.json"
-    project.local("catalog", {"folds": {"type": kind, "filepath": path, "versioned": True}})
+    path = "data/demo-tiny-0/02_intermediate/version_change.json"
+    project.local(
+        "catalog", {"version_change": {"type": kind, "filepath": path, "versioned": True}}
+    )
     run = project.kedro("run", "--pipeline=ingestion")
     assert "Traceback" not in run.stderr
     if kind.startswith("numerai_kedro"):
-        assert "catalog: folds: must only contain arguments valid" in sentence(run)
+        assert "catalog: version_change: must only contain arguments valid" in sentence(run)
         return
     assert run.returncode == 0, run.stderr
     again = project.kedro("run", "--pipeline=ingestion")

@@ -269,3 +269,13 @@ def test_a_killed_walk_forward_goes_on_after_the_last_finished_fold(tmp_path, mo
     assert calls == [FOLDS[1].train[1]]
     unbroken, _ = walk_forward(panel, FOLDS, 2 * [recipe()], PURGE, runner_at(tmp_path / "other"))
     np.testing.assert_array_equal(resumed["prediction"], unbroken["prediction"])
+
+
+def test_a_damaged_number_of_iterations_is_read_from_the_model(tmp_path):
+    panel, runner = small_panel(tmp_path / "panel", n_eras=34), runner_at(tmp_path / "store")
+    _, iterations = walk_forward(panel, FOLDS, 2 * [recipe()], PURGE, runner)
+    assert set(iterations.values()) == {20}
+    for note in (tmp_path / "store" / "values").iterdir():
+        note.write_bytes(b"")
+    _, again = walk_forward(panel, FOLDS, 2 * [recipe()], PURGE, runner)
+    assert again == iterations

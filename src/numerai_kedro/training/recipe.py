@@ -394,6 +394,9 @@ class Fit:
     def n_iterations(self, store: FoldStore) -> int | None:
         """Trees or epochs; None if it was never fitted."""
         stored = store.find(self.key)
+        if stored is None and store.has_model(self.key):
+            # The note was lost or damaged; the model itself knows.
+            return self.model(store, no_progress).n_iterations
         return None if stored is None else int(stored)
 
     def stored_predictions(
