@@ -50,6 +50,23 @@ def test_all_modules_of_a_package_and_of_regressors_count(project):
     assert source_of(block, project) != before
 
 
+def test_modules_that_are_imported_count_however_far_away(project):
+    module = project / "src" / "my_models_of_tests.py"
+    module.write_text("from tools_of_tests.parts import scale\n" + module.read_text())
+    tools = project / "plugins" / "tools_of_tests"
+    tools.mkdir(parents=True)
+    (tools / "parts.py").write_text("import constants_of_tests\nimport my_models_of_tests\n")
+    constants = project / "src" / "constants_of_tests.py"
+    constants.write_text("A = 1\n")
+    unrelated = project / "src" / "unrelated_of_tests.py"
+    unrelated.write_text("A = 1\n")
+    before = source_of(BLOCK, project)
+    unrelated.write_text("A = 2\n")
+    assert source_of(BLOCK, project) == before
+    constants.write_text("A = 2\n")
+    assert source_of(BLOCK, project) != before
+
+
 def test_of_an_installed_package_the_version_counts(project, monkeypatch):
     block = {"type": "sklearn.linear_model.Ridge"}
     before = source_of(block, project)

@@ -69,25 +69,58 @@ def source_of(block: Mapping[str, Any], project: Path) -> str:
     """Digest of the code behind all dotted paths of a block, so that a change of it is seen.
 
     Of modules of the user's the statements count, without comments and docstrings, with all modules
-    of a package; of installed packages the version; of files of predictions the content.
+    of a package and the modules of the project that they import; of installed packages the version;
+    of files of predictions the content.
     """
     tops = sorted({text.partition(".")[0] for text in _texts(block) if DOTTED.fullmatch(text)})
-    folders = [*(project / name for name in FOLDERS), *map(Path, sys.path)]
     files = [project / text for text in _texts(block) if text.endswith(DATA)]
     digests = [digest_file(path) if path.is_file() else "" for path in files]
-    return digest_json([[_source_of(top, folders) for top in tops], digests])[:16]
+    return digest_json([_sources(tops, project), digests])[:16]
 
 
-def _source_of(package: str, folders: Sequence[Path]) -> list[str]:
-    installed = packages_distributions().get(package)
-    if installed:
-        return [f"{name} {version(name)}" for name in installed]
+def _sources(packages: Sequence[str], project: Path) -> list[list[str]]:
+    """Of packages, and of the project's own modules that they import, directly or not."""
+    own = [project / name for name in FOLDERS]
+    sources: dict[str, list[str]] = {}
+    pending = list(packages)
+    while pending:
+        package = pending.pop()
+        installed = packages_distributions().get(package, [])
+        files = [] if installed else _files_of(package, [*own, *map(Path, sys.path)])
+        versions = [f"{name} {version(name)}" for name in installed]
+        sources[package] = versions or [statements_of(path) for path in files]
+        imported = {name for path in files for name in _imports_of(path)}
+        pending += [name for name in imported - {*sources, *pending} if _files_of(name, own)]
+    return [[package, *sources[package]] for package in sorted(sources)]
+
+
+def _files_of(package: str, folders: Sequence[Path]) -> list[Path]:
+    """A module's file, or all files of a package, in the first folder that has it."""
     for folder in folders:
         files = [folder / f"{package}.py"] if (folder / f"{package}.py").is_file() else []
         files = files or sorted((folder / package).rglob("*.py"))
         if files:
-            return [statements_of(path) for path in files]
+            return files
     return []
+
+
+def _imports_of(path: Path) -> set[str]:
+    """Names of the packages that a module imports; none if it is broken."""
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8", errors="replace"))
+    except SyntaxError:
+        return set()
+    names = [
+        name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+        )
+    ]
+    return {name.partition(".")[0] for name in names} - {""}
 
 
 def statements_of(path: Path) -> str:
