@@ -1,6 +1,7 @@
 """Transformations of the user's own are fitted by window, and see no era or target beyond it."""
 
 import sys
+import threading
 from types import ModuleType
 from typing import ClassVar
 
@@ -14,9 +15,11 @@ from numerai_kedro.cache import FoldStore
 from numerai_kedro.data import open_panel, write_panel
 from numerai_kedro.data.joined import transform_of
 from numerai_kedro.errors import ConfigurationError, Failed, PanelError
+from numerai_kedro.features.fitted_transform import levels_between
 from numerai_kedro.features.own_transforms import columns_by_name, derive
 from numerai_kedro.files.trusted_pickle import TRUSTED_VARIABLE, trust
 from numerai_kedro.models.with_derived import WithDerived
+from numerai_kedro.own_code import note_sources
 from numerai_kedro.training.engineered import Engineered, record_name
 from numerai_kedro.training.fit_runner import FitRunner
 from numerai_kedro.training.importance import importance_by_fold
@@ -71,8 +74,8 @@ def panel(tmp_path):
     return small_panel(tmp_path / "panel", n_eras=FOLDS[-1].test[1])
 
 
-def derived(panel, tmp_path, train=(1, 20), newest=25, name=NAME):
-    return derive(name, "of the code", panel, train, newest, FoldStore(tmp_path / "store"))
+def derived(panel, tmp_path, train=(1, 20), newest=25, name=NAME, source="of the code"):
+    return derive(name, source, panel, train, newest, FoldStore(tmp_path / "store"))
 
 
 def test_columns_are_the_levels_of_what_it_returns(panel, tmp_path):
@@ -167,12 +170,64 @@ def peek_at_targets(self, panel):
             "era 0001 that are not finite",
         ),
         ({"transform": lambda self, panel: 1 / 0}, "era 0001 raised ZeroDivisionError"),
+        ({"__init__": lambda self, size: None}, "0001-0020 raised TypeError: .*size"),
         ({"fit": lambda self, panel, eras: {}["no"]}, "0001-0020 raised KeyError: 'no'"),
     ],
 )
 def test_what_goes_wrong_in_it_is_a_sentence(panel, tmp_path, module, changes, problem):
     module.add(Squares, **changes)
     with pytest.raises(PanelError, match=f"{NAME}: .*{problem}"):
+        derived(panel, tmp_path)
+
+
+def ranks_of(number):
+    def transform(self, panel):
+        rows = np.concatenate([panel.features(era) for era in panel.eras])
+        return np.column_stack([rows[:, number].argsort().argsort()] * 2)
+
+    return transform
+
+
+def test_changed_code_of_the_same_state_derives_other_columns(panel, tmp_path, module):
+    """Ranks have the same edges, whichever feature they are of."""
+    stateless = {"fit": lambda self, panel, train_eras: None}
+    levels = []
+    for number, source in enumerate(("before", "after")):
+        module.add(Squares, transform=ranks_of(number), **stateless)
+        columns = derived(panel, tmp_path, source=source)
+        era = panel.select(eras=[23])
+        np.testing.assert_array_equal(columns.levels(era), columns.fitted.derive(era))
+        levels.append(columns.levels(era))
+    assert (levels[0] != levels[1]).any()
+
+
+def test_a_stored_one_refuses_to_derive_by_changed_code(panel, tmp_path, monkeypatch):
+    fitted = derived(panel, tmp_path).fitted
+    monkeypatch.setenv("NUMERAI_KEDRO_OWN_TRANSFORMS", "{}")
+    note_sources({NAME: "of the code"})
+    assert fitted.derive(panel.select(eras=[23])).shape == (40, 2)
+    note_sources({NAME: "of changed code"})
+    with pytest.raises(PanelError, match=f"{NAME} has changed since it was fitted"):
+        fitted.derive(panel.select(eras=[23]))
+
+
+def test_a_column_of_few_values_has_a_level_for_each():
+    column = np.array([-1.0] * 3 + [0.0] * 97, dtype=np.float32)
+    for values in (column, -column):
+        edges = levels_between(values[:, None])[:, 0]
+        assert set(np.searchsorted(edges, values).tolist()) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"), [(lambda: 0, "pickle"), (threading.Lock(), "cannot pickle")]
+)
+def test_what_cannot_be_pickled_is_a_sentence(panel, tmp_path, module, state, reason):
+    def fit(self, panel, train_eras):
+        Squares.fit(self, panel, train_eras)
+        self.state = state
+
+    module.add(Squares, fit=fit)
+    with pytest.raises(PanelError, match=f"what it learned cannot be stored: .*{reason}"):
         derived(panel, tmp_path)
 
 

@@ -1,7 +1,4 @@
-"""What may be taken out of a blend: what is linear in features or in the benchmark, or anything.
-
-Anything by a function of the user's own.
-"""
+"""What a blend is neutralised to: features, the benchmark, or by a function of the user's own."""
 
 from __future__ import annotations
 

@@ -50,7 +50,9 @@ class EnsembleParams(Block):
     """How members are weighed; see parameters_ensemble.yml."""
 
     scheme: Scheme | str
-    source: str | None = None  # digest of the code behind functions of the user's own
+    # Digests of the code behind functions of the user's own.
+    source: str | None = None
+    neutral_source: str | None = None
     half_life_eras: float = Field(gt=0)
     sharpness: float = Field(ge=0)
     doubt: float = Field(ge=0)
@@ -76,7 +78,8 @@ class EnsembleParams(Block):
     @model_serializer(mode="wrap")
     def _without_an_unset_source(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
         values: dict[str, Any] = serialise(self)
-        return {k: v for k, v in values.items() if k != "source" or v is not None}
+        unset = {name for name in ("source", "neutral_source") if values[name] is None}
+        return {name: value for name, value in values.items() if name not in unset}
 
     @property
     def schemes(self) -> tuple[str, ...]:

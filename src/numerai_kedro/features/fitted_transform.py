@@ -11,6 +11,7 @@ import numpy.typing as npt
 from numerai_kedro.data.joined import N_LEVELS
 from numerai_kedro.errors import PanelError
 from numerai_kedro.files import digest_bytes
+from numerai_kedro.own_code import source_now
 
 if TYPE_CHECKING:
     from numerai_kedro.data import EraPanel
@@ -23,6 +24,8 @@ class FittedTransform:
     ----------
     name
         Dotted path of its class.
+    source
+        Digest of the code behind it.
     transform
         Fitted.
     feature_names
@@ -39,14 +42,16 @@ class FittedTransform:
     def __init__(
         self,
         name: str,
+        source: str,
         transform: Any,
         feature_names: list[str],
         edges: npt.NDArray[np.float32],
     ) -> None:
-        self.name, self.transform = name, transform
+        self.name, self.source, self.transform = name, source, transform
         self.feature_names, self.edges = feature_names, edges
         # Once: pickles of an object that was read back may differ from the one before.
-        self.digest = digest_bytes(pickle.dumps([transform, edges], protocol=5))
+        # With the code, because the same state may stand for another computation.
+        self.digest = digest_bytes(pickle.dumps([name, source, transform, edges], protocol=5))
 
     def derive(self, panel: EraPanel) -> npt.NDArray[np.int8]:
         """Levels of a panel's rows: int8[n_rows, n_columns], 0 to 15.
@@ -54,8 +59,13 @@ class FittedTransform:
         Raises
         ------
         PanelError
-            The transformation returns no such columns.
+            The transformation returns no such columns, or its code has changed since it was fitted.
         """
+        if source_now(self.name) not in (None, self.source):
+            raise PanelError(
+                f"{self.name} has changed since it was fitted; run kedro run --pipeline=weekly, "
+                "which fits it and its models again."
+            )
         seen = panel.select(features=self.feature_names)
         columns = np.concatenate(
             [columns_of(self.name, self.transform, seen.select(eras=[era])) for era in seen.eras]
@@ -96,6 +106,17 @@ def columns_of(name: str, transform: Any, era: EraPanel) -> npt.NDArray[np.float
 
 
 def levels_between(columns: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Edges of levels that are equally frequent in these rows: float32[15, n_columns]."""
-    shares = np.arange(1, N_LEVELS) / N_LEVELS
-    return np.quantile(columns, shares, axis=0).astype(np.float32)
+    """Edges of the levels of each column, float32[15, n_columns].
+
+    Levels are equally frequent in these rows; a column of at most 16 values has one for each.
+    """
+    return np.column_stack([_edges_of(column) for column in columns.T])
+
+
+def _edges_of(column: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    distinct = np.unique(column)
+    if len(distinct) <= N_LEVELS:
+        edges = np.full(N_LEVELS - 1, np.inf, dtype=np.float32)
+        edges[: len(distinct) - 1] = (distinct[1:] + distinct[:-1]) / 2
+        return edges
+    return np.quantile(column, np.arange(1, N_LEVELS) / N_LEVELS).astype(np.float32)

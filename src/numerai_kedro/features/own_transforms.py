@@ -6,6 +6,7 @@ store; its columns are kept by era, so that a new era is transformed alone.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +24,7 @@ from numerai_kedro.files import read_arrays, write_arrays
 from numerai_kedro.files.trusted_pickle import check_readable
 from numerai_kedro.own_code import import_own
 
-ERAS_FOR_EDGES = 50  # training eras, spread over all, whose values decide the levels
+ERAS_FOR_EDGES = 50  # at least so many training eras, spread over all, decide the levels
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def derive(
     window = panel.between(*train)
     rows = window.digest(targets=window.target_names)
     key = {"transform": name, "source": source, "rows": rows, "code": _code()}
-    fitted = store.model(key, partial(_fit, name, window))
+    fitted = store.model(key, partial(_fit, name, source, window))
     columns = OwnColumns(panel.between(train[0], newest), fitted, fitted.digest, store)
     for era in columns.panel.eras:  # now: what fails while a panel is written ends the run
         columns.levels(columns.panel.select(eras=[era]))
@@ -96,13 +97,13 @@ def columns_by_name(transforms: Iterable[str]) -> dict[str, int]:
     return {name: n_columns_of(name) for name in transforms}
 
 
-def _fit(name: str, window: EraPanel) -> FittedTransform:
+def _fit(name: str, source: str, window: EraPanel) -> FittedTransform:
     """Fit a new instance; what the user's code raises becomes a sentence."""
-    transform = import_own(name, "features")()
+    kind, eras = import_own(name, "features"), f"{window.eras[0]:04d}-{window.eras[-1]:04d}"
     try:
+        transform = kind()
         transform.fit(window, window.eras)
     except Exception as error:
-        eras = f"{window.eras[0]:04d}-{window.eras[-1]:04d}"
         raise PanelError(
             f"{name}: fit on eras {eras} raised {type(error).__name__}: {error}"
         ) from error
@@ -111,10 +112,11 @@ def _fit(name: str, window: EraPanel) -> FittedTransform:
         columns_of(name, transform, window.select(eras=[era])) for era in window.eras[::step]
     ]
     edges = levels_between(np.concatenate(columns))
-    fitted = FittedTransform(name, transform, window.feature_names, edges)
     try:
+        fitted = FittedTransform(name, source, transform, window.feature_names, edges)
         check_readable(fitted)
-    except StoreError as refused:
+    # What pickle raises for lambdas, locks and the like.
+    except (StoreError, pickle.PicklingError, TypeError, AttributeError, RecursionError) as refused:
         raise PanelError(
             f"{name}: what it learned cannot be stored: {refused} Its attributes should be "
             "numbers, arrays or classes of its own module."

@@ -149,7 +149,11 @@ def read_trusted(folder: str | os.PathLike[str]) -> Any:
         )
     try:
         return _TrustedUnpickler(io.BytesIO(content)).load()
-    except (LookupError, EOFError, ValueError, pickle.UnpicklingError) as broken:
+    # A class of the user's own may have been renamed, moved or removed since.
+    except (
+        *(LookupError, EOFError, ValueError, TypeError, AttributeError, ImportError),
+        pickle.UnpicklingError,
+    ) as broken:
         raise StoreError(
             f"{folder}: the saved model cannot be read ({type(broken).__name__}); delete the "
             "folder and run again."

@@ -16,6 +16,7 @@ from kedro.pipeline import Pipeline
 from numerai_kedro.errors import ConfigurationError, RoundMoved, SubmissionError
 from numerai_kedro.files.trusted_pickle import trust
 from numerai_kedro.models.registry import ENCODER, model_names, register_own_models
+from numerai_kedro.own_code import note_sources
 from numerai_kedro.runtime.own_model_blocks import (
     OWN_TRANSFORMS,
     is_own_model,
@@ -88,6 +89,7 @@ class ParameterHooks:
         check_blocks(parameters.keys() - own - {OWN_TRANSFORMS}, texts)
         make_importable(Path(context.project_path))
         register_own_models(parameters, tuple(sorted(base)))
+        note_sources(parameters[OWN_TRANSFORMS])
         for path in parameters[OWN_TRANSFORMS]:
             trust(path.rpartition(".")[0])
 

@@ -13,7 +13,8 @@ from numerai_kedro.files import digest_file, digest_json
 from numerai_kedro.own_code import DOTTED
 
 OWN_MODEL = "own_model"  # the block of defaults
-OWN_FUNCTIONS = ("scheme", "neutralise_to")  # of an ensemble
+# Parameters of an ensemble that may name a function, and where the digest of its code goes.
+OWN_FUNCTIONS = {"scheme": "source", "neutralise_to": "neutral_source"}
 OWN_TRANSFORMS = "own_transforms"  # digests of the code of own feature transformations
 # Files that a block may name: other predictions are another model.
 DATA = (".parquet", ".csv")
@@ -30,7 +31,7 @@ def with_defaults(parameters: Mapping[str, Any], project: Path) -> dict[str, Any
     """Parameters whose blocks of own models say all that a model's block says.
 
     They, and an ensemble that is weighed or neutralised by a function of the user's own, get a
-    digest of the code behind their paths as ``source``; ``own_transforms`` has one for each feature
+    digest of the code behind their paths; ``own_transforms`` has one for each feature
     transformation of the user's own.
     """
     completed = dict(parameters)
@@ -39,9 +40,12 @@ def with_defaults(parameters: Mapping[str, Any], project: Path) -> dict[str, Any
             defaults = parameters.get(OWN_MODEL, {})
             completed[name] = {**defaults, **block, "source": source_of(block, project)}
         elif name == "ensemble":
-            functions = {key: block.get(key) for key in OWN_FUNCTIONS}
-            if any(DOTTED.fullmatch(str(path)) for path in functions.values()):
-                completed[name] = {**block, "source": source_of(functions, project)}
+            sources = {
+                source: source_of({key: block[key]}, project)
+                for key, source in OWN_FUNCTIONS.items()
+                if DOTTED.fullmatch(str(block.get(key)))
+            }
+            completed[name] = {**block, **sources}
     paths = sorted({path for block in completed.values() for path in _own_transforms(block)})
     completed[OWN_TRANSFORMS] = {path: source_of({"type": path}, project) for path in paths}
     return completed

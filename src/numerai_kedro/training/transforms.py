@@ -29,7 +29,9 @@ class FeatureTransform(Protocol):
 
     It is created without arguments, fitted once for each training window, and applied era by era.
     What it learned is kept in attributes that can be pickled: numbers, arrays, classes of its own
-    module.
+    module. The same eras must give the same fit: its digest is in the key of every model that
+    learns from it. A fit that uses targets also sees those of the newest training eras, by which
+    networks stop early and `adaptive` finds its strength: prefer one that does not.
 
     Attributes
     ----------

@@ -45,6 +45,7 @@ from numerai_kedro.metrics.payout import PayoutRule, contribution
 from numerai_kedro.metrics.score_check import check_scores
 from numerai_kedro.metrics.scoring import rank_scores
 from numerai_kedro.numerai.schema import overlap_eras
+from numerai_kedro.own_code import DOTTED
 from numerai_kedro.training.tuning.store import StudyStore
 
 logger = logging.getLogger(__name__)
@@ -216,8 +217,10 @@ def name_neutral(
 ) -> dict[str, Any]:
     """Resolve `neutralise_to` to features, before anything is fitted."""
     features = features_to(params.neutralise_to, folds, feature_metadata, history)
-    # Shares are chosen again when the code of the user's own function changes.
-    source = {"source": params.source} if params.source else {}
+    # Shares are chosen again when the code of the user's own function, or what it gets, changes.
+    of_function = [params.neutral_source, history.feature_names]
+    is_function = DOTTED.fullmatch(params.neutralise_to)
+    source = {"source": digest_json(of_function)} if is_function else {}
     return {"to": params.neutralise_to, "features": features, **source}
 
 

@@ -202,20 +202,28 @@ def derive_features(
     """Fit each own transformation on every window's eras; derive the columns its fits will see."""
     panel, windows = history.select(features=folds.features), windows_of(folds)
     live = {window_name(train[1]) for train in live_windows(folds)}
-    columns, fitted = {}, {}
-    with steps_bar("own transformations: windows") as bar:
+    columns: dict[str, Any] = {}
+    failures: list[Failed] = []
+    with steps_bar("own transformations") as bar:
         for number, (path, source) in enumerate(own_transforms.items()):
-            for done, (window, eras) in enumerate(windows.items()):
-                bar(number * len(windows) + done, len(own_transforms) * len(windows))
-                try:
-                    derived = derive(path, source, panel, eras.train, eras.newest, store)
-                except PanelError as error:
-                    failed = failed_fit("derive_features", error)
-                    return failed, failed
-                record = record_name(path, eras.train[1])
-                columns[record] = derived
-                if window in live:
-                    fitted[record] = derived.fitted
+            bar(number, len(own_transforms))
+            try:
+                columns |= {
+                    record_name(path, eras.train[1]): derive(
+                        path, source, panel, eras.train, eras.newest, store
+                    )
+                    for eras in windows.values()
+                }
+            except PanelError as error:  # costs the models that learn from it
+                failures.append(failed_fit("derive_features", error))
+                logger.warning("own transformations: without %s", error.message)
+    if failures and not columns:
+        return failures[0], failures[0]
+    fitted = {
+        record: derived.fitted
+        for record, derived in columns.items()
+        if record.rpartition("-")[2] in live
+    }
     return columns, fitted
 
 
