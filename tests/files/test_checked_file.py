@@ -22,7 +22,7 @@ def test_what_was_written_is_there_and_is_replaced_as_a_whole(folder):
 @pytest.mark.parametrize("name", ["content", "digest"])
 def test_what_is_damaged_or_gone_is_none(folder, name):
     content = (folder / name).read_bytes()
-    for damaged in (content[:-1], bytes([content[0] ^ 1]) + content[1:], b""):
+    for damaged in (content[:-1], bytes([content[0] ^ 1]) + content[1:], b"", b"\x80\x04"):
         (folder / name).write_bytes(damaged)
         assert checked_content(folder) is None
     (folder / name).write_bytes(content)

@@ -24,7 +24,7 @@ def checked_content(folder: str | os.PathLike[str]) -> Path | None:
     """The file that `build_checked` wrote; None if there is none, or it is damaged."""
     content, digest_path = Path(folder) / CONTENT, Path(folder) / DIGEST
     try:
-        is_intact = digest_file(content) == digest_path.read_text(encoding="ascii")
+        is_intact = digest_file(content).encode() == digest_path.read_bytes()
     except OSError:
         return None
     return content if is_intact else None
