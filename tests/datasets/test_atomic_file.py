@@ -13,6 +13,7 @@ from numerai_kedro.datasets.atomic_file import (
     FigureDataset,
     JSONDataset,
     ParquetDataset,
+    ReadingsDataset,
     TypedDataset,
 )
 from numerai_kedro.errors import StoreError
@@ -95,3 +96,16 @@ def test_a_damaged_typed_record_is_a_sentence(tmp_path, written, flipped):
     with pytest.raises(DatasetError, match=r"folds\.json: cannot be read") as refused:
         dataset.load()
     assert isinstance(refused.value.__cause__, StoreError)
+
+
+def test_damaged_readings_are_taken_again_and_others_make_nothing_stale(tmp_path):
+    path = tmp_path / "readings.json"
+    dataset = ReadingsDataset(filepath=str(path))
+    assert dataset.unfinished() == "is missing"
+    dataset.save({"seconds": 1.0})
+    before = dataset.contents()
+    assert dataset.unfinished() is None
+    dataset.save({"seconds": 2.0})
+    assert dataset.contents() == before
+    path.write_bytes(b"{seconds")
+    assert dataset.unfinished() == "is damaged"

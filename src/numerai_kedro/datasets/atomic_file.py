@@ -152,6 +152,16 @@ class ReadingsDataset(JSONDataset):
         """Constant: new readings make nothing stale."""
         return {"": "readings"}
 
+    def unfinished(self) -> str | None:
+        """Why they should be taken again; their content does not tell that they are damaged."""
+        try:
+            self._read(self._path)
+        except FileNotFoundError:
+            return "is missing"
+        except StoreError:
+            return "is damaged"
+        return None
+
 
 class ParquetDataset(AtomicFileDataset[pd.DataFrame]):
     """A pandas frame; pages carry checksums, which find every flipped bit."""
